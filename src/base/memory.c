@@ -1,0 +1,93 @@
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The one fault point that every allocation passes. Off in production: one relaxed load. */
+static atomic_ulong fail_countdown;
+static atomic_int fail_for_good;
+
+void pd_memory_fail(unsigned long n, int for_good)
+{
+	atomic_store(&fail_for_good, for_good);
+	atomic_store(&fail_countdown, n);
+}
+
+static bool must_fail(void)
+{
+	unsigned long left = atomic_load_explicit(&fail_countdown, memory_order_relaxed);
+
+	if (__builtin_expect(left == 0, 1))
+		return false;
+	if (left == 1) {
+		if (!atomic_load(&fail_for_good))
+			atomic_store(&fail_countdown, 0);
+		return true;
+	}
+	atomic_store(&fail_countdown, left - 1);
+	return false;
+}
+
+void *pd_calloc(size_t count, size_t size)
+{
+	return must_fail() ? NULL : calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+}
+
+void *pd_malloc(size_t size)
+{
+	return must_fail() ? NULL : malloc(size > 0 ? size : 1);
+}
+
+void *pd_realloc(void *old, size_t size)
+{
+	return must_fail() ? NULL : realloc(old, size > 0 ? size : 1);
+}
+
+void *pd_malloc_aligned(size_t alignment, size_t size)
+{
+	size_t rounded = (size + alignment - 1) & ~(alignment - 1);
+
+	if (rounded < size || must_fail())
+		return NULL;
+	return aligned_alloc(alignment, rounded > 0 ? rounded : alignment);
+}
+
+void pd_free(void *memory)
+{
+	free(memory);
+}
+
+char *pd_strdup(const char *string)
+{
+	size_t size = strlen(string) + 1;
+	char *copy = pd_malloc(size);
+
+	if (copy != NULL)
+		memcpy(copy, string, size);
+	return copy;
+}
+
+char *pd_asprintf(const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+	int size;
+
+	va_start(arguments, format);
+	size = vsnprintf(NULL, 0, format, arguments);
+	va_end(arguments);
+	if (size < 0)
+		return NULL;
+	text = pd_malloc((size_t)size + 1);
+	if (text == NULL)
+		return NULL;
+	va_start(arguments, format);
+	(void)vsnprintf(text, (size_t)size + 1, format, arguments);
+	va_end(arguments);
+	return text;
+}

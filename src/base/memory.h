@@ -1,0 +1,24 @@
+/* Allocation, with one place where tests make it fail. */
+#ifndef PD_BASE_MEMORY_H
+#define PD_BASE_MEMORY_H
+
+#include <stddef.h>
+
+/* NULL when there is no memory; size 0 is allowed. Zeroed. */
+void *pd_calloc(size_t count, size_t size);
+void *pd_malloc(size_t size);
+void *pd_realloc(void *old, size_t size);
+/* `alignment` is a power of two; freed with pd_free(). Not zeroed. */
+void *pd_malloc_aligned(size_t alignment, size_t size);
+void pd_free(void *memory);
+
+/* A copy of a C string, NULL when there is no memory. */
+char *pd_strdup(const char *string);
+/* printf into fresh memory, NULL when there is none. */
+char *pd_asprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Tests only: the nth allocation from now (1 = the next) fails, once, or with `for_good` it and all that
+ * follow. n = 0 switches it off. */
+void pd_memory_fail(unsigned long n, int for_good);
+
+#endif

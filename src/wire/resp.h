@@ -1,0 +1,93 @@
+/* RESP, the Redis protocol, versions 2 and 3: bytes in, requests out; replies as bytes. No I/O.
+ *
+ * Source: https://redis.io/docs/reference/protocol-spec/ */
+#ifndef PD_WIRE_RESP_H
+#define PD_WIRE_RESP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/slice.h"
+
+/* The limits of Redis itself. */
+#define PD_RESP_ARGUMENTS_MAX (1024 * 1024)
+#define PD_RESP_BULK_MAX      (512u * 1024 * 1024)
+#define PD_RESP_INLINE_MAX    (64 * 1024)
+
+/* ---- requests ---- */
+
+/* One command: its words point into the input that was parsed (or, for an inline command with quotes, into the
+ * parser), until the next call. */
+struct pd_resp_request {
+	struct pd_slice *arguments;
+	size_t count; /* 0: an empty line or array, to be skipped */
+};
+
+enum pd_resp_status {
+	PD_RESP_REQUEST,   /* a request is there */
+	PD_RESP_MORE,      /* not enough bytes yet */
+	PD_RESP_MALFORMED, /* the error text says what; the connection can only be closed */
+};
+
+/* Remembers how far an unfinished request was understood, so that bytes are looked at once. */
+struct pd_resp_parser;
+/* The input of one connection may not hold more than `request_bytes_max` for one request. NULL: no memory. */
+struct pd_resp_parser *pd_resp_parser_new(size_t request_bytes_max);
+void pd_resp_parser_free(struct pd_resp_parser *parser);
+
+/* Look for one request at the front of the input. `data` must begin where the previous request ended, and hold
+ * what the previous call saw plus what has come since; it may have moved in memory.
+ * PD_RESP_REQUEST: *ret_request, and *ret_consumed bytes to drop from the front once it is dealt with.
+ * PD_RESP_MORE: *ret_wanted is how many bytes in total the request is known to need by now (a hint for the size
+ * of the input buffer: grow as bytes come, never on a stranger's word alone).
+ * PD_RESP_MALFORMED: err->text is Redis's own, without "-": "ERR Protocol error: invalid bulk length" …,
+ * "ERR Protocol error: too big inline request", "ERR Protocol error: unbalanced quotes in request", … */
+enum pd_resp_status pd_resp_parse(struct pd_resp_parser *parser, const uint8_t *data, size_t size,
+				  struct pd_resp_request *ret_request, size_t *ret_consumed,
+				  size_t *ret_wanted, struct pd_error *err);
+
+/* ---- replies ---- */
+
+/* Writes one reply after another into a buffer. With protocol 2 the RESP3 kinds become what a RESP2 client
+ * expects (map and set: array; double: bulk; null: $-1 or *-1; boolean: 0 or 1; push: array; verbatim: bulk).
+ * The first failure (no memory, the buffer's maximum) is kept in `failed` and everything after it does nothing:
+ * check once at the end. */
+struct pd_resp_writer {
+	struct pd_buffer *buffer;
+	int protocol; /* 2 or 3 */
+	int failed;   /* 0, PD_NO_MEMORY or PD_TOO_LARGE */
+};
+
+void pd_resp_write_status(struct pd_resp_writer *writer, const char *text); /* "+OK" */
+/* `text` begins with the prefix ("WRONGTYPE Operation …"); line breaks in it become spaces. */
+void pd_resp_write_error(struct pd_resp_writer *writer, const char *text);
+void pd_resp_write_errorf(struct pd_resp_writer *writer, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void pd_resp_write_integer(struct pd_resp_writer *writer, int64_t number);
+void pd_resp_write_bulk(struct pd_resp_writer *writer, struct pd_slice bytes);
+void pd_resp_write_bulk_string(struct pd_resp_writer *writer, const char *string);
+void pd_resp_write_bulk_integer(struct pd_resp_writer *writer, int64_t number); /* the number as bulk text */
+void pd_resp_write_verbatim(struct pd_resp_writer *writer, const char *type3, struct pd_slice text);
+void pd_resp_write_null(struct pd_resp_writer *writer);       /* _ or $-1 */
+void pd_resp_write_null_array(struct pd_resp_writer *writer); /* _ or *-1 */
+void pd_resp_write_double(struct pd_resp_writer *writer, double number);
+void pd_resp_write_boolean(struct pd_resp_writer *writer, bool value);
+void pd_resp_write_array(struct pd_resp_writer *writer, size_t count); /* then `count` replies */
+void pd_resp_write_map(struct pd_resp_writer *writer, size_t count);   /* then 2 * `count` replies */
+void pd_resp_write_set(struct pd_resp_writer *writer, size_t count);
+void pd_resp_write_push(struct pd_resp_writer *writer, size_t count);
+void pd_resp_write_raw(struct pd_resp_writer *writer, struct pd_slice bytes); /* replies already encoded */
+
+/* Rewrite one RESP3 reply, as stored with an idempotency key, for this writer's protocol. PD_CORRUPT if it is
+ * not exactly one well-formed reply. */
+PD_MUST_CHECK int pd_resp_transcode(struct pd_slice reply3, struct pd_resp_writer *writer);
+
+/* ---- replies, from the client's side (benchmarks, the shell) ---- */
+
+/* The size of the one reply at the front of `data`, 0 when it is not complete, (size_t)-1 when malformed. */
+size_t pd_resp_reply_size(const uint8_t *data, size_t size);
+
+#endif
