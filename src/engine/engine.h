@@ -1,0 +1,223 @@
+/* The engine: one shard's sequencer. It takes requests one by one, evaluates each against the newest state, gives
+ * what it did an LSN, and tells when the reply may be shown.
+ *
+ * A pure step core: it owns no thread, sets no timer and calls nobody back. A host (the server's loop, a test, a
+ * caller's own thread) drives it:
+ *
+ *     open, recover until done, then again and again:
+ *         execute, execute, …            evaluate what is ready; replies are written but held
+ *         step                           hand the open group to the log, collect what the log finished
+ *         settled? -> show the reply     for each held reply, oldest first
+ *     and step again no later than pd_engine_deadline_us() says, or when pd_engine_descriptor() is readable.
+ *
+ * Threads: one at a time. */
+#ifndef PD_ENGINE_ENGINE_H
+#define PD_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/slice.h"
+#include "log/level.h"
+#include "log/log.h"
+#include "model/command.h"
+#include "wire/resp.h"
+
+struct pd_engine;
+struct pd_session;
+
+#define PD_NAME_SIZE_MAX 256u /* a tenant's or an actor's name */
+
+struct pd_engine_options {
+	struct pd_os *os;
+	const char *data_directory;
+	enum pd_level default_level; /* PD_LEVEL_STRICT */
+	uint32_t sync_interval_ms;   /* 100 */
+	uint32_t segment_bytes;      /* 0: the log's default */
+	unsigned queue_depth;        /* see pd_log_options */
+	bool refuse_direct;
+	uint64_t idempotency_keep_s; /* 7 days */
+	uint64_t
+		clock_jump_max_us; /* a forward jump of the wall clock beyond this is followed slowly: 1 minute */
+	bool in_memory;            /* no directory: the memory log */
+	uint64_t random_seed;      /* 0: from the system */
+};
+#define PD_ENGINE_OPTIONS_DEFAULT                                         \
+	((struct pd_engine_options){ .default_level = PD_LEVEL_STRICT,    \
+				     .sync_interval_ms = 100,             \
+				     .idempotency_keep_s = 7 * 24 * 3600, \
+				     .clock_jump_max_us = 60 * 1000 * 1000 })
+
+/* ---- life ---- */
+/* Lock the directory, read what it is. Nothing is changed in a directory that cannot be used. PD_BUSY,
+ * PD_NEWER_FORMAT, PD_PERMISSION, PD_READ_ONLY, PD_NO_SPACE, PD_CORRUPT, PD_IO. */
+PD_MUST_CHECK int pd_engine_open(const struct pd_engine_options *options, struct pd_engine **ret_engine,
+				 struct pd_error *err);
+
+struct pd_recovery {
+	bool done;
+	uint64_t records, bytes; /* replayed so far */
+	uint64_t total_bytes;    /* to be read, as far as is known */
+	uint64_t torn_bytes;     /* an unfinished write that was cut */
+	uint64_t damage_count;   /* places in the log that cannot be read */
+	uint64_t quarantined_actors;
+	uint64_t elapsed_us;
+};
+/* Replay up to about `records` records; when *ret_progress says done, the engine serves. Damage quarantines the
+ * actors it concerns and is listed by pd_engine_damage(); PD_CORRUPT when nothing tells whom it concerns: the text
+ * says what to do. */
+PD_MUST_CHECK int pd_engine_recover(struct pd_engine *engine, uint64_t records,
+				    struct pd_recovery *ret_progress, struct pd_error *err);
+/* The nth (from 0) damaged place found by recovery; NULL: no more. */
+const struct pd_log_damage *pd_engine_damage(const struct pd_engine *engine, size_t n);
+/* Sync everything, close the log, unlock. Frees also on an error. NULL is fine. */
+int pd_engine_close(struct pd_engine *engine, struct pd_error *err);
+
+/* ---- sessions: who is asking ---- */
+/* `client` numbers the connection (> 0, not reused while the engine is open). The texts are copied. NULL: no
+ * memory. Its tenant is "default", its actor "main". */
+struct pd_session *pd_session_new(struct pd_engine *engine, uint64_t client, const char *principal,
+				  const char *client_text);
+void pd_session_free(struct pd_session *session);
+PD_MUST_CHECK int pd_session_set_client_text(struct pd_session *session, const char *client_text);
+/* Make "[tenant/]actor" the current one; created when first written. Empty: back to seeing the whole tenant, with
+ * `main` current. PD_INVALID (empty name, over 256 bytes, "{" or "}" or "/" in it). */
+PD_MUST_CHECK int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_error *err);
+/* PD_NOT_SUPPORTED for levels that this build or configuration cannot keep. PD_LEVEL_UNSET: back to the default. */
+PD_MUST_CHECK int pd_session_set_level(struct pd_session *session, enum pd_level level, struct pd_error *err);
+/* strict: this session's reads, too, wait until everything before them is on stable storage. */
+void pd_session_set_read_strict(struct pd_session *session, bool strict);
+enum pd_level pd_session_level(const struct pd_session *session);
+struct pd_slice pd_session_actor(const struct pd_session *session);
+struct pd_slice pd_session_tenant(const struct pd_session *session);
+
+/* ---- requests ---- */
+enum pd_precondition_kind {
+	PD_IF_EXISTS,
+	PD_IF_ABSENT,
+	PD_IF_VERSION, /* unchanged since pd_engine_version() gave this version */
+	PD_IF_VALUE,   /* a string with exactly this value */
+};
+
+struct pd_version {
+	bool exists;
+	uint64_t lsn;
+};
+
+struct pd_precondition {
+	enum pd_precondition_kind kind;
+	struct pd_slice actor; /* name; size 0: the session's current one */
+	struct pd_slice key;   /* in that actor, no "{}" */
+	struct pd_version version;
+	struct pd_slice value;
+};
+
+struct pd_request_command {
+	const struct pd_command *command;
+	const struct pd_slice *words;
+	size_t count;
+};
+
+struct pd_request {
+	struct pd_session *session;
+	const struct pd_request_command *commands;
+	size_t count;
+	bool as_array; /* MULTI: the reply is an array of the commands' replies */
+	const struct pd_precondition *preconditions;
+	size_t precondition_count;
+	enum pd_level level;             /* PD_LEVEL_UNSET: the session's, actor's, tenant's, server's */
+	struct pd_slice idempotency_key; /* size 0: none */
+	struct pd_slice request_id;
+};
+
+/* When a reply may be shown: everything that its evaluation could have seen has settled. */
+struct pd_wait {
+	uint64_t durable_lsn;
+	uint64_t written_lsn;
+};
+
+/* What a transaction got. */
+struct pd_receipt {
+	uint64_t epoch, lsn; /* lsn 0: nothing was written */
+	uint64_t time_us;
+	enum pd_level level;
+	bool duplicate; /* the stored result of an earlier request with this idempotency key */
+	struct pd_wait wait;
+};
+
+/* Evaluate one request as one transaction. On 0 the reply (exactly one) is in `reply`, to be shown when `wait` has
+ * settled. On an error nothing was changed, no reply was written, err says what to show, and ret_receipt->wait is
+ * filled as well: an error waits, too.
+ *   PD_CONFLICT  a precondition did not hold          PD_NO_SPACE  the disk is full: reads still work
+ *   PD_NO_MEMORY                                       PD_TOO_LARGE
+ *   PD_FENCED    the log is fenced                     PD_CORRUPT   the actor is quarantined
+ *   PD_EXISTS    this idempotency key was used for another request */
+PD_MUST_CHECK int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request,
+				    struct pd_resp_writer *reply, struct pd_receipt *ret_receipt,
+				    struct pd_error *err);
+
+/* The version of a key as the session sees it, for PD_IF_VERSION. `*ret_actor` and `*ret_key` are where it is: slices
+ * of `name` or of the session. */
+PD_MUST_CHECK int pd_engine_version(struct pd_engine *engine, struct pd_session *session,
+				    struct pd_slice name, struct pd_version *ret_version,
+				    struct pd_slice *ret_actor, struct pd_slice *ret_key,
+				    struct pd_wait *ret_wait, struct pd_error *err);
+
+/* 1: show it; 0: not yet; PD_FENCED: it will never settle: show "outcome unknown" instead. */
+int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait);
+/* Anything held back at this moment is shown when this has settled. */
+struct pd_wait pd_engine_wait_now(const struct pd_engine *engine);
+
+/* ---- time ---- */
+/* Submit what waits, collect what finished, sync, expire, purge: whatever is due. Returns 0 or PD_FENCED (also for
+ * every call after it; the text is pd_engine_fence_text()). */
+PD_MUST_CHECK int pd_engine_step(struct pd_engine *engine);
+/* Monotonic microseconds at which pd_engine_step() is due next; UINT64_MAX: nothing is. */
+uint64_t pd_engine_deadline_us(const struct pd_engine *engine);
+/* Readable when the log has something to collect; -1: never. */
+int pd_engine_descriptor(const struct pd_engine *engine);
+/* "" while all is well. */
+const char *pd_engine_fence_text(const struct pd_engine *engine);
+/* true: writes are refused for want of disk space. */
+bool pd_engine_disk_full(const struct pd_engine *engine);
+
+/* ---- moments and proofs ---- */
+#define PD_BOOKMARK_SIZE 48 /* with the NUL */
+/* Printable, and sorts as the moments do: "0000-0000000001-0000000000000007" (shard, epoch, LSN; hexadecimal). */
+void pd_bookmark_format(uint32_t shard, uint64_t epoch, uint64_t lsn, char text[PD_BOOKMARK_SIZE]);
+PD_MUST_CHECK int pd_bookmark_parse(struct pd_slice text, uint32_t *ret_shard, uint64_t *ret_epoch,
+				    uint64_t *ret_lsn);
+/* 0: it is in the log's history; PD_LOST: beyond its epoch's end, lost in a crash; PD_AGAIN: not reached yet;
+ * PD_INVALID: another shard, or never was. */
+int pd_engine_check_bookmark(const struct pd_engine *engine, uint64_t epoch, uint64_t lsn);
+void pd_engine_now(const struct pd_engine *engine, uint64_t *ret_epoch, uint64_t *ret_lsn);
+
+/* A hash of state as the log defines it: equal after any replay. `actor`: "[tenant/]actor", size 0 for everything.
+ * PD_NOT_FOUND. */
+PD_MUST_CHECK int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session,
+				       struct pd_slice actor, struct pd_hash128 *ret_hash,
+				       struct pd_error *err);
+
+/* ---- figures ---- */
+struct pd_engine_stats {
+	struct pd_log_stats log;
+	struct pd_log_marks marks;
+	uint64_t epoch;
+	uint64_t transactions, commands, conflicts, duplicates, refused_no_space;
+	uint64_t keys, actors, tenants, expired_keys;
+	uint64_t memory_bytes; /* entries and nodes */
+	uint64_t group_records_last;
+	uint64_t clock_jumps;
+	struct pd_recovery recovery;
+};
+void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret_stats);
+
+/* Defaults by scope, as logged effects: level for a tenant (actor size 0) or an actor, PD_LEVEL_UNSET to clear. */
+PD_MUST_CHECK int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session,
+					struct pd_slice actor, enum pd_level level,
+					struct pd_receipt *ret_receipt, struct pd_error *err);
+
+#endif

@@ -1,0 +1,167 @@
+/* The log: the ordered sequence of records, the only source of truth. One contract, several backends.
+ *
+ * A log is opened for reading, read to its end, and then begun: only that starts a new epoch and allows writing.
+ *
+ *   open -> reader: next … next, PD_END -> begin -> { reserve, submit, sync, reap }* -> close
+ *
+ * Threads: one at a time. No function calls back.
+ *
+ * What is durable: records up to durable_lsn. `written` ones have been handed to the kernel: they survive the
+ * process, not the power. Both only grow. A failed write or sync fences the log for good: every later call but
+ * close says PD_FENCED, and what was above durable_lsn has an unknown outcome until the log is opened again. */
+#ifndef PD_LOG_LOG_H
+#define PD_LOG_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "log/group.h"
+#include "log/record.h"
+
+struct pd_log;
+struct pd_log_reader;
+struct pd_os;
+
+#define PD_CLUSTER_ID_SIZE           16
+#define PD_LOG_SEGMENT_BYTES_DEFAULT (64u * 1024 * 1024)
+#define PD_LOG_SEGMENT_BYTES_MIN     (64u * 1024)
+#define PD_LOG_FORMAT_VERSION        1
+
+enum pd_log_sync {
+	PD_LOG_WRITE, /* reach the kernel */
+	PD_LOG_SYNC,  /* reach stable storage */
+};
+
+struct pd_log_marks {
+	uint64_t tail_lsn;    /* last submitted; 0: none ever */
+	uint64_t written_lsn; /* handed to the kernel */
+	uint64_t durable_lsn; /* on stable storage */
+};
+
+/* Counters since open. */
+struct pd_log_stats {
+	uint64_t groups, records, bytes_written, payload_bytes, syncs, direct_writes, buffered_writes,
+		segments_begun;
+};
+
+struct pd_log_options {
+	struct pd_os *os;
+	const char *directory; /* holds nothing but this log; created by begin if missing */
+	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
+	uint32_t shard;
+	uint32_t segment_bytes; /* 0: the default; a multiple of 4096, at least PD_LOG_SEGMENT_BYTES_MIN */
+	unsigned
+		queue_depth; /* groups in flight: 0 lets the log measure the disk and choose, 1 is synchronous */
+	bool refuse_direct;      /* never use direct I/O */
+	unsigned spare_segments; /* trimmed segments kept for reuse; default 2 */
+};
+
+/* Damage or loss found while reading: LSNs first..last are not readable. */
+struct pd_log_damage {
+	uint64_t first_lsn, last_lsn; /* last 0: up to an unknown one */
+	uint32_t segment;
+	uint64_t offset;        /* in the segment, bytes */
+	const uint64_t *actors; /* those that the segment's index names for these LSNs */
+	size_t actor_count;
+	bool actors_known; /* false: nothing tells which actors; any may be concerned */
+	char text[200];    /* what is wrong there */
+};
+
+/* How the log ended, known once the reader has said PD_END. */
+struct pd_log_end {
+	uint64_t epoch, last_lsn, last_time_us;
+	uint64_t torn_bytes; /* of an unfinished write above the durable mark, cut */
+	uint64_t damage_count;
+	bool clean; /* the last epoch was closed */
+};
+
+/* The contract. Call the wrappers below. */
+struct pd_log_ops {
+	int abi; /* PD_LOG_ABI */
+	const char *name;
+	int (*begin)(struct pd_log *log, uint64_t time_us, struct pd_error *err);
+	int (*reserve)(struct pd_log *log, uint64_t bytes, struct pd_error *err);
+	int (*submit)(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
+	int (*sync)(struct pd_log *log);
+	int (*reap)(struct pd_log *log, bool wait, struct pd_log_group **ret_groups);
+	bool (*can_submit)(const struct pd_log *log);
+	int (*descriptor)(const struct pd_log *log);
+	int (*trim)(struct pd_log *log, uint64_t lsn, struct pd_error *err);
+	int (*close)(struct pd_log *log, struct pd_error *err);
+	int (*reader_new)(struct pd_log *log, uint64_t from_lsn, struct pd_log_reader **ret_reader,
+			  struct pd_error *err);
+	int (*reader_next)(struct pd_log_reader *reader, struct pd_record *ret_record,
+			   struct pd_log_damage *ret_damage, struct pd_error *err);
+	void (*reader_end)(const struct pd_log_reader *reader, struct pd_log_end *ret_end);
+	void (*reader_free)(struct pd_log_reader *reader);
+};
+#define PD_LOG_ABI 1
+
+/* First member of every backend. */
+struct pd_log {
+	const struct pd_log_ops *ops;
+	struct pd_log_marks marks;
+	struct pd_log_stats stats;
+	uint64_t epoch; /* the running one; 0 before begin */
+	int fenced;     /* 0, or the code of what fenced it */
+	char fence_text[300];
+	bool begun;
+};
+
+struct pd_log_reader {
+	struct pd_log *log;
+};
+
+/* Segments in a directory. Opens nothing for writing before begin. PD_NEWER_FORMAT, PD_CORRUPT (another log's
+ * files), PD_IO. A directory that is not there is an empty log. */
+PD_MUST_CHECK int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_log,
+				   struct pd_error *err);
+/* Everything in memory: for tests, and for state that may be lost with the process. Written is durable. */
+PD_MUST_CHECK int pd_log_memory_open(const struct pd_log_options *options, struct pd_log **ret_log,
+				     struct pd_error *err);
+
+/* ---- reading ---- */
+/* From the first record whose LSN is >= from_lsn. The log must outlive it. On a log that another process writes,
+ * it reads what was durable when it got there. */
+PD_MUST_CHECK int pd_log_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_reader **ret_reader,
+				    struct pd_error *err);
+/* 0 and a record (valid until the next call); PD_END; PD_CORRUPT with *ret_damage filled: call again to go on
+ * behind the damage; any other error ends the reading (an unreadable disk is never taken for the end of the log). */
+PD_MUST_CHECK int pd_log_reader_next(struct pd_log_reader *reader, struct pd_record *ret_record,
+				     struct pd_log_damage *ret_damage, struct pd_error *err);
+/* After PD_END. */
+void pd_log_reader_end(const struct pd_log_reader *reader, struct pd_log_end *ret_end);
+void pd_log_reader_free(struct pd_log_reader *reader);
+
+/* ---- writing ---- */
+/* Start a new epoch behind what a reader from LSN 1 has read to PD_END on this handle: creates a segment, writes
+ * the epoch's record and syncs all of it. time_us: the hybrid logical time of that record.
+ * Durable when: it returns 0. */
+PD_MUST_CHECK int pd_log_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err);
+/* Make sure that groups with `bytes` of records in all, beyond what was reserved and not yet submitted before, find
+ * room: nothing after this can meet a full disk. PD_NO_SPACE: try again later, nothing happened. */
+PD_MUST_CHECK int pd_log_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err);
+/* Hand over one non-empty group whose first LSN is the tail + 1. It stays the log's until pd_log_reap() returns it.
+ * With space reserved this can only succeed or fence. Durable when: durable_lsn reaches its last LSN. */
+PD_MUST_CHECK int pd_log_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
+/* Sync what was written before. Durable when: it returns 0. */
+PD_MUST_CHECK int pd_log_sync(struct pd_log *log);
+/* Take finished groups back, as a list in order, NULL for none; updates the marks. With `wait`, at least one if any
+ * is in flight. */
+PD_MUST_CHECK int pd_log_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups);
+/* false: as many groups are in flight as there may be; reap first. */
+bool pd_log_can_submit(const struct pd_log *log);
+/* Readable while there is something to reap; -1: writes finish inside pd_log_submit(). */
+int pd_log_descriptor(const struct pd_log *log);
+/* Drop whole segments that hold only records below `lsn`. */
+PD_MUST_CHECK int pd_log_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err);
+/* Sync and seal what is open, free everything, also on an error. NULL is fine. */
+int pd_log_close(struct pd_log *log, struct pd_error *err);
+
+/* The checksum state that stands for {cluster id, shard, segment}. */
+uint32_t pd_location_crc(const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], uint32_t shard, uint32_t segment);
+
+#endif

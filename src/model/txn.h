@@ -1,0 +1,115 @@
+/* The transaction that commands are evaluated in: the view they read and the effects they leave.
+ *
+ * A model is a set of pure functions `command + view -> effects + reply`. It has no clock and does no I/O: time,
+ * chance and state come from the transaction. What is written is seen at once by the reads that follow in the same
+ * transaction, and by nobody else before it ends. A transaction whose evaluation fails is taken back whole.
+ *
+ * Implemented by the engine. Thread: the shard's. */
+#ifndef PD_MODEL_TXN_H
+#define PD_MODEL_TXN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/slice.h"
+#include "store/memtable.h"
+
+struct pd_txn;
+struct pd_actor;
+
+/* The key spaces of an actor: the first byte of every key in its map. */
+enum pd_space {
+	PD_SPACE_KEY = 'k',   /* one entry a key, of whatever type: what TYPE, SCAN and EXPIRE speak of */
+	PD_SPACE_FIELD = 'f', /* the fields of a hash: key name, then field name */
+};
+
+/* The type byte of an entry. Part of the on-disk format: numbers stay. */
+enum pd_type {
+	PD_TYPE_STRING = 1,
+	PD_TYPE_HASH = 2, /* value: varint number of fields */
+	PD_TYPE_FIELD = 3,
+	PD_TYPE_SYSTEM = 4, /* the engine's own */
+};
+
+/* Where a key is: an actor, a space, a name, and within PD_SPACE_FIELD a field. Slices are the caller's. */
+struct pd_key {
+	struct pd_actor
+		*actor; /* NULL: there is no such actor (yet): all reads find nothing, a write creates it */
+	struct pd_slice actor_name;
+	enum pd_space space;
+	struct pd_slice name;
+	struct pd_slice field;
+};
+
+/* A key as a client wrote it: "{actor}rest" or a name in the session's current actor; in PD_SPACE_KEY.
+ * PD_TOO_LARGE: an actor's name over 256 bytes, or a key over the limit (PD_KEY_SIZE_MAX less 4 bytes).
+ * PD_CORRUPT: the actor is quarantined; the text names it and the LSNs. */
+PD_MUST_CHECK int pd_txn_key(struct pd_txn *txn, struct pd_slice name, struct pd_key *ret_key,
+			     struct pd_error *err);
+/* The same place, another space or field. */
+struct pd_key pd_key_field(const struct pd_key *key, struct pd_slice field);
+
+/* ---- reading ---- */
+/* false: not there, or expired. The entry is valid until the next write in this transaction. */
+bool pd_txn_get(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *ret_entry);
+/* The transaction's time: hybrid logical, microseconds since 1970, the same for all of it. */
+uint64_t pd_txn_now_us(const struct pd_txn *txn);
+uint64_t pd_txn_random(struct pd_txn *txn);
+
+/* ---- writing ----
+ * PD_NO_MEMORY, PD_TOO_LARGE: nothing was changed by this call; return the code from the command, and the whole
+ * transaction is taken back. */
+
+/* Put the entry, whatever was there. expires_us 0: never. `value` may point into an entry read before.
+ * *ret_old (may be NULL): what was there, even if expired; bytes NULL if nothing; valid until the end of the
+ * transaction. */
+PD_MUST_CHECK int pd_txn_put(struct pd_txn *txn, struct pd_key *key, enum pd_type type, uint64_t expires_us,
+			     struct pd_slice value, struct pd_entry *ret_old);
+/* Delete the entry if it is there (also an expired one). */
+PD_MUST_CHECK int pd_txn_delete(struct pd_txn *txn, struct pd_key *key);
+/* Delete all fields of a hash; the name and actor of `key` say which. */
+PD_MUST_CHECK int pd_txn_delete_fields(struct pd_txn *txn, struct pd_key *key);
+/* Delete everything of one actor (FLUSHDB after PD.USE). The actor stays. */
+PD_MUST_CHECK int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor);
+
+/* ---- walking ---- */
+struct pd_walk {
+	struct pd_txn *txn;
+	struct pd_memtable_cursor cursor;
+	uint8_t prefix[4];
+	struct pd_slice name; /* of the hash, for fields */
+	enum pd_space space;
+	bool done;
+};
+/* All keys of an actor from the first >= `from` on (a name; empty: all), in the order of their bytes, expired ones
+ * left out. Any write ends the walk: start again behind the last key seen. */
+void pd_txn_walk_keys(struct pd_txn *txn, struct pd_actor *actor, struct pd_slice from,
+		      struct pd_walk *ret_walk);
+/* All fields of a hash from the first >= `from` on. */
+void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_slice from,
+			struct pd_walk *ret_walk);
+/* false: the end. *ret_name is the key's or the field's name. */
+bool pd_walk_next(struct pd_walk *walk, struct pd_slice *ret_name, struct pd_entry *ret_entry);
+
+/* ---- what the session can see ---- */
+/* The actors that this session's SCAN, KEYS, DBSIZE, RANDOMKEY and FLUSHALL speak of: after PD.USE the current one
+ * alone, else all of the tenant. In the order of their ids: the first with an id > `after`; NULL: no more. */
+struct pd_actor *pd_txn_next_actor(struct pd_txn *txn, uint64_t after);
+uint64_t pd_actor_id(const struct pd_actor *actor);
+struct pd_slice pd_actor_name(const struct pd_actor *actor);
+/* Keys in PD_SPACE_KEY, including expired ones that are not yet removed. */
+uint64_t pd_actor_key_count(const struct pd_actor *actor);
+/* Append the key's name as this session would have to write it: bare for its current actor, else "{actor}name". */
+PD_MUST_CHECK int pd_txn_append_name(struct pd_txn *txn, struct pd_actor *actor, struct pd_slice name,
+				     struct pd_buffer *buffer);
+
+/* A SCAN cursor: a number that stands for a place (actor, name). Kept for the client until 65,536 younger ones
+ * exist. 0 is never given. Also good for HSCAN (actor 0, any bytes). 0: no memory. */
+uint64_t pd_txn_cursor_save(struct pd_txn *txn, uint64_t actor, struct pd_slice name);
+/* false: unknown (too old, or from before a restart). *ret_name is valid until the next save. */
+bool pd_txn_cursor_load(struct pd_txn *txn, uint64_t cursor, uint64_t *ret_actor, struct pd_slice *ret_name);
+
+#endif
