@@ -25,10 +25,10 @@ def suite_of(command):
 
 
 def chosen_tests(build, suite, names):
-    """The tests of the suite (`any`: of all suites) whose name is, or contains, one of the names."""
+    """The tests of the suite (`named`: of all suites) whose name is, or contains, one of the names."""
     with open(os.path.join(build, "meson-info", "intro-tests.json"), encoding="utf-8") as file:
         tests = json.load(file)
-    if suite != "any":
+    if suite != "named":
         tests = [test for test in tests if suite_of(test["cmd"]) == suite]
     if names:
         tests = [test for test in tests if any(name in test["name"] for name in names)]
