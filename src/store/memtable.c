@@ -1,0 +1,396 @@
+#include "store/memtable.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "store/memtable_private.h"
+
+/* The way from the root to a leaf, by level (0: the leaf), with the slot taken in each node. */
+struct path {
+	struct {
+		struct pd_node *node;
+		unsigned slot;
+	} steps[PD_MEMTABLE_DEPTH_MAX];
+};
+
+/* memcmp() wants a pointer even for no bytes. */
+static inline struct pd_slice key_of_caller(struct pd_slice key)
+{
+	return key.size > 0 ? key : pd_slice("", 0);
+}
+
+static struct pd_node *node_new(struct pd_memtable *table, unsigned capacity, unsigned level)
+{
+	struct pd_node *node = pd_malloc(pd_node_size(capacity));
+
+	if (node == NULL)
+		return NULL;
+	pd_node_init(node, capacity, level);
+	table->bytes += pd_node_size(capacity);
+	return node;
+}
+
+static void node_free(struct pd_memtable *table, struct pd_node *node)
+{
+	PD_ASSERT(table->bytes >= pd_node_size(node->capacity));
+	table->bytes -= pd_node_size(node->capacity);
+	pd_free(node);
+}
+
+static void spares_trim(struct pd_memtable *table, unsigned keep)
+{
+	while (table->spare_count > keep) {
+		struct pd_node *spare = table->spares;
+
+		table->spares = spare->next;
+		table->spare_count--;
+		node_free(table, spare);
+	}
+}
+
+/* Have `want` spare nodes. On failure there are as many as before. */
+static int spares_fill(struct pd_memtable *table, unsigned want)
+{
+	unsigned before = table->spare_count;
+
+	while (table->spare_count < want) {
+		struct pd_node *spare = node_new(table, PD_NODE_SLOTS, 0);
+
+		if (spare == NULL) {
+			spares_trim(table, before);
+			return PD_NO_MEMORY;
+		}
+		spare->next = table->spares;
+		table->spares = spare;
+		table->spare_count++;
+	}
+	return 0;
+}
+
+static struct pd_node *spare_take(struct pd_memtable *table)
+{
+	struct pd_node *spare = table->spares;
+
+	PD_ASSERT(spare != NULL && table->spare_count > 0);
+	table->spares = spare->next;
+	table->spare_count--;
+	return spare;
+}
+
+/* Spares that a put can use up, wherever its key belongs: one a level, and a new root if the root splits. */
+static unsigned spares_for_any_put(const struct pd_memtable *table)
+{
+	const struct pd_node *root = table->root;
+
+	if (root == NULL || root->capacity < PD_NODE_SLOTS)
+		return 0;
+	return root->level + (root->count == PD_NODE_SLOTS ? 2 : 0);
+}
+
+/* Another capacity for the only leaf. */
+static int root_resize(struct pd_memtable *table, unsigned capacity)
+{
+	struct pd_node *leaf = node_new(table, capacity, 0);
+
+	if (leaf == NULL)
+		return PD_NO_MEMORY;
+	if (table->root != NULL) {
+		pd_node_copy(table->root, leaf);
+		node_free(table, table->root);
+	}
+	table->root = leaf;
+	return 0;
+}
+
+struct pd_memtable *pd_memtable_new(void)
+{
+	return pd_calloc(1, sizeof(struct pd_memtable));
+}
+
+void pd_memtable_free(struct pd_memtable *table)
+{
+	struct pd_node *level;
+
+	if (table == NULL)
+		return;
+	level = table->root;
+	while (level != NULL) {
+		struct pd_node *node = level;
+
+		level = node->level > 0 ? pd_node_slots(node)[0].child : NULL;
+		while (node != NULL) {
+			struct pd_node *next = node->next;
+
+			node_free(table, node);
+			node = next;
+		}
+	}
+	spares_trim(table, 0);
+	PD_ASSERT(table->bytes == 0);
+	pd_free(table);
+}
+
+uint64_t pd_memtable_count(const struct pd_memtable *table)
+{
+	return table->count;
+}
+
+size_t pd_memtable_bytes(const struct pd_memtable *table)
+{
+	return table->bytes;
+}
+
+static inline struct pd_node *child_of(const struct pd_node *node, struct pd_slice key, unsigned *ret_slot)
+{
+	struct pd_node_place place = pd_node_search(node, key);
+
+	*ret_slot = place.found ? place.slot : place.slot - 1;
+	return pd_node_slots_const(node)[*ret_slot].child;
+}
+
+/* The leaf where the key is or belongs. The table is not empty. */
+static const struct pd_node *leaf_of(const struct pd_memtable *table, struct pd_slice key)
+{
+	const struct pd_node *node = table->root;
+	unsigned slot;
+
+	while (node->level > 0)
+		node = child_of(node, key, &slot);
+	return node;
+}
+
+/* The same, remembering the way. */
+static struct pd_node *leaf_of_with_path(const struct pd_memtable *table, struct pd_slice key,
+					 struct path *ret_path)
+{
+	struct pd_node *node = table->root;
+
+	while (node->level > 0) {
+		unsigned level = node->level;
+
+		ret_path->steps[level].node = node;
+		node = child_of(node, key, &ret_path->steps[level].slot);
+	}
+	ret_path->steps[0].node = node;
+	return node;
+}
+
+bool pd_memtable_get(const struct pd_memtable *table, struct pd_slice key, struct pd_entry *ret_entry)
+{
+	const struct pd_node *leaf;
+	unsigned slot;
+
+	if (table->root == NULL)
+		return false;
+	key = key_of_caller(key);
+	leaf = leaf_of(table, key);
+	if (!pd_node_find(leaf, key, &slot))
+		return false;
+	pd_entry_read(pd_node_slots_const(leaf)[slot].entry, pd_node_slots_const(leaf)[slot].lsn, ret_entry);
+	return true;
+}
+
+int pd_memtable_reserve(struct pd_memtable *table)
+{
+	const struct pd_node *root = table->root;
+
+	if (root == NULL)
+		return root_resize(table, PD_NODE_SLOTS_FIRST);
+	if (root->count == root->capacity && root->capacity < PD_NODE_SLOTS)
+		return root_resize(table, root->capacity * 2u);
+	return spares_fill(table, spares_for_any_put(table));
+}
+
+/* The smallest entry of the leaf is another one: correct the one separator that points to it, in the nearest
+ * inner node that was not left through its first slot. Levels below `level` are in order already. */
+static void set_smallest(const struct pd_memtable *table, struct path *path, unsigned level,
+			 const uint8_t *entry)
+{
+	for (; level <= table->root->level; level++) {
+		if (path->steps[level].slot > 0) {
+			pd_node_set_entry(path->steps[level].node, path->steps[level].slot, entry);
+			return;
+		}
+	}
+}
+
+/* Insert into a full leaf. Needs no memory but what spares hold: all is decided before anything changes. */
+static int insert_with_split(struct pd_memtable *table, struct path *path, struct pd_slot new)
+{
+	unsigned height = table->root->level;
+	unsigned level = 0;
+	int code;
+
+	while (level <= height && path->steps[level].node->count == PD_NODE_SLOTS)
+		level++;
+	PD_ASSERT(height + 1u < PD_MEMTABLE_DEPTH_MAX);
+	code = spares_fill(table, level + (level > height));
+	if (code != 0)
+		return code;
+	for (level = 0;; level++) {
+		struct pd_node *node = path->steps[level].node;
+		unsigned slot = path->steps[level].slot + (level > 0);
+		struct pd_node *right;
+
+		if (node->count < PD_NODE_SLOTS) {
+			pd_node_insert(node, slot, new);
+			return 0;
+		}
+		right = spare_take(table);
+		new.entry = pd_node_split(node, right, slot, new);
+		new.child = right;
+		if (level == height)
+			break;
+	}
+	table->root = spare_take(table);
+	pd_node_init(table->root, PD_NODE_SLOTS, height + 1);
+	pd_node_slots(table->root)[0] = (struct pd_slot){ .child = path->steps[height].node };
+	table->root->heads[0] = 0;
+	table->root->count = 1;
+	pd_node_insert(table->root, 1, new);
+	return 0;
+}
+
+int pd_memtable_put(struct pd_memtable *table, const uint8_t *entry, uint64_t lsn, const uint8_t **ret_old,
+		    uint64_t *ret_old_lsn)
+{
+	struct pd_slice key = pd_entry_key(entry);
+	struct pd_slot new = { .entry = entry, .lsn = lsn };
+	struct pd_node_place place;
+	struct pd_node *leaf;
+	struct path path;
+	int code = 0;
+
+	if (table->root == NULL) {
+		code = root_resize(table, PD_NODE_SLOTS_FIRST);
+		if (code != 0)
+			return code;
+	}
+	leaf = leaf_of_with_path(table, key, &path);
+	place = pd_node_search(leaf, key);
+	if (place.found) {
+		struct pd_slot *slot = pd_node_slots(leaf) + place.slot;
+
+		*ret_old = slot->entry;
+		*ret_old_lsn = slot->lsn;
+		if (place.slot == 0)
+			set_smallest(table, &path, 1, entry);
+		*slot = new;
+		return 0;
+	}
+	if (leaf->count < leaf->capacity) {
+		pd_node_insert(leaf, place.slot, new);
+	} else if (leaf->capacity < PD_NODE_SLOTS) {
+		code = root_resize(table, leaf->capacity * 2u);
+		if (code == 0)
+			pd_node_insert(table->root, place.slot, new);
+	} else {
+		path.steps[0].slot = place.slot;
+		code = insert_with_split(table, &path, new);
+	}
+	if (code != 0)
+		return code;
+	table->count++;
+	*ret_old = NULL;
+	return 0;
+}
+
+/* Node `level` of the path has become too empty, or its parent in turn: merge or share with a neighbour. */
+static void rebalance(struct pd_memtable *table, struct path *path)
+{
+	for (unsigned level = 0; path->steps[level].node != table->root; level++) {
+		struct pd_node *node = path->steps[level].node;
+		struct pd_node *parent = path->steps[level + 1].node;
+		unsigned own = path->steps[level + 1].slot;
+		unsigned slot = own > 0 ? own : 1;
+		struct pd_node *left = pd_node_slots(parent)[slot - 1].child;
+		struct pd_node *right = pd_node_slots(parent)[slot].child;
+		bool emptied = node->count == 0;
+		bool merged;
+
+		if (node->count >= PD_NODE_SLOTS_MIN)
+			break;
+		merged = pd_node_balance(parent, slot, left, right);
+		/* An emptied first leaf could not name its smallest entry before it got some. */
+		if (emptied && own == 0)
+			set_smallest(table, path, 1, pd_node_slots(left)[0].entry);
+		if (!merged)
+			break;
+		pd_node_remove(parent, slot);
+		node_free(table, right);
+	}
+	if (table->root->level > 0 && table->root->count == 1) {
+		struct pd_node *old = table->root;
+
+		table->root = pd_node_slots(old)[0].child;
+		node_free(table, old);
+	}
+	if (table->spare_count > spares_for_any_put(table))
+		spares_trim(table, spares_for_any_put(table));
+}
+
+const uint8_t *pd_memtable_delete(struct pd_memtable *table, struct pd_slice key, uint64_t *ret_old_lsn)
+{
+	const uint8_t *entry;
+	struct pd_node *leaf;
+	struct path path;
+	unsigned slot;
+
+	if (table->root == NULL)
+		return NULL;
+	key = key_of_caller(key);
+	leaf = leaf_of_with_path(table, key, &path);
+	if (!pd_node_find(leaf, key, &slot))
+		return NULL;
+	entry = pd_node_slots(leaf)[slot].entry;
+	*ret_old_lsn = pd_node_slots(leaf)[slot].lsn;
+	pd_node_remove(leaf, slot);
+	table->count--;
+	if (leaf != table->root) {
+		if (slot == 0 && leaf->count > 0)
+			set_smallest(table, &path, 1, pd_node_slots(leaf)[0].entry);
+		if (leaf->count < PD_NODE_SLOTS_MIN)
+			rebalance(table, &path);
+	} else if (table->count == 0) {
+		node_free(table, leaf);
+		table->root = NULL;
+		spares_trim(table, 0);
+	} else if (leaf->capacity > PD_NODE_SLOTS_FIRST && leaf->count <= leaf->capacity / 4) {
+		/* Give memory back where there is some to do it with; if not, the large leaf stays. */
+		if (root_resize(table, leaf->capacity / 2u) == 0)
+			spares_trim(table, 0);
+	}
+	return entry;
+}
+
+void pd_memtable_seek(const struct pd_memtable *table, struct pd_slice key,
+		      struct pd_memtable_cursor *ret_cursor)
+{
+	const struct pd_node *leaf = NULL;
+	unsigned slot = 0;
+
+	if (table->root != NULL) {
+		key = key_of_caller(key);
+		leaf = leaf_of(table, key);
+		slot = pd_node_search(leaf, key).slot;
+	}
+	*ret_cursor = (struct pd_memtable_cursor){ table, leaf, slot };
+}
+
+bool pd_memtable_next(struct pd_memtable_cursor *cursor, struct pd_entry *ret_entry)
+{
+	const struct pd_node *leaf = cursor->leaf;
+	const struct pd_slot *slot;
+
+	while (leaf != NULL && cursor->slot >= leaf->count) {
+		leaf = leaf->next;
+		cursor->leaf = leaf;
+		cursor->slot = 0;
+	}
+	if (leaf == NULL)
+		return false;
+	slot = pd_node_slots_const(leaf) + cursor->slot++;
+	pd_entry_read(slot->entry, slot->lsn, ret_entry);
+	return true;
+}
