@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-/* The limits of Redis itself. */
+/* The limits of Redis itself (of the number of arguments: up to 6.2; 7 takes up to INT_MAX). */
 #define PD_RESP_ARGUMENTS_MAX (1024 * 1024)
 #define PD_RESP_BULK_MAX      (512u * 1024 * 1024)
 #define PD_RESP_INLINE_MAX    (64 * 1024)
@@ -20,7 +20,7 @@
 /* ---- requests ---- */
 
 /* One command: its words point into the input that was parsed (or, for an inline command with quotes, into the
- * parser), until the next call. */
+ * parser), until the next call. The array is the parser's, also until the next call. */
 struct pd_resp_request {
 	struct pd_slice *arguments;
 	size_t count; /* 0: an empty line or array, to be skipped */
@@ -34,7 +34,8 @@ enum pd_resp_status {
 
 /* Remembers how far an unfinished request was understood, so that bytes are looked at once. */
 struct pd_resp_parser;
-/* The input of one connection may not hold more than `request_bytes_max` for one request. NULL: no memory. */
+/* The input of one connection may not hold more than `request_bytes_max` for one request; a longer one is
+ * malformed ("ERR Protocol error: too big request"), said as soon as it is known. NULL: no memory. */
 struct pd_resp_parser *pd_resp_parser_new(size_t request_bytes_max);
 void pd_resp_parser_free(struct pd_resp_parser *parser);
 
@@ -44,7 +45,11 @@ void pd_resp_parser_free(struct pd_resp_parser *parser);
  * PD_RESP_MORE: *ret_wanted is how many bytes in total the request is known to need by now (a hint for the size
  * of the input buffer: grow as bytes come, never on a stranger's word alone).
  * PD_RESP_MALFORMED: err->text is Redis's own, without "-": "ERR Protocol error: invalid bulk length" …,
- * "ERR Protocol error: too big inline request", "ERR Protocol error: unbalanced quotes in request", … */
+ * "ERR Protocol error: too big inline request", "ERR Protocol error: unbalanced quotes in request", …
+ * err->code is PD_INVALID; or PD_NO_MEMORY, when there was no memory for the arguments: the same call may then
+ * be made again. `err` may be NULL.
+ * Like Redis: any byte is taken for the "\n" of a header, and any two for the "\r\n" after an argument. Unlike
+ * Redis: a NUL byte in a header or an inline command is a byte like any other (Redis waits for ever). */
 enum pd_resp_status pd_resp_parse(struct pd_resp_parser *parser, const uint8_t *data, size_t size,
 				  struct pd_resp_request *ret_request, size_t *ret_consumed,
 				  size_t *ret_wanted, struct pd_error *err);
@@ -55,9 +60,10 @@ enum pd_resp_status pd_resp_parse(struct pd_resp_parser *parser, const uint8_t *
  * expects (map and set: array; double: bulk; null: $-1 or *-1; boolean: 0 or 1; push: array; verbatim: bulk).
  * The first failure (no memory, the buffer's maximum) is kept in `failed` and everything after it does nothing:
  * check once at the end. */
+#define PD_RESP_STORED 4 /* to be kept for pd_resp_transcode(): RESP3, yet the null array stays "*-1" */
 struct pd_resp_writer {
 	struct pd_buffer *buffer;
-	int protocol; /* 2 or 3 */
+	int protocol; /* 2, 3 or PD_RESP_STORED */
 	int failed;   /* 0, PD_NO_MEMORY or PD_TOO_LARGE */
 };
 
@@ -81,13 +87,15 @@ void pd_resp_write_set(struct pd_resp_writer *writer, size_t count);
 void pd_resp_write_push(struct pd_resp_writer *writer, size_t count);
 void pd_resp_write_raw(struct pd_resp_writer *writer, struct pd_slice bytes); /* replies already encoded */
 
-/* Rewrite one RESP3 reply, as stored with an idempotency key, for this writer's protocol. PD_CORRUPT if it is
- * not exactly one well-formed reply. */
+/* Rewrite one reply, as stored with an idempotency key (PD_RESP_STORED; RESP3 is read too, but has only one null
+ * for RESP2's two, and becomes "$-1"), for this writer's protocol. PD_CORRUPT if it is not exactly one
+ * well-formed reply: nothing is written then. Else writer->failed. */
 PD_MUST_CHECK int pd_resp_transcode(struct pd_slice reply3, struct pd_resp_writer *writer);
 
 /* ---- replies, from the client's side (benchmarks, the shell) ---- */
 
-/* The size of the one reply at the front of `data`, 0 when it is not complete, (size_t)-1 when malformed. */
+/* The size of the one reply at the front of `data` (RESP2 or RESP3), 0 when it is not complete, (size_t)-1 when
+ * malformed. */
 size_t pd_resp_reply_size(const uint8_t *data, size_t size);
 
 #endif

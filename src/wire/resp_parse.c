@@ -117,6 +117,14 @@ static inline const uint8_t *read_plain_length(const uint8_t *at, const uint8_t 
 	return at + 2;
 }
 
+/* What `searched` says holds for one position only. */
+static inline void advance(struct pd_resp_parser *parser, size_t at)
+{
+	if (at != parser->at)
+		parser->searched = 0;
+	parser->at = at;
+}
+
 /* Take the arguments that are there as a whole, as long as nothing is out of the ordinary. */
 static void take_arguments_fast(struct pd_resp_parser *parser, const uint8_t *data, size_t size)
 {
@@ -140,7 +148,7 @@ static void take_arguments_fast(struct pd_resp_parser *parser, const uint8_t *da
 		at = bytes + length + 2;
 	}
 	parser->count = (size_t)(argument - parser->arguments);
-	parser->at = (size_t)(at - data);
+	advance(parser, (size_t)(at - data));
 }
 
 /* The line "<mark>number\r\n" at `at`. PD_RESP_REQUEST: it is there; *ret_next is the position after it, and
@@ -167,7 +175,6 @@ static enum pd_resp_status read_line(struct pd_resp_parser *parser, const uint8_
 		return PD_RESP_MORE;
 	*ret_text = pd_slice(line + 1, parser->searched > 0 ? parser->searched - 1 : 0);
 	*ret_next = parser->at + parser->searched + 2;
-	parser->searched = 0;
 	return PD_RESP_REQUEST;
 }
 
@@ -184,7 +191,7 @@ static enum pd_resp_status take_header(struct pd_resp_parser *parser, const uint
 		return status;
 	if (!pd_slice_to_int64(text, &number) || number > PD_RESP_ARGUMENTS_MAX)
 		return malformed(err, "invalid multibulk length");
-	parser->at = next;
+	advance(parser, next);
 	parser->expected = number > 0 ? (size_t)number : 0;
 	return PD_RESP_REQUEST;
 }
@@ -211,7 +218,7 @@ static enum pd_resp_status take_bulk_header(struct pd_resp_parser *parser, const
 	}
 	if (!pd_slice_to_int64(text, &number) || number < 0 || number > PD_RESP_BULK_MAX)
 		return malformed(err, "invalid bulk length");
-	parser->at = next;
+	advance(parser, next);
 	parser->bulk = (size_t)number;
 	return PD_RESP_REQUEST;
 }
@@ -234,7 +241,7 @@ static enum pd_resp_status take_argument(struct pd_resp_parser *parser, const ui
 	if (!make_room(parser, parser->expected))
 		return no_memory(err);
 	parser->arguments[parser->count++] = pd_slice(data + parser->at, parser->bulk);
-	parser->at += parser->bulk + 2;
+	advance(parser, parser->at + parser->bulk + 2);
 	parser->bulk = UNKNOWN;
 	return PD_RESP_REQUEST;
 }
@@ -248,7 +255,7 @@ static enum pd_resp_status parse_array(struct pd_resp_parser *parser, const uint
 		const uint8_t *next = read_plain_length(data + 1, data + size, &parser->expected);
 
 		if (next != NULL && parser->expected <= PD_RESP_ARGUMENTS_MAX) {
-			parser->at = (size_t)(next - data);
+			advance(parser, (size_t)(next - data));
 		} else {
 			parser->expected = 0;
 			status = take_header(parser, data, size, err);
@@ -415,7 +422,8 @@ static void follow_input(struct pd_resp_parser *parser, const uint8_t *data)
 		}
 	} else if (parser->base != data) {
 		for (size_t i = 0; i < parser->count; i++) {
-			size_t position = (size_t)((uintptr_t)parser->arguments[i].data - (uintptr_t)parser->base);
+			size_t position = (size_t)((uintptr_t)parser->arguments[i].data -
+						   (uintptr_t)parser->base);
 
 			parser->arguments[i].data = data + position;
 		}
@@ -432,10 +440,9 @@ enum pd_resp_status pd_resp_parse(struct pd_resp_parser *parser, const uint8_t *
 
 	PD_ASSERT(visible >= parser->at);
 	follow_input(parser, data);
-	if (visible > 0 && (data[0] == '*' || parser->expected > 0))
-		status = parse_array(parser, data, visible, err);
-	else if (visible > 0)
-		status = parse_inline(parser, data, visible, err);
+	if (visible > 0)
+		status = data[0] == '*' ? parse_array(parser, data, visible, err)
+					: parse_inline(parser, data, visible, err);
 
 	if (status == PD_RESP_REQUEST) {
 		*ret_request = (struct pd_resp_request){ parser->arguments, parser->count };
