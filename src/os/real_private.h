@@ -1,0 +1,35 @@
+/* The real machine's inside, shared by its files. */
+#ifndef PD_OS_REAL_PRIVATE_H
+#define PD_OS_REAL_PRIVATE_H
+
+#include "os/os_private.h"
+
+struct pd_real_file {
+	struct pd_os_file base;
+	int fd;
+	char path[]; /* for error texts */
+};
+
+/* real_file.c */
+int pd_real_open(struct pd_os *os, const char *path, int flags, struct pd_os_file **ret_file,
+		 struct pd_error *err);
+void pd_real_close(struct pd_os_file *file);
+int pd_real_read(struct pd_os_file *file, void *data, size_t size, uint64_t offset, size_t *ret_size,
+		 struct pd_error *err);
+int pd_real_write(struct pd_os_file *file, const void *data, size_t size, uint64_t offset,
+		  struct pd_error *err);
+int pd_real_datasync(struct pd_os_file *file, struct pd_error *err);
+int pd_real_allocate(struct pd_os_file *file, uint64_t size, struct pd_error *err);
+int pd_real_resize(struct pd_os_file *file, uint64_t size, struct pd_error *err);
+size_t pd_real_alignment(const struct pd_os_file *file);
+
+/* real_queue.c */
+int pd_real_queue_new(struct pd_os *os, unsigned depth, struct pd_os_queue **ret_queue, struct pd_error *err);
+void pd_real_queue_free(struct pd_os_queue *queue);
+int pd_real_queue_write(struct pd_os_queue *queue, struct pd_os_file *file, const void *data, size_t size,
+			uint64_t offset, uint64_t token, struct pd_error *err);
+int pd_real_queue_reap(struct pd_os_queue *queue, struct pd_os_completion *completions, unsigned max,
+		       bool wait, unsigned *ret_count, struct pd_error *err);
+int pd_real_queue_descriptor(struct pd_os_queue *queue);
+
+#endif

@@ -1,0 +1,300 @@
+/* Handles of the simulated machine and what is done through them. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "os/sim_private.h"
+
+struct sim_lock {
+	struct pd_os_lock base;
+	struct pd_sim_node *node;
+	uint64_t process;
+};
+
+/* The ids of simulated processes. */
+enum { FIRST_PROCESS_ID = 1000 };
+
+static struct pd_sim_file *sim_file(struct pd_os_file *file)
+{
+	return (struct pd_sim_file *)file;
+}
+
+static struct pd_sim *machine(const struct pd_sim_file *file)
+{
+	return pd_sim_of(file->base.os);
+}
+
+/* A handle of a process that died says so, whoever asks. */
+static enum pd_sim_verdict begin(struct pd_sim_file *file, enum pd_os_operation operation, uint64_t a,
+				 uint64_t b, int *ret_errnum)
+{
+	struct pd_sim *sim = machine(file);
+
+	if (file->process != sim->process)
+		return PD_SIM_DEAD;
+	return pd_sim_begin(sim, operation, file->node->id, a, b, ret_errnum);
+}
+
+/* Find the file, creating it if that is wanted. */
+static int find(struct pd_sim *sim, const char *path, int flags, struct pd_sim_node **ret_node)
+{
+	int rc = pd_sim_lookup(sim, path, ret_node);
+
+	if (rc == ENOENT && (flags & PD_OS_CREATE) != 0)
+		return pd_sim_create(sim, path, false, ret_node);
+	if (rc == 0 && (flags & PD_OS_EXCLUSIVE) != 0)
+		return EEXIST;
+	if (rc == 0 && (*ret_node)->is_directory)
+		return EISDIR;
+	return rc;
+}
+
+int pd_sim_open(struct pd_os *os, const char *path, int flags, struct pd_os_file **ret_file,
+		struct pd_error *err)
+{
+	struct pd_sim *sim = pd_sim_of(os);
+	size_t path_size = strlen(path) + 1;
+	struct pd_sim_node *node;
+	struct pd_sim_file *file;
+	int rc;
+	enum pd_sim_verdict verdict = pd_sim_begin(sim, PD_OS_OP_OPEN, pd_sim_trace_string(path),
+						   (uint64_t)flags, 0, &rc);
+
+	if (verdict != PD_SIM_GO)
+		return pd_sim_refuse(sim, verdict, rc, err, "open", path);
+	if ((flags & PD_OS_DIRECT) != 0 && sim->options.direct_alignment == 0)
+		return pd_error_set(err, PD_NOT_SUPPORTED,
+				    "the file system of '%s' has no direct I/O; use buffered I/O there",
+				    path);
+	file = pd_malloc(sizeof *file + path_size);
+	if (file == NULL)
+		return pd_sim_end(sim, ENOMEM, err, "open", path);
+	rc = find(sim, path, flags, &node);
+	if (rc != 0) {
+		pd_free(file);
+		return pd_sim_end(sim, rc, err, "open", path);
+	}
+	pd_sim_node_hold(node);
+	file->base = (struct pd_os_file){ .os = os, .flags = flags, .alignment = 1 };
+	if ((flags & PD_OS_DIRECT) != 0)
+		file->base.alignment = sim->options.direct_alignment;
+	file->node = node;
+	file->process = sim->process;
+	memcpy(file->path, path, path_size);
+	*ret_file = &file->base;
+	return pd_sim_end(sim, 0, err, "open", path);
+}
+
+void pd_sim_close(struct pd_os_file *base)
+{
+	struct pd_sim_file *file = sim_file(base);
+
+	pd_sim_node_release(machine(file), file->node);
+	pd_free(file);
+}
+
+int pd_sim_read(struct pd_os_file *base, void *data, size_t size, uint64_t offset, size_t *ret_size,
+		struct pd_error *err)
+{
+	struct pd_sim_file *file = sim_file(base);
+	struct pd_sim *sim = machine(file);
+	int rc;
+	enum pd_sim_verdict verdict = begin(file, PD_OS_OP_READ, size, offset, &rc);
+
+	if (verdict != PD_SIM_GO)
+		return pd_sim_refuse(sim, verdict, rc, err, "read", file->path);
+	if (pd_sim_random_chance(&sim->random, sim->options.read_error_ppm))
+		return pd_sim_end(sim, EIO, err, "read", file->path);
+	*ret_size = pd_sim_content_read(&file->node->content, data, size, offset);
+	pd_sim_trace(sim, *ret_size);
+	return pd_sim_end(sim, 0, err, "read", file->path);
+}
+
+/* Where a misdirected write lands: another place of the file that it fits in. False: there is none. */
+static bool misdirect(struct pd_sim *sim, const struct pd_sim_content *content, size_t size, uint64_t offset,
+		      uint64_t *ret_offset)
+{
+	uint64_t places, pick;
+
+	if (content->size < size)
+		return false;
+	places = (content->size - size) / PD_SIM_SECTOR + 1;
+	pick = pd_sim_random_below(&sim->random, places) * PD_SIM_SECTOR;
+	if (pick == offset)
+		pick = pick >= PD_SIM_SECTOR ? pick - PD_SIM_SECTOR : pick + PD_SIM_SECTOR;
+	if (size > content->size - (pick < content->size ? pick : content->size))
+		return false;
+	*ret_offset = pick;
+	return true;
+}
+
+/* A drive that says "done" and did not. Through the page cache the process goes on seeing its write until the
+ * power goes; past the cache it is gone at once. The file grows in either case: that is the file system's
+ * journal, which was not lost. */
+static int put_lost(struct pd_sim_file *file, const void *data, size_t size, uint64_t offset)
+{
+	struct pd_sim *sim = machine(file);
+	struct pd_sim_content *content = &file->node->content;
+
+	if ((file->base.flags & PD_OS_DIRECT) == 0)
+		return pd_sim_content_write(&sim->disk, content, data, size, offset, PD_SIM_WRITE_LOST);
+	if (offset + size > content->size)
+		return pd_sim_content_resize(&sim->disk, content, offset + size);
+	return 0;
+}
+
+int pd_sim_file_put(struct pd_sim_file *file, const void *data, size_t size, uint64_t offset)
+{
+	struct pd_sim *sim = machine(file);
+	struct pd_sim_content *content = &file->node->content;
+	bool synced = (file->base.flags & PD_OS_SYNCED) != 0 && !sim->options.lying_sync;
+	enum pd_sim_write_kind kind = synced ? PD_SIM_WRITE_STABLE : PD_SIM_WRITE_CACHED;
+	uint64_t elsewhere;
+	int rc;
+
+	if (pd_sim_random_chance(&sim->random, sim->options.write_error_ppm)) {
+		pd_sim_file_put_part(file, data, size, offset, PD_SIM_PART_ANY);
+		return EIO;
+	}
+	if (pd_sim_random_chance(&sim->random, sim->options.lost_write_ppm))
+		return put_lost(file, data, size, offset);
+	if (pd_sim_random_chance(&sim->random, sim->options.misdirected_write_ppm) &&
+	    misdirect(sim, content, size, offset, &elsewhere)) {
+		rc = pd_sim_content_write(&sim->disk, content, data, size, elsewhere, kind);
+		return rc != 0 ? rc : put_lost(file, data, size, offset);
+	}
+	return pd_sim_content_write(&sim->disk, content, data, size, offset, kind);
+}
+
+void pd_sim_file_put_part(struct pd_sim_file *file, const void *data, size_t size, uint64_t offset,
+			  enum pd_sim_part part)
+{
+	pd_sim_content_write_part(&machine(file)->disk, &file->node->content, data, size, offset, part);
+}
+
+int pd_sim_write(struct pd_os_file *base, const void *data, size_t size, uint64_t offset,
+		 struct pd_error *err)
+{
+	struct pd_sim_file *file = sim_file(base);
+	struct pd_sim *sim = machine(file);
+	int rc = 0;
+	enum pd_sim_verdict verdict = begin(file, PD_OS_OP_WRITE, size, offset, &rc);
+
+	if (verdict == PD_SIM_DIES && (base->flags & (PD_OS_DIRECT | PD_OS_SYNCED)) == 0)
+		pd_sim_file_put_part(file, data, size, offset, PD_SIM_PART_FRONT);
+	else if (verdict == PD_SIM_FAIL || verdict == PD_SIM_DIES)
+		pd_sim_file_put_part(file, data, size, offset, PD_SIM_PART_ANY);
+	if (verdict != PD_SIM_GO)
+		return pd_sim_refuse(sim, verdict, rc, err, "write", file->path);
+	pd_sim_trace(sim, pd_hash64(pd_slice(data, size), 0));
+	return pd_sim_end(sim, pd_sim_file_put(file, data, size, offset), err, "write", file->path);
+}
+
+int pd_sim_datasync(struct pd_os_file *base, struct pd_error *err)
+{
+	struct pd_sim_file *file = sim_file(base);
+	struct pd_sim *sim = machine(file);
+	int rc = 0;
+	enum pd_sim_verdict verdict = begin(file, PD_OS_OP_DATASYNC, 0, 0, &rc);
+
+	if (verdict == PD_SIM_FAIL)
+		pd_sim_content_sync_failed(&sim->disk, &file->node->content);
+	if (verdict != PD_SIM_GO)
+		return pd_sim_refuse(sim, verdict, rc, err, "sync", file->path);
+	if (pd_sim_random_chance(&sim->random, sim->options.sync_error_ppm)) {
+		pd_sim_content_sync_failed(&sim->disk, &file->node->content);
+		return pd_sim_end(sim, EIO, err, "sync", file->path);
+	}
+	if (!sim->options.lying_sync)
+		pd_sim_content_sync(&sim->disk, &file->node->content);
+	return pd_sim_end(sim, 0, err, "sync", file->path);
+}
+
+int pd_sim_allocate(struct pd_os_file *base, uint64_t size, struct pd_error *err)
+{
+	struct pd_sim_file *file = sim_file(base);
+	struct pd_sim *sim = machine(file);
+	int rc;
+	enum pd_sim_verdict verdict = begin(file, PD_OS_OP_ALLOCATE, size, 0, &rc);
+
+	if (verdict != PD_SIM_GO)
+		return pd_sim_refuse(sim, verdict, rc, err, "reserve space for", file->path);
+	rc = pd_sim_content_allocate(&sim->disk, &file->node->content, size);
+	return pd_sim_end(sim, rc, err, "reserve space for", file->path);
+}
+
+int pd_sim_resize(struct pd_os_file *base, uint64_t size, struct pd_error *err)
+{
+	struct pd_sim_file *file = sim_file(base);
+	struct pd_sim *sim = machine(file);
+	int rc;
+	enum pd_sim_verdict verdict = begin(file, PD_OS_OP_RESIZE, size, 0, &rc);
+
+	if (verdict != PD_SIM_GO)
+		return pd_sim_refuse(sim, verdict, rc, err, "resize", file->path);
+	rc = pd_sim_content_resize(&sim->disk, &file->node->content, size);
+	return pd_sim_end(sim, rc, err, "resize", file->path);
+}
+
+size_t pd_sim_alignment(const struct pd_os_file *file)
+{
+	return file->alignment;
+}
+
+/* ---- the lock ---- */
+
+static int write_process_id(struct pd_sim *sim, struct pd_sim_node *node)
+{
+	char text[32];
+	int size = snprintf(text, sizeof text, "%llu\n",
+			    (unsigned long long)(FIRST_PROCESS_ID + sim->process));
+	int rc = pd_sim_content_resize(&sim->disk, &node->content, 0);
+
+	if (rc == 0)
+		rc = pd_sim_content_write(&sim->disk, &node->content, text, (size_t)size, 0,
+					  PD_SIM_WRITE_CACHED);
+	return rc;
+}
+
+int pd_sim_lock(struct pd_os *os, const char *path, struct pd_os_lock **ret_lock, struct pd_error *err)
+{
+	struct pd_sim *sim = pd_sim_of(os);
+	struct pd_sim_node *node;
+	struct sim_lock *lock;
+	int rc;
+	enum pd_sim_verdict verdict = pd_sim_begin(sim, PD_OS_OP_LOCK, pd_sim_trace_string(path), 0, 0, &rc);
+
+	if (verdict != PD_SIM_GO)
+		return pd_sim_refuse(sim, verdict, rc, err, "lock", path);
+	rc = find(sim, path, PD_OS_CREATE, &node);
+	if (rc == 0 && node->locked_by == sim->process)
+		return pd_error_set(err, PD_BUSY,
+				    "%s is in use by process %llu; stop it or choose another data directory",
+				    path, (unsigned long long)(FIRST_PROCESS_ID + sim->process));
+	if (rc == 0)
+		rc = write_process_id(sim, node);
+	if (rc != 0)
+		return pd_sim_end(sim, rc, err, "lock", path);
+	lock = pd_malloc(sizeof *lock);
+	if (lock == NULL)
+		return pd_sim_end(sim, ENOMEM, err, "lock", path);
+	pd_sim_node_hold(node);
+	node->locked_by = sim->process;
+	*lock = (struct sim_lock){ .base.os = os, .node = node, .process = sim->process };
+	*ret_lock = &lock->base;
+	return pd_sim_end(sim, 0, err, "lock", path);
+}
+
+void pd_sim_unlock(struct pd_os_lock *base)
+{
+	struct sim_lock *lock = (struct sim_lock *)base;
+
+	/* A lock of a dead process went with it; the file may be another process's by now. */
+	if (lock->node->locked_by == lock->process)
+		lock->node->locked_by = 0;
+	pd_sim_node_release(pd_sim_of(base->os), lock->node);
+	pd_free(lock);
+}
