@@ -42,6 +42,7 @@ struct pd_call {
 	const struct pd_slice *words; /* words[0] is the name; the arity has been checked */
 	size_t count;
 	struct pd_resp_writer *reply;
+	struct pd_error *err; /* the words for a negative code; may be NULL */
 };
 
 #endif
