@@ -1,0 +1,266 @@
+/* One connection: bytes in, bytes out, and what the kernel is asked to report about it. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "net/net_private.h"
+
+#define CHUNK_FIRST 2048          /* bytes of the first recv: a request, or a short pipeline */
+#define CHUNK_MAX   (256u * 1024) /* what one client may have done before the next has its turn */
+#define MOVE_MIN    (64u * 1024)  /* less that has been sent is not worth moving the rest for */
+
+/* Seconds until a peer that says nothing is asked whether it is still there; Redis's default. */
+#define KEEPALIVE_S 300
+
+static struct connection *inside(struct pd_connection *connection)
+{
+	return (struct connection *)connection;
+}
+
+static void on_readable(evutil_socket_t descriptor, short what, void *argument)
+{
+	struct connection *connection = argument;
+
+	(void)descriptor;
+	(void)what;
+	pd_net_push(connection->net,
+		    (struct pd_net_event){ .kind = PD_NET_READABLE, .connection = &connection->door });
+}
+
+static void on_writable(evutil_socket_t descriptor, short what, void *argument)
+{
+	struct connection *connection = argument;
+
+	(void)descriptor;
+	(void)what;
+	pd_net_push(connection->net,
+		    (struct pd_net_event){ .kind = PD_NET_WRITABLE, .connection = &connection->door });
+}
+
+/* ---- life ---- */
+
+static void format_address(const struct sockaddr_storage *address, char text[PD_NET_ADDRESS_SIZE])
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (address->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+
+		(void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
+		(void)snprintf(text, PD_NET_ADDRESS_SIZE, "[%s]:%u", host, (unsigned)ntohs(in6->sin6_port));
+	} else {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+
+		(void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
+		(void)snprintf(text, PD_NET_ADDRESS_SIZE, "%s:%u", host, (unsigned)ntohs(in->sin_port));
+	}
+}
+
+static void note_addresses(struct pd_connection *connection)
+{
+	struct sockaddr_storage address = { .ss_family = AF_INET };
+	socklen_t size = sizeof address;
+
+	(void)getpeername(connection->descriptor, (struct sockaddr *)&address, &size);
+	format_address(&address, connection->peer);
+	size = sizeof address;
+	(void)getsockname(connection->descriptor, (struct sockaddr *)&address, &size);
+	format_address(&address, connection->local);
+}
+
+static void keep_alive(int descriptor)
+{
+	int on = 1, idle = KEEPALIVE_S, interval = KEEPALIVE_S / 3, count = 3;
+
+	(void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+int pd_connection_new(struct pd_net *net, int descriptor, int tag, struct connection **ret_connection)
+{
+	struct connection *connection = pd_calloc(1, sizeof *connection);
+
+	if (connection == NULL) {
+		(void)close(descriptor);
+		return PD_NO_MEMORY;
+	}
+	connection->net = net;
+	connection->door.descriptor = descriptor;
+	connection->door.tag = tag;
+	connection->chunk = CHUNK_FIRST;
+	pd_buffer_init(&connection->door.input, net->options.input_max);
+	pd_buffer_init(&connection->door.output, net->options.output_max);
+	if (event_assign(&connection->readable, net->base, descriptor, EV_READ | EV_PERSIST, on_readable,
+			 connection) != 0 ||
+	    event_assign(&connection->writable, net->base, descriptor, EV_WRITE | EV_PERSIST, on_writable,
+			 connection) != 0 ||
+	    event_add(&connection->readable, NULL) != 0) {
+		(void)close(descriptor);
+		pd_free(connection);
+		return PD_NO_MEMORY;
+	}
+	connection->want_input = true;
+	keep_alive(descriptor);
+	note_addresses(&connection->door);
+	connection->door.id = ++net->last_id;
+	connection->next = net->connections;
+	if (net->connections != NULL)
+		net->connections->before = connection;
+	net->connections = connection;
+	net->connection_count++;
+	*ret_connection = connection;
+	return 0;
+}
+
+void pd_connection_close(struct pd_connection *door)
+{
+	struct connection *connection = inside(door);
+	struct pd_net *net = connection->net;
+
+	if (door->descriptor < 0)
+		return;
+	if (connection->want_input)
+		(void)event_del(&connection->readable);
+	if (connection->want_output)
+		(void)event_del(&connection->writable);
+	(void)close(door->descriptor);
+	door->descriptor = -1;
+	if (connection->before != NULL)
+		connection->before->next = connection->next;
+	else
+		net->connections = connection->next;
+	if (connection->next != NULL)
+		connection->next->before = connection->before;
+	net->connection_count--;
+	connection->next = net->closed;
+	net->closed = connection;
+}
+
+void pd_net_free_closed(struct pd_net *net)
+{
+	while (net->closed != NULL) {
+		struct connection *connection = net->closed;
+
+		net->closed = connection->next;
+		pd_buffer_done(&connection->door.input);
+		pd_buffer_done(&connection->door.output);
+		pd_free(connection);
+	}
+}
+
+void pd_connection_want_input(struct pd_connection *door, bool want)
+{
+	struct connection *connection = inside(door);
+
+	if (connection->want_input == want || door->descriptor < 0)
+		return;
+	if ((want ? event_add(&connection->readable, NULL) : event_del(&connection->readable)) == 0)
+		connection->want_input = want;
+}
+
+static void want_output(struct connection *connection, bool want)
+{
+	if (connection->want_output == want)
+		return;
+	if ((want ? event_add(&connection->writable, NULL) : event_del(&connection->writable)) == 0)
+		connection->want_output = want;
+}
+
+/* ---- bytes ---- */
+
+/* How much the next recv asks for: more after one that filled its room, and what a large request is known to lack,
+ * yet never more than has come already. */
+static size_t next_chunk(const struct connection *connection, size_t wanted)
+{
+	const struct pd_buffer *input = &connection->door.input;
+	size_t chunk = connection->chunk;
+
+	if (wanted > input->size && wanted - input->size > chunk) {
+		size_t lacking = wanted - input->size;
+
+		chunk = input->size > chunk ? input->size : chunk;
+		if (chunk > lacking)
+			chunk = lacking;
+	}
+	if (chunk > input->max - input->size)
+		chunk = input->max - input->size;
+	return chunk;
+}
+
+int pd_connection_receive(struct pd_connection *door, size_t wanted)
+{
+	struct connection *connection = inside(door);
+	struct pd_buffer *input = &door->input;
+	size_t chunk = next_chunk(connection, wanted);
+	ssize_t got;
+	int result;
+
+	if (chunk == 0)
+		return PD_TOO_LARGE;
+	result = pd_buffer_reserve(input, chunk);
+	if (result != 0)
+		return result;
+	/* Room that is there anyway is used, up to a fair share. */
+	if (input->capacity - input->size > chunk)
+		chunk = input->capacity - input->size < CHUNK_MAX ? input->capacity - input->size : chunk;
+	do {
+		got = recv(door->descriptor, input->data + input->size, chunk, 0);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? PD_AGAIN : PD_IO;
+	if (got == 0)
+		return PD_END;
+	input->size += (size_t)got;
+	connection->net->stats.bytes_received += (uint64_t)got;
+	if ((size_t)got == chunk && connection->chunk < CHUNK_MAX)
+		connection->chunk *= 2;
+	else if ((size_t)got < connection->chunk / 8 && connection->chunk > CHUNK_FIRST)
+		connection->chunk /= 2;
+	return 0;
+}
+
+/* Take what has been sent out of the output. Returns how far the rest moved. */
+static size_t drop_sent(struct pd_connection *door)
+{
+	size_t moved = door->sent;
+
+	if (door->sent < door->output.size && (moved < MOVE_MIN || moved < door->output.size / 2))
+		return 0;
+	pd_buffer_consume(&door->output, moved);
+	door->sent = 0;
+	return moved;
+}
+
+size_t pd_connection_send(struct pd_connection *door, size_t end)
+{
+	struct connection *connection = inside(door);
+
+	PD_ASSERT(door->sent <= end && end <= door->output.size);
+	while (door->sent < end && !door->reset) {
+		size_t size = end - door->sent;
+		ssize_t gone = send(door->descriptor, door->output.data + door->sent, size, MSG_NOSIGNAL);
+
+		if (gone >= 0) {
+			door->sent += (size_t)gone;
+			connection->net->stats.bytes_sent += (uint64_t)gone;
+			/* A short count says that the system is full, without another call to hear it. */
+			if ((size_t)gone < size)
+				break;
+		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			break;
+		} else if (errno != EINTR) {
+			door->reset = true;
+		}
+	}
+	want_output(connection, door->sent < end && !door->reset);
+	return drop_sent(door);
+}

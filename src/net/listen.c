@@ -1,0 +1,197 @@
+/* Listeners: binding, and taking clients in. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "net/net_private.h"
+
+#define BACKLOG           511 /* as Redis has it; the kernel's somaxconn may cut it */
+#define ACCEPTS_A_WAKE_UP 256 /* the clients that are connected have their turn, too */
+
+static void on_listener(evutil_socket_t descriptor, short what, void *argument)
+{
+	struct listener *listener = argument;
+	struct pd_net *net = listener->net;
+
+	(void)descriptor;
+	(void)what;
+	if (net->calling_count == net->calling_capacity) {
+		size_t capacity = net->calling_capacity + 8;
+		struct listener **grown = pd_realloc(net->calling, capacity * sizeof(struct listener *));
+
+		if (grown == NULL)
+			return;
+		net->calling = grown;
+		net->calling_capacity = capacity;
+	}
+	net->calling[net->calling_count++] = listener;
+}
+
+/* Tell a client that there is no place, as far as it takes one send. */
+static void refuse(struct listener *listener, int descriptor)
+{
+	listener->net->stats.refused++;
+	(void)send(descriptor, listener->refusal, strlen(listener->refusal), MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)close(descriptor);
+}
+
+/* No descriptor is left, and the client would stay at the door, ready for ever: lend it the spare one for the time
+ * of a refusal. */
+static void refuse_without_descriptor(struct listener *listener)
+{
+	struct pd_net *net = listener->net;
+	int descriptor;
+
+	if (net->spare_descriptor >= 0)
+		(void)close(net->spare_descriptor);
+	descriptor = accept4(listener->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (descriptor >= 0)
+		refuse(listener, descriptor);
+	net->spare_descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+/* false: nobody is left at the door, or nobody can be let in. */
+static bool accept_one(struct listener *listener)
+{
+	struct pd_net *net = listener->net;
+	struct connection *connection;
+	int descriptor = accept4(listener->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (descriptor < 0) {
+		if (errno == EMFILE || errno == ENFILE) {
+			refuse_without_descriptor(listener);
+			return false;
+		}
+		/* A client that gave up while it waited. */
+		return errno == ECONNABORTED || errno == EINTR;
+	}
+	if (net->connection_count >= net->options.max_connections) {
+		refuse(listener, descriptor);
+		return true;
+	}
+	if (pd_connection_new(net, descriptor, listener->tag, &connection) != 0)
+		return true;
+	net->stats.accepted++;
+	pd_net_push(net, (struct pd_net_event){ .kind = PD_NET_ACCEPTED, .connection = &connection->door });
+	return true;
+}
+
+void pd_net_accept_calling(struct pd_net *net)
+{
+	for (size_t i = 0; i < net->calling_count; i++) {
+		unsigned left = ACCEPTS_A_WAKE_UP;
+
+		while (left-- > 0 && accept_one(net->calling[i]))
+			;
+	}
+	net->calling_count = 0;
+}
+
+static int bind_error(const struct pd_net_listener_options *options, int errnum, struct pd_error *err)
+{
+	if (errnum == EADDRINUSE)
+		return pd_error_set(err, PD_BUSY,
+				    "port %d is taken; stop whoever has it or choose another with %s PORT",
+				    options->port, options->flag);
+	if (errnum == EADDRNOTAVAIL)
+		return pd_error_set(err, PD_INVALID, "address %s is not one of this machine's",
+				    options->address);
+	if (errnum == EACCES)
+		return pd_error_set(err, PD_PERMISSION,
+				    "port %d is reserved for the system; choose one above 1023 with %s PORT",
+				    options->port, options->flag);
+	return pd_error_system(err, errnum, "cannot listen on %s port %d", options->address, options->port);
+}
+
+static int open_listener(const struct pd_net_listener_options *options, const struct addrinfo *address,
+			 int *ret_descriptor, struct pd_error *err)
+{
+	int on = 1;
+	int result;
+	int descriptor = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+
+	if (descriptor < 0)
+		return pd_error_system(err, errno, "cannot open a socket for port %d", options->port);
+	(void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (address->ai_family == AF_INET6)
+		(void)setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+	/* Accepted sockets inherit it: one system call less for each client. */
+	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (bind(descriptor, address->ai_addr, address->ai_addrlen) != 0 ||
+	    listen(descriptor, BACKLOG) != 0) {
+		result = bind_error(options, errno, err);
+		(void)close(descriptor);
+		return result;
+	}
+	*ret_descriptor = descriptor;
+	return 0;
+}
+
+int pd_net_listen(struct pd_net *net, const struct pd_net_listener_options *options, struct pd_error *err)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC,
+				  .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
+	struct listener *listener = NULL;
+	struct addrinfo *address = NULL;
+	char port[16];
+	int result;
+
+	(void)snprintf(port, sizeof port, "%d", options->port);
+	result = getaddrinfo(options->address, port, &hints, &address);
+	if (result != 0)
+		return pd_error_set(err, PD_INVALID, "\"%s\" is not a numeric address: %s", options->address,
+				    gai_strerror(result));
+	listener = pd_calloc(1, sizeof *listener);
+	if (listener == NULL || (listener->refusal = pd_strdup(options->refusal)) == NULL) {
+		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for a listener");
+		goto out;
+	}
+	listener->net = net;
+	listener->tag = options->tag;
+	result = open_listener(options, address, &listener->descriptor, err);
+	if (result != 0)
+		goto out;
+	if (event_assign(&listener->readable, net->base, listener->descriptor, EV_READ | EV_PERSIST,
+			 on_listener, listener) != 0 ||
+	    event_add(&listener->readable, NULL) != 0) {
+		(void)close(listener->descriptor);
+		result = pd_error_set(err, PD_NO_MEMORY, "cannot watch port %d", options->port);
+		goto out;
+	}
+	listener->next = net->listeners;
+	net->listeners = listener;
+	listener = NULL;
+out:
+	if (listener != NULL)
+		pd_free(listener->refusal);
+	pd_free(listener);
+	freeaddrinfo(address);
+	return result;
+}
+
+void pd_net_free_listeners(struct pd_net *net)
+{
+	net->calling_count = 0;
+	while (net->listeners != NULL) {
+		struct listener *listener = net->listeners;
+
+		net->listeners = listener->next;
+		(void)event_del(&listener->readable);
+		(void)close(listener->descriptor);
+		pd_free(listener->refusal);
+		pd_free(listener);
+	}
+}
+
+void pd_net_stop_listening(struct pd_net *net)
+{
+	pd_net_free_listeners(net);
+}

@@ -1,0 +1,111 @@
+/* The network: listeners, connections and waiting for them.
+ *
+ *   poll -> events { accepted, readable, writable, watch, signal } -> the caller works -> poll …
+ *
+ * Nothing calls back: libevent's callbacks only note what is ready, and pd_net_poll() hands the notes out. Bytes
+ * move when the owner of a connection says so: one recv into its input, one send from its output.
+ *
+ * Threads: one. */
+#ifndef PD_NET_NET_H
+#define PD_NET_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+struct pd_net;
+
+#define PD_NET_ADDRESS_SIZE 64 /* "[ipv6]:port" and a NUL */
+
+struct pd_net_options {
+	unsigned max_connections; /* lowered to what the process may open, see pd_net_max_connections() */
+	size_t input_max;         /* bytes that one connection's input may hold */
+	size_t output_max;        /* bytes that one connection's output may hold */
+};
+
+/* One client. Public fields; net_private.h holds the rest. */
+struct pd_connection {
+	void *owner;             /* whoever took it on PD_NET_ACCEPTED */
+	uint64_t id;             /* from 1, never reused */
+	int tag;                 /* its listener's */
+	int descriptor;          /* -1 once closed */
+	bool reset;              /* the last send failed: nobody is listening any more */
+	struct pd_buffer input;  /* received, not yet consumed by the owner */
+	struct pd_buffer output; /* from `sent` on: to be sent */
+	size_t sent;
+	char peer[PD_NET_ADDRESS_SIZE], local[PD_NET_ADDRESS_SIZE];
+};
+
+enum pd_net_event_kind {
+	PD_NET_ACCEPTED, /* a new connection; set its owner */
+	PD_NET_READABLE, /* pd_connection_receive() will bring something: bytes, the end or an error */
+	PD_NET_WRITABLE, /* pd_connection_send() was cut short, and can go on */
+	PD_NET_WATCH,    /* a watched descriptor is readable; `number` is its tag */
+	PD_NET_SIGNAL,   /* `number` is the signal */
+};
+
+struct pd_net_event {
+	enum pd_net_event_kind kind;
+	int number;
+	/* May have been closed by an earlier event's work: descriptor < 0 then. */
+	struct pd_connection *connection;
+};
+
+struct pd_net_stats {
+	uint64_t accepted, refused; /* connections */
+	uint64_t bytes_received, bytes_sent;
+};
+
+/* Raises the soft limit of open files as far as max_connections needs and the hard limit allows. */
+PD_MUST_CHECK int pd_net_new(const struct pd_net_options *options, struct pd_net **ret_net,
+			     struct pd_error *err);
+/* Closes every connection and listener. NULL is fine. */
+void pd_net_free(struct pd_net *net);
+
+/* How many connections there may be: as asked for, or what the limit of open files leaves. */
+unsigned pd_net_max_connections(const struct pd_net *net);
+/* PD_INVALID, with words, when the process may not open that many. Connections that are there stay. */
+PD_MUST_CHECK int pd_net_set_max_connections(struct pd_net *net, unsigned max, struct pd_error *err);
+size_t pd_net_connection_count(const struct pd_net *net);
+void pd_net_stats(const struct pd_net *net, struct pd_net_stats *ret_stats);
+
+struct pd_net_listener_options {
+	const char *address; /* numeric, IPv4 or IPv6 */
+	int port;
+	int tag;             /* handed on to its connections */
+	const char *flag;    /* "--resp": what to change when the port is taken, for the error's text */
+	const char *refusal; /* sent to a client that is one too many */
+};
+PD_MUST_CHECK int pd_net_listen(struct pd_net *net, const struct pd_net_listener_options *options,
+				struct pd_error *err);
+void pd_net_stop_listening(struct pd_net *net);
+
+/* Report when `descriptor` is readable, until the net is freed. It stays the caller's. */
+PD_MUST_CHECK int pd_net_watch(struct pd_net *net, int descriptor, int tag, struct pd_error *err);
+/* Report SIGTERM and SIGINT, each process-wide, as events. After the first one both are back to what the system does:
+ * a second one ends the process at once. */
+PD_MUST_CHECK int pd_net_take_signals(struct pd_net *net, struct pd_error *err);
+
+/* Wait until something is ready, at most timeout_us (< 0: for ever; 0: just look). *ret_events is valid until the
+ * next call; connections closed before this call are freed by it. */
+PD_MUST_CHECK int pd_net_poll(struct pd_net *net, int64_t timeout_us, const struct pd_net_event **ret_events,
+			      size_t *ret_count, struct pd_error *err);
+
+/* ---- one connection ---- */
+/* One recv onto the end of the input. `wanted`: how large the input is known to become, 0 if unknown: memory follows
+ * the bytes that come, a stranger's announcement at most doubles it. 0: bytes came. PD_AGAIN: nothing there. PD_END:
+ * the peer has sent everything it will. PD_IO: the connection broke. PD_TOO_LARGE, PD_NO_MEMORY: no room. */
+PD_MUST_CHECK int pd_connection_receive(struct pd_connection *connection, size_t wanted);
+/* Send what is in the output up to `end` (an offset in it). What the system does not take now stays and is reported as
+ * PD_NET_WRITABLE when it would. When all of the output is gone it is cleared. Returns how many bytes the output was
+ * moved towards its front, by which every offset in it shrinks. A broken connection shows in `reset`. */
+size_t pd_connection_send(struct pd_connection *connection, size_t end);
+/* Report PD_NET_READABLE or do not; a new connection does. Calls the system only on a change. */
+void pd_connection_want_input(struct pd_connection *connection, bool want);
+/* Close it now. The memory stays until the next pd_net_poll(). Twice is fine. */
+void pd_connection_close(struct pd_connection *connection);
+
+#endif

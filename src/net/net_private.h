@@ -1,0 +1,71 @@
+/* What the files of src/net share. */
+#ifndef PD_NET_NET_PRIVATE_H
+#define PD_NET_NET_PRIVATE_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "net/net.h"
+
+struct connection {
+	struct pd_connection door; /* first: the two are one pointer */
+	struct pd_net *net;
+	struct event readable, writable;
+	bool want_input, want_output; /* as the kernel was told */
+	size_t chunk;                 /* what the next recv asks for */
+	struct connection *next, *before;
+};
+
+struct listener {
+	struct pd_net *net;
+	int descriptor;
+	int tag;
+	char *refusal;
+	struct event readable;
+	struct listener *next;
+};
+
+struct watch {
+	struct pd_net *net;
+	int tag;
+	struct event readable;
+	struct watch *next;
+};
+
+struct pd_net {
+	struct event_base *base;
+	struct pd_net_options options;
+	struct pd_net_stats stats;
+
+	/* What is ready, as the callbacks found it. */
+	struct pd_net_event *ready;
+	size_t ready_count, ready_capacity;
+	struct listener **calling; /* listeners with somebody at the door */
+	size_t calling_count, calling_capacity;
+
+	struct connection *connections; /* open */
+	struct connection *closed;      /* to be freed by the next poll */
+	size_t connection_count;
+	uint64_t last_id;
+
+	struct listener *listeners;
+	struct watch *watches;
+	struct event timer;
+	struct event signals;
+	int signal_descriptor; /* -1: signals are not ours */
+	int spare_descriptor; /* given up for a moment to tell a client that no descriptor is left; -1: none */
+};
+
+/* Append to the ready list. Without memory it is dropped: readiness is asked for by level, and comes again. */
+void pd_net_push(struct pd_net *net, struct pd_net_event event);
+/* Take the clients that wait at the listeners found in `calling`. */
+void pd_net_accept_calling(struct pd_net *net);
+/* Stop listening and free. */
+void pd_net_free_listeners(struct pd_net *net);
+
+/* Take over `descriptor`, also when it fails. */
+PD_MUST_CHECK int pd_connection_new(struct pd_net *net, int descriptor, int tag,
+				    struct connection **ret_connection);
+void pd_net_free_closed(struct pd_net *net);
+
+#endif
