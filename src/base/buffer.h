@@ -24,6 +24,7 @@ void pd_buffer_done(struct pd_buffer *buffer);
 PD_MUST_CHECK int pd_buffer_reserve(struct pd_buffer *buffer, size_t size);
 PD_MUST_CHECK int pd_buffer_append(struct pd_buffer *buffer, const void *data, size_t size);
 PD_MUST_CHECK int pd_buffer_append_slice(struct pd_buffer *buffer, struct pd_slice slice);
+/* There must be room for the NUL too, which is not counted in `size`. */
 PD_MUST_CHECK int pd_buffer_printf(struct pd_buffer *buffer, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

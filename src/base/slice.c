@@ -19,14 +19,15 @@ bool pd_slice_equal_nocase(struct pd_slice a, const char *b)
 
 bool pd_slice_to_int64(struct pd_slice text, int64_t *ret_number)
 {
-	const uint8_t *at = text.data;
-	const uint8_t *end = at + text.size;
+	const uint8_t *at, *end;
 	uint64_t limit = INT64_MAX;
 	uint64_t number = 0;
 	bool negative = false;
 
 	if (text.size == 0 || text.size > 20)
 		return false;
+	at = text.data;
+	end = at + text.size;
 	if (*at == '-') {
 		negative = true;
 		limit = (uint64_t)INT64_MAX + 1;
@@ -59,7 +60,7 @@ bool pd_slice_to_double(struct pd_slice text, double *ret_number)
 	number = strtod(copy, &end);
 	if (end != copy + text.size || isnan(number))
 		return false;
-	if (errno == ERANGE && (number == HUGE_VAL || number == -HUGE_VAL))
+	if (errno == ERANGE && (isinf(number) || number == 0))
 		return false;
 	*ret_number = number;
 	return true;

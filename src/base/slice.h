@@ -50,7 +50,8 @@ bool pd_slice_equal_nocase(struct pd_slice a, const char *b);
 /* A decimal integer in canonical form, as Redis reads one: no spaces, no "+", no leading zeros, in range. */
 bool pd_slice_to_int64(struct pd_slice text, int64_t *ret_number);
 
-/* A finite or infinite decimal number that fills the whole slice; NaN is refused. */
+/* A number as Redis reads a score: what strtod() takes, decimal, hexadecimal or "inf", of at most 351 characters
+ * that fill the whole slice, without leading space. Refused: NaN, and what overflows or is rounded to zero. */
 bool pd_slice_to_double(struct pd_slice text, double *ret_number);
 
 #endif
