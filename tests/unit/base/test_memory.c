@@ -1,0 +1,136 @@
+/* The place where every allocation can be made to fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/memory.h"
+
+static void *by_calloc(void)
+{
+	return pd_calloc(1, 8);
+}
+static void *by_malloc(void)
+{
+	return pd_malloc(8);
+}
+static void *by_realloc(void)
+{
+	return pd_realloc(NULL, 8);
+}
+static void *by_aligned(void)
+{
+	return pd_malloc_aligned(64, 8);
+}
+static void *by_strdup(void)
+{
+	return pd_strdup("abc");
+}
+static void *by_asprintf(void)
+{
+	return pd_asprintf("%d", 7);
+}
+
+static void *(*const ways[])(void) = { by_calloc, by_malloc, by_realloc, by_aligned, by_strdup, by_asprintf };
+#define WAYS (sizeof ways / sizeof ways[0])
+
+static void assert_works(size_t way, int works)
+{
+	void *memory = ways[way]();
+
+	assert_int_equal(memory != NULL, works);
+	pd_free(memory);
+}
+
+static void test_fails_once(void **state)
+{
+	(void)state;
+	for (size_t way = 0; way < WAYS; way++) {
+		for (unsigned long n = 1; n <= 4; n++) {
+			pd_memory_fail(n, 0);
+			for (unsigned long i = 1; i < 10; i++)
+				assert_works(way, i != n);
+		}
+	}
+}
+
+static void test_fails_for_good(void **state)
+{
+	(void)state;
+	for (size_t way = 0; way < WAYS; way++) {
+		for (unsigned long n = 1; n <= 4; n++) {
+			pd_memory_fail(n, 1);
+			for (unsigned long i = 1; i < 10; i++)
+				assert_works(way, i < n);
+			pd_memory_fail(0, 0);
+			assert_works(way, 1);
+		}
+	}
+}
+
+static void test_realloc_keeps_the_old(void **state)
+{
+	char *old = pd_strdup("old");
+
+	(void)state;
+	assert_non_null(old);
+	pd_memory_fail(1, 0);
+	assert_null(pd_realloc(old, 100));
+	assert_string_equal(old, "old");
+	old = pd_realloc(old, 100);
+	assert_non_null(old);
+	assert_string_equal(old, "old");
+	pd_free(old);
+}
+
+static void test_edges(void **state)
+{
+	volatile size_t huge = SIZE_MAX;
+	uint8_t *bytes;
+	char *text;
+
+	(void)state;
+	pd_free(NULL);
+	pd_free(pd_malloc(0));
+	bytes = pd_calloc(0, 0);
+	assert_non_null(bytes);
+	pd_free(bytes);
+	bytes = pd_realloc(pd_malloc(10), 0);
+	assert_non_null(bytes);
+	pd_free(bytes);
+	assert_null(pd_malloc_aligned(64, huge - 3));
+	for (size_t alignment = 1; alignment <= 1 << 16; alignment *= 2) {
+		for (size_t size = 0; size < 3 * alignment && size < 1000; size += 37) {
+			bytes = pd_malloc_aligned(alignment, size);
+			assert_non_null(bytes);
+			assert_int_equal((uintptr_t)bytes % alignment, 0);
+			memset(bytes, 1, size);
+			pd_free(bytes);
+		}
+	}
+	bytes = pd_calloc(3, 100);
+	assert_non_null(bytes);
+	for (size_t i = 0; i < 300; i++)
+		assert_int_equal(bytes[i], 0);
+	pd_free(bytes);
+	text = pd_asprintf("%s-%d", "a", 5);
+	assert_string_equal(text, "a-5");
+	pd_free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fails_once),
+		cmocka_unit_test(test_fails_for_good),
+		cmocka_unit_test(test_realloc_keeps_the_old),
+		cmocka_unit_test(test_edges),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
