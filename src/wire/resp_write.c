@@ -204,7 +204,9 @@ void pd_resp_write_verbatim(struct pd_resp_writer *writer, const char *type3, st
 	to = reserve(writer, text.size + HEADER_MAX + 4 + 2);
 	if (to == NULL)
 		return;
-	to = put_bytes(put_header(to, '=', text.size + 4), type3, 3);
+	to = put_header(to, '=', text.size + 4);
+	for (size_t i = 0; i < 3; i++)
+		*to++ = (uint8_t)type3[i];
 	*to++ = ':';
 	commit(writer, put_line_end(put_bytes(to, text.data, text.size)));
 }
@@ -347,8 +349,8 @@ void pd_resp_write_push(struct pd_resp_writer *writer, size_t count)
 
 void pd_resp_write_raw(struct pd_resp_writer *writer, struct pd_slice bytes)
 {
-	uint8_t *to = reserve(writer, bytes.size);
+	uint8_t *to = bytes.size > 0 ? reserve(writer, bytes.size) : NULL;
 
-	if (to != NULL && bytes.size > 0)
+	if (to != NULL)
 		commit(writer, put_bytes(to, bytes.data, bytes.size));
 }

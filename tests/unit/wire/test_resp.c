@@ -75,9 +75,13 @@ static void parse_pieces(struct pd_slice input, size_t max, size_t first, size_t
 
 static void assert_buffer(const struct pd_buffer *buffer, struct pd_slice expected)
 {
-	if (!pd_slice_equal(pd_buffer_slice(buffer), expected))
-		fail_msg("got \"%.*s\", expected \"%.*s\"", (int)buffer->size, (const char *)buffer->data,
-			 (int)expected.size, (const char *)expected.data);
+	if (pd_slice_equal(pd_buffer_slice(buffer), expected))
+		return;
+	(void)fwrite("got: ", 1, 5, stderr);
+	(void)fwrite(buffer->data, 1, buffer->size, stderr);
+	(void)fwrite("\nexpected: ", 1, 11, stderr);
+	(void)fwrite(expected.data, 1, expected.size, stderr);
+	fail();
 }
 
 static void assert_parses(struct pd_slice input, size_t max, struct pd_slice expected)
@@ -420,6 +424,8 @@ static void test_writer(void **state)
 
 	(void)state;
 	pd_buffer_init(&out, 1 << 20);
+	pd_resp_write_raw(&(struct pd_resp_writer){ .buffer = &out, .protocol = 3 }, pd_slice(NULL, 0));
+	assert_int_equal(out.size, 0);
 	for (int protocol = 2; protocol <= 3; protocol++) {
 		struct pd_resp_writer writer = { .buffer = &out, .protocol = protocol };
 
