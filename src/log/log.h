@@ -105,8 +105,9 @@ struct pd_log {
 	const struct pd_log_ops *ops;
 	struct pd_log_marks marks;
 	struct pd_log_stats stats;
-	uint64_t epoch; /* the running one; 0 before begin */
-	int fenced;     /* 0, or the code of what fenced it */
+	uint64_t epoch;         /* the running one; 0 before begin */
+	size_t group_bytes_max; /* submit a group before it grows beyond this; a larger record is cut into frames */
+	int fenced;             /* 0, or the code of what fenced it */
 	char fence_text[300];
 	bool begun;
 };
@@ -141,8 +142,8 @@ void pd_log_reader_free(struct pd_log_reader *reader);
  * the epoch's record and syncs all of it. time_us: the hybrid logical time of that record.
  * Durable when: it returns 0. */
 PD_MUST_CHECK int pd_log_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err);
-/* Make sure that groups with `bytes` of records in all, beyond what was reserved and not yet submitted before, find
- * room: nothing after this can meet a full disk. PD_NO_SPACE: try again later, nothing happened. */
+/* Make sure that `bytes` of records, all that are not yet submitted, find room: nothing after this can meet a full
+ * disk. PD_NO_SPACE: try again later, nothing happened. */
 PD_MUST_CHECK int pd_log_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err);
 /* Hand over one non-empty group whose first LSN is the tail + 1. It stays the log's until pd_log_reap() returns it.
  * With space reserved this can only succeed or fence. Durable when: durable_lsn reaches its last LSN. */

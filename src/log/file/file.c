@@ -1,0 +1,241 @@
+/* Opening and closing a log of segments. */
+#include "log/file/file_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+char *pd_file_path(const struct pd_log_file *file, uint32_t number, const char *suffix)
+{
+	return pd_asprintf("%s/%010u.%s", file->directory, number, suffix);
+}
+
+int pd_file_fence(struct pd_log_file *file, const struct pd_error *cause)
+{
+	if (!file->log.fenced) {
+		file->log.fenced = cause->code;
+		(void)snprintf(file->log.fence_text, sizeof file->log.fence_text,
+			       "the log is fenced: %.200s. Check the disk, then restart", cause->text);
+	}
+	return PD_FENCED;
+}
+
+/* "0000000012.seg" -> 12; 0: not a segment's name. */
+static uint32_t segment_number(const char *name)
+{
+	uint64_t number = 0;
+
+	if (strlen(name) != 14 || strcmp(name + 10, ".seg") != 0)
+		return 0;
+	for (int i = 0; i < 10; i++) {
+		if (name[i] < '0' || name[i] > '9')
+			return 0;
+		number = number * 10 + (uint64_t)(name[i] - '0');
+	}
+	return number <= UINT32_MAX ? (uint32_t)number : 0;
+}
+
+int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment)
+{
+	if (file->segment_count == file->segment_capacity) {
+		size_t capacity = file->segment_capacity > 0 ? 2 * file->segment_capacity : 16;
+		struct pd_segment *segments = pd_realloc(file->segments, capacity * sizeof *segments);
+
+		if (segments == NULL)
+			return PD_NO_MEMORY;
+		file->segments = segments;
+		file->segment_capacity = capacity;
+	}
+	file->segments[file->segment_count++] = *segment;
+	return 0;
+}
+
+/* What the first group of a segment says, if it is whole. */
+static int read_head(struct pd_log_file *file, const char *path, uint8_t *sector, struct pd_segment *segment,
+		     struct pd_error *err)
+{
+	struct pd_location location = { .segment = segment->number };
+	struct pd_group_header header;
+	struct pd_os_file *handle;
+	enum pd_sector_state state;
+	size_t size;
+	int result;
+
+	result = pd_os_open(file->os, path, PD_OS_READ, &handle, err);
+	if (result != 0)
+		return result;
+	result = pd_os_read(handle, sector, PD_SECTOR_SIZE, 0, &size, err);
+	pd_os_close(handle);
+	if (result != 0)
+		return result;
+	if (size < PD_SECTOR_SIZE) /* cut off at its creation */
+		return 0;
+	location.crc = pd_location_crc(file->options.cluster_id, file->options.shard, segment->number);
+	state = pd_sector_classify(sector, &location, 0, file->options.cluster_id, file->options.shard);
+	if (state == PD_SECTOR_ZERO || state == PD_SECTOR_OLDER)
+		return 0;
+	segment->head_damaged = true; /* until all of it has been seen to be right */
+	if (!pd_group_header_read(sector, &location, 0, &header) || header.kind != PD_GROUP_SEGMENT ||
+	    header.payload_size != sizeof segment->head)
+		return 0;
+	memcpy(&segment->head, sector + PD_GROUP_HEADER_SIZE, sizeof segment->head);
+	if (segment->head.version > PD_LOG_FORMAT_VERSION)
+		return pd_error_set(err, PD_NEWER_FORMAT,
+				    "%s has log format %u, this build reads up to %u: use a newer Perdure",
+				    path, segment->head.version, PD_LOG_FORMAT_VERSION);
+	/* The body is checked by the reader; what counts here must at least agree with itself. */
+	if (segment->head.segment == segment->number && segment->head.shard == file->options.shard &&
+	    memcmp(segment->head.cluster_id, file->options.cluster_id, PD_CLUSTER_ID_SIZE) == 0) {
+		segment->headed = true;
+		segment->head_damaged = false;
+	}
+	return 0;
+}
+
+static int find_segment(struct pd_log_file *file, uint32_t number, uint8_t *sector, struct pd_error *err)
+{
+	struct pd_segment segment = { .number = number };
+	struct pd_os_file_info info;
+	char *path = pd_file_path(file, number, "seg");
+	int result;
+
+	if (path == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while listing the log");
+	result = pd_os_info(file->os, path, &info, err);
+	if (result == 0) {
+		segment.size = info.size;
+		result = read_head(file, path, sector, &segment, err);
+	}
+	if (result == 0)
+		result = pd_file_add_segment(file, &segment);
+	pd_free(path);
+	return result;
+}
+
+static int find_segments(struct pd_log_file *file, struct pd_error *err)
+{
+	struct pd_os_names names;
+	uint8_t *sector;
+	int result = pd_os_list(file->os, file->directory, &names, err);
+
+	if (result == PD_NOT_FOUND)
+		return 0;
+	if (result != 0)
+		return result;
+	sector = pd_malloc_aligned(PD_GROUP_ALIGNMENT, PD_GROUP_ALIGNMENT);
+	if (sector == NULL)
+		result = pd_error_set(err, PD_NO_MEMORY, "out of memory while listing the log");
+	/* Names come sorted, and numbers have leading zeros: so do segments. */
+	for (size_t i = 0; result == 0 && i < names.count; i++) {
+		uint32_t number = segment_number(names.names[i]);
+
+		if (number == 0)
+			continue;
+		result = find_segment(file, number, sector, err);
+		file->last_number = number;
+	}
+	pd_free(sector);
+	pd_os_names_done(&names);
+	return result;
+}
+
+static void file_free(struct pd_log_file *file)
+{
+	pd_os_close(file->synced);
+	pd_os_close(file->buffered);
+	pd_file_space_done(file);
+	pd_buffer_done(&file->index);
+	pd_free(file->head_buffer.data);
+	pd_free(file->piece_buffer.data);
+	pd_free(file->segments);
+	pd_free(file->directory);
+	while (file->finished != NULL) {
+		struct pd_log_group *group = file->finished;
+
+		file->finished = group->next;
+		pd_log_group_free(group);
+	}
+	pd_free(file);
+}
+
+static int file_close(struct pd_log *log, struct pd_error *err)
+{
+	struct pd_log_file *file = (struct pd_log_file *)log;
+	int result = 0;
+
+	if (log->fenced)
+		result = pd_error_set(err, PD_FENCED, "%s", log->fence_text);
+	else if (log->begun)
+		result = pd_file_finish(file, err);
+	file_free(file);
+	return result;
+}
+
+static bool file_can_submit(const struct pd_log *log)
+{
+	(void)log;
+	return true;
+}
+
+static int file_descriptor(const struct pd_log *log)
+{
+	(void)log;
+	return -1;
+}
+
+static const struct pd_log_ops file_ops = {
+	.abi = PD_LOG_ABI,
+	.name = "file",
+	.begin = pd_file_begin,
+	.reserve = pd_file_reserve,
+	.submit = pd_file_submit,
+	.sync = pd_file_sync,
+	.reap = pd_file_reap,
+	.can_submit = file_can_submit,
+	.descriptor = file_descriptor,
+	.trim = pd_file_trim,
+	.close = file_close,
+	.reader_new = pd_file_reader_new,
+	.reader_next = pd_file_reader_next,
+	.reader_end = pd_file_reader_end,
+	.reader_free = pd_file_reader_free,
+};
+
+int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_log, struct pd_error *err)
+{
+	struct pd_log_file *file = pd_calloc(1, sizeof *file);
+	int result = PD_NO_MEMORY;
+
+	if (file == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening the log");
+	file->log.ops = &file_ops;
+	file->options = *options;
+	file->os = options->os;
+	if (file->options.segment_bytes == 0)
+		file->options.segment_bytes = PD_LOG_SEGMENT_BYTES_DEFAULT;
+	file->log.group_bytes_max = pd_file_piece_max(file);
+	pd_buffer_init(&file->index, SIZE_MAX / 2);
+	if (file->options.segment_bytes < PD_LOG_SEGMENT_BYTES_MIN ||
+	    file->options.segment_bytes % PD_GROUP_ALIGNMENT != 0) {
+		result = pd_error_set(err, PD_INVALID,
+				      "a log segment of %u bytes: must be a multiple of 4096, at least %u",
+				      file->options.segment_bytes, PD_LOG_SEGMENT_BYTES_MIN);
+		goto fail;
+	}
+	file->directory = pd_strdup(options->directory);
+	if (file->directory == NULL) {
+		(void)pd_error_set(err, PD_NO_MEMORY, "out of memory while opening the log");
+		goto fail;
+	}
+	file->options.directory = file->directory;
+	result = find_segments(file, err);
+	if (result != 0)
+		goto fail;
+	*ret_log = &file->log;
+	return 0;
+fail:
+	file_free(file);
+	return result;
+}

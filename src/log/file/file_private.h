@@ -1,0 +1,133 @@
+/* The file backend: segments in a directory. Shared by its reader, its writer and its space keeper.
+ *
+ *   0000000001.seg   sealed: head, groups, footer
+ *   0000000002.seg   open: head, groups, zeros (or what an earlier life of the file left)
+ *   0000000003.new   being filled with zeros, the next segment
+ *   0000000001.old   trimmed, kept for reuse
+ */
+#ifndef PD_LOG_FILE_PRIVATE_H
+#define PD_LOG_FILE_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "log/group_private.h"
+#include "log/log.h"
+#include "os/os.h"
+
+#define PD_SEGMENT_NAME_SIZE 16 /* "0000000001.seg" and a NUL, rounded up */
+
+/* A segment that is there. */
+struct pd_segment {
+	uint32_t number;
+	bool headed; /* its first group is whole; else it was never begun, or its head is damaged */
+	bool head_damaged;
+	uint64_t size; /* bytes of the file */
+	struct pd_segment_head head;
+};
+
+/* A segment being made ready on another thread. */
+struct pd_spare {
+	struct pd_os_task *task;
+	struct pd_os *os;
+	char *path;
+	uint32_t size;
+	bool refuse_direct;
+	bool ready;
+	int result;
+	struct pd_error err;
+};
+
+/* Memory that direct I/O takes. */
+struct pd_aligned {
+	uint8_t *data;
+	size_t size;
+};
+
+struct pd_log_file {
+	struct pd_log log; /* first */
+	struct pd_log_options options;
+	struct pd_os *os;
+	char *directory;
+
+	struct pd_segment *segments; /* by number */
+	size_t segment_count, segment_capacity;
+
+	/* What a reader found at the end, for begin. */
+	bool read_to_end;
+	struct pd_log_end end;
+	uint32_t end_crc;
+
+	/* The segment being written. */
+	struct pd_os_file *synced; /* direct and synced: one write is one durable group; NULL where refused */
+	struct pd_os_file *buffered; /* through the page cache, for groups that need not be synced at once */
+	struct pd_location location;
+	uint32_t unit;   /* sectors that a write is a multiple of */
+	uint64_t sector; /* the next to write */
+	uint32_t previous_crc;
+	bool unsynced;                  /* something went through `buffered` since the last sync */
+	struct pd_buffer index;         /* of this segment, the footer's payload in the making */
+	struct pd_aligned head_buffer;  /* for heads and footers … */
+	struct pd_aligned piece_buffer; /* … and for frames, which a footer may come between */
+
+	struct pd_log_group *finished, *finished_last;
+
+	/* Space. */
+	struct pd_spare **spares; /* ready or in the making, used from the front */
+	size_t spare_count;
+	uint64_t retry_space_ns; /* after a full disk, not before this time */
+	uint32_t last_number;    /* the highest segment number given */
+	uint32_t spares_begun;   /* names them */
+};
+
+/* ---- file.c ---- */
+char *pd_file_path(const struct pd_log_file *file, uint32_t number, const char *suffix); /* NULL: no memory */
+/* Fence the log for good. Returns PD_FENCED. */
+int pd_file_fence(struct pd_log_file *file, const struct pd_error *cause);
+
+/* ---- file_space.c ---- */
+int pd_file_space_prepare(struct pd_log_file *file, size_t count, bool wait, struct pd_error *err);
+/* Turn the first spare, which must be ready, into segment `number`. */
+int pd_file_space_take(struct pd_log_file *file, uint32_t number, struct pd_error *err);
+void pd_file_space_done(struct pd_log_file *file);
+int pd_file_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err);
+int pd_file_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err);
+int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment);
+
+/* ---- file_write.c ---- */
+#define PD_INDEX_SHARE 16 /* one group's actors may take this part of a segment in its index */
+/* The largest payload of one group: small segments take small groups. */
+size_t pd_file_piece_max(const struct pd_log_file *file);
+int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err);
+int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
+int pd_file_sync(struct pd_log *log);
+int pd_file_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups);
+/* Sync, seal and close the open segment. */
+int pd_file_finish(struct pd_log_file *file, struct pd_error *err);
+/* Sectors still free in the open segment, the footer's own set aside. */
+uint64_t pd_file_room(const struct pd_log_file *file, size_t index_growth);
+
+/* ---- file_index.c: the index in a footer ----
+ *
+ * For each group, in order: varint its sectors, varint its records, varint 1 + its actors, then each actor as a
+ * varint; 0 where there were too many actors to list. */
+int pd_index_add(struct pd_buffer *index, uint32_t sectors, uint32_t records, const uint64_t *actors,
+		 size_t actor_count);
+size_t pd_index_growth(size_t actor_count); /* bytes that one pd_index_add() can take at most */
+#define PD_INDEX_ALL_ACTORS SIZE_MAX        /* an actor_count: too many to list */
+/* Append to `actors` (u64 each) whoever has records in LSNs first..last, as a segment's index tells. false: it does not
+ * tell. */
+bool pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t first_lsn, uint64_t last_lsn,
+		     struct pd_buffer *actors);
+
+/* ---- file_read.c ---- */
+int pd_file_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_reader **ret_reader,
+		       struct pd_error *err);
+int pd_file_reader_next(struct pd_log_reader *reader, struct pd_record *ret_record,
+			struct pd_log_damage *ret_damage, struct pd_error *err);
+void pd_file_reader_end(const struct pd_log_reader *reader, struct pd_log_end *ret_end);
+void pd_file_reader_free(struct pd_log_reader *reader);
+
+#endif

@@ -1,0 +1,301 @@
+/* Space: segments filled with zeros ahead of need, reservations, trimming. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "log/file/file_private.h"
+
+#define FILL_CHUNK     (1024u * 1024)
+#define RETRY_SPACE_NS 500000000u /* a full disk is tried again twice a second, not for every write */
+
+/* ---- making a segment ready ---- */
+
+static int fill(struct pd_spare *spare, struct pd_os_file *file)
+{
+	uint8_t *zeros = pd_malloc_aligned(PD_GROUP_ALIGNMENT, FILL_CHUNK);
+	int result = 0;
+
+	if (zeros == NULL)
+		return pd_error_set(&spare->err, PD_NO_MEMORY, "out of memory while preparing a log segment");
+	memset(zeros, 0, FILL_CHUNK);
+	for (uint64_t at = 0; result == 0 && at < spare->size; at += FILL_CHUNK) {
+		size_t size = spare->size - at < FILL_CHUNK ? (size_t)(spare->size - at) : FILL_CHUNK;
+
+		result = pd_os_write(file, zeros, size, at, &spare->err);
+	}
+	pd_free(zeros);
+	return result;
+}
+
+/* Written zeros, not merely reserved space: a later write must not have to convert extents. Runs on a helper thread;
+ * touches nothing but the spare. */
+static void prepare_run(void *argument)
+{
+	struct pd_spare *spare = argument;
+	struct pd_os_file *file;
+	int flags = PD_OS_READ | PD_OS_WRITE | PD_OS_CREATE;
+	int result = PD_NOT_SUPPORTED;
+
+	if (!spare->refuse_direct)
+		result = pd_os_open(spare->os, spare->path, flags | PD_OS_DIRECT, &file, &spare->err);
+	if (result == PD_NOT_SUPPORTED)
+		result = pd_os_open(spare->os, spare->path, flags, &file, &spare->err);
+	if (result == 0) {
+		result = pd_os_allocate(file, spare->size, &spare->err);
+		if (result == 0)
+			result = fill(spare, file);
+		if (result == 0)
+			result = pd_os_datasync(file, &spare->err);
+		pd_os_close(file);
+		if (result != 0) /* should a half-filled file stay behind, the next begin removes it */
+			(void)!pd_os_unlink(spare->os, spare->path, NULL);
+	}
+	spare->result = result;
+}
+
+static void spare_wait(struct pd_spare *spare)
+{
+	if (spare->task == NULL)
+		return;
+	pd_os_task_join(spare->task);
+	spare->task = NULL;
+	spare->ready = spare->result == 0;
+}
+
+static void spare_drop(struct pd_log_file *file, size_t at)
+{
+	pd_free(file->spares[at]->path);
+	pd_free(file->spares[at]);
+	file->spare_count--;
+	memmove(&file->spares[at], &file->spares[at + 1], (file->spare_count - at) * sizeof file->spares[0]);
+}
+
+/* A trimmed segment is ready as it is: its old content carries older stamps. */
+static bool recycle(struct pd_log_file *file, struct pd_spare *spare)
+{
+	struct pd_os_names names;
+	bool found = false;
+
+	if (file->options.spare_segments == 0 || pd_os_list(file->os, file->directory, &names, NULL) != 0)
+		return false;
+	for (size_t i = 0; !found && i < names.count; i++) {
+		size_t size = strlen(names.names[i]);
+		char *path;
+
+		if (size != 14 || strcmp(names.names[i] + 10, ".old") != 0)
+			continue;
+		path = pd_asprintf("%s/%s", file->directory, names.names[i]);
+		if (path == NULL)
+			break;
+		found = pd_os_rename(file->os, path, spare->path, NULL) == 0;
+		pd_free(path);
+	}
+	pd_os_names_done(&names);
+	return found;
+}
+
+static struct pd_spare *spare_new(struct pd_log_file *file)
+{
+	struct pd_spare **spares = pd_realloc(file->spares, (file->spare_count + 1) * sizeof *spares);
+	struct pd_spare *spare;
+
+	if (spares == NULL)
+		return NULL;
+	file->spares = spares;
+	spare = pd_calloc(1, sizeof *spare);
+	if (spare == NULL)
+		return NULL;
+	spare->os = file->os;
+	spare->size = file->options.segment_bytes;
+	spare->refuse_direct = file->options.refuse_direct;
+	spare->path = pd_file_path(file, ++file->spares_begun, "new");
+	if (spare->path == NULL) {
+		pd_free(spare);
+		return NULL;
+	}
+	spares[file->spare_count++] = spare;
+	return spare;
+}
+
+static int spare_start(struct pd_log_file *file, struct pd_error *err)
+{
+	struct pd_spare *spare = spare_new(file);
+	int result;
+
+	if (spare == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while preparing a log segment");
+	if (recycle(file, spare)) {
+		spare->ready = true;
+		return 0;
+	}
+	result = pd_os_task_start(file->os, prepare_run, spare, &spare->task, err);
+	if (result != 0)
+		spare_drop(file, file->spare_count - 1);
+	return result;
+}
+
+/* Collect what has finished; forget what failed. */
+static int spares_collect(struct pd_log_file *file, bool wait, struct pd_error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < file->spare_count;) {
+		struct pd_spare *spare = file->spares[i];
+
+		if (spare->task != NULL && (wait || pd_os_task_finished(spare->task)))
+			spare_wait(spare);
+		if (spare->task == NULL && !spare->ready) {
+			result = pd_error_set(err, spare->result, "%s", spare->err.text);
+			file->retry_space_ns = pd_os_monotonic_ns(file->os) + RETRY_SPACE_NS;
+			spare_drop(file, i);
+		} else {
+			i++;
+		}
+	}
+	return result;
+}
+
+/* Have `count` spares ready, or on the way without `wait`. One is made at a time. */
+int pd_file_space_prepare(struct pd_log_file *file, size_t count, bool wait, struct pd_error *err)
+{
+	int result = spares_collect(file, wait, err);
+
+	while (result == 0 && file->spare_count < count) {
+		if (file->spare_count > 0 && file->spares[file->spare_count - 1]->task != NULL) {
+			if (!wait)
+				return 0;
+		} else {
+			if (pd_os_monotonic_ns(file->os) < file->retry_space_ns)
+				return pd_error_set(err, PD_NO_SPACE,
+						    "no space for another log segment of %u bytes in %s",
+						    file->options.segment_bytes, file->directory);
+			result = spare_start(file, err);
+			if (result != 0)
+				return result;
+		}
+		if (wait)
+			result = spares_collect(file, true, err);
+	}
+	return result;
+}
+
+int pd_file_space_take(struct pd_log_file *file, uint32_t number, struct pd_error *err)
+{
+	char *path = pd_file_path(file, number, "seg");
+	int result = PD_NO_MEMORY;
+
+	PD_ASSERT(file->spare_count > 0 && file->spares[0]->ready);
+	if (path == NULL) {
+		(void)pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning a log segment");
+		return result;
+	}
+	result = pd_os_rename(file->os, file->spares[0]->path, path, err);
+	if (result == 0)
+		result = pd_os_sync_directory(file->os, file->directory, err);
+	if (result == 0)
+		spare_drop(file, 0);
+	pd_free(path);
+	return result;
+}
+
+void pd_file_space_done(struct pd_log_file *file)
+{
+	while (file->spare_count > 0) {
+		struct pd_spare *spare = file->spares[file->spare_count - 1];
+
+		pd_os_task_join(spare->task);
+		/* Nothing but zeros in it. Should it stay behind, the next begin removes it. */
+		(void)!pd_os_unlink(file->os, spare->path, NULL);
+		spare_drop(file, file->spare_count - 1);
+	}
+	pd_free(file->spares);
+	file->spares = NULL;
+}
+
+/* ---- reservations ---- */
+
+/* Sectors that `bytes` of records can take at worst: headers, originals, padding, the index's growth. A record has
+ * at least PD_RECORD_SIZE_MIN bytes and may name an actor of its own; an actor effect has 10. */
+static uint64_t worst_sectors(const struct pd_log_file *file, uint64_t bytes)
+{
+	uint64_t groups = bytes / pd_file_piece_max(file) + 2;
+	uint64_t index = bytes + bytes / 4;
+	uint64_t index_max = groups * (file->options.segment_bytes / PD_INDEX_SHARE);
+
+	index = (index < index_max ? index : index_max) + groups * pd_index_growth(0);
+	return (bytes + bytes / 32 + index) / PD_SECTOR_SIZE + groups * 2 * file->unit + 8;
+}
+
+int pd_file_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err)
+{
+	struct pd_log_file *file = (struct pd_log_file *)log;
+	uint64_t wanted = worst_sectors(file, bytes);
+	uint64_t whole = file->options.segment_bytes / PD_SECTOR_SIZE;
+	/* A group that does not fit leaves a gap at a segment's end; small segments take smaller groups. */
+	uint64_t usable = whole - whole / 4;
+	uint64_t room = pd_file_room(file, 0);
+	size_t count;
+
+	if (wanted <= room) {
+		/* Keep one ahead, in the background, once the open segment is half full. Should that fail, there is
+		 * time to try again: what is asked for now fits. */
+		if (room < whole / 2)
+			(void)!pd_file_space_prepare(file, 1, false, NULL);
+		return 0;
+	}
+	count = (size_t)(wanted / usable + 1);
+	return pd_file_space_prepare(file, count, true, err);
+}
+
+/* ---- trimming ---- */
+
+static size_t count_old(struct pd_log_file *file)
+{
+	struct pd_os_names names;
+	size_t count = 0;
+
+	if (pd_os_list(file->os, file->directory, &names, NULL) != 0)
+		return SIZE_MAX; /* unknown: keep none */
+	for (size_t i = 0; i < names.count; i++)
+		count += strlen(names.names[i]) == 14 && strcmp(names.names[i] + 10, ".old") == 0;
+	pd_os_names_done(&names);
+	return count;
+}
+
+static int trim_segment(struct pd_log_file *file, const struct pd_segment *segment, struct pd_error *err)
+{
+	char *path = pd_file_path(file, segment->number, "seg");
+	char *old = pd_file_path(file, segment->number, "old");
+	int result = PD_NO_MEMORY;
+
+	if (path != NULL && old != NULL) {
+		if (segment->size == file->options.segment_bytes &&
+		    count_old(file) < file->options.spare_segments)
+			result = pd_os_rename(file->os, path, old, err);
+		else
+			result = pd_os_unlink(file->os, path, err);
+	}
+	pd_free(path);
+	pd_free(old);
+	return result;
+}
+
+int pd_file_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err)
+{
+	struct pd_log_file *file = (struct pd_log_file *)log;
+	size_t count = 0;
+	int result = 0;
+
+	/* Oldest first, so that a crash leaves no gap. The open segment, the last, stays. */
+	while (result == 0 && count + 1 < file->segment_count && file->segments[count + 1].headed &&
+	       file->segments[count + 1].head.first_lsn <= lsn) {
+		result = trim_segment(file, &file->segments[count], err);
+		if (result == 0)
+			count++;
+	}
+	file->segment_count -= count;
+	memmove(file->segments, file->segments + count, file->segment_count * sizeof file->segments[0]);
+	if (result == 0 && count > 0)
+		result = pd_os_sync_directory(file->os, file->directory, err);
+	return result;
+}

@@ -1,0 +1,539 @@
+/* Writing: groups into the open segment, segments one after another.
+ *
+ * What can go wrong, and what then:
+ *   crash while a group is written   its sectors' stamps tell; it was never acknowledged; the next open cuts it
+ *   crash between rename and head    a segment without a head at the end of the log: removed by the next begin
+ *   crash between head and epoch     an epoch without a record; the next one gets a higher number all the same
+ *   any write or sync fails          the log is fenced: nothing is retried, the page cache is not trusted again */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "log/file/file_private.h"
+
+/* One thing to be written as a group. */
+struct piece {
+	uint8_t *data; /* header space, payload, room to seal */
+	size_t payload_size;
+	uint32_t sectors; /* 0: as many as it takes */
+	enum pd_group_kind kind;
+	uint64_t first_lsn;
+	uint32_t record_count;
+	uint64_t base_time_us;
+	uint32_t frame;
+	const uint64_t *actors;
+	size_t actor_count;
+};
+
+static uint64_t segment_sectors(const struct pd_log_file *file)
+{
+	return file->options.segment_bytes / PD_SECTOR_SIZE;
+}
+
+uint64_t pd_file_room(const struct pd_log_file *file, size_t index_growth)
+{
+	uint64_t used = file->sector + pd_group_sectors(file->index.size + index_growth, file->unit);
+
+	return used < segment_sectors(file) ? segment_sectors(file) - used : 0;
+}
+
+static bool fits(const struct pd_log_file *file, const struct piece *piece)
+{
+	return pd_group_sectors(piece->payload_size, file->unit) <=
+	       pd_file_room(file, pd_index_growth(piece->actor_count));
+}
+
+static int write_bytes(struct pd_log_file *file, const uint8_t *data, size_t size, enum pd_log_sync sync,
+		       struct pd_error *err)
+{
+	uint64_t offset = file->sector * PD_SECTOR_SIZE;
+	int result;
+
+	/* A synced write says nothing of what went through the page cache before it: then sync the file. */
+	if (sync == PD_LOG_SYNC && file->synced != NULL && !file->unsynced) {
+		file->log.stats.direct_writes++;
+		file->log.stats.syncs++;
+		return pd_os_write(file->synced, data, size, offset, err);
+	}
+	file->log.stats.buffered_writes++;
+	file->unsynced = true;
+	result = pd_os_write(file->buffered, data, size, offset, err);
+	if (result != 0 || sync == PD_LOG_WRITE)
+		return result;
+	file->log.stats.syncs++;
+	result = pd_os_datasync(file->buffered, err);
+	if (result == 0)
+		file->unsynced = false;
+	return result;
+}
+
+/* Seal the piece for where it goes, and write it there. */
+static int write_piece(struct pd_log_file *file, const struct piece *piece, enum pd_log_sync sync,
+		       struct pd_error *err)
+{
+	struct pd_group_header header = {
+		.payload_size = (uint32_t)piece->payload_size,
+		.sectors = piece->sectors > 0 ? piece->sectors
+					      : pd_group_sectors(piece->payload_size, file->unit),
+		.record_count = piece->record_count,
+		.first_lsn = piece->first_lsn,
+		.base_time_us = piece->base_time_us,
+		.durable_lsn = file->log.marks.durable_lsn,
+		.epoch = (uint32_t)file->log.epoch,
+		.previous_crc = file->previous_crc,
+		.kind = (uint16_t)piece->kind,
+		.frame = piece->frame,
+	};
+	int result;
+
+	PD_ASSERT(file->sector + header.sectors <= segment_sectors(file));
+	if (piece->kind == PD_GROUP_RECORDS)
+		pd_group_seal_records(piece->data + PD_GROUP_HEADER_SIZE, piece->payload_size,
+				      piece->first_lsn, file->location.crc);
+	pd_group_seal(piece->data, &header, &file->location, file->sector);
+	result = write_bytes(file, piece->data, (size_t)header.sectors * PD_SECTOR_SIZE, sync, err);
+	if (result != 0)
+		return result;
+	file->sector += header.sectors;
+	file->previous_crc = header.header_crc;
+	file->log.stats.groups++;
+	file->log.stats.bytes_written += (uint64_t)header.sectors * PD_SECTOR_SIZE;
+	if (piece->kind == PD_GROUP_FOOTER)
+		return 0;
+	return pd_index_add(&file->index, header.sectors, piece->record_count, piece->actors,
+			    piece->actor_count);
+}
+
+/* ---- segments ---- */
+
+static int need_buffer(struct pd_aligned *buffer, size_t size, struct pd_error *err)
+{
+	uint8_t *data;
+
+	if (size <= buffer->size)
+		return 0;
+	data = pd_malloc_aligned(PD_GROUP_ALIGNMENT, size);
+	if (data == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while writing the log");
+	pd_free(buffer->data);
+	buffer->data = data;
+	buffer->size = size;
+	return 0;
+}
+
+static size_t sealed_bytes(const struct pd_log_file *file, size_t payload_size)
+{
+	return (size_t)pd_group_sectors(payload_size, file->unit) * PD_SECTOR_SIZE;
+}
+
+static int open_handles(struct pd_log_file *file, struct pd_error *err)
+{
+	char *path = pd_file_path(file, file->location.segment, "seg");
+	int result = PD_NOT_SUPPORTED;
+
+	if (path == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning a log segment");
+	pd_os_close(file->synced);
+	pd_os_close(file->buffered);
+	file->synced = NULL;
+	file->buffered = NULL;
+	if (!file->options.refuse_direct)
+		result = pd_os_open(file->os, path, PD_OS_READ | PD_OS_WRITE | PD_OS_DIRECT | PD_OS_SYNCED,
+				    &file->synced, err);
+	if (result == 0 || result == PD_NOT_SUPPORTED)
+		result = pd_os_open(file->os, path, PD_OS_READ | PD_OS_WRITE, &file->buffered, err);
+	pd_free(path);
+	file->unit = 1;
+	if (file->synced != NULL && pd_os_alignment(file->synced) > PD_SECTOR_SIZE)
+		file->unit = (uint32_t)(pd_os_alignment(file->synced) / PD_SECTOR_SIZE);
+	return result;
+}
+
+static int write_head(struct pd_log_file *file, uint32_t previous_segment, uint64_t time_us,
+		      struct pd_error *err)
+{
+	struct pd_segment segment = { .number = file->location.segment,
+				      .headed = true,
+				      .size = file->options.segment_bytes };
+	struct pd_segment_head *head = &segment.head;
+	struct piece piece = { .payload_size = sizeof *head,
+			       .kind = PD_GROUP_SEGMENT,
+			       .first_lsn = file->log.marks.tail_lsn + 1,
+			       .base_time_us = time_us };
+	int result = need_buffer(&file->head_buffer, sealed_bytes(file, sizeof *head), err);
+
+	if (result != 0)
+		return result;
+	head->version = PD_LOG_FORMAT_VERSION;
+	head->shard = file->options.shard;
+	memcpy(head->cluster_id, file->options.cluster_id, PD_CLUSTER_ID_SIZE);
+	head->segment = segment.number;
+	head->segment_bytes = file->options.segment_bytes;
+	head->previous_segment = previous_segment;
+	head->first_lsn = piece.first_lsn;
+	head->created_us = time_us;
+	piece.data = file->head_buffer.data;
+	memcpy(piece.data + PD_GROUP_HEADER_SIZE, head, sizeof *head);
+	result = write_piece(file, &piece, PD_LOG_SYNC, err);
+	if (result == 0)
+		result = pd_file_add_segment(file, &segment);
+	return result;
+}
+
+/* Go on in a new segment; its space must be ready. */
+static int next_segment(struct pd_log_file *file, uint64_t time_us, struct pd_error *err)
+{
+	uint32_t previous = file->segment_count > 0 ? file->segments[file->segment_count - 1].number : 0;
+	int result;
+
+	if (file->last_number == UINT32_MAX)
+		return pd_error_set(err, PD_TOO_LARGE, "the log has used up its segment numbers");
+	result = pd_file_space_take(file, file->last_number + 1, err);
+	if (result != 0)
+		return result;
+	file->last_number++;
+	file->location.segment = file->last_number;
+	file->location.crc = pd_location_crc(file->options.cluster_id, file->options.shard,
+					     file->last_number);
+	file->sector = 0;
+	file->unsynced = false;
+	pd_buffer_clear(&file->index);
+	file->log.stats.segments_begun++;
+	result = open_handles(file, err);
+	if (result != 0)
+		return result;
+	return write_head(file, previous, time_us, err);
+}
+
+/* Seal the open segment. Every byte of a sealed segment is accounted for: either the footer reaches to the end of the
+ * file, which can then be used again as it is, or the rest is cut off. */
+static int seal_segment(struct pd_log_file *file, uint64_t time_us, bool cut, struct pd_error *err)
+{
+	struct pd_segment *segment = &file->segments[file->segment_count - 1];
+	struct piece piece = { .payload_size = file->index.size,
+			       .sectors = pd_group_sectors(file->index.size, file->unit),
+			       .kind = PD_GROUP_FOOTER,
+			       .first_lsn = file->log.marks.tail_lsn + 1,
+			       .base_time_us = time_us };
+	int result;
+
+	if (!cut)
+		piece.sectors = (uint32_t)(segment_sectors(file) - file->sector);
+	result = need_buffer(&file->head_buffer, (size_t)piece.sectors * PD_SECTOR_SIZE, err);
+	if (result != 0)
+		return result;
+	piece.data = file->head_buffer.data;
+	if (file->index.size > 0)
+		memcpy(piece.data + PD_GROUP_HEADER_SIZE, file->index.data, file->index.size);
+	result = write_piece(file, &piece, PD_LOG_SYNC, err);
+	if (result != 0 || !cut)
+		return result;
+	segment->size = file->sector * PD_SECTOR_SIZE;
+	result = pd_os_resize(file->buffered, segment->size, err);
+	if (result == 0)
+		result = pd_os_datasync(file->buffered, err);
+	return result;
+}
+
+/* Leave the open segment for a new one. */
+static int roll(struct pd_log_file *file, uint64_t time_us, struct pd_error *err)
+{
+	/* Reserved before, so normally there already. */
+	int result = pd_file_space_prepare(file, 1, true, err);
+
+	if (result == 0)
+		result = seal_segment(file, time_us, false, err);
+	if (result == 0)
+		result = next_segment(file, time_us, err);
+	return result;
+}
+
+int pd_file_finish(struct pd_log_file *file, struct pd_error *err)
+{
+	int result = pd_file_sync(&file->log);
+
+	if (result != 0)
+		return pd_error_set(err, result, "%s", file->log.fence_text);
+	return seal_segment(file, file->end.last_time_us, true, err);
+}
+
+/* ---- the contract ---- */
+
+static int remove_leftovers(struct pd_log_file *file, struct pd_error *err)
+{
+	struct pd_os_names names;
+	int result = pd_os_list(file->os, file->directory, &names, err);
+
+	if (result != 0)
+		return result;
+	for (size_t i = 0; result == 0 && i < names.count; i++) {
+		size_t size = strlen(names.names[i]);
+		char *path;
+
+		if (size != 14 || strcmp(names.names[i] + 10, ".new") != 0)
+			continue;
+		path = pd_asprintf("%s/%s", file->directory, names.names[i]);
+		if (path == NULL)
+			result = pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning the log");
+		else
+			result = pd_os_unlink(file->os, path, err);
+		pd_free(path);
+	}
+	pd_os_names_done(&names);
+	/* Segments at the end that never got a head hold nothing. */
+	while (result == 0 && file->segment_count > 0) {
+		struct pd_segment *last = &file->segments[file->segment_count - 1];
+		char *path;
+
+		if (last->headed || last->head_damaged)
+			break;
+		path = pd_file_path(file, last->number, "seg");
+		result = path == NULL ? PD_NO_MEMORY : pd_os_unlink(file->os, path, err);
+		pd_free(path);
+		file->segment_count--;
+	}
+	return result;
+}
+
+static int write_epoch(struct pd_log_file *file, uint64_t time_us, struct pd_error *err)
+{
+	struct pd_record_head head = { .kind = PD_RECORD_EPOCH,
+				       .level = PD_LEVEL_STRICT,
+				       .time_us = time_us,
+				       .old_epoch = file->end.epoch,
+				       .old_last_lsn = file->end.last_lsn };
+	struct pd_log_group *group = pd_log_group_new();
+	int result = PD_NO_MEMORY;
+
+	if (group == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning the log");
+	pd_log_group_reset(group, file->log.marks.tail_lsn + 1);
+	result = pd_log_record_begin(group, &head);
+	if (result == 0) {
+		struct piece piece;
+
+		(void)pd_log_record_commit(group);
+		piece = (struct piece){ .data = group->data,
+					.payload_size = group->size - PD_GROUP_HEADER_SIZE,
+					.kind = PD_GROUP_RECORDS,
+					.first_lsn = group->first_lsn,
+					.record_count = 1,
+					.base_time_us = time_us,
+					.actors = group->actors,
+					.actor_count = group->actor_count };
+		result = write_piece(file, &piece, PD_LOG_SYNC, err);
+	}
+	if (result == 0)
+		file->log.marks.tail_lsn = pd_log_group_last_lsn(group);
+	pd_log_group_free(group);
+	return result;
+}
+
+int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
+{
+	struct pd_log_file *file = (struct pd_log_file *)log;
+	int result;
+
+	PD_ASSERT(file->read_to_end && time_us > file->end.last_time_us);
+	if (file->end.epoch >= UINT32_MAX)
+		return pd_error_set(err, PD_TOO_LARGE, "the log has used up its epochs");
+	result = remove_leftovers(file, err);
+	if (result == 0)
+		result = pd_file_space_prepare(file, 1, true, err);
+	if (result != 0)
+		return result;
+	log->epoch = file->end.epoch + 1;
+	log->marks.tail_lsn = file->end.last_lsn;
+	log->marks.written_lsn = file->end.last_lsn;
+	log->marks.durable_lsn = file->end.last_lsn;
+	file->previous_crc = file->end_crc;
+	result = next_segment(file, time_us, err);
+	if (result == 0)
+		result = write_epoch(file, time_us, err);
+	if (result != 0) {
+		struct pd_error cause = { .code = result, .text = "the first write of an epoch failed" };
+
+		/* How far it came is unknown: only a new open can tell. */
+		(void)pd_file_fence(file, err != NULL ? err : &cause);
+		return result;
+	}
+	log->marks.written_lsn = log->marks.tail_lsn;
+	log->marks.durable_lsn = log->marks.tail_lsn;
+	file->end.last_time_us = time_us;
+	log->begun = true;
+	return 0;
+}
+
+/* Write one piece, in the next segment if it does not fit into this one. */
+static int put_piece(struct pd_log_file *file, const struct piece *piece, enum pd_log_sync sync,
+		     struct pd_error *err)
+{
+	int result;
+
+	if (!fits(file, piece)) {
+		result = roll(file, piece->base_time_us, err);
+		if (result != 0)
+			return result;
+	}
+	return write_piece(file, piece, sync, err);
+}
+
+size_t pd_file_piece_max(const struct pd_log_file *file)
+{
+	size_t part = file->options.segment_bytes / 8;
+
+	return part < PD_GROUP_PAYLOAD_MAX ? part : PD_GROUP_PAYLOAD_MAX;
+}
+
+/* One record that is larger than a piece may be: frames, each a group of its own. */
+static int put_frames(struct pd_log_file *file, struct piece piece, uint8_t *record, size_t size,
+		      enum pd_log_sync sync, struct pd_error *err)
+{
+	size_t max = pd_file_piece_max(file);
+	size_t sent = 0;
+	int result = 0;
+
+	/* The record's checksum stands for the segment it begins in, so that must be known before. */
+	piece.payload_size = max;
+	if (!fits(file, &piece))
+		result = roll(file, piece.base_time_us, err);
+	pd_group_seal_records(record, size, piece.first_lsn, file->location.crc);
+	for (piece.frame = 0; result == 0 && sent < size; piece.frame++) {
+		piece.payload_size = size - sent < max ? size - sent : max;
+		piece.kind = sent == 0                           ? PD_GROUP_FRAME_BEGIN
+			     : sent + piece.payload_size == size ? PD_GROUP_FRAME_COMMIT
+								 : PD_GROUP_FRAME_MIDDLE;
+		piece.record_count = piece.kind == PD_GROUP_FRAME_COMMIT ? 1 : 0;
+		memcpy(piece.data + PD_GROUP_HEADER_SIZE, record + sent, piece.payload_size);
+		result = put_piece(file, &piece, sync, err);
+		sent += piece.payload_size;
+	}
+	return result;
+}
+
+/* One group's actors may not fill a segment's index. */
+static size_t listed_actors(const struct pd_log_file *file, const struct pd_log_group *group)
+{
+	size_t growth = pd_index_growth(group->actor_count);
+
+	return growth <= file->options.segment_bytes / PD_INDEX_SHARE ? group->actor_count
+								      : PD_INDEX_ALL_ACTORS;
+}
+
+static uint32_t record_length(const uint8_t *record)
+{
+	uint32_t length;
+
+	memcpy(&length, record + 4, sizeof length);
+	return length;
+}
+
+/* A group too large for one write: several groups, and frames where one record alone is too large. Each piece lists
+ * all of the group's actors, which is more than it must and never less. */
+static int put_pieces(struct pd_log_file *file, struct pd_log_group *group, enum pd_log_sync sync,
+		      struct pd_error *err)
+{
+	struct piece piece = { .first_lsn = group->first_lsn,
+			       .base_time_us = group->base_time_us,
+			       .actors = group->actors,
+			       .actor_count = listed_actors(file, group) };
+	uint8_t *at = group->data + PD_GROUP_HEADER_SIZE;
+	uint8_t *end = group->data + group->size;
+	size_t max = pd_file_piece_max(file);
+	int result = need_buffer(&file->piece_buffer, sealed_bytes(file, max), err);
+
+	piece.data = file->piece_buffer.data;
+	while (result == 0 && at < end) {
+		uint32_t length = record_length(at);
+
+		if (length > max) {
+			piece.record_count = 0;
+			result = put_frames(file, piece, at, length, sync, err);
+			at += length;
+			piece.first_lsn++;
+		} else {
+			uint8_t *first = at;
+
+			piece.kind = PD_GROUP_RECORDS;
+			for (piece.record_count = 0; at < end && record_length(at) <= max &&
+						     (size_t)(at - first) + record_length(at) <= max;
+			     piece.record_count++)
+				at += record_length(at);
+			piece.payload_size = (size_t)(at - first);
+			memcpy(piece.data + PD_GROUP_HEADER_SIZE, first, piece.payload_size);
+			result = put_piece(file, &piece, sync, err);
+			piece.first_lsn += piece.record_count;
+		}
+	}
+	return result;
+}
+
+static int put_group(struct pd_log_file *file, struct pd_log_group *group, enum pd_log_sync sync,
+		     struct pd_error *err)
+{
+	size_t payload_size = group->size - PD_GROUP_HEADER_SIZE;
+
+	if (payload_size > pd_file_piece_max(file))
+		return put_pieces(file, group, sync, err);
+	return put_piece(file,
+			 &(struct piece){ .data = group->data,
+					  .payload_size = payload_size,
+					  .kind = PD_GROUP_RECORDS,
+					  .first_lsn = group->first_lsn,
+					  .record_count = group->record_count,
+					  .base_time_us = group->base_time_us,
+					  .actors = group->actors,
+					  .actor_count = listed_actors(file, group) },
+			 sync, err);
+}
+
+int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync)
+{
+	struct pd_log_file *file = (struct pd_log_file *)log;
+	struct pd_error err;
+	int result;
+
+	group->next = NULL;
+	if (file->finished == NULL)
+		file->finished = group;
+	else
+		file->finished_last->next = group;
+	file->finished_last = group;
+	log->stats.records += group->record_count;
+	log->stats.payload_bytes += group->size - PD_GROUP_HEADER_SIZE;
+	result = put_group(file, group, sync, &err);
+	group->sealed = true;
+	if (result != 0)
+		return pd_file_fence(file, &err);
+	file->end.last_time_us = group->last_time_us;
+	log->marks.written_lsn = log->marks.tail_lsn;
+	if (!file->unsynced)
+		log->marks.durable_lsn = log->marks.tail_lsn;
+	return 0;
+}
+
+int pd_file_sync(struct pd_log *log)
+{
+	struct pd_log_file *file = (struct pd_log_file *)log;
+	struct pd_error err;
+
+	if (file->unsynced) {
+		if (pd_os_datasync(file->buffered, &err) != 0)
+			return pd_file_fence(file, &err);
+		log->stats.syncs++;
+		file->unsynced = false;
+	}
+	log->marks.durable_lsn = log->marks.written_lsn;
+	return 0;
+}
+
+int pd_file_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups)
+{
+	struct pd_log_file *file = (struct pd_log_file *)log;
+
+	(void)wait;
+	*ret_groups = file->finished;
+	file->finished = NULL;
+	file->finished_last = NULL;
+	return log->fenced ? PD_FENCED : 0;
+}
