@@ -1,0 +1,225 @@
+/* What only the real machine can show: modes, other processes, devices that are full. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "os/os.h"
+
+struct fixture {
+	struct pd_os *os;
+	char *root;
+	char path[300]; /* a file in it */
+};
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof *fixture);
+	const char *directory = getenv("TMPDIR");
+
+	assert_non_null(fixture);
+	fixture->root = pd_asprintf("%s/perdure-os-XXXXXX", directory != NULL ? directory : "/tmp");
+	assert_non_null(mkdtemp(fixture->root));
+	(void)snprintf(fixture->path, sizeof fixture->path, "%s/f", fixture->root);
+	assert_int_equal(pd_os_real_new(&fixture->os, NULL), 0);
+	*state = fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+
+	(void)unlink(fixture->path);
+	(void)rmdir(fixture->path);
+	assert_int_equal(rmdir(fixture->root), 0);
+	pd_os_free(fixture->os);
+	pd_free(fixture->root);
+	free(fixture);
+	return 0;
+}
+
+static void files_are_private(void **state)
+{
+	const struct fixture *fixture = *state;
+	mode_t old = umask(0);
+	struct pd_os_file *file;
+	struct stat info;
+	int fd;
+
+	assert_int_equal(pd_os_mkdir(fixture->os, fixture->path, NULL), 0);
+	assert_int_equal(stat(fixture->path, &info), 0);
+	assert_int_equal(info.st_mode & 07777, 0700);
+	assert_int_equal(rmdir(fixture->path), 0);
+	assert_int_equal(pd_os_open(fixture->os, fixture->path, PD_OS_WRITE | PD_OS_CREATE, &file, NULL), 0);
+	(void)umask(old);
+	assert_int_equal(stat(fixture->path, &info), 0);
+	assert_int_equal(info.st_mode & 07777, 0600);
+	/* No descriptor goes to programs that are started. */
+	for (fd = 3; fd < 32; fd++)
+		if (fcntl(fd, F_GETFD) >= 0) {
+			struct stat other;
+
+			assert_int_equal(fstat(fd, &other), 0);
+			if (other.st_ino == info.st_ino && other.st_dev == info.st_dev)
+				assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+		}
+	pd_os_close(file);
+}
+
+static void a_full_device_is_no_space(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct pd_os_completion completion = { 0 };
+	struct pd_os_queue *queue;
+	struct pd_os_file *file;
+	struct pd_error err;
+	unsigned count = 0;
+
+	assert_int_equal(pd_os_open(fixture->os, "/dev/full", PD_OS_WRITE, &file, &err), 0);
+	assert_int_equal(pd_os_write(file, "x", 1, 0, &err), PD_NO_SPACE);
+	assert_non_null(strstr(err.text, "/dev/full"));
+	assert_non_null(strstr(err.text, strerror(ENOSPC)));
+	if (pd_os_queue_new(fixture->os, 1, &queue, &err) == 0) {
+		assert_int_equal(pd_os_queue_write(queue, file, "x", 1, 0, 42, &err), 0);
+		assert_int_equal(pd_os_queue_reap(queue, &completion, 1, true, &count, &err), 0);
+		assert_int_equal(count, 1);
+		assert_int_equal(completion.token, 42);
+		assert_int_equal(completion.result, PD_NO_SPACE);
+		assert_int_equal(completion.errnum, ENOSPC);
+		pd_os_queue_free(queue);
+	}
+	pd_os_close(file);
+}
+
+/* RLIMIT_FSIZE cuts a write short at the limit, and the rest fails: the short one must have been gone on with. */
+static void a_short_write_goes_on(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct rlimit old, small = { 0 };
+	struct pd_os_completion completion = { 0 };
+	struct pd_os_queue *queue;
+	struct pd_os_file *file;
+	uint8_t data[3000] = { 1 };
+	struct stat info;
+	unsigned count;
+
+	assert_int_equal(pd_os_open(fixture->os, fixture->path, PD_OS_WRITE | PD_OS_CREATE, &file, NULL), 0);
+	assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = old;
+	small.rlim_cur = 2000;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(pd_os_write(file, data, sizeof data, 0, NULL), PD_IO);
+	assert_int_equal(stat(fixture->path, &info), 0);
+	assert_int_equal(info.st_size, 2000);
+	if (pd_os_queue_new(fixture->os, 2, &queue, NULL) == 0) {
+		assert_int_equal(pd_os_queue_write(queue, file, data, sizeof data, 0, 1, NULL), 0);
+		assert_int_equal(pd_os_queue_reap(queue, &completion, 1, true, &count, NULL), 0);
+		assert_int_equal(count, 1);
+		assert_int_equal(completion.result, PD_IO);
+		assert_int_equal(completion.errnum, EFBIG);
+		pd_os_queue_free(queue);
+	}
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	pd_os_close(file);
+}
+
+/* Another process takes the lock and says so through the pipe; then it sleeps until it is killed. */
+static pid_t start_holder(const struct fixture *fixture)
+{
+	int ends[2];
+	char byte;
+	pid_t child;
+
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct pd_os_lock *lock;
+
+		if (pd_os_lock(fixture->os, fixture->path, &lock, NULL) != 0 || write(ends[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			(void)pause();
+	}
+	(void)close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	(void)close(ends[0]);
+	return child;
+}
+
+static void a_lock_ends_with_its_process(void **state)
+{
+	const struct fixture *fixture = *state;
+	pid_t holder = start_holder(fixture);
+	struct pd_os_lock *lock;
+	struct pd_error err;
+	char expected[64];
+	int status;
+
+	(void)snprintf(expected, sizeof expected, "is in use by process %ld;", (long)holder);
+	assert_int_equal(pd_os_lock(fixture->os, fixture->path, &lock, &err), PD_BUSY);
+	assert_non_null(strstr(err.text, expected));
+	assert_int_equal(kill(holder, SIGKILL), 0);
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	assert_int_equal(pd_os_lock(fixture->os, fixture->path, &lock, &err), 0);
+	pd_os_unlock(lock);
+}
+
+static void never(void *argument)
+{
+	(void)argument;
+	abort();
+}
+
+static void allocations_that_fail_are_reported(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct pd_os_names untouched = { .count = 77 };
+	struct pd_os_file *file;
+	struct pd_os_lock *lock;
+	struct pd_os_task *task;
+	struct pd_os_queue *queue;
+	struct pd_os *os;
+
+	assert_int_equal(pd_os_open(fixture->os, fixture->path, PD_OS_WRITE | PD_OS_CREATE, &file, NULL), 0);
+	pd_os_close(file);
+	pd_memory_fail(1, 1);
+	assert_int_equal(pd_os_real_new(&os, NULL), PD_NO_MEMORY);
+	assert_int_equal(pd_os_open(fixture->os, fixture->path, PD_OS_READ, &file, NULL), PD_NO_MEMORY);
+	assert_int_equal(pd_os_list(fixture->os, fixture->root, &untouched, NULL), PD_NO_MEMORY);
+	assert_int_equal(pd_os_lock(fixture->os, fixture->path, &lock, NULL), PD_NO_MEMORY);
+	assert_int_equal(pd_os_task_start(fixture->os, never, NULL, &task, NULL), PD_NO_MEMORY);
+	assert_int_equal(pd_os_queue_new(fixture->os, 1, &queue, NULL), PD_NO_MEMORY);
+	pd_memory_fail(2, 0);
+	assert_int_equal(pd_os_list(fixture->os, fixture->root, &untouched, NULL), PD_NO_MEMORY);
+	pd_memory_fail(0, 0);
+	assert_int_equal(untouched.count, 77);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(files_are_private, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_full_device_is_no_space, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_short_write_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_ends_with_its_process, setup, teardown),
+		cmocka_unit_test_setup_teardown(allocations_that_fail_are_reported, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
