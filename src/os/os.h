@@ -187,14 +187,15 @@ bool pd_os_task_finished(struct pd_os_task *task);
 void pd_os_task_join(struct pd_os_task *task); /* waits for its end, then frees it; NULL is fine */
 
 /* ---- writes in flight ---- */
-/* A queue of at most `depth` writes that the device may carry out in any order (io_uring on Linux).
+/* A queue of at most `depth` (1 to 4096) writes that the device may carry out in any order (io_uring on Linux).
  * PD_NOT_SUPPORTED where the kernel or a container refuses: write synchronously then. */
 PD_MUST_CHECK int pd_os_queue_new(struct pd_os *os, unsigned depth, struct pd_os_queue **ret_queue,
 				  struct pd_error *err);
 /* Waits for what is in flight. NULL is fine. */
 void pd_os_queue_free(struct pd_os_queue *queue);
-/* Start one write. `data` must stay as it is until the completion is reaped. PD_AGAIN when `depth` writes are in
- * flight. On a file opened with PD_OS_SYNCED each is durable when its own completion says 0. */
+/* Start one write, of at least a byte. `data` must stay as it is, and `file` open, until the completion is reaped
+ * or the queue is freed. PD_AGAIN when `depth` writes are in flight. On a file opened with PD_OS_SYNCED each is
+ * durable when its own completion says 0. */
 PD_MUST_CHECK int pd_os_queue_write(struct pd_os_queue *queue, struct pd_os_file *file, const void *data,
 				    size_t size, uint64_t offset, uint64_t token, struct pd_error *err);
 /* Collect finished writes, in the order they finished; with `wait`, at least one unless none is in flight. */

@@ -639,16 +639,15 @@ static bool size_power_cut(struct pd_sim_disk *disk, struct pd_sim_content *cont
 
 	if (content->older_size_count == 0 || pd_sim_random_chance(disk->random, chance))
 		return false;
-	pick = (unsigned)pd_sim_random_below(disk->random, content->older_size_count + 1);
-	if (pick < content->older_size_count)
-		content->size = content->older_sizes[pick];
-	if (content->shrunk)
-		return pick < content->shrunk_at;
 	/* The kernel writes a long extension back in pieces. */
-	if (content->size > durable && pd_sim_random_below(disk->random, 4) == 0)
+	if (!content->shrunk && content->size > durable && pd_sim_random_below(disk->random, 3) == 0) {
 		content->size = durable + pd_sim_random_below(disk->random, content->size - durable) /
 						  disk->unit * disk->unit;
-	return false;
+		return false;
+	}
+	pick = (unsigned)pd_sim_random_below(disk->random, content->older_size_count);
+	content->size = content->older_sizes[pick];
+	return content->shrunk && pick < content->shrunk_at;
 }
 
 /* Pick the surviving version of a unit. A truncation holds for all units or for none. */
@@ -671,12 +670,12 @@ static void unit_power_cut(struct pd_sim_disk *disk, struct pd_sim_page *page, u
 		}
 		candidates++;
 	}
-	if (candidates == 0 || (seen && pd_sim_random_chance(disk->random, chance))) {
-		/* With none to pick from, what is seen is what the truncation left. */
-		pick = candidates;
-	} else {
-		pick = pd_sim_random_below(disk->random, candidates + (seen ? 1 : 0));
-	}
+	if (candidates == 0 || (seen && pd_sim_random_chance(disk->random, chance)))
+		pick = candidates; /* what is seen; with nothing else to pick, a truncation left it */
+	else if (pd_sim_random_below(disk->random, 2) == 0)
+		pick = candidates - 1;
+	else
+		pick = pd_sim_random_below(disk->random, candidates);
 	if (pick < candidates) {
 		for (version = first; pick > 0; pick--)
 			version = version->older;
