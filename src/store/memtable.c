@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "store/memtable_private.h"
 
+#define SCAN_AHEAD 16 /* entries that a scan asks memory for before it needs them */
+
 /* The way from the root to a leaf, by level (0: the leaf), with the slot taken in each node. */
 struct path {
 	struct {
@@ -144,9 +146,12 @@ size_t pd_memtable_bytes(const struct pd_memtable *table)
 static inline struct pd_node *child_of(const struct pd_node *node, struct pd_slice key, unsigned *ret_slot)
 {
 	struct pd_node_place place = pd_node_search(node, key);
+	struct pd_node *child;
 
 	*ret_slot = place.found ? place.slot : place.slot - 1;
-	return pd_node_slots_const(node)[*ret_slot].child;
+	child = pd_node_slots_const(node)[*ret_slot].child;
+	pd_node_prefetch(child);
+	return child;
 }
 
 /* The leaf where the key is or belongs. The table is not empty. */
@@ -194,12 +199,17 @@ bool pd_memtable_get(const struct pd_memtable *table, struct pd_slice key, struc
 int pd_memtable_reserve(struct pd_memtable *table)
 {
 	const struct pd_node *root = table->root;
+	int code;
 
 	if (root == NULL)
-		return root_resize(table, PD_NODE_SLOTS_FIRST);
-	if (root->count == root->capacity && root->capacity < PD_NODE_SLOTS)
-		return root_resize(table, root->capacity * 2u);
-	return spares_fill(table, spares_for_any_put(table));
+		code = root_resize(table, PD_NODE_SLOTS_FIRST);
+	else if (root->count == root->capacity && root->capacity < PD_NODE_SLOTS)
+		code = root_resize(table, root->capacity * 2u);
+	else
+		code = spares_fill(table, spares_for_any_put(table));
+	if (code == 0)
+		table->reserved = true;
+	return code;
 }
 
 /* The smallest entry of the leaf is another one: correct the one separator that points to it, in the nearest
@@ -267,6 +277,7 @@ int pd_memtable_put(struct pd_memtable *table, const uint8_t *entry, uint64_t ls
 		if (code != 0)
 			return code;
 	}
+	table->reserved = false;
 	leaf = leaf_of_with_path(table, key, &path);
 	place = pd_node_search(leaf, key);
 	if (place.found) {
@@ -352,7 +363,7 @@ const uint8_t *pd_memtable_delete(struct pd_memtable *table, struct pd_slice key
 			set_smallest(table, &path, 1, pd_node_slots(leaf)[0].entry);
 		if (leaf->count < PD_NODE_SLOTS_MIN)
 			rebalance(table, &path);
-	} else if (table->count == 0) {
+	} else if (table->count == 0 && !table->reserved) {
 		node_free(table, leaf);
 		table->root = NULL;
 		spares_trim(table, 0);
@@ -378,6 +389,33 @@ void pd_memtable_seek(const struct pd_memtable *table, struct pd_slice key,
 	*ret_cursor = (struct pd_memtable_cursor){ table, leaf, slot };
 }
 
+/* Entries lie anywhere in memory: ask for those that a scan will reach soon. At the start of a leaf its first
+ * ones and the next leaf; then, with each step, one more ahead, on into the next leaf. */
+PD_PREFETCH_INLINE void prefetch_ahead(const struct pd_node *leaf, unsigned slot)
+{
+	const struct pd_node *next = leaf->next;
+	unsigned ahead = slot + SCAN_AHEAD;
+
+	if (ahead < leaf->count) {
+		__builtin_prefetch(pd_node_slots_const(leaf)[ahead].entry);
+	} else if (next != NULL && ahead - leaf->count < next->count) {
+		__builtin_prefetch(pd_node_slots_const(next)[ahead - leaf->count].entry);
+	}
+}
+
+/* Before the first entry of a leaf: the slots of the one after it. */
+PD_PREFETCH_INLINE void prefetch_next_leaf(const struct pd_node *leaf)
+{
+	const uint8_t *next = (const uint8_t *)leaf->next;
+
+	if (next == NULL)
+		return;
+	__builtin_prefetch(next);
+	for (size_t at = sizeof *leaf + PD_NODE_SLOTS * 2 * sizeof leaf->heads[0];
+	     at < pd_node_size(PD_NODE_SLOTS); at += 64)
+		__builtin_prefetch(next + at);
+}
+
 bool pd_memtable_next(struct pd_memtable_cursor *cursor, struct pd_entry *ret_entry)
 {
 	const struct pd_node *leaf = cursor->leaf;
@@ -390,6 +428,9 @@ bool pd_memtable_next(struct pd_memtable_cursor *cursor, struct pd_entry *ret_en
 	}
 	if (leaf == NULL)
 		return false;
+	if (cursor->slot == 0)
+		prefetch_next_leaf(leaf);
+	prefetch_ahead(leaf, cursor->slot);
 	slot = pd_node_slots_const(leaf) + cursor->slot++;
 	pd_entry_read(slot->entry, slot->lsn, ret_entry);
 	return true;

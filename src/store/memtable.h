@@ -1,7 +1,7 @@
 /* The memtable: an ordered map from key to entry, one per actor, in memory.
  *
  *   pd_memtable ── B+tree, fanout 64; a leaf strips the prefix that all its keys share and keeps, side by side,
- *                  the next 8 key bytes as big-endian numbers (compared first), the entry and its LSN
+ *                  the next 2 x 8 key bytes as big-endian numbers (compared first), the entry and its LSN
  *        entry  ── the very bytes of the put effect in a log record (log/effect.h):
  *
  *        0      1      2          4              8              16
@@ -80,7 +80,8 @@ size_t pd_memtable_bytes(const struct pd_memtable *table);   /* memory of the no
 /* false: no such key, *ret_entry untouched. */
 bool pd_memtable_get(const struct pd_memtable *table, struct pd_slice key, struct pd_entry *ret_entry);
 
-/* Allocate whatever the next put could need, so that it cannot fail. PD_NO_MEMORY. */
+/* Allocate whatever the next put could need, so that it cannot fail, also if deletes come in between. For one
+ * put, not for several. PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_memtable_reserve(struct pd_memtable *table);
 /* Insert or replace under the entry's own key. *ret_old is the entry replaced, with its LSN in *ret_old_lsn,
  * else NULL. PD_NO_MEMORY changes nothing, and cannot happen after a pd_memtable_reserve(). */

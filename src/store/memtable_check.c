@@ -27,9 +27,12 @@ static void check_keys(const struct pd_node *node)
 
 		PD_ASSERT(pd_slice_starts_with(key, prefix));
 		PD_ASSERT(node->heads[i] == pd_node_head(key, node->prefix_size));
+		PD_ASSERT(pd_node_necks_const(node)[i] == pd_node_neck(key, node->prefix_size));
 		if (i > first) {
 			PD_ASSERT(pd_slice_compare(pd_node_key(node, i - 1), key) < 0);
 			PD_ASSERT(node->heads[i - 1] <= node->heads[i]);
+			PD_ASSERT(node->heads[i - 1] < node->heads[i] ||
+				  pd_node_necks_const(node)[i - 1] <= pd_node_necks_const(node)[i]);
 		}
 	}
 }

@@ -56,14 +56,21 @@ static inline unsigned count_smaller(const uint64_t *heads, unsigned count, uint
 	return (unsigned)(base - heads) + (*base < head);
 }
 
-/* Among the slots from `low` on whose heads equal the key's, by whole keys. */
+/* Among the slots from `low` on whose heads equal the key's: by necks, then by whole keys. */
 static struct pd_node_place search_ties(const struct pd_node *node, struct pd_slice key, uint64_t head,
 					unsigned low)
 {
-	unsigned high = low + 1;
+	const uint64_t *necks = pd_node_necks_const(node);
+	uint64_t neck = pd_node_neck(key, node->prefix_size);
+	unsigned high = node->count;
 
-	while (high < node->count && node->heads[high] == head)
-		high++;
+	if (head < UINT64_MAX)
+		high = low + count_smaller(node->heads + low, high - low, head + 1);
+	for (unsigned i = low; i < high && i < low + 16; i += 4) /* while the necks are on their way */
+		__builtin_prefetch(pd_node_slots_const(node) + i);
+	low += count_smaller(necks + low, high - low, neck);
+	while (high > low && necks[high - 1] != neck)
+		high--;
 	while (low < high) {
 		unsigned middle = low + (high - low) / 2;
 		int order = pd_slice_compare(pd_node_key(node, middle), key);
@@ -128,6 +135,12 @@ void pd_node_init(struct pd_node *node, unsigned capacity, unsigned level)
 	node->level = (uint8_t)level;
 }
 
+static inline void set_head(struct pd_node *node, unsigned slot, struct pd_slice key)
+{
+	node->heads[slot] = pd_node_head(key, node->prefix_size);
+	pd_node_necks(node)[slot] = pd_node_neck(key, node->prefix_size);
+}
+
 /* Strip `size` bytes, which all keys must share, and read all heads anew. */
 static void set_prefix(struct pd_node *node, size_t size)
 {
@@ -139,7 +152,7 @@ static void set_prefix(struct pd_node *node, size_t size)
 	memcpy(node->prefix, pd_node_key(node, first).data,
 	       size < PD_NODE_PREFIX_INLINE ? size : PD_NODE_PREFIX_INLINE);
 	for (unsigned i = first; i < node->count; i++)
-		node->heads[i] = pd_node_head(pd_node_key(node, i), size);
+		set_head(node, i, pd_node_key(node, i));
 }
 
 /* The most that the keys share is what the first and the last share. */
@@ -194,14 +207,16 @@ static void admit(struct pd_node *node, struct pd_slice key)
 void pd_node_insert(struct pd_node *node, unsigned slot, struct pd_slot new)
 {
 	struct pd_slot *slots = pd_node_slots(node);
+	uint64_t *necks = pd_node_necks(node);
 	struct pd_slice key = pd_entry_key(new.entry);
 	unsigned after = node->count - slot;
 
 	PD_ASSERT(node->count < node->capacity && slot <= node->count && slot >= pd_node_first(node));
 	admit(node, key);
 	memmove(node->heads + slot + 1, node->heads + slot, after * sizeof node->heads[0]);
+	memmove(necks + slot + 1, necks + slot, after * sizeof necks[0]);
 	memmove(slots + slot + 1, slots + slot, after * sizeof slots[0]);
-	node->heads[slot] = pd_node_head(key, node->prefix_size);
+	set_head(node, slot, key);
 	slots[slot] = new;
 	node->count++;
 	if (slot == (uint8_t)(node->last_insert + 1u)) /* it wraps: a split may set it to "before slot 0" */
@@ -214,10 +229,12 @@ void pd_node_insert(struct pd_node *node, unsigned slot, struct pd_slot new)
 void pd_node_remove(struct pd_node *node, unsigned slot)
 {
 	struct pd_slot *slots = pd_node_slots(node);
+	uint64_t *necks = pd_node_necks(node);
 	unsigned after = node->count - slot - 1u;
 
 	PD_ASSERT(slot < node->count);
 	memmove(node->heads + slot, node->heads + slot + 1, after * sizeof node->heads[0]);
+	memmove(necks + slot, necks + slot + 1, after * sizeof necks[0]);
 	memmove(slots + slot, slots + slot + 1, after * sizeof slots[0]);
 	node->count--;
 }
@@ -229,7 +246,7 @@ void pd_node_set_entry(struct pd_node *node, unsigned slot, const uint8_t *entry
 	PD_ASSERT(slot < node->count && slot >= pd_node_first(node));
 	admit(node, key); /* before the old entry goes: it may be what the prefix is read from */
 	pd_node_slots(node)[slot].entry = entry;
-	node->heads[slot] = pd_node_head(key, node->prefix_size);
+	set_head(node, slot, key);
 }
 
 void pd_node_copy(const struct pd_node *from, struct pd_node *to)
@@ -242,6 +259,7 @@ void pd_node_copy(const struct pd_node *from, struct pd_node *to)
 	to->last_insert = from->last_insert;
 	to->next = from->next;
 	memcpy(to->heads, from->heads, from->count * sizeof from->heads[0]);
+	memcpy(pd_node_necks(to), pd_node_necks_const(from), from->count * sizeof from->heads[0]);
 	memcpy(pd_node_slots(to), pd_node_slots_const(from), from->count * sizeof(struct pd_slot));
 }
 
@@ -275,6 +293,7 @@ const uint8_t *pd_node_split(struct pd_node *node, struct pd_node *right, unsign
 	right->next = node->next;
 	node->next = right;
 	memcpy(right->heads, node->heads + keep, moved * sizeof node->heads[0]);
+	memcpy(pd_node_necks(right), pd_node_necks(node) + keep, moved * sizeof node->heads[0]);
 	memcpy(pd_node_slots(right), pd_node_slots(node) + keep, moved * sizeof(struct pd_slot));
 	memcpy(right->prefix, node->prefix, sizeof right->prefix);
 	right->prefix_size = node->prefix_size;

@@ -338,9 +338,9 @@ static void test_model(void **state)
 static void test_model_deep(void **state)
 {
 	(void)state;
-	run_model(KEYS_FIELDS, 40000, 120000, 1);
-	run_model(KEYS_RANDOM, 40000, 120000, 2);
-	run_model(KEYS_DIVERGE, 40000, 60000, 3);
+	run_model(KEYS_FIELDS, 30000, 60000, 1);
+	run_model(KEYS_RANDOM, 30000, 60000, 2);
+	run_model(KEYS_DIVERGE, 30000, 40000, 3);
 }
 
 static size_t build_numbers(struct pair *pair, unsigned count, int step)
@@ -422,7 +422,7 @@ static void test_small(void **state)
 			pair_put(&pair, key_of(KEYS_FIELDS, keys++));
 		assert_int_equal(pd_memtable_bytes(pair.table), pd_node_size((unsigned)sizes[i]));
 	}
-	assert_true(pd_node_size(PD_NODE_SLOTS_FIRST) <= 160);
+	assert_true(pd_node_size(PD_NODE_SLOTS_FIRST) <= 192);
 	while (keys > 4)
 		pair_delete(&pair, key_of(KEYS_FIELDS, --keys));
 	assert_true(pd_memtable_bytes(pair.table) <= pd_node_size(8));
@@ -545,6 +545,32 @@ static void test_reserve(void **state)
 	pd_memory_fail(0, 0);
 }
 
+/* The promise outlives deletes, down to an empty table. */
+static void test_reserve_then_delete(void **state)
+{
+	static const unsigned sizes[] = { 1, 4, 5, 64, 65, 1000, 5000 };
+	uint64_t seed = 10;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		struct pair pair;
+
+		pair_open(&pair);
+		for (unsigned keys = 0; keys < sizes[i]; keys++)
+			pair_put(&pair, key_of(KEYS_FIELDS, keys));
+		assert_int_equal(pd_memtable_reserve(pair.table), 0);
+		pd_memory_fail(1, 1);
+		for (unsigned keys = 0; keys < sizes[i]; keys++)
+			pair_delete(&pair, key_of(KEYS_FIELDS, keys));
+		pair_check(&pair);
+		pair_put(&pair, key_of(KEYS_RANDOM, 1));
+		pd_memory_fail(0, 0);
+		pair_check(&pair);
+		pair_delete_all(&pair, &seed);
+		pair_close(&pair);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -552,7 +578,7 @@ int main(void)
 		cmocka_unit_test(test_key_sizes),  cmocka_unit_test(test_sequential),
 		cmocka_unit_test(test_streams),    cmocka_unit_test(test_model),
 		cmocka_unit_test(test_model_deep), cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_reserve),
+		cmocka_unit_test(test_reserve),    cmocka_unit_test(test_reserve_then_delete),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
