@@ -62,7 +62,7 @@ bool pd_kv_range(int64_t start, int64_t end, uint64_t size, uint64_t *ret_first,
 	if (start < 0)
 		start = start < -length ? 0 : length + start;
 	if (end < 0)
-		end = end < -length ? -1 : length + end;
+		end = end < -length ? 0 : length + end;
 	if (end >= length)
 		end = length - 1;
 	if (start > end)

@@ -59,6 +59,10 @@ PD_MUST_CHECK int pd_kv_delete(struct pd_call *call, struct pd_key *key, const s
 PD_MUST_CHECK int pd_kv_put_string(struct pd_call *call, struct pd_key *key, uint64_t expires_us,
 				   struct pd_slice value);
 
+/* Put `old` with `patch` written over it at `at`; it grows as needed, filled up with zeros. */
+PD_MUST_CHECK int pd_kv_put_patched(struct pd_call *call, struct pd_key *key, uint64_t expires_us,
+				    struct pd_slice old, size_t at, struct pd_slice patch);
+
 /* ---- hashes ---- */
 uint64_t pd_kv_hash_count(const struct pd_entry *entry);
 
@@ -67,8 +71,13 @@ bool pd_kv_integer_argument(struct pd_call *call, struct pd_slice text, int64_t 
 /* `message` NULL: the usual one. */
 bool pd_kv_integer_argument_or(struct pd_call *call, struct pd_slice text, const char *message,
 			       int64_t *ret_number);
-/* The bytes from `start` to `end`, both inclusive, negative ones counted from the end, of something that is `size`
- * long. false: empty. */
+/* May a string have `size` bytes from `at` on? */
+bool pd_kv_length_argument(struct pd_call *call, uint64_t at, uint64_t size);
+/* The number of a bit in a string. `width` > 0: "#3" counts in so many bits. */
+bool pd_kv_bit_offset_argument(struct pd_call *call, struct pd_slice text, unsigned width, uint64_t *ret_bit);
+
+/* From `start` to `end`, both inclusive, negative ones counted from the end, of something that is `size` long. false:
+ * empty. An end before the beginning is the first, as Redis has it: GETRANGE k 0 -100 is one byte. */
 bool pd_kv_range(int64_t start, int64_t end, uint64_t size, uint64_t *ret_first, uint64_t *ret_last);
 
 #define PD_KV_NUMBER_SIZE 21
@@ -88,7 +97,6 @@ void pd_kv_error_wrong_type(struct pd_call *call);
 #define PD_KV_NOT_AN_INTEGER "ERR value is not an integer or out of range"
 #define PD_KV_OVERFLOW       "ERR increment or decrement would overflow"
 #define PD_KV_NOT_A_NUMBER   "ERR increment would produce NaN or Infinity"
-#define PD_KV_TOO_LONG       "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
 
 /* ---- the commands ---- */
 int pd_kv_append(struct pd_call *call);
