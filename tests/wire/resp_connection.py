@@ -137,20 +137,25 @@ class RespConnection:
             return Push(self.read() for _ in range(int(rest)))
         raise AssertionError(f"a reply begins with {kind + rest[:40]!r}")
 
-    def read_all(self, seconds):
-        """Raw bytes until the server closes or falls silent for so long: (bytes, was it closed)."""
-        data = bytes(self.buffer[self.position:])
+    def read_some(self, seconds):
+        """(raw bytes that are there or come within so long, has the server closed)."""
         self.socket.settimeout(seconds)
         try:
-            while True:
-                more = self.socket.recv(1 << 18)
-                if not more:
-                    return data, True
-                data += more
+            data = self.socket.recv(1 << 18)
         except TimeoutError:
-            return data, False
+            return b"", False
         except ConnectionError:
-            return data, True
+            return b"", True
+        return data, not data
+
+    def read_all(self, seconds):
+        """(raw bytes until the server closes or falls silent for so long, has it closed)."""
+        data = bytes(self.buffer[self.position:])
+        while True:
+            more, closed = self.read_some(seconds)
+            data += more
+            if closed or not more:
+                return data, closed
 
 
 def _hashable(reply):

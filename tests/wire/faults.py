@@ -1,0 +1,242 @@
+"""Disks that are full or broken. What was acknowledged stays; what was not is never said to be."""
+
+import contextlib
+import ctypes
+import os
+import subprocess
+import time
+
+from processes import ServerError, die_with_parent, need_program
+from resp_connection import Closed, RespError
+
+MIB = 1024 * 1024
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def small_disk(world, size_mib):
+    """A file system of its own, of this size. On tmpfs, so Perdure falls back from direct I/O."""
+    if os.geteuid() != 0:
+        raise AssertionError("mounting a small file system needs root")
+    directory = world.path("small-disk")
+    os.makedirs(directory, exist_ok=True)
+    if LIBC.mount(b"perdure-test", directory.encode(), b"tmpfs", 0, b"size=%dm" % size_mib) != 0:
+        raise AssertionError(f"cannot mount a tmpfs: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield directory
+    finally:
+        world.clean_up()
+        LIBC.umount2(directory.encode(), 0)
+
+
+def fill_up(directory, leave_mib):
+    """A file that takes all room but so much."""
+    state = os.statvfs(directory)
+    size = state.f_bavail * state.f_frsize - leave_mib * MIB
+    path = os.path.join(directory, "filler")
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    return path
+
+
+def write_until_refused(connection, limit):
+    """(keys acknowledged, the refusal or None)"""
+    for number in range(limit):
+        reply = connection.command("SET", f"k{number}", os.urandom(500_000))
+        if reply != "OK":
+            return number, reply
+    return limit, None
+
+
+def test_full_disk(world):
+    """Writes are refused with a clear error, reads go on, and writes resume when there is room."""
+    with small_disk(world, 700) as directory:
+        server = world.new_server("small-disk/data")
+        server.start()
+        filler = fill_up(directory, 20)
+        connection = world.connect(server)
+        written, refusal = write_until_refused(connection, 1500)
+        assert isinstance(refusal, RespError), f"{written} values of 500 kB were taken by a disk with less room"
+        assert str(refusal).startswith("DISKFULL"), refusal
+        assert written > 0
+        connection.expect(500_000, "STRLEN", f"k{written - 1}")
+        connection.expect(written, "DBSIZE")
+        assert isinstance(connection.command("SET", "small", "x" * 200_000), RespError)
+        world.connect(server).expect("PONG", "PING")
+        os.unlink(filler)
+        resumed = wait_until_writable(connection)
+        assert resumed, "writes do not resume though there is room"
+        server.kill()
+        server.start()
+        connection = world.connect(server)
+        connection.expect(500_000, "STRLEN", f"k{written - 1}")
+        connection.expect(b"yes", "GET", "resumed")
+
+
+def wait_until_writable(connection):
+    for _ in range(100):
+        if connection.command("SET", "resumed", "yes") == "OK":
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_full_disk_is_left_clean(world):
+    """A server killed while its disk is full starts again on that disk, with all that was acknowledged."""
+    with small_disk(world, 400) as directory:
+        server = world.new_server("small-disk/data")
+        server.start()
+        fill_up(directory, 10)
+        written, refusal = write_until_refused(world.connect(server), 1000)
+        assert refusal is not None
+        server.kill()
+        try:
+            server.start()
+        except ServerError as error:
+            assert "space" in str(error).lower(), error
+            os.unlink(os.path.join(directory, "filler"))
+            server.start()
+        world.connect(server).expect(written, "DBSIZE")
+
+
+def test_no_room_to_start(world):
+    with small_disk(world, 4) as directory:
+        fill_up(directory, 0)
+        server = world.new_server("small-disk/data")
+        try:
+            server.start(timeout=15)
+        except ServerError as error:
+            assert "space" in str(error).lower(), error
+        else:
+            reply = world.connect(server).command("SET", "a", "1")
+            assert isinstance(reply, RespError) and "DISKFULL" in str(reply), reply
+
+
+@contextlib.contextmanager
+def injected(world, server, *rules):
+    """From now on the server's system calls fail as the rules say (strace's -e inject=…)."""
+    strace = need_program("strace", "strace")
+    output = world.path("strace.out")
+    arguments = [word for rule in rules for word in ("-e", f"inject={rule}")]
+    calls = ",".join(rule.split(":")[0] for rule in rules)
+    process = subprocess.Popen([strace, "-f", "-qq", "-o", output, "-e", f"trace={calls}", *arguments, "-p",
+                                str(server.pid)], stderr=subprocess.PIPE, preexec_fn=die_with_parent)
+    try:
+        wait_attached(process, server)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_attached(process, server):
+    """Until every thread of the server is being traced."""
+    for _ in range(500):
+        if process.poll() is not None:
+            raise AssertionError(f"strace cannot trace here: {process.stderr.read().decode()[-300:]}")
+        tracers = set()
+        for thread in os.listdir(f"/proc/{server.pid}/task"):
+            with open(f"/proc/{server.pid}/task/{thread}/status") as file:
+                tracers.add(next(line.split()[1] for line in file if line.startswith("TracerPid")))
+        if "0" not in tracers:
+            return
+        time.sleep(0.01)
+    raise AssertionError("strace did not attach within 5 s")
+
+
+# Whichever way the log is written, one of these is what makes it durable.
+DURABLE_CALLS = "pwrite64,pwritev,pwritev2,fdatasync,fsync,sync_file_range,io_uring_enter"
+
+
+def broken_disk(world, name, calls, error):
+    """Writes meet the error: no OK is given for what may be lost, and after a restart all that was acknowledged is
+    there."""
+    server = world.new_server(name)
+    server.start()
+    connection = world.connect(server, timeout=15)
+    for number in range(50):
+        connection.expect("OK", "SET", f"before{number}", str(number))
+    answers = []
+    with injected(world, server, f"{calls}:error={error}"):
+        for number in range(20):
+            try:
+                answers.append(connection.command("SET", f"during{number}", str(number)))
+            except Closed:
+                break
+    said = server.printed()
+    server.kill()
+    server.start()
+    connection = world.connect(server)
+    for number in range(50):
+        connection.expect(str(number).encode(), "GET", f"before{number}")
+    for number, answer in enumerate(answers):
+        value = connection.command("GET", f"during{number}")
+        assert answer != "OK" or value == str(number).encode(), f"during{number} was acknowledged and is {value!r}"
+    assert answers and isinstance(answers[0], RespError), f"the first write on a broken disk was answered {answers[:1]}"
+    return answers, said
+
+
+def test_write_error_fences(world):
+    answers, said = broken_disk(world, "eio", DURABLE_CALLS, "EIO")
+    assert all(str(answer).startswith("FENCED") for answer in answers), answers[:5]
+    assert "fence" in said.lower(), f"the server did not say so: {said[-500:]}"
+
+
+def test_full_disk_at_the_write_itself(world):
+    """Space was reserved before: ENOSPC where nothing may meet it is an error like any other, never an OK."""
+    broken_disk(world, "enospc", DURABLE_CALLS, "ENOSPC")
+
+
+def test_background_sync_error_fences(world):
+    """At `standard` the sync comes later; when it fails, later writes are refused."""
+    server = world.new_server("late", ["--durability", "standard", "--sync-interval", "50"])
+    server.start()
+    connection = world.connect(server, timeout=15)
+    connection.expect("OK", "SET", "before", "1")
+    time.sleep(0.3)
+    with injected(world, server, "fdatasync,fsync,sync_file_range:error=EIO", "pwrite64,pwritev2:error=EIO"):
+        replies = []
+        for number in range(40):
+            try:
+                replies.append(connection.command("SET", f"k{number}", "1"))
+            except Closed:
+                replies.append("closed")
+                break
+            time.sleep(0.02)
+    assert replies[-1] != "OK", "forty writes were taken though nothing reaches the disk"
+
+
+def test_reads_after_a_fence(world):
+    """A fenced server answers no read with a state that may be lost: an error, or what is durable."""
+    server = world.new_server("reads")
+    server.start()
+    connection = world.connect(server, timeout=15)
+    connection.expect("OK", "SET", "a", "durable")
+    with injected(world, server, f"{DURABLE_CALLS}:error=EIO"):
+        connection.command("SET", "a", "lost")
+        try:
+            reply = world.connect(server, timeout=10).command("GET", "a")
+        except (Closed, ConnectionError):
+            return
+        assert reply == b"durable" or isinstance(reply, RespError), reply
+
+
+def test_slow_disk(world):
+    """A disk that takes 5 ms a write still serves many clients at once, since they share its writes."""
+    server = world.new_server("slow")
+    server.start()
+    connections = [world.connect(server) for _ in range(50)]
+    with injected(world, server, "pwrite64,pwritev2,fdatasync:delay_exit=5000"):
+        start = time.monotonic()
+        for number in range(20):
+            for connection in connections:
+                connection.send("INCR", "n")
+            for connection in connections:
+                assert isinstance(connection.read(), int)
+        seconds = time.monotonic() - start
+    world.connect(server).expect(b"1000", "GET", "n")
+    assert seconds < 10, f"1,000 writes of 50 clients took {seconds:.1f} s"

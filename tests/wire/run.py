@@ -1,0 +1,191 @@
+#!/usr/bin/python3
+"""Black-box tests: the built server, seen through real, unmodified clients and through raw sockets.
+
+Each function test_* of the groups below is one test: it gets a World and raises to fail. A group shares one server on
+a data directory of its own. A client or a peer that is not installed is a failure. The last line is
+`N passed, N failed`.
+"""
+
+import argparse
+import importlib
+import inspect
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from processes import Perdure, Redis, ServerError, need_program  # noqa: E402
+from resp_connection import RespConnection  # noqa: E402
+
+GROUPS = ("clients", "redis_py", "protocol", "perdure_commands", "log_command", "life", "bounds", "faults", "oracle")
+
+
+class World:
+    """What a test may use: the group's server, directories, connections. Everything is cleaned up after it."""
+
+    def __init__(self, binary, work, group, on_redis):
+        self.binary = binary
+        self.group = group
+        self.directory = os.path.join(work, group)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        os.makedirs(self.directory)
+        data = os.path.join(self.directory, "data")
+        self.server = Redis(data, ["--appendonly", "yes"]) if on_redis else Perdure(binary, data)
+        self.redis = None
+        self.opened = []
+
+    def prepare(self):
+        """The group's server runs, whatever the last test did to it, and holds nothing."""
+        if not self.server.is_running():
+            self.server.start()
+        for server in filter(None, (self.server, self.redis)):
+            with RespConnection(server.port) as connection:
+                connection.expect("OK", "FLUSHALL")
+
+    def connect(self, server=None, timeout=30):
+        connection = RespConnection((server or self.server).port, timeout=timeout)
+        self.opened.append(connection)
+        return connection
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def new_server(self, name, options=(), prefix=()):
+        """Another server, not started, on a directory of its own."""
+        server = Perdure(self.binary, self.path(name), options, prefix)
+        self.opened.append(server)
+        return server
+
+    def real_redis(self):
+        """A real redis-server beside the group's server, for answers to compare with."""
+        if self.redis is None:
+            self.redis = Redis(self.path("redis"))
+            self.redis.start()
+        return self.redis
+
+    def run(self, *words, timeout=60, input=None, check=True):
+        """Run a program to its end: (status, what it printed to stdout, to stderr)."""
+        done = subprocess.run([str(word) for word in words], input=input, capture_output=True, timeout=timeout,
+                              check=False, stdin=None if input is not None else subprocess.DEVNULL)
+        stdout, stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        if check and done.returncode != 0:
+            raise AssertionError(f"{words[0]} … ended with {done.returncode}: {stdout[-500:]} {stderr[-1000:]}")
+        return done.returncode, stdout, stderr
+
+    def perdure(self, *words, timeout=60, check=True):
+        return self.run(self.binary, *words, timeout=timeout, check=check)
+
+    def redis_cli(self, *words, input=None, check=True, timeout=60):
+        """What redis-cli prints."""
+        program = need_program("redis-cli", "redis-tools")
+        _, stdout, stderr = self.run(program, "-p", self.server.port, *words, input=input, check=check,
+                                     timeout=timeout)
+        return stdout + stderr
+
+    def clean_up(self):
+        for thing in reversed(self.opened):
+            thing.kill() if hasattr(thing, "kill") else thing.close()
+        self.opened.clear()
+
+    def end(self, keep):
+        self.clean_up()
+        self.server.kill()
+        if self.redis is not None:
+            self.redis.kill()
+        if not keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def tests_of(module):
+    return [function for name, function in inspect.getmembers(module, inspect.isfunction)
+            if name.startswith("test_") and function.__module__ == module.__name__]
+
+
+def run_test(world, function):
+    """None, or what went wrong."""
+    try:
+        world.prepare()
+        function(world)
+    except (Exception, SystemExit) as error:
+        place = traceback.extract_tb(error.__traceback__)
+        inside = [frame for frame in place if frame.filename == inspect.getsourcefile(function)]
+        where = f"{os.path.basename(inside[-1].filename)}:{inside[-1].lineno}" if inside else "preparing"
+        return f"{where}: {type(error).__name__}: {str(error)[:1500]}"
+    finally:
+        world.clean_up()
+    return None
+
+
+def run_group(name, options):
+    """(passed, failed)"""
+    module = importlib.import_module(name)
+    functions = sorted(tests_of(module), key=lambda function: function.__code__.co_firstlineno)
+    functions = [function for function in functions if options.only in function.__name__]
+    if not functions:
+        return 0, 0
+    world = World(options.binary, options.work, name, options.redis)
+    passed = failed = 0
+    for function in functions:
+        start = time.monotonic()
+        problem = run_test(world, function)
+        seconds = time.monotonic() - start
+        label = f"{name}.{function.__name__[5:]}"
+        print(f"ok   {label} ({seconds:.1f} s)" if problem is None else f"FAIL {label}: {problem}", flush=True)
+        passed += problem is None
+        failed += problem is not None
+    if failed:
+        print(f"     the server's words, and its data: {world.server.log_path}, {world.directory}")
+    world.end(keep=failed > 0)
+    return passed, failed
+
+
+def raise_descriptor_limit():
+    """A thousand connections at both ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 16384 if hard == resource.RLIM_INFINITY else min(16384, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def parse_options():
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--binary", default=os.environ.get("PERDURE_BINARY", os.path.join(root, "build", "perdure")))
+    parser.add_argument("--work", help="where servers keep their data (default: wire-work beside the binary)")
+    parser.add_argument("--only", default="", help="only tests with this in their names")
+    parser.add_argument("--redis", action="store_true",
+                        help="run against a real redis-server instead: tests these tests (clients redis_py protocol)")
+    parser.add_argument("groups", nargs="*", help=f"of: {' '.join(GROUPS)}")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    options.work = os.path.abspath(options.work or os.path.join(os.path.dirname(options.binary), "wire-work"))
+    return options
+
+
+def main():
+    options = parse_options()
+    if not options.redis and not os.access(options.binary, os.X_OK):
+        print(f"FAIL {options.binary} is not there: ./dev build")
+        print("0 passed, 1 failed")
+        return 1
+    raise_descriptor_limit()
+    passed = failed = 0
+    for name in options.groups or GROUPS:
+        try:
+            group = run_group(name, options)
+        except (ImportError, SyntaxError, ServerError, OSError) as error:
+            print(f"FAIL {name}: {type(error).__name__}: {error}", flush=True)
+            group = (0, 1)
+        passed += group[0]
+        failed += group[1]
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
