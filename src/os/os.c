@@ -213,6 +213,9 @@ void pd_os_task_join(struct pd_os_task *task)
 int pd_os_queue_new(struct pd_os *os, unsigned depth, struct pd_os_queue **ret_queue, struct pd_error *err)
 {
 	PD_ASSERT(depth > 0 && ret_queue != NULL);
+	if (depth > PD_OS_QUEUE_DEPTH_MAX)
+		return pd_error_set(err, PD_INVALID, "a queue takes at most %d writes, not %u",
+				    PD_OS_QUEUE_DEPTH_MAX, depth);
 	return os->ops->queue_new(os, depth, ret_queue, err);
 }
 

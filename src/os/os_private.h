@@ -5,6 +5,8 @@
 
 #include "os/os.h"
 
+enum { PD_OS_QUEUE_DEPTH_MAX = 4096 };
+
 struct pd_os_file {
 	struct pd_os *os;
 	int flags; /* enum pd_os_open_flags */

@@ -16,8 +16,6 @@
 #include "base/memory.h"
 #include "os/real_private.h"
 
-enum { DEPTH_MAX = 4096 };
-
 struct slot {
 	struct pd_real_file *file; /* NULL: free */
 	const uint8_t *data;
@@ -46,9 +44,6 @@ int pd_real_queue_new(struct pd_os *os, unsigned depth, struct pd_os_queue **ret
 	struct real_queue *queue;
 	int rc;
 
-	if (depth > DEPTH_MAX)
-		return pd_error_set(err, PD_INVALID, "a queue takes at most %d writes, not %u", DEPTH_MAX,
-				    depth);
 	queue = pd_calloc(1, sizeof *queue + depth * sizeof queue->slots[0]);
 	if (queue == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "cannot make a write queue: out of memory");

@@ -608,6 +608,7 @@ static void queued_writes_complete_each_once(void **state)
 
 	if (queue == NULL)
 		return;
+	assert_int_equal(pd_os_queue_new(fixture->os, 4097, &queue, NULL), PD_INVALID);
 	file = open_file(fixture, "f", READ_WRITE_CREATE | PD_OS_SYNCED);
 	check(pd_os_queue_reap(queue, completions, 3, true, &count, why)); /* none in flight: no waiting */
 	assert_int_equal(count, 0);
