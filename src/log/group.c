@@ -255,6 +255,14 @@ int pd_log_record_actor(struct pd_log_group *group, uint64_t tenant, uint64_t ac
 	return 0;
 }
 
+void pd_log_record_set_level(struct pd_log_group *group, enum pd_level level)
+{
+	uint8_t *flags = group->data + group->record_start + 9;
+
+	PD_ASSERT(group->record_start != 0);
+	*flags = (uint8_t)((*flags & ~PD_RECORD_FLAG_LEVEL) | (uint8_t)level);
+}
+
 uint64_t pd_log_record_commit(struct pd_log_group *group)
 {
 	uint8_t *start = group->data + group->record_start;

@@ -80,6 +80,8 @@ PD_MUST_CHECK int pd_log_record_delete(struct pd_log_group *group, struct pd_sli
 PD_MUST_CHECK int pd_log_record_delete_range(struct pd_log_group *group, struct pd_slice from,
 					     struct pd_slice to);
 PD_MUST_CHECK int pd_log_record_actor(struct pd_log_group *group, uint64_t tenant, uint64_t actor);
+/* Change the level that stands in the record being built. */
+void pd_log_record_set_level(struct pd_log_group *group, enum pd_level level);
 /* Returns the record's LSN. */
 uint64_t pd_log_record_commit(struct pd_log_group *group);
 void pd_log_record_abort(struct pd_log_group *group);

@@ -20,6 +20,8 @@
 struct pd_txn;
 struct pd_actor;
 
+#define PD_USER_KEY_SIZE_MAX (PD_KEY_SIZE_MAX - 32) /* the rest is for what stands before it in the maps */
+
 /* The key spaces of an actor: the first byte of every key in its map. */
 enum pd_space {
 	PD_SPACE_KEY = 'k',   /* one entry a key, of whatever type: what TYPE, SCAN and EXPIRE speak of */
@@ -45,7 +47,7 @@ struct pd_key {
 };
 
 /* A key as a client wrote it: "{actor}rest" or a name in the session's current actor; in PD_SPACE_KEY.
- * PD_TOO_LARGE: an actor's name over 256 bytes, or a key over the limit (PD_KEY_SIZE_MAX less 4 bytes).
+ * PD_TOO_LARGE: an actor's name over 256 bytes, or a key over PD_USER_KEY_SIZE_MAX.
  * PD_CORRUPT: the actor is quarantined; the text names it and the LSNs. */
 PD_MUST_CHECK int pd_txn_key(struct pd_txn *txn, struct pd_slice name, struct pd_key *ret_key,
 			     struct pd_error *err);

@@ -1,0 +1,321 @@
+/* Names of tenants and actors. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+void pd_directory_init(struct pd_directory *directory, uint64_t hash_seed)
+{
+	*directory = (struct pd_directory){ .hash_seed = hash_seed };
+}
+
+void pd_directory_done(struct pd_directory *directory)
+{
+	for (size_t i = 0; i < directory->tenant_count; i++)
+		pd_free(directory->tenants[i]);
+	for (size_t i = 0; i < directory->actor_count; i++)
+		pd_free(directory->actors[i]);
+	pd_free(directory->tenants);
+	pd_free(directory->actors);
+	pd_free(directory->slots);
+}
+
+/* ---- looking up ---- */
+
+struct pd_tenant *pd_directory_tenant(const struct pd_directory *directory, struct pd_slice name)
+{
+	/* Tenants are few, and a session looks its own up once. */
+	for (size_t i = 0; i < directory->tenant_count; i++) {
+		struct pd_tenant *tenant = directory->tenants[i];
+
+		if (pd_slice_equal(pd_slice(tenant->name, tenant->name_size), name))
+			return tenant;
+	}
+	return NULL;
+}
+
+static size_t slot_of(const struct pd_directory *directory, const struct pd_tenant *tenant,
+		      struct pd_slice name)
+{
+	return (size_t)pd_hash64(name, directory->hash_seed ^ tenant->id) & (directory->slot_count - 1);
+}
+
+struct pd_actor *pd_directory_actor(const struct pd_directory *directory, const struct pd_tenant *tenant,
+				    struct pd_slice name)
+{
+	size_t slot;
+
+	if (directory->slot_count == 0 || tenant == NULL)
+		return NULL;
+	for (slot = slot_of(directory, tenant, name); directory->slots[slot] != NULL;
+	     slot = (slot + 1) & (directory->slot_count - 1)) {
+		struct pd_actor *actor = directory->slots[slot];
+
+		if (actor->tenant == tenant && pd_slice_equal(pd_slice(actor->name, actor->name_size), name))
+			return actor;
+	}
+	return NULL;
+}
+
+static size_t index_after(const struct pd_directory *directory, uint64_t after)
+{
+	size_t low = 0, high = directory->actor_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (directory->actors[middle]->id <= after)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct pd_actor *pd_directory_actor_next(const struct pd_directory *directory, uint64_t after)
+{
+	size_t index = index_after(directory, after);
+
+	return index < directory->actor_count ? directory->actors[index] : NULL;
+}
+
+struct pd_actor *pd_directory_actor_by_id(const struct pd_directory *directory, uint64_t id)
+{
+	struct pd_actor *actor = id == 0 ? NULL : pd_directory_actor_next(directory, id - 1);
+
+	return actor != NULL && actor->id == id ? actor : NULL;
+}
+
+/* ---- adding and taking back ---- */
+
+static void slot_fill(struct pd_directory *directory, struct pd_actor *actor)
+{
+	size_t slot = slot_of(directory, actor->tenant, pd_slice(actor->name, actor->name_size));
+
+	while (directory->slots[slot] != NULL)
+		slot = (slot + 1) & (directory->slot_count - 1);
+	directory->slots[slot] = actor;
+}
+
+static int slots_grow(struct pd_directory *directory)
+{
+	size_t count = directory->slot_count > 0 ? 2 * directory->slot_count : 64;
+	struct pd_actor **slots;
+
+	if (2 * (directory->actor_count + 1) <= directory->slot_count)
+		return 0;
+	slots = pd_calloc(count, sizeof(struct pd_actor *));
+	if (slots == NULL)
+		return PD_NO_MEMORY;
+	pd_free(directory->slots);
+	directory->slots = slots;
+	directory->slot_count = count;
+	for (size_t i = 0; i < directory->actor_count; i++)
+		slot_fill(directory, directory->actors[i]);
+	return 0;
+}
+
+struct pd_tenant *pd_directory_add_tenant(struct pd_directory *directory, uint64_t id, struct pd_slice name)
+{
+	struct pd_tenant *tenant;
+
+	if (directory->tenant_count == directory->tenant_capacity) {
+		size_t capacity = directory->tenant_capacity > 0 ? 2 * directory->tenant_capacity : 8;
+		struct pd_tenant **tenants = pd_realloc(directory->tenants, capacity * sizeof *tenants);
+
+		if (tenants == NULL)
+			return NULL;
+		directory->tenants = tenants;
+		directory->tenant_capacity = capacity;
+	}
+	tenant = pd_calloc(1, sizeof *tenant + name.size);
+	if (tenant == NULL)
+		return NULL;
+	tenant->id = id;
+	tenant->name_size = name.size;
+	memcpy(tenant->name, name.data, name.size);
+	directory->tenants[directory->tenant_count++] = tenant;
+	if (id > directory->last_id)
+		directory->last_id = id;
+	return tenant;
+}
+
+struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t id, struct pd_tenant *tenant,
+					struct pd_slice name, struct pd_store_actor *state)
+{
+	struct pd_actor *actor;
+	size_t at;
+
+	if (slots_grow(directory) != 0)
+		return NULL;
+	if (directory->actor_count == directory->actor_capacity) {
+		size_t capacity = directory->actor_capacity > 0 ? 2 * directory->actor_capacity : 64;
+		struct pd_actor **actors = pd_realloc(directory->actors, capacity * sizeof *actors);
+
+		if (actors == NULL)
+			return NULL;
+		directory->actors = actors;
+		directory->actor_capacity = capacity;
+	}
+	actor = pd_calloc(1, sizeof *actor + name.size);
+	if (actor == NULL)
+		return NULL;
+	actor->id = id;
+	actor->tenant = tenant;
+	actor->state = state;
+	actor->name_size = name.size;
+	memcpy(actor->name, name.data, name.size);
+	/* New ids are the highest; loading comes in the order of names, and sorts at the end. */
+	at = directory->loading ? directory->actor_count : index_after(directory, id);
+	memmove(&directory->actors[at + 1], &directory->actors[at],
+		(directory->actor_count - at) * sizeof directory->actors[0]);
+	directory->actors[at] = actor;
+	directory->actor_count++;
+	slot_fill(directory, actor);
+	if (id > directory->last_id)
+		directory->last_id = id;
+	return actor;
+}
+
+void pd_directory_remove_tenant(struct pd_directory *directory, struct pd_tenant *tenant)
+{
+	PD_ASSERT(directory->tenants[directory->tenant_count - 1] == tenant);
+	directory->tenant_count--;
+	pd_free(tenant);
+}
+
+void pd_directory_remove_actor(struct pd_directory *directory, struct pd_actor *actor)
+{
+	PD_ASSERT(directory->actors[directory->actor_count - 1] == actor);
+	directory->actor_count--;
+	memset(directory->slots, 0, directory->slot_count * sizeof directory->slots[0]);
+	for (size_t i = 0; i < directory->actor_count; i++)
+		slot_fill(directory, directory->actors[i]);
+	pd_free(actor);
+}
+
+/* ---- loading ---- */
+
+static int bad_entry(struct pd_error *err)
+{
+	return pd_error_set(err, PD_CORRUPT,
+			    "the directory of names makes no sense: check the log with "
+			    "'perdure log verify'");
+}
+
+static int load_actor(struct pd_directory *directory, struct pd_store *store, const struct pd_entry *entry,
+		      struct pd_error *err)
+{
+	struct pd_slice key = pd_slice(entry->key.data + 1, entry->key.size - 1);
+	struct pd_tenant *tenant = NULL;
+	struct pd_store_actor *state;
+	uint64_t tenant_id, id;
+	size_t size = pd_varint_get(key.data, key.size, &tenant_id);
+
+	if (size == 0 || pd_varint_get(entry->value.data, entry->value.size, &id) == 0)
+		return bad_entry(err);
+	for (size_t i = 0; i < directory->tenant_count; i++)
+		if (directory->tenants[i]->id == tenant_id)
+			tenant = directory->tenants[i];
+	if (tenant == NULL)
+		return bad_entry(err);
+	state = pd_store_actor_get(store, id);
+	if (state == NULL)
+		state = pd_store_actor_add(store, tenant_id, id);
+	if (state == NULL ||
+	    pd_directory_add_actor(directory, id, tenant, pd_slice(key.data + size, key.size - size),
+				   state) == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the directory of names");
+	return 0;
+}
+
+static int load_tenant(struct pd_directory *directory, const struct pd_entry *entry, struct pd_error *err)
+{
+	uint64_t id;
+
+	if (pd_varint_get(entry->value.data, entry->value.size, &id) == 0)
+		return bad_entry(err);
+	if (pd_directory_add_tenant(directory, id, pd_slice(entry->key.data + 1, entry->key.size - 1)) ==
+	    NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the directory of names");
+	return 0;
+}
+
+static int load_level(struct pd_directory *directory, const struct pd_entry *entry, bool of_tenant,
+		      struct pd_error *err)
+{
+	struct pd_actor *actor;
+	uint64_t id;
+
+	if (pd_varint_get(entry->key.data + 1, entry->key.size - 1, &id) == 0 || entry->value.size != 1 ||
+	    entry->value.data[0] >= PD_LEVEL_COUNT)
+		return bad_entry(err);
+	if (of_tenant) {
+		for (size_t i = 0; i < directory->tenant_count; i++)
+			if (directory->tenants[i]->id == id)
+				directory->tenants[i]->level = (enum pd_level)entry->value.data[0];
+		return 0;
+	}
+	actor = pd_directory_actor_by_id(directory, id);
+	if (actor != NULL)
+		actor->level = (enum pd_level)entry->value.data[0];
+	return 0;
+}
+
+/* All entries of the system actor that begin with `kind`. */
+static int load_kind(struct pd_directory *directory, struct pd_store *store, uint8_t kind,
+		     struct pd_error *err)
+{
+	struct pd_store_actor *system = pd_store_actor_get(store, PD_SYSTEM_ACTOR);
+	struct pd_memtable_cursor cursor;
+	struct pd_entry entry;
+	int result = 0;
+
+	pd_memtable_seek(system->table, pd_slice(&kind, 1), &cursor);
+	while (result == 0 && pd_memtable_next(&cursor, &entry) && entry.key.data[0] == kind) {
+		switch (kind) {
+		case 't':
+			result = load_tenant(directory, &entry, err);
+			break;
+		case 'a':
+			result = load_actor(directory, store, &entry, err);
+			break;
+		case 'n':
+			if (pd_varint_get(entry.value.data, entry.value.size, &directory->last_id) == 0)
+				result = bad_entry(err);
+			break;
+		default:
+			result = load_level(directory, &entry, kind == 'l', err);
+			break;
+		}
+	}
+	return result;
+}
+
+static int order_by_id(const void *left, const void *right)
+{
+	uint64_t a = (*(struct pd_actor *const *)left)->id;
+	uint64_t b = (*(struct pd_actor *const *)right)->id;
+
+	return (a > b) - (a < b);
+}
+
+int pd_directory_load(struct pd_directory *directory, struct pd_store *store, struct pd_error *err)
+{
+	static const uint8_t kinds[] = { 't', 'a', 'n', 'l', 'p' }; /* tenants before their actors */
+	int result = 0;
+
+	directory->loading = true;
+	for (size_t i = 0; result == 0 && i < sizeof kinds; i++) {
+		result = load_kind(directory, store, kinds[i], err);
+		if (kinds[i] == 'a' && directory->actor_count > 0)
+			qsort(directory->actors, directory->actor_count, sizeof directory->actors[0],
+			      order_by_id);
+	}
+	directory->loading = false;
+	return result;
+}

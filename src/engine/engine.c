@@ -1,0 +1,243 @@
+/* Opening and closing an engine, and its figures. */
+#include "engine/engine.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+/* ---- the directory ---- */
+
+static bool is_ours(const char *name)
+{
+	return strcmp(name, "LOCK") == 0 || strcmp(name, "MANIFEST.new") == 0 ||
+	       strcmp(name, "lost+found") == 0;
+}
+
+/* A directory without a manifest may be used only if nothing of anybody's is in it. */
+static int check_empty(struct pd_engine *engine, struct pd_error *err)
+{
+	struct pd_os_names names;
+	int result = pd_os_list(engine->os, engine->data_directory, &names, err);
+
+	if (result != 0)
+		return result;
+	for (size_t i = 0; result == 0 && i < names.count; i++) {
+		if (strcmp(names.names[i], "log") == 0)
+			result = pd_error_set(
+				err, PD_CORRUPT,
+				"%s has a log but no MANIFEST: put that back from a backup, nothing "
+				"was changed",
+				engine->data_directory);
+		else if (!is_ours(names.names[i]))
+			result = pd_error_set(
+				err, PD_INVALID,
+				"%s is not empty (%s) and is no data directory of Perdure: choose "
+				"another with --data",
+				engine->data_directory, names.names[i]);
+	}
+	pd_os_names_done(&names);
+	return result;
+}
+
+/* Make a directory if it is not there, its name durable. */
+static int make_directory(struct pd_engine *engine, const char *path, struct pd_error *err)
+{
+	struct pd_os_file_info info;
+	char *parent;
+	char *slash;
+	int result = pd_os_info(engine->os, path, &info, NULL);
+
+	if (result == 0 && !info.is_directory)
+		return pd_error_set(err, PD_INVALID, "%s is not a directory: choose another with --data",
+				    path);
+	if (result == 0)
+		return 0;
+	result = pd_os_mkdir(engine->os, path, err);
+	if (result == PD_EXISTS)
+		result = 0;
+	if (result != 0)
+		return result;
+	parent = pd_strdup(path);
+	if (parent == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while making %s", path);
+	slash = strrchr(parent, '/');
+	if (slash == parent)
+		slash++;
+	if (slash != NULL)
+		*slash = '\0';
+	result = pd_os_sync_directory(engine->os, slash != NULL ? parent : ".", err);
+	pd_free(parent);
+	return result;
+}
+
+static int create_manifest(struct pd_engine *engine, struct pd_error *err)
+{
+	engine->manifest = (struct pd_manifest){ .shards = 1 };
+	pd_os_random(engine->os, engine->manifest.cluster_id, sizeof engine->manifest.cluster_id);
+	return pd_manifest_write(engine->os, engine->data_directory, &engine->manifest, err);
+}
+
+static int open_directory(struct pd_engine *engine, struct pd_error *err)
+{
+	char *lock_path;
+	int result = make_directory(engine, engine->data_directory, err);
+
+	/* Look first and lock then, so that nothing is left behind in a directory that is not ours; look again once
+	 * nobody else can change it. */
+	for (int look = 0; result == 0 && look < 2; look++) {
+		result = pd_manifest_read(engine->os, engine->data_directory, &engine->manifest, err);
+		if (result == PD_NOT_FOUND)
+			result = check_empty(engine, err);
+		if (result != 0 || look == 1)
+			break;
+		lock_path = pd_asprintf("%s/LOCK", engine->data_directory);
+		if (lock_path == NULL)
+			return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening");
+		result = pd_os_lock(engine->os, lock_path, &engine->lock, err);
+		pd_free(lock_path);
+	}
+	if (result != 0 || engine->manifest.shards != 0)
+		return result;
+	return create_manifest(engine, err);
+}
+
+static int open_log(struct pd_engine *engine, struct pd_error *err)
+{
+	struct pd_log_options options = { .os = engine->os,
+					  .segment_bytes = engine->options.segment_bytes,
+					  .queue_depth = engine->options.queue_depth,
+					  .refuse_direct = engine->options.refuse_direct,
+					  .spare_segments = 2 };
+	char *parent = NULL, *directory = NULL;
+	int result = PD_NO_MEMORY;
+
+	if (engine->options.in_memory)
+		return pd_log_memory_open(&options, &engine->log, err);
+	memcpy(options.cluster_id, engine->manifest.cluster_id, sizeof options.cluster_id);
+	parent = pd_asprintf("%s/log", engine->data_directory);
+	directory = pd_manifest_log_directory(engine->data_directory, 0);
+	if (parent == NULL || directory == NULL) {
+		(void)pd_error_set(err, PD_NO_MEMORY, "out of memory while opening");
+		goto out;
+	}
+	result = make_directory(engine, parent, err);
+	if (result == 0)
+		result = make_directory(engine, directory, err);
+	options.directory = directory;
+	if (result == 0)
+		result = pd_log_file_open(&options, &engine->log, err);
+out:
+	pd_free(parent);
+	pd_free(directory);
+	return result;
+}
+
+/* ---- life ---- */
+
+static int allocate(struct pd_engine *engine, const struct pd_engine_options *options)
+{
+	uint64_t seed = options->random_seed;
+
+	engine->options = *options;
+	engine->os = options->os;
+	engine->flush_due_us = UINT64_MAX;
+	engine->expire_due_us = UINT64_MAX;
+	if (seed == 0)
+		pd_os_random(engine->os, &seed, sizeof seed);
+	engine->random_state = seed;
+	pd_directory_init(&engine->directory, seed);
+	pd_txn_init(&engine->txn, engine);
+	pd_buffer_init(&engine->idempotent_reply, PD_VALUE_SIZE_MAX);
+	engine->data_directory = pd_strdup(options->data_directory != NULL ? options->data_directory : "");
+	engine->store = pd_store_new(PD_SPACE_KEY);
+	engine->hasher = pd_hasher_new();
+	engine->open = pd_log_group_new();
+	if (engine->data_directory == NULL || engine->store == NULL || engine->hasher == NULL ||
+	    engine->open == NULL)
+		return PD_NO_MEMORY;
+	engine->system = pd_store_actor_add(engine->store, PD_SYSTEM_TENANT, PD_SYSTEM_ACTOR);
+	return engine->system == NULL ? PD_NO_MEMORY : 0;
+}
+
+static void engine_free(struct pd_engine *engine)
+{
+	pd_txn_done(&engine->txn);
+	pd_directory_done(&engine->directory);
+	pd_store_free(engine->store);
+	pd_hasher_free(engine->hasher);
+	pd_buffer_done(&engine->idempotent_reply);
+	pd_log_group_free(engine->open);
+	while (engine->idle != NULL) {
+		struct pd_log_group *group = engine->idle;
+
+		engine->idle = group->next;
+		pd_log_group_free(group);
+	}
+	for (size_t i = 0; i < engine->damage_count; i++)
+		pd_free((void *)(uintptr_t)engine->damage[i].actors);
+	pd_free(engine->damage);
+	pd_free(engine->epochs);
+	for (size_t i = 0; engine->cursors.places != NULL && i < PD_CURSORS_MAX; i++)
+		pd_free(engine->cursors.places[i].name);
+	pd_free(engine->cursors.places);
+	pd_free(engine->data_directory);
+	pd_free(engine);
+}
+
+int pd_engine_close(struct pd_engine *engine, struct pd_error *err)
+{
+	int result = 0, closed;
+
+	if (engine == NULL)
+		return 0;
+	pd_log_reader_free(engine->reader);
+	if (engine->recovered && !engine->log->fenced)
+		result = pd_engine_submit(engine, PD_LOG_SYNC);
+	closed = pd_log_close(engine->log, err);
+	if (result == 0)
+		result = closed;
+	pd_os_unlock(engine->lock);
+	engine_free(engine);
+	return result;
+}
+
+int pd_engine_open(const struct pd_engine_options *options, struct pd_engine **ret_engine,
+		   struct pd_error *err)
+{
+	struct pd_engine *engine = pd_calloc(1, sizeof *engine);
+	int result;
+
+	if (engine == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening");
+	result = allocate(engine, options);
+	if (result != 0)
+		(void)pd_error_set(err, result, "out of memory while opening");
+	if (result == 0 && !options->in_memory)
+		result = open_directory(engine, err);
+	if (result == 0)
+		result = open_log(engine, err);
+	if (result != 0) {
+		(void)pd_engine_close(engine, NULL);
+		return result;
+	}
+	*ret_engine = engine;
+	return 0;
+}
+
+/* ---- figures ---- */
+
+void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret_stats)
+{
+	*ret_stats = engine->stats;
+	ret_stats->log = engine->log->stats;
+	ret_stats->marks = engine->log->marks;
+	ret_stats->epoch = engine->log->epoch;
+	ret_stats->keys = pd_store_key_count(engine->store);
+	ret_stats->actors = engine->directory.actor_count;
+	ret_stats->tenants = engine->directory.tenant_count;
+	ret_stats->memory_bytes = pd_store_bytes(engine->store);
+	ret_stats->clock_jumps = engine->clock.jumps;
+	ret_stats->recovery = engine->recovery;
+}

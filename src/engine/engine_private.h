@@ -1,0 +1,214 @@
+/* What the files of the engine share. */
+#ifndef PD_ENGINE_ENGINE_PRIVATE_H
+#define PD_ENGINE_ENGINE_PRIVATE_H
+
+#include "base/buffer.h"
+#include "engine/clock.h"
+#include "engine/engine.h"
+#include "engine/manifest.h"
+#include "os/os.h"
+#include "store/store.h"
+
+/* ---- names ----
+ *
+ * The directory of tenants and actors is state like any other: entries of the system actor (tenant 0, actor 0), put by
+ * the transactions that first wrote to them. Its keys:
+ *
+ *     't' name                      -> varint tenant id
+ *     'a' varint tenant, name       -> varint actor id
+ *     'n'                           -> varint: the highest id ever given, to a tenant or an actor
+ *     'l' varint tenant             -> u8 level: the tenant's profile
+ *     'p' varint actor              -> u8 level: the actor's profile
+ *     'i' varint tenant, key        -> an idempotency key's request hash (16 bytes) and stored reply; expires
+ */
+#define PD_SYSTEM_TENANT  0u
+#define PD_SYSTEM_ACTOR   0u
+#define PD_SYSTEM_KEY_MAX (1u + PD_VARINT_MAX)
+
+struct pd_tenant {
+	uint64_t id;
+	enum pd_level level; /* profile; PD_LEVEL_UNSET: none */
+	size_t name_size;
+	uint8_t name[];
+};
+
+struct pd_actor {
+	uint64_t id;
+	struct pd_tenant *tenant;
+	struct pd_store_actor *state;
+	enum pd_level level; /* profile */
+	bool quarantined;
+	uint64_t lost_first, lost_last; /* LSNs, when quarantined */
+	size_t name_size;
+	uint8_t name[];
+};
+
+struct pd_directory {
+	struct pd_tenant **tenants; /* in the order of their ids */
+	size_t tenant_count, tenant_capacity;
+	struct pd_actor **actors; /* in the order of their ids */
+	size_t actor_count, actor_capacity;
+	struct pd_actor **slots; /* by tenant and name; open addressing, at most half full */
+	size_t slot_count;
+	uint64_t last_id;
+	uint64_t hash_seed;
+	bool loading;
+};
+
+void pd_directory_init(struct pd_directory *directory, uint64_t hash_seed);
+void pd_directory_done(struct pd_directory *directory);
+struct pd_tenant *pd_directory_tenant(const struct pd_directory *directory, struct pd_slice name);
+struct pd_actor *pd_directory_actor(const struct pd_directory *directory, const struct pd_tenant *tenant,
+				    struct pd_slice name);
+struct pd_actor *pd_directory_actor_by_id(const struct pd_directory *directory, uint64_t id);
+/* The first with an id > after. */
+struct pd_actor *pd_directory_actor_next(const struct pd_directory *directory, uint64_t after);
+/* NULL: out of memory. */
+struct pd_tenant *pd_directory_add_tenant(struct pd_directory *directory, uint64_t id, struct pd_slice name);
+struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t id, struct pd_tenant *tenant,
+					struct pd_slice name, struct pd_store_actor *state);
+/* Take back the last one added. */
+void pd_directory_remove_tenant(struct pd_directory *directory, struct pd_tenant *tenant);
+void pd_directory_remove_actor(struct pd_directory *directory, struct pd_actor *actor);
+/* Build the directory from the system actor's entries. */
+PD_MUST_CHECK int pd_directory_load(struct pd_directory *directory, struct pd_store *store,
+				    struct pd_error *err);
+
+/* ---- transactions ---- */
+
+/* How one effect is taken back. */
+struct pd_undo {
+	struct pd_store_actor *state;
+	const uint8_t *old; /* what was there; NULL: nothing */
+	uint64_t old_lsn;
+	size_t key_at; /* of what was put where nothing was: in the transaction's undo_keys */
+	size_t key_size;
+};
+
+struct pd_txn {
+	struct pd_engine *engine;
+	struct pd_session *session;
+	uint64_t now_us;
+	uint64_t lsn;                /* that it will have if it writes */
+	enum pd_level level;         /* as asked; PD_LEVEL_UNSET: by profile */
+	enum pd_level profile_level; /* the strongest profile of the actors written */
+	struct pd_slice idempotency_key, request_id;
+	bool writing;           /* a record has been begun in the open group */
+	uint64_t effects_actor; /* whose effects come next in the record */
+	struct pd_undo *undo;
+	size_t undo_count, undo_capacity;
+	struct pd_buffer undo_keys;
+	struct pd_actor **born; /* actors created by this transaction, in order */
+	size_t born_count, born_capacity;
+	struct pd_tenant *born_tenant;
+	uint64_t last_id_before;
+	struct pd_buffer key; /* scratch: an encoded key */
+	struct pd_error err;  /* why an effect was refused */
+};
+
+void pd_txn_init(struct pd_txn *txn, struct pd_engine *engine);
+void pd_txn_done(struct pd_txn *txn);
+void pd_txn_start(struct pd_txn *txn, struct pd_session *session);
+/* Give it an LSN, if it wrote; 0: it did not. */
+uint64_t pd_txn_commit(struct pd_txn *txn);
+void pd_txn_abort(struct pd_txn *txn);
+/* Effects on the system actor. */
+PD_MUST_CHECK int pd_txn_put_system(struct pd_txn *txn, struct pd_slice key, uint64_t expires_us,
+				    struct pd_slice value);
+PD_MUST_CHECK int pd_txn_delete_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant,
+				      struct pd_slice key);
+PD_MUST_CHECK int pd_txn_delete_range(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant,
+				      struct pd_slice from, struct pd_slice to);
+/* The actor of that name, created if it is not there. */
+PD_MUST_CHECK int pd_txn_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor **ret_actor);
+/* Begin the record if need be. */
+PD_MUST_CHECK int pd_txn_begin_record(struct pd_txn *txn, uint64_t tenant, uint64_t actor);
+/* Encode the key of an entry into txn->key. */
+PD_MUST_CHECK int pd_txn_encode_key(struct pd_txn *txn, enum pd_space space, struct pd_slice name,
+				    struct pd_slice field, struct pd_slice *ret_key);
+
+/* ---- SCAN cursors ---- */
+#define PD_CURSORS_MAX 65536u
+struct pd_cursors {
+	struct pd_cursor_place {
+		uint64_t number, actor;
+		uint8_t *name;
+		size_t name_size;
+	} * places; /* a ring: cursor n is at n modulo PD_CURSORS_MAX */
+	uint64_t last;
+};
+
+/* ---- the engine ---- */
+
+struct pd_epoch {
+	uint64_t epoch, first_lsn;
+};
+
+struct pd_session {
+	struct pd_engine *engine;
+	uint64_t client;
+	char *principal;
+	char *client_text;
+	uint64_t announced_segment; /* its texts are in the log since this segment */
+	enum pd_level level;
+	bool read_strict;
+	bool one_actor;
+	uint8_t tenant_name[PD_NAME_SIZE_MAX];
+	uint8_t actor_name[PD_NAME_SIZE_MAX];
+	size_t tenant_name_size, actor_name_size;
+	struct pd_tenant *tenant; /* NULL: does not exist yet */
+	struct pd_actor *actor;   /* NULL: does not exist yet, or not looked up */
+};
+
+struct pd_engine {
+	struct pd_engine_options options;
+	struct pd_os *os;
+	char *data_directory;
+	struct pd_os_lock *lock;
+	struct pd_manifest manifest;
+	struct pd_log *log;
+	struct pd_log_reader *reader; /* while recovering */
+	struct pd_store *store;
+	struct pd_store_actor *system;
+	struct pd_directory directory;
+	struct pd_clock clock;
+	struct pd_hasher *hasher;
+	struct pd_txn txn; /* the one in progress */
+	struct pd_cursors cursors;
+	uint64_t random_state;
+	struct pd_buffer idempotent_reply;
+
+	struct pd_log_group *open; /* the group being filled */
+	struct pd_log_group *idle; /* empty groups to be used again */
+	uint64_t reserved_bytes;   /* of the open group: known to fit */
+	bool disk_full;
+	unsigned since_clock; /* transactions since the clock was read */
+
+	uint64_t last_strict_lsn, last_standard_lsn; /* the newest record that asked for it */
+	uint64_t last_synced_level_lsn;              /* the newest that must be synced in the background */
+	uint64_t sync_wanted_lsn;                    /* somebody waits for this to be durable, now */
+	uint64_t flush_due_us, expire_due_us;        /* monotonic; UINT64_MAX: never */
+
+	struct pd_epoch *epochs;
+	size_t epoch_count, epoch_capacity;
+	struct pd_log_damage *damage; /* found by recovery, with copies of their actors */
+	size_t damage_count, damage_capacity;
+	struct pd_recovery recovery;
+	uint64_t recovery_started_us;
+	bool recovered;
+	struct pd_engine_stats stats;
+};
+
+uint64_t pd_engine_monotonic_us(const struct pd_engine *engine);
+/* A record with this level was committed. */
+void pd_engine_note_commit(struct pd_engine *engine, uint64_t lsn, enum pd_level level);
+/* Make sure that the open group may grow to `size` bytes. PD_NO_SPACE, PD_FENCED. */
+PD_MUST_CHECK int pd_engine_reserve(struct pd_engine *engine, size_t size, struct pd_error *err);
+/* Hand the open group to the log. */
+PD_MUST_CHECK int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sync);
+/* Remove what has expired, as transactions of their own. */
+PD_MUST_CHECK int pd_engine_expire(struct pd_engine *engine);
+/* Look the session's names up again, if it has no actor yet. */
+void pd_session_resolve(struct pd_session *session);
+
+#endif

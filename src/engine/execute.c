@@ -1,0 +1,330 @@
+/* One request as one transaction: idempotency, preconditions, evaluation, LSN. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+#define GROUP_BYTES_MAX     (256u * 1024) /* the open group is handed over before it grows beyond this */
+#define REQUEST_HASH_SIZE   16
+#define IDEMPOTENCY_KEY_MAX 1024u
+
+/* ---- preconditions ---- */
+
+static bool version_holds(const struct pd_key *key, bool exists, const struct pd_entry *entry,
+			  const struct pd_version *version)
+{
+	if (version->exists != exists)
+		return false;
+	if (exists)
+		return entry->lsn == version->lsn;
+	/* It was not there then and is not there now: it may have come and gone. What is known is when the actor
+	 * last deleted anything. */
+	return key->actor == NULL || key->actor->state->last_delete_lsn <= version->lsn;
+}
+
+static int check_precondition(struct pd_txn *txn, const struct pd_precondition *precondition,
+			      struct pd_error *err)
+{
+	struct pd_session *session = txn->session;
+	struct pd_key key = { .space = PD_SPACE_KEY, .name = precondition->key };
+	struct pd_entry entry = { 0 };
+	bool exists, holds = false;
+
+	if (precondition->actor.size > 0) {
+		key.actor = pd_directory_actor(&txn->engine->directory, session->tenant, precondition->actor);
+	} else {
+		pd_session_resolve(session);
+		key.actor = session->actor;
+	}
+	exists = pd_txn_get(txn, &key, &entry);
+	switch (precondition->kind) {
+	case PD_IF_EXISTS:
+		holds = exists;
+		break;
+	case PD_IF_ABSENT:
+		holds = !exists;
+		break;
+	case PD_IF_VERSION:
+		holds = version_holds(&key, exists, &entry, &precondition->version);
+		break;
+	case PD_IF_VALUE:
+		holds = exists && entry.type == PD_TYPE_STRING &&
+			pd_slice_equal(entry.value, precondition->value);
+		break;
+	}
+	if (holds)
+		return 0;
+	return pd_error_set(err, PD_CONFLICT,
+			    "a precondition on key '%.*s' does not hold: read it again and retry",
+			    precondition->key.size < 64 ? (int)precondition->key.size : 64,
+			    (const char *)precondition->key.data);
+}
+
+static int check_preconditions(struct pd_txn *txn, const struct pd_request *request, struct pd_error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < request->precondition_count; i++)
+		result = check_precondition(txn, &request->preconditions[i], err);
+	if (result == PD_CONFLICT)
+		txn->engine->stats.conflicts++;
+	return result;
+}
+
+int pd_engine_version(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+		      struct pd_version *ret_version, struct pd_slice *ret_actor, struct pd_slice *ret_key,
+		      struct pd_wait *ret_wait, struct pd_error *err)
+{
+	struct pd_txn *txn = &engine->txn;
+	struct pd_entry entry;
+	struct pd_key key;
+	int result;
+
+	pd_txn_start(txn, session);
+	result = pd_txn_key(txn, name, &key, err);
+	if (result != 0)
+		return result;
+	*ret_version = (struct pd_version){ .lsn = txn->lsn - 1 };
+	if (pd_txn_get(txn, &key, &entry))
+		*ret_version = (struct pd_version){ .exists = true, .lsn = entry.lsn };
+	*ret_actor = key.actor_name;
+	*ret_key = key.name;
+	*ret_wait = pd_engine_wait_now(engine);
+	return 0;
+}
+
+/* ---- idempotency ----
+ *
+ * The entry of an idempotency key is written by the transaction that it guards, so both are there or neither. */
+
+static size_t idempotency_entry_key(const struct pd_txn *txn, struct pd_slice key, uint8_t *to)
+{
+	uint64_t tenant = txn->session->tenant != NULL ? txn->session->tenant->id : 0;
+	size_t size = 1;
+
+	to[0] = 'i';
+	size += pd_varint_put(to + size, tenant);
+	memcpy(to + size, key.data, key.size);
+	return size + key.size;
+}
+
+static struct pd_hash128 request_hash(struct pd_engine *engine, const struct pd_request *request)
+{
+	struct pd_session *session = request->session;
+	uint64_t size = session->actor_name_size;
+
+	pd_hasher_reset(engine->hasher);
+	pd_hasher_add(engine->hasher, &size, sizeof size);
+	pd_hasher_add(engine->hasher, session->actor_name, session->actor_name_size);
+	for (size_t i = 0; i < request->count; i++) {
+		const struct pd_request_command *command = &request->commands[i];
+
+		size = command->count;
+		pd_hasher_add(engine->hasher, command->command->name, strlen(command->command->name));
+		pd_hasher_add(engine->hasher, &size, sizeof size);
+		for (size_t word = 1; word < command->count; word++) {
+			size = command->words[word].size;
+			pd_hasher_add(engine->hasher, &size, sizeof size);
+			pd_hasher_add(engine->hasher, command->words[word].data, command->words[word].size);
+		}
+	}
+	return pd_hasher_sum(engine->hasher);
+}
+
+/* PD_END: this key is new. 0: it was used for this very request, and its reply is written. */
+static int find_duplicate(struct pd_txn *txn, struct pd_slice key, const struct pd_hash128 *hash,
+			  struct pd_resp_writer *reply, struct pd_receipt *receipt, struct pd_error *err)
+{
+	uint8_t entry_key[PD_SYSTEM_KEY_MAX + IDEMPOTENCY_KEY_MAX];
+	size_t size = idempotency_entry_key(txn, key, entry_key);
+	struct pd_entry entry;
+	int result;
+
+	if (!pd_memtable_get(txn->engine->system->table, pd_slice(entry_key, size), &entry) ||
+	    (entry.expires_us != 0 && entry.expires_us <= txn->now_us))
+		return PD_END;
+	if (entry.value.size < REQUEST_HASH_SIZE)
+		return pd_error_set(err, PD_CORRUPT, "a stored result makes no sense");
+	if (memcmp(entry.value.data, hash, REQUEST_HASH_SIZE) != 0)
+		return pd_error_set(
+			err, PD_EXISTS,
+			"this idempotency key was already used for another request: use a new key");
+	result = pd_resp_transcode(
+		pd_slice(entry.value.data + REQUEST_HASH_SIZE, entry.value.size - REQUEST_HASH_SIZE), reply);
+	if (result != 0)
+		return pd_error_set(err, result, "a stored result cannot be read");
+	txn->engine->stats.duplicates++;
+	receipt->duplicate = true;
+	receipt->lsn = entry.lsn;
+	return 0;
+}
+
+static int store_result(struct pd_txn *txn, struct pd_slice key, const struct pd_hash128 *hash)
+{
+	struct pd_engine *engine = txn->engine;
+	uint8_t entry_key[PD_SYSTEM_KEY_MAX + IDEMPOTENCY_KEY_MAX];
+	size_t size;
+
+	memcpy(engine->idempotent_reply.data, hash, REQUEST_HASH_SIZE);
+	size = idempotency_entry_key(txn, key, entry_key);
+	return pd_txn_put_system(txn, pd_slice(entry_key, size),
+				 txn->now_us + engine->options.idempotency_keep_s * 1000000u,
+				 pd_buffer_slice(&engine->idempotent_reply));
+}
+
+/* ---- evaluation ---- */
+
+static int evaluate(struct pd_txn *txn, const struct pd_request *request, struct pd_resp_writer *reply,
+		    struct pd_error *err)
+{
+	int result = 0;
+
+	if (request->as_array)
+		pd_resp_write_array(reply, request->count);
+	for (size_t i = 0; result == 0 && i < request->count; i++) {
+		const struct pd_request_command *command = &request->commands[i];
+		struct pd_call call = { .txn = txn,
+					.command = command->command,
+					.words = command->words,
+					.count = command->count,
+					.reply = reply,
+					.err = err };
+
+		result = command->command->evaluate(&call);
+	}
+	txn->engine->stats.commands += request->count;
+	if (result == 0 && reply->failed != 0)
+		result = pd_error_set(err, reply->failed, "the reply is larger than this server may hold");
+	return result;
+}
+
+/* With an idempotency key: evaluate into a buffer that is kept with the key, then for this client. */
+static int evaluate_once(struct pd_txn *txn, const struct pd_request *request, struct pd_resp_writer *reply,
+			 struct pd_receipt *receipt, struct pd_error *err)
+{
+	struct pd_engine *engine = txn->engine;
+	struct pd_buffer *stored = &engine->idempotent_reply;
+	struct pd_resp_writer writer = { .buffer = stored, .protocol = PD_RESP_STORED };
+	struct pd_hash128 hash = request_hash(engine, request);
+	static const uint8_t place[REQUEST_HASH_SIZE];
+	int result;
+
+	if (txn->session->tenant == NULL) /* the key is the tenant's: let it exist first */
+		result = pd_txn_actor(txn, pd_session_actor(txn->session), &(struct pd_actor *){ NULL });
+	else
+		result = find_duplicate(txn, request->idempotency_key, &hash, reply, receipt, err);
+	if (result == 0 && receipt->duplicate)
+		return 0;
+	if (result != 0 && result != PD_END)
+		return result;
+	pd_buffer_clear(stored);
+	result = pd_buffer_append(stored, place, sizeof place);
+	if (result == 0)
+		result = check_preconditions(txn, request, err);
+	if (result == 0)
+		result = evaluate(txn, request, &writer, err);
+	/* A lone command that was refused has changed nothing: it may be tried again under its key. */
+	if (result == 0 && stored->size > sizeof place && stored->data[sizeof place] != '-')
+		result = store_result(txn, request->idempotency_key, &hash);
+	if (result == 0)
+		result = pd_resp_transcode(pd_slice(stored->data + sizeof place, stored->size - sizeof place),
+					   reply);
+	pd_buffer_shrink(stored, 64u * 1024);
+	return result;
+}
+
+static int check_request(const struct pd_request *request, struct pd_error *err)
+{
+	if (request->idempotency_key.size > IDEMPOTENCY_KEY_MAX)
+		return pd_error_set(err, PD_TOO_LARGE, "an idempotency key may have %u bytes, not %zu",
+				    IDEMPOTENCY_KEY_MAX, request->idempotency_key.size);
+	return 0;
+}
+
+static bool is_write(const struct pd_request *request)
+{
+	if (request->idempotency_key.size > 0)
+		return true;
+	for (size_t i = 0; i < request->count; i++)
+		if (request->commands[i].command->flags & PD_COMMAND_WRITE)
+			return true;
+	return false;
+}
+
+/* Why nothing may be evaluated now; 0: go on. */
+static int admit(struct pd_engine *engine, const struct pd_request *request, struct pd_error *err)
+{
+	int result = 0;
+
+	PD_ASSERT(engine->recovered);
+	if (engine->log->fenced && is_write(request))
+		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
+	/* A full group goes to the log before it would grow too large for one write. */
+	if (engine->open->size >= GROUP_BYTES_MAX || engine->open->size >= engine->log->group_bytes_max / 2)
+		result = pd_engine_submit(engine, engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC
+											 : PD_LOG_WRITE);
+	if (result != 0 && is_write(request))
+		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
+	return 0;
+}
+
+static void fill_receipt(struct pd_engine *engine, struct pd_txn *txn, struct pd_receipt *receipt,
+			 uint64_t lsn)
+{
+	if (!receipt->duplicate)
+		receipt->lsn = lsn;
+	receipt->epoch = engine->log->epoch;
+	receipt->time_us = txn->now_us;
+	receipt->level = txn->level;
+	receipt->wait = pd_engine_wait_now(engine);
+	if (txn->session->read_strict) {
+		uint64_t newest = engine->open->first_lsn + engine->open->record_count - 1;
+
+		receipt->wait.durable_lsn = newest;
+		if (newest > engine->sync_wanted_lsn)
+			engine->sync_wanted_lsn = newest;
+	}
+}
+
+int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request,
+		      struct pd_resp_writer *reply, struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	struct pd_txn *txn = &engine->txn;
+	struct pd_receipt receipt = { 0 };
+	size_t reply_start = reply->buffer->size;
+	uint64_t lsn = 0;
+	int result;
+
+	err->text[0] = '\0';
+	result = check_request(request, err);
+	if (result == 0)
+		result = admit(engine, request, err);
+	pd_txn_start(txn, request->session);
+	txn->level = request->level != PD_LEVEL_UNSET ? request->level : request->session->level;
+	txn->request_id = request->request_id;
+	txn->idempotency_key = request->idempotency_key;
+	if (result == 0 && request->idempotency_key.size > 0) {
+		result = evaluate_once(txn, request, reply, &receipt, err);
+	} else if (result == 0) {
+		result = check_preconditions(txn, request, err);
+		if (result == 0)
+			result = evaluate(txn, request, reply, err);
+	}
+	if (result == 0) {
+		engine->stats.transactions++;
+		lsn = pd_txn_commit(txn);
+	} else {
+		pd_txn_abort(txn);
+		reply->buffer->size = reply_start;
+		reply->failed = 0;
+		if (err->text[0] == '\0')
+			(void)pd_error_set(err, result, "%s",
+					   txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));
+	}
+	fill_receipt(engine, txn, &receipt, lsn);
+	*ret_receipt = receipt;
+	return result;
+}

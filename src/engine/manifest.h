@@ -1,0 +1,33 @@
+/* The manifest: what a data directory is. A small text file, replaced whole.
+ *
+ *     perdure 1                                  format of the directory
+ *     cluster 00112233445566778899aabbccddeeff   made up once; part of every checksum in the log
+ *     shards 1
+ *     epoch 7                                    the log must reach at least this epoch
+ *     crc 1a2b3c4d                               CRC32C of the lines above
+ */
+#ifndef PD_ENGINE_MANIFEST_H
+#define PD_ENGINE_MANIFEST_H
+
+#include "base/error.h"
+#include "log/log.h"
+#include "os/os.h"
+
+#define PD_DIRECTORY_FORMAT_VERSION 1
+
+struct pd_manifest {
+	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
+	uint32_t shards;
+	uint64_t epoch;
+};
+
+/* PD_NOT_FOUND: there is none. PD_NEWER_FORMAT, PD_CORRUPT, PD_IO. */
+PD_MUST_CHECK int pd_manifest_read(struct pd_os *os, const char *directory, struct pd_manifest *ret_manifest,
+				   struct pd_error *err);
+/* Durable when: it returns 0. A crash leaves the old one or the new one. */
+PD_MUST_CHECK int pd_manifest_write(struct pd_os *os, const char *directory,
+				    const struct pd_manifest *manifest, struct pd_error *err);
+/* "<data>/log/<shard>", NULL: out of memory. */
+char *pd_manifest_log_directory(const char *directory, uint32_t shard);
+
+#endif

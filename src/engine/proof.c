@@ -1,0 +1,203 @@
+/* Moments and proofs: bookmarks, hashes of state, profiles. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/codec.h"
+#include "engine/engine_private.h"
+
+/* ---- bookmarks ---- */
+
+void pd_bookmark_format(uint32_t shard, uint64_t epoch, uint64_t lsn, char text[PD_BOOKMARK_SIZE])
+{
+	(void)snprintf(text, PD_BOOKMARK_SIZE, "%04x-%010" PRIx64 "-%016" PRIx64, shard, epoch, lsn);
+}
+
+static bool hexadecimal(const uint8_t *text, size_t size, uint64_t *ret_number)
+{
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < size; i++) {
+		uint8_t c = text[i];
+
+		if (c >= '0' && c <= '9')
+			number = number << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			number = number << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	*ret_number = number;
+	return true;
+}
+
+int pd_bookmark_parse(struct pd_slice text, uint32_t *ret_shard, uint64_t *ret_epoch, uint64_t *ret_lsn)
+{
+	uint64_t shard, epoch, lsn;
+
+	if (text.size != 32 || text.data[4] != '-' || text.data[15] != '-' ||
+	    !hexadecimal(text.data, 4, &shard) || !hexadecimal(text.data + 5, 10, &epoch) ||
+	    !hexadecimal(text.data + 16, 16, &lsn))
+		return PD_INVALID;
+	*ret_shard = (uint32_t)shard;
+	*ret_epoch = epoch;
+	*ret_lsn = lsn;
+	return 0;
+}
+
+int pd_engine_check_bookmark(const struct pd_engine *engine, uint64_t epoch, uint64_t lsn)
+{
+	uint64_t newest = engine->open->first_lsn + engine->open->record_count - 1;
+
+	for (size_t i = 0; i < engine->epoch_count; i++) {
+		bool running = i + 1 == engine->epoch_count;
+
+		if (engine->epochs[i].epoch != epoch)
+			continue;
+		if (lsn < engine->epochs[i].first_lsn)
+			return PD_INVALID;
+		if (running)
+			return lsn <= newest ? 0 : PD_AGAIN;
+		return lsn < engine->epochs[i + 1].first_lsn ? 0 : PD_LOST;
+	}
+	return epoch > engine->log->epoch ? PD_AGAIN : PD_INVALID;
+}
+
+void pd_engine_now(const struct pd_engine *engine, uint64_t *ret_epoch, uint64_t *ret_lsn)
+{
+	*ret_epoch = engine->log->epoch;
+	*ret_lsn = engine->open->first_lsn + engine->open->record_count - 1;
+}
+
+/* ---- state hashes ---- */
+
+static void hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry)
+{
+	uint64_t numbers[4] = { entry->type, entry->expires_us, entry->key.size, entry->value.size };
+
+	pd_hasher_add(hasher, numbers, sizeof numbers);
+	pd_hasher_add(hasher, entry->key.data, entry->key.size);
+	pd_hasher_add(hasher, entry->value.data, entry->value.size);
+}
+
+static void hash_actor(struct pd_hasher *hasher, const struct pd_store_actor *state)
+{
+	struct pd_memtable_cursor cursor;
+	struct pd_entry entry;
+
+	pd_memtable_seek(state->table, pd_slice(NULL, 0), &cursor);
+	while (pd_memtable_next(&cursor, &entry))
+		hash_entry(hasher, &entry);
+}
+
+/* Everything, the system actor included: names and idempotency keys are state like any other. */
+static void hash_all(struct pd_engine *engine)
+{
+	struct pd_store_actor *state = engine->system;
+
+	while (state != NULL) {
+		if (pd_memtable_count(state->table) > 0) {
+			pd_hasher_add(engine->hasher, &state->id, sizeof state->id);
+			hash_actor(engine->hasher, state);
+		}
+		state = pd_store_actor_next(engine->store, state->id);
+	}
+}
+
+/* "[tenant/]actor", the tenant being the session's unless it says another. */
+static struct pd_actor *find_actor(struct pd_engine *engine, struct pd_session *session, struct pd_slice name)
+{
+	const uint8_t *slash = memchr(name.data, '/', name.size);
+	struct pd_tenant *tenant;
+
+	pd_session_resolve(session);
+	tenant = session->tenant;
+	if (slash != NULL) {
+		size_t size = (size_t)(slash - name.data);
+
+		tenant = pd_directory_tenant(&engine->directory, pd_slice(name.data, size));
+		name = pd_slice(slash + 1, name.size - size - 1);
+	}
+	return pd_directory_actor(&engine->directory, tenant, name);
+}
+
+static int unknown_actor(struct pd_slice name, struct pd_error *err)
+{
+	return pd_error_set(err, PD_NOT_FOUND, "there is no actor '%.*s'",
+			    name.size < 300 ? (int)name.size : 300, (const char *)name.data);
+}
+
+int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			 struct pd_hash128 *ret_hash, struct pd_error *err)
+{
+	struct pd_actor *actor = NULL;
+
+	if (name.size > 0) {
+		actor = find_actor(engine, session, name);
+		if (actor == NULL)
+			return unknown_actor(name, err);
+	}
+	pd_hasher_reset(engine->hasher);
+	if (actor != NULL)
+		hash_actor(engine->hasher, actor->state);
+	else
+		hash_all(engine);
+	*ret_hash = pd_hasher_sum(engine->hasher);
+	return 0;
+}
+
+/* ---- profiles ---- */
+
+static int put_profile(struct pd_txn *txn, uint8_t kind, uint64_t id, enum pd_level level)
+{
+	uint8_t key[PD_SYSTEM_KEY_MAX];
+	uint8_t value = (uint8_t)level;
+	size_t size = 1;
+
+	key[0] = kind;
+	size += pd_varint_put(key + size, id);
+	if (level == PD_LEVEL_UNSET)
+		return pd_txn_delete_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, pd_slice(key, size));
+	return pd_txn_put_system(txn, pd_slice(key, size), 0, pd_slice(&value, 1));
+}
+
+int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			  enum pd_level level, struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	struct pd_txn *txn = &engine->txn;
+	struct pd_actor *actor = NULL;
+	struct pd_receipt receipt = { 0 };
+	int result;
+
+	if (level >= PD_LEVEL_FULL)
+		return pd_error_set(err, PD_NOT_SUPPORTED, "durability %s is not built yet: use strict",
+				    pd_level_name(level));
+	pd_session_resolve(session);
+	if (session->tenant == NULL)
+		return pd_error_set(err, PD_NOT_FOUND, "this tenant has no data yet: write something first");
+	if (name.size > 0) {
+		actor = find_actor(engine, session, name);
+		if (actor == NULL)
+			return unknown_actor(name, err);
+	}
+	pd_txn_start(txn, session);
+	txn->level = PD_LEVEL_STRICT;
+	result = actor != NULL ? put_profile(txn, 'p', actor->id, level)
+			       : put_profile(txn, 'l', session->tenant->id, level);
+	if (result != 0) {
+		pd_txn_abort(txn);
+		return pd_error_set(err, result, "%s",
+				    txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));
+	}
+	receipt.lsn = pd_txn_commit(txn);
+	receipt.epoch = engine->log->epoch;
+	receipt.time_us = txn->now_us;
+	receipt.level = PD_LEVEL_STRICT;
+	receipt.wait = pd_engine_wait_now(engine);
+	*ret_receipt = receipt;
+	if (actor != NULL)
+		actor->level = level;
+	else
+		session->tenant->level = level;
+	return 0;
+}

@@ -1,0 +1,223 @@
+/* Groups and time: filling, submitting, syncing, collecting, and what is due by the clock. */
+#include "base/assert.h"
+#include "engine/engine_private.h"
+
+#define EXPIRE_INTERVAL_US 100000u
+#define EXPIRE_BATCH       1000u
+#define RESERVE_AHEAD      (64u * 1024)
+
+uint64_t pd_engine_monotonic_us(const struct pd_engine *engine)
+{
+	return pd_os_monotonic_ns(engine->os) / 1000;
+}
+
+void pd_engine_note_commit(struct pd_engine *engine, uint64_t lsn, enum pd_level level)
+{
+	if (level >= PD_LEVEL_STRICT)
+		engine->last_strict_lsn = lsn;
+	if (level == PD_LEVEL_STANDARD)
+		engine->last_standard_lsn = lsn;
+	if (level == PD_LEVEL_STANDARD || level == PD_LEVEL_PERFORMANCE)
+		engine->last_synced_level_lsn = lsn;
+	if (level < PD_LEVEL_STRICT && engine->flush_due_us == UINT64_MAX)
+		engine->flush_due_us = pd_engine_monotonic_us(engine) +
+				       (uint64_t)engine->options.sync_interval_ms * 1000;
+}
+
+int pd_engine_reserve(struct pd_engine *engine, size_t size, struct pd_error *err)
+{
+	int result;
+
+	if (size <= engine->reserved_bytes)
+		return 0;
+	/* A little ahead, so that not every effect has to ask; what is needed alone, if that is all there is. */
+	result = pd_log_reserve(engine->log, size + RESERVE_AHEAD, err);
+	if (result == 0) {
+		engine->reserved_bytes = size + RESERVE_AHEAD;
+	} else if (result == PD_NO_SPACE) {
+		result = pd_log_reserve(engine->log, size, err);
+		if (result == 0)
+			engine->reserved_bytes = size;
+	}
+	if (result == PD_NO_SPACE) {
+		if (!engine->disk_full)
+			engine->stats.refused_no_space = 0;
+		engine->disk_full = true;
+		engine->stats.refused_no_space++;
+		return pd_error_set(err, PD_NO_SPACE,
+				    "the disk is full: writes are refused until there is room, reads go on");
+	}
+	if (result == 0)
+		engine->disk_full = false;
+	return result;
+}
+
+static struct pd_log_group *take_idle(struct pd_engine *engine)
+{
+	struct pd_log_group *group = engine->idle;
+
+	if (group == NULL)
+		return pd_log_group_new();
+	engine->idle = group->next;
+	return group;
+}
+
+static int collect(struct pd_engine *engine, bool wait)
+{
+	struct pd_log_group *group;
+	int result = pd_log_reap(engine->log, wait, &group);
+
+	while (group != NULL) {
+		struct pd_log_group *next = group->next;
+
+		group->next = engine->idle;
+		engine->idle = group;
+		group = next;
+	}
+	return result;
+}
+
+int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sync)
+{
+	struct pd_log_group *group = engine->open;
+	struct pd_log_group *next;
+	int result = 0;
+
+	PD_ASSERT(!engine->txn.writing);
+	if (pd_log_group_empty(group))
+		return 0;
+	while (result == 0 && !pd_log_can_submit(engine->log))
+		result = collect(engine, true);
+	if (result != 0)
+		return result;
+	/* Without memory for another group this one stays open: nothing is lost, replies wait. */
+	next = take_idle(engine);
+	if (next == NULL)
+		return 0;
+	engine->stats.group_records_last = group->record_count;
+	pd_log_group_reset(next, pd_log_group_last_lsn(group) + 1);
+	engine->open = next;
+	engine->reserved_bytes = 0;
+	result = pd_log_submit(engine->log, group, sync);
+	if (result == 0)
+		result = collect(engine, false);
+	return result;
+}
+
+/* ---- what is due ---- */
+
+int pd_engine_expire(struct pd_engine *engine)
+{
+	struct pd_txn *txn = &engine->txn;
+	struct pd_store_actor *state;
+	struct pd_entry entry;
+	int result = 0;
+
+	for (unsigned i = 0; i < EXPIRE_BATCH && result == 0; i++) {
+		struct pd_key key = { 0 };
+
+		pd_txn_start(txn, NULL);
+		if (!pd_store_next_expired(engine->store, txn->now_us, &state, &entry))
+			return 0;
+		txn->level =
+			PD_LEVEL_NONE; /* whoever reads the key sees that it has expired, with or without this */
+		key.actor = pd_directory_actor_by_id(&engine->directory, state->id);
+		key.name = pd_slice(entry.key.data + 1, entry.key.size - 1);
+		if (entry.type == PD_TYPE_HASH && key.actor != NULL)
+			result = pd_txn_delete_fields(txn, &key);
+		if (result == 0)
+			result = pd_txn_delete_entry(txn, state, state->tenant, entry.key);
+		if (result == 0) {
+			(void)pd_txn_commit(txn);
+			engine->stats.expired_keys++;
+		} else {
+			pd_txn_abort(txn);
+		}
+	}
+	/* No room to write it down: the keys stay, invisible. */
+	return result == PD_FENCED ? result : 0;
+}
+
+static int step_clock(struct pd_engine *engine, uint64_t now_us)
+{
+	int result = 0;
+
+	if (now_us >= engine->expire_due_us) {
+		engine->expire_due_us = now_us + EXPIRE_INTERVAL_US;
+		result = pd_engine_expire(engine);
+	}
+	if (result == 0 && now_us >= engine->flush_due_us) {
+		engine->flush_due_us = UINT64_MAX;
+		result = pd_engine_submit(engine, PD_LOG_WRITE);
+		if (result == 0 && engine->last_synced_level_lsn > engine->log->marks.durable_lsn)
+			result = pd_log_sync(engine->log);
+	}
+	return result;
+}
+
+int pd_engine_step(struct pd_engine *engine)
+{
+	uint64_t now_us;
+	int result;
+
+	if (!engine->recovered)
+		return 0;
+	result = collect(engine, false);
+	engine->since_clock = 0;
+	if (result == 0 && engine->open->level >= PD_LEVEL_STRICT)
+		result = pd_engine_submit(engine, PD_LOG_SYNC);
+	else if (result == 0 && engine->open->level == PD_LEVEL_STANDARD)
+		result = pd_engine_submit(engine, PD_LOG_WRITE);
+	now_us = pd_engine_monotonic_us(engine);
+	if (result == 0 && (now_us >= engine->expire_due_us || now_us >= engine->flush_due_us))
+		result = step_clock(engine, now_us);
+	if (result == 0 && engine->sync_wanted_lsn > engine->log->marks.durable_lsn) {
+		result = pd_engine_submit(engine, PD_LOG_SYNC);
+		if (result == 0 && engine->sync_wanted_lsn > engine->log->marks.durable_lsn)
+			result = pd_log_sync(engine->log);
+	}
+	return result == 0 ? 0 : PD_FENCED;
+}
+
+uint64_t pd_engine_deadline_us(const struct pd_engine *engine)
+{
+	uint64_t due = engine->flush_due_us;
+
+	if (!engine->recovered || engine->log->fenced)
+		return UINT64_MAX;
+	if (pd_store_first_expiry(engine->store) != UINT64_MAX && engine->expire_due_us < due)
+		due = engine->expire_due_us;
+	return due;
+}
+
+int pd_engine_descriptor(const struct pd_engine *engine)
+{
+	return engine->log == NULL ? -1 : pd_log_descriptor(engine->log);
+}
+
+const char *pd_engine_fence_text(const struct pd_engine *engine)
+{
+	return engine->log == NULL ? "" : engine->log->fence_text;
+}
+
+bool pd_engine_disk_full(const struct pd_engine *engine)
+{
+	return engine->disk_full;
+}
+
+/* ---- waiting ---- */
+
+int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait)
+{
+	const struct pd_log_marks *marks = &engine->log->marks;
+
+	if (marks->durable_lsn >= wait->durable_lsn && marks->written_lsn >= wait->written_lsn)
+		return 1;
+	return engine->log->fenced ? PD_FENCED : 0;
+}
+
+struct pd_wait pd_engine_wait_now(const struct pd_engine *engine)
+{
+	return (struct pd_wait){ .durable_lsn = engine->last_strict_lsn,
+				 .written_lsn = engine->last_standard_lsn };
+}

@@ -1,0 +1,621 @@
+/* One transaction: effects go into the record in the open group and into the store at once, and a list of what they
+ * displaced takes them back if it must end without a trace. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+#define UNDO_KEYS_MAX (SIZE_MAX / 2)
+#define KEPT_BYTES    (64u * 1024) /* of scratch memory between transactions */
+
+void pd_txn_init(struct pd_txn *txn, struct pd_engine *engine)
+{
+	*txn = (struct pd_txn){ .engine = engine };
+	pd_buffer_init(&txn->undo_keys, UNDO_KEYS_MAX);
+	pd_buffer_init(&txn->key, 2 * PD_KEY_SIZE_MAX);
+}
+
+void pd_txn_done(struct pd_txn *txn)
+{
+	pd_buffer_done(&txn->undo_keys);
+	pd_buffer_done(&txn->key);
+	pd_free(txn->undo);
+	pd_free(txn->born);
+}
+
+void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
+{
+	struct pd_engine *engine = txn->engine;
+
+	PD_ASSERT(!txn->writing && txn->undo_count == 0);
+	if (engine->since_clock++ % 64 == 0)
+		pd_clock_update(&engine->clock);
+	txn->session = session;
+	txn->now_us = pd_clock_tick(&engine->clock);
+	txn->lsn = engine->open->first_lsn + engine->open->record_count;
+	txn->level = PD_LEVEL_UNSET;
+	txn->profile_level = PD_LEVEL_UNSET;
+	txn->idempotency_key = pd_slice(NULL, 0);
+	txn->request_id = pd_slice(NULL, 0);
+	txn->last_id_before = engine->directory.last_id;
+	txn->err.text[0] = '\0';
+}
+
+/* ---- ending ---- */
+
+static void forget(struct pd_txn *txn)
+{
+	txn->writing = false;
+	txn->undo_count = 0;
+	txn->born_count = 0;
+	txn->born_tenant = NULL;
+	pd_buffer_clear(&txn->undo_keys);
+	pd_buffer_shrink(&txn->undo_keys, KEPT_BYTES);
+	if (txn->undo_capacity * sizeof *txn->undo > 4 * KEPT_BYTES) {
+		pd_free(txn->undo);
+		txn->undo = NULL;
+		txn->undo_capacity = 0;
+	}
+}
+
+uint64_t pd_txn_commit(struct pd_txn *txn)
+{
+	struct pd_engine *engine = txn->engine;
+	enum pd_level level = txn->level;
+	uint64_t lsn;
+
+	if (!txn->writing)
+		return 0;
+	if (level == PD_LEVEL_UNSET)
+		level = txn->profile_level != PD_LEVEL_UNSET ? txn->profile_level
+							     : engine->options.default_level;
+	txn->level = level;
+	pd_log_record_set_level(engine->open, level);
+	lsn = pd_log_record_commit(engine->open);
+	PD_ASSERT(lsn == txn->lsn);
+	for (size_t i = 0; i < txn->undo_count; i++)
+		pd_store_entry_free(engine->store, txn->undo[i].old);
+	if (txn->session != NULL)
+		txn->session->announced_segment = engine->log->stats.segments_begun;
+	pd_engine_note_commit(engine, lsn, level);
+	forget(txn);
+	return lsn;
+}
+
+void pd_txn_abort(struct pd_txn *txn)
+{
+	struct pd_engine *engine = txn->engine;
+
+	while (txn->undo_count > 0) {
+		struct pd_undo *undo = &txn->undo[--txn->undo_count];
+		struct pd_slice key = undo->old != NULL
+					      ? pd_entry_key(undo->old)
+					      : pd_slice(txn->undo_keys.data + undo->key_at, undo->key_size);
+
+		pd_store_restore(engine->store, undo->state, key, undo->old, undo->old_lsn);
+	}
+	while (txn->born_count > 0) {
+		struct pd_actor *actor = txn->born[--txn->born_count];
+		struct pd_store_actor *state = actor->state;
+
+		if (txn->session != NULL && txn->session->actor == actor)
+			txn->session->actor = NULL;
+		pd_directory_remove_actor(&engine->directory, actor);
+		pd_store_actor_remove(engine->store, state);
+	}
+	if (txn->born_tenant != NULL) {
+		if (txn->session != NULL && txn->session->tenant == txn->born_tenant)
+			txn->session->tenant = NULL;
+		pd_directory_remove_tenant(&engine->directory, txn->born_tenant);
+	}
+	engine->directory.last_id = txn->last_id_before;
+	if (txn->writing)
+		pd_log_record_abort(engine->open);
+	forget(txn);
+}
+
+/* ---- effects ---- */
+
+int pd_txn_begin_record(struct pd_txn *txn, uint64_t tenant, uint64_t actor)
+{
+	struct pd_engine *engine = txn->engine;
+	struct pd_session *session = txn->session;
+	struct pd_record_head head = { .kind = PD_RECORD_TRANSACTION,
+				       .time_us = txn->now_us,
+				       .tenant = tenant,
+				       .actor = actor,
+				       .request_id = txn->request_id,
+				       .idempotency_key = txn->idempotency_key };
+	int result;
+
+	if (txn->writing)
+		return 0;
+	if (session != NULL) {
+		head.client = session->client;
+		/* Who that is stands once in each segment. */
+		if (session->announced_segment != engine->log->stats.segments_begun) {
+			head.principal = pd_slice_string(session->principal);
+			head.client_text = pd_slice_string(session->client_text);
+		}
+	}
+	result = pd_engine_reserve(engine,
+				   engine->open->size + PD_RECORD_SIZE_MIN + 8 * PD_VARINT_MAX +
+					   head.principal.size + head.client_text.size +
+					   head.request_id.size + head.idempotency_key.size,
+				   &txn->err);
+	if (result == 0)
+		result = pd_log_record_begin(engine->open, &head);
+	if (result != 0)
+		return result;
+	txn->writing = true;
+	txn->effects_actor = actor;
+	return 0;
+}
+
+/* Make room in the log and in the undo list for one more effect of `size` bytes, whose actor is `state`. */
+static int prepare(struct pd_txn *txn, const struct pd_store_actor *state, uint64_t tenant, size_t size)
+{
+	struct pd_engine *engine = txn->engine;
+	int result = pd_txn_begin_record(txn, tenant, state->id);
+
+	if (result != 0)
+		return result;
+	result = pd_engine_reserve(engine, engine->open->size + size + 64, &txn->err);
+	if (result != 0)
+		return result;
+	if (txn->undo_count == txn->undo_capacity) {
+		size_t capacity = txn->undo_capacity > 0 ? 2 * txn->undo_capacity : 16;
+		struct pd_undo *undo = pd_realloc(txn->undo, capacity * sizeof *undo);
+
+		if (undo == NULL)
+			return PD_NO_MEMORY;
+		txn->undo = undo;
+		txn->undo_capacity = capacity;
+	}
+	if (txn->effects_actor != state->id) {
+		result = pd_log_record_actor(engine->open, tenant, state->id);
+		if (result != 0)
+			return result;
+		txn->effects_actor = state->id;
+	}
+	return 0;
+}
+
+/* Put an entry under txn->key. *ret_undo: what it displaced. */
+static int put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant, uint8_t type,
+		     uint64_t expires_us, struct pd_slice key, struct pd_slice value,
+		     struct pd_undo **ret_undo)
+{
+	struct pd_engine *engine = txn->engine;
+	size_t size = PD_ENTRY_HEADER_SIZE + 8 + key.size + value.size;
+	struct pd_undo undo = { .state = state };
+	const uint8_t *entry;
+	size_t before;
+	int result;
+
+	if (key.size > PD_KEY_SIZE_MAX || value.size > PD_VALUE_SIZE_MAX)
+		return PD_TOO_LARGE;
+	result = prepare(txn, state, tenant, size);
+	if (result == 0)
+		result = pd_buffer_reserve(&txn->undo_keys, key.size);
+	if (result != 0)
+		return result;
+	before = engine->open->size;
+	result = pd_log_record_put(engine->open, type, expires_us, key, value, &entry);
+	if (result != 0)
+		return result;
+	result = pd_store_put(engine->store, state, entry, txn->lsn, &undo.old, &undo.old_lsn);
+	if (result != 0) {
+		engine->open->size = before;
+		return result;
+	}
+	if (undo.old == NULL) {
+		undo.key_at = txn->undo_keys.size;
+		undo.key_size = key.size;
+		(void)!pd_buffer_append_slice(&txn->undo_keys, key); /* reserved above */
+	}
+	txn->undo[txn->undo_count] = undo;
+	*ret_undo = &txn->undo[txn->undo_count++];
+	return 0;
+}
+
+int pd_txn_put_system(struct pd_txn *txn, struct pd_slice key, uint64_t expires_us, struct pd_slice value)
+{
+	struct pd_undo *undo;
+
+	return put_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, PD_TYPE_SYSTEM, expires_us, key, value,
+			 &undo);
+}
+
+int pd_txn_delete_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant,
+			struct pd_slice key)
+{
+	struct pd_engine *engine = txn->engine;
+	struct pd_undo undo = { .state = state };
+	struct pd_entry entry;
+	size_t before;
+	int result;
+
+	if (!pd_memtable_get(state->table, key, &entry))
+		return 0;
+	result = prepare(txn, state, tenant, PD_ENTRY_HEADER_SIZE + key.size);
+	if (result != 0)
+		return result;
+	before = engine->open->size;
+	result = pd_log_record_delete(engine->open, key);
+	if (result == 0)
+		result = pd_store_take(engine->store, state, key, txn->lsn, &undo.old, &undo.old_lsn);
+	if (result != 0) {
+		engine->open->size = before;
+		return result;
+	}
+	txn->undo[txn->undo_count++] = undo;
+	return 0;
+}
+
+/* One effect in the log, however many entries go. */
+int pd_txn_delete_range(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant,
+			struct pd_slice from, struct pd_slice to)
+{
+	struct pd_engine *engine = txn->engine;
+	struct pd_memtable_cursor cursor;
+	struct pd_entry entry;
+	int result;
+
+	pd_memtable_seek(state->table, from, &cursor);
+	if (!pd_memtable_next(&cursor, &entry) || (to.size > 0 && pd_slice_compare(entry.key, to) >= 0))
+		return 0; /* empty: nothing to write down */
+	result = prepare(txn, state, tenant, PD_ENTRY_HEADER_SIZE + from.size + to.size);
+	if (result == 0)
+		result = pd_log_record_delete_range(engine->open, from, to);
+	while (result == 0) {
+		struct pd_undo undo = { .state = state };
+
+		pd_memtable_seek(state->table, from, &cursor);
+		if (!pd_memtable_next(&cursor, &entry) ||
+		    (to.size > 0 && pd_slice_compare(entry.key, to) >= 0))
+			break;
+		result = prepare(txn, state, tenant, 0);
+		if (result == 0)
+			result = pd_store_take(engine->store, state, entry.key, txn->lsn, &undo.old,
+					       &undo.old_lsn);
+		if (result == 0)
+			txn->undo[txn->undo_count++] = undo;
+	}
+	return result;
+}
+
+/* ---- actors ---- */
+
+static int put_id(struct pd_txn *txn, struct pd_slice key, uint64_t id)
+{
+	uint8_t value[PD_VARINT_MAX];
+
+	return pd_txn_put_system(txn, key, 0, pd_slice(value, pd_varint_put(value, id)));
+}
+
+/* The next id, noted as given. */
+static int give_id(struct pd_txn *txn, uint64_t *ret_id)
+{
+	uint64_t id = txn->engine->directory.last_id + 1;
+	int result = put_id(txn, pd_slice("n", 1), id);
+
+	if (result != 0)
+		return result;
+	txn->engine->directory.last_id = id;
+	*ret_id = id;
+	return 0;
+}
+
+static int bear_tenant(struct pd_txn *txn)
+{
+	struct pd_session *session = txn->session;
+	struct pd_slice name = pd_slice(session->tenant_name, session->tenant_name_size);
+	uint8_t key[1 + PD_NAME_SIZE_MAX];
+	uint64_t id;
+	int result;
+
+	session->tenant = pd_directory_tenant(&txn->engine->directory, name);
+	if (session->tenant != NULL)
+		return 0;
+	key[0] = 't';
+	memcpy(key + 1, name.data, name.size);
+	result = give_id(txn, &id);
+	if (result == 0)
+		result = put_id(txn, pd_slice(key, 1 + name.size), id);
+	if (result != 0)
+		return result;
+	session->tenant = pd_directory_add_tenant(&txn->engine->directory, id, name);
+	txn->born_tenant = session->tenant;
+	return session->tenant == NULL ? PD_NO_MEMORY : 0;
+}
+
+static int note_born(struct pd_txn *txn)
+{
+	if (txn->born_count == txn->born_capacity) {
+		size_t capacity = txn->born_capacity > 0 ? 2 * txn->born_capacity : 8;
+		struct pd_actor **born = pd_realloc(txn->born, capacity * sizeof *born);
+
+		if (born == NULL)
+			return PD_NO_MEMORY;
+		txn->born = born;
+		txn->born_capacity = capacity;
+	}
+	return 0;
+}
+
+static int bear_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor **ret_actor)
+{
+	struct pd_engine *engine = txn->engine;
+	struct pd_tenant *tenant = txn->session->tenant;
+	uint8_t key[1 + PD_VARINT_MAX + PD_NAME_SIZE_MAX];
+	struct pd_store_actor *state;
+	struct pd_actor *actor;
+	size_t size = 1;
+	uint64_t id;
+	int result = note_born(txn);
+
+	key[0] = 'a';
+	size += pd_varint_put(key + size, tenant->id);
+	memcpy(key + size, name.data, name.size);
+	if (result == 0)
+		result = give_id(txn, &id);
+	if (result == 0)
+		result = put_id(txn, pd_slice(key, size + name.size), id);
+	if (result != 0)
+		return result;
+	state = pd_store_actor_add(engine->store, tenant->id, id);
+	if (state == NULL)
+		return PD_NO_MEMORY;
+	actor = pd_directory_add_actor(&engine->directory, id, tenant, name, state);
+	if (actor == NULL) {
+		pd_store_actor_remove(engine->store, state);
+		return PD_NO_MEMORY;
+	}
+	txn->born[txn->born_count++] = actor;
+	*ret_actor = actor;
+	return 0;
+}
+
+int pd_txn_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor **ret_actor)
+{
+	struct pd_session *session = txn->session;
+	struct pd_actor *actor;
+	int result = 0;
+
+	if (session->tenant == NULL)
+		result = bear_tenant(txn);
+	if (result != 0)
+		return result;
+	actor = pd_directory_actor(&txn->engine->directory, session->tenant, name);
+	if (actor == NULL)
+		result = bear_actor(txn, name, &actor);
+	if (result == 0)
+		*ret_actor = actor;
+	return result;
+}
+
+/* ---- the model's side: keys ---- */
+
+int pd_txn_encode_key(struct pd_txn *txn, enum pd_space space, struct pd_slice name, struct pd_slice field,
+		      struct pd_slice *ret_key)
+{
+	struct pd_buffer *key = &txn->key;
+	uint8_t *at;
+
+	if (name.size + field.size > PD_KEY_SIZE_MAX - 3)
+		return PD_TOO_LARGE;
+	pd_buffer_clear(key);
+	if (pd_buffer_reserve(key, 3 + name.size + field.size) != 0)
+		return PD_NO_MEMORY;
+	at = key->data;
+	*at++ = (uint8_t)space;
+	if (space == PD_SPACE_FIELD) {
+		/* The size comes first, so that no hash's name can run into its fields. Big-endian, for the order. */
+		*at++ = (uint8_t)(name.size >> 8);
+		*at++ = (uint8_t)name.size;
+	}
+	if (name.size > 0)
+		memcpy(at, name.data, name.size);
+	at += name.size;
+	if (field.size > 0)
+		memcpy(at, field.data, field.size);
+	at += field.size;
+	key->size = (size_t)(at - key->data);
+	*ret_key = pd_slice(key->data, key->size);
+	return 0;
+}
+
+static int quarantined(const struct pd_actor *actor, struct pd_error *err)
+{
+	return pd_error_set(
+		err, PD_CORRUPT,
+		"actor '%.*s' is quarantined: the log lost its LSNs %llu to %llu. Restore it from a "
+		"backup; 'perdure log verify' shows the damage",
+		(int)actor->name_size, (const char *)actor->name, (unsigned long long)actor->lost_first,
+		(unsigned long long)actor->lost_last);
+}
+
+/* "{name}rest": false: no such beginning. */
+static bool split_name(struct pd_slice name, struct pd_slice *ret_actor, struct pd_slice *ret_rest)
+{
+	const uint8_t *end;
+
+	if (name.size < 3 || name.data[0] != '{')
+		return false;
+	end = memchr(name.data + 1, '}', name.size - 1);
+	if (end == NULL || end == name.data + 1)
+		return false;
+	*ret_actor = pd_slice(name.data + 1, (size_t)(end - name.data - 1));
+	*ret_rest = pd_slice(end + 1, name.size - ret_actor->size - 2);
+	return true;
+}
+
+int pd_txn_key(struct pd_txn *txn, struct pd_slice name, struct pd_key *ret_key, struct pd_error *err)
+{
+	struct pd_session *session = txn->session;
+	struct pd_key key = { .space = PD_SPACE_KEY, .name = name };
+
+	if (split_name(name, &key.actor_name, &key.name)) {
+		if (key.actor_name.size > PD_NAME_SIZE_MAX)
+			return pd_error_set(err, PD_TOO_LARGE, "an actor's name may have %u bytes, not %zu",
+					    PD_NAME_SIZE_MAX, key.actor_name.size);
+		key.actor = pd_directory_actor(&txn->engine->directory, session->tenant, key.actor_name);
+	} else {
+		if (session->actor == NULL)
+			pd_session_resolve(session);
+		key.actor = session->actor;
+		key.actor_name = pd_slice(session->actor_name, session->actor_name_size);
+	}
+	if (key.name.size > PD_USER_KEY_SIZE_MAX)
+		return pd_error_set(err, PD_TOO_LARGE, "a key may have %u bytes, not %zu",
+				    PD_USER_KEY_SIZE_MAX, key.name.size);
+	if (key.actor != NULL && key.actor->quarantined)
+		return quarantined(key.actor, err);
+	*ret_key = key;
+	return 0;
+}
+
+struct pd_key pd_key_field(const struct pd_key *key, struct pd_slice field)
+{
+	struct pd_key other = *key;
+
+	other.space = PD_SPACE_FIELD;
+	other.field = field;
+	return other;
+}
+
+static bool expired(const struct pd_txn *txn, const struct pd_entry *entry)
+{
+	return entry->expires_us != 0 && entry->expires_us <= txn->now_us;
+}
+
+bool pd_txn_get(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *ret_entry)
+{
+	struct pd_slice encoded;
+	struct pd_entry entry;
+
+	if (key->actor == NULL || pd_txn_encode_key(txn, key->space, key->name, key->field, &encoded) != 0 ||
+	    !pd_memtable_get(key->actor->state->table, encoded, &entry) || expired(txn, &entry))
+		return false;
+	*ret_entry = entry;
+	return true;
+}
+
+uint64_t pd_txn_now_us(const struct pd_txn *txn)
+{
+	return txn->now_us;
+}
+
+uint64_t pd_txn_random(struct pd_txn *txn)
+{
+	/* splitmix64 (Steele, Lea, Flood, 2014) */
+	uint64_t z = txn->engine->random_state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+/* ---- the model's side: writing ---- */
+
+static int actor_for_writing(struct pd_txn *txn, struct pd_key *key)
+{
+	enum pd_level level;
+	int result = 0;
+
+	if (key->actor == NULL)
+		result = pd_txn_actor(txn, key->actor_name, &key->actor);
+	if (result != 0)
+		return result;
+	level = key->actor->level != PD_LEVEL_UNSET ? key->actor->level : key->actor->tenant->level;
+	if (level == PD_LEVEL_UNSET)
+		level = txn->engine->options.default_level;
+	if (level > txn->profile_level)
+		txn->profile_level = level;
+	return 0;
+}
+
+int pd_txn_put(struct pd_txn *txn, struct pd_key *key, enum pd_type type, uint64_t expires_us,
+	       struct pd_slice value, struct pd_entry *ret_old)
+{
+	struct pd_slice encoded;
+	struct pd_undo *undo;
+	int result = actor_for_writing(txn, key);
+
+	if (result == 0)
+		result = pd_txn_encode_key(txn, key->space, key->name, key->field, &encoded);
+	if (result == 0)
+		result = put_entry(txn, key->actor->state, key->actor->tenant->id, (uint8_t)type, expires_us,
+				   encoded, value, &undo);
+	if (result != 0 || ret_old == NULL)
+		return result;
+	*ret_old = (struct pd_entry){ 0 };
+	if (undo->old != NULL)
+		pd_entry_read(undo->old, undo->old_lsn, ret_old);
+	return 0;
+}
+
+int pd_txn_delete(struct pd_txn *txn, struct pd_key *key)
+{
+	struct pd_slice encoded;
+	int result;
+
+	if (key->actor == NULL)
+		return 0;
+	result = actor_for_writing(txn, key);
+	if (result == 0)
+		result = pd_txn_encode_key(txn, key->space, key->name, key->field, &encoded);
+	if (result == 0)
+		result = pd_txn_delete_entry(txn, key->actor->state, key->actor->tenant->id, encoded);
+	return result;
+}
+
+/* The end of the range of all keys that begin with `prefix`: the prefix, its last byte that is not 0xff counted up.
+ * Size 0: there is no end. */
+static size_t prefix_end(uint8_t *prefix, size_t size)
+{
+	while (size > 0 && prefix[size - 1] == 0xff)
+		size--;
+	if (size > 0)
+		prefix[size - 1]++;
+	return size;
+}
+
+int pd_txn_delete_fields(struct pd_txn *txn, struct pd_key *key)
+{
+	struct pd_slice from;
+	uint8_t *copies;
+	int result;
+
+	if (key->actor == NULL)
+		return 0;
+	result = actor_for_writing(txn, key);
+	if (result == 0)
+		result = pd_txn_encode_key(txn, PD_SPACE_FIELD, key->name, pd_slice(NULL, 0), &from);
+	if (result != 0)
+		return result;
+	copies = pd_malloc(2 * from.size);
+	if (copies == NULL)
+		return PD_NO_MEMORY;
+	memcpy(copies, from.data, from.size);
+	memcpy(copies + from.size, from.data, from.size);
+	result = pd_txn_delete_range(txn, key->actor->state, key->actor->tenant->id,
+				     pd_slice(copies, from.size),
+				     pd_slice(copies + from.size, prefix_end(copies + from.size, from.size)));
+	pd_free(copies);
+	return result;
+}
+
+int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor)
+{
+	struct pd_key key = { .actor = actor };
+	int result = actor_for_writing(txn, &key);
+
+	if (result == 0)
+		result = pd_txn_delete_range(txn, actor->state, actor->tenant->id, pd_slice(NULL, 0),
+					     pd_slice(NULL, 0));
+	return result;
+}

@@ -1,0 +1,152 @@
+/* The model's side of a transaction: walking keys, fields and actors, SCAN cursors. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+static void walk_start(struct pd_txn *txn, struct pd_actor *actor, enum pd_space space, struct pd_slice name,
+		       struct pd_slice from, struct pd_walk *ret_walk)
+{
+	struct pd_slice key;
+
+	*ret_walk = (struct pd_walk){ .txn = txn, .space = space, .name = name };
+	if (actor == NULL || actor->quarantined || pd_txn_encode_key(txn, space, name, from, &key) != 0)
+		ret_walk->done = true;
+	else
+		pd_memtable_seek(actor->state->table, key, &ret_walk->cursor);
+}
+
+void pd_txn_walk_keys(struct pd_txn *txn, struct pd_actor *actor, struct pd_slice from,
+		      struct pd_walk *ret_walk)
+{
+	walk_start(txn, actor, PD_SPACE_KEY, pd_slice(NULL, 0), from, ret_walk);
+}
+
+void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_slice from,
+			struct pd_walk *ret_walk)
+{
+	walk_start(txn, key->actor, PD_SPACE_FIELD, key->name, from, ret_walk);
+}
+
+/* What the key says behind the walk's own beginning; false: it is not part of the walk. */
+static bool inside(const struct pd_walk *walk, struct pd_slice key, struct pd_slice *ret_name)
+{
+	size_t prefix = walk->space == PD_SPACE_FIELD ? 3 + walk->name.size : 1;
+
+	if (key.size < prefix || key.data[0] != (uint8_t)walk->space)
+		return false;
+	if (walk->space == PD_SPACE_FIELD &&
+	    ((size_t)(key.data[1] << 8 | key.data[2]) != walk->name.size ||
+	     (walk->name.size > 0 && memcmp(key.data + 3, walk->name.data, walk->name.size) != 0)))
+		return false;
+	*ret_name = pd_slice(key.data + prefix, key.size - prefix);
+	return true;
+}
+
+bool pd_walk_next(struct pd_walk *walk, struct pd_slice *ret_name, struct pd_entry *ret_entry)
+{
+	struct pd_entry entry;
+
+	while (!walk->done && pd_memtable_next(&walk->cursor, &entry)) {
+		if (!inside(walk, entry.key, ret_name))
+			break;
+		if (entry.expires_us != 0 && entry.expires_us <= walk->txn->now_us)
+			continue;
+		*ret_entry = entry;
+		return true;
+	}
+	walk->done = true;
+	return false;
+}
+
+/* ---- actors ---- */
+
+struct pd_actor *pd_txn_next_actor(struct pd_txn *txn, uint64_t after)
+{
+	struct pd_session *session = txn->session;
+	struct pd_actor *actor;
+
+	if (session->actor == NULL)
+		pd_session_resolve(session);
+	if (session->one_actor)
+		return session->actor != NULL && session->actor->id > after ? session->actor : NULL;
+	for (actor = pd_directory_actor_next(&txn->engine->directory, after); actor != NULL;
+	     actor = pd_directory_actor_next(&txn->engine->directory, actor->id))
+		if (actor->tenant == session->tenant)
+			return actor;
+	return NULL;
+}
+
+uint64_t pd_actor_id(const struct pd_actor *actor)
+{
+	return actor->id;
+}
+
+struct pd_slice pd_actor_name(const struct pd_actor *actor)
+{
+	return pd_slice(actor->name, actor->name_size);
+}
+
+uint64_t pd_actor_key_count(const struct pd_actor *actor)
+{
+	return actor->state->key_count;
+}
+
+int pd_txn_append_name(struct pd_txn *txn, struct pd_actor *actor, struct pd_slice name,
+		       struct pd_buffer *buffer)
+{
+	bool braces = name.size > 2 && name.data[0] == '{' && name.data[1] != '}' &&
+		      memchr(name.data, '}', name.size) != NULL;
+	int result;
+
+	/* Of the current actor bare, unless that would be read as another actor's. */
+	if (actor == txn->session->actor && !braces)
+		return pd_buffer_append_slice(buffer, name);
+	result = pd_buffer_append(buffer, "{", 1);
+	if (result == 0)
+		result = pd_buffer_append_slice(buffer, pd_actor_name(actor));
+	if (result == 0)
+		result = pd_buffer_append(buffer, "}", 1);
+	if (result == 0)
+		result = pd_buffer_append_slice(buffer, name);
+	return result;
+}
+
+/* ---- cursors ---- */
+
+uint64_t pd_txn_cursor_save(struct pd_txn *txn, uint64_t actor, struct pd_slice name)
+{
+	struct pd_cursors *cursors = &txn->engine->cursors;
+	struct pd_cursor_place *place;
+	uint8_t *copy = pd_malloc(name.size);
+
+	if (cursors->places == NULL)
+		cursors->places = pd_calloc(PD_CURSORS_MAX, sizeof *cursors->places);
+	if (copy == NULL || cursors->places == NULL) {
+		pd_free(copy);
+		return 0;
+	}
+	if (name.size > 0)
+		memcpy(copy, name.data, name.size);
+	place = &cursors->places[++cursors->last % PD_CURSORS_MAX];
+	pd_free(place->name);
+	*place = (struct pd_cursor_place){
+		.number = cursors->last, .actor = actor, .name = copy, .name_size = name.size
+	};
+	return place->number;
+}
+
+bool pd_txn_cursor_load(struct pd_txn *txn, uint64_t cursor, uint64_t *ret_actor, struct pd_slice *ret_name)
+{
+	const struct pd_cursors *cursors = &txn->engine->cursors;
+	const struct pd_cursor_place *place;
+
+	if (cursors->places == NULL || cursor == 0)
+		return false;
+	place = &cursors->places[cursor % PD_CURSORS_MAX];
+	if (place->number != cursor)
+		return false;
+	*ret_actor = place->actor;
+	*ret_name = pd_slice(place->name, place->name_size);
+	return true;
+}
