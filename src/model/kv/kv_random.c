@@ -81,15 +81,22 @@ static bool next_byte(const struct source *source, struct pd_buffer *prefix, uns
 	return true;
 }
 
-/* Choose one of the bytes that follow the prefix, and append it. *ret_element: the first that begins like that. */
-static void go_down(const struct source *source, struct pd_buffer *prefix, struct element *ret_element)
+/* Choose one of the bytes that follow the prefix, and append it; or the name that is the prefix itself: false.
+ * *ret_element: the first that begins with the new prefix. */
+static bool go_down(const struct source *source, struct pd_buffer *prefix, struct element *ret_element)
 {
 	struct element element;
 	unsigned least, greatest, high = 255, byte;
+	bool has_exact;
+	struct pd_walk walk;
 
+	walk_from(source, pd_buffer_slice(prefix), &walk);
+	if (!next_element(&walk, pd_buffer_slice(prefix), ret_element))
+		return false;
+	has_exact = ret_element->name.size == prefix->size;
 	/* More than one name has the prefix, so at least one is longer. */
-	if (!next_byte(source, prefix, 0, &least, ret_element))
-		return;
+	if (!next_byte(source, prefix, 0, &least, &element))
+		return false;
 	greatest = least;
 	while (greatest < high) {
 		unsigned middle = (greatest + high + 1) / 2;
@@ -99,11 +106,12 @@ static void go_down(const struct source *source, struct pd_buffer *prefix, struc
 		else
 			high = middle - 1;
 	}
-	byte = least + (unsigned)(pd_txn_random(source->txn) % (greatest - least + 1));
-	if (next_byte(source, prefix, byte, &byte, &element)) {
-		*ret_element = element;
-		prefix->data[prefix->size++] = (uint8_t)byte;
-	}
+	byte = least + (unsigned)(pd_txn_random(source->txn) % (greatest - least + 1 + has_exact));
+	if (byte > greatest || !next_byte(source, prefix, byte, &byte, &element))
+		return false;
+	*ret_element = element;
+	prefix->data[prefix->size++] = (uint8_t)byte;
+	return true;
 }
 
 /* One element by chance out of about `count`. 1: there is none. */
@@ -121,9 +129,8 @@ static int pick_one(const struct source *source, uint64_t count, struct element 
 		if (!found || !more || prefix.size >= DEPTH_MAX)
 			break;
 		r = pd_buffer_reserve(&prefix, 1);
-		if (r < 0)
+		if (r < 0 || !go_down(source, &prefix, ret_element))
 			break;
-		go_down(source, &prefix, ret_element);
 	}
 	pd_buffer_done(&prefix);
 	return r < 0 ? r : !found;
