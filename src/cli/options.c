@@ -1,0 +1,375 @@
+#include "cli/options.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_SIZE_MAX 64 /* of a word that is compared with names, and of a variable in the environment */
+#define EXIT_WRONG    2
+
+/* ---- values ---- */
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+/* Digits, then one of the units (the first stands for none). */
+static bool parse_with_unit(struct pd_slice text, const struct unit *units, size_t unit_count,
+			    uint64_t *ret_number)
+{
+	uint64_t number = 0;
+	size_t at = 0;
+
+	for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++) {
+		uint64_t digit = (uint64_t)text.data[at] - '0';
+
+		if (number > (UINT64_MAX - digit) / 10)
+			return false;
+		number = number * 10 + digit;
+	}
+	if (at == 0)
+		return false;
+	for (size_t i = 0; i < unit_count; i++) {
+		struct pd_slice unit = pd_slice(text.data + at, text.size - at);
+
+		if (!pd_slice_equal_nocase(unit, units[i].name))
+			continue;
+		if (number > UINT64_MAX / units[i].factor)
+			return false;
+		*ret_number = number * units[i].factor;
+		return true;
+	}
+	return false;
+}
+
+bool pd_parse_size(struct pd_slice text, uint64_t *ret_bytes)
+{
+	static const struct unit units[] = {
+		{ "", 1 },
+		{ "b", 1 },
+		{ "k", 1 << 10 },
+		{ "kb", 1 << 10 },
+		{ "kib", 1 << 10 },
+		{ "m", 1 << 20 },
+		{ "mb", 1 << 20 },
+		{ "mib", 1 << 20 },
+		{ "g", 1 << 30 },
+		{ "gb", 1 << 30 },
+		{ "gib", 1 << 30 },
+		{ "t", UINT64_C(1) << 40 },
+		{ "tb", UINT64_C(1) << 40 },
+		{ "tib", UINT64_C(1) << 40 },
+	};
+
+	return parse_with_unit(text, units, sizeof units / sizeof *units, ret_bytes);
+}
+
+bool pd_parse_duration_ms(struct pd_slice text, uint64_t *ret_ms)
+{
+	static const struct unit units[] = {
+		{ "", 1 },          { "ms", 1 },          { "s", 1000 },
+		{ "m", 60 * 1000 }, { "h", 3600 * 1000 }, { "d", 24 * 3600 * 1000 },
+	};
+
+	return parse_with_unit(text, units, sizeof units / sizeof *units, ret_ms);
+}
+
+static bool parse_switch(struct pd_slice text, bool *ret_on)
+{
+	static const char *const on[] = { "1", "yes", "true", "on" };
+	static const char *const off[] = { "0", "no", "false", "off", "" };
+
+	for (size_t i = 0; i < sizeof on / sizeof *on; i++)
+		if (pd_slice_equal_nocase(text, on[i])) {
+			*ret_on = true;
+			return true;
+		}
+	for (size_t i = 0; i < sizeof off / sizeof *off; i++)
+		if (pd_slice_equal_nocase(text, off[i])) {
+			*ret_on = false;
+			return true;
+		}
+	return false;
+}
+
+/* ---- names ---- */
+
+static size_t least_of(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Optimal string alignment: edits of one character, and swaps of neighbours. Both are shorter than NAME_SIZE_MAX. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t rows[3][NAME_SIZE_MAX + 1];
+	size_t a_size = strlen(a), b_size = strlen(b);
+	size_t *before = rows[0], *last = rows[1], *now = rows[2];
+
+	for (size_t j = 0; j <= b_size; j++)
+		last[j] = j;
+	memset(rows[0], 0, sizeof rows[0]);
+	for (size_t i = 1; i <= a_size; i++) {
+		size_t *spare = before;
+
+		now[0] = i;
+		for (size_t j = 1; j <= b_size; j++) {
+			now[j] = last[j - 1] + (a[i - 1] != b[j - 1]);
+			now[j] = least_of(now[j], least_of(last[j], now[j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				now[j] = least_of(now[j], before[j - 2] + 1);
+		}
+		before = last;
+		last = now;
+		now = spare;
+	}
+	return last[b_size];
+}
+
+const char *pd_nearest_name(const char *word, const char *const *candidates)
+{
+	size_t size = strlen(word);
+	size_t best = 1 + size / 3; /* more edits than that, and it is another word */
+	const char *nearest = NULL;
+
+	if (size == 0 || size >= NAME_SIZE_MAX)
+		return NULL;
+	for (; *candidates != NULL; candidates++) {
+		size_t edits;
+
+		if (strlen(*candidates) >= NAME_SIZE_MAX)
+			continue;
+		edits = distance(word, *candidates);
+		if (edits < best || (edits == best && nearest == NULL)) {
+			best = edits;
+			nearest = *candidates;
+		}
+	}
+	return nearest;
+}
+
+/* ---- errors ---- */
+
+int pd_options_wrong(const struct pd_options *options, const char *format, ...)
+{
+	va_list arguments;
+
+	(void)fprintf(stderr, "%s: ", options->command);
+	va_start(arguments, format);
+	(void)vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	(void)fprintf(stderr, "\nTry '%s --help'.\n", options->command);
+	return EXIT_WRONG;
+}
+
+#define NAMES_MAX 64
+
+static void say_unknown(const struct pd_options *options, const char *name)
+{
+	const char *names[NAMES_MAX + 2];
+	const char *nearest;
+	size_t count = 0;
+
+	for (; count < options->count && count < NAMES_MAX; count++)
+		names[count] = options->table[count].name;
+	names[count++] = "help";
+	names[count] = NULL;
+	nearest = pd_nearest_name(name, names);
+	if (nearest != NULL)
+		(void)pd_options_wrong(options, "there is no option --%s; did you mean --%s?", name, nearest);
+	else
+		(void)pd_options_wrong(options, "there is no option --%s", name);
+}
+
+static const char *kind_words(enum pd_option_kind kind)
+{
+	switch (kind) {
+	case PD_OPTION_SWITCH:
+		return "yes or no";
+	case PD_OPTION_NUMBER:
+		return "a number";
+	case PD_OPTION_SIZE:
+		return "a size such as 64MiB, 1GiB or 100k";
+	case PD_OPTION_DURATION_MS:
+		return "a duration such as 100ms, 2s or 5m";
+	case PD_OPTION_TEXT:
+		break;
+	}
+	return "a text";
+}
+
+/* ---- setting ---- */
+
+/* `where` is how the value came: "--name" or "PERDURE_NAME". */
+static bool set_value(const struct pd_options *options, const struct pd_option *option, const char *where,
+		      const char *value, void *target)
+{
+	struct pd_slice text = pd_slice_string(value);
+	char *place = (char *)target + option->offset;
+	int64_t number64 = 0;
+	uint64_t number = 0;
+	bool understood = false;
+
+	switch (option->kind) {
+	case PD_OPTION_TEXT:
+		memcpy(place, &value, sizeof value);
+		return true;
+	case PD_OPTION_SWITCH:
+		understood = parse_switch(text, (bool *)place);
+		break;
+	case PD_OPTION_NUMBER:
+		understood = pd_slice_to_int64(text, &number64) && number64 >= 0;
+		number = (uint64_t)number64;
+		break;
+	case PD_OPTION_SIZE:
+		understood = pd_parse_size(text, &number);
+		break;
+	case PD_OPTION_DURATION_MS:
+		understood = pd_parse_duration_ms(text, &number);
+		break;
+	}
+	if (!understood) {
+		(void)pd_options_wrong(options, "%s is %s, not \"%s\"", where, kind_words(option->kind),
+				       value);
+		return false;
+	}
+	if (option->kind == PD_OPTION_SWITCH)
+		return true;
+	if (number < option->least || (option->most != 0 && number > option->most)) {
+		(void)pd_options_wrong(options, "%s %s is out of range: %llu to %llu", where, value,
+				       (unsigned long long)option->least,
+				       (unsigned long long)(option->most != 0 ? option->most : UINT64_MAX));
+		return false;
+	}
+	memcpy(place, &number, sizeof number);
+	return true;
+}
+
+static bool take_environment(const struct pd_options *options, void *target)
+{
+	for (size_t i = 0; i < options->count; i++) {
+		const struct pd_option *option = options->table + i;
+		char name[NAME_SIZE_MAX] = "PERDURE_";
+		size_t at = strlen(name);
+		const char *value;
+
+		for (const char *from = option->name; *from != '\0' && at + 1 < sizeof name; from++) {
+			char c = *from;
+
+			if (c == '-')
+				c = '_';
+			else if (c >= 'a' && c <= 'z')
+				c = (char)(c - ('a' - 'A'));
+			name[at++] = c;
+		}
+		name[at] = '\0';
+		value = getenv(name);
+		if (value != NULL && !set_value(options, option, name, value, target))
+			return false;
+	}
+	return true;
+}
+
+/* ---- the page ---- */
+
+static void print_help(const struct pd_options *options)
+{
+	(void)printf("usage: %s\n\n%s\n", options->synopsis, options->about);
+	if (options->count > 0)
+		(void)printf("\nOptions:\n");
+	for (size_t i = 0; i < options->count; i++) {
+		const struct pd_option *option = options->table + i;
+		const char *line = option->help;
+
+		(void)printf("  --%s%s%s\n", option->name, option->argument != NULL ? " " : "",
+			     option->argument != NULL ? option->argument : "");
+		while (line != NULL && *line != '\0') {
+			size_t size = strcspn(line, "\n");
+
+			(void)printf("        %.*s\n", (int)size, line);
+			line += size + (line[size] == '\n');
+		}
+	}
+	(void)printf("  --help\n        Print this page.\n");
+	if (options->environment)
+		(void)printf("\nEvery option can also be given in the environment: --some-name is "
+			     "PERDURE_SOME_NAME.\nThe command line wins.\n");
+	if (options->after != NULL)
+		(void)printf("\n%s\n", options->after);
+}
+
+/* ---- the command line ---- */
+
+static const struct pd_option *find_option(const struct pd_options *options, const char *name, size_t size)
+{
+	for (size_t i = 0; i < options->count; i++)
+		if (strlen(options->table[i].name) == size && memcmp(options->table[i].name, name, size) == 0)
+			return options->table + i;
+	return NULL;
+}
+
+/* One option at argv[*at], which is left at its last word. */
+static bool take_option(const struct pd_options *options, int argc, char **argv, int *at, void *target)
+{
+	const char *name = argv[*at] + 2;
+	size_t size = strcspn(name, "=");
+	const struct pd_option *option = find_option(options, name, size);
+	const char *value = name[size] == '=' ? name + size + 1 : NULL;
+	char where[NAME_SIZE_MAX + 2], unknown[NAME_SIZE_MAX];
+
+	if (option == NULL) {
+		(void)snprintf(unknown, sizeof unknown, "%.*s", (int)(size < 60 ? size : 60), name);
+		say_unknown(options, unknown);
+		return false;
+	}
+	if (option->kind == PD_OPTION_SWITCH && value == NULL) {
+		value = "yes";
+	} else if (value == NULL) {
+		if (*at + 1 >= argc) {
+			(void)pd_options_wrong(options, "--%s needs a value: --%s %s", option->name,
+					       option->name, option->argument);
+			return false;
+		}
+		value = argv[++*at];
+	}
+	(void)snprintf(where, sizeof where, "--%s", option->name);
+	return set_value(options, option, where, value, target);
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
+enum pd_options_outcome pd_options_parse(const struct pd_options *options, int argc, char **argv,
+					 void *target, int *ret_operand)
+{
+	int at;
+
+	if (asks_for_help(argc, argv)) {
+		print_help(options);
+		return PD_OPTIONS_HELPED;
+	}
+	if (options->environment && !take_environment(options, target))
+		return PD_OPTIONS_WRONG;
+	for (at = 1; at < argc && argv[at][0] == '-' && argv[at][1] != '\0'; at++) {
+		if (strcmp(argv[at], "--") == 0) {
+			at++;
+			break;
+		}
+		if (argv[at][1] != '-') {
+			(void)pd_options_wrong(options, "there is no option %s; options begin with --",
+					       argv[at]);
+			return PD_OPTIONS_WRONG;
+		}
+		if (!take_option(options, argc, argv, &at, target))
+			return PD_OPTIONS_WRONG;
+	}
+	*ret_operand = at;
+	return PD_OPTIONS_PARSED;
+}

@@ -1,0 +1,65 @@
+/* Options of subcommands as data: one table says how they are parsed, what they are in the environment, and what
+ * --help prints.
+ *
+ *     --name VALUE   --name=VALUE   --switch   PERDURE_NAME=VALUE   --help
+ */
+#ifndef PD_CLI_OPTIONS_H
+#define PD_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+enum pd_option_kind {
+	PD_OPTION_SWITCH,      /* bool; --name, or NAME=yes|no|true|false|1|0 in the environment */
+	PD_OPTION_TEXT,        /* const char *; borrowed from argv or the environment */
+	PD_OPTION_NUMBER,      /* uint64_t */
+	PD_OPTION_SIZE,        /* uint64_t, bytes: "100k" "64MiB" "1GiB" "4096"; units are powers of 1024 */
+	PD_OPTION_DURATION_MS, /* uint64_t, milliseconds: "100ms" "2s" "5m" "1h"; without a unit: milliseconds */
+};
+
+struct pd_option {
+	const char *name;     /* without "--" */
+	const char *argument; /* "DIR"; NULL for a switch */
+	enum pd_option_kind kind;
+	size_t offset;        /* where in the target its value goes */
+	uint64_t least, most; /* for numbers, sizes and durations; most 0: no limit */
+	const char *help;     /* lines separated by "\n" */
+};
+
+struct pd_options {
+	const char *command;  /* "perdure server" */
+	const char *synopsis; /* "perdure server [options]" */
+	const char *about;    /* what it does: paragraphs, separated by empty lines */
+	const struct pd_option *table;
+	size_t count;
+	const char *after; /* printed below the options; may be NULL: examples, exit statuses */
+	bool environment;  /* PERDURE_NAME counts where the option is not given */
+};
+
+enum pd_options_outcome {
+	PD_OPTIONS_PARSED,
+	PD_OPTIONS_HELPED, /* --help: the page has been printed; end with 0 */
+	PD_OPTIONS_WRONG,  /* said on standard error; end with 2 */
+};
+
+/* argv[0] is skipped. Values go into `target`, which holds the defaults. *ret_operand: the index in argv of the first
+ * word that is no option (argc: none; options must come before operands; "--" ends them). */
+enum pd_options_outcome pd_options_parse(const struct pd_options *options, int argc, char **argv,
+					 void *target, int *ret_operand);
+/* Say "<command>: <what>" and where help is, on standard error. Returns the exit status 2. */
+int pd_options_wrong(const struct pd_options *options, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The values alone. false: not one. */
+bool pd_parse_size(struct pd_slice text, uint64_t *ret_bytes);
+bool pd_parse_duration_ms(struct pd_slice text, uint64_t *ret_ms);
+
+/* The candidate nearest to `word` in edits (insert, delete, change, swap), or NULL when none is near enough to be what
+ * was meant. Candidates end with NULL. */
+const char *pd_nearest_name(const char *word, const char *const *candidates);
+
+#endif

@@ -1,0 +1,197 @@
+/* `perdure server`: from the command line to struct pd_server_options. */
+#include "server/server.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "log/log.h"
+
+/* Values as they are given. */
+struct given {
+	const char *data, *bind, *config, *durability, *log_format;
+	uint64_t resp, pg, http, grpc;
+	uint64_t sync_interval_ms, segment_size, queue_depth, max_clients;
+	bool memory;
+};
+
+#define AT(field) offsetof(struct given, field)
+#define PORT_MAX  65535
+
+static const struct pd_option table[] = {
+	{ "data", "DIR", PD_OPTION_TEXT, AT(data), 0, 0,
+	  "Directory of the data (default ./data), created if missing. One server at a time." },
+	{ "memory", NULL, PD_OPTION_SWITCH, AT(memory), 0, 0,
+	  "Keep everything in memory and write no files: all is gone when the server ends." },
+	{ "resp", "PORT", PD_OPTION_NUMBER, AT(resp), 0, PORT_MAX,
+	  "Port of the Redis protocol (default 7379); 0 closes this door." },
+	{ "pg", "PORT", PD_OPTION_NUMBER, AT(pg), 0, PORT_MAX,
+	  "Port of the PostgreSQL protocol: not built yet, only 0 is taken." },
+	{ "http", "PORT", PD_OPTION_NUMBER, AT(http), 0, PORT_MAX,
+	  "Port of HTTP: not built yet, only 0 is taken." },
+	{ "grpc", "PORT", PD_OPTION_NUMBER, AT(grpc), 0, PORT_MAX,
+	  "Port of gRPC: not built yet, only 0 is taken." },
+	{ "bind", "ADDRESS", PD_OPTION_TEXT, AT(bind), 0, 0,
+	  "Address to listen on (default 127.0.0.1). Only addresses of this machine itself are taken\n"
+	  "(127.0.0.0/8, ::1): there is no authentication yet." },
+	{ "durability", "LEVEL", PD_OPTION_TEXT, AT(durability), 0, 0,
+	  "When a write is acknowledged, unless the connection, actor or tenant says otherwise:\n"
+	  "  none         evaluated; never synced for its own sake\n"
+	  "  performance  in the log's memory, synced within the sync interval\n"
+	  "  standard     handed to the kernel: a killed process loses nothing\n"
+	  "  strict       on stable storage: a power cut loses nothing (default)" },
+	{ "sync-interval", "MS", PD_OPTION_DURATION_MS, AT(sync_interval_ms), 1, 3600000,
+	  "How long performance and standard writes may stay unsynced (default 100ms)." },
+	{ "segment-size", "SIZE", PD_OPTION_SIZE, AT(segment_size), PD_LOG_SEGMENT_BYTES_MIN, 1u << 30,
+	  "Size of the log's files (default 64MiB), a multiple of 4KiB." },
+	{ "queue-depth", "N", PD_OPTION_NUMBER, AT(queue_depth), 0, 64,
+	  "Writes of the log in flight at once; 1 is synchronous; 0 measures the disk and chooses "
+	  "(default)." },
+	{ "max-clients", "N", PD_OPTION_NUMBER, AT(max_clients), 1, 1000000,
+	  "Connections at once (default 10000), as far as the limit of open files allows." },
+	{ "config", "FILE", PD_OPTION_TEXT, AT(config), 0, 0, "A configuration file: not built yet." },
+	{ "log-format", "text", PD_OPTION_TEXT, AT(log_format), 0, 0,
+	  "Form of the messages on standard error: text is the only one yet." },
+};
+
+static const struct pd_options options = {
+	.command = "perdure server",
+	.synopsis = "perdure server [options]",
+	.about = "Serves a data directory to Redis clients until SIGTERM, SIGINT or the command SHUTDOWN.\n"
+		 "\n"
+		 "Every write goes to one log, and is acknowledged when the log is where the durability "
+		 "level\n"
+		 "wants it: by default on stable storage. When the server starts, the log is replayed; it\n"
+		 "listens meanwhile and answers -LOADING to commands that need the data.",
+	.table = table,
+	.count = sizeof table / sizeof *table,
+	.environment = true,
+	.after = "Examples:\n"
+		 "  perdure server\n"
+		 "  perdure server --data /var/lib/perdure --resp 6379\n"
+		 "  perdure server --memory --durability none\n"
+		 "  redis-cli -p 7379 set greeting hello\n"
+		 "\n"
+		 "Exit status:\n"
+		 "  0  stopped as asked, everything is on stable storage\n"
+		 "  1  something failed while running\n"
+		 "  2  the command line or the environment is wrong\n"
+		 "  3  another process has the data directory\n"
+		 "  4  the data directory is damaged, or was written by a newer version",
+};
+
+/* ---- checks beyond a range ---- */
+
+/* Doors that are known and not there yet. */
+static bool check_doors(const struct given *given)
+{
+	const struct {
+		const char *name;
+		uint64_t port;
+	} doors[] = { { "pg", given->pg }, { "http", given->http }, { "grpc", given->grpc } };
+
+	for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
+		if (doors[i].port != 0) {
+			(void)pd_options_wrong(&options, "--%s is not built yet; only --%s 0 is taken",
+					       doors[i].name, doors[i].name);
+			return false;
+		}
+	return true;
+}
+
+static bool is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+static bool take_level(const struct given *given, enum pd_level *ret_level)
+{
+	static const char *const levels[] = { "none", "performance", "standard", "strict", NULL };
+	const char *nearest;
+
+	if (pd_level_parse(pd_slice_string(given->durability), ret_level)) {
+		if (*ret_level <= PD_LEVEL_STRICT)
+			return true;
+		(void)pd_options_wrong(&options, "durability %s is not built yet; the strongest is strict",
+				       given->durability);
+		return false;
+	}
+	nearest = pd_nearest_name(given->durability, levels);
+	(void)pd_options_wrong(&options, "no durability level is called \"%s\"%s%s%s", given->durability,
+			       nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+			       nearest != NULL ? "?" : "");
+	return false;
+}
+
+static bool check(const struct given *given)
+{
+	if (given->config != NULL) {
+		(void)pd_options_wrong(&options,
+				       "--config is not built yet; use options or PERDURE_* variables");
+		return false;
+	}
+	if (!check_doors(given))
+		return false;
+	if (strcmp(given->log_format, "text") != 0) {
+		(void)pd_options_wrong(&options, "--log-format %s is not built yet; only text is",
+				       given->log_format);
+		return false;
+	}
+	if (!is_loopback(given->bind)) {
+		(void)pd_options_wrong(&options,
+				       "--bind %s is refused: there is no authentication yet, and whoever "
+				       "reached that address could read and change everything. Use 127.0.0.1 "
+				       "and a tunnel",
+				       given->bind);
+		return false;
+	}
+	if (given->segment_size % 4096 != 0) {
+		(void)pd_options_wrong(&options, "--segment-size is a multiple of 4KiB");
+		return false;
+	}
+	if (given->data[0] == '\0') {
+		(void)pd_options_wrong(&options, "--data needs a directory");
+		return false;
+	}
+	return true;
+}
+
+static int run(int argc, char **argv)
+{
+	struct pd_server_options server = PD_SERVER_OPTIONS_DEFAULT;
+	struct given given = { .data = server.data_directory,
+			       .bind = server.bind_address,
+			       .durability = pd_level_name(server.default_level),
+			       .log_format = "text",
+			       .resp = (uint64_t)server.resp_port,
+			       .sync_interval_ms = server.sync_interval_ms,
+			       .segment_size = PD_LOG_SEGMENT_BYTES_DEFAULT,
+			       .max_clients = server.max_clients };
+	int operand = argc;
+
+	switch (pd_options_parse(&options, argc, argv, &given, &operand)) {
+	case PD_OPTIONS_HELPED:
+		return PD_EXIT_OK;
+	case PD_OPTIONS_WRONG:
+		return PD_EXIT_USAGE;
+	case PD_OPTIONS_PARSED:
+		break;
+	}
+	if (operand < argc)
+		return pd_options_wrong(&options, "unexpected word \"%s\"", argv[operand]);
+	if (!check(&given) || !take_level(&given, &server.default_level))
+		return PD_EXIT_USAGE;
+	server.data_directory = given.data;
+	server.bind_address = given.bind;
+	server.resp_port = (int)given.resp;
+	server.sync_interval_ms = (uint32_t)given.sync_interval_ms;
+	server.segment_bytes = (uint32_t)given.segment_size;
+	server.queue_depth = (unsigned)given.queue_depth;
+	server.max_clients = (unsigned)given.max_clients;
+	server.in_memory = given.memory;
+	return pd_server_run(&server);
+}
+
+const struct pd_subcommand pd_subcommand_server = { "server", "serve a data directory to clients", run };

@@ -1,0 +1,177 @@
+/* PING ECHO HELLO AUTH SELECT QUIT RESET. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "front/resp/front_private.h"
+
+#define NO_PASSWORD_TEXT                                                                        \
+	"ERR AUTH <password> called without any password configured for the default user. Are " \
+	"you sure your configuration is correct?"
+#define WRONG_PASS_TEXT "WRONGPASS invalid username-password pair or user is disabled."
+
+static void answer_ping(struct pd_resp_call *call)
+{
+	if (call->count > 2)
+		pd_resp_write_error(call->reply, "ERR wrong number of arguments for 'ping' command");
+	else if (call->count == 2)
+		pd_resp_write_bulk(call->reply, call->words[1]);
+	else
+		pd_resp_write_status(call->reply, "PONG");
+}
+
+static void answer_echo(struct pd_resp_call *call)
+{
+	pd_resp_write_bulk(call->reply, call->words[1]);
+}
+
+/* There are no users but the default one, and it has no password: as in Redis, any will do for it. */
+static bool user_is_known(struct pd_slice user)
+{
+	return pd_slice_equal(user, pd_slice_string("default"));
+}
+
+static void answer_auth(struct pd_resp_call *call)
+{
+	if (call->count > 3)
+		pd_resp_write_error(call->reply, "ERR syntax error");
+	else if (call->count == 2)
+		pd_resp_write_error(call->reply, NO_PASSWORD_TEXT);
+	else if (!user_is_known(call->words[1]))
+		pd_resp_write_error(call->reply, WRONG_PASS_TEXT);
+	else
+		pd_resp_write_status(call->reply, "OK");
+}
+
+static bool name_is_valid(struct pd_slice name)
+{
+	for (size_t i = 0; i < name.size; i++)
+		if (name.data[i] < '!' || name.data[i] > '~')
+			return false;
+	return true;
+}
+
+/* The options of HELLO after the version. false: the error is written. */
+static bool take_hello_options(struct pd_resp_call *call, struct pd_slice *ret_name, bool *ret_named)
+{
+	for (size_t i = 2; i < call->count; i++) {
+		size_t left = call->count - 1 - i;
+
+		if (pd_slice_equal_nocase(call->words[i], "auth") && left >= 2) {
+			if (!user_is_known(call->words[i + 1])) {
+				pd_resp_write_error(call->reply, WRONG_PASS_TEXT);
+				return false;
+			}
+			i += 2;
+		} else if (pd_slice_equal_nocase(call->words[i], "setname") && left >= 1) {
+			*ret_name = call->words[++i];
+			*ret_named = true;
+			if (!name_is_valid(*ret_name)) {
+				pd_resp_write_error(call->reply, "ERR Client names cannot contain spaces, "
+								 "newlines or special characters.");
+				return false;
+			}
+		} else {
+			pd_resp_write_errorf(call->reply, "ERR Syntax error in HELLO option '%.*s'",
+					     (int)(call->words[i].size < 128 ? call->words[i].size : 128),
+					     (const char *)call->words[i].data);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void answer_hello(struct pd_resp_call *call)
+{
+	struct pd_resp_client *client = call->client;
+	int64_t protocol = client->protocol;
+	struct pd_slice name = { 0 };
+	bool named = false;
+
+	if (call->count > 1 && !pd_slice_to_int64(call->words[1], &protocol)) {
+		pd_resp_write_error(call->reply, "ERR Protocol version is not an integer or out of range");
+		return;
+	}
+	if (protocol != 2 && protocol != 3) {
+		pd_resp_write_error(call->reply, "NOPROTO unsupported protocol version");
+		return;
+	}
+	if (!take_hello_options(call, &name, &named))
+		return;
+	if (named && pd_resp_client_set_name(client, name) != 0) {
+		pd_resp_write_error(call->reply, "OOM out of memory for the name");
+		return;
+	}
+	client->protocol = (int)protocol;
+	call->reply->protocol = (int)protocol;
+	pd_resp_write_map(call->reply, 7);
+	pd_resp_write_bulk_string(call->reply, "server");
+	pd_resp_write_bulk_string(call->reply, "redis");
+	pd_resp_write_bulk_string(call->reply, "version");
+	pd_resp_write_bulk_string(call->reply, PD_RESP_VERSION);
+	pd_resp_write_bulk_string(call->reply, "proto");
+	pd_resp_write_integer(call->reply, protocol);
+	pd_resp_write_bulk_string(call->reply, "id");
+	pd_resp_write_integer(call->reply, (int64_t)client->connection->id);
+	pd_resp_write_bulk_string(call->reply, "mode");
+	pd_resp_write_bulk_string(call->reply, "standalone");
+	pd_resp_write_bulk_string(call->reply, "role");
+	pd_resp_write_bulk_string(call->reply, "master");
+	pd_resp_write_bulk_string(call->reply, "modules");
+	pd_resp_write_array(call->reply, 0);
+}
+
+static void answer_select(struct pd_resp_call *call)
+{
+	int64_t index;
+
+	if (!pd_slice_to_int64(call->words[1], &index))
+		pd_resp_write_error(call->reply, "ERR value is not an integer or out of range");
+	else if (index != 0)
+		pd_resp_write_error(call->reply, "ERR DB index is out of range");
+	else
+		pd_resp_write_status(call->reply, "OK");
+}
+
+static void answer_quit(struct pd_resp_call *call)
+{
+	call->client->closing = true;
+	pd_resp_write_status(call->reply, "OK");
+}
+
+static void answer_reset(struct pd_resp_call *call)
+{
+	struct pd_resp_client *client = call->client;
+
+	pd_resp_transaction_clear(&client->transaction);
+	client->protocol = 2;
+	call->reply->protocol = 2;
+	client->reply_mode = PD_RESP_REPLY_ON;
+	client->idempotency_size = 0;
+	client->last_write = (struct pd_receipt){ 0 };
+	client->no_evict = false;
+	client->no_touch = false;
+	pd_free(client->name);
+	client->name = NULL;
+	/* The next command that needs one gets a fresh session: whole tenant, default level. */
+	pd_session_free(client->session);
+	client->session = NULL;
+	pd_resp_write_status(call->reply, "RESET");
+}
+
+#define ALWAYS (PD_COMMAND_CONNECTION | PD_COMMAND_LOADING | PD_COMMAND_FAST)
+#define ROW(name, arity, flags, since, summary, answer)                                                    \
+	{                                                                                                  \
+		{ name, arity, flags, 0, 0, 0, "connection", since, summary, "O(1)", NULL }, answer, false \
+	}
+
+static const struct pd_resp_command commands[] = {
+	ROW("auth", -2, ALWAYS, "1.0.0", "Authenticates the connection.", answer_auth),
+	ROW("echo", 2, ALWAYS, "1.0.0", "Returns the given string.", answer_echo),
+	ROW("hello", -1, ALWAYS | PD_COMMAND_NO_MULTI, "6.0.0", "Handshakes with the server.", answer_hello),
+	ROW("ping", -1, ALWAYS, "1.0.0", "Returns the server's liveliness response.", answer_ping),
+	ROW("quit", -1, ALWAYS, "1.0.0", "Closes the connection.", answer_quit),
+	ROW("reset", 1, ALWAYS, "6.2.0", "Resets the connection.", answer_reset),
+	ROW("select", 2, ALWAYS, "1.0.0", "Changes the selected database; there is one, 0.", answer_select),
+};
+
+const struct pd_resp_commands pd_resp_commands_connection = { commands, sizeof commands / sizeof *commands };

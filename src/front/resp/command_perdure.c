@@ -1,0 +1,317 @@
+/* PD.*: what Redis has no words for. */
+#include <stdio.h>
+
+#include "front/resp/front_private.h"
+
+/* The session, or NULL with the error written. */
+static struct pd_session *need_session(struct pd_resp_call *call)
+{
+	struct pd_session *session = pd_resp_client_session(call->client);
+
+	if (session == NULL)
+		pd_resp_write_error(call->reply, "OOM out of memory for a session");
+	return session;
+}
+
+/* "+OK", or the error of `result`. */
+static void write_result(struct pd_resp_call *call, int result, const struct pd_error *err)
+{
+	if (result == 0)
+		pd_resp_write_status(call->reply, "OK");
+	else
+		pd_resp_write_engine_error(call->reply, result, err);
+}
+
+/* The reply shows something that has not settled yet. */
+static void wait_for_now(struct pd_resp_call *call)
+{
+	call->wait_storage = pd_engine_wait_now(call->client->front->engine);
+	call->wait = &call->wait_storage;
+}
+
+static void answer_use(struct pd_resp_call *call)
+{
+	struct pd_session *session = need_session(call);
+	struct pd_slice name = { 0 };
+	struct pd_error err = { 0 };
+
+	if (session == NULL)
+		return;
+	/* Watched keys are remembered by actor, within the tenant. */
+	if (call->client->transaction.watched_count > 0) {
+		pd_resp_write_error(call->reply,
+				    "ERR PD.USE while keys are WATCHed is not allowed; UNWATCH first");
+		return;
+	}
+	if (call->count > 2) {
+		pd_resp_write_error(call->reply, "ERR wrong number of arguments for 'pd.use' command");
+		return;
+	}
+	if (call->count == 2) {
+		name = call->words[1];
+		if (name.size == 0) {
+			pd_resp_write_error(call->reply,
+					    "ERR an actor's name is not empty; PD.USE alone goes back to the "
+					    "whole tenant");
+			return;
+		}
+	}
+	write_result(call, pd_session_use(session, name, &err), &err);
+}
+
+static bool parse_level(struct pd_resp_call *call, struct pd_slice word, enum pd_level *ret_level)
+{
+	if (pd_slice_equal_nocase(word, "default")) {
+		*ret_level = PD_LEVEL_UNSET;
+		return true;
+	}
+	if (pd_level_parse(word, ret_level))
+		return true;
+	pd_resp_write_errorf(call->reply,
+			     "ERR no durability level is called '%.*s'; there are none, performance, "
+			     "standard, strict, full, critical and default",
+			     (int)(word.size < 64 ? word.size : 64), (const char *)word.data);
+	return false;
+}
+
+static void answer_durability(struct pd_resp_call *call)
+{
+	struct pd_session *session = need_session(call);
+	struct pd_error err = { 0 };
+	enum pd_level level;
+
+	if (session == NULL)
+		return;
+	if (call->count > 2) {
+		pd_resp_write_error(call->reply, "ERR wrong number of arguments for 'pd.durability' command");
+	} else if (call->count == 1) {
+		level = pd_session_level(session);
+		pd_resp_write_bulk_string(call->reply,
+					  level == PD_LEVEL_UNSET ? "default" : pd_level_name(level));
+	} else if (parse_level(call, call->words[1], &level)) {
+		write_result(call, pd_session_set_level(session, level, &err), &err);
+	}
+}
+
+static void answer_readlevel(struct pd_resp_call *call)
+{
+	struct pd_session *session = need_session(call);
+	bool strict = pd_slice_equal_nocase(call->words[1], "strict");
+
+	if (session == NULL)
+		return;
+	if (!strict && !pd_slice_equal_nocase(call->words[1], "default")) {
+		pd_resp_write_error(call->reply, "ERR a read level is default or strict");
+		return;
+	}
+	pd_session_set_read_strict(session, strict);
+	pd_resp_write_status(call->reply, "OK");
+}
+
+static void answer_idempotency(struct pd_resp_call *call)
+{
+	struct pd_resp_client *client = call->client;
+	struct pd_slice key = call->words[1];
+
+	if (key.size == 0 || key.size > PD_RESP_IDEMPOTENCY_KEY_MAX) {
+		pd_resp_write_errorf(call->reply, "ERR an idempotency key has 1 to %d bytes",
+				     PD_RESP_IDEMPOTENCY_KEY_MAX);
+		return;
+	}
+	memcpy(client->idempotency_key, key.data, key.size);
+	client->idempotency_size = key.size;
+	pd_resp_write_status(call->reply, "OK");
+}
+
+static void write_bookmark(struct pd_resp_writer *reply, uint64_t epoch, uint64_t lsn)
+{
+	char text[PD_BOOKMARK_SIZE];
+
+	pd_bookmark_format(0, epoch, lsn, text);
+	pd_resp_write_bulk_string(reply, text);
+}
+
+static void answer_receipt(struct pd_resp_call *call)
+{
+	const struct pd_receipt *receipt = &call->client->last_write;
+	struct pd_wait durable = { .durable_lsn = receipt->lsn };
+
+	if (receipt->lsn == 0) {
+		pd_resp_write_null(call->reply);
+		return;
+	}
+	pd_resp_write_map(call->reply, 5);
+	pd_resp_write_bulk_string(call->reply, "bookmark");
+	write_bookmark(call->reply, receipt->epoch, receipt->lsn);
+	pd_resp_write_bulk_string(call->reply, "level");
+	pd_resp_write_bulk_string(call->reply, pd_level_name(receipt->level));
+	pd_resp_write_bulk_string(call->reply, "durable");
+	pd_resp_write_boolean(call->reply, pd_engine_settled(call->client->front->engine, &durable) == 1);
+	pd_resp_write_bulk_string(call->reply, "time_us");
+	pd_resp_write_integer(call->reply, (int64_t)receipt->time_us);
+	pd_resp_write_bulk_string(call->reply, "duplicate");
+	pd_resp_write_boolean(call->reply, receipt->duplicate);
+}
+
+static void answer_bookmark(struct pd_resp_call *call)
+{
+	const struct pd_engine *engine = call->client->front->engine;
+	uint64_t epoch, lsn;
+	uint32_t shard;
+
+	if (call->count == 1) {
+		pd_engine_now(engine, &epoch, &lsn);
+		write_bookmark(call->reply, epoch, lsn);
+		wait_for_now(call);
+		return;
+	}
+	if (call->count > 2) {
+		pd_resp_write_error(call->reply, "ERR wrong number of arguments for 'pd.bookmark' command");
+		return;
+	}
+	if (pd_bookmark_parse(call->words[1], &shard, &epoch, &lsn) != 0) {
+		pd_resp_write_error(call->reply,
+				    "ERR that is no bookmark; PD.BOOKMARK and PD.RECEIPT give some");
+		return;
+	}
+	wait_for_now(call);
+	switch (shard == 0 ? pd_engine_check_bookmark(engine, epoch, lsn) : PD_INVALID) {
+	case 0:
+		pd_resp_write_bulk_string(call->reply, "reached");
+		break;
+	case PD_LOST:
+		pd_resp_write_bulk_string(call->reply, "lost");
+		break;
+	case PD_AGAIN:
+		pd_resp_write_bulk_string(call->reply, "future");
+		break;
+	default:
+		pd_resp_write_error(call->reply,
+				    "ERR this bookmark is not from here: no such shard or epoch");
+		break;
+	}
+}
+
+static void answer_statehash(struct pd_resp_call *call)
+{
+	struct pd_session *session = need_session(call);
+	struct pd_slice actor = { 0 };
+	struct pd_hash128 hash;
+	struct pd_error err = { 0 };
+	char text[33];
+	int result;
+
+	if (session == NULL)
+		return;
+	if (call->count > 2) {
+		pd_resp_write_error(call->reply, "ERR wrong number of arguments for 'pd.statehash' command");
+		return;
+	}
+	if (call->count == 2)
+		actor = call->words[1];
+	result = pd_engine_state_hash(call->client->front->engine, session, actor, &hash, &err);
+	wait_for_now(call);
+	if (result != 0) {
+		pd_resp_write_engine_error(call->reply, result, &err);
+		return;
+	}
+	pd_hash128_format(hash, text);
+	pd_resp_write_bulk_string(call->reply, text);
+}
+
+/* PD.PROFILE TENANT level | PD.PROFILE ACTOR name level */
+static void answer_profile(struct pd_resp_call *call)
+{
+	struct pd_session *session = need_session(call);
+	bool tenant = pd_slice_equal_nocase(call->words[1], "tenant") && call->count == 3;
+	bool actor = pd_slice_equal_nocase(call->words[1], "actor") && call->count == 4;
+	struct pd_receipt receipt = { 0 };
+	struct pd_slice name = { 0 };
+	struct pd_error err = { 0 };
+	enum pd_level level;
+	int result;
+
+	if (session == NULL)
+		return;
+	if (!tenant && !actor) {
+		pd_resp_write_error(
+			call->reply,
+			"ERR syntax error: PD.PROFILE TENANT level, or PD.PROFILE ACTOR name level");
+		return;
+	}
+	if (actor)
+		name = call->words[2];
+	if (actor && name.size == 0) {
+		pd_resp_write_error(call->reply, "ERR an actor's name is not empty");
+		return;
+	}
+	if (!parse_level(call, call->words[call->count - 1], &level))
+		return;
+	result = pd_engine_set_profile(call->client->front->engine, session, name, level, &receipt, &err);
+	write_result(call, result, &err);
+	if (result == 0 && receipt.lsn != 0)
+		call->client->last_write = receipt;
+	call->wait_storage = receipt.wait;
+	call->wait = &call->wait_storage;
+}
+
+static void answer_help(struct pd_resp_call *call)
+{
+	static const char *const lines[] = {
+		"PD.USE [[tenant/]actor]",
+		"    Make an actor the current one of this connection; alone: back to the whole tenant.",
+		"PD.DURABILITY [none|performance|standard|strict|default]",
+		"    When this connection's writes are acknowledged; alone: show it.",
+		"PD.READLEVEL default|strict",
+		"    strict: reads, too, wait until everything before them is on stable storage.",
+		"PD.IDEMPOTENCY key",
+		"    The next write, or the next MULTI ... EXEC, happens once, however often it is sent with "
+		"this key.",
+		"PD.RECEIPT",
+		"    Of this connection's last write: bookmark, level, durable, time_us, duplicate.",
+		"PD.BOOKMARK [bookmark]",
+		"    This moment; with an argument: is that moment reached, lost or future?",
+		"PD.STATEHASH [[tenant/]actor]",
+		"    A hash of the state, equal wherever the same log has been replayed; alone: of "
+		"everything.",
+		"PD.PROFILE TENANT level",
+		"PD.PROFILE ACTOR name level",
+		"    The durability level of writes that name none themselves; default: none set here.",
+		"PD.HELP",
+		"    Print this help.",
+	};
+
+	pd_resp_write_array(call->reply, sizeof lines / sizeof *lines);
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+		pd_resp_write_status(call->reply, lines[i]);
+}
+
+#define FLAGS (PD_COMMAND_CONNECTION | PD_COMMAND_NO_MULTI)
+#define ROW(name, arity, flags, summary, answer, settles_first)                                     \
+	{                                                                                           \
+		{ name, arity, flags, 0, 0, 0, "perdure", "0.1.0", summary, "O(1)", NULL }, answer, \
+			settles_first                                                               \
+	}
+
+static const struct pd_resp_command commands[] = {
+	ROW("pd.bookmark", -1, FLAGS, "Names this moment, or tells what became of another.", answer_bookmark,
+	    false),
+	ROW("pd.durability", -1, FLAGS, "Sets or shows when this connection's writes are acknowledged.",
+	    answer_durability, false),
+	ROW("pd.help", 1, PD_COMMAND_CONNECTION | PD_COMMAND_LOADING,
+	    "Explains the commands of Perdure's own.", answer_help, false),
+	ROW("pd.idempotency", 2, FLAGS, "Gives the next write or transaction an idempotency key.",
+	    answer_idempotency, false),
+	ROW("pd.profile", -3, FLAGS | PD_COMMAND_WRITE | PD_COMMAND_ADMIN,
+	    "Sets the durability level of an actor or of the tenant.", answer_profile, false),
+	ROW("pd.readlevel", 2, FLAGS, "Sets what this connection's reads wait for.", answer_readlevel, false),
+	ROW("pd.receipt", 1, FLAGS, "Gives the receipt of this connection's last write.", answer_receipt,
+	    true),
+	{ { "pd.statehash", -1, FLAGS, 0, 0, 0, "perdure", "0.1.0", "Gives a hash of the state.",
+	    "O(N), N the size of the state.", NULL },
+	  answer_statehash,
+	  true },
+	ROW("pd.use", -1, FLAGS, "Makes an actor the current one.", answer_use, false),
+};
+
+const struct pd_resp_commands pd_resp_commands_perdure = { commands, sizeof commands / sizeof *commands };

@@ -1,0 +1,363 @@
+/* The turn: who runs when, and when replies go out. */
+#include "front/resp/front.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "front/resp/front_private.h"
+#include "model/kv/kv.h"
+#include "os/os.h"
+
+#define IDLE_NS      2000000000u /* a client that has said nothing for so long gives its buffers back */
+#define RESUME_BELOW (PD_RESP_UNSENT_MAX / 2)
+
+/* ---- life ---- */
+
+static int add_front_commands(struct pd_resp_registry *registry, struct pd_error *err)
+{
+	const struct pd_resp_commands *const tables[] = {
+		&pd_resp_commands_connection, &pd_resp_commands_client, &pd_resp_commands_command,
+		&pd_resp_commands_config,     &pd_resp_commands_server, &pd_resp_commands_transaction,
+		&pd_resp_commands_perdure,
+	};
+
+	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
+		for (size_t i = 0; i < tables[t]->count; i++) {
+			const struct pd_resp_command *own = tables[t]->commands + i;
+			int result = pd_resp_registry_add(registry, &own->command, own, err);
+
+			if (result != 0)
+				return result;
+		}
+	return 0;
+}
+
+static int build_registry(struct pd_resp_registry *registry, struct pd_error *err)
+{
+	int result;
+
+	pd_resp_registry_init(registry);
+	for (size_t i = 0; i < pd_kv_command_count; i++) {
+		result = pd_resp_registry_add(registry, pd_kv_commands + i, NULL, err);
+		if (result != 0)
+			return result;
+	}
+	result = add_front_commands(registry, err);
+	if (result != 0)
+		return result;
+	return pd_resp_registry_seal(registry, err);
+}
+
+int pd_resp_front_new(const struct pd_resp_front_options *options, struct pd_resp_front **ret_front,
+		      struct pd_error *err)
+{
+	struct pd_resp_front *front = pd_calloc(1, sizeof *front);
+	int result;
+
+	if (front == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the Redis door");
+	front->options = *options;
+	front->os = options->os;
+	front->net = options->net;
+	front->engine = options->engine;
+	front->turn = 1;
+	front->started_ns = front->clock_ns = pd_os_monotonic_ns(front->os);
+	front->started_real_us = pd_os_real_us(front->os);
+	pd_resp_slowlog_init(&front->slowlog);
+	result = build_registry(&front->registry, err);
+	if (result != 0) {
+		pd_resp_front_free(front);
+		return result;
+	}
+	*ret_front = front;
+	return 0;
+}
+
+void pd_resp_front_free(struct pd_resp_front *front)
+{
+	if (front == NULL)
+		return;
+	while (front->client_count > 0)
+		pd_resp_client_close(front->clients[front->client_count - 1]);
+	pd_resp_registry_done(&front->registry);
+	pd_resp_slowlog_clear(&front->slowlog);
+	pd_free(front->touched.items);
+	pd_free(front->holding.items);
+	pd_free(front->stalled.items);
+	pd_free(front->clients);
+	pd_free(front);
+}
+
+void pd_resp_front_set_loading(struct pd_resp_front *front, const struct pd_recovery *progress)
+{
+	front->loading = progress != NULL;
+	if (progress != NULL)
+		front->progress = *progress;
+}
+
+size_t pd_resp_front_holding(const struct pd_resp_front *front)
+{
+	return front->holding.count;
+}
+
+size_t pd_resp_front_client_count(const struct pd_resp_front *front)
+{
+	return front->client_count;
+}
+
+bool pd_resp_front_wants_shutdown(const struct pd_resp_front *front)
+{
+	return front->shutdown;
+}
+
+/* ---- lists ---- */
+
+void pd_resp_front_touch(struct pd_resp_client *client)
+{
+	struct pd_resp_front *front = client->front;
+
+	if (!client->touched) {
+		client->touched = true;
+		front->touched.items[front->touched.count++] = client;
+	}
+	if (client->hold.count > 0 && !client->holding) {
+		client->holding = true;
+		front->holding.items[front->holding.count++] = client;
+	}
+}
+
+void pd_resp_front_stall(struct pd_resp_client *client, unsigned why)
+{
+	struct pd_resp_front *front = client->front;
+
+	client->stall |= why;
+	if (!client->stalled) {
+		client->stalled = true;
+		front->stalled.items[front->stalled.count++] = client;
+	}
+}
+
+bool pd_resp_front_paused(const struct pd_resp_front *front, const struct pd_resp_client *client,
+			  const struct pd_resp_entry *entry)
+{
+	/* Somebody must be able to end it. */
+	if (front->pause_until_ns == 0 || strcmp(entry->name.text, "client|unpause") == 0)
+		return false;
+	if (!front->pause_writes_only)
+		return true;
+	if ((entry->command.flags & PD_COMMAND_WRITE) != 0)
+		return !client->transaction.open;
+	/* EXEC may hold writes. */
+	return client->transaction.open && !client->transaction.poisoned &&
+	       strcmp(entry->name.text, "exec") == 0;
+}
+
+static void end_pause(struct pd_resp_front *front)
+{
+	if (front->pause_until_ns != 0 && pd_os_monotonic_ns(front->os) >= front->pause_until_ns)
+		front->pause_until_ns = 0;
+}
+
+/* Which of the reasons to wait still hold? */
+static unsigned stall_left(const struct pd_resp_client *client)
+{
+	unsigned left = client->stall;
+
+	if (pd_resp_client_unsent(client) < RESUME_BELOW)
+		left &= ~(unsigned)PD_RESP_STALL_UNSENT;
+	if (client->hold.count == 0)
+		left &= ~(unsigned)PD_RESP_STALL_HELD;
+	if (client->front->pause_until_ns == 0)
+		left &= ~(unsigned)PD_RESP_STALL_PAUSE;
+	return left;
+}
+
+/* ---- a turn ---- */
+
+void pd_resp_front_accepted(struct pd_resp_front *front, struct pd_connection *connection)
+{
+	if (pd_resp_client_new(front, connection) != 0)
+		pd_connection_close(connection);
+}
+
+void pd_resp_front_readable(struct pd_resp_front *front, struct pd_connection *connection)
+{
+	struct pd_resp_client *client = connection->owner;
+	int result;
+
+	if (client == NULL || client->stall != 0 || client->closing)
+		return;
+	result = pd_connection_receive(connection, client->input_wanted);
+	switch (result) {
+	case 0:
+		break;
+	case PD_AGAIN:
+		return;
+	case PD_END:
+		/* The client has said everything; what it has asked is still answered. */
+		client->closing = true;
+		pd_connection_want_input(connection, false);
+		pd_resp_front_touch(client);
+		return;
+	default:
+		pd_resp_client_close(client);
+		return;
+	}
+	client->last_ns = front->clock_ns = pd_os_monotonic_ns(front->os);
+	pd_resp_client_run(client);
+}
+
+void pd_resp_front_writable(struct pd_resp_front *front, struct pd_connection *connection)
+{
+	struct pd_resp_client *client = connection->owner;
+
+	(void)front;
+	if (client != NULL)
+		(void)pd_resp_client_send(client);
+}
+
+void pd_resp_front_resume(struct pd_resp_front *front)
+{
+	size_t count = front->stalled.count;
+
+	if (count == 0)
+		return;
+	end_pause(front);
+	front->clock_ns = pd_os_monotonic_ns(front->os);
+	/* Those that must go on waiting come back at the end of the list. */
+	for (size_t i = 0; i < count; i++) {
+		struct pd_resp_client *client = front->stalled.items[i];
+
+		if (client == NULL)
+			continue;
+		front->stalled.items[i] = NULL;
+		client->stalled = false;
+		client->stall = stall_left(client);
+		if (client->stall != 0)
+			pd_resp_front_stall(client, client->stall);
+		else
+			pd_resp_client_run(client);
+	}
+	front->stalled.count -= count;
+	memmove(front->stalled.items, front->stalled.items + count,
+		front->stalled.count * sizeof front->stalled.items[0]);
+}
+
+void pd_resp_front_flush(struct pd_resp_front *front)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < front->touched.count; i++) {
+		struct pd_resp_client *client = front->touched.items[i];
+
+		if (client == NULL)
+			continue;
+		/* One send a client: the one that will have more after the step waits for it. */
+		if (client->hold.count > 0) {
+			front->touched.items[kept++] = client;
+			continue;
+		}
+		client->touched = false;
+		front->touched.items[i] = NULL;
+		(void)pd_resp_client_send(client);
+	}
+	front->touched.count = kept;
+}
+
+/* Show what has settled of one client. false: it is gone. */
+static bool release_client(struct pd_resp_client *client)
+{
+	struct pd_resp_front *front = client->front;
+	int result = pd_resp_hold_release(&client->hold, front->engine);
+
+	if (result == PD_FENCED) {
+		struct pd_error text;
+
+		(void)pd_error_set(&text, PD_FENCED, "FENCED outcome unknown: %s",
+				   pd_engine_fence_text(front->engine));
+		if (pd_resp_hold_fence(&client->hold, front->engine, &client->connection->output,
+				       client->base, text.text) != 0) {
+			pd_resp_client_close(client);
+			return false;
+		}
+	}
+	return pd_resp_client_send(client);
+}
+
+void pd_resp_front_release(struct pd_resp_front *front)
+{
+	size_t kept = 0;
+
+	front->turn++;
+	for (size_t i = 0; i < front->holding.count; i++) {
+		struct pd_resp_client *client = front->holding.items[i];
+
+		if (client == NULL)
+			continue;
+		/* Out of the way of its own end. */
+		front->holding.items[i] = NULL;
+		client->holding = false;
+		if (!release_client(client) || client->hold.count == 0)
+			continue;
+		client->holding = true;
+		front->holding.items[kept++] = client;
+	}
+	front->holding.count = kept;
+	for (size_t i = 0; i < front->touched.count; i++) {
+		if (front->touched.items[i] != NULL)
+			front->touched.items[i]->touched = false;
+	}
+	front->touched.count = 0;
+}
+
+int64_t pd_resp_front_timeout_us(const struct pd_resp_front *front)
+{
+	int64_t timeout = -1;
+
+	for (size_t i = 0; i < front->stalled.count; i++) {
+		const struct pd_resp_client *client = front->stalled.items[i];
+
+		if (client != NULL && stall_left(client) == 0)
+			return 0;
+	}
+	if (front->pause_until_ns != 0 && front->stalled.count > 0) {
+		uint64_t now = pd_os_monotonic_ns(front->os);
+
+		timeout = now >= front->pause_until_ns ? 0
+						       : (int64_t)((front->pause_until_ns - now) / 1000 + 1);
+	}
+	return timeout;
+}
+
+void pd_resp_front_tick(struct pd_resp_front *front)
+{
+	uint64_t now = pd_os_monotonic_ns(front->os);
+
+	for (size_t i = 0; i < front->client_count; i++) {
+		struct pd_resp_client *client = front->clients[i];
+
+		if (now - client->last_ns < IDLE_NS)
+			continue;
+		pd_buffer_shrink(&client->connection->input, 0);
+		if (client->hold.count == 0) {
+			pd_buffer_shrink(&client->connection->output, 0);
+			pd_resp_hold_done(&client->hold);
+		}
+	}
+}
+
+/* ---- the end ---- */
+
+void pd_resp_front_stop(struct pd_resp_front *front)
+{
+	front->stopping = true;
+	for (size_t i = front->client_count; i > 0; i--) {
+		struct pd_resp_client *client = front->clients[i - 1];
+
+		client->closing = true;
+		pd_connection_want_input(client->connection, false);
+		if (client->hold.count == 0 && pd_resp_client_unsent(client) == 0)
+			pd_resp_client_close(client);
+	}
+}

@@ -1,0 +1,81 @@
+/* The Redis door: connections that speak RESP on one side, the engine on the other.
+ *
+ * A host drives it, one turn after another (src/server/loop.c):
+ *
+ *     pd_net_poll -> _accepted, _readable, _writable   run what has come; replies wait in the outputs
+ *     _resume                                          run what had to wait
+ *     _flush                                           send what waits for nothing
+ *     pd_engine_step                                   one write for all of it
+ *     _release                                         send what has settled
+ *
+ * A reply is shown when everything that its evaluation could have seen has settled, and replies go out in order.
+ *
+ * Thread: the loop's. */
+#ifndef PD_FRONT_RESP_FRONT_H
+#define PD_FRONT_RESP_FRONT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/engine.h"
+#include "net/net.h"
+
+struct pd_os;
+struct pd_resp_front;
+
+/* What one client may take; each is named in its error's text. */
+#define PD_RESP_UNSENT_MAX (1024u * 1024)        /* unsent replies beyond which a client's requests wait */
+#define PD_RESP_OUTPUT_MAX (1024u * 1024 * 1024) /* all replies that a client has not taken */
+#define PD_RESP_INPUT_MAX  (1024u * 1024 * 1024) /* one request */
+#define PD_RESP_QUEUE_MAX  (1024u * 1024 * 1024) /* bytes queued between MULTI and EXEC */
+
+#define PD_RESP_MAX_CLIENTS_TEXT "-ERR max number of clients reached\r\n"
+
+struct pd_resp_front_options {
+	struct pd_os *os;
+	struct pd_net *net;
+	struct pd_engine *engine;
+	/* For INFO and CONFIG GET. The texts live as long as the front. */
+	const char *data_directory;
+	const char *bind_address;
+	int port;
+	enum pd_level default_level;
+	bool in_memory;
+};
+
+PD_MUST_CHECK int pd_resp_front_new(const struct pd_resp_front_options *options,
+				    struct pd_resp_front **ret_front, struct pd_error *err);
+/* Closes its connections. Before the engine and the net. NULL is fine. */
+void pd_resp_front_free(struct pd_resp_front *front);
+
+/* The engine is still replaying: commands that need it get "-LOADING … (37%)". NULL: it is done. */
+void pd_resp_front_set_loading(struct pd_resp_front *front, const struct pd_recovery *progress);
+
+/* ---- a turn ---- */
+void pd_resp_front_accepted(struct pd_resp_front *front, struct pd_connection *connection);
+/* One recv, then run every complete request. Ignores connections that are closed by now. */
+void pd_resp_front_readable(struct pd_resp_front *front, struct pd_connection *connection);
+void pd_resp_front_writable(struct pd_resp_front *front, struct pd_connection *connection);
+/* Run clients that had to wait (for their output to drain, for CLIENT PAUSE to end) and need not any more. */
+void pd_resp_front_resume(struct pd_resp_front *front);
+/* Clients with held replies, and clients in all. */
+size_t pd_resp_front_holding(const struct pd_resp_front *front);
+size_t pd_resp_front_client_count(const struct pd_resp_front *front);
+/* Send to the clients of this turn that hold nothing back. */
+void pd_resp_front_flush(struct pd_resp_front *front);
+/* After pd_engine_step(): send everything that has settled; what never will is answered with -FENCED. */
+void pd_resp_front_release(struct pd_resp_front *front);
+/* How long the next poll may wait as far as the front is concerned; < 0: for ever. */
+int64_t pd_resp_front_timeout_us(const struct pd_resp_front *front);
+/* Once a second: give back what idle clients do not use. */
+void pd_resp_front_tick(struct pd_resp_front *front);
+
+/* ---- the end ---- */
+/* SHUTDOWN was asked for. */
+bool pd_resp_front_wants_shutdown(const struct pd_resp_front *front);
+/* Run nothing any more; each client is closed when its replies are out. */
+void pd_resp_front_stop(struct pd_resp_front *front);
+
+#endif

@@ -1,0 +1,150 @@
+/* What the files of src/front/resp share. */
+#ifndef PD_FRONT_RESP_FRONT_PRIVATE_H
+#define PD_FRONT_RESP_FRONT_PRIVATE_H
+
+#include "front/resp/front.h"
+#include "front/resp/hold.h"
+#include "front/resp/registry.h"
+#include "front/resp/slowlog.h"
+#include "front/resp/transaction.h"
+#include "model/command.h"
+#include "wire/resp.h"
+
+#define PD_RESP_VERSION             "7.0.15" /* the Redis whose behaviour this door has */
+#define PD_RESP_IDEMPOTENCY_KEY_MAX 256
+
+/* Why a client's requests wait. */
+enum pd_resp_stall {
+	PD_RESP_STALL_UNSENT = 1 << 0, /* it does not take its replies */
+	PD_RESP_STALL_HELD = 1 << 1,   /* the next request is about what is still held */
+	PD_RESP_STALL_PAUSE = 1 << 2,  /* CLIENT PAUSE */
+};
+
+enum pd_resp_reply_mode {
+	PD_RESP_REPLY_ON,
+	PD_RESP_REPLY_OFF,
+	PD_RESP_REPLY_SKIP_NEXT, /* CLIENT REPLY SKIP: the reply of the next command … */
+	PD_RESP_REPLY_SKIP,      /* … which is this one */
+};
+
+struct pd_resp_client {
+	struct pd_resp_front *front;
+	struct pd_connection *connection;
+	struct pd_session *session; /* made when first needed: not before recovery is done */
+	struct pd_resp_parser *parser;
+	struct pd_resp_hold hold;
+	uint64_t base;       /* position (see hold.h) of output.data[0] */
+	size_t input_wanted; /* how large the unfinished request is known to become */
+	int protocol;
+	unsigned stall; /* enum pd_resp_stall */
+	enum pd_resp_reply_mode reply_mode;
+	bool closing;                            /* runs nothing any more; closed when its replies are out */
+	bool touched, holding, stalled, waiting; /* in the front's lists */
+	bool no_evict, no_touch;
+
+	struct pd_resp_transaction transaction;
+	uint8_t idempotency_key[PD_RESP_IDEMPOTENCY_KEY_MAX];
+	size_t idempotency_size;      /* 0: none was given */
+	struct pd_receipt last_write; /* lsn 0: none */
+	const struct pd_resp_entry *last_command;
+
+	char *name, *library_name, *library_version; /* NULL: not given */
+	uint64_t since_ns, last_ns;                  /* monotonic */
+	size_t slot;                                 /* in front->clients */
+};
+
+/* A list of clients in which a closed one leaves a hole. Has room for every client. */
+struct pd_resp_list {
+	struct pd_resp_client **items;
+	size_t count;
+};
+
+struct pd_resp_front {
+	struct pd_resp_front_options options;
+	struct pd_os *os;
+	struct pd_net *net;
+	struct pd_engine *engine;
+	struct pd_resp_registry registry;
+
+	struct pd_resp_client **clients; /* count, capacity: */
+	size_t client_count, client_capacity;
+	struct pd_resp_list touched; /* have had something to do in this turn */
+	struct pd_resp_list holding; /* have held replies */
+	struct pd_resp_list stalled; /* have requests that wait */
+	uint64_t turn;
+
+	uint64_t clock_ns; /* monotonic, when the last command ended */
+	uint64_t started_ns, started_real_us;
+	uint64_t pause_until_ns;
+	bool pause_writes_only;
+	bool loading, shutdown, stopping;
+	struct pd_recovery progress;
+
+	struct pd_resp_slowlog slowlog;
+	uint64_t commands, rejected_calls, unexpected_errors;
+	uint64_t net_accepted_base, net_refused_base, net_received_base, net_sent_base; /* CONFIG RESETSTAT */
+};
+
+/* One command that the front answers itself. */
+struct pd_resp_call {
+	struct pd_resp_client *client;
+	struct pd_resp_entry *entry;
+	const struct pd_slice *words;
+	size_t count;
+	struct pd_resp_writer *reply;
+	const struct pd_wait *wait; /* what the reply waits for; NULL: nothing */
+	struct pd_wait wait_storage;
+};
+
+struct pd_resp_command {
+	struct pd_command command;
+	/* Writes exactly one reply. */
+	void (*answer)(struct pd_resp_call *call);
+	bool settles_first; /* runs when nothing of this client is held any more */
+};
+
+/* One table a subject. */
+struct pd_resp_commands {
+	const struct pd_resp_command *commands;
+	size_t count;
+};
+extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_commands_client,
+	pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
+	pd_resp_commands_transaction, pd_resp_commands_perdure;
+
+/* ---- front.c: lists and time ---- */
+void pd_resp_front_touch(struct pd_resp_client *client);
+void pd_resp_front_stall(struct pd_resp_client *client, unsigned why);
+bool pd_resp_front_paused(const struct pd_resp_front *front, const struct pd_resp_client *client,
+			  const struct pd_resp_entry *entry);
+
+/* ---- client.c ---- */
+PD_MUST_CHECK int pd_resp_client_new(struct pd_resp_front *front, struct pd_connection *connection);
+/* Close the connection and free the client; it leaves every list. */
+void pd_resp_client_close(struct pd_resp_client *client);
+/* NULL: no memory. */
+struct pd_session *pd_resp_client_session(struct pd_resp_client *client);
+/* Send what may be sent. The client may be closed and gone when it returns: false. */
+bool pd_resp_client_send(struct pd_resp_client *client);
+size_t pd_resp_client_unsent(const struct pd_resp_client *client);
+/* Replace a text (NULL or empty: none). PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_resp_client_set_text(char **text, struct pd_slice value);
+PD_MUST_CHECK int pd_resp_client_set_name(struct pd_resp_client *client, struct pd_slice name);
+
+/* ---- run.c ---- */
+/* Run the requests that are complete in the input, as far as the client may. */
+void pd_resp_client_run(struct pd_resp_client *client);
+/* EXEC. */
+void pd_resp_run_transaction(struct pd_resp_call *call);
+/* Write the error that the engine gave. */
+void pd_resp_write_engine_error(struct pd_resp_writer *reply, int code, const struct pd_error *err);
+
+/* ---- for the commands ---- */
+void pd_resp_write_help(struct pd_resp_writer *reply, const char *container, const char *const *lines,
+			size_t count);
+/* Redis's patterns: * ? [a-z] [^a] \x, without regard to case. */
+bool pd_resp_match_nocase(struct pd_slice pattern, struct pd_slice text);
+/* info.c */
+void pd_resp_answer_info(struct pd_resp_call *call);
+
+#endif

@@ -1,0 +1,336 @@
+/* INFO: true figures, under Redis's names where they mean the same, the rest under "# Perdure". */
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "front/resp/front_private.h"
+#include "os/os.h"
+
+/* Everything a section may need, collected once. */
+struct facts {
+	const struct pd_resp_front *front;
+	struct pd_engine_stats engine; /* zeros during recovery */
+	struct pd_net_stats net;
+	uint64_t uptime_s;
+	uint64_t allocated_bytes, resident_bytes;
+};
+
+struct section {
+	const char *name;  /* as it is asked for */
+	const char *title; /* as it is shown */
+	bool by_default;
+	int (*write)(const struct facts *facts, struct pd_buffer *text);
+};
+
+#define U(number) ((unsigned long long)(number))
+
+/* The resident size, in pages, is the second number of this file. 0 when it cannot be read. */
+static uint64_t resident_bytes(struct pd_os *os)
+{
+	struct pd_os_file *file;
+	char text[128];
+	size_t size = 0, at = 0;
+	uint64_t pages = 0;
+
+	if (pd_os_open(os, "/proc/self/statm", PD_OS_READ, &file, NULL) != 0)
+		return 0;
+	if (pd_os_read(file, text, sizeof text, 0, &size, NULL) != 0)
+		size = 0;
+	pd_os_close(file);
+	while (at < size && text[at] != ' ')
+		at++;
+	for (at++; at < size && text[at] >= '0' && text[at] <= '9'; at++)
+		pages = pages * 10 + (uint64_t)(text[at] - '0');
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void collect(const struct pd_resp_front *front, struct facts *facts)
+{
+	struct mallinfo2 heap = mallinfo2();
+
+	*facts = (struct facts){ .front = front };
+	if (!front->loading)
+		pd_engine_stats(front->engine, &facts->engine);
+	pd_net_stats(front->net, &facts->net);
+	facts->uptime_s = (pd_os_monotonic_ns(front->os) - front->started_ns) / 1000000000u;
+	facts->allocated_bytes = heap.uordblks + heap.hblkhd;
+	facts->resident_bytes = resident_bytes(front->os);
+}
+
+static int write_server(const struct facts *facts, struct pd_buffer *text)
+{
+	struct utsname system;
+
+	if (uname(&system) != 0)
+		memset(&system, 0, sizeof system);
+	return pd_buffer_printf(text,
+				"redis_version:" PD_RESP_VERSION "\r\n"
+				"redis_mode:standalone\r\n"
+				"perdure_version:" PD_VERSION "\r\n"
+				"os:%s %s %s\r\n"
+				"arch_bits:%zu\r\n"
+				"multiplexing_api:epoll\r\n"
+				"gcc_version:%d.%d.%d\r\n"
+				"process_id:%ld\r\n"
+				"tcp_port:%d\r\n"
+				"server_time_usec:%llu\r\n"
+				"uptime_in_seconds:%llu\r\n"
+				"uptime_in_days:%llu\r\n",
+				system.sysname, system.release, system.machine, 8 * sizeof(void *), __GNUC__,
+				__GNUC_MINOR__, __GNUC_PATCHLEVEL__, (long)getpid(),
+				facts->front->options.port, U(pd_os_real_us(facts->front->os)),
+				U(facts->uptime_s), U(facts->uptime_s / 86400));
+}
+
+static int write_clients(const struct facts *facts, struct pd_buffer *text)
+{
+	size_t input = 0, output = 0;
+
+	for (size_t i = 0; i < facts->front->client_count; i++) {
+		const struct pd_connection *connection = facts->front->clients[i]->connection;
+
+		input = connection->input.capacity > input ? connection->input.capacity : input;
+		output = connection->output.capacity > output ? connection->output.capacity : output;
+	}
+	return pd_buffer_printf(text,
+				"connected_clients:%zu\r\n"
+				"maxclients:%u\r\n"
+				"client_recent_max_input_buffer:%zu\r\n"
+				"client_recent_max_output_buffer:%zu\r\n"
+				"blocked_clients:0\r\n",
+				facts->front->client_count, pd_net_max_connections(facts->front->net), input,
+				output);
+}
+
+static int write_memory(const struct facts *facts, struct pd_buffer *text)
+{
+	return pd_buffer_printf(text,
+				"used_memory:%llu\r\n"
+				"used_memory_human:%.2fM\r\n"
+				"used_memory_rss:%llu\r\n"
+				"used_memory_rss_human:%.2fM\r\n"
+				"used_memory_dataset:%llu\r\n"
+				"maxmemory:0\r\n"
+				"maxmemory_policy:noeviction\r\n"
+				"mem_allocator:libc\r\n",
+				U(facts->allocated_bytes), (double)facts->allocated_bytes / (1024 * 1024),
+				U(facts->resident_bytes), (double)facts->resident_bytes / (1024 * 1024),
+				U(facts->engine.memory_bytes));
+}
+
+static int write_persistence(const struct facts *facts, struct pd_buffer *text)
+{
+	const struct pd_resp_front *front = facts->front;
+	bool fenced = !front->loading && pd_engine_fence_text(front->engine)[0] != '\0';
+
+	return pd_buffer_printf(text,
+				"loading:%d\r\n"
+				"async_loading:0\r\n"
+				"aof_enabled:%d\r\n"
+				"aof_last_write_status:%s\r\n"
+				"rdb_bgsave_in_progress:0\r\n"
+				"aof_rewrite_in_progress:0\r\n",
+				front->loading, !front->options.in_memory, fenced ? "err" : "ok");
+}
+
+static int write_stats(const struct facts *facts, struct pd_buffer *text)
+{
+	const struct pd_resp_front *front = facts->front;
+	uint64_t errors = front->rejected_calls;
+
+	for (size_t i = 0; i < front->registry.count; i++)
+		errors += front->registry.entries[i].failed;
+	return pd_buffer_printf(text,
+				"total_connections_received:%llu\r\n"
+				"total_commands_processed:%llu\r\n"
+				"total_net_input_bytes:%llu\r\n"
+				"total_net_output_bytes:%llu\r\n"
+				"rejected_connections:%llu\r\n"
+				"expired_keys:%llu\r\n"
+				"evicted_keys:0\r\n"
+				"total_error_replies:%llu\r\n",
+				U(facts->net.accepted - front->net_accepted_base), U(front->commands),
+				U(facts->net.bytes_received - front->net_received_base),
+				U(facts->net.bytes_sent - front->net_sent_base),
+				U(facts->net.refused - front->net_refused_base),
+				U(facts->engine.expired_keys), U(errors));
+}
+
+static int write_replication(const struct facts *facts, struct pd_buffer *text)
+{
+	(void)facts;
+	return pd_buffer_printf(text, "role:master\r\nconnected_slaves:0\r\n");
+}
+
+static int write_cpu(const struct facts *facts, struct pd_buffer *text)
+{
+	struct rusage usage = { 0 };
+
+	(void)facts;
+	(void)getrusage(RUSAGE_SELF, &usage);
+	return pd_buffer_printf(text, "used_cpu_sys:%ld.%06ld\r\nused_cpu_user:%ld.%06ld\r\n",
+				(long)usage.ru_stime.tv_sec, (long)usage.ru_stime.tv_usec,
+				(long)usage.ru_utime.tv_sec, (long)usage.ru_utime.tv_usec);
+}
+
+static int write_modules(const struct facts *facts, struct pd_buffer *text)
+{
+	(void)facts;
+	(void)text;
+	return 0;
+}
+
+static int write_commandstats(const struct facts *facts, struct pd_buffer *text)
+{
+	const struct pd_resp_registry *registry = &facts->front->registry;
+	int result = 0;
+
+	for (size_t i = 0; i < registry->count && result == 0; i++) {
+		const struct pd_resp_entry *entry = registry->entries + i;
+
+		if (entry->calls == 0 && entry->rejected == 0)
+			continue;
+		result = pd_buffer_printf(
+			text,
+			"cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,"
+			"failed_calls=%llu\r\n",
+			entry->name.text, U(entry->calls), U(entry->nanoseconds / 1000),
+			entry->calls == 0 ? 0.0 : (double)entry->nanoseconds / 1000 / (double)entry->calls,
+			U(entry->rejected), U(entry->failed));
+	}
+	return result;
+}
+
+static int write_cluster(const struct facts *facts, struct pd_buffer *text)
+{
+	(void)facts;
+	return pd_buffer_printf(text, "cluster_enabled:0\r\n");
+}
+
+static int write_keyspace(const struct facts *facts, struct pd_buffer *text)
+{
+	if (facts->engine.keys == 0)
+		return 0;
+	return pd_buffer_printf(text, "db0:keys=%llu\r\n", U(facts->engine.keys));
+}
+
+static int write_recovery(const struct facts *facts, struct pd_buffer *text)
+{
+	const struct pd_recovery *recovery = facts->front->loading ? &facts->front->progress
+								   : &facts->engine.recovery;
+
+	return pd_buffer_printf(text,
+				"recovery_done:%d\r\n"
+				"recovery_records:%llu\r\n"
+				"recovery_bytes:%llu\r\n"
+				"recovery_total_bytes:%llu\r\n"
+				"recovery_torn_bytes:%llu\r\n"
+				"recovery_damaged_places:%llu\r\n"
+				"recovery_quarantined_actors:%llu\r\n"
+				"recovery_ms:%llu\r\n",
+				!facts->front->loading, U(recovery->records), U(recovery->bytes),
+				U(recovery->total_bytes), U(recovery->torn_bytes), U(recovery->damage_count),
+				U(recovery->quarantined_actors), U(recovery->elapsed_us / 1000));
+}
+
+static int write_perdure(const struct facts *facts, struct pd_buffer *text)
+{
+	const struct pd_engine_stats *stats = &facts->engine;
+	const struct pd_resp_front *front = facts->front;
+	int result;
+
+	result = pd_buffer_printf(
+		text,
+		"default_durability:%s\r\n"
+		"epoch:%llu\r\n"
+		"tail_lsn:%llu\r\n"
+		"written_lsn:%llu\r\n"
+		"durable_lsn:%llu\r\n"
+		"tenants:%llu\r\n"
+		"actors:%llu\r\n"
+		"keys:%llu\r\n"
+		"transactions:%llu\r\n"
+		"conflicts:%llu\r\n"
+		"duplicates:%llu\r\n"
+		"refused_no_space:%llu\r\n"
+		"disk_full:%d\r\n"
+		"fenced:%s\r\n"
+		"clock_jumps:%llu\r\n",
+		pd_level_name(front->options.default_level), U(stats->epoch), U(stats->marks.tail_lsn),
+		U(stats->marks.written_lsn), U(stats->marks.durable_lsn), U(stats->tenants), U(stats->actors),
+		U(stats->keys), U(stats->transactions), U(stats->conflicts), U(stats->duplicates),
+		U(stats->refused_no_space), !front->loading && pd_engine_disk_full(front->engine),
+		front->loading ? "" : pd_engine_fence_text(front->engine), U(stats->clock_jumps));
+	if (result != 0)
+		return result;
+	result = pd_buffer_printf(text,
+				  "log_groups:%llu\r\n"
+				  "log_records:%llu\r\n"
+				  "log_bytes_written:%llu\r\n"
+				  "log_payload_bytes:%llu\r\n"
+				  "log_syncs:%llu\r\n"
+				  "log_direct_writes:%llu\r\n"
+				  "log_buffered_writes:%llu\r\n"
+				  "log_segments_begun:%llu\r\n"
+				  "log_group_records_last:%llu\r\n",
+				  U(stats->log.groups), U(stats->log.records), U(stats->log.bytes_written),
+				  U(stats->log.payload_bytes), U(stats->log.syncs),
+				  U(stats->log.direct_writes), U(stats->log.buffered_writes),
+				  U(stats->log.segments_begun), U(stats->group_records_last));
+	return result != 0 ? result : write_recovery(facts, text);
+}
+
+static const struct section sections[] = {
+	{ "server", "Server", true, write_server },
+	{ "clients", "Clients", true, write_clients },
+	{ "memory", "Memory", true, write_memory },
+	{ "persistence", "Persistence", true, write_persistence },
+	{ "stats", "Stats", true, write_stats },
+	{ "replication", "Replication", true, write_replication },
+	{ "cpu", "CPU", true, write_cpu },
+	{ "modules", "Modules", true, write_modules },
+	{ "commandstats", "Commandstats", false, write_commandstats },
+	{ "cluster", "Cluster", true, write_cluster },
+	{ "keyspace", "Keyspace", true, write_keyspace },
+	{ "perdure", "Perdure", true, write_perdure },
+};
+#define SECTION_COUNT (sizeof sections / sizeof *sections)
+
+static bool is_wanted(const struct pd_resp_call *call, const struct section *section)
+{
+	if (call->count == 1)
+		return section->by_default;
+	for (size_t i = 1; i < call->count; i++) {
+		struct pd_slice word = call->words[i];
+
+		if (pd_slice_equal_nocase(word, section->name) || pd_slice_equal_nocase(word, "all") ||
+		    pd_slice_equal_nocase(word, "everything") ||
+		    (pd_slice_equal_nocase(word, "default") && section->by_default))
+			return true;
+	}
+	return false;
+}
+
+void pd_resp_answer_info(struct pd_resp_call *call)
+{
+	struct pd_buffer text;
+	struct facts facts;
+	int result = 0;
+
+	collect(call->client->front, &facts);
+	pd_buffer_init(&text, 4 * 1024 * 1024);
+	for (size_t i = 0; i < SECTION_COUNT && result == 0; i++) {
+		if (!is_wanted(call, sections + i))
+			continue;
+		result = pd_buffer_printf(&text, "%s# %s\r\n", text.size > 0 ? "\r\n" : "",
+					  sections[i].title);
+		if (result == 0)
+			result = sections[i].write(&facts, &text);
+	}
+	if (result == 0)
+		pd_resp_write_verbatim(call->reply, "txt", pd_buffer_slice(&text));
+	else
+		pd_resp_write_error(call->reply, "OOM out of memory for INFO");
+	pd_buffer_done(&text);
+}

@@ -1,0 +1,398 @@
+/* Running requests: from the words on the wire to a reply that is shown or held. */
+#include <stdio.h>
+#include <string.h>
+
+#include "front/resp/front_private.h"
+#include "os/os.h"
+
+/* What became of one request. */
+enum outcome {
+	DONE,    /* its reply is written */
+	LATER,   /* nothing happened: try again when the client's stall is over */
+	UNKNOWN, /* it may have happened and its reply is lost: only closing the connection says so */
+};
+
+void pd_resp_write_engine_error(struct pd_resp_writer *reply, int code, const struct pd_error *err)
+{
+	pd_resp_write_errorf(reply, "%s %s", pd_code_resp_prefix(code), err->text);
+}
+
+/* ---- replies ---- */
+
+/* One reply is in the output from `start` on: drop it, show it or hold it. false: there is no memory to hold it. */
+static bool keep_reply(struct pd_resp_client *client, size_t start, const struct pd_wait *wait)
+{
+	struct pd_buffer *output = &client->connection->output;
+
+	if (client->reply_mode != PD_RESP_REPLY_ON) {
+		if (client->reply_mode == PD_RESP_REPLY_SKIP_NEXT) {
+			client->reply_mode = PD_RESP_REPLY_SKIP;
+			output->size = start;
+			return true;
+		}
+		if (client->reply_mode == PD_RESP_REPLY_SKIP)
+			client->reply_mode = PD_RESP_REPLY_ON;
+		output->size = start;
+		return true;
+	}
+	return pd_resp_hold_add(&client->hold, client->front->engine, client->base + output->size, wait,
+				client->front->turn) == 0;
+}
+
+/* Time since the last command ended goes to this one: parsing it belongs to it. */
+static void account(struct pd_resp_client *client, struct pd_resp_entry *entry, const struct pd_slice *words,
+		    size_t count, bool failed)
+{
+	struct pd_resp_front *front = client->front;
+	uint64_t now = pd_os_monotonic_ns(front->os);
+	uint64_t took = now - front->clock_ns;
+
+	front->clock_ns = now;
+	front->commands++;
+	entry->calls++;
+	entry->nanoseconds += took;
+	entry->failed += failed;
+	client->last_command = entry;
+	if (front->slowlog.slower_than_us >= 0 && took / 1000 >= (uint64_t)front->slowlog.slower_than_us)
+		pd_resp_slowlog_note(&front->slowlog, pd_os_real_us(front->os), took / 1000, words, count,
+				     client->connection->peer, client->name != NULL ? client->name : "");
+}
+
+/* ---- refusing ---- */
+
+/* A request that is not run at all, nor queued. */
+static void reject(struct pd_resp_client *client, struct pd_resp_entry *entry)
+{
+	if (client->transaction.open)
+		client->transaction.poisoned = true;
+	client->front->rejected_calls++;
+	if (entry != NULL)
+		entry->rejected++;
+}
+
+/* As Redis prints bytes into an error: at most `most` of them, up to the first NUL. */
+static int printable(struct pd_slice word, int most)
+{
+	const uint8_t *end = word.size > 0 ? memchr(word.data, '\0', word.size) : NULL;
+	size_t size = end != NULL ? (size_t)(end - word.data) : word.size;
+
+	return size < (size_t)most ? (int)size : most;
+}
+
+static void write_unknown(struct pd_resp_writer *reply, const struct pd_slice *words, size_t count,
+			  const struct pd_resp_entry *container)
+{
+	char text[192];
+	int used = 0;
+
+	if (container != NULL) {
+		for (size_t i = 0; container->name.text[i] != '\0'; i++) {
+			char c = container->name.text[i];
+
+			text[used++] = c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
+		}
+		text[used] = '\0';
+		pd_resp_write_errorf(reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+				     printable(words[1], 128), (const char *)words[1].data, text);
+		return;
+	}
+	text[0] = '\0';
+	for (size_t i = 1; i < count && used < 128; i++)
+		used += snprintf(text + used, sizeof text - (size_t)used, "'%.*s' ",
+				 printable(words[i], 128 - used), (const char *)words[i].data);
+	pd_resp_write_errorf(reply, "ERR unknown command '%.*s', with args beginning with: %s",
+			     printable(words[0], 128), (const char *)words[0].data, text);
+}
+
+/* May it be run or queued? If not, the error is written. */
+static bool admit(struct pd_resp_client *client, struct pd_resp_entry *entry, size_t count,
+		  struct pd_resp_writer *reply)
+{
+	struct pd_resp_front *front = client->front;
+	unsigned flags = entry->command.flags;
+
+	if (!pd_resp_entry_takes(entry, count)) {
+		pd_resp_write_errorf(reply, "ERR wrong number of arguments for '%s' command",
+				     entry->name.text);
+		return false;
+	}
+	if (client->transaction.open && (flags & PD_COMMAND_NO_MULTI) != 0) {
+		pd_resp_write_error(reply, "ERR Command not allowed inside a transaction");
+		return false;
+	}
+	if (front->loading && (flags & PD_COMMAND_LOADING) == 0) {
+		uint64_t total = front->progress.total_bytes;
+		uint64_t percent = total == 0 ? 0 : front->progress.bytes * 100 / total;
+
+		pd_resp_write_errorf(reply, "LOADING Perdure is replaying its log (%u%%)",
+				     (unsigned)(percent < 100 ? percent : 100));
+		return false;
+	}
+	return true;
+}
+
+/* ---- commands of the front ---- */
+
+static void answer(struct pd_resp_client *client, struct pd_resp_entry *entry, const struct pd_slice *words,
+		   size_t count, struct pd_resp_writer *reply, struct pd_resp_call *call)
+{
+	const struct pd_resp_command *own = entry->answer;
+
+	*call = (struct pd_resp_call){
+		.client = client, .entry = entry, .words = words, .count = count, .reply = reply
+	};
+	own->answer(call);
+}
+
+/* The evaluate of a queued command that is the front's: see struct pd_resp_queued. */
+static int answer_queued(struct pd_call *call)
+{
+	const struct pd_resp_queued *queued = (const struct pd_resp_queued *)call->command;
+	struct pd_resp_call own;
+
+	answer(queued->client, queued->entry, call->words, call->count, call->reply, &own);
+	return 0;
+}
+
+/* Does MULTI leave it alone? */
+static bool runs_inside_multi(const struct pd_resp_entry *entry)
+{
+	static const char *const names[] = { "multi", "exec", "discard", "watch", "quit", "reset" };
+
+	if ((entry->command.flags & PD_COMMAND_CONNECTION) == 0)
+		return false;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(entry->name.text, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static void queue(struct pd_resp_client *client, struct pd_resp_entry *entry, const struct pd_slice *words,
+		  size_t count, struct pd_resp_writer *reply)
+{
+	int result = 0;
+
+	/* What will never run needs no place. */
+	if (!client->transaction.poisoned)
+		result = pd_resp_transaction_queue(&client->transaction, entry, client, answer_queued, words,
+						   count);
+	if (result == 0) {
+		pd_resp_write_status(reply, "QUEUED");
+		return;
+	}
+	reject(client, entry);
+	if (result == PD_TOO_LARGE)
+		pd_resp_write_errorf(
+			reply, "ERR the transaction is too large: it may queue %zu MiB; send it in parts",
+			client->transaction.bytes_max / (1024 * 1024));
+	else
+		pd_resp_write_error(reply, "OOM out of memory for the transaction");
+}
+
+/* ---- commands of the models ---- */
+
+static enum outcome execute(struct pd_resp_client *client, struct pd_request *request,
+			    struct pd_resp_writer *reply, struct pd_receipt *receipt)
+{
+	size_t start = reply->buffer->size;
+	struct pd_error err;
+	int result;
+
+	request->session = pd_resp_client_session(client);
+	if (request->session == NULL) {
+		*receipt = (struct pd_receipt){ 0 };
+		pd_resp_write_error(reply, "OOM out of memory for a session");
+		return DONE;
+	}
+	if (client->idempotency_size > 0) {
+		request->idempotency_key = pd_slice(client->idempotency_key, client->idempotency_size);
+		client->idempotency_size = 0;
+	}
+	err.text[0] = '\0';
+	result = pd_engine_execute(client->front->engine, request, reply, receipt, &err);
+	if (result == 0) {
+		if (receipt->lsn != 0)
+			client->last_write = *receipt;
+		return reply->failed == 0 ? DONE : UNKNOWN;
+	}
+	reply->failed = 0;
+	reply->buffer->size = start;
+	/* The log had been fenced before: nothing was evaluated, and there is nothing to wait for. */
+	if (result == PD_FENCED)
+		receipt->wait = (struct pd_wait){ 0, 0 };
+	if (result == PD_CONFLICT && request->as_array)
+		pd_resp_write_null_array(reply);
+	else
+		pd_resp_write_engine_error(reply, result, &err);
+	return DONE;
+}
+
+void pd_resp_run_transaction(struct pd_resp_call *call)
+{
+	struct pd_resp_client *client = call->client;
+	struct pd_request request = { 0 };
+	struct pd_receipt receipt;
+
+	pd_resp_transaction_take(&client->transaction, &request);
+	if (request.count == 0 && request.precondition_count == 0) {
+		pd_resp_write_array(call->reply, 0);
+		client->idempotency_size = 0;
+	} else {
+		if (execute(client, &request, call->reply, &receipt) == UNKNOWN)
+			client->closing = true;
+		call->wait_storage = receipt.wait;
+		call->wait = &call->wait_storage;
+	}
+	pd_resp_transaction_clear(&client->transaction);
+}
+
+/* ---- one request ---- */
+
+/* A command of a model, alone: the hot path. */
+static enum outcome run_model(struct pd_resp_client *client, struct pd_resp_entry *entry,
+			      const struct pd_slice *words, size_t count, struct pd_resp_writer *reply)
+{
+	size_t start = reply->buffer->size;
+	struct pd_request_command command = { &entry->command, words, count };
+	struct pd_request request = { .commands = &command, .count = 1 };
+	struct pd_receipt receipt;
+	enum outcome outcome = execute(client, &request, reply, &receipt);
+	bool failed;
+
+	if (outcome == UNKNOWN || reply->failed != 0)
+		return UNKNOWN;
+	failed = reply->buffer->data[start] == '-';
+	if (!keep_reply(client, start, &receipt.wait))
+		return UNKNOWN;
+	account(client, entry, words, count, failed);
+	return DONE;
+}
+
+/* A command of the front, or one that MULTI keeps. */
+static enum outcome run_own(struct pd_resp_client *client, struct pd_resp_entry *entry,
+			    const struct pd_slice *words, size_t count, struct pd_resp_writer *reply)
+{
+	const struct pd_resp_command *own = entry->answer;
+	size_t start = reply->buffer->size;
+	struct pd_resp_call call = { 0 };
+	bool failed;
+
+	if (client->transaction.open && !runs_inside_multi(entry)) {
+		queue(client, entry, words, count, reply);
+		if (reply->failed != 0)
+			return UNKNOWN;
+		return keep_reply(client, start, NULL) ? DONE : UNKNOWN;
+	}
+	if (own->settles_first && client->hold.count > 0) {
+		pd_resp_front_stall(client, PD_RESP_STALL_HELD);
+		return LATER;
+	}
+	answer(client, entry, words, count, reply, &call);
+	if (reply->failed != 0)
+		return UNKNOWN;
+	failed = reply->buffer->size > start && reply->buffer->data[start] == '-';
+	if (!keep_reply(client, start, call.wait))
+		return UNKNOWN;
+	account(client, entry, words, count, failed);
+	return DONE;
+}
+
+static enum outcome run_request(struct pd_resp_client *client, const struct pd_slice *words, size_t count)
+{
+	struct pd_resp_front *front = client->front;
+	struct pd_resp_writer reply = { .buffer = &client->connection->output, .protocol = client->protocol };
+	const struct pd_resp_entry *container;
+	struct pd_resp_entry *entry = pd_resp_registry_find(&front->registry, words, count, &container);
+	size_t start = reply.buffer->size;
+
+	if (entry != NULL && front->pause_until_ns != 0 && pd_resp_front_paused(front, client, entry)) {
+		pd_resp_front_stall(client, PD_RESP_STALL_PAUSE);
+		return LATER;
+	}
+	if (entry == NULL)
+		write_unknown(&reply, words, count, container);
+	if (entry == NULL || !admit(client, entry, count, &reply)) {
+		reject(client, entry);
+		if (reply.failed != 0)
+			return UNKNOWN;
+		return keep_reply(client, start, NULL) ? DONE : UNKNOWN;
+	}
+	if ((entry->command.flags & PD_COMMAND_CONNECTION) == 0 && !client->transaction.open)
+		return run_model(client, entry, words, count, &reply);
+	return run_own(client, entry, words, count, &reply);
+}
+
+/* ---- the input ---- */
+
+static void answer_malformed(struct pd_resp_client *client, const struct pd_error *err)
+{
+	struct pd_resp_writer reply = { .buffer = &client->connection->output, .protocol = client->protocol };
+	size_t start = reply.buffer->size;
+
+	client->closing = true;
+	client->reply_mode = PD_RESP_REPLY_ON;
+	pd_resp_write_error(&reply, err->text);
+	if (reply.failed != 0 || !keep_reply(client, start, NULL))
+		reply.buffer->size = start;
+}
+
+/* A reply is lost: what follows it must not take its place. What came before it still goes out. */
+static void give_up(struct pd_resp_client *client, size_t start)
+{
+	client->front->unexpected_errors++;
+	client->closing = true;
+	client->connection->output.size = start;
+}
+
+/* Run one request of the input at `at`. Returns the bytes it took; 0: none is there, or none may run. */
+static size_t run_next(struct pd_resp_client *client, size_t at)
+{
+	struct pd_connection *connection = client->connection;
+	size_t start = connection->output.size;
+	struct pd_resp_request request;
+	struct pd_error err;
+	size_t consumed;
+
+	switch (pd_resp_parse(client->parser, connection->input.data + at, connection->input.size - at,
+			      &request, &consumed, &client->input_wanted, &err)) {
+	case PD_RESP_REQUEST:
+		break;
+	case PD_RESP_MORE:
+		return 0;
+	case PD_RESP_MALFORMED:
+		answer_malformed(client, &err);
+		return 0;
+	}
+	client->input_wanted = 0;
+	if (request.count == 0)
+		return consumed;
+	switch (run_request(client, request.arguments, request.count)) {
+	case DONE:
+		break;
+	case LATER:
+		return 0;
+	case UNKNOWN:
+		give_up(client, start);
+		break;
+	}
+	if (pd_resp_client_unsent(client) > PD_RESP_UNSENT_MAX)
+		pd_resp_front_stall(client, PD_RESP_STALL_UNSENT);
+	return consumed;
+}
+
+void pd_resp_client_run(struct pd_resp_client *client)
+{
+	struct pd_connection *connection = client->connection;
+	size_t at = 0;
+
+	while (!client->closing && client->stall == 0 && at < connection->input.size) {
+		size_t consumed = run_next(client, at);
+
+		if (consumed == 0)
+			break;
+		at += consumed;
+	}
+	pd_buffer_consume(&connection->input, at);
+	pd_connection_want_input(connection, client->stall == 0 && !client->closing);
+	pd_resp_front_touch(client);
+}

@@ -1,0 +1,145 @@
+/* What an operator reads on standard error. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "server/server_private.h"
+
+#define BAR_WIDTH        30
+#define BAR_INTERVAL_US  100000u  /* a bar is redrawn ten times a second */
+#define LINE_INTERVAL_US 2000000u /* elsewhere, a line every two seconds */
+#define DAMAGE_LINES_MAX 20
+
+void server_say(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	(void)fputc('\n', stderr);
+}
+
+/* ---- recovery ---- */
+
+void server_progress_begin(struct server_progress *progress)
+{
+	*progress = (struct server_progress){ .bar = isatty(STDERR_FILENO) == 1 };
+}
+
+static unsigned percent_of(const struct pd_recovery *recovery)
+{
+	if (recovery->total_bytes == 0 || recovery->bytes >= recovery->total_bytes)
+		return 100;
+	return (unsigned)(recovery->bytes * 100 / recovery->total_bytes);
+}
+
+/* Seconds that are probably left. */
+static double seconds_left(const struct pd_recovery *recovery)
+{
+	if (recovery->bytes == 0 || recovery->total_bytes <= recovery->bytes)
+		return 0;
+	return (double)recovery->elapsed_us / 1e6 * (double)(recovery->total_bytes - recovery->bytes) /
+	       (double)recovery->bytes;
+}
+
+void server_progress_show(struct server_progress *progress, const struct pd_recovery *recovery,
+			  uint64_t now_us)
+{
+	unsigned percent = percent_of(recovery);
+	char bar[BAR_WIDTH + 1];
+
+	if (now_us < progress->next_us)
+		return;
+	/* Nothing at all for a recovery that is over before anybody could read it. */
+	if (progress->next_us == 0) {
+		progress->next_us = now_us + (progress->bar ? BAR_INTERVAL_US : LINE_INTERVAL_US);
+		return;
+	}
+	progress->next_us = now_us + (progress->bar ? BAR_INTERVAL_US : LINE_INTERVAL_US);
+	if (!progress->bar) {
+		server_say("recovery: %u%%, %llu records, about %.0f s left", percent,
+			   (unsigned long long)recovery->records, seconds_left(recovery));
+		return;
+	}
+	for (unsigned i = 0; i < BAR_WIDTH; i++)
+		bar[i] = i * 100 < percent * BAR_WIDTH ? '#' : '.';
+	bar[BAR_WIDTH] = '\0';
+	progress->shown = true;
+	(void)fprintf(stderr, "\rrecovery [%s] %3u%%  %llu records, about %.0f s left ", bar, percent,
+		      (unsigned long long)recovery->records, seconds_left(recovery));
+}
+
+static void say_damage(const struct pd_engine *engine, uint64_t count)
+{
+	for (size_t n = 0; n < DAMAGE_LINES_MAX; n++) {
+		const struct pd_log_damage *damage = pd_engine_damage(engine, n);
+
+		if (damage == NULL)
+			return;
+		if (damage->last_lsn == 0)
+			server_say(
+				"warning: log segment %u, byte %llu: LSN %llu and after cannot be read: %s",
+				damage->segment, (unsigned long long)damage->offset,
+				(unsigned long long)damage->first_lsn, damage->text);
+		else
+			server_say("warning: log segment %u, byte %llu: LSN %llu to %llu cannot be read: %s",
+				   damage->segment, (unsigned long long)damage->offset,
+				   (unsigned long long)damage->first_lsn,
+				   (unsigned long long)damage->last_lsn, damage->text);
+	}
+	if (count > DAMAGE_LINES_MAX)
+		server_say("warning: … and %llu more places", (unsigned long long)(count - DAMAGE_LINES_MAX));
+}
+
+void server_progress_end(struct server_progress *progress, const struct pd_recovery *recovery,
+			 const struct pd_engine *engine)
+{
+	if (progress->shown)
+		(void)fputs("\r\033[K", stderr);
+	server_say("recovery: %llu records, %.1f MiB in %.3f s", (unsigned long long)recovery->records,
+		   (double)recovery->bytes / (1024 * 1024), (double)recovery->elapsed_us / 1e6);
+	if (recovery->torn_bytes > 0)
+		server_say(
+			"recovery: an unfinished write of %llu bytes at the end of the log was cut; nothing "
+			"acknowledged was in it",
+			(unsigned long long)recovery->torn_bytes);
+	if (recovery->damage_count > 0) {
+		server_say("warning: %llu places in the log are damaged; %llu actors are quarantined, the "
+			   "others "
+			   "are served",
+			   (unsigned long long)recovery->damage_count,
+			   (unsigned long long)recovery->quarantined_actors);
+		say_damage(engine, recovery->damage_count);
+	}
+}
+
+/* ---- while serving ---- */
+
+void server_notice_changes(struct server *server)
+{
+	const char *fence = pd_engine_fence_text(server->engine);
+	bool full = pd_engine_disk_full(server->engine);
+
+	if (fence[0] != '\0' && !server->fence_told) {
+		server->fence_told = true;
+		server_say("*** THE LOG IS FENCED: %s", fence);
+		server_say(
+			"*** Writes that were not acknowledged have an unknown outcome. Every command that "
+			"needs the log is answered with -FENCED.");
+		server_say("*** Look after the disk under %s, then restart this server: what was "
+			   "acknowledged is "
+			   "replayed.",
+			   server->options->in_memory ? "this process" : server->options->data_directory);
+	}
+	if (full != server->disk_full_told) {
+		server->disk_full_told = full;
+		if (full)
+			server_say(
+				"warning: the disk under %s is full; writes are refused with -DISKFULL until "
+				"there is room, reads go on",
+				server->options->data_directory);
+		else
+			server_say("the disk has room again; writes are taken");
+	}
+}

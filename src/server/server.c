@@ -1,0 +1,148 @@
+/* The composition root: what is opened, in which order, and closed again. */
+#include "server/server.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "server/server_private.h"
+
+int pd_server_exit_status(int code)
+{
+	switch (code) {
+	case PD_OK:
+		return PD_EXIT_OK;
+	case PD_BUSY:
+		return PD_EXIT_BUSY;
+	case PD_CORRUPT:
+	case PD_NEWER_FORMAT:
+		return PD_EXIT_DAMAGED;
+	default:
+		return PD_EXIT_FAILURE;
+	}
+}
+
+static int open_engine(struct server *server, struct pd_error *err)
+{
+	const struct pd_server_options *options = server->options;
+	struct pd_engine_options engine = PD_ENGINE_OPTIONS_DEFAULT;
+
+	engine.os = server->os;
+	engine.data_directory = options->in_memory ? NULL : options->data_directory;
+	engine.default_level = options->default_level;
+	engine.sync_interval_ms = options->sync_interval_ms;
+	engine.segment_bytes = options->segment_bytes;
+	engine.queue_depth = options->queue_depth;
+	engine.in_memory = options->in_memory;
+	return pd_engine_open(&engine, &server->engine, err);
+}
+
+static int open_network(struct server *server, struct pd_error *err)
+{
+	const struct pd_server_options *options = server->options;
+	struct pd_net_options net = { .max_connections = options->max_clients,
+				      .input_max = PD_RESP_INPUT_MAX,
+				      .output_max = PD_RESP_OUTPUT_MAX };
+	int result = pd_net_new(&net, &server->net, err);
+
+	if (result != 0)
+		return result;
+	if (pd_net_max_connections(server->net) < options->max_clients)
+		server_say(
+			"warning: the limit of open files allows %u clients, not %u; raise it with ulimit -n",
+			pd_net_max_connections(server->net), options->max_clients);
+	return 0;
+}
+
+static int open_front(struct server *server, struct pd_error *err)
+{
+	const struct pd_server_options *options = server->options;
+	struct pd_resp_front_options front = { .os = server->os,
+					       .net = server->net,
+					       .engine = server->engine,
+					       .data_directory = options->data_directory,
+					       .bind_address = options->bind_address,
+					       .port = options->resp_port,
+					       .default_level = options->default_level,
+					       .in_memory = options->in_memory };
+	struct pd_net_listener_options listener = { .address = options->bind_address,
+						    .port = options->resp_port,
+						    .tag = TAG_RESP,
+						    .flag = "--resp",
+						    .refusal = PD_RESP_MAX_CLIENTS_TEXT };
+	int result = pd_resp_front_new(&front, &server->resp, err);
+
+	if (result != 0 || options->resp_port == 0)
+		return result;
+	return pd_net_listen(server->net, &listener, err);
+}
+
+static void say_ready(const struct server *server)
+{
+	const struct pd_server_options *options = server->options;
+
+	if (options->resp_port == 0)
+		server_say("ready: no listener (--resp 0)");
+	else
+		server_say("ready: RESP on %s%s%s:%d", strchr(options->bind_address, ':') != NULL ? "[" : "",
+			   options->bind_address, strchr(options->bind_address, ':') != NULL ? "]" : "",
+			   options->resp_port);
+}
+
+/* Recover and serve, everything being open. */
+static int run(struct server *server, struct pd_error *err)
+{
+	int result = server_recover(server, err);
+
+	if (result != 0 || server->stopping)
+		return result;
+	say_ready(server);
+	result = server_serve(server, err);
+	if (result == 0)
+		server_drain(server);
+	return result;
+}
+
+int pd_server_run(const struct pd_server_options *options)
+{
+	struct server server = { .options = options };
+	struct pd_error err = { 0 }, close_err = { 0 };
+	int result, status, closed;
+
+	server_say("perdure " PD_VERSION);
+	if (options->in_memory)
+		server_say("data: in memory only; it ends with this process");
+	else
+		server_say("data: %s, default durability %s", options->data_directory,
+			   pd_level_name(options->default_level));
+	result = pd_os_real_new(&server.os, &err);
+	/* The network first: a port that is taken is known before the log is touched. */
+	if (result == 0)
+		result = open_network(&server, &err);
+	if (result == 0)
+		result = open_engine(&server, &err);
+	status = pd_server_exit_status(result);
+	if (result == 0) {
+		/* From here on PD_BUSY is a port, not the directory. */
+		result = open_front(&server, &err);
+		if (result == 0)
+			result = pd_net_take_signals(server.net, &err);
+		status = result != 0 ? PD_EXIT_FAILURE : PD_EXIT_OK;
+	}
+	if (result == 0) {
+		result = run(&server, &err);
+		status = pd_server_exit_status(result);
+	}
+	if (result != 0)
+		server_say("perdure: %s", err.text);
+	pd_resp_front_free(server.resp);
+	closed = server.engine != NULL ? pd_engine_close(server.engine, &close_err) : 0;
+	if (closed != 0) {
+		server_say("perdure: %s", close_err.text);
+		status = status != PD_EXIT_OK ? status : PD_EXIT_FAILURE;
+	}
+	pd_net_free(server.net);
+	pd_os_free(server.os);
+	if (status == PD_EXIT_OK)
+		server_say("stopped: everything is on stable storage");
+	return status;
+}

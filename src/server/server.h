@@ -1,0 +1,46 @@
+/* The server: one engine, the network, and the doors to it, in one process. */
+#ifndef PD_SERVER_SERVER_H
+#define PD_SERVER_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "log/level.h"
+
+/* What `perdure server` and its like end with. */
+enum pd_exit {
+	PD_EXIT_OK = 0,
+	PD_EXIT_FAILURE = 1, /* something failed while running */
+	PD_EXIT_USAGE = 2,   /* the command line, the environment or the configuration is wrong */
+	PD_EXIT_BUSY = 3,    /* another process has the data directory */
+	PD_EXIT_DAMAGED = 4, /* the data directory is damaged, or of a newer format */
+};
+
+struct pd_server_options {
+	const char *data_directory;
+	const char *bind_address; /* numeric; loopback only, for want of authentication */
+	int resp_port;            /* 0: off */
+	enum pd_level default_level;
+	uint32_t sync_interval_ms;
+	uint32_t segment_bytes; /* 0: the log's default */
+	unsigned queue_depth;   /* 0: the log measures the disk and chooses */
+	unsigned max_clients;
+	bool in_memory; /* no files */
+};
+#define PD_SERVER_OPTIONS_DEFAULT                                      \
+	((struct pd_server_options){ .data_directory = "./data",       \
+				     .bind_address = "127.0.0.1",      \
+				     .resp_port = 7379,                \
+				     .default_level = PD_LEVEL_STRICT, \
+				     .sync_interval_ms = 100,          \
+				     .max_clients = 10000 })
+
+/* Serve until SIGTERM, SIGINT or SHUTDOWN; says on standard error what an operator has to know. Returns an
+ * enum pd_exit. */
+int pd_server_run(const struct pd_server_options *options);
+
+/* Which exit status stands for an error code. */
+int pd_server_exit_status(int code);
+
+#endif
