@@ -149,8 +149,8 @@ static int open_handles(struct pd_log_file *file, struct pd_error *err)
 	return result;
 }
 
-static int write_head(struct pd_log_file *file, uint32_t previous_segment, uint64_t time_us,
-		      struct pd_error *err)
+static int write_head(struct pd_log_file *file, uint32_t previous_segment, uint64_t first_lsn,
+		      uint64_t time_us, struct pd_error *err)
 {
 	struct pd_segment segment = { .number = file->location.segment,
 				      .headed = true,
@@ -158,7 +158,7 @@ static int write_head(struct pd_log_file *file, uint32_t previous_segment, uint6
 	struct pd_segment_head *head = &segment.head;
 	struct piece piece = { .payload_size = sizeof *head,
 			       .kind = PD_GROUP_SEGMENT,
-			       .first_lsn = file->log.marks.tail_lsn + 1,
+			       .first_lsn = first_lsn,
 			       .base_time_us = time_us };
 	int result = need_buffer(&file->head_buffer, sealed_bytes(file, sizeof *head), err);
 
@@ -180,8 +180,8 @@ static int write_head(struct pd_log_file *file, uint32_t previous_segment, uint6
 	return result;
 }
 
-/* Go on in a new segment; its space must be ready. */
-static int next_segment(struct pd_log_file *file, uint64_t time_us, struct pd_error *err)
+/* Go on in a new segment, whose first record will be `first_lsn`; its space must be ready. */
+static int next_segment(struct pd_log_file *file, uint64_t first_lsn, uint64_t time_us, struct pd_error *err)
 {
 	uint32_t previous = file->segment_count > 0 ? file->segments[file->segment_count - 1].number : 0;
 	int result;
@@ -202,18 +202,19 @@ static int next_segment(struct pd_log_file *file, uint64_t time_us, struct pd_er
 	result = open_handles(file, err);
 	if (result != 0)
 		return result;
-	return write_head(file, previous, time_us, err);
+	return write_head(file, previous, first_lsn, time_us, err);
 }
 
 /* Seal the open segment. Every byte of a sealed segment is accounted for: either the footer reaches to the end of the
  * file, which can then be used again as it is, or the rest is cut off. */
-static int seal_segment(struct pd_log_file *file, uint64_t time_us, bool cut, struct pd_error *err)
+static int seal_segment(struct pd_log_file *file, uint64_t first_lsn, uint64_t time_us, bool cut,
+			struct pd_error *err)
 {
 	struct pd_segment *segment = &file->segments[file->segment_count - 1];
 	struct piece piece = { .payload_size = file->index.size,
 			       .sectors = pd_group_sectors(file->index.size, file->unit),
 			       .kind = PD_GROUP_FOOTER,
-			       .first_lsn = file->log.marks.tail_lsn + 1,
+			       .first_lsn = first_lsn,
 			       .base_time_us = time_us };
 	int result;
 
@@ -235,16 +236,16 @@ static int seal_segment(struct pd_log_file *file, uint64_t time_us, bool cut, st
 	return result;
 }
 
-/* Leave the open segment for a new one. */
-static int roll(struct pd_log_file *file, uint64_t time_us, struct pd_error *err)
+/* Leave the open segment for a new one, which begins with `first_lsn`. */
+static int roll(struct pd_log_file *file, uint64_t first_lsn, uint64_t time_us, struct pd_error *err)
 {
 	/* Reserved before, so normally there already. */
 	int result = pd_file_space_prepare(file, 1, true, err);
 
 	if (result == 0)
-		result = seal_segment(file, time_us, false, err);
+		result = seal_segment(file, first_lsn, time_us, false, err);
 	if (result == 0)
-		result = next_segment(file, time_us, err);
+		result = next_segment(file, first_lsn, time_us, err);
 	return result;
 }
 
@@ -254,7 +255,7 @@ int pd_file_finish(struct pd_log_file *file, struct pd_error *err)
 
 	if (result != 0)
 		return pd_error_set(err, result, "%s", file->log.fence_text);
-	return seal_segment(file, file->end.last_time_us, true, err);
+	return seal_segment(file, file->log.marks.tail_lsn + 1, file->end.last_time_us, true, err);
 }
 
 /* ---- the contract ---- */
@@ -347,7 +348,7 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	log->marks.written_lsn = file->end.last_lsn;
 	log->marks.durable_lsn = file->end.last_lsn;
 	file->previous_crc = file->end_crc;
-	result = next_segment(file, time_us, err);
+	result = next_segment(file, log->marks.tail_lsn + 1, time_us, err);
 	if (result == 0)
 		result = write_epoch(file, time_us, err);
 	if (result != 0) {
@@ -371,7 +372,7 @@ static int put_piece(struct pd_log_file *file, const struct piece *piece, enum p
 	int result;
 
 	if (!fits(file, piece)) {
-		result = roll(file, piece->base_time_us, err);
+		result = roll(file, piece->first_lsn, piece->base_time_us, err);
 		if (result != 0)
 			return result;
 	}
@@ -396,7 +397,7 @@ static int put_frames(struct pd_log_file *file, struct piece piece, uint8_t *rec
 	/* The record's checksum stands for the segment it begins in, so that must be known before. */
 	piece.payload_size = max;
 	if (!fits(file, &piece))
-		result = roll(file, piece.base_time_us, err);
+		result = roll(file, piece.first_lsn, piece.base_time_us, err);
 	pd_group_seal_records(record, size, piece.first_lsn, file->location.crc);
 	for (piece.frame = 0; result == 0 && sent < size; piece.frame++) {
 		piece.payload_size = size - sent < max ? size - sent : max;
