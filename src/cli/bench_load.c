@@ -359,7 +359,8 @@ static int run_load(struct load *load, struct pd_error *err)
 	uint64_t start_ns = pd_os_monotonic_ns(load->os);
 	int result = 0;
 
-	load->stop_ns = plan->seconds == 0 ? UINT64_MAX : start_ns + plan->seconds * UINT64_C(1000000000);
+	load->stop_ns = plan->duration_ms == 0 ? UINT64_MAX
+					       : start_ns + plan->duration_ms * UINT64_C(1000000);
 	load->last_ns = start_ns;
 	for (unsigned i = 0; i < plan->clients && result == 0; i++)
 		result = client_begin(load, &load->clients[i], pd_os_monotonic_ns(load->os), err);

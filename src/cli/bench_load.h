@@ -30,11 +30,11 @@ const char *pd_bench_kind_name(enum pd_bench_kind kind); /* "set" */
 struct pd_bench_plan {
 	const char *host; /* a name or an address */
 	unsigned port;
-	unsigned clients;  /* connections */
-	unsigned pipeline; /* requests in a batch */
-	uint64_t requests; /* in all; 0: until the time is over */
-	uint64_t seconds;  /* 0: until the requests are done. One of the two is given */
-	uint64_t keys;     /* drawn at random from this many, or one after another */
+	unsigned clients;     /* connections */
+	unsigned pipeline;    /* requests in a batch */
+	uint64_t requests;    /* in all; 0: until the time is over */
+	uint64_t duration_ms; /* 0: until the requests are done. One of the two is given */
+	uint64_t keys;        /* drawn at random from this many, or one after another */
 	bool in_order;
 	unsigned key_size, value_size; /* bytes; values are random bytes: nothing compresses them */
 	enum pd_bench_kind write_kind;
