@@ -222,6 +222,21 @@ def verify(directory):
             writer.begin_round(state)
 
 
+def kill_idle(directory):
+    """Killed while nobody writes, it comes back with exactly the same state."""
+    before = state_hash(directory.server)
+    directory.server.kill()
+    directory.server.start()
+    after = state_hash(directory.server)
+    if before != after:
+        raise Wrong(f"the state's hash was {before!r}, and is {after!r} after a kill while nobody wrote")
+
+
+def state_hash(server):
+    with RespConnection(server.port) as connection:
+        return connection.command("PD.STATEHASH")
+
+
 def load_and_kill(directory, chance):
     """Write until the knife falls; the number of operations acknowledged before."""
     for writer in directory.writers:
@@ -245,6 +260,9 @@ def run_round(directory, chance, lie):
     if lie:
         delete_some(directory.server, directory.writers)
     verify(directory)
+    if directory.server.name == "perdure" and chance.random() < 0.3:
+        kill_idle(directory)
+        kills += 1
     directory.rounds += 1
     return operations, kills + 1
 

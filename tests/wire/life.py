@@ -11,21 +11,24 @@ from processes import HOST, START_TIMEOUT_S, ServerError, free_port, need_progra
 FAIL_TIMEOUT_S = 15  # a start that cannot succeed says so, and does not hang
 
 
-def fails(world, *words, texts=(), prefix=()):
+USAGE, BUSY, DAMAGED = 2, 3, 4  # exit statuses: see src/server/server.h
+
+
+def fails(world, *words, texts=(), prefix=(), status_wanted=None):
     """The command ends by itself with an error that holds each of the texts. Returns what it said."""
     try:
         status, stdout, stderr = world.run(*prefix, world.binary, *words, timeout=FAIL_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{' '.join(map(str, words))} did not fail within {FAIL_TIMEOUT_S} s") from None
-    assert status > 0, f"{words} ended with {status}: {stdout} {stderr}"
+    right = status > 0 if status_wanted is None else status == status_wanted
+    assert right, f"{words} ended with {status}: {stdout} {stderr}"
     for text in texts:
         assert text.lower() in stderr.lower(), f"{text!r} is not in {stderr!r}"
     return stderr
 
 
-def server_fails(world, directory, *options, texts=(), prefix=()):
-    port = free_port()
-    return fails(world, "server", "--data", directory, "--resp", port, *options, texts=texts, prefix=prefix)
+def server_fails(world, directory, *options, **how):
+    return fails(world, "server", "--data", directory, "--resp", free_port(), *options, **how)
 
 
 def everything(connection):
@@ -134,23 +137,21 @@ def test_taken_port(world):
 
 def test_locked_directory(world):
     world.connect().expect("OK", "SET", "a", "1")
-    server_fails(world, world.server.directory, texts=[str(world.server.pid), world.server.directory])
+    server_fails(world, world.server.directory, texts=[str(world.server.pid), world.server.directory],
+                 status_wanted=BUSY)
     world.connect().expect(b"1", "GET", "a")
 
 
 def test_unknown_options(world):
     directory = world.path("unused")
-    server_fails(world, directory, "--nonsense", texts=["--nonsense"])
-    server_fails(world, directory, "--durability", "nonsense", texts=["nonsense"])
-    server_fails(world, directory, "--sync-interval", "x", texts=["--sync-interval"])
-    server_fails(world, directory, "--durability", "critical", texts=["critical"])
-    server_fails(world, directory, "extra", texts=["extra"])
-    fails(world, "server", "--data", directory, "--resp", "70000", texts=["70000"])
-    fails(world, "server", "--data", directory, "--resp", "x", texts=["--resp"])
-    fails(world, "server", "--data", texts=["--data"])
-    fails(world, "nonsense", texts=["nonsense"])
-    fails(world, "log", "nonsense", texts=["nonsense"])
-    fails(world, "bench", "--nonsense", texts=["--nonsense"])
+    for words, text in ((("--nonsense",), "--nonsense"), (("--durability", "nonsense"), "nonsense"),
+                        (("--sync-interval", "x"), "--sync-interval"), (("--durability", "critical"), "critical"),
+                        (("extra",), "extra")):
+        server_fails(world, directory, *words, texts=[text], status_wanted=USAGE)
+    for words, text in ((("server", "--data", directory, "--resp", "70000"), "70000"),
+                        (("server", "--data", directory, "--resp", "x"), "--resp"), (("server", "--data"), "--data"),
+                        (("nonsense",), "nonsense"), (("log", "nonsense"), "nonsense"), (("bench", "--nonsense"), "--nonsense")):
+        fails(world, *words, texts=[text], status_wanted=USAGE)
     assert not os.path.exists(directory), "a refused command line made a data directory"
 
 
@@ -159,6 +160,8 @@ def test_doors_that_are_not_built(world):
     server = world.new_server("doors", ["--pg", "0", "--http", "0", "--grpc", "0"])
     server.start()
     server.stop()
+    for door in ("--pg", "--http", "--grpc"):
+        server_fails(world, world.path("doors"), door, free_port(), texts=[door], status_wanted=USAGE)
 
 
 def test_help_and_version(world):
@@ -264,7 +267,7 @@ def test_corrupt_manifest(world):
         file.seek(0)
         file.write(data)
     before = snapshot(copy)
-    server_fails(world, copy, texts=[os.path.basename(path)])
+    server_fails(world, copy, texts=[os.path.basename(path)], status_wanted=DAMAGED)
     assert snapshot(copy) == before, "a directory that cannot be used was changed"
 
 
@@ -279,7 +282,7 @@ def test_every_bit_of_the_manifest(world):
         bad[position] ^= 1 << (position % 8)
         with open(path, "wb") as file:
             file.write(bad)
-        server_fails(world, copy)
+        server_fails(world, copy, status_wanted=DAMAGED)
 
 
 def test_empty_and_missing_manifest(world):
@@ -300,7 +303,7 @@ def test_newer_format(world):
     copy = copy_of_data(world, "newer")
     make_newer(manifest_of(copy))
     before = snapshot(copy)
-    server_fails(world, copy, texts=["newer"])
+    server_fails(world, copy, texts=["newer"], status_wanted=DAMAGED)
     assert snapshot(copy) == before
 
 

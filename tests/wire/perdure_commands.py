@@ -37,8 +37,9 @@ def test_use(world):
     connection.expect("OK", "FLUSHALL")
     other.expect(b"mains", "GET", "k")
     other.expect(1, "DBSIZE")
-    connection.expect("OK", "PD.USE", "")
+    connection.expect("OK", "PD.USE")
     connection.expect(b"mains", "GET", "k")
+    connection.expect(1, "DBSIZE")
 
 
 def test_use_is_per_connection_and_reset(world):
@@ -63,9 +64,9 @@ def test_tenants_do_not_meet(world):
 
 def test_bad_actor_names(world):
     connection = world.connect()
-    for name in ("a{b", "a}b", "x" * 257, "a/b/c"):
+    for name in ("", "a{b", "a}b", "x" * 257, "a/b/c"):
         is_error(connection.command("PD.USE", name), "ERR")
-    is_error(connection.command("PD.USE"), "wrong number of arguments")
+    is_error(connection.command("PD.USE", "a", "b"), "wrong number of arguments")
     is_error(connection.command("SET", "{" + "x" * 300 + "}k", "1"))
     connection.expect("PONG", "PING")
 
@@ -133,12 +134,29 @@ def test_idempotency_survives_a_kill(world):
 
 def test_idempotency_in_both_protocols(world):
     """The stored reply is shown as the asking connection understands it."""
-    connection = world.connect()
-    connection.command("HSET", "h", "f", "v")
+    def ask(connection):
+        connection.expect("OK", "PD.IDEMPOTENCY", "both")
+        connection.expect("OK", "MULTI")
+        connection.expect("QUEUED", "HSET", "h", "f", "v")
+        connection.expect("QUEUED", "HGETALL", "h")
+        connection.expect("QUEUED", "GET", "nothing")
+        return connection.command("EXEC")
+
+    connection, other = world.connect(), world.connect()
     connection.command("HELLO", "3")
-    assert once(connection, "r3", "HGETALL", "h") == {b"f": b"v"}
-    other = world.connect()
-    assert once(other, "r3", "HGETALL", "h") == [b"f", b"v"]
+    assert ask(connection) == [1, {b"f": b"v"}, None]
+    assert ask(other) == [1, [b"f", b"v"], None]
+    assert ask(connection) == [1, {b"f": b"v"}, None]
+
+
+def test_idempotency_with_a_dropped_connection(world):
+    """The key waits for a write, and belongs to its connection."""
+    connection, other = world.connect(), world.connect()
+    connection.expect("OK", "PD.IDEMPOTENCY", "mine")
+    other.expect(1, "INCR", "n")
+    connection.expect(b"1", "GET", "n")
+    connection.close()
+    assert once(other, "mine", "INCR", "n") == 2
 
 
 def test_refused_request_can_be_repeated_with_its_key(world):
@@ -176,23 +194,107 @@ def as_text(reply):
     return reply.decode() if isinstance(reply, bytes) else reply
 
 
-def flatten(reply):
-    if isinstance(reply, dict):
-        return [text for pair in reply.items() for item in pair for text in flatten(item)]
-    if isinstance(reply, list):
-        return [text for item in reply for text in flatten(item)]
-    return [as_text(reply) if isinstance(reply, (bytes, str)) else str(reply)]
+def receipt_of(connection):
+    reply = connection.command("PD.RECEIPT")
+    return {as_text(name): as_text(value) for name, value in zip(reply[::2], reply[1::2])}
 
 
 def test_receipts(world):
     connection = world.connect()
     connection.expect("OK", "SET", "a", "1")
-    words = flatten(connection.command("PD.RECEIPT"))
-    assert any(BOOKMARK.search(word) for word in words) and "strict" in words, words
+    receipt = receipt_of(connection)
+    assert BOOKMARK.fullmatch(receipt["bookmark"]) and receipt["level"] == "strict", receipt
+    assert receipt["durable"] == 1 and receipt["duplicate"] == 0, receipt
+    assert abs(receipt["time_us"] / 1e6 - time.time()) < 10, receipt
     connection.expect("OK", "PD.DURABILITY", "none")
     connection.expect("OK", "SET", "a", "2")
-    words = flatten(connection.command("PD.RECEIPT"))
-    assert "none" in words, words
+    assert receipt_of(connection)["level"] == "none"
+    assert world.connect().command("PD.RECEIPT") is None
+
+
+def test_receipt_of_a_duplicate(world):
+    connection = world.connect()
+    once(connection, "receipt", "INCR", "n")
+    first = receipt_of(connection)
+    once(connection, "receipt", "INCR", "n")
+    second = receipt_of(connection)
+    assert (first["duplicate"], second["duplicate"]) == (0, 1), (first, second)
+    assert first["bookmark"] == second["bookmark"], "the receipt of a duplicate is that of the first"
+
+
+def test_bookmarks_tell_their_fate(world):
+    connection = world.connect()
+    connection.expect("OK", "SET", "a", "1")
+    bookmark = as_text(connection.command("PD.BOOKMARK"))
+    connection.expect(b"reached", "PD.BOOKMARK", bookmark)
+    future = bookmark[:-4] + "ffff"
+    connection.expect(b"future", "PD.BOOKMARK", future)
+    is_error(connection.command("PD.BOOKMARK", "nonsense"))
+    world.server.kill()
+    world.server.start()
+    connection = world.connect()
+    connection.expect(b"reached", "PD.BOOKMARK", bookmark)
+    connection.expect(b"lost", "PD.BOOKMARK", future)
+
+
+def test_state_hash(world):
+    connection = world.connect()
+    connection.expect("OK", "MSET", "a", "1", "{x}b", "2")
+    whole, actor = connection.command("PD.STATEHASH"), connection.command("PD.STATEHASH", "x")
+    assert re.fullmatch(rb"[0-9a-f]{32}", whole) and re.fullmatch(rb"[0-9a-f]{32}", actor) and whole != actor
+    connection.expect("OK", "SET", "a", "2")
+    assert connection.command("PD.STATEHASH") != whole
+    connection.expect(actor, "PD.STATEHASH", "x")
+    is_error(connection.command("PD.STATEHASH", "nobody-of-that-name"))
+
+
+def test_state_hash_after_a_replay(world):
+    connection = world.connect()
+    connection.send_raw(b"".join(encode("HSET", f"{{a{number % 5}}}h{number % 50}", number, "x" * (number % 300)) +
+                                 encode("DEL", f"{{a{number % 3}}}h{number % 20}") + encode("INCR", "n") +
+                                 encode("SET", f"e{number}", "x", "PX", 1 if number % 2 else 10_000_000) for number in range(3000)))
+    for _ in range(12000):
+        assert not isinstance(connection.read(), RespError)
+    time.sleep(0.5)
+    before = connection.command("PD.STATEHASH")
+    for stop in (world.server.kill, world.server.stop):
+        stop()
+        world.server.start()
+        assert world.connect().command("PD.STATEHASH") == before
+
+
+def test_profiles(world):
+    connection, other = world.connect(), world.connect()
+    connection.expect("OK", "PD.PROFILE", "ACTOR", "weak", "none")
+    other.expect("OK", "SET", "{weak}k", "1")
+    assert receipt_of(other)["level"] == "none"
+    other.expect("OK", "SET", "k", "1")
+    assert receipt_of(other)["level"] == "strict"
+    connection.expect("OK", "PD.PROFILE", "TENANT", "standard")
+    other.expect("OK", "SET", "k", "1")
+    assert receipt_of(other)["level"] == "standard"
+    world.server.kill()
+    world.server.start()
+    connection = world.connect()
+    connection.expect("OK", "SET", "k", "1")
+    assert receipt_of(connection)["level"] == "standard", "the profile was lost"
+    connection.expect("OK", "PD.PROFILE", "TENANT", "default")
+    connection.expect("OK", "PD.PROFILE", "ACTOR", "weak", "default")
+    connection.expect("OK", "SET", "k", "1")
+    assert receipt_of(connection)["level"] == "strict"
+    is_error(connection.command("PD.PROFILE", "ACTOR", "weak", "nonsense"), "nonsense")
+
+
+def test_read_level(world):
+    connection = world.connect()
+    connection.expect("OK", "PD.READLEVEL", "strict")
+    writer = world.connect()
+    writer.expect("OK", "PD.DURABILITY", "none")
+    writer.expect("OK", "SET", "k", "weak")
+    connection.expect(b"weak", "GET", "k")
+    world.server.kill()  # what a strict reader has seen may not be lost
+    world.server.start()
+    world.connect().expect(b"weak", "GET", "k")
 
 
 def test_server_levels_survive_kill(world):
