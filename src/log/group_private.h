@@ -48,6 +48,9 @@ enum pd_sector_state {
 /* Sectors that a group with `payload_size` bytes takes, a multiple of `unit` sectors. */
 uint32_t pd_group_sectors(size_t payload_size, uint32_t unit);
 
+/* Do `sectors` hold that payload and the originals? */
+bool pd_group_holds(size_t payload_size, size_t sectors);
+
 /* Fill in a header, checksums and stamps: the buffer holds header space, payload_size bytes, and room for
  * header->sectors sectors. `header` comes with everything but magic and checksums set; they are filled in. */
 void pd_group_seal(uint8_t *data, struct pd_group_header *header, const struct pd_location *location,

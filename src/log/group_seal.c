@@ -59,6 +59,11 @@ uint32_t pd_group_sectors(size_t payload_size, uint32_t unit)
 	return (uint32_t)sectors;
 }
 
+bool pd_group_holds(size_t payload_size, size_t sectors)
+{
+	return sectors > 0 && slots_end(payload_size, sectors) + PD_STAMP_SIZE <= sectors * PD_SECTOR_SIZE;
+}
+
 /* ---- stamps ---- */
 
 static uint32_t stamp_check(uint32_t location, uint64_t sector)
@@ -111,7 +116,7 @@ void pd_group_seal(uint8_t *data, struct pd_group_header *header, const struct p
 	size_t used = PD_GROUP_HEADER_SIZE + header->payload_size;
 	size_t slot = slot_first(header->payload_size);
 
-	PD_ASSERT(slots_end(header->payload_size, header->sectors) + PD_STAMP_SIZE <= total);
+	PD_ASSERT(pd_group_holds(header->payload_size, header->sectors));
 	memset(data + used, 0, total - used);
 	/* First every original into its slot, so that the body is whole when its checksum is taken … */
 	for (uint32_t i = 0; i < header->sectors; i++) {
@@ -154,8 +159,7 @@ bool pd_group_header_read(const uint8_t *data, const struct pd_location *locatio
 	if (header.magic != PD_GROUP_MAGIC || header.header_crc != header_crc(data, location, sector))
 		return false;
 	/* From here on somebody meant every field; what does not fit was written by a broken program. */
-	if (header.sectors == 0 || slots_end(header.payload_size, header.sectors) + PD_STAMP_SIZE >
-					   (size_t)header.sectors * PD_SECTOR_SIZE)
+	if (!pd_group_holds(header.payload_size, header.sectors))
 		return false;
 	*ret_header = header;
 	return true;

@@ -143,6 +143,7 @@ static int find_segments(struct pd_log_file *file, struct pd_error *err)
 
 static void file_free(struct pd_log_file *file)
 {
+	pd_file_queue_done(file);
 	pd_os_close(file->synced);
 	pd_os_close(file->buffered);
 	pd_file_space_done(file);
@@ -175,14 +176,16 @@ static int file_close(struct pd_log *log, struct pd_error *err)
 
 static bool file_can_submit(const struct pd_log *log)
 {
-	(void)log;
-	return true;
+	const struct pd_log_file *file = (const struct pd_log_file *)log;
+
+	return file->queue == NULL || file->flight_count < file->depth;
 }
 
 static int file_descriptor(const struct pd_log *log)
 {
-	(void)log;
-	return -1;
+	const struct pd_log_file *file = (const struct pd_log_file *)log;
+
+	return file->queue == NULL ? -1 : pd_os_queue_descriptor(file->queue);
 }
 
 static const struct pd_log_ops file_ops = {

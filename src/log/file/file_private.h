@@ -46,6 +46,13 @@ struct pd_aligned {
 	size_t size;
 };
 
+/* A group on its way to the disk. */
+struct pd_flight {
+	struct pd_log_group *group;
+	uint64_t last_lsn;
+	bool done;
+};
+
 struct pd_log_file {
 	struct pd_log log; /* first */
 	struct pd_log_options options;
@@ -73,6 +80,11 @@ struct pd_log_file {
 	struct pd_aligned piece_buffer; /* … and for frames, which a footer may come between */
 
 	struct pd_log_group *finished, *finished_last;
+
+	/* Several writes in flight, for disks on which a sync takes long; NULL: one at a time. */
+	struct pd_os_queue *queue;
+	struct pd_flight *flights; /* a ring of `depth` */
+	unsigned depth, flight_head, flight_count;
 
 	/* Space. */
 	struct pd_spare **spares; /* ready or in the making, used from the front */
@@ -104,10 +116,30 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err);
 int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
 int pd_file_sync(struct pd_log *log);
 int pd_file_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups);
+/* Have the memory that sealing the open segment takes. */
+PD_MUST_CHECK int pd_file_roll_memory(struct pd_log_file *file, struct pd_error *err);
 /* Sync, seal and close the open segment. */
 int pd_file_finish(struct pd_log_file *file, struct pd_error *err);
 /* Sectors still free in the open segment, the footer's own set aside. */
 uint64_t pd_file_room(const struct pd_log_file *file, size_t index_growth);
+
+/* ---- file_queue.c: several writes in flight ---- */
+/* Use a queue if the options ask for it, or if one synced write took as long as `sync_ns`. */
+PD_MUST_CHECK int pd_file_queue_start(struct pd_log_file *file, uint64_t sync_ns, struct pd_error *err);
+/* Start writing a sealed group. */
+PD_MUST_CHECK int pd_file_queue_write(struct pd_log_file *file, struct pd_log_group *group, size_t size,
+				      uint64_t offset, struct pd_error *err);
+/* Collect what has landed; marks move up to the first group that has not. */
+PD_MUST_CHECK int pd_file_queue_reap(struct pd_log_file *file, bool wait, struct pd_error *err);
+/* Wait until nothing is in flight. */
+PD_MUST_CHECK int pd_file_queue_drain(struct pd_log_file *file, struct pd_error *err);
+void pd_file_queue_done(struct pd_log_file *file);
+/* The group submitted last of those in flight. */
+static inline const struct pd_log_group *pd_file_newest_flight(const struct pd_log_file *file)
+{
+	return file->flights[(file->flight_head + file->flight_count - 1) % file->depth].group;
+}
+void pd_file_finished(struct pd_log_file *file, struct pd_log_group *group);
 
 /* ---- file_index.c: the index in a footer ----
  *

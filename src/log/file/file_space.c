@@ -214,16 +214,27 @@ void pd_file_space_done(struct pd_log_file *file)
 
 /* ---- reservations ---- */
 
-/* Sectors that `bytes` of records can take at worst: headers, originals, padding, the index's growth. A record has
- * at least PD_RECORD_SIZE_MIN bytes and may name an actor of its own; an actor effect has 10. */
+static uint64_t worst_groups(const struct pd_log_file *file, uint64_t bytes)
+{
+	return bytes / pd_file_piece_max(file) + 2;
+}
+
+/* What the index can grow by at worst: a record has at least PD_RECORD_SIZE_MIN bytes and may name an actor of its own,
+ * an actor effect has 10. */
+static uint64_t worst_index(const struct pd_log_file *file, uint64_t bytes)
+{
+	uint64_t groups = worst_groups(file, bytes);
+	uint64_t listed = bytes + bytes / 4;
+	uint64_t listed_max = groups * (file->options.segment_bytes / PD_INDEX_SHARE);
+
+	return (listed < listed_max ? listed : listed_max) + groups * pd_index_growth(0);
+}
+
+/* Sectors that `bytes` of records can take at worst: headers, originals, padding, the index. */
 static uint64_t worst_sectors(const struct pd_log_file *file, uint64_t bytes)
 {
-	uint64_t groups = bytes / pd_file_piece_max(file) + 2;
-	uint64_t index = bytes + bytes / 4;
-	uint64_t index_max = groups * (file->options.segment_bytes / PD_INDEX_SHARE);
-
-	index = (index < index_max ? index : index_max) + groups * pd_index_growth(0);
-	return (bytes + bytes / 32 + index) / PD_SECTOR_SIZE + groups * 2 * file->unit + 8;
+	return (bytes + bytes / 32 + worst_index(file, bytes)) / PD_SECTOR_SIZE +
+	       worst_groups(file, bytes) * 2 * file->unit + 8;
 }
 
 int pd_file_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err)
@@ -235,7 +246,12 @@ int pd_file_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err)
 	uint64_t usable = whole - whole / 4;
 	uint64_t room = pd_file_room(file, 0);
 	size_t count;
+	int result;
 
+	if (pd_buffer_reserve(&file->index, (size_t)worst_index(file, bytes < whole * PD_SECTOR_SIZE
+									      ? bytes
+									      : whole * PD_SECTOR_SIZE)) != 0)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the log's index");
 	if (wanted <= room) {
 		/* Keep one ahead, in the background, once the open segment is half full. Should that fail, there is
 		 * time to try again: what is asked for now fits. */
@@ -243,6 +259,9 @@ int pd_file_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err)
 			(void)!pd_file_space_prepare(file, 1, false, NULL);
 		return 0;
 	}
+	result = pd_file_roll_memory(file, err);
+	if (result != 0)
+		return result;
 	count = (size_t)(wanted / usable + 1);
 	return pd_file_space_prepare(file, count, true, err);
 }

@@ -23,6 +23,7 @@ struct piece {
 	uint32_t frame;
 	const uint64_t *actors;
 	size_t actor_count;
+	struct pd_log_group *flight; /* this group goes out without waiting for it; NULL: wait */
 };
 
 static uint64_t segment_sectors(const struct pd_log_file *file)
@@ -30,16 +31,31 @@ static uint64_t segment_sectors(const struct pd_log_file *file)
 	return file->options.segment_bytes / PD_SECTOR_SIZE;
 }
 
+/* Sectors for a group here: it ends on a multiple of the unit, and so the next one begins there. */
+static uint32_t placed_sectors(const struct pd_log_file *file, size_t payload_size)
+{
+	uint64_t end = file->sector + pd_group_sectors(payload_size, 1);
+
+	for (;;) {
+		end = (end + file->unit - 1) / file->unit * file->unit;
+		if (pd_group_holds(payload_size, (size_t)(end - file->sector)))
+			return (uint32_t)(end - file->sector);
+		end++;
+	}
+}
+
 uint64_t pd_file_room(const struct pd_log_file *file, size_t index_growth)
 {
-	uint64_t used = file->sector + pd_group_sectors(file->index.size + index_growth, file->unit);
+	/* Wherever the footer begins, it takes no more than this. */
+	uint64_t used = file->sector + pd_group_sectors(file->index.size + index_growth, file->unit) +
+			file->unit;
 
 	return used < segment_sectors(file) ? segment_sectors(file) - used : 0;
 }
 
 static bool fits(const struct pd_log_file *file, const struct piece *piece)
 {
-	return pd_group_sectors(piece->payload_size, file->unit) <=
+	return placed_sectors(file, piece->payload_size) <=
 	       pd_file_room(file, pd_index_growth(piece->actor_count));
 }
 
@@ -49,6 +65,7 @@ static int write_bytes(struct pd_log_file *file, const uint8_t *data, size_t siz
 	uint64_t offset = file->sector * PD_SECTOR_SIZE;
 	int result;
 
+	PD_ASSERT(file->flight_count == 0);
 	/* A synced write says nothing of what went through the page cache before it: then sync the file. */
 	if (sync == PD_LOG_SYNC && file->synced != NULL && !file->unsynced) {
 		file->log.stats.direct_writes++;
@@ -73,8 +90,7 @@ static int write_piece(struct pd_log_file *file, const struct piece *piece, enum
 {
 	struct pd_group_header header = {
 		.payload_size = (uint32_t)piece->payload_size,
-		.sectors = piece->sectors > 0 ? piece->sectors
-					      : pd_group_sectors(piece->payload_size, file->unit),
+		.sectors = piece->sectors > 0 ? piece->sectors : placed_sectors(file, piece->payload_size),
 		.record_count = piece->record_count,
 		.first_lsn = piece->first_lsn,
 		.base_time_us = piece->base_time_us,
@@ -84,6 +100,7 @@ static int write_piece(struct pd_log_file *file, const struct piece *piece, enum
 		.kind = (uint16_t)piece->kind,
 		.frame = piece->frame,
 	};
+	size_t size;
 	int result;
 
 	PD_ASSERT(file->sector + header.sectors <= segment_sectors(file));
@@ -91,13 +108,17 @@ static int write_piece(struct pd_log_file *file, const struct piece *piece, enum
 		pd_group_seal_records(piece->data + PD_GROUP_HEADER_SIZE, piece->payload_size,
 				      piece->first_lsn, file->location.crc);
 	pd_group_seal(piece->data, &header, &file->location, file->sector);
-	result = write_bytes(file, piece->data, (size_t)header.sectors * PD_SECTOR_SIZE, sync, err);
+	size = (size_t)header.sectors * PD_SECTOR_SIZE;
+	if (piece->flight != NULL)
+		result = pd_file_queue_write(file, piece->flight, size, file->sector * PD_SECTOR_SIZE, err);
+	else
+		result = write_bytes(file, piece->data, size, sync, err);
 	if (result != 0)
 		return result;
 	file->sector += header.sectors;
 	file->previous_crc = header.header_crc;
 	file->log.stats.groups++;
-	file->log.stats.bytes_written += (uint64_t)header.sectors * PD_SECTOR_SIZE;
+	file->log.stats.bytes_written += size;
 	if (piece->kind == PD_GROUP_FOOTER)
 		return 0;
 	return pd_index_add(&file->index, header.sectors, piece->record_count, piece->actors,
@@ -123,7 +144,7 @@ static int need_buffer(struct pd_aligned *buffer, size_t size, struct pd_error *
 
 static size_t sealed_bytes(const struct pd_log_file *file, size_t payload_size)
 {
-	return (size_t)pd_group_sectors(payload_size, file->unit) * PD_SECTOR_SIZE;
+	return ((size_t)pd_group_sectors(payload_size, file->unit) + file->unit) * PD_SECTOR_SIZE;
 }
 
 static int open_handles(struct pd_log_file *file, struct pd_error *err)
@@ -212,7 +233,7 @@ static int seal_segment(struct pd_log_file *file, uint64_t first_lsn, uint64_t t
 {
 	struct pd_segment *segment = &file->segments[file->segment_count - 1];
 	struct piece piece = { .payload_size = file->index.size,
-			       .sectors = pd_group_sectors(file->index.size, file->unit),
+			       .sectors = placed_sectors(file, file->index.size),
 			       .kind = PD_GROUP_FOOTER,
 			       .first_lsn = first_lsn,
 			       .base_time_us = time_us };
@@ -236,12 +257,19 @@ static int seal_segment(struct pd_log_file *file, uint64_t first_lsn, uint64_t t
 	return result;
 }
 
+int pd_file_roll_memory(struct pd_log_file *file, struct pd_error *err)
+{
+	return need_buffer(&file->head_buffer,
+			   (size_t)(segment_sectors(file) - file->sector) * PD_SECTOR_SIZE, err);
+}
+
 /* Leave the open segment for a new one, which begins with `first_lsn`. */
 static int roll(struct pd_log_file *file, uint64_t first_lsn, uint64_t time_us, struct pd_error *err)
 {
-	/* Reserved before, so normally there already. */
-	int result = pd_file_space_prepare(file, 1, true, err);
+	int result = pd_file_queue_drain(file, err);
 
+	if (result == 0) /* reserved before, so normally there already */
+		result = pd_file_space_prepare(file, 1, true, err);
 	if (result == 0)
 		result = seal_segment(file, first_lsn, time_us, false, err);
 	if (result == 0)
@@ -333,6 +361,7 @@ static int write_epoch(struct pd_log_file *file, uint64_t time_us, struct pd_err
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 {
 	struct pd_log_file *file = (struct pd_log_file *)log;
+	uint64_t sync_ns = 0;
 	int result;
 
 	PD_ASSERT(file->read_to_end && time_us > file->end.last_time_us);
@@ -349,8 +378,15 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	log->marks.durable_lsn = file->end.last_lsn;
 	file->previous_crc = file->end_crc;
 	result = next_segment(file, log->marks.tail_lsn + 1, time_us, err);
-	if (result == 0)
+	if (result == 0) {
+		/* Two synced writes have to be made anyway: the second tells how long one takes here. */
+		uint64_t started_ns = pd_os_monotonic_ns(file->os);
+
 		result = write_epoch(file, time_us, err);
+		sync_ns = pd_os_monotonic_ns(file->os) - started_ns;
+	}
+	if (result == 0)
+		result = pd_file_queue_start(file, sync_ns, err);
 	if (result != 0) {
 		struct pd_error cause = { .code = result, .text = "the first write of an epoch failed" };
 
@@ -473,9 +509,12 @@ static int put_group(struct pd_log_file *file, struct pd_log_group *group, enum 
 		     struct pd_error *err)
 {
 	size_t payload_size = group->size - PD_GROUP_HEADER_SIZE;
+	int result;
 
-	if (payload_size > pd_file_piece_max(file))
-		return put_pieces(file, group, sync, err);
+	if (payload_size > pd_file_piece_max(file)) {
+		result = pd_file_queue_drain(file, err);
+		return result == 0 ? put_pieces(file, group, sync, err) : result;
+	}
 	return put_piece(file,
 			 &(struct piece){ .data = group->data,
 					  .payload_size = payload_size,
@@ -484,29 +523,41 @@ static int put_group(struct pd_log_file *file, struct pd_log_group *group, enum 
 					  .record_count = group->record_count,
 					  .base_time_us = group->base_time_us,
 					  .actors = group->actors,
-					  .actor_count = listed_actors(file, group) },
+					  .actor_count = listed_actors(file, group),
+					  .flight = file->queue != NULL ? group : NULL },
 			 sync, err);
 }
 
-int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync)
+void pd_file_finished(struct pd_log_file *file, struct pd_log_group *group)
 {
-	struct pd_log_file *file = (struct pd_log_file *)log;
-	struct pd_error err;
-	int result;
-
 	group->next = NULL;
 	if (file->finished == NULL)
 		file->finished = group;
 	else
 		file->finished_last->next = group;
 	file->finished_last = group;
+}
+
+int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync)
+{
+	struct pd_log_file *file = (struct pd_log_file *)log;
+	uint64_t last_time_us = group->last_time_us;
+	bool in_flight;
+	struct pd_error err;
+	int result;
+
 	log->stats.records += group->record_count;
 	log->stats.payload_bytes += group->size - PD_GROUP_HEADER_SIZE;
 	result = put_group(file, group, sync, &err);
 	group->sealed = true;
+	in_flight = file->flight_count > 0 && pd_file_newest_flight(file) == group;
+	if (!in_flight)
+		pd_file_finished(file, group);
 	if (result != 0)
 		return pd_file_fence(file, &err);
-	file->end.last_time_us = group->last_time_us;
+	file->end.last_time_us = last_time_us;
+	if (in_flight) /* it comes back when it has landed */
+		return 0;
 	log->marks.written_lsn = log->marks.tail_lsn;
 	if (!file->unsynced)
 		log->marks.durable_lsn = log->marks.tail_lsn;
@@ -518,6 +569,8 @@ int pd_file_sync(struct pd_log *log)
 	struct pd_log_file *file = (struct pd_log_file *)log;
 	struct pd_error err;
 
+	if (pd_file_queue_drain(file, &err) != 0)
+		return pd_file_fence(file, &err);
 	if (file->unsynced) {
 		if (pd_os_datasync(file->buffered, &err) != 0)
 			return pd_file_fence(file, &err);
@@ -531,8 +584,10 @@ int pd_file_sync(struct pd_log *log)
 int pd_file_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups)
 {
 	struct pd_log_file *file = (struct pd_log_file *)log;
+	struct pd_error err;
 
-	(void)wait;
+	if (!log->fenced && pd_file_queue_reap(file, wait, &err) != 0)
+		(void)pd_file_fence(file, &err);
 	*ret_groups = file->finished;
 	file->finished = NULL;
 	file->finished_last = NULL;
