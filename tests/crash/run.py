@@ -29,9 +29,12 @@ except ImportError:
     sys.exit("crash: redis-py is missing: apt-get install python3-redis, and run this with /usr/bin/python3")
 
 WORTH_OPERATIONS = 500  # a round with fewer acknowledged before the kill proves too little
-FRESH_ROUNDS = 40  # rounds on one data directory, so that its log stays bounded
+FRESH_ROUNDS = 8  # rounds on one data directory
 WEAK_MARGIN_S = 0.6  # sync_interval (100 ms) and what a loaded machine may add
 TOKENS_KEPT = 200
+
+# Directories take these in turn: segments small enough to be crossed all the time, one write or several in flight.
+SERVER_OPTIONS = ((), ("--segment-size", "1MiB"), ("--queue-depth", "4"), ("--segment-size", "256KiB", "--queue-depth", "1"))
 
 # (level, idempotent operations too, deepest pipeline). Strict is the default, so most say nothing.
 WRITERS = ((None, True, 1), (None, True, 8), (None, False, 64), (None, True, 16), (None, False, 1),
@@ -52,7 +55,8 @@ class Directory:
                 shutil.rmtree(leftover)
             elif os.path.exists(leftover):
                 os.unlink(leftover)
-        self.server = make_server(options, self.path)
+        self.variant = SERVER_OPTIONS[(serial - 1) % len(SERVER_OPTIONS)]
+        self.server = make_server(options, self.path, self.variant)
         self.writers = [Writer(number, f"{options.seed}/{serial}", level, token and not options.redis, depth)
                         for number, (level, token, depth) in enumerate(WRITERS)
                         if level is None or not options.redis]
@@ -60,10 +64,10 @@ class Directory:
         self.rounds = 0
 
 
-def make_server(options, path):
+def make_server(options, path, variant):
     if options.redis:
         return Redis(path, ["--appendonly", "yes", "--appendfsync", "always"])
-    return Perdure(options.binary, path, options.server_option)
+    return Perdure(options.binary, path, [*variant, *options.server_option])
 
 
 # ---- one round ----
@@ -313,7 +317,7 @@ def run_rounds(options, tally):
 
 def report_failure(error, directory):
     directory.server.kill()
-    print(f"FAIL round {directory.rounds} on {directory.path} (kept): {type(error).__name__}: {error}", flush=True)
+    print(f"FAIL round {directory.rounds} on {directory.path} {' '.join(directory.variant)} (kept): {type(error).__name__}: {error}", flush=True)
 
 
 def progress(options, tally):
@@ -325,7 +329,7 @@ def progress(options, tally):
 
 def check_the_check(options, tally):
     """A planted loss must be found, else all the rounds above say nothing."""
-    directory = Directory(options, "lie")
+    directory = Directory(options, 0)
     chance = random.Random(options.seed + 1)
     try:
         run_round(directory, chance, lie=True)

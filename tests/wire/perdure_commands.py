@@ -156,7 +156,8 @@ def test_idempotency_with_a_dropped_connection(world):
     other.expect(1, "INCR", "n")
     connection.expect(b"1", "GET", "n")
     connection.close()
-    assert once(other, "mine", "INCR", "n") == 2
+    reply = once(other, "mine", "INCR", "n")
+    assert reply == 2, reply
 
 
 def test_refused_request_can_be_repeated_with_its_key(world):
@@ -265,7 +266,9 @@ def test_state_hash_after_a_replay(world):
 
 def test_profiles(world):
     connection, other = world.connect(), world.connect()
+    other.expect("OK", "SET", "{weak}k", "0")
     connection.expect("OK", "PD.PROFILE", "ACTOR", "weak", "none")
+    is_error(connection.command("PD.PROFILE", "ACTOR", "nobody-of-that-name", "none"), "nobody-of-that-name")
     other.expect("OK", "SET", "{weak}k", "1")
     assert receipt_of(other)["level"] == "none"
     other.expect("OK", "SET", "k", "1")

@@ -42,10 +42,21 @@ class World:
     def prepare(self):
         """The group's server runs, whatever the last test did to it, and holds nothing."""
         if not self.server.is_running():
-            self.server.start()
+            try:
+                self.server.start()
+            except ServerError:
+                self.set_aside()
+                self.server.start()
         for server in filter(None, (self.server, self.redis)):
             with RespConnection(server.port) as connection:
                 connection.expect("OK", "FLUSHALL")
+
+    def set_aside(self):
+        """The last test has failed with a directory that does not start: keep it, and let the others be tested."""
+        number = 1
+        while os.path.exists(f"{self.server.directory}.bad-{number}"):
+            number += 1
+        os.rename(self.server.directory, f"{self.server.directory}.bad-{number}")
 
     def connect(self, server=None, timeout=30):
         connection = RespConnection((server or self.server).port, timeout=timeout)
