@@ -2,7 +2,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,9 +14,6 @@
 #define CHUNK_FIRST 2048          /* bytes of the first recv: a request, or a short pipeline */
 #define CHUNK_MAX   (256u * 1024) /* what one client may have done before the next has its turn */
 #define MOVE_MIN    (64u * 1024)  /* less that has been sent is not worth moving the rest for */
-
-/* Seconds until a peer that says nothing is asked whether it is still there; Redis's default. */
-#define KEEPALIVE_S 300
 
 static struct connection *inside(struct pd_connection *connection)
 {
@@ -75,16 +71,6 @@ static void note_addresses(struct pd_connection *connection)
 	format_address(&address, connection->local);
 }
 
-static void keep_alive(int descriptor)
-{
-	int on = 1, idle = KEEPALIVE_S, interval = KEEPALIVE_S / 3, count = 3;
-
-	(void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-}
-
 int pd_connection_new(struct pd_net *net, int descriptor, int tag, struct connection **ret_connection)
 {
 	struct connection *connection = pd_calloc(1, sizeof *connection);
@@ -109,7 +95,6 @@ int pd_connection_new(struct pd_net *net, int descriptor, int tag, struct connec
 		return PD_NO_MEMORY;
 	}
 	connection->want_input = true;
-	keep_alive(descriptor);
 	note_addresses(&connection->door);
 	connection->door.id = ++net->last_id;
 	connection->next = net->connections;

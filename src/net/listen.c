@@ -12,7 +12,9 @@
 #include "base/memory.h"
 #include "net/net_private.h"
 
-#define BACKLOG           511 /* as Redis has it; the kernel's somaxconn may cut it */
+#define BACKLOG 511 /* as Redis has it; the kernel's somaxconn may cut it */
+#define KEEPALIVE_S \
+	300 /* until a peer that says nothing is asked whether it is still there; Redis's default */
 #define ACCEPTS_A_WAKE_UP 256 /* the clients that are connected have their turn, too */
 
 static void on_listener(evutil_socket_t descriptor, short what, void *argument)
@@ -94,6 +96,18 @@ void pd_net_accept_calling(struct pd_net *net)
 	net->calling_count = 0;
 }
 
+/* Accepted sockets inherit all of it: no system calls for each client. */
+static void set_options(int descriptor)
+{
+	int on = 1, idle = KEEPALIVE_S, interval = KEEPALIVE_S / 3, count = 3;
+
+	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	(void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
 static int bind_error(const struct pd_net_listener_options *options, int errnum, struct pd_error *err)
 {
 	if (errnum == EADDRINUSE)
@@ -122,8 +136,7 @@ static int open_listener(const struct pd_net_listener_options *options, const st
 	(void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (address->ai_family == AF_INET6)
 		(void)setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	/* Accepted sockets inherit it: one system call less for each client. */
-	(void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	set_options(descriptor);
 	if (bind(descriptor, address->ai_addr, address->ai_addrlen) != 0 ||
 	    listen(descriptor, BACKLOG) != 0) {
 		result = bind_error(options, errno, err);

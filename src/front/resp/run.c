@@ -104,16 +104,32 @@ static void write_unknown(struct pd_resp_writer *reply, const struct pd_slice *w
 			     printable(words[0], 128), (const char *)words[0].data, text);
 }
 
+/* A request that is not right, or may not run now: EXEC is then over, as in Redis. */
+static void refuse(struct pd_resp_client *client, const struct pd_resp_entry *entry,
+		   struct pd_resp_writer *reply, const char *text)
+{
+	if (strcmp(entry->name.text, "exec") != 0) {
+		pd_resp_write_error(reply, text);
+		return;
+	}
+	client->idempotency_size = 0;
+	pd_resp_transaction_clear(&client->transaction);
+	pd_resp_write_errorf(reply, "EXECABORT Transaction discarded because of: %s",
+			     strncmp(text, "ERR ", 4) == 0 ? text + 4 : text);
+}
+
 /* May it be run or queued? If not, the error is written. */
 static bool admit(struct pd_resp_client *client, struct pd_resp_entry *entry, size_t count,
 		  struct pd_resp_writer *reply)
 {
 	struct pd_resp_front *front = client->front;
 	unsigned flags = entry->command.flags;
+	struct pd_error why;
 
 	if (!pd_resp_entry_takes(entry, count)) {
-		pd_resp_write_errorf(reply, "ERR wrong number of arguments for '%s' command",
-				     entry->name.text);
+		(void)pd_error_set(&why, PD_INVALID, "ERR wrong number of arguments for '%s' command",
+				   entry->name.text);
+		refuse(client, entry, reply, why.text);
 		return false;
 	}
 	if (client->transaction.open && (flags & PD_COMMAND_NO_MULTI) != 0) {
@@ -191,6 +207,11 @@ static void queue(struct pd_resp_client *client, struct pd_resp_entry *entry, co
 
 /* ---- commands of the models ---- */
 
+static bool is_write(const struct pd_request_command *command)
+{
+	return (command->command->flags & PD_COMMAND_WRITE) != 0;
+}
+
 static enum outcome execute(struct pd_resp_client *client, struct pd_request *request,
 			    struct pd_resp_writer *reply, struct pd_receipt *receipt)
 {
@@ -204,7 +225,8 @@ static enum outcome execute(struct pd_resp_client *client, struct pd_request *re
 		pd_resp_write_error(reply, "OOM out of memory for a session");
 		return DONE;
 	}
-	if (client->idempotency_size > 0) {
+	/* The key waits for a write; reads may be repeated as they are. */
+	if (client->idempotency_size > 0 && (request->as_array || is_write(request->commands))) {
 		request->idempotency_key = pd_slice(client->idempotency_key, client->idempotency_size);
 		client->idempotency_size = 0;
 	}

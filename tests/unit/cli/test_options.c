@@ -1,0 +1,155 @@
+/* Options: values, nearest names, where a value comes from. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "cli/options.h"
+
+struct target {
+	const char *text;
+	uint64_t number, size, duration_ms;
+	bool on;
+};
+
+static const struct pd_option table[] = {
+	{ "text", "TEXT", PD_OPTION_TEXT, offsetof(struct target, text), 0, 0, "A text." },
+	{ "number", "N", PD_OPTION_NUMBER, offsetof(struct target, number), 1, 100, "A number." },
+	{ "some-size", "SIZE", PD_OPTION_SIZE, offsetof(struct target, size), 0, 0, "A size." },
+	{ "duration", "MS", PD_OPTION_DURATION_MS, offsetof(struct target, duration_ms), 0, 0, "A time." },
+	{ "switch", NULL, PD_OPTION_SWITCH, offsetof(struct target, on), 0, 0, "A switch." },
+};
+static const struct pd_options options = { .command = "perdure test",
+					   .synopsis = "perdure test",
+					   .about = "Tests.",
+					   .table = table,
+					   .count = sizeof table / sizeof *table,
+					   .environment = true };
+
+static enum pd_options_outcome parse(struct target *target, int *ret_operand, int count, ...)
+{
+	char command[] = "test";
+	char *argv[16] = { command };
+	va_list words;
+
+	va_start(words, count);
+	for (int i = 1; i <= count; i++)
+		argv[i] = va_arg(words, char *);
+	va_end(words);
+	*target = (struct target){ .text = "default", .number = 1 };
+	return pd_options_parse(&options, count + 1, argv, target, ret_operand);
+}
+
+static void test_forms(void **state)
+{
+	struct target target;
+	int operand;
+
+	(void)state;
+	assert_int_equal(parse(&target, &operand, 6, "--text", "a b", "--number=7", "--some-size", "64MiB",
+			       "--switch"),
+			 PD_OPTIONS_PARSED);
+	assert_string_equal(target.text, "a b");
+	assert_int_equal(target.number, 7);
+	assert_int_equal(target.size, 64 << 20);
+	assert_true(target.on);
+	assert_int_equal(operand, 7);
+	assert_int_equal(parse(&target, &operand, 3, "--number", "2", "file"), PD_OPTIONS_PARSED);
+	assert_int_equal(operand, 3);
+	assert_int_equal(parse(&target, &operand, 2, "--", "--number"), PD_OPTIONS_PARSED);
+	assert_int_equal(operand, 2);
+	assert_int_equal(parse(&target, &operand, 1, "--switch=no"), PD_OPTIONS_PARSED);
+	assert_false(target.on);
+	assert_int_equal(parse(&target, &operand, 1, "--text="), PD_OPTIONS_PARSED);
+	assert_string_equal(target.text, "");
+}
+
+static void test_wrong(void **state)
+{
+	static const char *const words[] = { "--nubmer",
+					     "--number",
+					     "--number=0",
+					     "--number=101",
+					     "--number=x",
+					     "--number=-1",
+					     "--some-size=64Q",
+					     "--switch=perhaps",
+					     "--duration=1y",
+					     "-n",
+					     "--"
+					     "=x" };
+	struct target target;
+	int operand;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (parse(&target, &operand, 1, words[i]) != PD_OPTIONS_WRONG)
+			fail_msg("%s was taken", words[i]);
+}
+
+static void test_environment(void **state)
+{
+	struct target target;
+	int operand;
+
+	(void)state;
+	assert_int_equal(setenv("PERDURE_SOME_SIZE", "1k", 1), 0);
+	assert_int_equal(setenv("PERDURE_SWITCH", "yes", 1), 0);
+	assert_int_equal(parse(&target, &operand, 0), PD_OPTIONS_PARSED);
+	assert_int_equal(target.size, 1024);
+	assert_true(target.on);
+	assert_int_equal(parse(&target, &operand, 1, "--some-size=2k"), PD_OPTIONS_PARSED);
+	assert_int_equal(target.size, 2048);
+	assert_int_equal(setenv("PERDURE_SOME_SIZE", "much", 1), 0);
+	assert_int_equal(parse(&target, &operand, 0), PD_OPTIONS_WRONG);
+	assert_int_equal(unsetenv("PERDURE_SOME_SIZE"), 0);
+	assert_int_equal(unsetenv("PERDURE_SWITCH"), 0);
+}
+
+static void test_sizes_and_durations(void **state)
+{
+	uint64_t number;
+
+	(void)state;
+	assert_true(pd_parse_size(pd_slice_string("100k"), &number) && number == 102400);
+	assert_true(pd_parse_size(pd_slice_string("1GiB"), &number) && number == 1 << 30);
+	assert_true(pd_parse_size(pd_slice_string("3"), &number) && number == 3);
+	assert_true(pd_parse_size(pd_slice_string("18446744073709551615"), &number) && number == UINT64_MAX);
+	assert_false(pd_parse_size(pd_slice_string("18446744073709551616"), &number));
+	assert_false(pd_parse_size(pd_slice_string("99999999999999g"), &number));
+	assert_false(pd_parse_size(pd_slice_string(""), &number));
+	assert_false(pd_parse_size(pd_slice_string("k"), &number));
+	assert_false(pd_parse_size(pd_slice_string("-1"), &number));
+	assert_false(pd_parse_size(pd_slice_string("1 k"), &number));
+	assert_true(pd_parse_duration_ms(pd_slice_string("100"), &number) && number == 100);
+	assert_true(pd_parse_duration_ms(pd_slice_string("2s"), &number) && number == 2000);
+	assert_true(pd_parse_duration_ms(pd_slice_string("5m"), &number) && number == 300000);
+	assert_false(pd_parse_duration_ms(pd_slice_string("1.5s"), &number));
+}
+
+static void test_nearest(void **state)
+{
+	static const char *const names[] = { "data", "durability", "resp", "sync-interval", NULL };
+
+	(void)state;
+	assert_string_equal(pd_nearest_name("dtaa", names), "data");
+	assert_string_equal(pd_nearest_name("durabilty", names), "durability");
+	assert_string_equal(pd_nearest_name("sync-intervall", names), "sync-interval");
+	assert_null(pd_nearest_name("nonsense", names));
+	assert_null(pd_nearest_name("", names));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_forms),       cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_environment), cmocka_unit_test(test_sizes_and_durations),
+		cmocka_unit_test(test_nearest),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
