@@ -61,9 +61,8 @@ static bool take_option(const struct pd_call *call, bool is_set, size_t *i, stru
 	return true;
 }
 
-/* false: the error reply is written. *ret_expires_us is 0 without a time. */
-static bool parse_options(struct pd_call *call, size_t first, bool is_set, struct options *ret_options,
-			  uint64_t *ret_expires_us)
+/* false: the error reply is written. */
+static bool parse_options(struct pd_call *call, size_t first, bool is_set, struct options *ret_options)
 {
 	struct options options = { .expiry = EXPIRY_NONE };
 
@@ -73,16 +72,20 @@ static bool parse_options(struct pd_call *call, size_t first, bool is_set, struc
 			return false;
 		}
 	}
-	*ret_expires_us = 0;
-	if (options.expiry >= EXPIRY_EX && options.expiry <= EXPIRY_PXAT) {
-		bool in_seconds = options.expiry == EXPIRY_EX || options.expiry == EXPIRY_EXAT;
-		bool absolute = options.expiry == EXPIRY_EXAT || options.expiry == EXPIRY_PXAT;
-
-		if (!pd_kv_expiry_argument(call, options.time, in_seconds, absolute, ret_expires_us))
-			return false;
-	}
 	*ret_options = options;
 	return true;
+}
+
+/* The time among the options, 0 without one. false: the error reply is written. */
+static bool parse_time(struct pd_call *call, const struct options *options, uint64_t *ret_expires_us)
+{
+	bool in_seconds = options->expiry == EXPIRY_EX || options->expiry == EXPIRY_EXAT;
+	bool absolute = options->expiry == EXPIRY_EXAT || options->expiry == EXPIRY_PXAT;
+
+	*ret_expires_us = 0;
+	if (options->expiry < EXPIRY_EX || options->expiry > EXPIRY_PXAT)
+		return true;
+	return pd_kv_expiry_argument(call, options->time, in_seconds, absolute, ret_expires_us);
 }
 
 /* ---- setting ---- */
@@ -104,7 +107,7 @@ static int set_with_options(struct pd_call *call)
 	bool found;
 	int r;
 
-	if (!parse_options(call, 3, true, &options, &expires_us))
+	if (!parse_options(call, 3, true, &options) || !parse_time(call, &options, &expires_us))
 		return 0;
 	r = pd_kv_key(call, call->words[1], &key);
 	if (r < 0)
@@ -252,14 +255,17 @@ int pd_kv_getex(struct pd_call *call)
 	struct pd_key key;
 	int found;
 
-	if (!parse_options(call, 2, false, &options, &expires_us))
+	if (!parse_options(call, 2, false, &options))
 		return 0;
 	found = find_string(call, &key, &entry);
 	if (found <= 0)
 		return found;
+	/* Redis looks at the time only when there is a string. */
+	if (found == PD_KV_FOUND && !parse_time(call, &options, &expires_us))
+		return 0;
 	write_string_or_null(call, found == PD_KV_FOUND, &entry);
 	if (found == PD_KV_MISSING || options.expiry == EXPIRY_NONE)
-		return 0;
+		return 0; /* a mere GET */
 	if (options.expiry == EXPIRY_PERSIST && entry.expires_us == 0)
 		return 0;
 	return pd_kv_put_string(call, &key, expires_us, entry.value);

@@ -110,6 +110,8 @@ static void test_string_kin(void **state)
 		{ "GETEX a PXAT 1", "$1|x|" },
 		{ "EXISTS a", ":0|" },
 		{ "GETEX a EX 10", "$-1|" },
+		{ "GETEX a EX x", "$-1|" },
+		{ "GETEX a BAD", SYNTAX },
 		{ "@left 0 0", NULL },
 		{ "MSET a 1 b 2 a 3", "+OK|" },
 		{ "HSET h f v", ":1|" },
@@ -200,7 +202,7 @@ static void test_ranges(void **state)
 		{ "SETRANGE a 2 XY", ":6|" },
 		{ "GET a", "$6|abXYef|" },
 		{ "SETRANGE a 8 Z", ":9|" },
-		{ "GETRANGE a 5 6", "$2|f\x01|" },
+		{ "STRLEN a", ":9|" },
 		{ "SETRANGE a 0 \"\"", ":9|" },
 		{ "SETRANGE none 5 \"\"", ":0|" },
 		{ "EXISTS none", ":0|" },
@@ -220,13 +222,9 @@ static void test_ranges(void **state)
 		{ "SETRANGE h 0 x", WRONG },
 		{ "GETRANGE h 0 1", WRONG },
 	};
-	struct kv_case patched[sizeof cases / sizeof cases[0]];
 
 	(void)state;
-	/* A C string cannot say that there is a zero byte; that reply is checked below. */
-	memcpy(patched, cases, sizeof cases);
-	patched[18] = (struct kv_case){ "STRLEN a", ":9|" };
-	KV_CHECK(patched);
+	KV_CHECK(cases);
 }
 
 static void test_zeros_fill_the_gap(void **state)
@@ -329,8 +327,7 @@ static void test_bitfield(void **state)
 		{ "BITFIELD a SET u4 #3 -1 GET u4 12", "*2|:15|:15|" },
 		{ "BITFIELD a GET u1 100", "*1|:0|" },
 		{ "STRLEN a", ":2|" },
-		{ "BITFIELD a SET i64 3 -9223372036854775808 GET i64 3",
-		  "*2|:-289637821|:-9223372036854775808|" },
+		{ "BITFIELD fresh SET i64 3 -9223372036854775808 GET i64 3", "*2|:0|:-9223372036854775808|" },
 		{ "BITFIELD a", "*0|" },
 		{ "BITFIELD a GET u64 0", "-ERR Invalid bitfield type. Use something like i16 u8. Note that "
 					  "u64 is not supported but i64 is.|" },
@@ -347,14 +344,9 @@ static void test_bitfield(void **state)
 		{ "HSET h f v", ":1|" },
 		{ "BITFIELD h GET u8 0", WRONG },
 	};
-	struct kv_case patched[sizeof cases / sizeof cases[0]];
 
 	(void)state;
-	memcpy(patched, cases, sizeof cases);
-	/* What was there depends on the bytes before; the result is what counts. */
-	patched[8] = (struct kv_case){ "BITFIELD fresh SET i64 3 -9223372036854775808 GET i64 3",
-				       "*2|:0|:-9223372036854775808|" };
-	KV_CHECK(patched);
+	KV_CHECK(cases);
 }
 
 static void test_keys(void **state)
