@@ -4,7 +4,7 @@
 
 #define EXPIRE_INTERVAL_US 100000u
 #define EXPIRE_BATCH       1000u
-#define RESERVE_AHEAD      (64u * 1024)
+#define NO_MEMORY_RETRY_US 10000u
 
 uint64_t pd_engine_monotonic_us(const struct pd_engine *engine)
 {
@@ -26,22 +26,21 @@ void pd_engine_note_commit(struct pd_engine *engine, uint64_t lsn, enum pd_level
 
 int pd_engine_reserve(struct pd_engine *engine, size_t size, struct pd_error *err)
 {
+	size_t ahead = engine->log->group_bytes_max / 16;
 	int result;
 
 	if (size <= engine->reserved_bytes)
 		return 0;
 	/* A little ahead, so that not every effect has to ask; what is needed alone, if that is all there is. */
-	result = pd_log_reserve(engine->log, size + RESERVE_AHEAD, err);
+	result = pd_log_reserve(engine->log, size + ahead, err);
 	if (result == 0) {
-		engine->reserved_bytes = size + RESERVE_AHEAD;
+		engine->reserved_bytes = size + ahead;
 	} else if (result == PD_NO_SPACE) {
 		result = pd_log_reserve(engine->log, size, err);
 		if (result == 0)
 			engine->reserved_bytes = size;
 	}
 	if (result == PD_NO_SPACE) {
-		if (!engine->disk_full)
-			engine->stats.refused_no_space = 0;
 		engine->disk_full = true;
 		engine->stats.refused_no_space++;
 		return pd_error_set(err, PD_NO_SPACE,
@@ -92,8 +91,10 @@ int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sync)
 		return result;
 	/* Without memory for another group this one stays open: nothing is lost, replies wait. */
 	next = take_idle(engine);
-	if (next == NULL)
+	if (next == NULL) {
+		engine->flush_due_us = pd_engine_monotonic_us(engine) + NO_MEMORY_RETRY_US;
 		return 0;
+	}
 	engine->stats.group_records_last = group->record_count;
 	pd_log_group_reset(next, pd_log_group_last_lsn(group) + 1);
 	engine->open = next;
@@ -164,10 +165,10 @@ int pd_engine_step(struct pd_engine *engine)
 		return 0;
 	result = collect(engine, false);
 	engine->since_clock = 0;
-	if (result == 0 && engine->open->level >= PD_LEVEL_STRICT)
-		result = pd_engine_submit(engine, PD_LOG_SYNC);
-	else if (result == 0 && engine->open->level == PD_LEVEL_STANDARD)
-		result = pd_engine_submit(engine, PD_LOG_WRITE);
+	/* With as many groups in flight as there may be, the open one goes on growing until one has landed. */
+	if (result == 0 && engine->open->level >= PD_LEVEL_STANDARD && pd_log_can_submit(engine->log))
+		result = pd_engine_submit(engine, engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC
+											 : PD_LOG_WRITE);
 	now_us = pd_engine_monotonic_us(engine);
 	if (result == 0 && (now_us >= engine->expire_due_us || now_us >= engine->flush_due_us))
 		result = step_clock(engine, now_us);
