@@ -345,7 +345,7 @@ static const struct pd_resp_command commands[] = {
 	ROW("command", -1, "2.8.13", "Returns detailed information about all commands.", answer_command),
 	ROW("command|count", 2, "2.8.13", "Returns a count of commands.", answer_count),
 	ROW("command|docs", -2, "7.0.0", "Returns documentary information about commands.", answer_docs),
-	ROW("command|getkeys", -3, "2.8.13", "Extracts the key names from an arbitrary command.",
+	ROW("command|getkeys", -4, "2.8.13", "Extracts the key names from an arbitrary command.",
 	    answer_getkeys),
 	ROW("command|help", 2, "5.0.0", "Returns helpful text about the different subcommands.", answer_help),
 	ROW("command|info", -2, "2.8.13", "Returns information about commands.", answer_info),
