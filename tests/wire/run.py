@@ -75,7 +75,7 @@ class World:
     def real_redis(self):
         """A real redis-server beside the group's server, for answers to compare with."""
         if self.redis is None:
-            self.redis = Redis(self.path("redis"))
+            self.redis = Redis(self.path("redis"), ["--databases", "1"])
             self.redis.start()
         return self.redis
 
