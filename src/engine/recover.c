@@ -246,7 +246,9 @@ int pd_engine_recover(struct pd_engine *engine, uint64_t records, struct pd_reco
 	PD_ASSERT(!engine->recovered);
 	if (engine->reader == NULL) {
 		engine->recovery_started_us = pd_engine_monotonic_us(engine);
-		result = pd_log_reader_new(engine->log, 1, &engine->reader, err);
+		result = pd_log_prepare(engine->log, err);
+		if (result == 0)
+			result = pd_log_reader_new(engine->log, 1, &engine->reader, err);
 	}
 	for (uint64_t i = 0; result == 0 && i < records; i++) {
 		result = pd_log_reader_next(engine->reader, &record, &damage, err);

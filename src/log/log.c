@@ -32,6 +32,12 @@ static int fence_error(const struct pd_log *log, struct pd_error *err)
 	return pd_error_set(err, PD_FENCED, "%s", log->fence_text);
 }
 
+int pd_log_prepare(struct pd_log *log, struct pd_error *err)
+{
+	PD_ASSERT(!log->begun);
+	return log->ops->prepare(log, err);
+}
+
 int pd_log_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 {
 	uint64_t before = log->marks.tail_lsn;

@@ -82,6 +82,7 @@ struct pd_log_end {
 struct pd_log_ops {
 	int abi; /* PD_LOG_ABI */
 	const char *name;
+	int (*prepare)(struct pd_log *log, struct pd_error *err);
 	int (*begin)(struct pd_log *log, uint64_t time_us, struct pd_error *err);
 	int (*reserve)(struct pd_log *log, uint64_t bytes, struct pd_error *err);
 	int (*submit)(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
@@ -138,6 +139,8 @@ void pd_log_reader_end(const struct pd_log_reader *reader, struct pd_log_end *re
 void pd_log_reader_free(struct pd_log_reader *reader);
 
 /* ---- writing ---- */
+/* A begin will follow once the log has been read: make ready beside the reading what takes time. Optional. */
+PD_MUST_CHECK int pd_log_prepare(struct pd_log *log, struct pd_error *err);
 /* Start a new epoch behind what a reader from LSN 1 has read to PD_END on this handle: creates a segment, writes
  * the epoch's record and syncs all of it. time_us: the hybrid logical time of that record.
  * Durable when: it returns 0. */

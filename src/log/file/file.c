@@ -191,6 +191,7 @@ static int file_descriptor(const struct pd_log *log)
 static const struct pd_log_ops file_ops = {
 	.abi = PD_LOG_ABI,
 	.name = "file",
+	.prepare = pd_file_prepare,
 	.begin = pd_file_begin,
 	.reserve = pd_file_reserve,
 	.submit = pd_file_submit,

@@ -91,6 +91,7 @@ struct pd_log_file {
 	size_t spare_count;
 	uint64_t retry_space_ns; /* after a full disk, not before this time */
 	uint32_t last_number;    /* the highest segment number given */
+	bool prepared;           /* leftovers are gone, the first spare is on its way */
 	uint32_t spares_begun;   /* names them */
 };
 
@@ -112,6 +113,7 @@ int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segme
 #define PD_INDEX_SHARE 16 /* one group's actors may take this part of a segment in its index */
 /* The largest payload of one group: small segments take small groups. */
 size_t pd_file_piece_max(const struct pd_log_file *file);
+int pd_file_prepare(struct pd_log *log, struct pd_error *err);
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err);
 int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
 int pd_file_sync(struct pd_log *log);

@@ -21,6 +21,18 @@
 #include "base/memory.h"
 #include "log/file/file_private.h"
 
+/* A segment on its way into memory. */
+struct segment_load {
+	struct pd_os *os;
+	struct pd_os_task *task;
+	uint32_t number; /* 0: none */
+	char *path;
+	uint8_t *data;
+	size_t capacity, wanted, size;
+	int result;
+	struct pd_error err;
+};
+
 struct file_reader {
 	struct pd_log_reader base; /* first */
 	struct pd_log_file *file;
@@ -34,6 +46,7 @@ struct file_reader {
 	struct pd_location location;
 	uint64_t segment_first_lsn;
 	bool loaded, sealed;
+	struct segment_load ahead;
 
 	/* Where the log is. */
 	uint64_t expected_lsn;
@@ -202,32 +215,74 @@ static const struct pd_segment *following(const struct file_reader *reader)
 	return NULL;
 }
 
+/* ---- loading: one segment ahead, on another thread ---- */
+
+static void load_run(void *argument)
+{
+	struct segment_load *load = argument;
+	struct pd_os_file *handle;
+	int result = pd_os_open(load->os, load->path, PD_OS_READ, &handle, &load->err);
+
+	if (result == 0) {
+		result = pd_os_read(handle, load->data, load->wanted, 0, &load->size, &load->err);
+		pd_os_close(handle);
+	}
+	load->result = result;
+}
+
+static void load_drop(struct segment_load *load)
+{
+	pd_os_task_join(load->task);
+	load->task = NULL;
+	pd_free(load->path);
+	load->path = NULL;
+	load->number = 0;
+}
+
+static int load_start(struct file_reader *reader, struct segment_load *load, const struct pd_segment *segment,
+		      struct pd_error *err)
+{
+	load_drop(load);
+	load->os = reader->file->os;
+	load->number = segment->number;
+	load->wanted = segment->size;
+	load->path = pd_file_path(reader->file, segment->number, "seg");
+	if (load->wanted > load->capacity) {
+		pd_free(load->data);
+		load->data = pd_malloc_aligned(PD_GROUP_ALIGNMENT, load->wanted);
+		load->capacity = load->data == NULL ? 0 : load->wanted;
+	}
+	if (load->path == NULL || (load->data == NULL && load->wanted > 0)) {
+		load_drop(load);
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while reading the log");
+	}
+	return pd_os_task_start(load->os, load_run, load, &load->task, err);
+}
+
 static int load(struct file_reader *reader, const struct pd_segment *segment, struct pd_error *err)
 {
 	struct pd_log_file *file = reader->file;
-	char *path = pd_file_path(file, segment->number, "seg");
-	struct pd_os_file *handle = NULL;
-	size_t size;
-	int result = PD_NO_MEMORY;
+	struct segment_load *ahead = &reader->ahead;
+	const struct pd_segment *next;
+	uint8_t *free_data = reader->data;
+	size_t free_capacity = reader->capacity;
+	int result = 0;
 
-	if (segment->size > reader->capacity) {
-		pd_free(reader->data);
-		reader->capacity = 0;
-		reader->data = pd_malloc_aligned(PD_GROUP_ALIGNMENT, segment->size);
-		if (reader->data != NULL)
-			reader->capacity = segment->size;
-	}
-	if (path == NULL || (reader->data == NULL && segment->size > 0)) {
-		(void)pd_error_set(err, PD_NO_MEMORY, "out of memory while reading the log");
-		goto out;
-	}
-	result = pd_os_open(file->os, path, PD_OS_READ, &handle, err);
+	if (ahead->number != segment->number)
+		result = load_start(reader, ahead, segment, err);
 	if (result != 0)
-		goto out;
-	result = pd_os_read(handle, reader->data, segment->size, 0, &size, err);
-	if (result != 0)
-		goto out;
-	reader->sectors = size / PD_SECTOR_SIZE;
+		return result;
+	pd_os_task_join(ahead->task);
+	ahead->task = NULL;
+	if (ahead->result != 0)
+		return pd_error_set(err, ahead->result, "%s", ahead->err.text);
+	/* What was loaded becomes current, its buffer is free for the one after. */
+	reader->sectors = ahead->size / PD_SECTOR_SIZE;
+	reader->data = ahead->data;
+	reader->capacity = ahead->capacity;
+	ahead->data = free_data;
+	ahead->capacity = free_capacity;
+	load_drop(ahead);
 	reader->sector = 0;
 	reader->location.segment = segment->number;
 	reader->location.crc = pd_location_crc(file->options.cluster_id, file->options.shard,
@@ -235,10 +290,11 @@ static int load(struct file_reader *reader, const struct pd_segment *segment, st
 	reader->loaded = true;
 	reader->sealed = false;
 	reader->segment_first_lsn = segment->headed ? segment->head.first_lsn : reader->expected_lsn;
-out:
-	pd_os_close(handle);
-	pd_free(path);
-	return result;
+	reader->next_segment = (size_t)(segment - file->segments) + 1;
+	next = following(reader);
+	if (next != NULL && load_start(reader, ahead, next, NULL) != 0)
+		load_drop(ahead); /* then it is loaded when its turn comes */
+	return 0;
 }
 
 static int finish(struct file_reader *reader)
@@ -280,10 +336,7 @@ static int enter_next(struct file_reader *reader, struct pd_log_damage *ret_dama
 	}
 	if (segment->headed && segment->head.first_lsn > first)
 		reader->expected_lsn = segment->head.first_lsn;
-	result = load(reader, segment, err);
-	if (result == 0)
-		reader->next_segment = (size_t)(segment - reader->file->segments) + 1;
-	return result;
+	return load(reader, segment, err);
 }
 
 /* Nothing readable follows in this segment. `proven` is the highest LSN known to have been durable. */
@@ -620,6 +673,8 @@ void pd_file_reader_free(struct pd_log_reader *base)
 {
 	struct file_reader *reader = (struct file_reader *)base;
 
+	load_drop(&reader->ahead);
+	pd_free(reader->ahead.data);
 	pd_buffer_done(&reader->frames);
 	pd_buffer_done(&reader->actors);
 	pd_free(reader->data);

@@ -288,7 +288,8 @@ int pd_file_finish(struct pd_log_file *file, struct pd_error *err)
 
 /* ---- the contract ---- */
 
-static int remove_leftovers(struct pd_log_file *file, struct pd_error *err)
+/* Spares of a process that died. */
+static int remove_spares(struct pd_log_file *file, struct pd_error *err)
 {
 	struct pd_os_names names;
 	int result = pd_os_list(file->os, file->directory, &names, err);
@@ -309,7 +310,14 @@ static int remove_leftovers(struct pd_log_file *file, struct pd_error *err)
 		pd_free(path);
 	}
 	pd_os_names_done(&names);
-	/* Segments at the end that never got a head hold nothing. */
+	return result;
+}
+
+/* Segments at the end that never got a head hold nothing. */
+static int remove_unheaded(struct pd_log_file *file, struct pd_error *err)
+{
+	int result = 0;
+
 	while (result == 0 && file->segment_count > 0) {
 		struct pd_segment *last = &file->segments[file->segment_count - 1];
 		char *path;
@@ -317,10 +325,24 @@ static int remove_leftovers(struct pd_log_file *file, struct pd_error *err)
 		if (last->headed || last->head_damaged)
 			break;
 		path = pd_file_path(file, last->number, "seg");
-		result = path == NULL ? PD_NO_MEMORY : pd_os_unlink(file->os, path, err);
+		if (path == NULL)
+			result = pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning the log");
+		else
+			result = pd_os_unlink(file->os, path, err);
 		pd_free(path);
 		file->segment_count--;
 	}
+	return result;
+}
+
+int pd_file_prepare(struct pd_log *log, struct pd_error *err)
+{
+	struct pd_log_file *file = (struct pd_log_file *)log;
+	int result = file->prepared ? 0 : remove_spares(file, err);
+
+	if (result == 0)
+		result = pd_file_space_prepare(file, 1, false, err);
+	file->prepared = result == 0;
 	return result;
 }
 
@@ -367,7 +389,9 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	PD_ASSERT(file->read_to_end && time_us > file->end.last_time_us);
 	if (file->end.epoch >= UINT32_MAX)
 		return pd_error_set(err, PD_TOO_LARGE, "the log has used up its epochs");
-	result = remove_leftovers(file, err);
+	result = pd_file_prepare(log, err);
+	if (result == 0)
+		result = remove_unheaded(file, err);
 	if (result == 0)
 		result = pd_file_space_prepare(file, 1, true, err);
 	if (result != 0)

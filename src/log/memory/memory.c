@@ -99,6 +99,13 @@ static int memory_submit(struct pd_log *log, struct pd_log_group *group, enum pd
 	return 0;
 }
 
+static int memory_prepare(struct pd_log *log, struct pd_error *err)
+{
+	(void)log;
+	(void)err;
+	return 0;
+}
+
 static int memory_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 {
 	struct pd_record_head head = { .kind = PD_RECORD_EPOCH,
@@ -247,6 +254,7 @@ static void memory_reader_free(struct pd_log_reader *base)
 static const struct pd_log_ops memory_ops = {
 	.abi = PD_LOG_ABI,
 	.name = "memory",
+	.prepare = memory_prepare,
 	.begin = memory_begin,
 	.reserve = memory_reserve,
 	.submit = memory_submit,
