@@ -14,6 +14,7 @@ char *pd_file_path(const struct pd_log_file *file, uint32_t number, const char *
 
 int pd_file_fence(struct pd_log_file *file, const struct pd_error *cause)
 {
+	PD_ASSERT(cause->code != 0);
 	if (!file->log.fenced) {
 		file->log.fenced = cause->code;
 		(void)snprintf(file->log.fence_text, sizeof file->log.fence_text,
@@ -37,14 +38,14 @@ static uint32_t segment_number(const char *name)
 	return number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
-int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment)
+int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment, struct pd_error *err)
 {
 	if (file->segment_count == file->segment_capacity) {
 		size_t capacity = file->segment_capacity > 0 ? 2 * file->segment_capacity : 16;
 		struct pd_segment *segments = pd_realloc(file->segments, capacity * sizeof *segments);
 
 		if (segments == NULL)
-			return PD_NO_MEMORY;
+			return pd_error_set(err, PD_NO_MEMORY, "out of memory for the list of log segments");
 		file->segments = segments;
 		file->segment_capacity = capacity;
 	}
@@ -109,7 +110,7 @@ static int find_segment(struct pd_log_file *file, uint32_t number, uint8_t *sect
 		result = read_head(file, path, sector, &segment, err);
 	}
 	if (result == 0)
-		result = pd_file_add_segment(file, &segment);
+		result = pd_file_add_segment(file, &segment, err);
 	pd_free(path);
 	return result;
 }

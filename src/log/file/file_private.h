@@ -107,13 +107,18 @@ int pd_file_space_take(struct pd_log_file *file, uint32_t number, struct pd_erro
 void pd_file_space_done(struct pd_log_file *file);
 int pd_file_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err);
 int pd_file_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err);
-int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment);
+PD_MUST_CHECK int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment,
+				      struct pd_error *err);
+
+/* ---- file_begin.c ---- */
+int pd_file_prepare(struct pd_log *log, struct pd_error *err);
+/* Segments at the end that never got a head hold nothing: remove them. */
+PD_MUST_CHECK int pd_file_remove_headless(struct pd_log_file *file, struct pd_error *err);
 
 /* ---- file_write.c ---- */
 #define PD_INDEX_SHARE 16 /* one group's actors may take this part of a segment in its index */
 /* The largest payload of one group: small segments take small groups. */
 size_t pd_file_piece_max(const struct pd_log_file *file);
-int pd_file_prepare(struct pd_log *log, struct pd_error *err);
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err);
 int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
 int pd_file_sync(struct pd_log *log);
@@ -128,6 +133,8 @@ uint64_t pd_file_room(const struct pd_log_file *file, size_t index_growth);
 /* ---- file_queue.c: several writes in flight ---- */
 /* Use a queue if the options ask for it, or if one synced write took as long as `sync_ns`. */
 PD_MUST_CHECK int pd_file_queue_start(struct pd_log_file *file, uint64_t sync_ns, struct pd_error *err);
+/* Let groups end where writes in flight do not touch each other. */
+void pd_file_queue_unit(struct pd_log_file *file);
 /* Start writing a sealed group. */
 PD_MUST_CHECK int pd_file_queue_write(struct pd_log_file *file, struct pd_log_group *group, size_t size,
 				      uint64_t offset, struct pd_error *err);

@@ -12,6 +12,12 @@
 #define DEPTH_DEFAULT 8u
 #define DEPTH_MAX     64u
 
+void pd_file_queue_unit(struct pd_log_file *file)
+{
+	if (file->queue != NULL && file->unit < PD_GROUP_ALIGNMENT / PD_SECTOR_SIZE)
+		file->unit = PD_GROUP_ALIGNMENT / PD_SECTOR_SIZE;
+}
+
 int pd_file_queue_start(struct pd_log_file *file, uint64_t sync_ns, struct pd_error *err)
 {
 	unsigned depth = file->options.queue_depth;
@@ -34,8 +40,7 @@ int pd_file_queue_start(struct pd_log_file *file, uint64_t sync_ns, struct pd_er
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening the log");
 	}
 	file->depth = depth;
-	if (file->unit < PD_GROUP_ALIGNMENT / PD_SECTOR_SIZE)
-		file->unit = PD_GROUP_ALIGNMENT / PD_SECTOR_SIZE;
+	pd_file_queue_unit(file);
 	return 0;
 }
 

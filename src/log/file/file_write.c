@@ -121,8 +121,10 @@ static int write_piece(struct pd_log_file *file, const struct piece *piece, enum
 	file->log.stats.bytes_written += size;
 	if (piece->kind == PD_GROUP_FOOTER)
 		return 0;
-	return pd_index_add(&file->index, header.sectors, piece->record_count, piece->actors,
-			    piece->actor_count);
+	if (pd_index_add(&file->index, header.sectors, piece->record_count, piece->actors,
+			 piece->actor_count) != 0)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the log's index");
+	return 0;
 }
 
 /* ---- segments ---- */
@@ -167,11 +169,12 @@ static int open_handles(struct pd_log_file *file, struct pd_error *err)
 	file->unit = 1;
 	if (file->synced != NULL && pd_os_alignment(file->synced) > PD_SECTOR_SIZE)
 		file->unit = (uint32_t)(pd_os_alignment(file->synced) / PD_SECTOR_SIZE);
+	pd_file_queue_unit(file);
 	return result;
 }
 
-static int write_head(struct pd_log_file *file, uint32_t previous_segment, uint64_t first_lsn,
-		      uint64_t time_us, struct pd_error *err)
+static int write_head(struct pd_log_file *file, uint32_t previous_segment, const struct piece *first,
+		      struct pd_error *err)
 {
 	struct pd_segment segment = { .number = file->location.segment,
 				      .headed = true,
@@ -179,8 +182,9 @@ static int write_head(struct pd_log_file *file, uint32_t previous_segment, uint6
 	struct pd_segment_head *head = &segment.head;
 	struct piece piece = { .payload_size = sizeof *head,
 			       .kind = PD_GROUP_SEGMENT,
-			       .first_lsn = first_lsn,
-			       .base_time_us = time_us };
+			       .first_lsn = first->first_lsn,
+			       .base_time_us = first->base_time_us,
+			       .frame = first->frame };
 	int result = need_buffer(&file->head_buffer, sealed_bytes(file, sizeof *head), err);
 
 	if (result != 0)
@@ -191,18 +195,19 @@ static int write_head(struct pd_log_file *file, uint32_t previous_segment, uint6
 	head->segment = segment.number;
 	head->segment_bytes = file->options.segment_bytes;
 	head->previous_segment = previous_segment;
-	head->first_lsn = piece.first_lsn;
-	head->created_us = time_us;
+	head->first_frame = first->frame;
+	head->first_lsn = first->first_lsn;
+	head->created_us = first->base_time_us;
 	piece.data = file->head_buffer.data;
 	memcpy(piece.data + PD_GROUP_HEADER_SIZE, head, sizeof *head);
 	result = write_piece(file, &piece, PD_LOG_SYNC, err);
 	if (result == 0)
-		result = pd_file_add_segment(file, &segment);
+		result = pd_file_add_segment(file, &segment, err);
 	return result;
 }
 
-/* Go on in a new segment, whose first record will be `first_lsn`; its space must be ready. */
-static int next_segment(struct pd_log_file *file, uint64_t first_lsn, uint64_t time_us, struct pd_error *err)
+/* Go on in a new segment, where `first` comes first; its space must be ready. */
+static int next_segment(struct pd_log_file *file, const struct piece *first, struct pd_error *err)
 {
 	uint32_t previous = file->segment_count > 0 ? file->segments[file->segment_count - 1].number : 0;
 	int result;
@@ -223,7 +228,7 @@ static int next_segment(struct pd_log_file *file, uint64_t first_lsn, uint64_t t
 	result = open_handles(file, err);
 	if (result != 0)
 		return result;
-	return write_head(file, previous, first_lsn, time_us, err);
+	return write_head(file, previous, first, err);
 }
 
 /* Seal the open segment. Every byte of a sealed segment is accounted for: either the footer reaches to the end of the
@@ -263,17 +268,17 @@ int pd_file_roll_memory(struct pd_log_file *file, struct pd_error *err)
 			   (size_t)(segment_sectors(file) - file->sector) * PD_SECTOR_SIZE, err);
 }
 
-/* Leave the open segment for a new one, which begins with `first_lsn`. */
-static int roll(struct pd_log_file *file, uint64_t first_lsn, uint64_t time_us, struct pd_error *err)
+/* Leave the open segment for a new one, where `first` comes first. */
+static int roll(struct pd_log_file *file, const struct piece *first, struct pd_error *err)
 {
 	int result = pd_file_queue_drain(file, err);
 
 	if (result == 0) /* reserved before, so normally there already */
 		result = pd_file_space_prepare(file, 1, true, err);
 	if (result == 0)
-		result = seal_segment(file, first_lsn, time_us, false, err);
+		result = seal_segment(file, first->first_lsn, first->base_time_us, false, err);
 	if (result == 0)
-		result = next_segment(file, first_lsn, time_us, err);
+		result = next_segment(file, first, err);
 	return result;
 }
 
@@ -287,64 +292,6 @@ int pd_file_finish(struct pd_log_file *file, struct pd_error *err)
 }
 
 /* ---- the contract ---- */
-
-/* Spares of a process that died. */
-static int remove_spares(struct pd_log_file *file, struct pd_error *err)
-{
-	struct pd_os_names names;
-	int result = pd_os_list(file->os, file->directory, &names, err);
-
-	if (result != 0)
-		return result;
-	for (size_t i = 0; result == 0 && i < names.count; i++) {
-		size_t size = strlen(names.names[i]);
-		char *path;
-
-		if (size != 14 || strcmp(names.names[i] + 10, ".new") != 0)
-			continue;
-		path = pd_asprintf("%s/%s", file->directory, names.names[i]);
-		if (path == NULL)
-			result = pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning the log");
-		else
-			result = pd_os_unlink(file->os, path, err);
-		pd_free(path);
-	}
-	pd_os_names_done(&names);
-	return result;
-}
-
-/* Segments at the end that never got a head hold nothing. */
-static int remove_unheaded(struct pd_log_file *file, struct pd_error *err)
-{
-	int result = 0;
-
-	while (result == 0 && file->segment_count > 0) {
-		struct pd_segment *last = &file->segments[file->segment_count - 1];
-		char *path;
-
-		if (last->headed || last->head_damaged)
-			break;
-		path = pd_file_path(file, last->number, "seg");
-		if (path == NULL)
-			result = pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning the log");
-		else
-			result = pd_os_unlink(file->os, path, err);
-		pd_free(path);
-		file->segment_count--;
-	}
-	return result;
-}
-
-int pd_file_prepare(struct pd_log *log, struct pd_error *err)
-{
-	struct pd_log_file *file = (struct pd_log_file *)log;
-	int result = file->prepared ? 0 : remove_spares(file, err);
-
-	if (result == 0)
-		result = pd_file_space_prepare(file, 1, false, err);
-	file->prepared = result == 0;
-	return result;
-}
 
 static int write_epoch(struct pd_log_file *file, uint64_t time_us, struct pd_error *err)
 {
@@ -360,7 +307,9 @@ static int write_epoch(struct pd_log_file *file, uint64_t time_us, struct pd_err
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning the log");
 	pd_log_group_reset(group, file->log.marks.tail_lsn + 1);
 	result = pd_log_record_begin(group, &head);
-	if (result == 0) {
+	if (result != 0) {
+		(void)pd_error_set(err, result, "out of memory while beginning the log");
+	} else {
 		struct piece piece;
 
 		(void)pd_log_record_commit(group);
@@ -383,6 +332,7 @@ static int write_epoch(struct pd_log_file *file, uint64_t time_us, struct pd_err
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 {
 	struct pd_log_file *file = (struct pd_log_file *)log;
+	struct piece first = { .base_time_us = time_us };
 	uint64_t sync_ns = 0;
 	int result;
 
@@ -391,7 +341,7 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 		return pd_error_set(err, PD_TOO_LARGE, "the log has used up its epochs");
 	result = pd_file_prepare(log, err);
 	if (result == 0)
-		result = remove_unheaded(file, err);
+		result = pd_file_remove_headless(file, err);
 	if (result == 0)
 		result = pd_file_space_prepare(file, 1, true, err);
 	if (result != 0)
@@ -401,7 +351,8 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	log->marks.written_lsn = file->end.last_lsn;
 	log->marks.durable_lsn = file->end.last_lsn;
 	file->previous_crc = file->end_crc;
-	result = next_segment(file, log->marks.tail_lsn + 1, time_us, err);
+	first.first_lsn = log->marks.tail_lsn + 1;
+	result = next_segment(file, &first, err);
 	if (result == 0) {
 		/* Two synced writes have to be made anyway: the second tells how long one takes here. */
 		uint64_t started_ns = pd_os_monotonic_ns(file->os);
@@ -432,7 +383,7 @@ static int put_piece(struct pd_log_file *file, const struct piece *piece, enum p
 	int result;
 
 	if (!fits(file, piece)) {
-		result = roll(file, piece->first_lsn, piece->base_time_us, err);
+		result = roll(file, piece, err);
 		if (result != 0)
 			return result;
 	}
@@ -457,7 +408,7 @@ static int put_frames(struct pd_log_file *file, struct piece piece, uint8_t *rec
 	/* The record's checksum stands for the segment it begins in, so that must be known before. */
 	piece.payload_size = max;
 	if (!fits(file, &piece))
-		result = roll(file, piece.first_lsn, piece.base_time_us, err);
+		result = roll(file, &piece, err);
 	pd_group_seal_records(record, size, piece.first_lsn, file->location.crc);
 	for (piece.frame = 0; result == 0 && sent < size; piece.frame++) {
 		piece.payload_size = size - sent < max ? size - sent : max;
@@ -537,6 +488,9 @@ static int put_group(struct pd_log_file *file, struct pd_log_group *group, enum 
 
 	if (payload_size > pd_file_piece_max(file)) {
 		result = pd_file_queue_drain(file, err);
+		if (file->queue !=
+		    NULL) /* what flies is synced: nothing before it may stay in the page cache */
+			sync = PD_LOG_SYNC;
 		return result == 0 ? put_pieces(file, group, sync, err) : result;
 	}
 	return put_piece(file,
