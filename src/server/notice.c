@@ -29,7 +29,7 @@ void server_progress_begin(struct server_progress *progress)
 
 static unsigned percent_of(const struct pd_recovery *recovery)
 {
-	if (recovery->total_bytes == 0 || recovery->bytes >= recovery->total_bytes)
+	if (recovery->bytes >= recovery->total_bytes)
 		return 100;
 	return (unsigned)(recovery->bytes * 100 / recovery->total_bytes);
 }
@@ -57,6 +57,14 @@ void server_progress_show(struct server_progress *progress, const struct pd_reco
 		return;
 	}
 	progress->next_us = now_us + (progress->bar ? BAR_INTERVAL_US : LINE_INTERVAL_US);
+	if (recovery->total_bytes == 0) {
+		/* How much there is to read is not known: what has been done is all there is to say. */
+		progress->shown = progress->bar;
+		(void)fprintf(stderr, "%srecovery: %llu records, %.1f MiB so far%s",
+			      progress->bar ? "\r" : "", (unsigned long long)recovery->records,
+			      (double)recovery->bytes / (1024 * 1024), progress->bar ? " " : "\n");
+		return;
+	}
 	if (!progress->bar) {
 		server_say("recovery: %u%%, %llu records, about %.0f s left", percent,
 			   (unsigned long long)recovery->records, seconds_left(recovery));

@@ -115,7 +115,8 @@ int pd_server_run(const struct pd_server_options *options)
 		server_say("data: %s, default durability %s", options->data_directory,
 			   pd_level_name(options->default_level));
 	result = pd_os_real_new(&server.os, &err);
-	/* The network first: a port that is taken is known before the log is touched. */
+	/* Opening the engine changes nothing yet, and who has the directory is a better answer than who has the port;
+	 * listening comes before the log is replayed. */
 	if (result == 0)
 		result = open_network(&server, &err);
 	if (result == 0)

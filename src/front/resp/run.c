@@ -137,11 +137,18 @@ static bool admit(struct pd_resp_client *client, struct pd_resp_entry *entry, si
 		return false;
 	}
 	if (front->loading && (flags & PD_COMMAND_LOADING) == 0) {
-		uint64_t total = front->progress.total_bytes;
-		uint64_t percent = total == 0 ? 0 : front->progress.bytes * 100 / total;
+		const struct pd_recovery *progress = &front->progress;
 
-		pd_resp_write_errorf(reply, "LOADING Perdure is replaying its log (%u%%)",
-				     (unsigned)(percent < 100 ? percent : 100));
+		if (progress->total_bytes == 0)
+			(void)pd_error_set(&why, PD_AGAIN,
+					   "LOADING Perdure is replaying its log (%llu records so far)",
+					   (unsigned long long)progress->records);
+		else
+			(void)pd_error_set(&why, PD_AGAIN, "LOADING Perdure is replaying its log (%u%%)",
+					   (unsigned)(progress->bytes < progress->total_bytes
+							      ? progress->bytes * 100 / progress->total_bytes
+							      : 100));
+		pd_resp_write_error(reply, why.text);
 		return false;
 	}
 	return true;
