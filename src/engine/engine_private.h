@@ -168,6 +168,7 @@ struct pd_engine {
 	struct pd_manifest manifest;
 	struct pd_log *log;
 	struct pd_log_reader *reader; /* while recovering */
+	const uint8_t *lent;          /* the block of the reader that the store has now */
 	struct pd_store *store;
 	struct pd_store_actor *system;
 	struct pd_directory directory;

@@ -34,7 +34,7 @@ static int apply_range(struct pd_store *store, struct pd_store_actor *state, con
 	}
 }
 
-static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect, uint64_t lsn,
+static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect, uint64_t lsn, bool lent,
 			struct pd_store_actor **state, struct pd_error *err)
 {
 	const uint8_t *old = NULL;
@@ -50,7 +50,10 @@ static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect
 		return out_of_memory(err);
 	switch (effect->kind) {
 	case PD_EFFECT_PUT:
-		result = pd_store_put(engine->store, *state, effect->bytes, lsn, &old, &old_lsn);
+		if (lent)
+			result = pd_store_put_lent(engine->store, *state, effect->bytes, lsn, &old, &old_lsn);
+		else
+			result = pd_store_put(engine->store, *state, effect->bytes, lsn, &old, &old_lsn);
 		break;
 	case PD_EFFECT_DELETE:
 		result = pd_store_take(engine->store, *state, effect->key, lsn, &old, &old_lsn);
@@ -80,6 +83,21 @@ static int note_epoch(struct pd_engine *engine, uint64_t epoch, uint64_t first_l
 	return 0;
 }
 
+/* The record lies in a block that is ours: the store's entries may point into it. */
+static int lend_block(struct pd_engine *engine, struct pd_slice memory)
+{
+	void *block = (void *)(uintptr_t)memory.data;
+	int result = pd_store_lend_end(engine->store);
+
+	if (result == 0)
+		result = pd_store_lend(engine->store, block, memory.size);
+	if (result == 0)
+		engine->lent = block;
+	else
+		pd_free(block); /* recovery ends here, and nobody else has it */
+	return result;
+}
+
 static int apply_record(struct pd_engine *engine, const struct pd_record *record, struct pd_error *err)
 {
 	struct pd_store_actor *state = NULL;
@@ -87,13 +105,16 @@ static int apply_record(struct pd_engine *engine, const struct pd_record *record
 	struct pd_effect effect;
 	int result;
 
+	if (record->memory.size > 0 && record->memory.data != engine->lent &&
+	    lend_block(engine, record->memory) != 0)
+		return out_of_memory(err);
 	engine->recovery.records++;
 	engine->recovery.bytes += record->bytes.size;
 	if (record->head.kind == PD_RECORD_EPOCH)
 		return note_epoch(engine, record->epoch, record->lsn) == 0 ? 0 : out_of_memory(err);
 	pd_effect_walk_init(&walk, record);
 	while ((result = pd_effect_next(&walk, &effect)) == 0) {
-		result = apply_effect(engine, &effect, record->lsn, &state, err);
+		result = apply_effect(engine, &effect, record->lsn, record->memory.size > 0, &state, err);
 		if (result != 0)
 			return result;
 	}
@@ -218,6 +239,8 @@ static int finish(struct pd_engine *engine, struct pd_error *err)
 	pd_log_reader_free(engine->reader);
 	engine->reader = NULL;
 	engine->recovery.torn_bytes = end.torn_bytes;
+	if (pd_store_lend_end(engine->store) != 0)
+		return out_of_memory(err);
 	result = check_epoch(engine, &end, err);
 	if (result == 0)
 		result = pd_directory_load(&engine->directory, engine->store, err);
@@ -249,6 +272,8 @@ int pd_engine_recover(struct pd_engine *engine, uint64_t records, struct pd_reco
 		result = pd_log_prepare(engine->log, err);
 		if (result == 0)
 			result = pd_log_reader_new(engine->log, 1, &engine->reader, err);
+		if (result == 0)
+			pd_log_reader_give_memory(engine->reader);
 	}
 	for (uint64_t i = 0; result == 0 && i < records; i++) {
 		result = pd_log_reader_next(engine->reader, &record, &damage, err);

@@ -16,6 +16,11 @@ int pd_log_reader_next(struct pd_log_reader *reader, struct pd_record *ret_recor
 	return reader->log->ops->reader_next(reader, ret_record, ret_damage, err);
 }
 
+void pd_log_reader_give_memory(struct pd_log_reader *reader)
+{
+	reader->give_memory = true;
+}
+
 void pd_log_reader_end(const struct pd_log_reader *reader, struct pd_log_end *ret_end)
 {
 	reader->log->ops->reader_end(reader, ret_end);

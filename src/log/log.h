@@ -115,6 +115,7 @@ struct pd_log {
 
 struct pd_log_reader {
 	struct pd_log *log;
+	bool give_memory;
 };
 
 /* Segments in a directory. Opens nothing for writing before begin. PD_NEWER_FORMAT, PD_CORRUPT (another log's
@@ -134,6 +135,10 @@ PD_MUST_CHECK int pd_log_reader_new(struct pd_log *log, uint64_t from_lsn, struc
  * behind the damage; any other error ends the reading (an unreadable disk is never taken for the end of the log). */
 PD_MUST_CHECK int pd_log_reader_next(struct pd_log_reader *reader, struct pd_record *ret_record,
 				     struct pd_log_damage *ret_damage, struct pd_error *err);
+/* Before the first next: have the reader give its memory away, so that records can be pointed into for good. Each block
+ * that a record names as its `memory` is then the caller's, to be freed with pd_free(), but not before the reader has
+ * said another block, PD_END or an error. Records without a block are to be copied. */
+void pd_log_reader_give_memory(struct pd_log_reader *reader);
 /* After PD_END. */
 void pd_log_reader_end(const struct pd_log_reader *reader, struct pd_log_end *ret_end);
 void pd_log_reader_free(struct pd_log_reader *reader);

@@ -64,7 +64,8 @@ struct pd_record {
 	struct pd_record_head head;
 	uint64_t epoch;
 	uint64_t lsn;
-	struct pd_slice bytes; /* the whole record */
+	struct pd_slice bytes;  /* the whole record */
+	struct pd_slice memory; /* the block it lies in, if the reader gives its blocks away; else size 0 */
 	struct pd_slice effects;
 };
 

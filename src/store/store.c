@@ -4,7 +4,8 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-#define ALLOCATION_OVERHEAD 8 /* what the allocator adds to a block, and rounds to 16 */
+#define LENT_SLACK          (16u * 1024 * 1024) /* garbage in lent blocks that is not worth looking for */
+#define ALLOCATION_OVERHEAD 8                   /* what the allocator adds to a block, and rounds to 16 */
 
 struct pd_store {
 	struct pd_store_actor **actors; /* by id: ids only grow, so adding is appending */
@@ -14,7 +15,20 @@ struct pd_store {
 	struct pd_memtable *expiry; /* expires_us and actor id (big-endian), then the key; see below */
 	uint64_t entry_count, key_count;
 	size_t entry_bytes;
+	struct pd_block *blocks; /* lent, by address */
+	size_t block_count, block_capacity;
+	size_t lent_bytes, lent_live_bytes;
 	uint8_t count_prefix;
+};
+
+/* Lent memory that entries lie in. */
+struct pd_block {
+	uint8_t *data;
+	size_t size;
+	size_t live_bytes; /* of entries that are in the maps, or handed out */
+	size_t live_count;
+	bool open;      /* more may come */
+	bool condemned; /* being emptied */
 };
 
 /* ---- memory of entries ---- */
@@ -36,10 +50,98 @@ static uint8_t *entry_copy(struct pd_store *store, const uint8_t *entry)
 	return copy;
 }
 
+/* ---- lent blocks ---- */
+
+/* Where a block at `data` is or would be. */
+static size_t block_index(const struct pd_store *store, const uint8_t *data)
+{
+	size_t low = 0, high = store->block_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (store->blocks[middle].data + store->blocks[middle].size <= data)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct pd_block *block_of(const struct pd_store *store, const uint8_t *entry)
+{
+	size_t index;
+
+	if (store->block_count == 0)
+		return NULL;
+	index = block_index(store, entry);
+	return index < store->block_count && store->blocks[index].data <= entry ? &store->blocks[index]
+										: NULL;
+}
+
+static void block_drop(struct pd_store *store, struct pd_block *block)
+{
+	size_t index = (size_t)(block - store->blocks);
+
+	PD_ASSERT(block->live_count == 0 && block->live_bytes == 0);
+	store->lent_bytes -= block->size;
+	pd_free(block->data);
+	store->block_count--;
+	memmove(block, block + 1, (store->block_count - index) * sizeof *block);
+}
+
+int pd_store_lend(struct pd_store *store, void *data, size_t size)
+{
+	size_t index;
+
+	if (store->block_count == store->block_capacity) {
+		size_t capacity = store->block_capacity > 0 ? 2 * store->block_capacity : 16;
+		struct pd_block *blocks = pd_realloc(store->blocks, capacity * sizeof *blocks);
+
+		if (blocks == NULL)
+			return PD_NO_MEMORY;
+		store->blocks = blocks;
+		store->block_capacity = capacity;
+	}
+	index = block_index(store, data);
+	memmove(&store->blocks[index + 1], &store->blocks[index],
+		(store->block_count - index) * sizeof *store->blocks);
+	store->blocks[index] = (struct pd_block){ .data = data, .size = size, .open = true };
+	store->block_count++;
+	store->lent_bytes += size;
+	return 0;
+}
+
+/* An entry of a block came alive (+1) or died (-1). */
+static void block_count_entry(struct pd_store *store, struct pd_block *block, const uint8_t *entry,
+			      bool alive)
+{
+	size_t size = pd_entry_size(entry);
+
+	if (alive) {
+		block->live_count++;
+		block->live_bytes += size;
+		store->lent_live_bytes += size;
+		return;
+	}
+	block->live_count--;
+	block->live_bytes -= size;
+	store->lent_live_bytes -= size;
+	if (block->live_count == 0 && !block->open && !block->condemned)
+		block_drop(store, block);
+}
+
 void pd_store_entry_free(struct pd_store *store, const uint8_t *entry)
 {
+	struct pd_block *block;
+
 	if (entry == NULL)
 		return;
+	block = block_of(store, entry);
+	if (block != NULL) {
+		block_count_entry(store, block, entry, false);
+		return;
+	}
 	store->entry_bytes -= allocated(pd_entry_size(entry));
 	pd_free((void *)(uintptr_t)entry);
 }
@@ -248,14 +350,15 @@ struct pd_store *pd_store_new(uint8_t count_prefix)
 	return store;
 }
 
-static void table_free(struct pd_memtable *table)
+static void table_free(struct pd_store *store, struct pd_memtable *table)
 {
 	struct pd_memtable_cursor cursor;
 	struct pd_entry entry;
 
 	pd_memtable_seek(table, pd_slice(NULL, 0), &cursor);
 	while (pd_memtable_next(&cursor, &entry))
-		pd_free((void *)(uintptr_t)entry.bytes);
+		if (block_of(store, entry.bytes) == NULL)
+			pd_free((void *)(uintptr_t)entry.bytes);
 	pd_memtable_free(table);
 }
 
@@ -264,10 +367,13 @@ void pd_store_free(struct pd_store *store)
 	if (store == NULL)
 		return;
 	for (size_t i = 0; i < store->actor_count; i++) {
-		table_free(store->actors[i]->table);
+		table_free(store, store->actors[i]->table);
 		pd_free(store->actors[i]);
 	}
-	table_free(store->expiry);
+	table_free(store, store->expiry);
+	for (size_t i = 0; i < store->block_count; i++)
+		pd_free(store->blocks[i].data);
+	pd_free(store->blocks);
 	pd_free(store->actors);
 	pd_free(store->slots);
 	pd_free(store);
@@ -286,6 +392,26 @@ static void count(struct pd_store *store, struct pd_store_actor *actor, struct p
 	}
 }
 
+/* Put an entry that is the store's already. */
+static int put_owned(struct pd_store *store, struct pd_store_actor *actor, const uint8_t *entry, uint64_t lsn,
+		     const uint8_t **ret_old, uint64_t *ret_old_lsn)
+{
+	int result = expiry_add(store, actor->id, entry);
+
+	if (result != 0)
+		return result;
+	result = pd_memtable_put(actor->table, entry, lsn, ret_old, ret_old_lsn);
+	if (result != 0) {
+		expiry_remove(store, actor->id, entry);
+		return result;
+	}
+	if (*ret_old == NULL)
+		count(store, actor, pd_entry_key(entry), true);
+	else if (expires_of(*ret_old) != expires_of(entry))
+		expiry_remove(store, actor->id, *ret_old);
+	return 0;
+}
+
 int pd_store_put(struct pd_store *store, struct pd_store_actor *actor, const uint8_t *entry, uint64_t lsn,
 		 const uint8_t **ret_old, uint64_t *ret_old_lsn)
 {
@@ -294,22 +420,23 @@ int pd_store_put(struct pd_store *store, struct pd_store_actor *actor, const uin
 
 	if (copy == NULL)
 		return PD_NO_MEMORY;
-	result = expiry_add(store, actor->id, copy);
-	if (result != 0) {
+	result = put_owned(store, actor, copy, lsn, ret_old, ret_old_lsn);
+	if (result != 0)
 		pd_store_entry_free(store, copy);
-		return result;
-	}
-	result = pd_memtable_put(actor->table, copy, lsn, ret_old, ret_old_lsn);
-	if (result != 0) {
-		expiry_remove(store, actor->id, copy);
-		pd_store_entry_free(store, copy);
-		return result;
-	}
-	if (*ret_old == NULL)
-		count(store, actor, pd_entry_key(copy), true);
-	else if (expires_of(*ret_old) != expires_of(copy))
-		expiry_remove(store, actor->id, *ret_old);
-	return 0;
+	return result;
+}
+
+int pd_store_put_lent(struct pd_store *store, struct pd_store_actor *actor, const uint8_t *entry,
+		      uint64_t lsn, const uint8_t **ret_old, uint64_t *ret_old_lsn)
+{
+	struct pd_block *block = block_of(store, entry);
+	int result;
+
+	PD_ASSERT(block != NULL && block->open);
+	result = put_owned(store, actor, entry, lsn, ret_old, ret_old_lsn);
+	if (result == 0)
+		block_count_entry(store, block, entry, true);
+	return result;
 }
 
 int pd_store_take(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key, uint64_t lsn,
@@ -349,6 +476,63 @@ void pd_store_restore(struct pd_store *store, struct pd_store_actor *actor, stru
 	if (current != NULL && (old == NULL || expires_of(current) != expires_of(old)))
 		expiry_remove(store, actor->id, current);
 	pd_store_entry_free(store, current);
+}
+
+/* ---- emptying lent blocks ---- */
+
+/* Copy what lives in condemned blocks out of them. */
+static int empty_table(struct pd_store *store, struct pd_memtable *table)
+{
+	struct pd_memtable_cursor cursor;
+	struct pd_entry entry;
+
+	pd_memtable_seek(table, pd_slice(NULL, 0), &cursor);
+	while (pd_memtable_next(&cursor, &entry)) {
+		struct pd_block *block = block_of(store, entry.bytes);
+		const uint8_t *old;
+		uint64_t old_lsn;
+		uint8_t *copy;
+
+		if (block == NULL || !block->condemned)
+			continue;
+		copy = entry_copy(store, entry.bytes);
+		if (copy == NULL)
+			return PD_NO_MEMORY;
+		if (pd_memtable_put(table, copy, entry.lsn, &old, &old_lsn) != 0) {
+			pd_store_entry_free(store, copy);
+			return PD_NO_MEMORY;
+		}
+		PD_ASSERT(old == entry.bytes);
+		pd_store_entry_free(store, old);
+		pd_memtable_seek(table, pd_entry_key(copy), &cursor); /* at the copy, which is passed over */
+	}
+	return 0;
+}
+
+int pd_store_lend_end(struct pd_store *store)
+{
+	bool condemned = false;
+	int result = 0;
+
+	for (size_t i = 0; i < store->block_count; i++) {
+		struct pd_block *block = &store->blocks[i];
+
+		block->open = false;
+		block->condemned = block->live_bytes < block->size / 2;
+		condemned = condemned || block->condemned;
+	}
+	/* A look at everything that lives is worth it once as much has died. */
+	if (!condemned || store->lent_bytes < 2 * store->lent_live_bytes + LENT_SLACK)
+		goto out;
+	for (size_t i = 0; result == 0 && i < store->actor_count; i++)
+		result = empty_table(store, store->actors[i]->table);
+out:
+	for (size_t i = store->block_count; i-- > 0;) {
+		store->blocks[i].condemned = false;
+		if (store->blocks[i].live_count == 0)
+			block_drop(store, &store->blocks[i]);
+	}
+	return result;
 }
 
 /* ---- expiry ---- */
@@ -412,7 +596,7 @@ uint64_t pd_store_key_count(const struct pd_store *store)
 
 size_t pd_store_bytes(const struct pd_store *store)
 {
-	size_t bytes = store->entry_bytes + pd_memtable_bytes(store->expiry);
+	size_t bytes = store->entry_bytes + store->lent_bytes + pd_memtable_bytes(store->expiry);
 
 	for (size_t i = 0; i < store->actor_count; i++)
 		bytes += sizeof *store->actors[i] + pd_memtable_bytes(store->actors[i]->table);

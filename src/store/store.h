@@ -41,6 +41,10 @@ void pd_store_actor_remove(struct pd_store *store, struct pd_store_actor *actor)
 /* Put a copy of `entry`. *ret_old: what it replaced, now the caller's; NULL if nothing. PD_NO_MEMORY changes nothing. */
 PD_MUST_CHECK int pd_store_put(struct pd_store *store, struct pd_store_actor *actor, const uint8_t *entry,
 			       uint64_t lsn, const uint8_t **ret_old, uint64_t *ret_old_lsn);
+/* The same without a copy, for an entry that lies in a block lent before. */
+PD_MUST_CHECK int pd_store_put_lent(struct pd_store *store, struct pd_store_actor *actor,
+				    const uint8_t *entry, uint64_t lsn, const uint8_t **ret_old,
+				    uint64_t *ret_old_lsn);
 /* Take the entry out; it is the caller's. PD_NO_MEMORY changes nothing; *ret_old NULL: it was not there. */
 PD_MUST_CHECK int pd_store_take(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
 				uint64_t lsn, const uint8_t **ret_old, uint64_t *ret_old_lsn);
@@ -49,6 +53,15 @@ PD_MUST_CHECK int pd_store_take(struct pd_store *store, struct pd_store_actor *a
 void pd_store_restore(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
 		      const uint8_t *old, uint64_t old_lsn);
 void pd_store_entry_free(struct pd_store *store, const uint8_t *entry);
+
+/* ---- lent memory: recovery points into the log's segments instead of copying what is in them ----
+ *
+ * A block belongs to the store from here on (pd_free() frees it). It goes when the last entry in it has gone, and what
+ * still lives in blocks that are mostly dead is copied out of them. PD_NO_MEMORY: it is still the caller's. */
+PD_MUST_CHECK int pd_store_lend(struct pd_store *store, void *block, size_t size);
+/* No more entries will be put that lie in the block lent last. Keeps the blocks' garbage below about the size of what
+ * lives. PD_NO_MEMORY: some blocks stay, nothing else. */
+PD_MUST_CHECK int pd_store_lend_end(struct pd_store *store);
 
 /* The entry that expires first, if that is at or before `now_us`. It stays. */
 bool pd_store_next_expired(struct pd_store *store, uint64_t now_us, struct pd_store_actor **ret_actor,

@@ -46,6 +46,7 @@ struct file_reader {
 	struct pd_location location;
 	uint64_t segment_first_lsn;
 	bool loaded, sealed;
+	bool given; /* `data` belongs to the caller */
 	struct segment_load ahead;
 
 	/* Where the log is. */
@@ -249,7 +250,7 @@ static int load_start(struct file_reader *reader, struct segment_load *load, con
 	load->path = pd_file_path(reader->file, segment->number, "seg");
 	if (load->wanted > load->capacity) {
 		pd_free(load->data);
-		load->data = pd_malloc_aligned(PD_GROUP_ALIGNMENT, load->wanted);
+		load->data = pd_malloc_large(load->wanted);
 		load->capacity = load->data == NULL ? 0 : load->wanted;
 	}
 	if (load->path == NULL || (load->data == NULL && load->wanted > 0)) {
@@ -280,8 +281,9 @@ static int load(struct file_reader *reader, const struct pd_segment *segment, st
 	reader->sectors = ahead->size / PD_SECTOR_SIZE;
 	reader->data = ahead->data;
 	reader->capacity = ahead->capacity;
-	ahead->data = free_data;
-	ahead->capacity = free_capacity;
+	ahead->data = reader->given ? NULL : free_data;
+	ahead->capacity = reader->given ? 0 : free_capacity;
+	reader->given = false;
 	load_drop(ahead);
 	reader->sector = 0;
 	reader->location.segment = segment->number;
@@ -609,6 +611,11 @@ static int salvage_record(struct file_reader *reader, struct pd_log_damage *ret_
 	return report(reader, lsn, last, sector, ret_damage, err, "records are damaged");
 }
 
+static bool in_segment(const struct file_reader *reader, const uint8_t *at)
+{
+	return at >= reader->data && at < reader->data + reader->capacity;
+}
+
 static int next_record(struct file_reader *reader, struct pd_record *ret_record,
 		       struct pd_log_damage *ret_damage, struct pd_error *err)
 {
@@ -633,6 +640,10 @@ static int next_record(struct file_reader *reader, struct pd_record *ret_record,
 		return result;
 	record.lsn = reader->lsn++;
 	record.epoch = reader->epoch;
+	if (reader->base.give_memory && in_segment(reader, record.bytes.data)) {
+		reader->given = true;
+		record.memory = pd_slice(reader->data, reader->capacity);
+	}
 	reader->at += record.bytes.size;
 	reader->last_time_us = record.head.time_us;
 	*ret_record = record;
@@ -677,7 +688,8 @@ void pd_file_reader_free(struct pd_log_reader *base)
 	pd_free(reader->ahead.data);
 	pd_buffer_done(&reader->frames);
 	pd_buffer_done(&reader->actors);
-	pd_free(reader->data);
+	if (!reader->given)
+		pd_free(reader->data);
 	pd_free(reader);
 }
 
