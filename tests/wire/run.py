@@ -38,6 +38,7 @@ class World:
         self.server = Redis(data, ["--appendonly", "yes"]) if on_redis else Perdure(binary, data)
         self.redis = None
         self.opened = []
+        self.memory_slack = 1 if on_redis else sanitizer_slack(binary)
 
     def prepare(self):
         """The group's server runs, whatever the last test did to it, and holds nothing."""
@@ -110,6 +111,13 @@ class World:
             self.redis.kill()
         if not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def sanitizer_slack(binary):
+    """How much more memory a build may take: sanitizers keep what is freed, and shadows of it."""
+    with open(binary, "rb") as file:
+        data = file.read()
+    return 6 if b"__asan_init" in data or b"__tsan_init" in data else 1
 
 
 def tests_of(module):
