@@ -1,0 +1,294 @@
+/* The verifier's bytes: a segment in memory, what its sectors are, what its footer says. */
+#include <string.h>
+
+#include "base/codec.h"
+#include "base/memory.h"
+#include "log/file/verify_private.h"
+
+void *pd_verify_add(struct pd_log_verifier *verifier, struct pd_list *list, size_t item_size)
+{
+	uint8_t *item;
+
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity > 0 ? 2 * list->capacity : 64;
+		void *items = pd_realloc(list->items, capacity * item_size);
+
+		if (items == NULL) {
+			verifier->failed = PD_NO_MEMORY;
+			return NULL;
+		}
+		list->items = items;
+		list->capacity = capacity;
+	}
+	item = (uint8_t *)list->items + list->count++ * item_size;
+	memset(item, 0, item_size);
+	return item;
+}
+
+int pd_verify_need(struct pd_aligned *memory, size_t size)
+{
+	if (size <= memory->size)
+		return 0;
+	pd_free(memory->data);
+	memory->size = 0;
+	memory->data = pd_malloc_aligned(PD_GROUP_ALIGNMENT, size);
+	if (memory->data == NULL)
+		return PD_NO_MEMORY;
+	memory->size = size;
+	return 0;
+}
+
+/* ---- sectors ---- */
+
+enum pd_sector_state pd_verify_state(const struct pd_log_verifier *verifier, uint64_t sector)
+{
+	return pd_sector_classify(verifier->data.data + sector * PD_SECTOR_SIZE, &verifier->location, sector,
+				  verifier->file->options.cluster_id, verifier->file->options.shard);
+}
+
+/* The header's checksum covers its place, so it proves itself, whatever the stamp behind it says. */
+bool pd_verify_header_at(const struct pd_log_verifier *verifier, uint64_t sector,
+			 struct pd_group_header *ret_header)
+{
+	return pd_group_header_read(verifier->data.data + sector * PD_SECTOR_SIZE, &verifier->location,
+				    sector, ret_header) &&
+	       sector + ret_header->sectors <= verifier->sectors;
+}
+
+bool pd_verify_mend(const struct pd_log_verifier *verifier, uint64_t sector,
+		    struct pd_group_header *ret_header, unsigned *ret_bit)
+{
+	const uint8_t *from = verifier->data.data + sector * PD_SECTOR_SIZE;
+	uint8_t data[PD_GROUP_HEADER_SIZE];
+
+	memcpy(data, from, sizeof data);
+	for (unsigned bit = 0; bit < 8 * PD_GROUP_HEADER_SIZE; bit++) {
+		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		if (pd_group_header_read(data, &verifier->location, sector, ret_header) &&
+		    sector + ret_header->sectors <= verifier->sectors) {
+			*ret_bit = bit;
+			return true;
+		}
+		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	return false;
+}
+
+bool pd_verify_unused_but_one_bit(const struct pd_log_verifier *verifier, uint64_t sector)
+{
+	uint8_t data[PD_SECTOR_SIZE];
+	unsigned bits = 0;
+
+	memcpy(data, verifier->data.data + sector * PD_SECTOR_SIZE, sizeof data);
+	for (size_t i = 0; i < sizeof data; i++)
+		bits += (unsigned)__builtin_popcount(data[i]);
+	if (bits == 1)
+		return true;
+	for (size_t bit = 8 * (PD_SECTOR_SIZE - PD_STAMP_SIZE); bit < 8 * (size_t)PD_SECTOR_SIZE; bit++) {
+		enum pd_sector_state state;
+
+		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		state = pd_sector_classify(data, &verifier->location, sector,
+					   verifier->file->options.cluster_id, verifier->file->options.shard);
+		if (state == PD_SECTOR_OLDER)
+			return true;
+		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	return false;
+}
+
+/* ---- the footer ---- */
+
+static bool take_varint(struct pd_slice *rest, uint64_t *ret_number)
+{
+	size_t size = pd_varint_get(rest->data, rest->size, ret_number);
+
+	rest->data += size;
+	rest->size -= size;
+	return size != 0;
+}
+
+/* Where the index says the groups are. Kept only if they fill the segment up to the footer. */
+static void read_extents(struct pd_log_verifier *verifier, uint64_t footer_sector, uint64_t footer_lsn)
+{
+	struct pd_slice rest = verifier->index_bytes;
+	uint64_t sector = 0, records = 0;
+	bool good = true;
+
+	while (good && rest.size > 0) {
+		struct pd_extent *extent = pd_verify_add(verifier, &verifier->extents, sizeof *extent);
+		uint64_t count, actor;
+
+		good = extent != NULL && take_varint(&rest, &extent->sectors) &&
+		       take_varint(&rest, &extent->records) && take_varint(&rest, &count) &&
+		       extent->sectors > 0 && extent->sectors <= footer_sector &&
+		       extent->records <= footer_lsn;
+		if (!good)
+			break;
+		for (uint64_t i = 1; good && i < count; i++)
+			good = take_varint(&rest, &actor);
+		extent->sector = sector;
+		extent->first_lsn = records;
+		sector += extent->sectors;
+		records += extent->records;
+		good = good && sector <= footer_sector;
+	}
+	if (!good || sector != footer_sector || records > footer_lsn) {
+		verifier->extents.count = 0;
+		return;
+	}
+	verifier->index_end_lsn = footer_lsn;
+	for (size_t i = 0; i < verifier->extents.count; i++)
+		((struct pd_extent *)verifier->extents.items)[i].first_lsn += footer_lsn - records;
+}
+
+/* The footer, wherever it is: it tells what should be elsewhere. */
+static int find_index(struct pd_log_verifier *verifier)
+{
+	verifier->extents.count = 0;
+	verifier->index_bytes = pd_slice(NULL, 0);
+	for (uint64_t sector = verifier->sectors; sector-- > 1;) {
+		const uint8_t *data = verifier->data.data + sector * PD_SECTOR_SIZE;
+		struct pd_group_header header;
+		size_t size;
+
+		if (pd_load_u32(data) != PD_GROUP_MAGIC || !pd_verify_header_at(verifier, sector, &header) ||
+		    header.kind != PD_GROUP_FOOTER)
+			continue;
+		size = (size_t)header.sectors * PD_SECTOR_SIZE;
+		if (pd_verify_need(&verifier->index, size) != 0)
+			return PD_NO_MEMORY;
+		memcpy(verifier->index.data, data, size);
+		if (!pd_group_open(verifier->index.data, &header))
+			return 0;
+		verifier->index_bytes = pd_slice(verifier->index.data + PD_GROUP_HEADER_SIZE,
+						 header.payload_size);
+		read_extents(verifier, sector, header.first_lsn);
+		return verifier->failed;
+	}
+	return 0;
+}
+
+const struct pd_extent *pd_verify_extent_at(const struct pd_log_verifier *verifier, uint64_t sector)
+{
+	const struct pd_extent *extents = verifier->extents.items;
+
+	for (size_t low = 0, high = verifier->extents.count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+
+		if (sector < extents[middle].sector)
+			high = middle;
+		else if (sector >= extents[middle].sector + extents[middle].sectors)
+			low = middle + 1;
+		else
+			return &extents[middle];
+	}
+	return NULL;
+}
+
+/* ---- the file ---- */
+
+static int open_segment(const struct pd_log_verifier *verifier, uint32_t number, struct pd_os_file **ret_file,
+			struct pd_error *err)
+{
+	char *path = pd_file_path(verifier->file, number, "seg");
+	int result;
+
+	if (path == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while verifying the log");
+	result = pd_os_open(verifier->file->os, path, PD_OS_READ, ret_file, err);
+	pd_free(path);
+	return result;
+}
+
+/* What the first group says, if it is whole: the file may have got it since the directory was listed. */
+static void read_head(struct pd_log_verifier *verifier)
+{
+	uint8_t sector[PD_SECTOR_SIZE];
+	struct pd_group_header header;
+	struct pd_segment_head head;
+
+	verifier->headed = false;
+	verifier->first_lsn = verifier->expected_lsn;
+	if (verifier->extents.count > 0)
+		verifier->first_lsn = ((struct pd_extent *)verifier->extents.items)[0].first_lsn;
+	if (verifier->sectors == 0 || !pd_verify_header_at(verifier, 0, &header) ||
+	    header.kind != PD_GROUP_SEGMENT || header.payload_size != sizeof head)
+		return;
+	memcpy(sector, verifier->data.data, sizeof sector);
+	memcpy(&head, sector + PD_GROUP_HEADER_SIZE, sizeof head);
+	if (head.segment != verifier->location.segment || head.first_lsn != header.first_lsn)
+		return;
+	verifier->headed = true;
+	verifier->head = head;
+	verifier->first_lsn = head.first_lsn;
+}
+
+int pd_verify_load(struct pd_log_verifier *verifier, const struct pd_segment *segment, struct pd_error *err)
+{
+	const struct pd_log_options *options = &verifier->file->options;
+	struct pd_os_file *file = NULL;
+	size_t size = 0;
+	int result = pd_verify_need(&verifier->data, segment->size + PD_SECTOR_SIZE);
+
+	if (result != 0)
+		return pd_error_set(err, result, "out of memory for a log segment of %llu bytes",
+				    (unsigned long long)segment->size);
+	result = open_segment(verifier, segment->number, &file, err);
+	if (result == 0)
+		result = pd_os_read(file, verifier->data.data, segment->size, 0, &size, err);
+	pd_os_close(file);
+	if (result != 0)
+		return result;
+	verifier->size = size;
+	verifier->sectors = size / PD_SECTOR_SIZE;
+	verifier->sector = 0;
+	verifier->location.segment = segment->number;
+	verifier->location.crc = pd_location_crc(options->cluster_id, options->shard, segment->number);
+	verifier->sealed = false;
+	verifier->end_accused = false;
+	verifier->seen.count = 0;
+	pd_buffer_clear(&verifier->seen_actors);
+	if (find_index(verifier) != 0)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a log segment's index");
+	read_head(verifier);
+	verifier->loaded = true;
+	return 0;
+}
+
+int pd_verify_changed(struct pd_log_verifier *verifier, uint64_t sector, uint64_t count, struct pd_error *err)
+{
+	uint64_t offset = sector * PD_SECTOR_SIZE;
+	size_t compared = (size_t)count * PD_SECTOR_SIZE, size = 0;
+	uint8_t *again = pd_malloc(compared);
+	struct pd_os_file *file = NULL;
+	bool changed = false;
+	int result;
+
+	if (again == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while verifying the log");
+	result = open_segment(verifier, verifier->location.segment, &file, err);
+	if (result == PD_NOT_FOUND) { /* trimmed meanwhile: there is nothing newer to compare with */
+		pd_free(again);
+		return 0;
+	}
+	if (result == 0)
+		result = pd_os_read(file, again, compared, offset, &size, err);
+	if (result == 0) {
+		changed = size != compared || memcmp(again, verifier->data.data + offset, size) != 0;
+		if (changed) {
+			result = pd_os_read(file, verifier->data.data + offset,
+					    (size_t)(verifier->size - offset), offset, &size, err);
+			verifier->size = offset + size;
+			verifier->sectors = verifier->size / PD_SECTOR_SIZE;
+		}
+	}
+	pd_os_close(file);
+	pd_free(again);
+	if (result != 0)
+		return result;
+	/* A segment that was being written may have got its footer by now. */
+	if (changed && find_index(verifier) != 0)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a log segment's index");
+	return changed;
+}
