@@ -81,3 +81,21 @@ uint64_t pd_kv_hash_count(const struct pd_entry *entry)
 		  count > 0);
 	return count;
 }
+
+int pd_kv_put_field(struct pd_call *call, const struct pd_key *key, struct pd_slice name,
+		    struct pd_slice value, bool *ret_is_new)
+{
+	struct pd_key field = pd_key_field(key, name);
+	struct pd_entry old;
+	int r = pd_txn_put(call->txn, &field, PD_TYPE_FIELD, 0, value, &old);
+
+	if (r == PD_TOO_LARGE)
+		return pd_error_set(
+			call->err, r,
+			"a field of %zu bytes in a hash whose key has %zu: the names are too long, "
+			"together they may have a little less than %u bytes",
+			name.size, key->name.size, PD_KEY_SIZE_MAX);
+	if (r == 0 && ret_is_new != NULL)
+		*ret_is_new = old.bytes == NULL;
+	return r;
+}

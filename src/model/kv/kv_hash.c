@@ -201,11 +201,10 @@ static int begin_change(struct pd_call *call, struct change *change, uint64_t fi
 
 static int put_field(struct pd_call *call, struct change *change, struct pd_slice name, struct pd_slice value)
 {
-	struct pd_key field = pd_key_field(&change->key, name);
-	struct pd_entry old;
-	int r = pd_txn_put(call->txn, &field, PD_TYPE_FIELD, 0, value, &old);
+	bool is_new;
+	int r = pd_kv_put_field(call, &change->key, name, value, &is_new);
 
-	if (r == 0 && old.bytes == NULL)
+	if (r == 0 && is_new)
 		change->count++;
 	return r;
 }

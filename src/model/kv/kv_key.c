@@ -70,7 +70,6 @@ static int copy_fields(struct pd_call *call, const struct pd_key *from, const st
 		struct pd_entry entry;
 		struct pd_slice name;
 		struct pd_walk walk;
-		struct pd_key field;
 
 		pd_txn_walk_fields(call->txn, from, behind, &walk);
 		if (!pd_walk_next(&walk, &name, &entry))
@@ -82,8 +81,7 @@ static int copy_fields(struct pd_call *call, const struct pd_key *from, const st
 		if (r < 0)
 			break;
 		behind = pd_buffer_slice(&last);
-		field = pd_key_field(to, pd_slice(behind.data, behind.size - 1));
-		r = pd_txn_put(call->txn, &field, PD_TYPE_FIELD, 0, entry.value, NULL);
+		r = pd_kv_put_field(call, to, pd_slice(behind.data, behind.size - 1), entry.value, NULL);
 	}
 	pd_buffer_done(&last);
 	return r;

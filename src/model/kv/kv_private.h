@@ -65,6 +65,9 @@ PD_MUST_CHECK int pd_kv_put_patched(struct pd_call *call, struct pd_key *key, ui
 
 /* ---- hashes ---- */
 uint64_t pd_kv_hash_count(const struct pd_entry *entry);
+/* Put one field; the PD_TYPE_HASH entry is the caller's to put. *ret_is_new may be NULL. */
+PD_MUST_CHECK int pd_kv_put_field(struct pd_call *call, const struct pd_key *key, struct pd_slice name,
+				  struct pd_slice value, bool *ret_is_new);
 
 /* ---- arguments: false: the error reply is written ---- */
 bool pd_kv_integer_argument(struct pd_call *call, struct pd_slice text, int64_t *ret_number);
