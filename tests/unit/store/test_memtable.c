@@ -50,7 +50,8 @@ static size_t make_key(enum keys kind, unsigned i, uint8_t *key)
 
 	switch (kind) {
 	case KEYS_FIELDS:
-		return (size_t)sprintf((char *)key, "user:%07u:field:%02u:abcdefghijklmnopq", i / 10, i % 10);
+		return (size_t)snprintf((char *)key, 64, "user:%07u:field:%02u:abcdefghijklmnopq", i / 10,
+					i % 10);
 	case KEYS_TINY:
 		for (; i > 0 && size < 6; i /= 4) {
 			if (i % 4 == 0)
