@@ -52,6 +52,7 @@ bool pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t
 		     struct pd_buffer *actors)
 {
 	uint64_t lsn = segment_first_lsn;
+	bool inside = false; /* the index ends between the frames of `lsn` */
 
 	while (index.size > 0) {
 		uint64_t sectors, records, count, actor;
@@ -72,6 +73,7 @@ bool pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t
 				return false;
 		}
 		lsn += records;
+		inside = records == 0 && count > 1;
 	}
-	return true;
+	return first_lsn >= segment_first_lsn && (last_lsn < lsn || (last_lsn == lsn && inside));
 }

@@ -22,8 +22,9 @@
 /* A segment that is there. */
 struct pd_segment {
 	uint32_t number;
-	bool headed; /* its first group is whole; else it was never begun, or its head is damaged */
-	bool head_damaged;
+	bool headed;       /* its first group's header holds: first_lsn and first_frame in `head` are right */
+	bool head_damaged; /* not all of its first group is as it was written; else without `headed`: never begun */
+	bool unused;       /* without a head, and no group in it */
 	uint64_t size; /* bytes of the file */
 	struct pd_segment_head head;
 };
@@ -53,6 +54,15 @@ struct pd_flight {
 	bool done;
 };
 
+/* A sync on another thread. */
+struct pd_background_sync {
+	struct pd_os_task *task; /* NULL: none */
+	struct pd_os_file *file;
+	uint64_t covers_lsn; /* written when it began */
+	int result;
+	struct pd_error err;
+};
+
 struct pd_log_file {
 	struct pd_log log; /* first */
 	struct pd_log_options options;
@@ -66,6 +76,8 @@ struct pd_log_file {
 	bool read_to_end;
 	struct pd_log_end end;
 	uint32_t end_crc;
+	uint32_t soft_segment; /* its groups in these sectors may be only in the page cache; 0: none */
+	uint64_t soft_from, soft_end;
 
 	/* The segment being written. */
 	struct pd_os_file *synced; /* direct and synced: one write is one durable group; NULL where refused */
@@ -80,6 +92,8 @@ struct pd_log_file {
 	struct pd_aligned piece_buffer; /* … and for frames, which a footer may come between */
 
 	struct pd_log_group *finished, *finished_last;
+
+	struct pd_background_sync background;
 
 	/* Several writes in flight, for disks on which a sync takes long; NULL: one at a time. */
 	struct pd_os_queue *queue;
@@ -121,7 +135,6 @@ PD_MUST_CHECK int pd_file_remove_headless(struct pd_log_file *file, struct pd_er
 size_t pd_file_piece_max(const struct pd_log_file *file);
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err);
 int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
-int pd_file_sync(struct pd_log *log);
 int pd_file_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups);
 /* Have the memory that sealing the open segment takes. */
 PD_MUST_CHECK int pd_file_roll_memory(struct pd_log_file *file, struct pd_error *err);
@@ -129,6 +142,16 @@ PD_MUST_CHECK int pd_file_roll_memory(struct pd_log_file *file, struct pd_error 
 int pd_file_finish(struct pd_log_file *file, struct pd_error *err);
 /* Sectors still free in the open segment, the footer's own set aside. */
 uint64_t pd_file_room(const struct pd_log_file *file, size_t index_growth);
+
+/* ---- file_sync.c: syncing what went through the page cache ---- */
+int pd_file_sync(struct pd_log *log);
+int pd_file_sync_begin(struct pd_log *log);
+/* Sync now; a background sync that is running is waited for first. */
+PD_MUST_CHECK int pd_file_sync_buffered(struct pd_log_file *file, struct pd_error *err);
+/* Wait for the background sync, if one is running. */
+PD_MUST_CHECK int pd_file_sync_join(struct pd_log_file *file, struct pd_error *err);
+/* Collect the background sync, if it has finished. */
+PD_MUST_CHECK int pd_file_sync_look(struct pd_log_file *file, struct pd_error *err);
 
 /* ---- file_queue.c: several writes in flight ---- */
 /* Use a queue if the options ask for it, or if one synced write took as long as `sync_ns`. */

@@ -10,8 +10,10 @@
  *                                                  nothing proves it                       torn: the log ends here
  *   a footer                                                                               the segment ends here
  *
- * After rot, reading goes on at the next whole group; what lies between is reported. After a torn group nothing is
- * read any more, even if whole groups lie behind it: they were written in parallel, and never acknowledged. */
+ * After rot, reading goes on at the next whole group; what lies between is reported. Of a group whose header holds, every
+ * record that proves itself is handed out. After a torn group nothing is read any more, even if whole groups lie behind
+ * it: they were written in parallel, and never acknowledged. Where a later segment has a head, that head says where what
+ * is before it ended: nothing from there on is taken, and nothing below it may be missing. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,18 +41,25 @@ struct file_reader {
 	uint64_t from_lsn;
 
 	/* The segment that is loaded. */
-	size_t next_segment; /* index of the one after it */
+	uint32_t behind_segment; /* go on with the first of a higher number */
 	uint8_t *data;
 	size_t capacity;
 	uint64_t sectors, sector;
 	struct pd_location location;
 	uint64_t segment_first_lsn;
-	bool loaded, sealed;
+	bool loaded;
 	bool given; /* `data` belongs to the caller */
 	struct segment_load ahead;
 
 	/* Where the log is. */
 	uint64_t expected_lsn;
+	uint64_t unknown_lsns; /* rot at the end may have held as many more */
+
+	/* The last segment with a group that counts. */
+	uint32_t taken_segment; /* 0: none */
+	uint64_t soft_sector;   /* groups from here on are not known to be on stable storage … */
+	uint64_t end_sector;    /* … and here the last of them ends */
+	bool sealed;
 	uint64_t epoch, last_time_us;
 	uint32_t chain;
 	bool chain_known;
@@ -65,6 +74,7 @@ struct file_reader {
 	uint32_t next_frame;
 	uint32_t frames_location;
 	bool in_frames;
+	uint64_t broken_lsn; /* of the large record whose frames were last reported as damaged */
 
 	struct pd_buffer actors; /* of the damage last reported */
 	struct pd_log_end log_end;
@@ -162,17 +172,25 @@ static enum pd_sector_state state_of(const struct file_reader *reader, uint64_t 
 				  reader->file->options.cluster_id, reader->file->options.shard);
 }
 
-static bool header_at(const struct file_reader *reader, uint64_t sector, struct pd_group_header *ret_header)
+/* The header in this sector if it holds, whatever the sector's stamp says. */
+static bool header_anywhere(const struct file_reader *reader, uint64_t sector,
+			    struct pd_group_header *ret_header)
 {
 	const uint8_t *data = reader->data + sector * PD_SECTOR_SIZE;
 
-	return pd_load_u32(data) == PD_GROUP_MAGIC && state_of(reader, sector) == PD_SECTOR_CURRENT &&
+	return pd_load_u32(data) == PD_GROUP_MAGIC &&
 	       pd_group_header_read(data, &reader->location, sector, ret_header) &&
 	       sector + ret_header->sectors <= reader->sectors;
 }
 
-/* What lies at and behind `from`: the next group with a header that holds, and the highest LSN that any of them says
- * was durable. Memory read before this point had its stamps taken out, so `from` must lie behind it. */
+static bool header_at(const struct file_reader *reader, uint64_t sector, struct pd_group_header *ret_header)
+{
+	return header_anywhere(reader, sector, ret_header) && state_of(reader, sector) == PD_SECTOR_CURRENT;
+}
+
+/* What lies at and behind `from`: the next group with a header that holds and that begins at or below `last_lsn`, and the
+ * highest LSN that any of them says was durable. Memory read before this point had its stamps taken out, so `from` must
+ * lie behind it. */
 struct outlook {
 	bool found;
 	uint64_t sector;
@@ -181,7 +199,7 @@ struct outlook {
 	uint64_t current_sectors; /* written in this life of the segment */
 };
 
-static struct outlook look_ahead(const struct file_reader *reader, uint64_t from)
+static struct outlook look_ahead(const struct file_reader *reader, uint64_t from, uint64_t last_lsn)
 {
 	struct outlook outlook = { 0 };
 
@@ -192,7 +210,7 @@ static struct outlook look_ahead(const struct file_reader *reader, uint64_t from
 			outlook.current_sectors++;
 		if (!header_at(reader, sector, &header))
 			continue;
-		if (!outlook.found) {
+		if (!outlook.found && header.first_lsn <= last_lsn) {
 			outlook.found = true;
 			outlook.sector = sector;
 			outlook.header = header;
@@ -205,15 +223,40 @@ static struct outlook look_ahead(const struct file_reader *reader, uint64_t from
 
 /* ---- segments ---- */
 
-/* The next segment that was begun, NULL: none. A file without a head at the end of the log never held anything. */
-static const struct pd_segment *following(const struct file_reader *reader)
+/* The next segment, NULL: none. By number: trimming may move the list while it is read. */
+static struct pd_segment *following(const struct file_reader *reader)
 {
 	const struct pd_log_file *file = reader->file;
 
-	for (size_t i = reader->next_segment; i < file->segment_count; i++)
-		if (file->segments[i].headed || file->segments[i].head_damaged)
+	for (size_t i = 0; i < file->segment_count; i++)
+		if (file->segments[i].number > reader->behind_segment && !file->segments[i].unused)
 			return &file->segments[i];
 	return NULL;
+}
+
+/* The next segment whose head says where it begins, NULL: none. */
+static const struct pd_segment *following_headed(const struct file_reader *reader)
+{
+	const struct pd_log_file *file = reader->file;
+
+	for (size_t i = 0; i < file->segment_count; i++)
+		if (file->segments[i].number > reader->behind_segment && file->segments[i].headed)
+			return &file->segments[i];
+	return NULL;
+}
+
+/* The highest LSN that may have something in front of this segment. */
+static uint64_t last_before(const struct pd_segment *segment)
+{
+	return segment->head.first_frame > 0 ? segment->head.first_lsn : segment->head.first_lsn - 1;
+}
+
+/* The last LSN that is incomplete when nothing in front of this group can be read. */
+static uint64_t last_lost_before(const struct pd_group_header *header)
+{
+	bool inside = header->kind == PD_GROUP_FRAME_MIDDLE || header->kind == PD_GROUP_FRAME_COMMIT;
+
+	return inside ? header->first_lsn : header->first_lsn - 1;
 }
 
 /* ---- loading: one segment ahead, on another thread ---- */
@@ -260,7 +303,7 @@ static int load_start(struct file_reader *reader, struct segment_load *load, con
 	return pd_os_task_start(load->os, load_run, load, &load->task, err);
 }
 
-static int load(struct file_reader *reader, const struct pd_segment *segment, struct pd_error *err)
+static int load_segment(struct file_reader *reader, const struct pd_segment *segment, struct pd_error *err)
 {
 	struct pd_log_file *file = reader->file;
 	struct segment_load *ahead = &reader->ahead;
@@ -290,9 +333,8 @@ static int load(struct file_reader *reader, const struct pd_segment *segment, st
 	reader->location.crc = pd_location_crc(file->options.cluster_id, file->options.shard,
 					       segment->number);
 	reader->loaded = true;
-	reader->sealed = false;
 	reader->segment_first_lsn = segment->headed ? segment->head.first_lsn : reader->expected_lsn;
-	reader->next_segment = (size_t)(segment - file->segments) + 1;
+	reader->behind_segment = segment->number;
 	next = following(reader);
 	if (next != NULL && load_start(reader, ahead, next, NULL) != 0)
 		load_drop(ahead); /* then it is loaded when its turn comes */
@@ -302,43 +344,60 @@ static int load(struct file_reader *reader, const struct pd_segment *segment, st
 static int finish(struct file_reader *reader)
 {
 	reader->finished = true;
+	reader->expected_lsn += reader->unknown_lsns;
 	reader->log_end.epoch = reader->epoch;
 	reader->log_end.last_lsn = reader->expected_lsn - 1;
 	reader->log_end.last_time_us = reader->last_time_us;
-	reader->log_end.clean = reader->sealed || !reader->loaded;
+	reader->log_end.clean = reader->sealed || reader->taken_segment == 0;
 	if (!reader->file->log.begun) {
 		reader->file->read_to_end = true;
 		reader->file->end = reader->log_end;
 		reader->file->end_crc = reader->chain;
+		reader->file->soft_segment = reader->taken_segment;
+		reader->file->soft_from = reader->soft_sector;
+		reader->file->soft_end = reader->end_sector;
 	}
 	return PD_END;
+}
+
+/* A segment without a head, and nothing in it: it was never begun, or its first write is torn. */
+static bool holds_nothing(const struct file_reader *reader, const struct pd_segment *segment)
+{
+	return !segment->headed && !segment->head_damaged && !look_ahead(reader, 0, UINT64_MAX).found;
 }
 
 /* Between segments: does the next one begin where this one ends? */
 static int enter_next(struct file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
 {
-	const struct pd_segment *segment = following(reader);
+	struct pd_segment *segment = following(reader);
 	uint64_t first = reader->expected_lsn;
-	uint64_t last_number = reader->location.segment;
 	int result;
 
 	if (segment == NULL)
 		return finish(reader);
 	/* A record of which only some frames are there was never whole. */
-	reader->in_frames = false;
-	if (segment->headed && segment->head.first_lsn > first && first >= reader->from_lsn) {
-		bool missing = segment->head.previous_segment != last_number;
-
-		result = report(reader, first, segment->head.first_lsn - 1, reader->sector, ret_damage, err,
-				missing ? "the segment before the next one is missing"
-					: "the segment ends before its last record");
+	if (!segment->headed || segment->head.first_lsn != first ||
+	    segment->head.first_frame != reader->next_frame)
+		reader->in_frames = false;
+	if (segment->headed && segment->head.first_lsn > first) {
 		reader->expected_lsn = segment->head.first_lsn;
 		reader->chain_known = false;
-		return result;
+		first = first > reader->from_lsn ? first : reader->from_lsn;
+		if (first < segment->head.first_lsn)
+			return report(reader, first, segment->head.first_lsn - 1, reader->sector, ret_damage,
+				      err,
+				      segment->head.previous_segment == reader->taken_segment
+					      ? "the segment ends before its last record"
+					      : "what is before the next segment is missing");
 	}
-	if (segment->headed && segment->head.first_lsn > first)
-		reader->expected_lsn = segment->head.first_lsn;
-	return load(reader, segment, err);
+	if (segment->headed)
+		reader->unknown_lsns = 0;
+	result = load_segment(reader, segment, err);
+	if (result != 0 || !holds_nothing(reader, segment))
+		return result;
+	segment->unused = true;
+	reader->sector = reader->sectors;
+	return 0;
 }
 
 /* Nothing readable follows in this segment. `proven` is the highest LSN known to have been durable. */
@@ -349,7 +408,7 @@ static int leave_segment(struct file_reader *reader, uint64_t proven, struct pd_
 	uint64_t sector = reader->sector;
 
 	reader->sector = reader->sectors;
-	if (following(reader) == NULL && proven >= first) {
+	if (following_headed(reader) == NULL && proven >= first) {
 		reader->expected_lsn = proven + 1;
 		reader->chain_known = false;
 		return report(reader, first, proven, sector, ret_damage, err,
@@ -360,59 +419,93 @@ static int leave_segment(struct file_reader *reader, uint64_t proven, struct pd_
 
 /* ---- groups ---- */
 
+/* What is known of the log behind the place where reading has stopped in this segment. */
+struct prospect {
+	struct outlook outlook;
+	uint64_t
+		proven_lsn; /* everything up to it had been on stable storage, or was taken for that by a later epoch */
+	uint64_t last_lsn; /* what lies above it in this segment was set aside */
+	bool last_segment; /* no segment with a head follows */
+};
+
+static struct prospect prospect_from(const struct file_reader *reader, uint64_t behind)
+{
+	const struct pd_segment *next = following_headed(reader);
+	struct prospect prospect = { .last_lsn = UINT64_MAX, .last_segment = next == NULL };
+
+	if (next != NULL)
+		prospect.last_lsn = last_before(next);
+	prospect.outlook = look_ahead(reader, behind, prospect.last_lsn);
+	prospect.proven_lsn = next != NULL ? next->head.first_lsn - 1 : prospect.outlook.durable_lsn;
+	return prospect;
+}
+
+/* Go on at the group that was found; report what is lost before it. */
+static int go_on_at(struct file_reader *reader, const struct outlook *outlook,
+		    struct pd_log_damage *ret_damage, struct pd_error *err, const char *what)
+{
+	uint64_t first = reader->expected_lsn;
+	uint64_t last = last_lost_before(&outlook->header);
+	uint64_t sector = reader->sector;
+
+	reader->sector = outlook->sector;
+	reader->expected_lsn = outlook->header.first_lsn;
+	reader->chain_known = false;
+	reader->in_frames = false;
+	if (last == outlook->header.first_lsn)
+		reader->broken_lsn = last;
+	return report(reader, first, last, sector, ret_damage, err, what);
+}
+
 /* Sectors are missing where a group should be. */
 static int judge_hole(struct file_reader *reader, uint64_t behind, struct pd_log_damage *ret_damage,
 		      struct pd_error *err)
 {
-	struct outlook outlook = look_ahead(reader, behind);
+	struct prospect prospect = prospect_from(reader, behind);
+	const struct outlook *outlook = &prospect.outlook;
 	uint64_t first = reader->expected_lsn;
-	uint64_t hole = reader->sector;
 
-	if (outlook.found && outlook.header.first_lsn > first &&
-	    outlook.durable_lsn >= outlook.header.first_lsn - 1) {
-		/* What was here had been durable when a later group was written. */
-		reader->sector = outlook.sector;
-		reader->expected_lsn = outlook.header.first_lsn;
-		reader->chain_known = false;
-		reader->in_frames = false;
-		return report(reader, first, outlook.header.first_lsn - 1, hole, ret_damage, err,
-			      "sectors of a durable write are missing");
-	}
-	if (following(reader) == NULL)
-		reader->log_end.torn_bytes += (outlook.current_sectors + behind - hole) * PD_SECTOR_SIZE;
-	return leave_segment(reader, outlook.durable_lsn, ret_damage, err);
+	/* A head is on stable storage before anything else is written into its segment. */
+	if (outlook->found && reader->sector == 0 && outlook->header.first_lsn >= first)
+		return go_on_at(reader, outlook, ret_damage, err, "the segment's head is missing");
+	if (outlook->found && last_lost_before(&outlook->header) >= first &&
+	    prospect.proven_lsn >= last_lost_before(&outlook->header))
+		return go_on_at(reader, outlook, ret_damage, err, "sectors of a durable write are missing");
+	if (prospect.last_segment)
+		reader->log_end.torn_bytes += (outlook->current_sectors + behind - reader->sector) *
+					      PD_SECTOR_SIZE;
+	return leave_segment(reader, outlook->durable_lsn, ret_damage, err);
 }
 
 /* Rot where a group should be: go on at the next whole one. */
 static int skip_rot(struct file_reader *reader, uint64_t behind, struct pd_log_damage *ret_damage,
 		    struct pd_error *err, const char *what)
 {
-	struct outlook outlook = look_ahead(reader, behind);
-	const struct pd_segment *next = following(reader);
+	struct prospect prospect = prospect_from(reader, behind);
+	const struct pd_segment *next = following_headed(reader);
 	uint64_t first = reader->expected_lsn;
-	uint64_t rotten = reader->sector;
+	uint64_t sector = reader->sector;
 	uint64_t last = 0;
 
+	if (prospect.outlook.found && prospect.outlook.header.first_lsn >= first)
+		return go_on_at(reader, &prospect.outlook, ret_damage, err, what);
 	reader->chain_known = false;
-	reader->in_frames = false;
-	if (outlook.found && outlook.header.first_lsn >= first) {
-		reader->sector = outlook.sector;
-		reader->expected_lsn = outlook.header.first_lsn;
-		return report(reader, first, outlook.header.first_lsn - 1, rotten, ret_damage, err, what);
-	}
+	reader->sealed = false;
 	reader->sector = reader->sectors;
-	if (next != NULL && next->headed) {
-		last = next->head.first_lsn - 1;
+	if (next != NULL && next->head.first_lsn >= first) {
+		last = last_before(next);
+		if (last == next->head.first_lsn)
+			reader->broken_lsn = last;
 		reader->expected_lsn = next->head.first_lsn;
 	} else if (next == NULL) {
-		if (outlook.durable_lsn >= first)
-			last = outlook.durable_lsn;
+		if (prospect.proven_lsn >= first)
+			last = prospect.proven_lsn;
 		/* How many records were lost cannot be known: their LSNs must not be given again. No more fit into what
 		 * is left of the segment. */
-		reader->expected_lsn = first +
-				       (reader->sectors - rotten) * PD_SECTOR_SIZE / PD_RECORD_SIZE_MIN;
+		reader->unknown_lsns = (reader->sectors - sector) * PD_SECTOR_SIZE / PD_RECORD_SIZE_MIN;
 	}
-	return report(reader, first, last, rotten, ret_damage, err, what);
+	reader->in_frames = false;
+	return report(reader, first, last, sector, ret_damage, err, what);
 }
 
 /* A frame of a large record. 0 and reader->at set when the record is complete. */
@@ -450,6 +543,27 @@ static bool follows(const struct file_reader *reader, const struct pd_group_head
 	       (!reader->chain_known || header->previous_crc == reader->chain);
 }
 
+/* What every group tells, whatever is in it. */
+static void note_group(struct file_reader *reader, const struct pd_group_header *header)
+{
+	if (reader->taken_segment != reader->location.segment) {
+		reader->taken_segment = reader->location.segment;
+		reader->soft_sector = 0;
+		reader->sealed = false;
+	}
+	/* Everything before this group was on stable storage when it was written. */
+	if (header->durable_lsn >= last_lost_before(header))
+		reader->soft_sector = reader->sector;
+	reader->sector += header->sectors;
+	reader->end_sector = reader->sector;
+	reader->chain = header->header_crc;
+	reader->chain_known = true;
+	reader->epoch = header->epoch;
+	reader->unknown_lsns = 0;
+	if (header->base_time_us > reader->last_time_us)
+		reader->last_time_us = header->base_time_us;
+}
+
 /* Take what the group at reader->sector holds; its body's checksum is `sound` or not. */
 static int take_group(struct file_reader *reader, const struct pd_group_header *header, bool sound,
 		      struct pd_log_damage *ret_damage, struct pd_error *err)
@@ -459,10 +573,7 @@ static int take_group(struct file_reader *reader, const struct pd_group_header *
 	uint64_t lsn = header->first_lsn;
 	int result = 0;
 
-	reader->sector += header->sectors;
-	reader->chain = header->header_crc;
-	reader->chain_known = true;
-	reader->epoch = header->epoch;
+	note_group(reader, header);
 	switch ((enum pd_group_kind)header->kind) {
 	case PD_GROUP_SEGMENT:
 		if (sound)
@@ -477,12 +588,17 @@ static int take_group(struct file_reader *reader, const struct pd_group_header *
 		return report(reader, lsn, lsn - 1, sector, ret_damage, err,
 			      "the segment's index is damaged");
 	case PD_GROUP_RECORDS:
+		reader->in_frames = false;
 		reader->at = data + PD_GROUP_HEADER_SIZE;
 		reader->end = reader->at + header->payload_size;
 		break;
 	case PD_GROUP_FRAME_BEGIN:
 	case PD_GROUP_FRAME_MIDDLE:
 	case PD_GROUP_FRAME_COMMIT:
+		if (reader->broken_lsn == lsn && header->kind != PD_GROUP_FRAME_BEGIN) {
+			reader->expected_lsn = lsn + header->record_count;
+			return 0; /* of a record that was reported already */
+		}
 		result = sound ? take_frame(reader, header, data, err) : PD_CORRUPT;
 		break;
 	default:
@@ -493,6 +609,7 @@ static int take_group(struct file_reader *reader, const struct pd_group_header *
 	if (result == PD_CORRUPT) {
 		/* The rest of its frames is skipped: none of them begins a record. */
 		reader->in_frames = false;
+		reader->broken_lsn = lsn;
 		reader->expected_lsn = lsn + header->record_count;
 		return report(reader, lsn, lsn, sector, ret_damage, err,
 			      "a piece of a large record is damaged");
@@ -528,87 +645,137 @@ static bool sectors_missing(const struct file_reader *reader, const struct pd_gr
 	return missing;
 }
 
+/* A whole header that does not follow what was before. */
+static int judge_stranger(struct file_reader *reader, const struct pd_group_header *header,
+			  struct pd_log_damage *ret_damage, struct pd_error *err)
+{
+	uint64_t first = reader->expected_lsn;
+	uint64_t last = last_lost_before(header);
+
+	if (header->first_lsn < first)
+		return skip_rot(reader, reader->sector + header->sectors, ret_damage, err,
+				"a group that belongs to an earlier place");
+	if (header->epoch < reader->epoch)
+		return skip_rot(reader, reader->sector + header->sectors, ret_damage, err,
+				"a group of an older epoch");
+	/* It will do when its turn comes again, right now. */
+	reader->chain_known = false;
+	reader->in_frames = false;
+	reader->expected_lsn = header->first_lsn;
+	if (last == header->first_lsn)
+		reader->broken_lsn = last;
+	return report(reader, first, last, reader->sector, ret_damage, err,
+		      last >= first
+			      ? "records are missing between two groups"
+			      : "the chain is broken: the group before is not the one that was written");
+}
+
+/* A group whose header holds. */
+static int judge_group(struct file_reader *reader, const struct pd_group_header *header,
+		       struct pd_log_damage *ret_damage, struct pd_error *err)
+{
+	const struct pd_segment *next = following_headed(reader);
+	uint64_t sector = reader->sector;
+	bool rotten, missing, sound;
+	int result;
+
+	if (header->flags != 0)
+		return pd_error_set(err, PD_NEWER_FORMAT,
+				    "segment %010u has a group with features 0x%x: use a newer Perdure",
+				    reader->location.segment, header->flags);
+	/* A later epoch has said where this one ends: what lies behind was set aside. */
+	if (next != NULL && header->first_lsn + header->record_count > next->head.first_lsn)
+		return leave_segment(reader, 0, ret_damage, err);
+	missing = sectors_missing(reader, header, &rotten);
+	if (missing && prospect_from(reader, sector + header->sectors).proven_lsn <
+			       header->first_lsn + header->record_count - 1)
+		return judge_hole(reader, sector + header->sectors, ret_damage, err);
+	if (!follows(reader, header))
+		return judge_stranger(reader, header, ret_damage, err);
+	sound = pd_group_open(reader->data + sector * PD_SECTOR_SIZE, header);
+	result = take_group(reader, header, sound, ret_damage, err);
+	if (result != 0 || !sound || !rotten)
+		return result;
+	/* Only stamps were hit; the records prove themselves. Report, and hand them out. */
+	return report(reader, header->first_lsn, header->first_lsn - 1, sector, ret_damage, err,
+		      "a sector's stamp is damaged, its content is not");
+}
+
 static int next_group(struct file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
 {
-	const struct pd_segment *next = following(reader);
 	struct pd_group_header header;
-	enum pd_sector_state state;
-	uint64_t first = reader->expected_lsn;
 	uint64_t sector = reader->sector;
-	bool rotten, sound;
 
 	if (!reader->loaded || sector >= reader->sectors)
 		return enter_next(reader, ret_damage, err);
-	state = state_of(reader, sector);
-	if (state == PD_SECTOR_OLDER || state == PD_SECTOR_ZERO)
-		return judge_hole(reader, sector + 1, ret_damage, err);
-	if (state == PD_SECTOR_IMPOSSIBLE)
-		return skip_rot(reader, sector + 1, ret_damage, err, "a sector that nobody wrote like this");
-	if (!header_at(reader, sector, &header))
+	switch (state_of(reader, sector)) {
+	case PD_SECTOR_CURRENT:
+		if (header_at(reader, sector, &header))
+			return judge_group(reader, &header, ret_damage, err);
 		return skip_rot(reader, sector + 1, ret_damage, err, "a group's head is damaged");
-	/* A later epoch has said where this one ends: what lies behind was set aside. */
-	if (next != NULL && next->headed && header.first_lsn + header.record_count > next->head.first_lsn)
-		return leave_segment(reader, 0, ret_damage, err);
-	if (sectors_missing(reader, &header, &rotten))
-		return judge_hole(reader, sector + header.sectors, ret_damage, err);
-	if (!follows(reader, &header) && header.first_lsn < first)
-		return skip_rot(reader, sector + header.sectors, ret_damage, err,
-				"a group that belongs to an earlier place or epoch");
-	if (!follows(reader, &header)) {
-		bool gap = header.first_lsn > first;
-
-		reader->chain_known = false;
-		reader->expected_lsn = header.first_lsn;
-		if (header.epoch < reader->epoch)
-			return skip_rot(reader, sector + header.sectors, ret_damage, err,
-					"a group of an older epoch");
-		return report(reader, first, gap ? header.first_lsn - 1 : first - 1, sector, ret_damage, err,
-			      gap ? "records are missing between two groups"
-				  : "the chain is broken: the group before is not the one that was written");
+	case PD_SECTOR_OLDER:
+	case PD_SECTOR_ZERO:
+		return judge_hole(reader, sector + 1, ret_damage, err);
+	case PD_SECTOR_IMPOSSIBLE:
+		break;
 	}
-	sound = pd_group_open(reader->data + sector * PD_SECTOR_SIZE, &header);
-	if (sound && rotten) {
-		/* Only stamps were hit; the records prove themselves. Report, and hand them out. */
-		int result = take_group(reader, &header, true, ret_damage, err);
-
-		return result != 0
-			       ? result
-			       : report(reader, header.first_lsn, header.first_lsn - 1, sector, ret_damage,
-					err, "a sector's stamp is damaged, its content is not");
-	}
-	return take_group(reader, &header, sound, ret_damage, err);
+	/* Is it only the stamp? */
+	if (header_anywhere(reader, sector, &header))
+		return judge_group(reader, &header, ret_damage, err);
+	return skip_rot(reader, sector + 1, ret_damage, err, "a sector that nobody wrote like this");
 }
 
 /* ---- records ---- */
 
-/* A group whose checksum does not hold: hand out the records that hold, name the others. */
+static bool record_holds(const struct file_reader *reader, const uint8_t *at, uint64_t lsn)
+{
+	size_t left = (size_t)(reader->end - at);
+	uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(at + 4) : 0;
+
+	return length >= PD_RECORD_SIZE_MIN && length <= left &&
+	       pd_load_u32(at) == pd_record_crc(reader->location.crc, lsn, pd_slice(at, length));
+}
+
+/* How many records there are from `at` on, if their lengths lead exactly to the end; else 0. */
+static uint64_t count_to_end(const struct file_reader *reader, const uint8_t *at)
+{
+	uint64_t count = 0;
+
+	while (at < reader->end) {
+		size_t left = (size_t)(reader->end - at);
+		uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(at + 4) : 0;
+
+		if (length < PD_RECORD_SIZE_MIN || length > left)
+			return 0;
+		at += length;
+		count++;
+	}
+	return count;
+}
+
+/* A group whose checksum does not hold: hand out the records that hold, name the others. Where a damaged record ends its
+ * own length may not tell; but the lengths of those behind it lead to the group's end, and how many they are tells their
+ * LSNs, which their checksums must confirm. */
 static int salvage_record(struct file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
 {
+	uint64_t first = reader->lsn;
 	uint64_t last = reader->expected_lsn - 1;
 	uint64_t sector = (uint64_t)(reader->at - reader->data) / PD_SECTOR_SIZE;
-	size_t left = (size_t)(reader->end - reader->at);
-	uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(reader->at + 4) : 0;
-	uint64_t lsn = reader->lsn;
-	const uint8_t *behind;
 
-	if (length >= PD_RECORD_SIZE_MIN && length <= left &&
-	    pd_load_u32(reader->at) == pd_record_crc(reader->location.crc, lsn, pd_slice(reader->at, length)))
+	if (first <= last && record_holds(reader, reader->at, first))
 		return 0;
-	/* Where the next record begins is only known if the damaged one's length is right, and then the next proves it. */
-	behind = reader->at + length;
-	if (length >= PD_RECORD_SIZE_MIN && length + PD_RECORD_SIZE_MIN <= left && lsn < last) {
-		uint32_t next_length = pd_load_u32(behind + 4);
+	for (const uint8_t *at = reader->at + 1; at < reader->end; at++) {
+		uint64_t count = count_to_end(reader, at);
 
-		if (next_length >= PD_RECORD_SIZE_MIN && next_length <= left - length &&
-		    pd_load_u32(behind) ==
-			    pd_record_crc(reader->location.crc, lsn + 1, pd_slice(behind, next_length))) {
-			reader->at = behind;
-			reader->lsn++;
-			return report(reader, lsn, lsn, sector, ret_damage, err, "a record is damaged");
+		if (count > 0 && count <= last - first && record_holds(reader, at, last - count + 1)) {
+			reader->at = at;
+			reader->lsn = last - count + 1;
+			return report(reader, first, reader->lsn - 1, sector, ret_damage, err,
+				      "records are damaged");
 		}
 	}
 	reader->at = reader->end;
-	return report(reader, lsn, last, sector, ret_damage, err, "records are damaged");
+	return report(reader, first, last, sector, ret_damage, err, "records are damaged");
 }
 
 static bool in_segment(const struct file_reader *reader, const uint8_t *at)
@@ -620,7 +787,9 @@ static int next_record(struct file_reader *reader, struct pd_record *ret_record,
 		       struct pd_log_damage *ret_damage, struct pd_error *err)
 {
 	struct pd_record record;
-	uint64_t sector = (uint64_t)(reader->at - reader->data) / PD_SECTOR_SIZE;
+	uint64_t sector = in_segment(reader, reader->at)
+				  ? (uint64_t)(reader->at - reader->data) / PD_SECTOR_SIZE
+				  : reader->sector; /* behind its frames */
 	int result = 0;
 
 	if (reader->salvage)
@@ -640,7 +809,8 @@ static int next_record(struct file_reader *reader, struct pd_record *ret_record,
 		return result;
 	record.lsn = reader->lsn++;
 	record.epoch = reader->epoch;
-	if (reader->base.give_memory && in_segment(reader, record.bytes.data)) {
+	if (reader->base.give_memory && record.lsn >= reader->from_lsn &&
+	    in_segment(reader, record.bytes.data)) {
 		reader->given = true;
 		record.memory = pd_slice(reader->data, reader->capacity);
 	}
@@ -651,6 +821,12 @@ static int next_record(struct file_reader *reader, struct pd_record *ret_record,
 }
 
 /* ---- the contract ---- */
+
+/* Is it about nothing that was asked for? */
+static bool is_before(const struct pd_log_damage *damage, uint64_t from_lsn)
+{
+	return damage->last_lsn != 0 && damage->first_lsn < from_lsn && damage->last_lsn < from_lsn;
+}
 
 int pd_file_reader_next(struct pd_log_reader *base, struct pd_record *ret_record,
 			struct pd_log_damage *ret_damage, struct pd_error *err)
@@ -667,6 +843,11 @@ int pd_file_reader_next(struct pd_log_reader *base, struct pd_record *ret_record
 			return PD_END;
 		} else {
 			result = next_group(reader, ret_damage, err);
+		}
+		if (result == PD_CORRUPT && is_before(ret_damage, reader->from_lsn)) {
+			reader->log_end.damage_count--;
+			result = 0;
+			ret_record->lsn = 0;
 		}
 	}
 	return result;
@@ -707,13 +888,15 @@ int pd_file_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_read
 	reader->expected_lsn = 1;
 	pd_buffer_init(&reader->frames, PD_RECORD_SIZE_MAX);
 	pd_buffer_init(&reader->actors, SIZE_MAX / 2);
-	/* Skip segments that end below from_lsn: where the next one begins tells. */
-	while (reader->next_segment + 1 < file->segment_count &&
-	       file->segments[reader->next_segment + 1].headed &&
-	       file->segments[reader->next_segment + 1].head.first_lsn <= from_lsn)
-		reader->next_segment++;
-	if (reader->next_segment > 0 && file->segments[reader->next_segment].headed)
-		reader->expected_lsn = file->segments[reader->next_segment].head.first_lsn;
+	/* Skip segments that end below from_lsn: where a later one begins tells. */
+	for (size_t i = 0; i < file->segment_count && from_lsn > 1; i++) {
+		const struct pd_segment *segment = &file->segments[i];
+
+		if (!segment->headed || last_before(segment) >= from_lsn)
+			continue;
+		reader->behind_segment = segment->number - 1;
+		reader->expected_lsn = segment->head.first_lsn;
+	}
 	*ret_reader = &reader->base;
 	return 0;
 }
