@@ -11,6 +11,12 @@ uint64_t pd_engine_monotonic_us(const struct pd_engine *engine)
 	return pd_os_monotonic_ns(engine->os) / 1000;
 }
 
+/* Half of what may be lost: the other half is for the sync itself. */
+static uint64_t flush_interval_us(const struct pd_engine *engine)
+{
+	return (uint64_t)engine->options.sync_interval_ms * 500;
+}
+
 void pd_engine_note_commit(struct pd_engine *engine, uint64_t lsn, enum pd_level level)
 {
 	if (level >= PD_LEVEL_STRICT)
@@ -151,7 +157,12 @@ static int step_clock(struct pd_engine *engine, uint64_t now_us)
 		engine->flush_due_us = UINT64_MAX;
 		result = pd_engine_submit(engine, PD_LOG_WRITE);
 		if (result == 0 && engine->last_synced_level_lsn > engine->log->marks.durable_lsn)
-			result = pd_log_sync(engine->log);
+			result = pd_log_sync_begin(engine->log);
+		if (result == 0)
+			result = collect(engine, false);
+		/* Not over yet: look again, and sync what has come since. */
+		if (engine->last_synced_level_lsn > engine->log->marks.durable_lsn)
+			engine->flush_due_us = now_us + flush_interval_us(engine);
 	}
 	return result;
 }

@@ -89,6 +89,12 @@ int pd_log_sync(struct pd_log *log)
 	return log->fenced ? PD_FENCED : log->ops->sync(log);
 }
 
+int pd_log_sync_begin(struct pd_log *log)
+{
+	PD_ASSERT(log->begun);
+	return log->fenced ? PD_FENCED : log->ops->sync_begin(log);
+}
+
 int pd_log_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups)
 {
 	uint64_t durable = log->marks.durable_lsn;

@@ -87,6 +87,7 @@ struct pd_log_ops {
 	int (*reserve)(struct pd_log *log, uint64_t bytes, struct pd_error *err);
 	int (*submit)(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
 	int (*sync)(struct pd_log *log);
+	int (*sync_begin)(struct pd_log *log);
 	int (*reap)(struct pd_log *log, bool wait, struct pd_log_group **ret_groups);
 	bool (*can_submit)(const struct pd_log *log);
 	int (*descriptor)(const struct pd_log *log);
@@ -158,6 +159,8 @@ PD_MUST_CHECK int pd_log_reserve(struct pd_log *log, uint64_t bytes, struct pd_e
 PD_MUST_CHECK int pd_log_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
 /* Sync what was written before. Durable when: it returns 0. */
 PD_MUST_CHECK int pd_log_sync(struct pd_log *log);
+/* The same beside the caller: durable_lsn grows with a later pd_log_reap(). One that is running is left to run. */
+PD_MUST_CHECK int pd_log_sync_begin(struct pd_log *log);
 /* Take finished groups back, as a list in order, NULL for none; updates the marks. With `wait`, at least one if any
  * is in flight. */
 PD_MUST_CHECK int pd_log_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups);

@@ -3,7 +3,7 @@
  * one (os/sim.h) whose disk forgets, reorders and tears whatever was not synced.
  *
  * Threads: the clock and random functions may be called from any thread; a file, a queue and the directory
- * functions from one thread at a time.
+ * functions from one thread at a time, except that a pd_os_datasync() may run beside other calls on its file.
  *
  * Errors: every function returns 0 or a negative pd_code and, given one, fills `err` with what failed, on which
  * path, and the system's words. EINTR and short transfers are dealt with inside and never seen. */

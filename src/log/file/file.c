@@ -145,6 +145,7 @@ static int find_segments(struct pd_log_file *file, struct pd_error *err)
 static void file_free(struct pd_log_file *file)
 {
 	pd_file_queue_done(file);
+	pd_os_task_join(file->background.task);
 	pd_os_close(file->synced);
 	pd_os_close(file->buffered);
 	pd_file_space_done(file);
@@ -197,6 +198,7 @@ static const struct pd_log_ops file_ops = {
 	.reserve = pd_file_reserve,
 	.submit = pd_file_submit,
 	.sync = pd_file_sync,
+	.sync_begin = pd_file_sync_begin,
 	.reap = pd_file_reap,
 	.can_submit = file_can_submit,
 	.descriptor = file_descriptor,

@@ -77,11 +77,7 @@ static int write_bytes(struct pd_log_file *file, const uint8_t *data, size_t siz
 	result = pd_os_write(file->buffered, data, size, offset, err);
 	if (result != 0 || sync == PD_LOG_WRITE)
 		return result;
-	file->log.stats.syncs++;
-	result = pd_os_datasync(file->buffered, err);
-	if (result == 0)
-		file->unsynced = false;
-	return result;
+	return pd_file_sync_buffered(file, err);
 }
 
 /* Seal the piece for where it goes, and write it there. */
@@ -542,29 +538,12 @@ int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_s
 	return 0;
 }
 
-int pd_file_sync(struct pd_log *log)
-{
-	struct pd_log_file *file = (struct pd_log_file *)log;
-	struct pd_error err;
-
-	if (pd_file_queue_drain(file, &err) != 0)
-		return pd_file_fence(file, &err);
-	if (file->unsynced) {
-		if (pd_os_datasync(file->buffered, &err) != 0)
-			return pd_file_fence(file, &err);
-		log->stats.syncs++;
-		file->unsynced = false;
-	}
-	log->marks.durable_lsn = log->marks.written_lsn;
-	return 0;
-}
-
 int pd_file_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups)
 {
 	struct pd_log_file *file = (struct pd_log_file *)log;
 	struct pd_error err;
 
-	if (!log->fenced && pd_file_queue_reap(file, wait, &err) != 0)
+	if (!log->fenced && (pd_file_queue_reap(file, wait, &err) != 0 || pd_file_sync_look(file, &err) != 0))
 		(void)pd_file_fence(file, &err);
 	*ret_groups = file->finished;
 	file->finished = NULL;

@@ -259,6 +259,7 @@ static const struct pd_log_ops memory_ops = {
 	.reserve = memory_reserve,
 	.submit = memory_submit,
 	.sync = memory_sync,
+	.sync_begin = memory_sync,
 	.reap = memory_reap,
 	.can_submit = memory_can_submit,
 	.descriptor = memory_descriptor,
