@@ -235,6 +235,8 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->marks = engine->log->marks;
 	ret_stats->epoch = engine->log->epoch;
 	ret_stats->keys = pd_store_key_count(engine->store);
+	ret_stats->expiring_keys = pd_store_expiring_count(engine->store);
+	ret_stats->log_way = engine->log->way;
 	ret_stats->actors = engine->directory.actor_count;
 	ret_stats->tenants = engine->directory.tenant_count;
 	ret_stats->memory_bytes = pd_store_bytes(engine->store);

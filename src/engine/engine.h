@@ -207,11 +207,13 @@ struct pd_engine_stats {
 	struct pd_log_marks marks;
 	uint64_t epoch;
 	uint64_t transactions, commands, conflicts, duplicates, refused_no_space;
-	uint64_t keys, actors, tenants, expired_keys;
+	uint64_t keys, expiring_keys, actors, tenants;
+	uint64_t expired_keys; /* removed since open */
 	uint64_t memory_bytes; /* entries and nodes */
 	uint64_t group_records_last;
 	uint64_t clock_jumps;
 	struct pd_recovery recovery;
+	const char *log_way; /* how the log is written, in words */
 };
 void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret_stats);
 

@@ -269,6 +269,7 @@ int pd_engine_recover(struct pd_engine *engine, uint64_t records, struct pd_reco
 	PD_ASSERT(!engine->recovered);
 	if (engine->reader == NULL) {
 		engine->recovery_started_us = pd_engine_monotonic_us(engine);
+		engine->recovery.total_bytes = engine->log->size_bytes;
 		result = pd_log_prepare(engine->log, err);
 		if (result == 0)
 			result = pd_log_reader_new(engine->log, 1, &engine->reader, err);

@@ -112,6 +112,8 @@ struct pd_log {
 	int fenced;             /* 0, or the code of what fenced it */
 	char fence_text[300];
 	bool begun;
+	uint64_t size_bytes; /* of what there is to read, when it was opened */
+	char way[120];       /* how it is written, in words; "" before begin */
 };
 
 struct pd_log_reader {

@@ -79,7 +79,10 @@ static int open_front(struct server *server, struct pd_error *err)
 static void say_ready(const struct server *server)
 {
 	const struct pd_server_options *options = server->options;
+	struct pd_engine_stats stats;
 
+	pd_engine_stats(server->engine, &stats);
+	server_say("log: %s", stats.log_way);
 	if (options->resp_port == 0)
 		server_say("ready: no listener (--resp 0)");
 	else

@@ -13,7 +13,7 @@ struct pd_store {
 	struct pd_store_actor **slots; /* open addressing, by id; a power of two, at most half full */
 	size_t slot_count;
 	struct pd_memtable *expiry; /* expires_us and actor id (big-endian), then the key; see below */
-	uint64_t entry_count, key_count;
+	uint64_t entry_count, key_count, expiring_count;
 	size_t entry_bytes;
 	struct pd_block *blocks; /* lent, by address */
 	size_t block_count, block_capacity;
@@ -161,6 +161,18 @@ static size_t expiry_key_size(struct pd_slice key)
 static uint64_t expires_of(const uint8_t *entry)
 {
 	return (entry[1] & PD_ENTRY_EXPIRES) ? pd_load_u64(entry + PD_ENTRY_HEADER_SIZE) : 0;
+}
+
+/* An entry that expires came into the maps or left them. */
+static void count_expiring(struct pd_store *store, const uint8_t *entry, bool added)
+{
+	struct pd_slice key;
+
+	if (entry == NULL || expires_of(entry) == 0)
+		return;
+	key = pd_entry_key(entry);
+	if (key.size > 0 && key.data[0] == store->count_prefix)
+		store->expiring_count += added ? 1 : UINT64_MAX; /* adding UINT64_MAX takes one away */
 }
 
 static uint8_t *expiry_entry(uint64_t actor, const uint8_t *entry)
@@ -405,6 +417,8 @@ static int put_owned(struct pd_store *store, struct pd_store_actor *actor, const
 		expiry_remove(store, actor->id, entry);
 		return result;
 	}
+	count_expiring(store, entry, true);
+	count_expiring(store, *ret_old, false);
 	if (*ret_old == NULL)
 		count(store, actor, pd_entry_key(entry), true);
 	else if (expires_of(*ret_old) != expires_of(entry))
@@ -448,6 +462,7 @@ int pd_store_take(struct pd_store *store, struct pd_store_actor *actor, struct p
 	if (old == NULL)
 		return 0;
 	count(store, actor, key, false);
+	count_expiring(store, old, false);
 	expiry_remove(store, actor->id, old);
 	actor->last_delete_lsn = lsn;
 	return 0;
@@ -473,6 +488,8 @@ void pd_store_restore(struct pd_store *store, struct pd_store_actor *actor, stru
 		if (current == NULL)
 			count(store, actor, key, true);
 	}
+	count_expiring(store, old, true);
+	count_expiring(store, current, false);
 	if (current != NULL && (old == NULL || expires_of(current) != expires_of(old)))
 		expiry_remove(store, actor->id, current);
 	pd_store_entry_free(store, current);
@@ -592,6 +609,11 @@ uint64_t pd_store_entry_count(const struct pd_store *store)
 uint64_t pd_store_key_count(const struct pd_store *store)
 {
 	return store->key_count;
+}
+
+uint64_t pd_store_expiring_count(const struct pd_store *store)
+{
+	return store->expiring_count;
 }
 
 size_t pd_store_bytes(const struct pd_store *store)

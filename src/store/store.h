@@ -71,7 +71,8 @@ uint64_t pd_store_first_expiry(const struct pd_store *store);
 
 uint64_t pd_store_actor_count(const struct pd_store *store);
 uint64_t pd_store_entry_count(const struct pd_store *store);
-uint64_t pd_store_key_count(const struct pd_store *store);
+uint64_t pd_store_key_count(const struct pd_store *store);      /* that key_count counts, of all actors */
+uint64_t pd_store_expiring_count(const struct pd_store *store); /* those of them that expire */
 /* Entries with the allocator's overhead, nodes, the index. */
 size_t pd_store_bytes(const struct pd_store *store);
 

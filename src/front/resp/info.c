@@ -212,7 +212,8 @@ static int write_keyspace(const struct facts *facts, struct pd_buffer *text)
 {
 	if (facts->engine.keys == 0)
 		return 0;
-	return pd_buffer_printf(text, "db0:keys=%llu\r\n", U(facts->engine.keys));
+	return pd_buffer_printf(text, "db0:keys=%llu,expires=%llu\r\n", U(facts->engine.keys),
+				U(facts->engine.expiring_keys));
 }
 
 static int write_recovery(const struct facts *facts, struct pd_buffer *text)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/codec.h"
 #include "base/memory.h"
 
 char *pd_file_path(const struct pd_log_file *file, uint32_t number, const char *suffix)
@@ -53,46 +54,89 @@ int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segme
 	return 0;
 }
 
-/* What the first group of a segment says, if it is whole. */
-static int read_head(struct pd_log_file *file, const char *path, uint8_t *sector, struct pd_segment *segment,
-		     struct pd_error *err)
+/* The header at the front may be that of a file that belongs elsewhere: its own words tell. */
+static int refuse_stranger(const struct pd_log_file *file, const char *path, const uint8_t *data,
+			   struct pd_error *err)
+{
+	struct pd_segment_head head;
+	struct pd_location location;
+	struct pd_group_header header;
+
+	memcpy(&head, data + PD_GROUP_HEADER_SIZE, sizeof head);
+	location = (struct pd_location){ pd_location_crc(head.cluster_id, head.shard, head.segment),
+					 head.segment };
+	if (!pd_group_header_read(data, &location, 0, &header) || header.kind != PD_GROUP_SEGMENT)
+		return 0;
+	if (head.shard == file->options.shard &&
+	    memcmp(head.cluster_id, file->options.cluster_id, PD_CLUSTER_ID_SIZE) == 0)
+		return 0; /* of this log, but under a wrong name: damage */
+	return pd_error_set(
+		err, PD_CORRUPT,
+		"%s belongs to another log (shard %u, not %u of this cluster): put this log's files "
+		"back",
+		path, head.shard, file->options.shard);
+}
+
+/* Is the group as it was written? Takes the stamps out. */
+static bool open_head(uint8_t *data, size_t size, const struct pd_log_file *file,
+		      const struct pd_location *location, const struct pd_group_header *header)
+{
+	if ((size_t)header->sectors * PD_SECTOR_SIZE > size)
+		return false;
+	for (uint64_t i = 0; i < header->sectors; i++)
+		if (pd_sector_classify(data + i * PD_SECTOR_SIZE, location, i, file->options.cluster_id,
+				       file->options.shard) != PD_SECTOR_CURRENT)
+			return false;
+	return pd_group_open(data, header);
+}
+
+/* What the first group of a segment says. `data` has the first `size` bytes of the file. */
+static int judge_head(const struct pd_log_file *file, const char *path, uint8_t *data, size_t size,
+		      struct pd_segment *segment, struct pd_error *err)
 {
 	struct pd_location location = { .segment = segment->number };
 	struct pd_group_header header;
-	struct pd_os_file *handle;
 	enum pd_sector_state state;
-	size_t size;
-	int result;
 
-	result = pd_os_open(file->os, path, PD_OS_READ, &handle, err);
-	if (result != 0)
-		return result;
-	result = pd_os_read(handle, sector, PD_SECTOR_SIZE, 0, &size, err);
-	pd_os_close(handle);
-	if (result != 0)
-		return result;
 	if (size < PD_SECTOR_SIZE) /* cut off at its creation */
 		return 0;
 	location.crc = pd_location_crc(file->options.cluster_id, file->options.shard, segment->number);
-	state = pd_sector_classify(sector, &location, 0, file->options.cluster_id, file->options.shard);
+	state = pd_sector_classify(data, &location, 0, file->options.cluster_id, file->options.shard);
 	if (state == PD_SECTOR_ZERO || state == PD_SECTOR_OLDER)
 		return 0;
 	segment->head_damaged = true; /* until all of it has been seen to be right */
-	if (!pd_group_header_read(sector, &location, 0, &header) || header.kind != PD_GROUP_SEGMENT ||
-	    header.payload_size != sizeof segment->head)
+	if (!pd_group_header_read(data, &location, 0, &header))
+		return refuse_stranger(file, path, data, err);
+	if (header.kind != PD_GROUP_SEGMENT)
 		return 0;
-	memcpy(&segment->head, sector + PD_GROUP_HEADER_SIZE, sizeof segment->head);
-	if (segment->head.version > PD_LOG_FORMAT_VERSION)
+	/* The header proves itself, and says the two things that nothing can do without. */
+	segment->headed = true;
+	segment->head.first_lsn = header.first_lsn;
+	segment->head.first_frame = header.frame;
+	if (!open_head(data, size, file, &location, &header))
+		return 0;
+	segment->head_damaged = false;
+	if (pd_load_u32(data + PD_GROUP_HEADER_SIZE) > PD_LOG_FORMAT_VERSION)
 		return pd_error_set(err, PD_NEWER_FORMAT,
 				    "%s has log format %u, this build reads up to %u: use a newer Perdure",
-				    path, segment->head.version, PD_LOG_FORMAT_VERSION);
-	/* The body is checked by the reader; what counts here must at least agree with itself. */
-	if (segment->head.segment == segment->number && segment->head.shard == file->options.shard &&
-	    memcmp(segment->head.cluster_id, file->options.cluster_id, PD_CLUSTER_ID_SIZE) == 0) {
-		segment->headed = true;
-		segment->head_damaged = false;
-	}
+				    path, pd_load_u32(data + PD_GROUP_HEADER_SIZE), PD_LOG_FORMAT_VERSION);
+	if (header.payload_size == sizeof segment->head)
+		memcpy(&segment->head, data + PD_GROUP_HEADER_SIZE, sizeof segment->head);
 	return 0;
+}
+
+static int read_head(struct pd_log_file *file, const char *path, uint8_t *data, struct pd_segment *segment,
+		     struct pd_error *err)
+{
+	struct pd_os_file *handle;
+	size_t size;
+	int result = pd_os_open(file->os, path, PD_OS_READ, &handle, err);
+
+	if (result != 0)
+		return result;
+	result = pd_os_read(handle, data, PD_GROUP_ALIGNMENT, 0, &size, err);
+	pd_os_close(handle);
+	return result == 0 ? judge_head(file, path, data, size, segment, err) : result;
 }
 
 static int find_segment(struct pd_log_file *file, uint32_t number, uint8_t *sector, struct pd_error *err)
@@ -240,6 +284,8 @@ int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_l
 	result = find_segments(file, err);
 	if (result != 0)
 		goto fail;
+	for (size_t i = 0; i < file->segment_count; i++)
+		file->log.size_bytes += file->segments[i].size;
 	*ret_log = &file->log;
 	return 0;
 fail:

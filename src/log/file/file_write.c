@@ -5,6 +5,7 @@
  *   crash between rename and head    a segment without a head at the end of the log: removed by the next begin
  *   crash between head and epoch     an epoch without a record; the next one gets a higher number all the same
  *   any write or sync fails          the log is fenced: nothing is retried, the page cache is not trusted again */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -325,6 +326,18 @@ static int write_epoch(struct pd_log_file *file, uint64_t time_us, struct pd_err
 	return result;
 }
 
+static void describe_way(struct pd_log_file *file, uint64_t sync_ns)
+{
+	char depth[40] = "one at a time";
+
+	if (file->queue != NULL)
+		(void)snprintf(depth, sizeof depth, "up to %u in flight", file->depth);
+	(void)snprintf(file->log.way, sizeof file->log.way, "%s, %s; a synced write took %u us",
+		       file->synced != NULL ? "direct synced writes"
+					    : "page cache and fdatasync (direct I/O is refused here)",
+		       depth, (unsigned)(sync_ns / 1000));
+}
+
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 {
 	struct pd_log_file *file = (struct pd_log_file *)log;
@@ -337,7 +350,9 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 		return pd_error_set(err, PD_TOO_LARGE, "the log has used up its epochs");
 	result = pd_file_prepare(log, err);
 	if (result == 0)
-		result = pd_file_remove_headless(file, err);
+		result = pd_file_remove_unused(file, err);
+	if (result == 0)
+		result = pd_file_harden(file, err);
 	if (result == 0)
 		result = pd_file_space_prepare(file, 1, true, err);
 	if (result != 0)
@@ -358,6 +373,8 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	}
 	if (result == 0)
 		result = pd_file_queue_start(file, sync_ns, err);
+	if (result == 0)
+		describe_way(file, sync_ns);
 	if (result != 0) {
 		struct pd_error cause = { .code = result, .text = "the first write of an epoch failed" };
 

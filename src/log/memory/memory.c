@@ -123,6 +123,7 @@ static int memory_begin(struct pd_log *log, uint64_t time_us, struct pd_error *e
 	pd_log_group_free(group);
 	if (result != 0)
 		return pd_error_set(err, result, "out of memory for the log");
+	memcpy(log->way, "in memory only", sizeof "in memory only");
 	log->epoch = 1;
 	log->marks = (struct pd_log_marks){ 1, 1, 1 };
 	log->begun = true;

@@ -100,6 +100,7 @@ static void test_taking_back(void **state)
 	assert_non_null(old);
 	assert_int_equal(old_lsn, 1);
 	assert_true(holds(actor, 1, 20));
+	assert_int_equal(pd_store_expiring_count(store), 0);
 	assert_int_equal(pd_store_first_expiry(store), UINT64_MAX);
 	pd_store_restore(store, actor, key_of(1, text), old, old_lsn);
 	assert_true(holds(actor, 1, 10));
@@ -147,6 +148,7 @@ static void test_expiry_comes_in_order(void **state)
 		count++;
 	}
 	assert_int_equal(count, KEYS - 2);
+	assert_int_equal(pd_store_expiring_count(store), 1);
 	assert_true(holds(actor, 7, 3));
 	assert_int_equal(pd_store_first_expiry(store), 999999);
 	pd_store_free(store);
