@@ -33,12 +33,10 @@ static int check_precondition(struct pd_txn *txn, const struct pd_precondition *
 	struct pd_entry entry = { 0 };
 	bool exists, holds = false;
 
-	if (precondition->actor.size > 0) {
+	pd_session_resolve(session);
+	key.actor = session->actor;
+	if (precondition->actor.size > 0)
 		key.actor = pd_directory_actor(&txn->engine->directory, session->tenant, precondition->actor);
-	} else {
-		pd_session_resolve(session);
-		key.actor = session->actor;
-	}
 	exists = pd_txn_get(txn, &key, &entry);
 	switch (precondition->kind) {
 	case PD_IF_EXISTS:

@@ -32,6 +32,9 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 	PD_ASSERT(!txn->writing && txn->undo_count == 0);
 	if (engine->since_clock++ % 64 == 0)
 		pd_clock_update(&engine->clock);
+	/* The tenant may have been made by another session since this one began. */
+	if (session != NULL && session->tenant == NULL)
+		pd_session_resolve(session);
 	txn->session = session;
 	txn->now_us = pd_clock_tick(&engine->clock);
 	txn->lsn = engine->open->first_lsn + engine->open->record_count;
