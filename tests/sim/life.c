@@ -1,0 +1,335 @@
+/* Opening, dying, closing: the frame of a life, and what must hold across the gap between two. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "world.h"
+
+#define ATTEMPTS_MAX 40
+
+/* ---- plagues ---- */
+
+static void heal(struct world *world)
+{
+	world->machine.write_error_ppm = 0;
+	world->machine.sync_error_ppm = 0;
+	world->machine.read_error_ppm = 0;
+	if (!world->lies.drive)
+		world->machine.lost_write_ppm = 0;
+	world->machine.misdirected_write_ppm = 0;
+	pd_sim_set_options(world->os, &world->machine);
+	for (int operation = 0; operation < PD_OS_OP_COUNT; operation++)
+		pd_sim_fail_at(world->os, (enum pd_os_operation)operation, 0, 0);
+	world->sick = false;
+}
+
+static void make_room(struct world *world)
+{
+	world_say(world, "room on the disk again");
+	world->machine.disk_bytes = 0;
+	pd_sim_set_options(world->os, &world->machine);
+	pd_sim_advance_us(world->os, 600000);
+}
+
+static void break_out(struct world *world)
+{
+	struct chance *chance = &world->chance;
+
+	if (world->plague == PLAGUE_NONE || !chance_one_in(chance, 2))
+		return;
+	world->sick = true;
+	switch (world->plague) {
+	case PLAGUE_ERRORS:
+		if (chance_one_in(chance, 2)) {
+			pd_sim_fail_at(world->os, (enum pd_os_operation)chance_below(chance, PD_OS_OP_COUNT),
+				       chance_spread(chance, 100), EIO);
+			return;
+		}
+		world->machine.write_error_ppm = (unsigned)chance_below(chance, 20000);
+		world->machine.sync_error_ppm = (unsigned)chance_below(chance, 20000);
+		world->machine.read_error_ppm = (unsigned)chance_below(chance, 20000);
+		break;
+	case PLAGUE_DRIVE:
+		if (chance_one_in(chance, 2))
+			world->machine.lost_write_ppm = (unsigned)chance_below(chance, 50000);
+		else
+			world->machine.misdirected_write_ppm = (unsigned)chance_below(chance, 50000);
+		break;
+	default:
+		return;
+	}
+	pd_sim_set_options(world->os, &world->machine);
+}
+
+/* Flip a bit somewhere in the log. */
+static void rot(struct world *world)
+{
+	struct pd_os_names names;
+	char path[64];
+	const uint8_t *data;
+	uint64_t size, offset;
+	size_t pick;
+
+	if (pd_os_list(world->os, "data/log/0000", &names, NULL) != 0)
+		return;
+	pick = names.count == 0 ? 0 : (size_t)chance_below(&world->chance, names.count);
+	if (names.count > 0) {
+		(void)snprintf(path, sizeof path, "data/log/0000/%s", names.names[pick]);
+		if (pd_sim_content(world->os, path, &data, &size) == 0 && size > 0) {
+			/* What is written is at the front. */
+			offset = chance_below(&world->chance,
+					      1 + chance_below(&world->chance, size < 8192 ? size : 8192));
+			world_say(world, "bit flip in %s at %" PRIu64, path, offset);
+			if (pd_sim_flip_bit(world->os, path, offset,
+					    (unsigned)chance_below(&world->chance, 8)) == 0)
+				world->sick = true;
+		}
+	}
+	pd_os_names_done(&names);
+}
+
+/* ---- what came back ---- */
+
+/* The last LSN of the epoch that ended, as its bookmarks tell: between it and the new epoch there may be epochs whose
+ * beginning was cut short. */
+static uint64_t surviving_lsn(const struct world *world, uint64_t before_lsn)
+{
+	uint64_t lsn = world->newest_lsn < before_lsn ? world->newest_lsn : before_lsn;
+
+	if (world->begins == 1 || world->epoch == 0)
+		return lsn == world->newest_lsn || world->epoch == 0 ? lsn : before_lsn;
+	while (lsn > 0 && pd_engine_check_bookmark(world->engine, world->epoch, lsn) != 0)
+		lsn--;
+	return lsn;
+}
+
+static bool check_hash(struct world *world, uint64_t lsn)
+{
+	struct pd_hash128 hash;
+	struct pd_error err;
+
+	if (pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &hash, &err) != 0)
+		return world_fail(world, "no state hash: %s", err.text);
+	world_trace(world, hash.low);
+	if (world->hash_known && lsn == world->newest_lsn &&
+	    (hash.low != world->hash.low || hash.high != world->hash.high))
+		return world_fail(world,
+				  "the state that was replayed (up to LSN %" PRIu64
+				  ") is not the state that was in memory",
+				  lsn);
+	return true;
+}
+
+static bool check_survival(struct world *world, uint64_t epoch, uint64_t lsn, uint64_t survived)
+{
+	if (epoch <= world->epoch)
+		return world_fail(world, "epoch %" PRIu64 " begins after epoch %" PRIu64, epoch,
+				  world->epoch);
+	if (lsn - 1 - survived > world->begins - 1)
+		return world_fail(world,
+				  "epoch %" PRIu64 " begins with LSN %" PRIu64
+				  ", but only LSNs up to %" PRIu64 " were given before",
+				  epoch, lsn, survived);
+	if (survived < world->process_floor && world->plague != PLAGUE_DRIVE)
+		return world_fail(world,
+				  "LSN %" PRIu64 " was promised to survive; only those up to %" PRIu64
+				  " did (the newest was %" PRIu64 ")",
+				  world->process_floor, survived, world->newest_lsn);
+	return true;
+}
+
+static bool check_recovered(struct world *world, const struct pd_recovery *recovery)
+{
+	uint64_t epoch, lsn, survived;
+
+	world->totals->recoveries++;
+	world->totals->torn_tails += recovery->torn_bytes > 0;
+	if (recovery->damage_count > 0) {
+		const struct pd_log_damage *damage = pd_engine_damage(world->engine, 0);
+
+		world->totals->damage_reported++;
+		world_say(world, "damage reported: %s", damage->text);
+		if (world->plague != PLAGUE_ROT && world->plague != PLAGUE_DRIVE)
+			return world_fail(world,
+					  "damage reported where there is none: %s, LSN %" PRIu64 " on",
+					  damage->text, damage->first_lsn);
+		world->over = true;
+		return false;
+	}
+	pd_engine_now(world->engine, &epoch, &lsn);
+	survived = surviving_lsn(world, lsn - 1);
+	world_say(world,
+		  "recovered: epoch %" PRIu64 " begins with LSN %" PRIu64 ", up to LSN %" PRIu64
+		  " survived of %" PRIu64 " (promised %" PRIu64 "), %" PRIu64 " torn bytes",
+		  epoch, lsn, survived, world->newest_lsn, world->process_floor, recovery->torn_bytes);
+	world_trace(world, lsn);
+	if (!check_survival(world, epoch, lsn, survived) || !check_hash(world, survived))
+		return false;
+	world->totals->lost_transactions += world->newest_lsn - survived;
+	oracle_rewind(&world->oracle, survived);
+	if (world->end_count < MOMENTS_MAX)
+		world->ends[world->end_count++] = (struct moment){ world->epoch, survived };
+	world->epoch = epoch;
+	world->newest_lsn = lsn;
+	world->power_floor = world->process_floor = lsn;
+	world->strict_lsn = world->standard_lsn = lsn;
+	world->begins = 0;
+	world->fenced = false;
+	return verify_moments(world) && verify_state(world);
+}
+
+/* ---- opening ---- */
+
+static int open_once(struct world *world, struct pd_recovery *ret_recovery, struct pd_error *err)
+{
+	int result;
+
+	world->begins++;
+	world->options.os = world->os;
+	result = pd_engine_open(&world->options, &world->engine, err);
+	if (result != 0) {
+		world->engine = NULL;
+		return result;
+	}
+	*ret_recovery = (struct pd_recovery){ 0 };
+	while (result == 0 && !ret_recovery->done)
+		result = pd_engine_recover(world->engine, chance_spread(&world->chance, 2000), ret_recovery,
+					   err);
+	if (result != 0) {
+		(void)pd_engine_close(world->engine, NULL);
+		world->engine = NULL;
+	}
+	return result;
+}
+
+/* It could not be opened: was that right, and what then? false: no more attempts. */
+static bool after_failed_open(struct world *world, int result, const struct pd_error *err)
+{
+	world_say(world, "open failed: %s", err->text);
+	if (world_dead(world)) {
+		life_kill(world, chance_one_in(&world->chance, 2));
+	} else if (result == PD_NO_SPACE && world->machine.disk_bytes > 0) {
+		world->totals->disk_full++;
+		make_room(world);
+	} else if (result == PD_CORRUPT && (world->plague == PLAGUE_ROT || world->plague == PLAGUE_DRIVE)) {
+		world->totals->refused_opens++;
+		world->over = true;
+		return false;
+	} else if (world->sick && world->plague == PLAGUE_ERRORS) {
+		heal(world);
+	} else {
+		return world_fail(world, "cannot open: %s", err->text);
+	}
+	return true;
+}
+
+bool life_open(struct world *world)
+{
+	struct pd_recovery recovery;
+	struct pd_error err = { 0 };
+
+	for (unsigned attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		int result;
+
+		if (world->plague == PLAGUE_ROT && world->epoch > 0 && chance_one_in(&world->chance, 3))
+			rot(world);
+		if (chance_one_in(&world->chance, 3) && attempt < ATTEMPTS_MAX / 2)
+			pd_sim_crash_at(world->os, chance_spread(&world->chance, 100));
+		result = open_once(world, &recovery, &err);
+		if (result != 0) {
+			if (!after_failed_open(world, result, &err))
+				return false;
+			continue;
+		}
+		pd_sim_crash_at(world->os, 0);
+		if (world->plague != PLAGUE_ROT)
+			heal(world);
+		if (!check_recovered(world, &recovery))
+			return false;
+		break_out(world);
+		work_begin(world);
+		return true;
+	}
+	return world_fail(world, "cannot open after %d attempts: %s", ATTEMPTS_MAX, err.text);
+}
+
+/* ---- dying ---- */
+
+/* Let go of the engine as it is. */
+static void bury(struct world *world)
+{
+	uint64_t epoch;
+	struct pd_error err;
+
+	if (world->engine == NULL)
+		return;
+	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
+	world->hash_known = pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &world->hash,
+						 &err) == 0;
+	work_end(world);
+	/* Its first disk operation from here on is the one that it dies in. */
+	if (!world_dead(world))
+		pd_sim_crash_at(world->os, 1);
+	(void)pd_engine_close(world->engine, NULL);
+	world->engine = NULL;
+}
+
+void life_kill(struct world *world, bool power)
+{
+	bury(world);
+	if (power) {
+		world_say(world, "power cut");
+		world->totals->power_cuts++;
+		world->process_floor = world->power_floor;
+		pd_sim_power_cut(world->os);
+	} else {
+		world_say(world, "process crash");
+		world->totals->process_crashes++;
+		/* A disk that failed promises nothing but what was synced. */
+		if (world->fenced)
+			world->process_floor = world->power_floor;
+		pd_sim_process_crash(world->os);
+	}
+	/* The machine is off for a while. */
+	pd_sim_advance_us(world->os, chance_spread(&world->chance, 10 * 1000 * 1000));
+	if (chance_one_in(&world->chance, 16))
+		pd_sim_jump_real_us(world->os,
+				    (int64_t)chance_below(&world->chance, 7200000000) - 3600000000);
+	if (chance_one_in(&world->chance, 4))
+		heal(world);
+}
+
+bool life_close(struct world *world)
+{
+	struct pd_error err = { 0 };
+	uint64_t epoch;
+	int result;
+
+	if (!work_settle(world))
+		return false;
+	if (world_dead(world)) {
+		life_kill(world, chance_one_in(&world->chance, 2));
+		return true;
+	}
+	if (chance_one_in(&world->chance, 3))
+		pd_sim_crash_at(world->os, chance_spread(&world->chance, 10));
+	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
+	world->hash_known = pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &world->hash,
+						 &err) == 0;
+	work_end(world);
+	world_say(world, "close");
+	result = pd_engine_close(world->engine, &err);
+	world->engine = NULL;
+	if (world_dead(world) || result != 0) {
+		if (!world_dead(world) && !world->sick && !world->fenced)
+			return world_fail(world, "cannot close: %s", err.text);
+		life_kill(world, chance_one_in(&world->chance, 2));
+		return true;
+	}
+	pd_sim_crash_at(world->os, 0);
+	world->totals->clean_closes++;
+	world->power_floor = world->process_floor = world->newest_lsn;
+	if (chance_one_in(&world->chance, 2))
+		life_kill(world, true);
+	return true;
+}

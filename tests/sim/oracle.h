@@ -1,0 +1,114 @@
+/* The model: what the state must be, as a function of the LSN. Shares no code with the engine.
+ *
+ * State is an array of cells, one for each key, name and idempotency key that the small world can have. What a
+ * transaction changes is noted in a journal with its LSN, so that after a crash the state of any earlier LSN is
+ * reached by taking back what came after it. */
+#ifndef PD_TESTS_SIM_ORACLE_H
+#define PD_TESTS_SIM_ORACLE_H
+
+#include "arena.h"
+#include "base/buffer.h"
+#include "request.h"
+
+/* ---- what is in a cell; NULL: nothing. Never changed once it is there ---- */
+
+struct oracle_item { /* a key */
+	bool is_hash;
+	uint64_t expires_us; /* 0: never */
+	uint64_t lsn;        /* of its last change: its version */
+	struct pd_slice string;
+	unsigned field_count;
+	struct {
+		bool there;
+		struct pd_slice value;
+	} fields[WORLD_FIELDS];
+};
+
+struct oracle_name { /* a tenant or an actor */
+	enum pd_level level;
+};
+
+struct oracle_result { /* an idempotency key */
+	const struct request *request;
+	struct pd_slice replies[2]; /* RESP2, RESP3 */
+	uint64_t lsn, expires_us;
+};
+
+enum {
+	CELL_ITEMS = 0,
+	CELL_ACTORS = CELL_ITEMS + WORLD_TENANTS * WORLD_ACTORS * WORLD_KEYS,
+	CELL_TENANTS = CELL_ACTORS + WORLD_TENANTS * WORLD_ACTORS,
+	CELL_RESULTS = CELL_TENANTS + WORLD_TENANTS,
+	CELL_COUNT = CELL_RESULTS + WORLD_TENANTS * WORLD_IDEMPOTENCY_KEYS,
+};
+
+struct oracle_change {
+	uint64_t lsn;
+	unsigned cell;
+	const void *before;
+};
+
+struct oracle {
+	struct arena *arena;
+	const void *cells[CELL_COUNT];
+	struct oracle_change *journal;
+	size_t journal_count, journal_capacity;
+	enum pd_level default_level;
+	uint64_t idempotency_keep_us;
+};
+
+static inline unsigned cell_item(unsigned tenant, struct place place)
+{
+	return CELL_ITEMS + (tenant * WORLD_ACTORS + place.actor) * WORLD_KEYS + place.key;
+}
+static inline unsigned cell_actor(unsigned tenant, unsigned actor)
+{
+	return CELL_ACTORS + tenant * WORLD_ACTORS + actor;
+}
+static inline unsigned cell_tenant(unsigned tenant)
+{
+	return CELL_TENANTS + tenant;
+}
+static inline unsigned cell_result(unsigned tenant, unsigned key)
+{
+	return CELL_RESULTS + tenant * WORLD_IDEMPOTENCY_KEYS + key;
+}
+
+void oracle_init(struct oracle *oracle, struct arena *arena);
+void oracle_done(struct oracle *oracle);
+void oracle_set(struct oracle *oracle, unsigned cell, const void *value, uint64_t lsn);
+/* Take back everything above `lsn`. */
+void oracle_rewind(struct oracle *oracle, uint64_t lsn);
+/* Has the cell been touched since? */
+bool oracle_touched(const struct oracle *oracle, unsigned cell, uint64_t since_lsn);
+/* A key, NULL if it is not there or has expired. */
+const struct oracle_item *oracle_see(const struct oracle *oracle, unsigned tenant, struct place place,
+				     uint64_t now_us);
+
+/* ---- requests ---- */
+
+/* Replies as bytes, in both protocols. */
+struct reply {
+	struct pd_buffer bytes[2];
+};
+void reply_init(struct reply *reply);
+void reply_done(struct reply *reply);
+void reply_clear(struct reply *reply);
+
+struct outcome {
+	int code; /* 0; PD_CONFLICT; PD_EXISTS */
+	bool duplicate;
+	uint64_t duplicate_lsn;
+	bool changed;        /* something was written */
+	bool maybe_conflict; /* with code 0: the engine may say PD_CONFLICT all the same */
+	enum pd_level level; /* the least that a write must have got */
+};
+
+/* Evaluate as of `now_us`; what is written gets `lsn`. The reply is appended. */
+void oracle_evaluate(struct oracle *oracle, const struct request *request, uint64_t now_us, uint64_t lsn,
+		     struct reply *reply, struct outcome *ret_outcome);
+/* One operation, outside of any transaction, that changes nothing. */
+void oracle_read(struct oracle *oracle, const struct request *request, const struct operation *operation,
+		 uint64_t now_us, struct reply *reply);
+
+#endif

@@ -1,0 +1,268 @@
+/* Deterministic simulation of the production engine and log.
+ *
+ *     sim --seeds N [--first S] [--jobs J]      run N seeds
+ *     sim --seed S [--verbose]                  replay one
+ *     sim … --twice                             run each seed twice and compare the traces
+ *     sim … --lie sync|directory|drive|early-reply [--expect-failure]
+ *                                               break a promise behind the code's back: some seed must fail
+ *
+ * The last line is `N passed, N failed`. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define JOBS_MAX    64
+#define REPORTS_MAX 10 /* failures that are shown by one job */
+
+struct options {
+	uint64_t first, count;
+	unsigned jobs;
+	bool verbose, twice, expect_failure;
+	struct lies lies;
+	const char *lie;
+};
+
+/* What a job tells its parent, in memory that both see. */
+struct job {
+	volatile uint64_t seed; /* being run */
+	volatile uint64_t failed, reported;
+	struct totals totals;
+	pid_t process;
+};
+
+static double now_s(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* ---- options ---- */
+
+static _Noreturn void usage(const char *wrong)
+{
+	(void)fprintf(stderr,
+		      "sim: what is '%s'?\n"
+		      "usage: sim [--seeds N] [--first S] [--seed S] [--jobs J] [--verbose] [--twice]\n"
+		      "           [--lie sync|directory|drive|early-reply] [--expect-failure]\n",
+		      wrong);
+	exit(2);
+}
+
+static uint64_t number(const char *name, const char *text)
+{
+	char *end;
+	uint64_t value = text == NULL ? 0 : strtoull(text, &end, 10);
+
+	if (text == NULL || *text == '\0' || *end != '\0')
+		usage(name);
+	return value;
+}
+
+static void set_lie(struct options *options, const char *lie)
+{
+	options->lie = lie;
+	if (lie != NULL && strcmp(lie, "sync") == 0)
+		options->lies.sync = true;
+	else if (lie != NULL && strcmp(lie, "directory") == 0)
+		options->lies.directory = true;
+	else if (lie != NULL && strcmp(lie, "drive") == 0)
+		options->lies.drive = true;
+	else if (lie != NULL && strcmp(lie, "early-reply") == 0)
+		options->lies.early_reply = true;
+	else
+		usage(lie != NULL ? lie : "--lie");
+}
+
+static struct options parse_options(int argc, char **argv)
+{
+	struct options options = { .first = 1, .count = 1000 };
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	options.jobs = cores > 0 && cores < JOBS_MAX ? (unsigned)cores : 1;
+	for (int i = 1; i < argc; i++) {
+		const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+
+		if (strcmp(name, "--verbose") == 0) {
+			options.verbose = true;
+			continue;
+		} else if (strcmp(name, "--twice") == 0) {
+			options.twice = true;
+			continue;
+		} else if (strcmp(name, "--expect-failure") == 0) {
+			options.expect_failure = true;
+			continue;
+		} else if (strcmp(name, "--seeds") == 0) {
+			options.count = number(name, value);
+		} else if (strcmp(name, "--first") == 0) {
+			options.first = number(name, value);
+		} else if (strcmp(name, "--seed") == 0) {
+			options.first = number(name, value);
+			options.count = 1;
+		} else if (strcmp(name, "--jobs") == 0) {
+			options.jobs = (unsigned)number(name, value);
+		} else if (strcmp(name, "--lie") == 0) {
+			set_lie(&options, value);
+		} else {
+			usage(name);
+		}
+		i++;
+	}
+	if (options.jobs == 0 || options.jobs > JOBS_MAX)
+		usage("--jobs");
+	if (options.count < options.jobs)
+		options.jobs = options.count > 0 ? (unsigned)options.count : 1;
+	return options;
+}
+
+/* ---- jobs ---- */
+
+static void report(const struct options *options, uint64_t seed, const char *failure)
+{
+	(void)printf("seed %" PRIu64 " FAILED: %s\n    replay: build/tests/sim/sim --seed %" PRIu64
+		     "%s%s --verbose\n",
+		     seed, failure, seed, options->lie != NULL ? " --lie " : "",
+		     options->lie != NULL ? options->lie : "");
+	(void)fflush(stdout);
+}
+
+static void run_seed(const struct options *options, struct job *job, struct world *world, uint64_t seed)
+{
+	uint64_t trace;
+	bool good;
+
+	job->seed = seed;
+	world->verbose = options->verbose;
+	world->lies = options->lies;
+	good = world_run(world, seed);
+	trace = world->trace;
+	if (good && options->twice) {
+		good = world_run(world, seed);
+		if (good && world->trace != trace)
+			good = world_fail(world, "two runs differ: trace %016" PRIx64 " and %016" PRIx64,
+					  trace, world->trace);
+	}
+	if (options->verbose)
+		(void)printf("trace %016" PRIx64 "\n", world->trace);
+	if (good)
+		return;
+	job->failed++;
+	if (!options->expect_failure && job->reported++ < REPORTS_MAX)
+		report(options, seed, world->failure);
+}
+
+/* Every seed from `seed` on that is this job's. */
+static void run_seeds(const struct options *options, struct job *job, uint64_t seed)
+{
+	struct vocabulary vocabulary;
+	struct world world;
+
+	vocabulary_init(&vocabulary);
+	world_init(&world, &vocabulary, &job->totals);
+	for (; seed < options->first + options->count; seed += options->jobs) {
+		run_seed(options, job, &world, seed);
+		if (options->expect_failure && job->failed > 0)
+			break;
+	}
+	world_done(&world);
+	vocabulary_done(&vocabulary);
+}
+
+static void start(const struct options *options, struct job *job, uint64_t seed)
+{
+	(void)fflush(stdout);
+	job->process = fork();
+	if (job->process < 0) {
+		perror("sim: fork");
+		exit(2);
+	}
+	if (job->process > 0)
+		return;
+	run_seeds(options, job, seed);
+	(void)fflush(stdout);
+	_exit(0);
+}
+
+/* Wait for the job; after a seed that ended it (a broken invariant), go on with the next. */
+static void finish(const struct options *options, struct job *job)
+{
+	char text[80];
+	int status;
+
+	while (waitpid(job->process, &status, 0) == job->process && status != 0) {
+		job->failed++;
+		(void)snprintf(text, sizeof text, "the process ended with status %d%s",
+			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+			       WIFSIGNALED(status) ? " (a signal)" : "");
+		if (!options->expect_failure)
+			report(options, job->seed, text);
+		if (options->expect_failure || job->failed > REPORTS_MAX ||
+		    job->seed + options->jobs >= options->first + options->count)
+			return;
+		start(options, job, job->seed + options->jobs);
+	}
+}
+
+static void add(struct totals *sum, const struct totals *part)
+{
+	uint64_t *to = (uint64_t *)sum;
+	const uint64_t *from = (const uint64_t *)part;
+
+	for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
+		to[i] += from[i];
+}
+
+static void print_totals(const struct totals *t, double seconds)
+{
+	(void)printf("%" PRIu64 " seeds in %.1f s: %.0f seeds/s\n", t->seeds, seconds,
+		     (double)t->seeds / (seconds > 0 ? seconds : 1));
+	(void)printf("operations %" PRIu64 ", acknowledged %" PRIu64 ", unknown %" PRIu64
+		     ", conflicts %" PRIu64 ", duplicates %" PRIu64 "\n",
+		     t->operations, t->acknowledged, t->unknown, t->conflicts, t->duplicates);
+	(void)printf("power cuts %" PRIu64 ", process crashes %" PRIu64 ", clean closes %" PRIu64
+		     ", recoveries %" PRIu64 "\n",
+		     t->power_cuts, t->process_crashes, t->clean_closes, t->recoveries);
+	(void)printf("torn tails cut %" PRIu64 ", weak transactions lost %" PRIu64 ", fences %" PRIu64
+		     ", disk-full refusals %" PRIu64 "\n",
+		     t->torn_tails, t->lost_transactions, t->fences, t->disk_full);
+	(void)printf("damage reported %" PRIu64 ", opens refused for damage %" PRIu64 "\n",
+		     t->damage_reported, t->refused_opens);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = parse_options(argc, argv);
+	size_t size = options.jobs * sizeof(struct job);
+	struct job *jobs = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct totals totals = { 0 };
+	double started = now_s();
+	uint64_t failed = 0;
+
+	if (jobs == MAP_FAILED) {
+		perror("sim: mmap");
+		return 2;
+	}
+	for (unsigned i = 0; i < options.jobs; i++)
+		start(&options, &jobs[i], options.first + i);
+	for (unsigned i = 0; i < options.jobs; i++) {
+		finish(&options, &jobs[i]);
+		add(&totals, &jobs[i].totals);
+		failed += jobs[i].failed;
+	}
+	print_totals(&totals, now_s() - started);
+	if (options.expect_failure) {
+		(void)printf("%d passed, %d failed\n", failed > 0, failed == 0);
+		return failed > 0 ? 0 : 1;
+	}
+	(void)printf("%" PRIu64 " passed, %" PRIu64 " failed\n",
+		     totals.seeds > failed ? totals.seeds - failed : 0, failed);
+	return failed > 0 ? 1 : 0;
+}

@@ -1,0 +1,558 @@
+/* What clients do, one thing after another, and when they are shown a reply. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+/* ---- lists ---- */
+
+static void *grow(void *list, size_t count, size_t *capacity, size_t size)
+{
+	if (count < *capacity)
+		return list;
+	*capacity = *capacity > 0 ? 2 * *capacity : 64;
+	list = realloc(list, *capacity * size);
+	if (list == NULL) {
+		(void)fprintf(stderr, "sim: out of memory\n");
+		exit(2);
+	}
+	return list;
+}
+
+static uint64_t monotonic_us(const struct world *world)
+{
+	return pd_os_monotonic_ns(world->os) / 1000;
+}
+
+/* ---- clients ---- */
+
+static bool place_client(struct world *world, struct client *client)
+{
+	char name[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_error err;
+	struct chance *chance = &world->chance;
+
+	client->tenant = chance_one_in(chance, 3) ? (uint8_t)chance_below(chance, WORLD_TENANTS) : 0;
+	client->actor = (uint8_t)chance_below(chance, WORLD_ACTORS);
+	client->one_actor = true;
+	if (client->tenant == 0 && chance_one_in(chance, 2)) {
+		client->actor = 0;
+		client->one_actor = false;
+		name[0] = '\0';
+	} else if (client->tenant == 0) {
+		(void)snprintf(name, sizeof name, "%s", actor_name(client->actor));
+	} else {
+		(void)snprintf(name, sizeof name, "%s/%s", tenant_name(client->tenant),
+			       actor_name(client->actor));
+	}
+	if (pd_session_use(client->session, pd_slice_string(name), &err) != 0)
+		return world_fail(world, "cannot use '%s': %s", name, err.text);
+	return true;
+}
+
+static bool set_level(struct world *world, struct client *client)
+{
+	static const enum pd_level levels[] = { PD_LEVEL_UNSET,       PD_LEVEL_UNSET,    PD_LEVEL_NONE,
+						PD_LEVEL_PERFORMANCE, PD_LEVEL_STANDARD, PD_LEVEL_STRICT };
+	struct pd_error err;
+
+	client->level = levels[chance_below(&world->chance, 6)];
+	client->read_strict = chance_one_in(&world->chance, 6);
+	pd_session_set_read_strict(client->session, client->read_strict);
+	if (pd_session_set_level(client->session, client->level, &err) != 0)
+		return world_fail(world, "cannot set the level: %s", err.text);
+	return true;
+}
+
+void work_begin(struct world *world)
+{
+	world->held_count = 0;
+	world->weak_first = world->weak_count = 0;
+	world->watch_count = 0;
+	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {
+		struct client *client = &world->clients[i];
+
+		*client = (struct client){ .resp3 = chance_one_in(&world->chance, 2) };
+		client->session = pd_session_new(world->engine, ++world->client_number, "default",
+						 "simulated");
+		if (client->session == NULL) {
+			(void)world_fail(world, "no memory for a session");
+			return;
+		}
+		(void)!(place_client(world, client) && set_level(world, client));
+	}
+}
+
+void work_end(struct world *world)
+{
+	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {
+		pd_session_free(world->clients[i].session);
+		world->clients[i].session = NULL;
+	}
+	world->totals->unknown += world->held_count;
+	world->held_count = 0;
+}
+
+/* ---- replies ---- */
+
+static void raise_floor(uint64_t *floor, uint64_t lsn)
+{
+	if (lsn > *floor)
+		*floor = lsn;
+}
+
+static void hold(struct world *world, unsigned client, const struct pd_receipt *receipt)
+{
+	struct held *held;
+
+	world->held = grow(world->held, world->held_count, &world->held_capacity, sizeof *world->held);
+	held = &world->held[world->held_count++];
+	*held = (struct held){ .client = client,
+			       .wait = receipt->wait,
+			       .strict_lsn = world->strict_lsn,
+			       .standard_lsn = world->standard_lsn,
+			       .epoch = receipt->epoch,
+			       .lsn = receipt->duplicate ? 0 : receipt->lsn };
+	if (world->clients[client].read_strict)
+		held->strict_lsn = world->newest_lsn;
+}
+
+static void shown(struct world *world, const struct held *held)
+{
+	world->totals->acknowledged++;
+	raise_floor(&world->power_floor, held->strict_lsn);
+	raise_floor(&world->process_floor, held->strict_lsn);
+	raise_floor(&world->process_floor, held->standard_lsn);
+	if (held->lsn > 0 && (world->moment_count < MOMENTS_MAX || chance_one_in(&world->chance, 8)))
+		world->moments[world->moment_count < MOMENTS_MAX
+				       ? world->moment_count++
+				       : chance_below(&world->chance, MOMENTS_MAX)] = (struct moment){
+			held->epoch, held->lsn
+		};
+}
+
+/* Show what may be shown: each client gets its replies in order. */
+static void show(struct world *world)
+{
+	bool blocked[WORLD_SESSIONS] = { false };
+	size_t kept = 0;
+
+	for (size_t i = 0; i < world->held_count; i++) {
+		struct held *held = &world->held[i];
+		int settled = world->lies.early_reply ? 1 : pd_engine_settled(world->engine, &held->wait);
+
+		if (!blocked[held->client] && settled == 1) {
+			shown(world, held);
+		} else if (!blocked[held->client] && settled == PD_FENCED) {
+			world->totals->unknown++;
+		} else {
+			blocked[held->client] = true;
+			world->held[kept++] = *held;
+		}
+	}
+	world->held_count = kept;
+}
+
+/* ---- steps ---- */
+
+/* A step that succeeded at this time has synced all weak writes that are older than the interval. */
+static void note_background_sync(struct world *world)
+{
+	uint64_t interval_us = (uint64_t)world->options.sync_interval_ms * 1000;
+
+	while (world->weak_first < world->weak_count &&
+	       world->weak[world->weak_first].us + interval_us <= monotonic_us(world)) {
+		raise_floor(&world->power_floor, world->weak[world->weak_first].lsn);
+		raise_floor(&world->process_floor, world->weak[world->weak_first].lsn);
+		world->weak_first++;
+	}
+}
+
+bool work_step(struct world *world)
+{
+	uint64_t epoch;
+	int result = pd_engine_step(world->engine);
+
+	world_say(world, "step: %d", result);
+	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
+	if (world_dead(world))
+		return true;
+	if (result == 0) {
+		note_background_sync(world);
+	} else if (!world->fenced) {
+		world->totals->fences++;
+		world->fenced = true;
+		if (!world->sick || world->plague != PLAGUE_ERRORS)
+			return world_fail(world, "fenced for no reason: %s",
+					  pd_engine_fence_text(world->engine));
+	}
+	show(world);
+	return true;
+}
+
+bool work_settle(struct world *world)
+{
+	for (unsigned i = 0; i < 300 && world->held_count > 0; i++) {
+		if (!work_step(world) || world_dead(world))
+			return !world->failed;
+		pd_sim_advance_us(world->os, 1000);
+	}
+	if (world->held_count > 0)
+		return world_fail(
+			world, "a reply (waiting for %" PRIu64 " durable, %" PRIu64 " written) never settles",
+			world->held[0].wait.durable_lsn, world->held[0].wait.written_lsn);
+	return true;
+}
+
+/* ---- requests ---- */
+
+static bool check_reply(struct world *world, const struct request *request)
+{
+	const struct pd_buffer *expected = &world->expected.bytes[request->resp3];
+
+	world_trace(world, pd_hash64(pd_buffer_slice(&world->actual), 0));
+	if (pd_slice_equal(pd_buffer_slice(expected), pd_buffer_slice(&world->actual)))
+		return true;
+	if (world->verbose)
+		request_print(request);
+	return world_fail(
+		world, "the reply to %s is '%.*s', expected '%.*s'", request->commands[0].command->name,
+		world->actual.size < 200 ? (int)world->actual.size : 200, (const char *)world->actual.data,
+		expected->size < 200 ? (int)expected->size : 200, (const char *)expected->data);
+}
+
+/* What a transaction got must fit what it did. */
+static bool check_receipt(struct world *world, const struct client *client, const struct request *request,
+			  const struct pd_receipt *receipt, const struct outcome *outcome,
+			  uint64_t before_lsn)
+{
+	enum pd_level asked = request->level != PD_LEVEL_UNSET ? request->level : client->level;
+
+	if (receipt->duplicate != outcome->duplicate)
+		return world_fail(world, "a request under an idempotency key %s",
+				  receipt->duplicate ? "was taken for a repetition" : "ran once more");
+	if (receipt->duplicate)
+		return receipt->lsn == outcome->duplicate_lsn ||
+		       world_fail(world, "a repetition names LSN %" PRIu64 " instead of %" PRIu64,
+				  receipt->lsn, outcome->duplicate_lsn);
+	if (receipt->epoch != world->epoch)
+		return world_fail(world, "epoch %" PRIu64 " in epoch %" PRIu64, receipt->epoch, world->epoch);
+	if (receipt->lsn != before_lsn + 1 && (outcome->changed || receipt->lsn != 0))
+		return world_fail(world, "LSN %" PRIu64 " after LSN %" PRIu64, receipt->lsn, before_lsn);
+	if (receipt->lsn == 0)
+		return true;
+	if (asked != PD_LEVEL_UNSET ? receipt->level != asked : receipt->level < outcome->level)
+		return world_fail(world, "level %s instead of %s", pd_level_name(receipt->level),
+				  pd_level_name(asked != PD_LEVEL_UNSET ? asked : outcome->level));
+	return true;
+}
+
+static void note_write(struct world *world, const struct pd_receipt *receipt)
+{
+	if (receipt->level >= PD_LEVEL_STRICT)
+		world->strict_lsn = receipt->lsn;
+	if (receipt->level == PD_LEVEL_STANDARD)
+		world->standard_lsn = receipt->lsn;
+	if (receipt->level != PD_LEVEL_STANDARD && receipt->level != PD_LEVEL_PERFORMANCE)
+		return;
+	world->weak = grow(world->weak, world->weak_count, &world->weak_capacity, sizeof *world->weak);
+	world->weak[world->weak_count++] = (struct weak){ .lsn = receipt->lsn, .us = monotonic_us(world) };
+}
+
+/* May the request be refused like this? */
+static bool check_refusal(struct world *world, const struct outcome *outcome, int result,
+			  const struct pd_error *err)
+{
+	bool right = false;
+
+	switch (result) {
+	case PD_CONFLICT:
+		world->totals->conflicts++;
+		right = outcome->code == PD_CONFLICT || (outcome->code == 0 && outcome->maybe_conflict);
+		break;
+	case PD_EXISTS:
+		right = outcome->code == PD_EXISTS;
+		break;
+	case PD_NO_SPACE:
+		world->totals->disk_full++;
+		right = world->machine.disk_bytes > 0;
+		break;
+	case PD_FENCED:
+		right = world_dead(world) || world->sick;
+		break;
+	default:
+		/* Making a segment ready may fail without harm. */
+		right = world_dead(world) || (world->sick && world->plague == PLAGUE_ERRORS);
+	}
+	return right || world_fail(world, "refused with %s (%s), expected %s", pd_code_name(result),
+				   err->text, pd_code_name(outcome->code));
+}
+
+/* Hand the request to the engine and its outcome to the model. */
+static bool judge(struct world *world, unsigned number, const struct request *request, int result,
+		  const struct pd_receipt *receipt, const struct pd_error *err, uint64_t before_lsn)
+{
+	struct client *client = &world->clients[number];
+	struct outcome outcome;
+	uint64_t epoch;
+
+	reply_clear(&world->expected);
+	oracle_evaluate(&world->oracle, request, receipt->time_us, before_lsn + 1, &world->expected,
+			&outcome);
+	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
+	world_trace(world, (uint64_t)result ^ receipt->lsn << 8 ^ receipt->time_us);
+	if (result != 0) {
+		oracle_rewind(&world->oracle, before_lsn);
+		if (world->newest_lsn != before_lsn)
+			return world_fail(world, "a refused request got an LSN");
+		if (world->actual.size != 0)
+			return world_fail(world, "a refused request left a reply");
+		if (!check_refusal(world, &outcome, result, err))
+			return false;
+	} else {
+		if (outcome.code != 0)
+			return world_fail(world, "accepted, though it should be %s",
+					  pd_code_name(outcome.code));
+		if (!check_receipt(world, client, request, receipt, &outcome, before_lsn) ||
+		    !check_reply(world, request))
+			return false;
+		world->totals->duplicates += outcome.duplicate;
+		if (receipt->lsn != 0 && !receipt->duplicate)
+			note_write(world, receipt);
+	}
+	hold(world, number, receipt);
+	return true;
+}
+
+static bool execute(struct world *world, unsigned number, const struct request *request)
+{
+	struct pd_precondition preconditions[REQUEST_PRECONDITIONS_MAX];
+	struct pd_resp_writer writer = { .buffer = &world->actual, .protocol = request->resp3 ? 3 : 2 };
+	struct pd_request asked = { .session = world->clients[number].session,
+				    .commands = request->commands,
+				    .count = request->count,
+				    .as_array = request->as_array,
+				    .preconditions = preconditions,
+				    .precondition_count = request->precondition_count,
+				    .level = request->level };
+	struct pd_receipt receipt = { 0 };
+	struct pd_error err = { 0 };
+	uint64_t epoch, before_lsn;
+	int result;
+
+	for (size_t i = 0; i < request->precondition_count; i++) {
+		const struct precondition *from = &request->preconditions[i];
+
+		preconditions[i] = (struct pd_precondition){ .kind = from->kind,
+							     .key = pd_slice_string(
+								     key_name(from->place.key)),
+							     .version = from->version,
+							     .value = from->value };
+		if (from->place.actor != request->actor)
+			preconditions[i].actor = pd_slice_string(actor_name(from->place.actor));
+	}
+	if (request->idempotency >= 0)
+		asked.idempotency_key = pd_slice_string(idempotency_name((unsigned)request->idempotency));
+	pd_engine_now(world->engine, &epoch, &before_lsn);
+	pd_buffer_clear(&world->actual);
+	world->totals->operations += request->count;
+	result = pd_engine_execute(world->engine, &asked, &writer, &receipt, &err);
+	if (world->verbose) {
+		request_print(request);
+		(void)printf(" -> %s, LSN %" PRIu64 ", time %" PRIu64 "%s\n", pd_code_name(result),
+			     receipt.lsn, receipt.time_us, world_dead(world) ? ", dead" : "");
+	}
+	return judge(world, number, request, result, &receipt, &err, before_lsn);
+}
+
+static void add_preconditions(struct world *world, struct request *request)
+{
+	struct chance *chance = &world->chance;
+	unsigned count = 1 + (unsigned)chance_below(chance, REQUEST_PRECONDITIONS_MAX);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct precondition *precondition = &request->preconditions[request->precondition_count++];
+		const struct oracle_item *item;
+
+		precondition->kind = (enum pd_precondition_kind)chance_below(chance, 4);
+		precondition->place = request->operations[0].place_count > 0
+					      ? request->operations[0].places[0]
+					      : (struct place){ request->actor, 0 };
+		item = world->oracle.cells[cell_item(request->tenant, precondition->place)];
+		if (precondition->kind == PD_IF_VALUE && item != NULL && !item->is_hash)
+			precondition->value = item->string;
+		if (precondition->kind != PD_IF_VERSION)
+			continue;
+		precondition->kind = PD_IF_ABSENT;
+		for (size_t w = 0; w < world->watch_count; w++) {
+			if (world->watches[w].tenant != request->tenant)
+				continue;
+			precondition->kind = PD_IF_VERSION;
+			precondition->place = world->watches[w].place;
+			precondition->version = world->watches[w].version;
+			break;
+		}
+	}
+}
+
+static bool new_request(struct world *world)
+{
+	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
+	const struct client *client = &world->clients[number];
+	struct request *request = arena_take(&world->arena, sizeof *request);
+
+	*request = (struct request){ .tenant = client->tenant,
+				     .actor = client->actor,
+				     .one_actor = client->one_actor,
+				     .resp3 = client->resp3 };
+	request_make(request, world->vocabulary, &world->taste, &world->chance, &world->arena);
+	if (chance_percent(&world->chance, world->taste.precondition_percent))
+		add_preconditions(world, request);
+	if (request->idempotency >= 0)
+		world->retries[world->retry_count++ % RETRIES_MAX] = request;
+	return execute(world, number, request);
+}
+
+/* Send an idempotent request again, perhaps over another connection. */
+static bool retry(struct world *world)
+{
+	size_t count = world->retry_count < RETRIES_MAX ? world->retry_count : RETRIES_MAX;
+	const struct request *old;
+
+	if (count == 0)
+		return new_request(world);
+	old = world->retries[chance_below(&world->chance, count)];
+	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {
+		const struct client *client = &world->clients[i];
+		struct request *request;
+
+		if (client->tenant != old->tenant || client->actor != old->actor ||
+		    client->one_actor != old->one_actor)
+			continue;
+		request = arena_copy(&world->arena, old, sizeof *request);
+		/* The commands' words are the old request's, which stays. */
+		request->resp3 = client->resp3;
+		return execute(world, i, request);
+	}
+	return new_request(world);
+}
+
+/* ---- what else happens ---- */
+
+static bool watch(struct world *world)
+{
+	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
+	const struct client *client = &world->clients[number];
+	struct watch *watch =
+		&world->watches[world->watch_count < WATCHES_MAX ? world->watch_count++
+								 : chance_below(&world->chance, WATCHES_MAX)];
+	struct pd_slice actor, key;
+	struct pd_wait wait;
+	struct pd_error err;
+
+	*watch = (struct watch){ .tenant = client->tenant,
+				 .place = { client->actor,
+					    (uint8_t)chance_below(&world->chance, WORLD_KEYS) } };
+	if (pd_engine_version(world->engine, client->session, pd_slice_string(key_name(watch->place.key)),
+			      &watch->version, &actor, &key, &wait, &err) != 0)
+		return world_fail(world, "no version: %s", err.text);
+	return true;
+}
+
+static bool set_profile(struct world *world)
+{
+	static const enum pd_level levels[] = { PD_LEVEL_UNSET, PD_LEVEL_NONE, PD_LEVEL_PERFORMANCE,
+						PD_LEVEL_STANDARD, PD_LEVEL_STRICT };
+	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
+	const struct client *client = &world->clients[number];
+	bool of_tenant = chance_one_in(&world->chance, 2);
+	unsigned cell = of_tenant ? cell_tenant(client->tenant) : cell_actor(client->tenant, client->actor);
+	bool there = world->oracle.cells[cell] != NULL;
+	struct oracle_name *name = arena_take(&world->arena, sizeof *name);
+	struct pd_receipt receipt = { 0 };
+	struct pd_error err = { 0 };
+	uint64_t epoch;
+	int result;
+
+	*name = (struct oracle_name){ .level = levels[chance_below(&world->chance, 5)] };
+	result = pd_engine_set_profile(world->engine, client->session,
+				       of_tenant ? pd_slice(NULL, 0)
+						 : pd_slice_string(actor_name(client->actor)),
+				       name->level, &receipt, &err);
+	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
+	world_say(world, "profile of %s/%s: %s -> %s", tenant_name(client->tenant),
+		  of_tenant ? "" : actor_name(client->actor), pd_level_name(name->level),
+		  pd_code_name(result));
+	if (result == PD_NOT_FOUND)
+		return !there || world_fail(world, "no profile: %s", err.text);
+	if (result != 0)
+		return check_refusal(world, &(struct outcome){ 0 }, result, &err);
+	if (!there)
+		return world_fail(world, "a profile for what does not exist");
+	oracle_set(&world->oracle, cell, name, receipt.lsn != 0 ? receipt.lsn : world->newest_lsn);
+	if (receipt.lsn != 0)
+		note_write(world, &receipt);
+	hold(world, number, &receipt);
+	return true;
+}
+
+static void pass_time(struct world *world)
+{
+	struct chance *chance = &world->chance;
+
+	if (chance_one_in(chance, 40))
+		pd_sim_jump_real_us(world->os, (int64_t)chance_below(chance, 7200000000) - 3600000000);
+	pd_sim_advance_us(world->os, chance_one_in(chance, 20) ? chance_spread(chance, 3600000000)
+							       : chance_spread(chance, 200000));
+	if (world->plague == PLAGUE_FULL && world->machine.disk_bytes > 0 && chance_one_in(chance, 30)) {
+		world->machine.disk_bytes = 0;
+		pd_sim_set_options(world->os, &world->machine);
+		pd_sim_advance_us(world->os, 600000);
+	}
+}
+
+static bool happen(struct world *world)
+{
+	unsigned pick = (unsigned)chance_below(&world->chance, 100);
+
+	if (pick < 66)
+		return new_request(world);
+	if (pick < 72)
+		return world->taste.idempotent_percent > 0 ? retry(world) : new_request(world);
+	if (pick < 86)
+		return work_step(world);
+	if (pick < 95) {
+		pass_time(world);
+		return true;
+	}
+	if (pick < 97)
+		return watch(world);
+	if (pick < 98)
+		return set_profile(world);
+	if (pick < 99) {
+		struct client *client = &world->clients[chance_below(&world->chance, WORLD_SESSIONS)];
+
+		return place_client(world, client) && set_level(world, client);
+	}
+	return world->plague == PLAGUE_NONE || verify_state(world);
+}
+
+bool work(struct world *world, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (!happen(world))
+			return false;
+		if (world_dead(world))
+			return true;
+		/* A host steps when it should, mostly. */
+		if (monotonic_us(world) >= pd_engine_deadline_us(world->engine) &&
+		    !chance_one_in(&world->chance, 4) && !work_step(world))
+			return false;
+		if (world_dead(world))
+			return true;
+		show(world);
+	}
+	return true;
+}

@@ -1,0 +1,161 @@
+/* One seed's world: a simulated machine, the production engine on it, the model beside it, and what has been
+ * promised to whom. */
+#ifndef PD_TESTS_SIM_WORLD_H
+#define PD_TESTS_SIM_WORLD_H
+
+#include "base/hash.h"
+#include "engine/engine.h"
+#include "oracle.h"
+#include "os/os.h"
+#include "os/sim.h"
+#include "request.h"
+
+/* Faults that the code under test is not told of: each must make some seed fail. */
+struct lies {
+	bool sync;        /* the disk promises a sync and does nothing */
+	bool directory;   /* the same for directories */
+	bool drive;       /* the drive now and then drops a write */
+	bool early_reply; /* replies are shown before they settle */
+};
+
+struct totals {
+	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
+		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
+		damage_reported, refused_opens;
+};
+
+/* What may happen to the machine, beside crashes. */
+enum plague {
+	PLAGUE_NONE,
+	PLAGUE_ERRORS, /* reads, writes and syncs fail */
+	PLAGUE_FULL,   /* the disk is small */
+	PLAGUE_ROT,    /* bits flip at rest */
+	PLAGUE_DRIVE,  /* writes are lost or land elsewhere */
+};
+
+#define WORLD_SESSIONS 4
+struct client {
+	struct pd_session *session;
+	uint8_t tenant, actor;
+	bool one_actor, resp3, read_strict;
+	enum pd_level level;
+	size_t held_first; /* of its replies in world.held, the first not shown */
+};
+
+/* A reply that waits. */
+struct held {
+	unsigned client;
+	bool done;
+	struct pd_wait wait;
+	uint64_t strict_lsn, standard_lsn; /* what its evaluation could have seen */
+	uint64_t epoch, lsn;
+};
+
+/* A weak write that must be synced in the background. */
+struct weak {
+	uint64_t lsn, us;
+};
+
+struct moment {
+	uint64_t epoch, lsn;
+};
+
+/* A version that somebody remembers. */
+struct watch {
+	uint8_t tenant;
+	struct place place;
+	struct pd_version version;
+};
+
+#define MOMENTS_MAX 48
+#define WATCHES_MAX 8
+#define RETRIES_MAX 8
+
+struct world {
+	uint64_t seed;
+	bool verbose;
+	struct lies lies;
+	const struct vocabulary *vocabulary;
+	struct totals *totals;
+
+	struct chance chance;
+	struct arena arena;
+	struct oracle oracle;
+	struct reply expected;
+	struct pd_buffer actual;
+	struct taste taste;
+	enum plague plague;
+	bool sick; /* the plague has broken out in this life */
+
+	struct pd_os *os;
+	struct pd_sim_options machine;
+	struct pd_engine_options options;
+	struct pd_engine *engine;
+	struct client clients[WORLD_SESSIONS];
+	uint64_t client_number;
+	bool fenced;
+	bool over; /* damage was found: nothing more can be promised */
+
+	/* What has been promised: LSNs up to these survive. */
+	uint64_t power_floor, process_floor;
+	uint64_t strict_lsn, standard_lsn; /* the newest that asked for it */
+	uint64_t newest_lsn;               /* that was ever given, in the epoch that ended last or runs */
+	uint64_t epoch;
+	unsigned begins; /* attempts to open since then: each may have begun an epoch */
+
+	struct held *held;
+	size_t held_count, held_capacity;
+	struct weak *weak;
+	size_t weak_first, weak_count, weak_capacity;
+	struct moment moments[MOMENTS_MAX], ends[MOMENTS_MAX]; /* shown to somebody; ends of epochs */
+	size_t moment_count, end_count;
+	struct watch watches[WATCHES_MAX];
+	size_t watch_count;
+	const struct request *retries[RETRIES_MAX]; /* idempotent requests */
+	size_t retry_count;
+
+	bool hash_known; /* of the state in memory when the engine died */
+	struct pd_hash128 hash;
+
+	uint64_t trace;
+	bool failed;
+	char failure[800];
+};
+
+/* ---- seed.c ---- */
+/* Run a seed. false: world->failure says why. */
+bool world_run(struct world *world, uint64_t seed);
+void world_init(struct world *world, const struct vocabulary *vocabulary, struct totals *totals);
+void world_done(struct world *world);
+/* Note a failure; the first one counts. Returns false. */
+bool world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void world_say(const struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void world_trace(struct world *world, uint64_t number);
+static inline bool world_dead(const struct world *world)
+{
+	return pd_sim_crashed(world->os);
+}
+
+/* ---- life.c: opening, dying, closing ---- */
+/* Open the engine, through whatever happens meanwhile, and check what came back. false: failed, or over. */
+bool life_open(struct world *world);
+/* The process or the machine stops here. */
+void life_kill(struct world *world, bool power);
+/* A clean close, if nothing comes between. */
+bool life_close(struct world *world);
+
+/* ---- work.c: what clients do ---- */
+/* Up to `count` things happen. false: failed. The process may have died. */
+bool work(struct world *world, unsigned count);
+bool work_step(struct world *world);
+/* All replies come to be shown, if steps go on. */
+bool work_settle(struct world *world);
+void work_begin(struct world *world);
+void work_end(struct world *world);
+
+/* ---- verify.c ---- */
+/* Compare everything that can be read with the model. */
+bool verify_state(struct world *world);
+bool verify_moments(struct world *world);
+
+#endif
