@@ -78,8 +78,8 @@ struct pd_segment_head {
 	uint32_t segment;
 	uint32_t segment_bytes;
 	uint32_t previous_segment; /* 0: the first ever */
-	uint32_t first_frame; /* it begins with this frame of the record first_lsn; 0: with a record */
-	uint64_t first_lsn;   /* of its first record, or of the one whose frames go on in it */
+	uint32_t first_frame;      /* it begins with this frame of the record first_lsn; 0: with a record */
+	uint64_t first_lsn;        /* of its first record, or of the one whose frames go on in it */
 	uint64_t created_us;
 	uint8_t zero[8];
 };

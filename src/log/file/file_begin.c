@@ -1,8 +1,11 @@
-/* What comes before the first write of an epoch: a directory without leftovers, and the first spare segment. */
+/* What comes before the first write of an epoch: a directory without leftovers, the first spare segment, and a log whose
+ * end is on the disk and not only in the page cache. */
 #include <string.h>
 
 #include "base/memory.h"
 #include "log/file/file_private.h"
+
+#define HARDEN_CHUNK (256u * 1024)
 
 static int out_of_memory(struct pd_error *err)
 {
@@ -57,23 +60,60 @@ static int remove_spares(struct pd_log_file *file, struct pd_error *err)
 	return result;
 }
 
-int pd_file_remove_headless(struct pd_log_file *file, struct pd_error *err)
+int pd_file_remove_unused(struct pd_log_file *file, struct pd_error *err)
 {
-	while (file->segment_count > 0) {
-		struct pd_segment *last = &file->segments[file->segment_count - 1];
-		char *path;
-		int result;
+	while (file->segment_count > 0 && file->segments[file->segment_count - 1].unused) {
+		char *path = pd_file_path(file, file->segments[file->segment_count - 1].number, "seg");
+		int result = path == NULL ? out_of_memory(err) : pd_os_unlink(file->os, path, err);
 
-		if (last->headed || last->head_damaged)
-			break;
-		path = pd_file_path(file, last->number, "seg");
-		result = path == NULL ? out_of_memory(err) : pd_os_unlink(file->os, path, err);
 		pd_free(path);
 		if (result != 0)
 			return result;
 		file->segment_count--;
 	}
 	return 0;
+}
+
+/* Write the same bytes again where they are, so that they have to reach the disk. */
+static int rewrite(struct pd_os_file *handle, uint8_t *data, uint64_t from, uint64_t end,
+		   struct pd_error *err)
+{
+	size_t size = 0;
+	int result = 0;
+
+	for (; result == 0 && from < end; from += size) {
+		size_t wanted = end - from < HARDEN_CHUNK ? (size_t)(end - from) : HARDEN_CHUNK;
+
+		result = pd_os_read(handle, data, wanted, from, &size, err);
+		if (result == 0 && size < wanted)
+			result = pd_error_set(err, PD_IO, "a segment has become shorter while it was read");
+		if (result == 0)
+			result = pd_os_write(handle, data, size, from, err);
+	}
+	return result == 0 ? pd_os_datasync(handle, err) : result;
+}
+
+int pd_file_harden(struct pd_log_file *file, struct pd_error *err)
+{
+	struct pd_os_file *handle = NULL;
+	char *path;
+	uint8_t *data;
+	int result;
+
+	if (file->soft_segment == 0 || file->soft_from >= file->soft_end)
+		return 0;
+	path = pd_file_path(file, file->soft_segment, "seg");
+	data = pd_malloc(HARDEN_CHUNK);
+	result = path == NULL || data == NULL
+			 ? out_of_memory(err)
+			 : pd_os_open(file->os, path, PD_OS_READ | PD_OS_WRITE, &handle, err);
+	if (result == 0)
+		result = rewrite(handle, data, file->soft_from * PD_SECTOR_SIZE,
+				 file->soft_end * PD_SECTOR_SIZE, err);
+	pd_os_close(handle);
+	pd_free(data);
+	pd_free(path);
+	return result;
 }
 
 int pd_file_prepare(struct pd_log *log, struct pd_error *err)

@@ -126,8 +126,11 @@ PD_MUST_CHECK int pd_file_add_segment(struct pd_log_file *file, const struct pd_
 
 /* ---- file_begin.c ---- */
 int pd_file_prepare(struct pd_log *log, struct pd_error *err);
-/* Segments at the end that never got a head hold nothing: remove them. */
-PD_MUST_CHECK int pd_file_remove_headless(struct pd_log_file *file, struct pd_error *err);
+/* Segments at the end that hold nothing. */
+PD_MUST_CHECK int pd_file_remove_unused(struct pd_log_file *file, struct pd_error *err);
+/* Make sure that what was read is on stable storage. A process that was killed leaves groups in the page cache; after
+ * a failed sync they may be there, look clean, and never reach the disk: so they are written again. */
+PD_MUST_CHECK int pd_file_harden(struct pd_log_file *file, struct pd_error *err);
 
 /* ---- file_write.c ---- */
 #define PD_INDEX_SHARE 16 /* one group's actors may take this part of a segment in its index */

@@ -73,6 +73,7 @@ static void spare_drop(struct pd_log_file *file, size_t at)
 /* A trimmed segment is ready as it is: its old content carries older stamps. */
 static bool recycle(struct pd_log_file *file, struct pd_spare *spare)
 {
+	struct pd_os_file_info info;
 	struct pd_os_names names;
 	bool found = false;
 
@@ -87,7 +88,11 @@ static bool recycle(struct pd_log_file *file, struct pd_spare *spare)
 		path = pd_asprintf("%s/%s", file->directory, names.names[i]);
 		if (path == NULL)
 			break;
-		found = pd_os_rename(file->os, path, spare->path, NULL) == 0;
+		/* From a life with segments of another size it is of no use. */
+		if (pd_os_info(file->os, path, &info, NULL) == 0 && info.size != spare->size)
+			(void)!pd_os_unlink(file->os, path, NULL);
+		else
+			found = pd_os_rename(file->os, path, spare->path, NULL) == 0;
 		pd_free(path);
 	}
 	pd_os_names_done(&names);
@@ -285,9 +290,11 @@ static int trim_segment(struct pd_log_file *file, const struct pd_segment *segme
 {
 	char *path = pd_file_path(file, segment->number, "seg");
 	char *old = pd_file_path(file, segment->number, "old");
-	int result = PD_NO_MEMORY;
+	int result;
 
-	if (path != NULL && old != NULL) {
+	if (path == NULL || old == NULL) {
+		result = pd_error_set(err, PD_NO_MEMORY, "out of memory while trimming the log");
+	} else {
 		if (segment->size == file->options.segment_bytes &&
 		    count_old(file) < file->options.spare_segments)
 			result = pd_os_rename(file->os, path, old, err);
@@ -305,9 +312,11 @@ int pd_file_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err)
 	size_t count = 0;
 	int result = 0;
 
-	/* Oldest first, so that a crash leaves no gap. The open segment, the last, stays. */
+	/* Oldest first. The open segment, the last, stays; so does one that holds the first frames of a record which the
+	 * next one goes on with. */
 	while (result == 0 && count + 1 < file->segment_count && file->segments[count + 1].headed &&
-	       file->segments[count + 1].head.first_lsn <= lsn) {
+	       file->segments[count + 1].head.first_lsn + (file->segments[count + 1].head.first_frame > 0) <=
+		       lsn) {
 		result = trim_segment(file, &file->segments[count], err);
 		if (result == 0)
 			count++;
