@@ -32,7 +32,7 @@ void pd_verify_see(struct pd_log_verifier *verifier, const struct pd_log_sight *
 }
 
 void pd_verify_accuse(struct pd_log_verifier *verifier, uint64_t sector, uint64_t sectors, uint64_t first_lsn,
-		      uint64_t last_lsn, const char *format, ...)
+		      uint64_t count, const char *format, ...)
 {
 	struct pd_log_sight *sight = pd_verify_add(verifier, &verifier->queue, sizeof *sight);
 	va_list arguments;
@@ -43,14 +43,19 @@ void pd_verify_accuse(struct pd_log_verifier *verifier, uint64_t sector, uint64_
 	sight->segment = verifier->location.segment;
 	sight->offset = sector * PD_SECTOR_SIZE;
 	sight->size = sectors * PD_SECTOR_SIZE;
+	/* A last LSN of 0 means that nobody knows it: "none" cannot be 1 to 0. */
+	if (count == 0 && first_lsn == 1)
+		first_lsn++;
 	sight->damage = (struct pd_log_damage){ .first_lsn = first_lsn,
-						.last_lsn = last_lsn,
+						.last_lsn = count == PD_COUNT_UNKNOWN ? 0
+										      : first_lsn + count - 1,
 						.segment = sight->segment,
 						.offset = sight->offset };
 	va_start(arguments, format);
 	(void)vsnprintf(sight->damage.text, sizeof sight->damage.text, format, arguments);
 	va_end(arguments);
 	verifier->totals.damage_count++;
+	verifier->gap = verifier->gap || count > 0;
 }
 
 void pd_verify_note(struct pd_log_verifier *verifier, uint64_t offset, uint64_t size, const char *format, ...)
@@ -130,17 +135,17 @@ static void check_entry(struct pd_log_verifier *verifier)
 
 	if (head->first_lsn > expected) {
 		if (head->previous_segment == verifier->last_segment)
-			pd_verify_accuse(verifier, 0, 0, expected, head->first_lsn - 1,
+			pd_verify_accuse(verifier, 0, 0, expected, head->first_lsn - expected,
 					 "segment %010u ends before its last record", verifier->last_segment);
 		else
-			pd_verify_accuse(verifier, 0, 0, expected, head->first_lsn - 1,
+			pd_verify_accuse(verifier, 0, 0, expected, head->first_lsn - expected,
 					 "segment %010u, which came before this one, is missing",
 					 head->previous_segment);
 		verifier->chain_known = false;
 		verifier->in_frames = false;
 		verifier->expected_lsn = head->first_lsn;
 	} else if (verifier->last_segment != 0 && head->previous_segment != verifier->last_segment) {
-		pd_verify_accuse(verifier, 0, 0, expected, expected - 1,
+		pd_verify_accuse(verifier, 0, 0, expected, 0,
 				 "segment %010u, which came before this one, is missing, or this one is not "
 				 "in its place",
 				 head->previous_segment);
@@ -181,8 +186,7 @@ static void leave_segment(struct pd_log_verifier *verifier)
 	uint64_t made = verifier->headed ? verifier->head.segment_bytes : verifier->size;
 
 	if (verifier->size % PD_SECTOR_SIZE != 0)
-		pd_verify_accuse(verifier, verifier->sectors, 1, verifier->expected_lsn,
-				 verifier->expected_lsn - 1,
+		pd_verify_accuse(verifier, verifier->sectors, 1, verifier->expected_lsn, 0,
 				 "the file has %" PRIu64 " bytes, which is no multiple of %u", verifier->size,
 				 PD_SECTOR_SIZE);
 	if (!verifier->sealed && verifier->size < made) {
@@ -190,7 +194,7 @@ static void leave_segment(struct pd_log_verifier *verifier)
 
 		/* Without a segment behind it nothing says what was there. */
 		pd_verify_accuse(verifier, verifier->sectors, (made - verifier->size) / PD_SECTOR_SIZE,
-				 verifier->expected_lsn, next != 0 ? verifier->expected_lsn - 1 : 0,
+				 verifier->expected_lsn, next != 0 ? 0 : PD_COUNT_UNKNOWN,
 				 "the file was cut off: it has %" PRIu64 " of %" PRIu64 " bytes",
 				 verifier->size, made);
 	}
@@ -255,7 +259,7 @@ static int take_rest(struct pd_log_verifier *verifier, struct pd_error *err)
 			sector--;
 			continue;
 		}
-		pd_verify_accuse(verifier, sector, 1, verifier->expected_lsn, verifier->expected_lsn - 1,
+		pd_verify_accuse(verifier, sector, 1, verifier->expected_lsn, 0,
 				 "an unused sector holds what nobody wrote");
 	}
 	if (torn > 0)
@@ -274,7 +278,8 @@ static void skip_to(struct pd_log_verifier *verifier, uint64_t sector, uint64_t 
 {
 	uint64_t from = verifier->sector;
 
-	pd_verify_accuse(verifier, from, sector - from, verifier->expected_lsn, lsn - 1, "%s", what);
+	pd_verify_accuse(verifier, from, sector - from, verifier->expected_lsn, lsn - verifier->expected_lsn,
+			 "%s", what);
 	verifier->sector = sector;
 	verifier->expected_lsn = lsn;
 	verifier->chain_known = false;
@@ -309,7 +314,8 @@ static void skip_to_outlook(struct pd_log_verifier *verifier, const struct outlo
 		return;
 	}
 	/* The record that those frames belong to is lost as well. */
-	pd_verify_accuse(verifier, from, outlook->sector - from, verifier->expected_lsn, lsn, "%s", what);
+	pd_verify_accuse(verifier, from, outlook->sector - from, verifier->expected_lsn,
+			 lsn + 1 - verifier->expected_lsn, "%s", what);
 	verifier->lost_frames_lsn = lsn;
 	verifier->sector = outlook->sector;
 	verifier->expected_lsn = lsn;
@@ -337,8 +343,8 @@ static int judge_hole(struct pd_log_verifier *verifier, uint64_t accused, struct
 	else if (proven)
 		skip_to_outlook(verifier, &outlook, what);
 	else {
-		pd_verify_accuse(verifier, verifier->sector, accused, verifier->expected_lsn, next - 1, "%s",
-				 what);
+		pd_verify_accuse(verifier, verifier->sector, accused, verifier->expected_lsn,
+				 next - verifier->expected_lsn, "%s", what);
 		verifier->end_accused = true;
 		verifier->expected_lsn = next;
 		verifier->chain_known = false;
@@ -383,26 +389,26 @@ static int judge_end(struct pd_log_verifier *verifier, uint64_t durable_lsn, uin
 		     struct pd_error *err)
 {
 	uint64_t first = verifier->expected_lsn, next = next_first_lsn(verifier);
-	uint64_t from = verifier->sector, last = 0;
+	uint64_t from = verifier->sector, count = PD_COUNT_UNKNOWN;
 
 	if (current_sectors == 0 && pd_verify_unused_but_one_bit(verifier, from)) {
-		pd_verify_accuse(verifier, from, 1, first, first - 1,
+		pd_verify_accuse(verifier, from, 1, first, 0,
 				 "one bit has flipped in a sector that is not in use");
 		verifier->sector++;
 		return 0;
 	}
 	if (next != 0)
-		last = next - 1;
+		count = next > first ? next - first : 0;
 	else if (durable_lsn >= first)
-		last = durable_lsn;
-	pd_verify_accuse(verifier, from, 1, first, last, "%s",
-			 last != 0 && last < first ? "the end of the segment is damaged"
-						   : "a group is damaged, and its header with it");
+		count = durable_lsn + 1 - first;
+	pd_verify_accuse(verifier, from, 1, first, count, "%s",
+			 count == 0 ? "the end of the segment is damaged"
+				    : "a group is damaged, and its header with it");
 	verifier->end_accused = true;
 	verifier->chain_known = false;
 	verifier->in_frames = false;
-	if (last >= first)
-		verifier->expected_lsn = last + 1;
+	if (count != PD_COUNT_UNKNOWN)
+		verifier->expected_lsn = first + count;
 	verifier->sector++;
 	return take_rest(verifier, err);
 }
@@ -431,6 +437,16 @@ static int judge_rot(struct pd_log_verifier *verifier, struct pd_error *err)
 
 /* ---- groups ---- */
 
+static bool was_whole(const struct pd_log_verifier *verifier, const struct pd_group_header *header)
+{
+	uint64_t last = header->first_lsn + header->record_count - 1;
+	uint64_t next = next_first_lsn(verifier);
+	struct outlook outlook = look_ahead(verifier, verifier->sector + header->sectors);
+
+	return pd_verify_extent_at(verifier, verifier->sector) != NULL || next > last ||
+	       outlook.durable_lsn >= last;
+}
+
 static int next_group(struct pd_log_verifier *verifier, struct pd_error *err)
 {
 	uint64_t sector = verifier->sector, next = next_first_lsn(verifier);
@@ -458,8 +474,10 @@ static int next_group(struct pd_log_verifier *verifier, struct pd_error *err)
 		missing += state == PD_SECTOR_OLDER || state == PD_SECTOR_ZERO;
 		rotten += state == PD_SECTOR_IMPOSSIBLE;
 	}
-	return missing > 0 ? judge_hole(verifier, header.sectors, err)
-			   : pd_verify_take_group(verifier, &header, rotten, err);
+	/* Of a group that was whole once, what is left of its records can still be read. */
+	if (missing > 0 && !was_whole(verifier, &header))
+		return judge_hole(verifier, header.sectors, err);
+	return pd_verify_take_group(verifier, &header, missing + rotten, err);
 }
 
 /* ---- files that are not segments ---- */

@@ -26,37 +26,37 @@ static bool check_place(struct pd_log_verifier *verifier, const struct pd_group_
 	uint64_t first = header->first_lsn, expected = verifier->expected_lsn;
 
 	if (first < expected || header->epoch < verifier->epoch) {
-		pd_verify_accuse(verifier, sector, sectors, expected, expected - 1,
+		pd_verify_accuse(verifier, sector, sectors, expected, 0,
 				 "a group of an earlier place or epoch (epoch %u, LSN %" PRIu64 ")",
 				 header->epoch, first);
 		return false;
 	}
 	if (first > expected)
-		pd_verify_accuse(verifier, sector, 0, expected, first - 1,
+		pd_verify_accuse(verifier, sector, 0, expected, first - expected,
 				 "records are missing before this group");
 	else if (verifier->chain_known && header->previous_crc != verifier->chain)
-		pd_verify_accuse(verifier, sector, sectors, first, first - 1,
+		pd_verify_accuse(verifier, sector, sectors, first, 0,
 				 "the chain is broken: the group before is not the one that was written");
 	verifier->expected_lsn = first;
 	if (header->epoch > verifier->epoch) {
 		if (header->kind != PD_GROUP_SEGMENT)
-			pd_verify_accuse(verifier, sector, sectors, first, first - 1,
+			pd_verify_accuse(verifier, sector, sectors, first, 0,
 					 "epoch %u begins in the middle of a segment", header->epoch);
 		begin_epoch(verifier, header);
 	} else if (sector == 0 && verifier->last_unsealed) {
-		pd_verify_accuse(verifier, sector, 0, first, first - 1,
+		pd_verify_accuse(verifier, sector, 0, first, 0,
 				 "segment %010u has no footer, though its epoch went on in this one",
 				 verifier->last_segment);
 	}
 	if (header->durable_lsn < verifier->durable_lsn || header->durable_lsn >= first)
-		pd_verify_accuse(verifier, sector, sectors, first, first - 1,
+		pd_verify_accuse(verifier, sector, sectors, first, 0,
 				 "the group says that LSN %" PRIu64 " was durable, which cannot be",
 				 header->durable_lsn);
 	else
 		verifier->durable_lsn = header->durable_lsn;
 	if (header->flags != 0)
-		pd_verify_accuse(verifier, sector, sectors, first, first - 1,
-				 "the group has unknown flags 0x%04x", header->flags);
+		pd_verify_accuse(verifier, sector, sectors, first, 0, "the group has unknown flags 0x%04x",
+				 header->flags);
 	return true;
 }
 
@@ -72,8 +72,8 @@ static void check_head(struct pd_log_verifier *verifier, const struct pd_group_h
 	    header->payload_size != sizeof *head || head->shard != options->shard ||
 	    memcmp(head->cluster_id, options->cluster_id, PD_CLUSTER_ID_SIZE) != 0 ||
 	    (!verifier->extents.count && head->segment_bytes < verifier->size))
-		pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn,
-				 header->first_lsn - 1, "the segment's head makes no sense");
+		pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn, 0,
+				 "the segment's head makes no sense");
 }
 
 static bool take_varint(struct pd_slice *rest, uint64_t *ret_number)
@@ -138,12 +138,10 @@ static void take_footer(struct pd_log_verifier *verifier, const struct pd_group_
 
 	verifier->sealed = true;
 	if (!verifier->sound)
-		pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn,
-				 header->first_lsn - 1,
+		pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn, 0,
 				 "the segment's footer is damaged: its index of actors is lost");
 	else if (header->record_count != 0 || !index_agrees(verifier, index, verifier->sector))
-		pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn,
-				 header->first_lsn - 1,
+		pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn, 0,
 				 "the segment's index does not agree with the records in it");
 }
 
@@ -152,10 +150,9 @@ void pd_verify_lose_frames(struct pd_log_verifier *verifier, uint64_t sector, ui
 {
 	verifier->in_frames = false;
 	if (verifier->lost_frames_lsn == lsn) /* another piece of what has been reported */
-		pd_verify_accuse(verifier, sector, sectors, lsn, lsn - 1, "%s; its record was lost already",
-				 what);
+		pd_verify_accuse(verifier, sector, sectors, lsn, 0, "%s; its record was lost already", what);
 	else
-		pd_verify_accuse(verifier, sector, sectors, lsn, lsn, "%s", what);
+		pd_verify_accuse(verifier, sector, sectors, lsn, 1, "%s", what);
 	verifier->lost_frames_lsn = lsn;
 }
 
@@ -219,8 +216,7 @@ static int check_sealing(struct pd_log_verifier *verifier, const struct pd_group
 	pd_group_seal(verifier->resealed.data, &again, &verifier->location, verifier->sector);
 	if (memcmp(verifier->resealed.data, verifier->data.data + verifier->sector * PD_SECTOR_SIZE, size) !=
 	    0)
-		pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn,
-				 header->first_lsn - 1,
+		pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn, 0,
 				 "the group was not sealed as groups are: its padding is not zero");
 	return 0;
 }
@@ -259,8 +255,8 @@ static int take_kind(struct pd_log_verifier *verifier, const struct pd_group_hea
 		if (verifier->sound)
 			check_head(verifier, header);
 		else
-			pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn,
-					 header->first_lsn - 1, "the segment's head is damaged");
+			pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn, 0,
+					 "the segment's head is damaged");
 		return 0;
 	case PD_GROUP_FOOTER:
 		take_footer(verifier, header);
@@ -280,7 +276,7 @@ static int take_kind(struct pd_log_verifier *verifier, const struct pd_group_hea
 }
 
 int pd_verify_take_group(struct pd_log_verifier *verifier, const struct pd_group_header *header,
-			 uint64_t rotten, struct pd_error *err)
+			 uint64_t wrong, struct pd_error *err)
 {
 	uint64_t sector = verifier->sector;
 	size_t size = (size_t)header->sectors * PD_SECTOR_SIZE;
@@ -290,7 +286,7 @@ int pd_verify_take_group(struct pd_log_verifier *verifier, const struct pd_group
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a group of %zu bytes", size);
 	memcpy(verifier->group.data, verifier->data.data + sector * PD_SECTOR_SIZE, size);
 	verifier->sound = pd_group_open(verifier->group.data, header);
-	if (!verifier->sound || rotten > 0) {
+	if (!verifier->sound || wrong > 0) {
 		result = pd_verify_changed(verifier, sector, header->sectors, err);
 		if (result != 0)
 			return result < 0 ? result : 0;
@@ -305,10 +301,10 @@ int pd_verify_take_group(struct pd_log_verifier *verifier, const struct pd_group
 	verifier->records_seen = 0;
 	verifier->records_bad = 0;
 	note_group(verifier, header);
-	if (rotten > 0)
-		pd_verify_accuse(verifier, sector, header->sectors, header->first_lsn, header->first_lsn - 1,
-				 "the stamps of %" PRIu64 " sectors are damaged%s", rotten,
-				 verifier->sound ? ", what they hold is not" : "");
+	if (wrong > 0)
+		pd_verify_accuse(verifier, sector, header->sectors, header->first_lsn, 0,
+				 "%" PRIu64 " sectors are not as they were written%s", wrong,
+				 verifier->sound ? ": their stamps alone are damaged" : "");
 	else if (verifier->sound && check_sealing(verifier, header) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a group of %zu bytes", size);
 	result = take_kind(verifier, header, err);
@@ -331,10 +327,11 @@ static bool record_holds(const struct pd_log_verifier *verifier, const uint8_t *
 	       pd_load_u32(at) == pd_record_crc(verifier->record_location, lsn, pd_slice(at, length));
 }
 
-static void accuse_records(struct pd_log_verifier *verifier, uint64_t first, uint64_t last, const char *what)
+static void accuse_records(struct pd_log_verifier *verifier, uint64_t first, uint64_t count, const char *what)
 {
 	verifier->records_bad++;
-	pd_verify_accuse(verifier, verifier->group_sector, verifier->header.sectors, first, last, "%s", what);
+	pd_verify_accuse(verifier, verifier->group_sector, verifier->header.sectors, first, count, "%s",
+			 what);
 }
 
 /* The record at verifier->at does not hold. Where the next one begins is only known if this one's length is right, and
@@ -346,13 +343,14 @@ static void pass_record(struct pd_log_verifier *verifier, uint32_t length)
 
 	if (length >= PD_RECORD_SIZE_MIN && lsn < last && length < (size_t)(verifier->end - verifier->at) &&
 	    record_holds(verifier, verifier->at + length, lsn + 1, &next_length)) {
-		accuse_records(verifier, lsn, lsn, "a record is damaged");
+		accuse_records(verifier, lsn, 1, "a record is damaged");
 		verifier->at += length;
 		verifier->lsn++;
 		verifier->records_seen++;
 		return;
 	}
-	accuse_records(verifier, lsn, last, lsn == last ? "a record is damaged" : "records are damaged");
+	accuse_records(verifier, lsn, last + 1 - lsn,
+		       lsn == last ? "a record is damaged" : "records are damaged");
 	verifier->at = verifier->end;
 }
 
@@ -381,7 +379,7 @@ static void check_effects(struct pd_log_verifier *verifier, const struct pd_reco
 		if (effect.kind == PD_EFFECT_ACTOR)
 			note_actor(verifier, effect.actor);
 	if (result != PD_END)
-		accuse_records(verifier, record->lsn, record->lsn,
+		accuse_records(verifier, record->lsn, 1,
 			       "a record's effects make no sense, though its checksum holds");
 }
 
@@ -392,16 +390,17 @@ static void check_record(struct pd_log_verifier *verifier, const struct pd_recor
 	uint64_t lsn = record->lsn;
 
 	if (head->time_us <= totals->last_time_us)
-		accuse_records(verifier, lsn, lsn - 1, "a record is not later than the one before it");
-	if (verifier->epoch_begins && head->kind != PD_RECORD_EPOCH)
-		accuse_records(verifier, lsn, lsn - 1, "an epoch does not begin with its own record");
-	if (!verifier->epoch_begins && head->kind == PD_RECORD_EPOCH)
-		accuse_records(verifier, lsn, lsn - 1, "an epoch begins in the middle of another");
+		accuse_records(verifier, lsn, 0, "a record is not later than the one before it");
+	if (verifier->epoch_begins && head->kind != PD_RECORD_EPOCH && !verifier->gap)
+		accuse_records(verifier, lsn, 0, "an epoch does not begin with its own record");
+	if (!verifier->epoch_begins && head->kind == PD_RECORD_EPOCH && !verifier->gap)
+		accuse_records(verifier, lsn, 0, "an epoch begins in the middle of another");
 	if (head->kind == PD_RECORD_EPOCH &&
 	    (head->old_last_lsn != lsn - 1 || head->old_epoch >= record->epoch))
-		accuse_records(verifier, lsn, lsn - 1,
+		accuse_records(verifier, lsn, 0,
 			       "an epoch does not begin where it says that the one before it ended");
 	verifier->epoch_begins = false;
+	verifier->gap = false;
 	check_effects(verifier, record);
 	totals->records++;
 	if (totals->first_lsn == 0) {
@@ -419,11 +418,10 @@ static void close_group(struct pd_log_verifier *verifier)
 
 	verifier->open = false;
 	if (!verifier->sound && verifier->records_bad == 0)
-		accuse_records(verifier, header->first_lsn, header->first_lsn - 1,
-			       "a group is damaged, but none of its records");
+		accuse_records(verifier, header->first_lsn, 0, "a group is damaged, but none of its records");
 	else if (verifier->sound && verifier->records_bad == 0 &&
 		 verifier->records_seen != header->record_count)
-		accuse_records(verifier, header->first_lsn, header->first_lsn - 1,
+		accuse_records(verifier, header->first_lsn, 0,
 			       "a group holds another number of records than it says");
 }
 
@@ -443,7 +441,7 @@ int pd_verify_record(struct pd_log_verifier *verifier, struct pd_log_sight *ret_
 	}
 	result = pd_record_decode(pd_slice(verifier->at, length), verifier->header.base_time_us, record, err);
 	if (result == PD_CORRUPT) {
-		accuse_records(verifier, verifier->lsn, verifier->lsn,
+		accuse_records(verifier, verifier->lsn, 1,
 			       "a record makes no sense, though its checksum holds");
 	} else if (result != 0) {
 		return result;

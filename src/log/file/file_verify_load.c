@@ -202,26 +202,25 @@ static int open_segment(const struct pd_log_verifier *verifier, uint32_t number,
 }
 
 /* What the first group says, if it is whole: the file may have got it since the directory was listed. */
-static void read_head(struct pd_log_verifier *verifier)
+static int read_head(struct pd_log_verifier *verifier)
 {
-	uint8_t sector[PD_SECTOR_SIZE];
+	const struct pd_extent *extents = verifier->extents.items;
 	struct pd_group_header header;
-	struct pd_segment_head head;
+	size_t size;
 
 	verifier->headed = false;
-	verifier->first_lsn = verifier->expected_lsn;
-	if (verifier->extents.count > 0)
-		verifier->first_lsn = ((struct pd_extent *)verifier->extents.items)[0].first_lsn;
+	verifier->first_lsn = verifier->extents.count > 0 ? extents[0].first_lsn : verifier->expected_lsn;
 	if (verifier->sectors == 0 || !pd_verify_header_at(verifier, 0, &header) ||
-	    header.kind != PD_GROUP_SEGMENT || header.payload_size != sizeof head)
-		return;
-	memcpy(sector, verifier->data.data, sizeof sector);
-	memcpy(&head, sector + PD_GROUP_HEADER_SIZE, sizeof head);
-	if (head.segment != verifier->location.segment || head.first_lsn != header.first_lsn)
-		return;
-	verifier->headed = true;
-	verifier->head = head;
-	verifier->first_lsn = head.first_lsn;
+	    header.kind != PD_GROUP_SEGMENT || header.payload_size != sizeof verifier->head)
+		return 0;
+	size = (size_t)header.sectors * PD_SECTOR_SIZE;
+	if (pd_verify_need(&verifier->group, size) != 0)
+		return PD_NO_MEMORY;
+	memcpy(verifier->group.data, verifier->data.data, size);
+	verifier->first_lsn = header.first_lsn;
+	verifier->headed = pd_group_open(verifier->group.data, &header);
+	memcpy(&verifier->head, verifier->group.data + PD_GROUP_HEADER_SIZE, sizeof verifier->head);
+	return 0;
 }
 
 int pd_verify_load(struct pd_log_verifier *verifier, const struct pd_segment *segment, struct pd_error *err)
@@ -249,9 +248,8 @@ int pd_verify_load(struct pd_log_verifier *verifier, const struct pd_segment *se
 	verifier->end_accused = false;
 	verifier->seen.count = 0;
 	pd_buffer_clear(&verifier->seen_actors);
-	if (find_index(verifier) != 0)
+	if (find_index(verifier) != 0 || read_head(verifier) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a log segment's index");
-	read_head(verifier);
 	verifier->loaded = true;
 	return 0;
 }

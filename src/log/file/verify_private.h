@@ -54,6 +54,7 @@ struct pd_log_verifier {
 	uint32_t chain;
 	bool chain_known;
 	bool epoch_begins; /* its own record comes next */
+	bool gap;          /* records were lost since the last one that was seen */
 
 	/* The group whose records are being looked at. */
 	struct pd_aligned group, resealed;
@@ -97,17 +98,18 @@ const struct pd_extent *pd_verify_extent_at(const struct pd_log_verifier *verifi
 
 /* ---- file_verify.c ---- */
 void pd_verify_see(struct pd_log_verifier *verifier, const struct pd_log_sight *sight);
-/* LSNs first..last cannot be read; last < first: none is concerned; last 0: nobody knows how many. */
+/* `count` records from first_lsn on cannot be read; 0: something is damaged, but no record. */
+#define PD_COUNT_UNKNOWN UINT64_MAX
 void pd_verify_accuse(struct pd_log_verifier *verifier, uint64_t sector, uint64_t sectors, uint64_t first_lsn,
-		      uint64_t last_lsn, const char *format, ...) __attribute__((format(printf, 6, 7)));
+		      uint64_t count, const char *format, ...) __attribute__((format(printf, 6, 7)));
 void pd_verify_note(struct pd_log_verifier *verifier, uint64_t offset, uint64_t size, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
 /* ---- file_verify_group.c ---- */
-/* Take the group at verifier->sector, all of whose sectors are there; the stamps of `rotten` of them are not right.
+/* Take the group at verifier->sector, of which `wrong` sectors are missing or have a wrong stamp.
  * PD_NEWER_FORMAT, PD_NO_MEMORY, PD_IO. */
 PD_MUST_CHECK int pd_verify_take_group(struct pd_log_verifier *verifier, const struct pd_group_header *header,
-				       uint64_t rotten, struct pd_error *err);
+				       uint64_t wrong, struct pd_error *err);
 /* One record of the group that is open: 1 and *ret_sight, or 0. */
 PD_MUST_CHECK int pd_verify_record(struct pd_log_verifier *verifier, struct pd_log_sight *ret_sight,
 				   struct pd_error *err);
