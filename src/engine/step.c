@@ -188,6 +188,7 @@ int pd_engine_step(struct pd_engine *engine)
 		if (result == 0 && engine->sync_wanted_lsn > engine->log->marks.durable_lsn)
 			result = pd_log_sync(engine->log);
 	}
+	engine->since_clock = 0; /* time passes until the next request: it reads the clock */
 	return result == 0 ? 0 : PD_FENCED;
 }
 

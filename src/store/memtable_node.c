@@ -271,8 +271,9 @@ static unsigned split_point(const struct pd_node *node, unsigned slot)
 
 	if (node->run >= PD_NODE_RUN_MIN && slot == node->last_insert + 1u) {
 		point = slot + 1;
-		if (node->level > 0 && point > PD_NODE_SLOTS - 1) /* the right one needs two children */
-			point = PD_NODE_SLOTS - 1;
+		if (node->level > 0 &&
+		    point > PD_NODE_SLOTS - 1) /* two children go right, the new one not first */
+			point = slot == PD_NODE_SLOTS - 1 ? slot - 1 : PD_NODE_SLOTS - 1;
 		else if (point > PD_NODE_SLOTS)
 			point = PD_NODE_SLOTS;
 	} else if (node->level > 0 && slot == point) {

@@ -389,6 +389,47 @@ static void test_streams(void **state)
 	pair_close(&pair);
 }
 
+static void put_text(struct pd_memtable *table, const char *key)
+{
+	size_t size = strlen(key);
+	uint8_t *entry = pd_calloc(1, PD_ENTRY_HEADER_SIZE + size);
+	const uint8_t *old;
+	uint64_t lsn;
+
+	pd_store_u16(entry + 2, (uint16_t)size);
+	memcpy(entry + PD_ENTRY_HEADER_SIZE, key, size);
+	assert_int_equal(pd_memtable_put(table, entry, 1, &old, &lsn), 0);
+	pd_free((void *)(uintptr_t)old);
+}
+
+/* A stream that ends just before the last child of inner nodes, as when a large hash is copied in front of another key:
+ * the split must not make the new child the first of the right node. */
+static void test_stream_before_the_last_child(void **state)
+{
+	struct pd_memtable *table = pd_memtable_new();
+	struct pd_memtable_cursor cursor;
+	struct pd_entry entry;
+	char key[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++) {
+		(void)snprintf(key, sizeof key, "f1big%06u", i * 7919 % 3000);
+		put_text(table, key);
+	}
+	put_text(table, "kbig");
+	put_text(table, "kbig2");
+	for (unsigned i = 0; i < 30000; i++) {
+		(void)snprintf(key, sizeof key, "f2big%06u", i);
+		put_text(table, key);
+	}
+	pd_memtable_check(table);
+	assert_int_equal(pd_memtable_count(table), 33002);
+	pd_memtable_seek(table, pd_slice(NULL, 0), &cursor);
+	while (pd_memtable_next(&cursor, &entry))
+		pd_free((void *)(uintptr_t)entry.bytes);
+	pd_memtable_free(table);
+}
+
 static void test_empty(void **state)
 {
 	struct pd_memtable *table = pd_memtable_new();
@@ -575,11 +616,17 @@ static void test_reserve_then_delete(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),      cmocka_unit_test(test_small),
-		cmocka_unit_test(test_key_sizes),  cmocka_unit_test(test_sequential),
-		cmocka_unit_test(test_streams),    cmocka_unit_test(test_model),
-		cmocka_unit_test(test_model_deep), cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_reserve),    cmocka_unit_test(test_reserve_then_delete),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_small),
+		cmocka_unit_test(test_key_sizes),
+		cmocka_unit_test(test_sequential),
+		cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_model_deep),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_reserve),
+		cmocka_unit_test(test_reserve_then_delete),
+		cmocka_unit_test(test_stream_before_the_last_child),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
