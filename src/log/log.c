@@ -73,9 +73,8 @@ int pd_log_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sy
 
 	PD_ASSERT(log->begun && !pd_log_group_empty(group) && group->record_start == 0 && !group->sealed);
 	PD_ASSERT(log->fenced || group->first_lsn == log->marks.tail_lsn + 1);
-	if (log->fenced)
-		return PD_FENCED;
-	log->marks.tail_lsn = pd_log_group_last_lsn(group);
+	if (!log->fenced)
+		log->marks.tail_lsn = pd_log_group_last_lsn(group);
 	result = log->ops->submit(log, group, sync);
 	PD_ASSERT(result == 0 || (result == PD_FENCED && log->fenced));
 	PD_ASSERT(log->marks.durable_lsn <= log->marks.written_lsn &&

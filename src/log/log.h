@@ -140,7 +140,7 @@ PD_MUST_CHECK int pd_log_reader_next(struct pd_log_reader *reader, struct pd_rec
 				     struct pd_log_damage *ret_damage, struct pd_error *err);
 /* Before the first next: have the reader give its memory away, so that records can be pointed into for good. Each block
  * that a record names as its `memory` is then the caller's, to be freed with pd_free(), but not before the reader has
- * said another block, PD_END or an error. Records without a block are to be copied. */
+ * said another block, PD_END or an error that ends the reading. Records without a block are to be copied. */
 void pd_log_reader_give_memory(struct pd_log_reader *reader);
 /* After PD_END. */
 void pd_log_reader_end(const struct pd_log_reader *reader, struct pd_log_end *ret_end);
@@ -149,7 +149,7 @@ void pd_log_reader_free(struct pd_log_reader *reader);
 /* ---- writing ---- */
 /* A begin will follow once the log has been read: make ready beside the reading what takes time. Optional. */
 PD_MUST_CHECK int pd_log_prepare(struct pd_log *log, struct pd_error *err);
-/* Start a new epoch behind what a reader from LSN 1 has read to PD_END on this handle: creates a segment, writes
+/* Start a new epoch behind what a reader has read to PD_END on this handle: creates a segment, writes
  * the epoch's record and syncs all of it. time_us: the hybrid logical time of that record.
  * Durable when: it returns 0. */
 PD_MUST_CHECK int pd_log_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err);
@@ -157,7 +157,7 @@ PD_MUST_CHECK int pd_log_begin(struct pd_log *log, uint64_t time_us, struct pd_e
  * disk. PD_NO_SPACE: try again later, nothing happened. */
 PD_MUST_CHECK int pd_log_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err);
 /* Hand over one non-empty group whose first LSN is the tail + 1. It stays the log's until pd_log_reap() returns it.
- * With space reserved this can only succeed or fence. Durable when: durable_lsn reaches its last LSN. */
+ * With space reserved this can only succeed or fence; also when it says PD_FENCED the group is the log's. Durable when: durable_lsn reaches its last LSN. */
 PD_MUST_CHECK int pd_log_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
 /* Sync what was written before. Durable when: it returns 0. */
 PD_MUST_CHECK int pd_log_sync(struct pd_log *log);
@@ -170,7 +170,8 @@ PD_MUST_CHECK int pd_log_reap(struct pd_log *log, bool wait, struct pd_log_group
 bool pd_log_can_submit(const struct pd_log *log);
 /* Readable while there is something to reap; -1: writes finish inside pd_log_submit(). */
 int pd_log_descriptor(const struct pd_log *log);
-/* Drop whole segments that hold only records below `lsn`. */
+/* Drop whole segments that hold only records below `lsn`. A reader that asks for what is gone is told that it is missing:
+ * ask from where the state ends. */
 PD_MUST_CHECK int pd_log_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err);
 /* Sync and seal what is open, free everything, also on an error. NULL is fine. */
 int pd_log_close(struct pd_log *log, struct pd_error *err);

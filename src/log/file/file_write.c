@@ -537,6 +537,10 @@ int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_s
 	struct pd_error err;
 	int result;
 
+	if (log->fenced) {
+		pd_file_finished(file, group);
+		return PD_FENCED;
+	}
 	log->stats.records += group->record_count;
 	log->stats.payload_bytes += group->size - PD_GROUP_HEADER_SIZE;
 	result = put_group(file, group, sync, &err);

@@ -25,10 +25,26 @@ struct memory_log {
 
 struct memory_reader {
 	struct pd_log_reader base; /* first */
-	size_t chunk;
-	size_t at; /* in the chunk */
+	size_t at;                 /* in the chunk that has `lsn` */
 	uint64_t lsn, from_lsn;
+	uint64_t damage_count;
 };
+
+/* Room for one more chunk. */
+static int grow(struct memory_log *memory)
+{
+	size_t capacity = memory->capacity > 0 ? 2 * memory->capacity : 64;
+	struct chunk *chunks;
+
+	if (memory->count < memory->capacity)
+		return 0;
+	chunks = pd_realloc(memory->chunks, capacity * sizeof *chunks);
+	if (chunks == NULL)
+		return PD_NO_MEMORY;
+	memory->chunks = chunks;
+	memory->capacity = capacity;
+	return 0;
+}
 
 static int add_chunk(struct memory_log *memory, const struct pd_log_group *group)
 {
@@ -38,7 +54,8 @@ static int add_chunk(struct memory_log *memory, const struct pd_log_group *group
 			       .last_lsn = pd_log_group_last_lsn(group),
 			       .base_time_us = group->base_time_us };
 
-	PD_ASSERT(memory->count < memory->capacity); /* reserved */
+	if (grow(memory) != 0)
+		return PD_NO_MEMORY;
 	chunk.data = pd_malloc(size);
 	if (chunk.data == NULL)
 		return PD_NO_MEMORY;
@@ -49,22 +66,13 @@ static int add_chunk(struct memory_log *memory, const struct pd_log_group *group
 	return 0;
 }
 
+/* Nothing to do but to see that there is some memory: a group takes its own when it is submitted. */
 static int memory_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err)
 {
-	struct memory_log *memory = (struct memory_log *)log;
-	struct chunk *chunks;
-	size_t capacity;
-
 	(void)bytes;
-	if (memory->count + 1 < memory->capacity)
-		return 0;
-	capacity = memory->capacity > 0 ? 2 * memory->capacity : 64;
-	chunks = pd_realloc(memory->chunks, capacity * sizeof *chunks);
-	if (chunks == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the log");
-	memory->chunks = chunks;
-	memory->capacity = capacity;
-	return 0;
+	return grow((struct memory_log *)log) == 0
+		       ? 0
+		       : pd_error_set(err, PD_NO_MEMORY, "out of memory for the log");
 }
 
 static int fence(struct pd_log *log)
@@ -87,6 +95,8 @@ static int memory_submit(struct pd_log *log, struct pd_log_group *group, enum pd
 	else
 		memory->finished_last->next = group;
 	memory->finished_last = group;
+	if (log->fenced)
+		return PD_FENCED;
 	if (add_chunk(memory, group) != 0)
 		return fence(log);
 	group->sealed = true;
@@ -193,16 +203,43 @@ static int memory_close(struct pd_log *log, struct pd_error *err)
 static int memory_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_reader **ret_reader,
 			     struct pd_error *err)
 {
-	struct memory_log *memory = (struct memory_log *)log;
 	struct memory_reader *reader = pd_calloc(1, sizeof *reader);
 
 	if (reader == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory while reading the log");
 	reader->base.log = log;
 	reader->from_lsn = from_lsn;
-	reader->lsn = memory->count > 0 ? memory->chunks[0].first_lsn : 1;
+	reader->lsn = 1;
 	*ret_reader = &reader->base;
 	return 0;
+}
+
+/* The chunk that has this LSN or, if it is gone, the first. NULL: the end. */
+static const struct chunk *find_chunk(const struct memory_log *memory, uint64_t lsn)
+{
+	size_t low = 0, high = memory->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memory->chunks[middle].last_lsn < lsn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < memory->count ? &memory->chunks[low] : NULL;
+}
+
+/* Records that were asked for and have been trimmed. */
+static int report_missing(struct memory_reader *reader, uint64_t first_lsn, uint64_t last_lsn,
+			  struct pd_log_damage *ret_damage, struct pd_error *err)
+{
+	static const char text[] = "what is before the oldest record was trimmed";
+
+	*ret_damage = (struct pd_log_damage){ .first_lsn = first_lsn, .last_lsn = last_lsn };
+	memcpy(ret_damage->text, text, sizeof text);
+	reader->damage_count++;
+	return pd_error_set(err, PD_CORRUPT, "%s", text);
 }
 
 static int memory_reader_next(struct pd_log_reader *base, struct pd_record *ret_record,
@@ -210,18 +247,19 @@ static int memory_reader_next(struct pd_log_reader *base, struct pd_record *ret_
 {
 	struct memory_reader *reader = (struct memory_reader *)base;
 	const struct memory_log *memory = (const struct memory_log *)base->log;
+	const struct chunk *chunk;
 
-	(void)ret_damage;
-	while (reader->chunk < memory->count) {
-		const struct chunk *chunk = &memory->chunks[reader->chunk];
+	while ((chunk = find_chunk(memory, reader->lsn)) != NULL) {
+		uint64_t first = reader->lsn > reader->from_lsn ? reader->lsn : reader->from_lsn;
 		struct pd_record record;
 		int result;
 
-		if (reader->at == chunk->size) {
-			reader->chunk++;
+		if (chunk->first_lsn >= reader->lsn)
 			reader->at = 0;
-			continue;
-		}
+		if (chunk->first_lsn > reader->lsn)
+			reader->lsn = chunk->first_lsn;
+		if (chunk->first_lsn > first)
+			return report_missing(reader, first, chunk->first_lsn - 1, ret_damage, err);
 		result = pd_record_decode(pd_slice(chunk->data + reader->at, chunk->size - reader->at),
 					  chunk->base_time_us, &record, err);
 		if (result != 0)
@@ -239,11 +277,13 @@ static int memory_reader_next(struct pd_log_reader *base, struct pd_record *ret_
 
 static void memory_reader_end(const struct pd_log_reader *base, struct pd_log_end *ret_end)
 {
+	const struct memory_reader *reader = (const struct memory_reader *)base;
 	const struct memory_log *memory = (const struct memory_log *)base->log;
 
 	*ret_end = (struct pd_log_end){ .epoch = base->log->epoch,
 					.last_lsn = base->log->marks.tail_lsn,
 					.last_time_us = memory->last_time_us,
+					.damage_count = reader->damage_count,
 					.clean = true };
 }
 
