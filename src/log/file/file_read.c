@@ -670,6 +670,15 @@ static int judge_stranger(struct file_reader *reader, const struct pd_group_head
 			      : "the chain is broken: the group before is not the one that was written");
 }
 
+/* Had all of the group been on stable storage, when everything up to `proven_lsn` was? Nothing ever proves that of a
+ * footer, and a head or a frame belongs to the LSN in the making. */
+static bool was_durable(const struct pd_group_header *header, uint64_t proven_lsn)
+{
+	uint64_t records = header->record_count > 0 ? header->record_count : 1;
+
+	return header->kind != PD_GROUP_FOOTER && proven_lsn >= header->first_lsn + records - 1;
+}
+
 /* A group whose header holds. */
 static int judge_group(struct file_reader *reader, const struct pd_group_header *header,
 		       struct pd_log_damage *ret_damage, struct pd_error *err)
@@ -687,8 +696,7 @@ static int judge_group(struct file_reader *reader, const struct pd_group_header 
 	if (next != NULL && header->first_lsn + header->record_count > next->head.first_lsn)
 		return leave_segment(reader, 0, ret_damage, err);
 	missing = sectors_missing(reader, header, &rotten);
-	if (missing && prospect_from(reader, sector + header->sectors).proven_lsn <
-			       header->first_lsn + header->record_count - 1)
+	if (missing && !was_durable(header, prospect_from(reader, sector + header->sectors).proven_lsn))
 		return judge_hole(reader, sector + header->sectors, ret_damage, err);
 	if (!follows(reader, header))
 		return judge_stranger(reader, header, ret_damage, err);
