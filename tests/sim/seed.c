@@ -154,6 +154,10 @@ static bool run(struct world *world)
 		world->engine = NULL;
 	}
 	world_trace(world, pd_sim_trace_hash(world->os));
+	if (world->verbose) {
+		pd_sim_process_crash(world->os);
+		world_dump(world);
+	}
 	pd_os_free(world->os);
 	world->os = NULL;
 	return !world->failed;

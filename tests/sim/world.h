@@ -136,6 +136,9 @@ static inline bool world_dead(const struct world *world)
 	return pd_sim_crashed(world->os);
 }
 
+/* ---- dump.c ---- */
+void world_dump(const struct world *world);
+
 /* ---- life.c: opening, dying, closing ---- */
 /* Open the engine, through whatever happens meanwhile, and check what came back. false: failed, or over. */
 bool life_open(struct world *world);
