@@ -41,12 +41,10 @@ static int check_empty(struct pd_engine *engine, struct pd_error *err)
 	return result;
 }
 
-/* Make a directory if it is not there, its name durable. */
+/* Make a directory if it is not there. */
 static int make_directory(struct pd_engine *engine, const char *path, struct pd_error *err)
 {
 	struct pd_os_file_info info;
-	char *parent;
-	char *slash;
 	int result = pd_os_info(engine->os, path, &info, NULL);
 
 	if (result == 0 && !info.is_directory)
@@ -55,13 +53,21 @@ static int make_directory(struct pd_engine *engine, const char *path, struct pd_
 	if (result == 0)
 		return 0;
 	result = pd_os_mkdir(engine->os, path, err);
-	if (result == PD_EXISTS)
-		result = 0;
-	if (result != 0)
-		return result;
-	parent = pd_strdup(path);
+	return result == PD_EXISTS ? 0 : result;
+}
+
+/* Make the name of a directory durable. */
+static int sync_name(struct pd_engine *engine, const char *path, struct pd_error *err)
+{
+	char *parent = pd_strdup(path);
+	size_t size = strlen(path);
+	char *slash;
+	int result;
+
 	if (parent == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory while making %s", path);
+	while (size > 1 && parent[size - 1] == '/')
+		parent[--size] = '\0';
 	slash = strrchr(parent, '/');
 	if (slash == parent)
 		slash++;
@@ -69,6 +75,22 @@ static int make_directory(struct pd_engine *engine, const char *path, struct pd_
 		*slash = '\0';
 	result = pd_os_sync_directory(engine->os, slash != NULL ? parent : ".", err);
 	pd_free(parent);
+	return result;
+}
+
+/* A process that died while it made this directory leaves names that are there and yet not durable. Before anything is
+ * built on them, they are synced, whoever made them. Once the manifest has seen an epoch, that has been done. */
+static int sync_names(struct pd_engine *engine, struct pd_error *err)
+{
+	int result;
+
+	if (engine->manifest.epoch > 0)
+		return 0;
+	result = sync_name(engine, engine->data_directory, err);
+	if (result == PD_PERMISSION) /* then it was made for us */
+		result = 0;
+	if (result == 0)
+		result = pd_os_sync_directory(engine->os, engine->data_directory, err);
 	return result;
 }
 
@@ -98,6 +120,8 @@ static int open_directory(struct pd_engine *engine, struct pd_error *err)
 		result = pd_os_lock(engine->os, lock_path, &engine->lock, err);
 		pd_free(lock_path);
 	}
+	if (result == 0)
+		result = sync_names(engine, err);
 	if (result != 0 || engine->manifest.shards != 0)
 		return result;
 	return create_manifest(engine, err);
@@ -125,6 +149,10 @@ static int open_log(struct pd_engine *engine, struct pd_error *err)
 	result = make_directory(engine, parent, err);
 	if (result == 0)
 		result = make_directory(engine, directory, err);
+	if (result == 0 && engine->manifest.epoch == 0)
+		result = sync_name(engine, parent, err);
+	if (result == 0 && engine->manifest.epoch == 0)
+		result = sync_name(engine, directory, err);
 	options.directory = directory;
 	if (result == 0)
 		result = pd_log_file_open(&options, &engine->log, err);

@@ -13,8 +13,18 @@
 
 /* ---- preconditions ---- */
 
-static bool version_holds(const struct pd_key *key, bool exists, const struct pd_entry *entry,
-			  const struct pd_version *version)
+/* Has something come to this key since, and expired? */
+static bool expired_since(struct pd_txn *txn, const struct pd_key *key, uint64_t lsn)
+{
+	struct pd_slice encoded;
+	struct pd_entry entry;
+
+	return pd_txn_encode_key(txn, key->space, key->name, key->field, &encoded) == 0 &&
+	       pd_memtable_get(key->actor->state->table, encoded, &entry) && entry.lsn > lsn;
+}
+
+static bool version_holds(struct pd_txn *txn, const struct pd_key *key, bool exists,
+			  const struct pd_entry *entry, const struct pd_version *version)
 {
 	if (version->exists != exists)
 		return false;
@@ -22,7 +32,8 @@ static bool version_holds(const struct pd_key *key, bool exists, const struct pd
 		return entry->lsn == version->lsn;
 	/* It was not there then and is not there now: it may have come and gone. What is known is when the actor
 	 * last deleted anything. */
-	return key->actor == NULL || key->actor->state->last_delete_lsn <= version->lsn;
+	return key->actor == NULL ||
+	       (key->actor->state->last_delete_lsn <= version->lsn && !expired_since(txn, key, version->lsn));
 }
 
 static int check_precondition(struct pd_txn *txn, const struct pd_precondition *precondition,
@@ -46,7 +57,7 @@ static int check_precondition(struct pd_txn *txn, const struct pd_precondition *
 		holds = !exists;
 		break;
 	case PD_IF_VERSION:
-		holds = version_holds(&key, exists, &entry, &precondition->version);
+		holds = version_holds(txn, &key, exists, &entry, &precondition->version);
 		break;
 	case PD_IF_VALUE:
 		holds = exists && entry.type == PD_TYPE_STRING &&
