@@ -458,7 +458,7 @@ static void run_flush(struct evaluation *e)
 		for (uint8_t key = 0; key < WORLD_KEYS; key++) {
 			struct place place = { .actor = actor, .key = key };
 
-			if (e->oracle->cells[cell_item(e->request->tenant, place)] != NULL)
+			if (evaluation_see(e, place) != NULL)
 				erase(e, place);
 		}
 	}
