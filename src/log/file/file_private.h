@@ -103,10 +103,11 @@ struct pd_log_file {
 	/* Space. */
 	struct pd_spare **spares; /* ready or in the making, used from the front */
 	size_t spare_count;
-	uint64_t retry_space_ns; /* after a full disk, not before this time */
-	uint32_t last_number;    /* the highest segment number given */
-	bool prepared;           /* leftovers are gone, the first spare is on its way */
-	uint32_t spares_begun;   /* names them */
+	uint64_t retry_space_ns;     /* after a full disk, not before this time … */
+	struct pd_error space_error; /* … and this is why */
+	uint32_t last_number;        /* the highest segment number given */
+	bool prepared;               /* leftovers are gone, the first spare is on its way */
+	uint32_t spares_begun;       /* names them */
 };
 
 /* ---- file.c ---- */

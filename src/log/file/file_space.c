@@ -151,6 +151,7 @@ static int spares_collect(struct pd_log_file *file, bool wait, struct pd_error *
 			spare_wait(spare);
 		if (spare->task == NULL && !spare->ready) {
 			result = pd_error_set(err, spare->result, "%s", spare->err.text);
+			file->space_error = spare->err;
 			file->retry_space_ns = pd_os_monotonic_ns(file->os) + RETRY_SPACE_NS;
 			spare_drop(file, i);
 		} else {
@@ -171,9 +172,9 @@ int pd_file_space_prepare(struct pd_log_file *file, size_t count, bool wait, str
 				return 0;
 		} else {
 			if (pd_os_monotonic_ns(file->os) < file->retry_space_ns)
-				return pd_error_set(err, PD_NO_SPACE,
-						    "no space for another log segment of %u bytes in %s",
-						    file->options.segment_bytes, file->directory);
+				return pd_error_set(err, file->space_error.code,
+						    "no room for another log segment of %u bytes: %s",
+						    file->options.segment_bytes, file->space_error.text);
 			result = spare_start(file, err);
 			if (result != 0)
 				return result;
