@@ -178,14 +178,18 @@ static void run_seeds(const struct options *options, struct job *job, uint64_t s
 
 static void start(const struct options *options, struct job *job, uint64_t seed)
 {
+	pid_t process;
+
 	(void)fflush(stdout);
-	job->process = fork();
-	if (job->process < 0) {
+	process = fork();
+	if (process < 0) {
 		perror("sim: fork");
 		exit(2);
 	}
-	if (job->process > 0)
+	if (process > 0) {
+		job->process = process;
 		return;
+	}
 	run_seeds(options, job, seed);
 	(void)fflush(stdout);
 	_exit(0);
