@@ -112,6 +112,8 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session);
 /* Give it an LSN, if it wrote; 0: it did not. */
 uint64_t pd_txn_commit(struct pd_txn *txn);
 void pd_txn_abort(struct pd_txn *txn);
+/* What the transaction got, as its session is to be told. `lsn`: as pd_txn_commit() returned it. */
+void pd_txn_fill_receipt(struct pd_txn *txn, uint64_t lsn, struct pd_receipt *receipt);
 /* Effects on the system actor. */
 PD_MUST_CHECK int pd_txn_put_system(struct pd_txn *txn, struct pd_slice key, uint64_t expires_us,
 				    struct pd_slice value);

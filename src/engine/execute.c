@@ -280,9 +280,10 @@ static int admit(struct pd_engine *engine, const struct pd_request *request, str
 	return 0;
 }
 
-static void fill_receipt(struct pd_engine *engine, struct pd_txn *txn, struct pd_receipt *receipt,
-			 uint64_t lsn)
+void pd_txn_fill_receipt(struct pd_txn *txn, uint64_t lsn, struct pd_receipt *receipt)
 {
+	struct pd_engine *engine = txn->engine;
+
 	if (!receipt->duplicate)
 		receipt->lsn = lsn;
 	receipt->epoch = engine->log->epoch;
@@ -333,7 +334,7 @@ int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request
 			(void)pd_error_set(err, result, "%s",
 					   txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));
 	}
-	fill_receipt(engine, txn, &receipt, lsn);
+	pd_txn_fill_receipt(txn, lsn, &receipt);
 	*ret_receipt = receipt;
 	return result;
 }

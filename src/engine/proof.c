@@ -189,11 +189,7 @@ int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session, 
 		return pd_error_set(err, result, "%s",
 				    txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));
 	}
-	receipt.lsn = pd_txn_commit(txn);
-	receipt.epoch = engine->log->epoch;
-	receipt.time_us = txn->now_us;
-	receipt.level = PD_LEVEL_STRICT;
-	receipt.wait = pd_engine_wait_now(engine);
+	pd_txn_fill_receipt(txn, pd_txn_commit(txn), &receipt);
 	*ret_receipt = receipt;
 	if (actor != NULL)
 		actor->level = level;
