@@ -97,7 +97,12 @@ static uint64_t surviving_lsn(const struct world *world, uint64_t before_lsn)
 	uint64_t lsn = world->newest_lsn < before_lsn ? world->newest_lsn : before_lsn;
 
 	if (world->begins == 1 || world->epoch == 0)
-		return lsn == world->newest_lsn || world->epoch == 0 ? lsn : before_lsn;
+		return lsn;
+	/* A drive that loses the record of an epoch makes the epoch unknown. */
+	if (world->plague == PLAGUE_DRIVE &&
+	    pd_engine_check_bookmark(world->engine, world->epoch, 1) == PD_INVALID &&
+	    pd_engine_check_bookmark(world->engine, world->epoch, lsn) == PD_INVALID)
+		return before_lsn;
 	while (lsn > 0 && pd_engine_check_bookmark(world->engine, world->epoch, lsn) != 0)
 		lsn--;
 	return lsn;

@@ -8,6 +8,7 @@
  *
  * The last line is `N passed, N failed`. */
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,9 @@ static void run_seeds(const struct options *options, struct job *job, uint64_t s
 	struct vocabulary vocabulary;
 	struct world world;
 
+	/* Segments come and go all the time: memory stays with the process. */
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	vocabulary_init(&vocabulary);
 	world_init(&world, &vocabulary, &job->totals);
 	for (; seed < options->first + options->count; seed += options->jobs) {

@@ -122,6 +122,12 @@ static void hold(struct world *world, unsigned client, const struct pd_receipt *
 static void shown(struct world *world, const struct held *held)
 {
 	world->totals->acknowledged++;
+	if (held->strict_lsn > world->power_floor || held->standard_lsn > world->process_floor)
+		world_say(world,
+			  "shown: %" PRIu64 " strict, %" PRIu64 " standard, waited for %" PRIu64
+			  " durable, %" PRIu64 " written",
+			  held->strict_lsn, held->standard_lsn, held->wait.durable_lsn,
+			  held->wait.written_lsn);
 	raise_floor(&world->power_floor, held->strict_lsn);
 	raise_floor(&world->process_floor, held->strict_lsn);
 	raise_floor(&world->process_floor, held->standard_lsn);
