@@ -59,7 +59,7 @@ struct pd_log_options {
 	unsigned spare_segments; /* trimmed segments kept for reuse; default 2 */
 };
 
-/* Damage or loss found while reading: LSNs first..last are not readable. */
+/* Damage or loss found while reading: LSNs first..last are not readable. last below first: no record is concerned. */
 struct pd_log_damage {
 	uint64_t first_lsn, last_lsn; /* last 0: up to an unknown one */
 	uint32_t segment;

@@ -23,6 +23,8 @@
 #include "base/memory.h"
 #include "log/file/file_private.h"
 
+#define LSN_UNKNOWN UINT64_MAX /* damage up to where nobody knows */
+
 /* A segment on its way into memory. */
 struct segment_load {
 	struct pd_os *os;
@@ -67,13 +69,15 @@ struct file_reader {
 	/* Records of the group that is being handed out. */
 	const uint8_t *at, *end;
 	uint64_t lsn, base_time_us;
-	bool salvage; /* the group's checksum did not hold: each record must prove itself */
+	bool salvage;       /* the group's checksum did not hold: each record must prove itself … */
+	bool salvage_found; /* … and one could not */
 
 	/* A record that comes in frames. */
 	struct pd_buffer frames;
 	uint32_t next_frame;
 	uint32_t frames_location;
 	bool in_frames;
+	bool frames_rotten;  /* a frame's checksum did not hold: the record's own decides */
 	uint64_t broken_lsn; /* of the large record whose frames were last reported as damaged */
 
 	struct pd_buffer actors; /* of the damage last reported */
@@ -139,12 +143,17 @@ static int report(struct file_reader *reader, uint64_t first_lsn, uint64_t last_
 					.last_lsn = last_lsn,
 					.segment = reader->location.segment,
 					.offset = sector * PD_SECTOR_SIZE };
-	bool none = last_lsn != 0 && last_lsn < first_lsn;
+	bool unknown = last_lsn == LSN_UNKNOWN;
+	bool none = !unknown && last_lsn < first_lsn;
 
+	if (unknown)
+		damage.last_lsn = 0;
+	else if (last_lsn == 0) /* none in front of the first LSN: 0 would say unknown */
+		damage.first_lsn = 2, damage.last_lsn = 1;
 	reader->log_end.damage_count++;
 	pd_buffer_clear(&reader->actors);
 	damage.actors_known = none ||
-			      (last_lsn != 0 && reader->loaded && name_actors(reader, first_lsn, last_lsn));
+			      (!unknown && reader->loaded && name_actors(reader, first_lsn, last_lsn));
 	damage.actor_count = reader->actors.size / sizeof(uint64_t);
 	damage.actors = (const uint64_t *)(const void *)reader->actors.data;
 	(void)snprintf(damage.text, sizeof damage.text, "%s", what);
@@ -153,7 +162,7 @@ static int report(struct file_reader *reader, uint64_t first_lsn, uint64_t last_
 		return pd_error_set(err, PD_CORRUPT,
 				    "segment %010u, byte %" PRIu64 ": %s; no record is concerned",
 				    damage.segment, damage.offset, what);
-	if (last_lsn == 0)
+	if (unknown)
 		return pd_error_set(err, PD_CORRUPT,
 				    "segment %010u, byte %" PRIu64 ": %s; LSN %" PRIu64
 				    " and after cannot be read",
@@ -485,7 +494,7 @@ static int skip_rot(struct file_reader *reader, uint64_t behind, struct pd_log_d
 	const struct pd_segment *next = following_headed(reader);
 	uint64_t first = reader->expected_lsn;
 	uint64_t sector = reader->sector;
-	uint64_t last = 0;
+	uint64_t last = LSN_UNKNOWN;
 
 	if (prospect.outlook.found && prospect.outlook.header.first_lsn >= first)
 		return go_on_at(reader, &prospect.outlook, ret_damage, err, what);
@@ -515,6 +524,7 @@ static int take_frame(struct file_reader *reader, const struct pd_group_header *
 	if (header->kind == PD_GROUP_FRAME_BEGIN) {
 		pd_buffer_clear(&reader->frames);
 		reader->in_frames = true;
+		reader->frames_rotten = false;
 		reader->next_frame = 0;
 		reader->frames_location = reader->location.crc;
 	}
@@ -599,7 +609,9 @@ static int take_group(struct file_reader *reader, const struct pd_group_header *
 			reader->expected_lsn = lsn + header->record_count;
 			return 0; /* of a record that was reported already */
 		}
-		result = sound ? take_frame(reader, header, data, err) : PD_CORRUPT;
+		result = take_frame(reader, header, data, err);
+		reader->frames_rotten = reader->frames_rotten || !sound;
+		sound = true;
 		break;
 	default:
 		return pd_error_set(err, PD_NEWER_FORMAT,
@@ -617,7 +629,11 @@ static int take_group(struct file_reader *reader, const struct pd_group_header *
 	reader->lsn = lsn;
 	reader->base_time_us = header->base_time_us;
 	reader->salvage = !sound;
+	reader->salvage_found = false;
 	reader->expected_lsn = lsn + header->record_count;
+	if (result == 0 && header->kind == PD_GROUP_FRAME_COMMIT && reader->frames_rotten)
+		return report(reader, lsn + 1, lsn, sector, ret_damage, err,
+			      "a frame is damaged where there is no record");
 	return result;
 }
 
@@ -714,6 +730,12 @@ static int next_group(struct file_reader *reader, struct pd_log_damage *ret_dama
 	struct pd_group_header header;
 	uint64_t sector = reader->sector;
 
+	if (reader->salvage) {
+		reader->salvage = false;
+		if (!reader->salvage_found)
+			return report(reader, reader->expected_lsn, reader->expected_lsn - 1, sector,
+				      ret_damage, err, "a group is damaged where there is no record");
+	}
 	if (!reader->loaded || sector >= reader->sectors)
 		return enter_next(reader, ret_damage, err);
 	switch (state_of(reader, sector)) {
@@ -772,6 +794,7 @@ static int salvage_record(struct file_reader *reader, struct pd_log_damage *ret_
 
 	if (first <= last && record_holds(reader, reader->at, first))
 		return 0;
+	reader->salvage_found = true;
 	for (const uint8_t *at = reader->at + 1; at < reader->end; at++) {
 		uint64_t count = count_to_end(reader, at);
 
