@@ -11,6 +11,6 @@ struct pd_subcommand {
 };
 
 /* Each is defined in the file of its name and listed in main.c. */
-extern const struct pd_subcommand pd_subcommand_bench, pd_subcommand_server;
+extern const struct pd_subcommand pd_subcommand_bench, pd_subcommand_log, pd_subcommand_server;
 
 #endif

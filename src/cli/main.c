@@ -8,6 +8,7 @@
 
 static const struct pd_subcommand *const subcommands[] = {
 	&pd_subcommand_server,
+	&pd_subcommand_log,
 	&pd_subcommand_bench,
 };
 #define SUBCOMMAND_COUNT (sizeof subcommands / sizeof *subcommands)

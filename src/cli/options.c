@@ -166,14 +166,21 @@ int pd_options_wrong(const struct pd_options *options, const char *format, ...)
 
 #define NAMES_MAX 64
 
+/* One letter has one dash. */
+static const char *dashes(const struct pd_option *option)
+{
+	return option->name[1] == '\0' ? "-" : "--";
+}
+
 static void say_unknown(const struct pd_options *options, const char *name)
 {
 	const char *names[NAMES_MAX + 2];
 	const char *nearest;
 	size_t count = 0;
 
-	for (; count < options->count && count < NAMES_MAX; count++)
-		names[count] = options->table[count].name;
+	for (size_t i = 0; i < options->count && count < NAMES_MAX; i++)
+		if (options->table[i].name[1] != '\0')
+			names[count++] = options->table[i].name;
 	names[count++] = "help";
 	names[count] = NULL;
 	nearest = pd_nearest_name(name, names);
@@ -283,7 +290,8 @@ static void print_help(const struct pd_options *options)
 		const struct pd_option *option = options->table + i;
 		const char *line = option->help;
 
-		(void)printf("  --%s%s%s\n", option->name, option->argument != NULL ? " " : "",
+		(void)printf("  %s%s%s%s\n", dashes(option), option->name,
+			     option->argument != NULL ? " " : "",
 			     option->argument != NULL ? option->argument : "");
 		while (line != NULL && *line != '\0') {
 			size_t size = strcspn(line, "\n");
@@ -313,7 +321,7 @@ static const struct pd_option *find_option(const struct pd_options *options, con
 /* One option at argv[*at], which is left at its last word. */
 static bool take_option(const struct pd_options *options, int argc, char **argv, int *at, void *target)
 {
-	const char *name = argv[*at] + 2;
+	const char *name = argv[*at] + (argv[*at][1] == '-' ? 2 : 1);
 	size_t size = strcspn(name, "=");
 	const struct pd_option *option = find_option(options, name, size);
 	const char *value = name[size] == '=' ? name + size + 1 : NULL;
@@ -328,13 +336,13 @@ static bool take_option(const struct pd_options *options, int argc, char **argv,
 		value = "yes";
 	} else if (value == NULL) {
 		if (*at + 1 >= argc) {
-			(void)pd_options_wrong(options, "--%s needs a value: --%s %s", option->name,
-					       option->name, option->argument);
+			(void)pd_options_wrong(options, "%s%s needs a value: %s%s %s", dashes(option),
+					       option->name, dashes(option), option->name, option->argument);
 			return false;
 		}
 		value = argv[++*at];
 	}
-	(void)snprintf(where, sizeof where, "--%s", option->name);
+	(void)snprintf(where, sizeof where, "%s%s", dashes(option), option->name);
 	return set_value(options, option, where, value, target);
 }
 
@@ -362,7 +370,8 @@ enum pd_options_outcome pd_options_parse(const struct pd_options *options, int a
 			at++;
 			break;
 		}
-		if (argv[at][1] != '-') {
+		if (argv[at][1] != '-' &&
+		    (argv[at][2] != '\0' || find_option(options, argv[at] + 1, 1) == NULL)) {
 			(void)pd_options_wrong(options, "there is no option %s; options begin with --",
 					       argv[at]);
 			return PD_OPTIONS_WRONG;

@@ -1,7 +1,7 @@
 /* Options of subcommands as data: one table says how they are parsed, what they are in the environment, and what
  * --help prints.
  *
- *     --name VALUE   --name=VALUE   --switch   PERDURE_NAME=VALUE   --help
+ *     --name VALUE   --name=VALUE   --switch   -n VALUE   PERDURE_NAME=VALUE   --help
  */
 #ifndef PD_CLI_OPTIONS_H
 #define PD_CLI_OPTIONS_H
@@ -22,7 +22,7 @@ enum pd_option_kind {
 };
 
 struct pd_option {
-	const char *name;     /* without "--" */
+	const char *name;     /* without "--"; one letter stands behind one dash: -o json */
 	const char *argument; /* "DIR"; NULL for a switch */
 	enum pd_option_kind kind;
 	size_t offset;        /* where in the target its value goes */

@@ -1,0 +1,249 @@
+#include "cli/output.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <time.h>
+
+#define TIME_SIZE 40
+
+/* ---- text ---- */
+
+void pd_output_text(struct pd_output *output, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vfprintf(output->file, format, arguments);
+	va_end(arguments);
+}
+
+/* How many bytes at `at` are one character of UTF-8 (RFC 3629); 0: none. */
+static size_t character_size(const uint8_t *at, size_t left)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t size = at[0] < 0x80   ? 1
+		      : at[0] < 0xc2 ? 0
+		      : at[0] < 0xe0 ? 2
+		      : at[0] < 0xf0 ? 3
+		      : at[0] < 0xf5 ? 4
+				     : 0;
+	uint32_t code = size == 1 ? at[0] : at[0] & (0x7fu >> size);
+
+	if (size == 0 || size > left)
+		return 0;
+	for (size_t i = 1; i < size; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (at[i] & 0x3f);
+	}
+	if (code < least[size] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	return size;
+}
+
+static bool is_utf8(struct pd_slice bytes)
+{
+	for (size_t at = 0; at < bytes.size;) {
+		size_t size = character_size(bytes.data + at, bytes.size - at);
+
+		if (size == 0)
+			return false;
+		at += size;
+	}
+	return true;
+}
+
+/* A terminal may obey these: C0 and C1 controls, DEL. */
+static bool is_control(const uint8_t *at, size_t size)
+{
+	return (size == 1 && (at[0] < 0x20 || at[0] == 0x7f)) || (size == 2 && at[0] == 0xc2 && at[1] < 0xa0);
+}
+
+static void escape_byte(FILE *file, uint8_t byte)
+{
+	switch (byte) {
+	case '\n':
+		(void)fputs("\\n", file);
+		break;
+	case '\r':
+		(void)fputs("\\r", file);
+		break;
+	case '\t':
+		(void)fputs("\\t", file);
+		break;
+	case '"':
+	case '\\':
+		(void)fprintf(file, "\\%c", byte);
+		break;
+	default:
+		(void)fprintf(file, "\\x%02x", byte);
+		break;
+	}
+}
+
+void pd_output_escaped(struct pd_output *output, struct pd_slice bytes)
+{
+	for (size_t at = 0; at < bytes.size;) {
+		const uint8_t *character = bytes.data + at;
+		size_t size = character_size(character, bytes.size - at);
+		bool plain = size > 0 && !is_control(character, size) && *character != '"' &&
+			     *character != '\\';
+
+		size = size > 0 ? size : 1;
+		if (plain)
+			(void)fwrite(character, 1, size, output->file);
+		else
+			for (size_t i = 0; i < size; i++)
+				escape_byte(output->file, character[i]);
+		at += size;
+	}
+}
+
+void pd_output_word(struct pd_output *output, struct pd_slice bytes)
+{
+	bool plain = bytes.size > 0;
+
+	for (size_t i = 0; plain && i < bytes.size; i++)
+		plain = bytes.data[i] > ' ' && bytes.data[i] < 0x7f && bytes.data[i] != '"' &&
+			bytes.data[i] != '\\' && bytes.data[i] != ';';
+	if (plain)
+		(void)fwrite(bytes.data, 1, bytes.size, output->file);
+	else
+		pd_output_preview(output, bytes, SIZE_MAX);
+}
+
+void pd_output_preview(struct pd_output *output, struct pd_slice bytes, size_t max)
+{
+	size_t size = bytes.size < max ? bytes.size : max;
+
+	/* Not in the middle of a character. */
+	while (size < bytes.size && size > 0 && max - size < 4 && (bytes.data[size] & 0xc0) == 0x80)
+		size--;
+	(void)fputc('"', output->file);
+	pd_output_escaped(output, pd_slice(bytes.data, size));
+	(void)fputs(size < bytes.size ? "\"…" : "\"", output->file);
+}
+
+static void format_time(uint64_t time_us, char text[TIME_SIZE])
+{
+	time_t seconds = (time_t)(time_us / 1000000);
+	struct tm parts;
+	size_t size = 0;
+
+	if (gmtime_r(&seconds, &parts) != NULL)
+		size = strftime(text, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
+	(void)snprintf(text + size, TIME_SIZE - size, ".%06" PRIu64 "Z", time_us % 1000000);
+}
+
+void pd_output_time(struct pd_output *output, uint64_t time_us)
+{
+	char text[TIME_SIZE];
+
+	format_time(time_us, text);
+	(void)fputs(text, output->file);
+}
+
+/* ---- JSON ---- */
+
+static void begin_item(struct pd_output *output, const char *name)
+{
+	if (output->items++ > 0)
+		(void)fputs(", ", output->file);
+	if (name != NULL)
+		(void)fprintf(output->file, "\"%s\": ", name);
+}
+
+void pd_output_open(struct pd_output *output, const char *name, char bracket)
+{
+	begin_item(output, name);
+	(void)fputc(bracket, output->file);
+	output->items = 0;
+}
+
+void pd_output_close(struct pd_output *output, char bracket)
+{
+	(void)fputc(bracket, output->file);
+	output->items = 1; /* what encloses it has at least this one */
+}
+
+static void print_base64(FILE *file, struct pd_slice bytes)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t at = 0; at < bytes.size; at += 3) {
+		size_t size = bytes.size - at < 3 ? bytes.size - at : 3;
+		uint32_t bits = (uint32_t)bytes.data[at] << 16;
+
+		bits |= size > 1 ? (uint32_t)bytes.data[at + 1] << 8 : 0;
+		bits |= size > 2 ? (uint32_t)bytes.data[at + 2] : 0;
+		(void)fputc(digits[bits >> 18], file);
+		(void)fputc(digits[bits >> 12 & 63], file);
+		(void)fputc(size > 1 ? digits[bits >> 6 & 63] : '=', file);
+		(void)fputc(size > 2 ? digits[bits & 63] : '=', file);
+	}
+}
+
+void pd_output_bytes_field(struct pd_output *output, const char *name, struct pd_slice bytes)
+{
+	begin_item(output, name);
+	if (!is_utf8(bytes)) {
+		(void)fputs("{\"base64\": \"", output->file);
+		print_base64(output->file, bytes);
+		(void)fputs("\"}", output->file);
+		return;
+	}
+	(void)fputc('"', output->file);
+	for (size_t i = 0; i < bytes.size; i++) {
+		uint8_t byte = bytes.data[i];
+
+		if (byte == '"' || byte == '\\')
+			(void)fprintf(output->file, "\\%c", byte);
+		else if (byte < 0x20 || byte == 0x7f)
+			(void)fprintf(output->file, "\\u%04x", byte);
+		else
+			(void)fputc(byte, output->file);
+	}
+	(void)fputc('"', output->file);
+}
+
+void pd_output_string_field(struct pd_output *output, const char *name, const char *string)
+{
+	pd_output_bytes_field(output, name, pd_slice_string(string));
+}
+
+void pd_output_number_field(struct pd_output *output, const char *name, uint64_t number)
+{
+	begin_item(output, name);
+	(void)fprintf(output->file, "%" PRIu64, number);
+}
+
+void pd_output_real_field(struct pd_output *output, const char *name, double number)
+{
+	begin_item(output, name);
+	(void)fprintf(output->file, "%.3f", number);
+}
+
+void pd_output_bool_field(struct pd_output *output, const char *name, bool value)
+{
+	begin_item(output, name);
+	(void)fputs(value ? "true" : "false", output->file);
+}
+
+void pd_output_time_field(struct pd_output *output, const char *name, uint64_t time_us)
+{
+	char text[TIME_SIZE];
+
+	format_time(time_us, text);
+	pd_output_string_field(output, name, text);
+}
+
+void pd_output_end(struct pd_output *output)
+{
+	(void)fputc('\n', output->file);
+	output->items = 0;
+}
+
+bool pd_output_finish(struct pd_output *output)
+{
+	return fflush(output->file) == 0 && ferror(output->file) == 0;
+}

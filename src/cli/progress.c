@@ -1,0 +1,56 @@
+#include "cli/progress.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define NS_PER_S     UINT64_C(1000000000)
+#define BAR_EVERY_NS (NS_PER_S / 10)
+#define LINE_EVERY_S 5
+#define BAR_WIDTH    30
+#define MIB          (1024.0 * 1024.0)
+
+void pd_progress_init(struct pd_progress *progress, struct pd_os *os, const char *what)
+{
+	*progress = (struct pd_progress){ .os = os, .what = what, .started_ns = pd_os_monotonic_ns(os) };
+	progress->printed_ns = progress->started_ns;
+	progress->terminal = isatty(STDERR_FILENO) == 1;
+}
+
+static void draw_bar(const struct pd_progress *progress, double share, double done, double total,
+		     double left_s)
+{
+	char bar[BAR_WIDTH + 1];
+
+	for (int i = 0; i < BAR_WIDTH; i++)
+		bar[i] = i < share * BAR_WIDTH ? '#' : '.';
+	bar[BAR_WIDTH] = '\0';
+	(void)fprintf(stderr, "\r%s [%s] %3.0f%%  %.0f of %.0f MiB  %.0f s left\033[K", progress->what, bar,
+		      100 * share, done / MIB, total / MIB, left_s);
+	(void)fflush(stderr);
+}
+
+void pd_progress_show(struct pd_progress *progress, uint64_t done, uint64_t total)
+{
+	uint64_t now_ns = pd_os_monotonic_ns(progress->os);
+	uint64_t every_ns = progress->terminal ? BAR_EVERY_NS : LINE_EVERY_S * NS_PER_S;
+	double share, left_s;
+
+	if (now_ns - progress->printed_ns < every_ns || total == 0)
+		return;
+	progress->printed_ns = now_ns;
+	share = done < total ? (double)done / (double)total : 1;
+	left_s = share > 0 ? (double)(now_ns - progress->started_ns) / (double)NS_PER_S * (1 - share) / share
+			   : 0;
+	if (progress->terminal)
+		draw_bar(progress, share, (double)done, (double)total, left_s);
+	else
+		(void)fprintf(stderr, "%s: %.0f%%, %.0f of %.0f MiB, %.0f s left\n", progress->what,
+			      100 * share, (double)done / MIB, (double)total / MIB, left_s);
+	progress->drawn = true;
+}
+
+void pd_progress_done(struct pd_progress *progress)
+{
+	if (progress->terminal && progress->drawn)
+		(void)fputs("\r\033[K", stderr);
+}
