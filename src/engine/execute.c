@@ -124,8 +124,10 @@ static struct pd_hash128 request_hash(struct pd_engine *engine, const struct pd_
 {
 	struct pd_session *session = request->session;
 	uint64_t size = session->actor_name_size;
+	uint8_t kind = (uint8_t)(request->as_array << 1 | session->one_actor);
 
 	pd_hasher_reset(engine->hasher);
+	pd_hasher_add(engine->hasher, &kind, sizeof kind);
 	pd_hasher_add(engine->hasher, &size, sizeof size);
 	pd_hasher_add(engine->hasher, session->actor_name, session->actor_name_size);
 	for (size_t i = 0; i < request->count; i++) {
