@@ -28,6 +28,7 @@ static void make_room(struct world *world)
 	world_say(world, "room on the disk again");
 	world->machine.disk_bytes = 0;
 	pd_sim_set_options(world->os, &world->machine);
+	world->room_us = pd_os_monotonic_ns(world->os) / 1000;
 	pd_sim_advance_us(world->os, 600000);
 }
 

@@ -326,8 +326,8 @@ bool request_same(const struct request *a, const struct request *b)
 {
 	if (a == b)
 		return true;
-	if (a->actor != b->actor || a->count != b->count || a->as_array != b->as_array ||
-	    a->word_count != b->word_count)
+	if (a->actor != b->actor || a->one_actor != b->one_actor || a->count != b->count ||
+	    a->as_array != b->as_array || a->word_count != b->word_count)
 		return false;
 	for (size_t i = 0; i < a->count; i++)
 		if (a->commands[i].command != b->commands[i].command ||

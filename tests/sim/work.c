@@ -6,6 +6,9 @@
 
 #include "world.h"
 
+#define LATE_STEPS_MAX  60      /* steps at due times, within which whatever is in flight lands */
+#define ROOM_NOTICED_US 1200000 /* after which writes must be taken again on a disk that was full */
+
 /* ---- lists ---- */
 
 static void *grow(void *list, size_t count, size_t *capacity, size_t size)
@@ -163,21 +166,30 @@ static void show(struct world *world)
 
 /* ---- steps ---- */
 
-/* A step that succeeded at this time has synced all weak writes that are older than the interval. */
-static void note_background_sync(struct world *world)
+/* What the log says is written or durable must be that, and weak writes do not wait for ever. */
+static bool note_marks(struct world *world, bool was_due)
 {
 	uint64_t interval_us = (uint64_t)world->options.sync_interval_ms * 1000;
+	struct pd_engine_stats stats;
 
+	pd_engine_stats(world->engine, &stats);
+	raise_floor(&world->power_floor, stats.marks.durable_lsn);
+	raise_floor(&world->process_floor, stats.marks.written_lsn);
 	while (world->weak_first < world->weak_count &&
-	       world->weak[world->weak_first].us + interval_us <= monotonic_us(world)) {
-		raise_floor(&world->power_floor, world->weak[world->weak_first].lsn);
-		raise_floor(&world->process_floor, world->weak[world->weak_first].lsn);
+	       world->weak[world->weak_first].lsn <= stats.marks.durable_lsn)
 		world->weak_first++;
-	}
+	if (!was_due || world->weak_first == world->weak_count ||
+	    world->weak[world->weak_first].us + interval_us > monotonic_us(world))
+		return true;
+	if (world->weak[world->weak_first].late_steps++ < LATE_STEPS_MAX)
+		return true;
+	return world_fail(world, "LSN %" PRIu64 " should have been synced in the background long ago",
+			  world->weak[world->weak_first].lsn);
 }
 
 bool work_step(struct world *world)
 {
+	bool was_due = monotonic_us(world) >= pd_engine_deadline_us(world->engine);
 	uint64_t epoch;
 	int result = pd_engine_step(world->engine);
 
@@ -186,7 +198,8 @@ bool work_step(struct world *world)
 	if (world_dead(world))
 		return true;
 	if (result == 0) {
-		note_background_sync(world);
+		if (!note_marks(world, was_due))
+			return false;
 	} else if (!world->fenced) {
 		world->totals->fences++;
 		world->fenced = true;
@@ -281,9 +294,10 @@ static bool check_refusal(struct world *world, const struct outcome *outcome, in
 	case PD_EXISTS:
 		right = outcome->code == PD_EXISTS;
 		break;
-	case PD_NO_SPACE:
+	case PD_NO_SPACE: /* is tried again now and then */
 		world->totals->disk_full++;
-		right = world->machine.disk_bytes > 0;
+		right = world->machine.disk_bytes > 0 ||
+			monotonic_us(world) < world->room_us + ROOM_NOTICED_US;
 		break;
 	case PD_FENCED:
 		right = world_dead(world) || world->sick;
@@ -515,7 +529,7 @@ static void pass_time(struct world *world)
 	if (world->plague == PLAGUE_FULL && world->machine.disk_bytes > 0 && chance_one_in(chance, 30)) {
 		world->machine.disk_bytes = 0;
 		pd_sim_set_options(world->os, &world->machine);
-		pd_sim_advance_us(world->os, 600000);
+		world->room_us = monotonic_us(world);
 	}
 }
 

@@ -54,6 +54,7 @@ struct held {
 /* A weak write that must be synced in the background. */
 struct weak {
 	uint64_t lsn, us;
+	unsigned late_steps;
 };
 
 struct moment {
@@ -93,6 +94,7 @@ struct world {
 	struct pd_engine *engine;
 	struct client clients[WORLD_SESSIONS];
 	uint64_t client_number;
+	uint64_t room_us; /* when a full disk got room again */
 	bool fenced;
 	bool over; /* damage was found: nothing more can be promised */
 
