@@ -31,6 +31,20 @@ uint64_t book_random(struct log_book *book, uint64_t below)
 	return (book->random >> 11) % below;
 }
 
+static bool problem(struct log_book *book, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool problem(struct log_book *book, const char *format, ...)
+{
+	va_list arguments;
+
+	if (book->problem[0] == '\0') {
+		va_start(arguments, format);
+		(void)vsnprintf(book->problem, sizeof book->problem, format, arguments);
+		va_end(arguments);
+	}
+	return false;
+}
+
 /* ---- writing ---- */
 
 static void random_bytes(struct log_book *book, uint8_t *bytes, size_t size)
@@ -193,13 +207,19 @@ int book_begin(struct log_book *book, struct pd_log *log, struct pd_error *err)
 	int result;
 
 	book->time_us++;
+	book->begin_tried = true;
 	result = pd_log_begin(log, book->time_us, err);
 	if (result != 0)
 		return result;
-	assert_true(log->epoch > book->epoch);
+	book->begin_tried = false;
+	if (log->epoch <= book->epoch || log->marks.tail_lsn <= book->count) {
+		(void)problem(book,
+			      "epoch %" PRIu64 " begins at LSN %" PRIu64 ", after epoch %" PRIu64 " at %zu",
+			      log->epoch, log->marks.tail_lsn, book->epoch, book->count);
+		return pd_error_set(err, PD_CORRUPT, "%s", book->problem);
+	}
 	book->epoch = log->epoch;
 	/* LSNs that a loss made unknown are not given again. */
-	assert_true(log->marks.tail_lsn > book->count);
 	while (book->count + 1 < log->marks.tail_lsn)
 		(void)add(book);
 	note = add(book);
@@ -217,24 +237,16 @@ void book_cut(struct log_book *book, uint64_t last_lsn)
 
 /* ---- reading ---- */
 
-static bool problem(struct log_book *book, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static bool problem(struct log_book *book, const char *format, ...)
-{
-	va_list arguments;
-
-	if (book->problem[0] == '\0') {
-		va_start(arguments, format);
-		(void)vsnprintf(book->problem, sizeof book->problem, format, arguments);
-		va_end(arguments);
-	}
-	return false;
-}
-
 bool book_same(struct log_book *book, const struct pd_record *record)
 {
 	const struct book_record *note;
 
+	if (book->begin_tried && record->lsn == book->count + 1 && record->head.kind == PD_RECORD_EPOCH &&
+	    record->head.old_last_lsn == book->count && record->epoch > book->epoch) {
+		book->epoch = record->epoch;
+		add(book)->epoch = record->epoch;
+		return true;
+	}
 	if (record->lsn == 0 || record->lsn > book->count)
 		return problem(book, "LSN %" PRIu64 " of %zu was never written", record->lsn, book->count);
 	note = &book->records[record->lsn - 1];

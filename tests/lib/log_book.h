@@ -31,6 +31,7 @@ struct log_book {
 	uint64_t random;
 	uint64_t time_us;
 	uint64_t epoch;     /* the highest that was begun */
+	bool begin_tried;   /* one failed on the way: its record may be there all the same */
 	uint64_t record_id; /* stands in every record: no two are equal */
 	char problem[300];  /* what does not agree, first found */
 };
@@ -49,7 +50,7 @@ void book_note(struct log_book *book, uint64_t epoch, const struct pd_log_group 
 int book_submit(struct log_book *book, struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
 /* Reserve, note, submit, reap; the group is freed. All must succeed. */
 void book_write(struct log_book *book, struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
-/* Begin an epoch, and note it. */
+/* Begin an epoch, and note it. PD_CORRUPT and `problem`: it gives a number again that it gave before. */
 int book_begin(struct log_book *book, struct pd_log *log, struct pd_error *err);
 /* Forget what is above last_lsn. */
 void book_cut(struct log_book *book, uint64_t last_lsn);

@@ -24,6 +24,7 @@ void disk_init(struct log_disk *disk, uint64_t seed)
 						 .shard = 1,
 						 .segment_bytes = PD_LOG_SEGMENT_BYTES_MIN,
 						 .spare_segments = 2 };
+	disk->from_lsn = 1;
 	book_init(&disk->book, seed + 1);
 }
 
@@ -146,7 +147,7 @@ bool disk_read(struct log_disk *disk, struct disk_report *ret_report)
 	struct pd_log_damage damage;
 	struct pd_record record;
 	struct pd_error err = { 0 };
-	uint64_t next = 1;
+	uint64_t next = disk->from_lsn;
 	bool right = true;
 
 	disk->book.problem[0] = '\0';
@@ -154,7 +155,10 @@ bool disk_read(struct log_disk *disk, struct disk_report *ret_report)
 	*ret_report = report;
 	if (report.result != 0)
 		return true;
-	check(pd_log_reader_new(disk->log, 1, &reader, why));
+	report.result = pd_log_reader_new(disk->log, disk->from_lsn, &reader, &err);
+	*ret_report = report;
+	if (report.result != 0)
+		return true;
 	while (right) {
 		report.result = pd_log_reader_next(reader, &record, &damage, &err);
 		if (report.result == PD_CORRUPT) {
