@@ -536,6 +536,7 @@ int pd_log_verifier_next(struct pd_log_verifier *verifier, struct pd_log_sight *
 			result = enter_segment(verifier, err);
 		} else {
 			verifier->finished = true;
+			pd_verify_settle_frame(verifier, verifier->expected_lsn, 0);
 			result = look_for_leftovers(verifier, err);
 		}
 		if (result == 0 && verifier->failed != 0)

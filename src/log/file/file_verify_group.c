@@ -15,6 +15,7 @@ static void begin_epoch(struct pd_log_verifier *verifier, const struct pd_group_
 	verifier->epoch = header->epoch;
 	verifier->epoch_begins = true;
 	verifier->durable_lsn = 0;
+	pd_verify_settle_frame(verifier, verifier->expected_lsn, 0);
 	verifier->in_frames = false; /* a record of which only some frames are there was never whole */
 	verifier->totals.epochs++;
 }
@@ -145,15 +146,77 @@ static void take_footer(struct pd_log_verifier *verifier, const struct pd_group_
 				 "the segment's index does not agree with the records in it");
 }
 
+void pd_verify_settle_frame(struct pd_log_verifier *verifier, uint64_t lsn, uint64_t count)
+{
+	struct pd_log_sight *sight;
+
+	if (verifier->bad_frame.segment == 0)
+		return;
+	pd_verify_accuse(verifier, verifier->bad_frame.sector, verifier->bad_frame.sectors, lsn, count,
+			 "a piece of a large record is damaged%s", count == 0 ? ", but not the record" : "");
+	/* It may lie in an earlier segment than the record's end. */
+	if (verifier->queue.count > 0) {
+		sight = (struct pd_log_sight *)verifier->queue.items + (verifier->queue.count - 1);
+		sight->segment = verifier->bad_frame.segment;
+		sight->damage.segment = sight->segment;
+	}
+	verifier->bad_frame.segment = 0;
+	if (count > 0)
+		verifier->lost_frames_lsn = lsn;
+}
+
 void pd_verify_lose_frames(struct pd_log_verifier *verifier, uint64_t sector, uint64_t sectors, uint64_t lsn,
 			   const char *what)
 {
 	verifier->in_frames = false;
+	pd_verify_settle_frame(verifier, lsn, verifier->lost_frames_lsn == lsn ? 0 : 1);
 	if (verifier->lost_frames_lsn == lsn) /* another piece of what has been reported */
 		pd_verify_accuse(verifier, sector, sectors, lsn, 0, "%s; its record was lost already", what);
 	else
 		pd_verify_accuse(verifier, sector, sectors, lsn, 1, "%s", what);
 	verifier->lost_frames_lsn = lsn;
+}
+
+static void note_bad_frame(struct pd_log_verifier *verifier, const struct pd_group_header *header)
+{
+	if (verifier->bad_frame.segment != 0 || !verifier->in_frames) {
+		pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn, 0,
+				 "another piece of a large record is damaged");
+		return;
+	}
+	verifier->bad_frame.segment = verifier->location.segment;
+	verifier->bad_frame.sector = verifier->sector;
+	verifier->bad_frame.sectors = header->sectors;
+}
+
+static bool record_holds(const struct pd_log_verifier *verifier, const uint8_t *at, uint64_t lsn,
+			 uint32_t *ret_length)
+{
+	size_t left = (size_t)(verifier->end - at);
+	uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(at + 4) : 0;
+
+	*ret_length = length;
+	return length >= PD_RECORD_SIZE_MIN && length <= left &&
+	       pd_load_u32(at) == pd_record_crc(verifier->record_location, lsn, pd_slice(at, length));
+}
+
+/* All frames are there: does the record hold? */
+static void open_large_record(struct pd_log_verifier *verifier, uint64_t lsn)
+{
+	uint32_t length;
+	bool holds;
+
+	verifier->at = verifier->frames.data;
+	verifier->end = verifier->at + verifier->frames.size;
+	verifier->record_location = verifier->frames_location;
+	holds = record_holds(verifier, verifier->at, lsn, &length) && length == verifier->frames.size;
+	if (verifier->bad_frame.segment != 0)
+		pd_verify_settle_frame(verifier, lsn, holds ? 0 : 1);
+	else if (!holds)
+		pd_verify_lose_frames(verifier, verifier->sector, verifier->header.sectors, lsn,
+				      "the pieces of a large record do not make one that holds");
+	verifier->open = holds;
+	verifier->sound = true; /* what there was to say has been said */
 }
 
 /* A frame: the record is complete with the last one, and is then opened like a group's. */
@@ -162,15 +225,13 @@ static int take_frame(struct pd_log_verifier *verifier, const struct pd_group_he
 	uint64_t lsn = header->first_lsn;
 
 	if (header->kind == PD_GROUP_FRAME_BEGIN) {
+		pd_verify_settle_frame(verifier, lsn, 0);
 		pd_buffer_clear(&verifier->frames);
 		verifier->in_frames = true;
 		verifier->next_frame = 0;
 		verifier->frames_location = verifier->location.crc;
 	}
-	if (!verifier->sound) {
-		pd_verify_lose_frames(verifier, verifier->sector, header->sectors, lsn,
-				      "a piece of a large record is damaged");
-	} else if (!verifier->in_frames || header->frame != verifier->next_frame) {
+	if (!verifier->in_frames || header->frame != verifier->next_frame) {
 		if (verifier->lost_frames_lsn != lsn)
 			pd_verify_lose_frames(verifier, verifier->sector, header->sectors, lsn,
 					      "a piece of a large record without the one before it");
@@ -179,17 +240,15 @@ static int take_frame(struct pd_log_verifier *verifier, const struct pd_group_he
 				    header->payload_size) != 0) {
 		return PD_NO_MEMORY;
 	}
+	if (!verifier->sound)
+		note_bad_frame(verifier, header);
 	verifier->next_frame++;
 	if (header->kind != PD_GROUP_FRAME_COMMIT)
 		return 0;
 	verifier->expected_lsn = lsn + header->record_count;
-	if (!verifier->in_frames)
-		return 0;
+	if (verifier->in_frames)
+		open_large_record(verifier, lsn);
 	verifier->in_frames = false;
-	verifier->open = true;
-	verifier->at = verifier->frames.data;
-	verifier->end = verifier->at + verifier->frames.size;
-	verifier->record_location = verifier->frames_location;
 	return 0;
 }
 
@@ -316,17 +375,6 @@ int pd_verify_take_group(struct pd_log_verifier *verifier, const struct pd_group
 
 /* ---- records ---- */
 
-static bool record_holds(const struct pd_log_verifier *verifier, const uint8_t *at, uint64_t lsn,
-			 uint32_t *ret_length)
-{
-	size_t left = (size_t)(verifier->end - at);
-	uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(at + 4) : 0;
-
-	*ret_length = length;
-	return length >= PD_RECORD_SIZE_MIN && length <= left &&
-	       pd_load_u32(at) == pd_record_crc(verifier->record_location, lsn, pd_slice(at, length));
-}
-
 static void accuse_records(struct pd_log_verifier *verifier, uint64_t first, uint64_t count, const char *what)
 {
 	verifier->records_bad++;
@@ -334,23 +382,43 @@ static void accuse_records(struct pd_log_verifier *verifier, uint64_t first, uin
 			 what);
 }
 
-/* The record at verifier->at does not hold. Where the next one begins is only known if this one's length is right, and
- * then the next proves it. */
-static void pass_record(struct pd_log_verifier *verifier, uint32_t length)
+/* How many records there are from `at` on, if their lengths lead exactly to the end; else 0. */
+static uint64_t count_to_end(const struct pd_log_verifier *verifier, const uint8_t *at)
 {
-	uint64_t lsn = verifier->lsn, last = verifier->expected_lsn - 1;
-	uint32_t next_length;
+	uint64_t count = 0;
 
-	if (length >= PD_RECORD_SIZE_MIN && lsn < last && length < (size_t)(verifier->end - verifier->at) &&
-	    record_holds(verifier, verifier->at + length, lsn + 1, &next_length)) {
-		accuse_records(verifier, lsn, 1, "a record is damaged");
-		verifier->at += length;
-		verifier->lsn++;
-		verifier->records_seen++;
+	while (at < verifier->end) {
+		size_t left = (size_t)(verifier->end - at);
+		uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(at + 4) : 0;
+
+		if (length < PD_RECORD_SIZE_MIN || length > left)
+			return 0;
+		at += length;
+		count++;
+	}
+	return count;
+}
+
+/* The record at verifier->at does not hold, and so its length may be wrong. But the lengths of those behind it lead to
+ * the group's end, and how many they are tells their LSNs, which their checksums must confirm. */
+static void pass_record(struct pd_log_verifier *verifier)
+{
+	uint64_t first = verifier->lsn, end_lsn = verifier->expected_lsn;
+	uint32_t length;
+
+	for (const uint8_t *at = verifier->at + 1; at < verifier->end && first < end_lsn; at++) {
+		uint64_t count = count_to_end(verifier, at);
+
+		if (count == 0 || count >= end_lsn - first ||
+		    !record_holds(verifier, at, end_lsn - count, &length))
+			continue;
+		accuse_records(verifier, first, end_lsn - count - first, "a record is damaged");
+		verifier->at = at;
+		verifier->lsn = end_lsn - count;
+		verifier->records_seen += verifier->lsn - first;
 		return;
 	}
-	accuse_records(verifier, lsn, last + 1 - lsn,
-		       lsn == last ? "a record is damaged" : "records are damaged");
+	accuse_records(verifier, first, end_lsn > first ? end_lsn - first : 0, "records are damaged");
 	verifier->at = verifier->end;
 }
 
@@ -436,7 +504,7 @@ int pd_verify_record(struct pd_log_verifier *verifier, struct pd_log_sight *ret_
 		return 0;
 	}
 	if (!record_holds(verifier, verifier->at, verifier->lsn, &length)) {
-		pass_record(verifier, length);
+		pass_record(verifier);
 		return 0;
 	}
 	result = pd_record_decode(pd_slice(verifier->at, length), verifier->header.base_time_us, record, err);

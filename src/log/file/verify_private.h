@@ -69,6 +69,10 @@ struct pd_log_verifier {
 	uint32_t next_frame, frames_location;
 	bool in_frames;
 	uint64_t lost_frames_lsn; /* this one has been reported */
+	struct {
+		uint32_t segment; /* 0: none */
+		uint64_t sector, sectors;
+	} bad_frame; /* one whose checksum does not hold: the record itself will tell whether it is lost */
 
 	/* Sights that wait to be handed out. */
 	struct pd_list queue; /* struct pd_log_sight */
@@ -113,6 +117,8 @@ PD_MUST_CHECK int pd_verify_take_group(struct pd_log_verifier *verifier, const s
 /* One record of the group that is open: 1 and *ret_sight, or 0. */
 PD_MUST_CHECK int pd_verify_record(struct pd_log_verifier *verifier, struct pd_log_sight *ret_sight,
 				   struct pd_error *err);
+/* Report the frame that did not hold, if there is one; `count` records are lost with it. */
+void pd_verify_settle_frame(struct pd_log_verifier *verifier, uint64_t lsn, uint64_t count);
 /* The record in the making, one in frames, cannot be read. */
 void pd_verify_lose_frames(struct pd_log_verifier *verifier, uint64_t sector, uint64_t sectors, uint64_t lsn,
 			   const char *what);

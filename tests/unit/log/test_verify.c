@@ -415,6 +415,9 @@ static void expect_named(const struct fixture *f, uint32_t segment, const struct
 		}
 		assert_true(damage->actors_known);
 	}
+	/* A bit costs at most the record that it is in, unless the group's header tells where the records are. */
+	if (place->kind == PD_GROUP_RECORDS && offset >= place->offset + PD_GROUP_HEADER_SIZE)
+		assert_true(lost <= 1);
 	/* What is not named as lost is there. */
 	assert_int_equal(seen.records + lost, records);
 }
@@ -479,6 +482,58 @@ static void test_bits_of_frames(void **state)
 	write_groups(&f, 3);
 	close_log(&f);
 	flip_all(&f, 1, 37);
+	teardown(&f);
+}
+
+/* What a reader (and so a server) can and cannot read of a damaged log is what the verifier says. */
+static void expect_agreement(const struct fixture *f, uint64_t bit)
+{
+	struct pd_log_options options = options_of(f->os);
+	struct pd_log_reader *reader;
+	struct pd_log_damage damage;
+	struct pd_record record;
+	struct pd_log *log;
+	struct seen seen;
+	uint64_t records = 0, damages = 0;
+	int result;
+
+	verify(f, &seen);
+	OK(pd_log_file_open(&options, &log, &err));
+	OK(pd_log_reader_new(log, 1, &reader, &err));
+	while ((result = pd_log_reader_next(reader, &record, &damage, NULL)) == 0 || result == PD_CORRUPT) {
+		records += result == 0;
+		damages += result == PD_CORRUPT;
+	}
+	assert_int_equal(result, PD_END);
+	if (records != seen.records || damages == 0)
+		fail_msg("bit %llu: the reader gave %llu records and named %llu damages, the verifier %llu "
+			 "and %llu",
+			 (unsigned long long)bit, (unsigned long long)records, (unsigned long long)damages,
+			 (unsigned long long)seen.records, (unsigned long long)seen.damage_count);
+	pd_log_reader_free(reader);
+	OK(pd_log_close(log, &err));
+}
+
+static void test_agrees_with_the_reader(void **state)
+{
+	static const char path[] = DIRECTORY "/0000000001.seg";
+	struct fixture f;
+	uint64_t size;
+
+	(void)state;
+	setup(&f);
+	write_groups(&f, 8);
+	OK(pd_log_reserve(f.log, 100000, &err));
+	add_record(&f, FIRST_ACTOR, 20000);
+	submit(&f);
+	write_groups(&f, 3);
+	close_log(&f);
+	size = size_of(&f, path);
+	for (uint64_t bit = 0; bit < 8 * size; bit += 7) {
+		OK(pd_sim_flip_bit(f.os, path, bit / 8, bit % 8));
+		expect_agreement(&f, bit);
+		OK(pd_sim_flip_bit(f.os, path, bit / 8, bit % 8));
+	}
 	teardown(&f);
 }
 
@@ -653,6 +708,7 @@ int main(void)
 		cmocka_unit_test(test_every_bit_of_a_closed_segment),
 		cmocka_unit_test(test_bits_of_a_full_segment),
 		cmocka_unit_test(test_bits_of_frames),
+		cmocka_unit_test(test_agrees_with_the_reader),
 		cmocka_unit_test(test_lost_sectors),
 		cmocka_unit_test(test_missing_segment),
 		cmocka_unit_test(test_leftovers),
