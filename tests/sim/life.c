@@ -243,6 +243,9 @@ bool life_open(struct world *world)
 			pd_sim_crash_at(world->os, chance_spread(&world->chance, 100));
 		result = open_once(world, &recovery, &err);
 		if (result != 0) {
+			/* A disk that failed promises nothing but what was synced. */
+			if (world->sick)
+				world->process_floor = world->power_floor;
 			if (!after_failed_open(world, result, &err))
 				return false;
 			continue;

@@ -196,7 +196,7 @@ void oracle_evaluate(struct oracle *oracle, const struct request *request, uint6
 	if (outcome.code != 0)
 		take_back_to(oracle, journal_start);
 	outcome.changed = oracle->journal_count > journal_start;
-	outcome.level = e.level != PD_LEVEL_UNSET ? e.level : oracle->default_level;
+	outcome.level = e.level;
 	*ret_outcome = outcome;
 }
 

@@ -101,7 +101,7 @@ struct outcome {
 	uint64_t duplicate_lsn;
 	bool changed;        /* something was written */
 	bool maybe_conflict; /* with code 0: the engine may say PD_CONFLICT all the same */
-	enum pd_level level; /* the least that a write must have got */
+	enum pd_level level; /* the least that a write must have got, if nobody asked for another */
 };
 
 /* Evaluate as of `now_us`; what is written gets `lsn`. The reply is appended. */
