@@ -185,12 +185,415 @@ static void any_bit_of_the_open_segment(void **state)
 	disk_done(&disk);
 }
 
+/* ---- tears ---- */
+
+/* A log whose last segment is open and has `count` groups behind its head and epoch; copies of segment 1, whose sectors are
+ * older ones for every later segment, and of the last. */
+struct scene {
+	struct log_disk disk;
+	uint8_t *older, *pristine;
+	uint64_t size;
+	struct map map;
+};
+
+static void scene_init(struct scene *scene, uint64_t seed, unsigned count, enum pd_log_sync sync)
+{
+	struct log_disk *disk = &scene->disk;
+	uint64_t size;
+
+	disk_init(disk, seed);
+	write_reference(disk);
+	disk_close(disk);
+	scene->older = disk_copy(disk, disk_segment(1), &size);
+	assert_int_equal(size, PD_LOG_SEGMENT_BYTES_MIN);
+	disk_start(disk);
+	for (unsigned i = 0; i < count; i++)
+		disk_write(disk, 1 + (unsigned)book_random(&disk->book, 5), 900, sync);
+	disk_abandon(disk);
+	pd_sim_process_crash(disk->os);
+	scene->pristine = disk_copy(disk, disk_segment(disk->last_segment), &scene->size);
+	scene->map = map_segment(disk, disk->last_segment);
+	assert_int_equal(scene->map.count, count + 2);
+}
+
+static void scene_done(struct scene *scene)
+{
+	free(scene->older);
+	free(scene->pristine);
+	disk_done(&scene->disk);
+}
+
+static void put_sector(struct scene *scene, uint64_t sector, const uint8_t *data)
+{
+	static const uint8_t zeros[PD_SECTOR_SIZE];
+
+	disk_overwrite(&scene->disk, disk_segment(scene->disk.last_segment), sector * PD_SECTOR_SIZE,
+		       data == NULL ? zeros : data + sector * PD_SECTOR_SIZE, PD_SECTOR_SIZE);
+}
+
+/* Put what was there before in place of some sectors of a group: one at least, or all. */
+static void tear(struct scene *scene, uint32_t at, bool all)
+{
+	uint64_t first = scene->map.first_sector[at], count = scene->map.groups[at].sectors;
+	uint64_t certain = book_random(&scene->disk.book, count);
+
+	for (uint64_t i = 0; i < count; i++)
+		if (all || i == certain || book_random(&scene->disk.book, 2) == 0)
+			put_sector(scene, first + i,
+				   book_random(&scene->disk.book, 2) == 0 ? NULL : scene->older);
+}
+
+static void mend(struct scene *scene)
+{
+	disk_overwrite(&scene->disk, disk_segment(scene->disk.last_segment), 0, scene->pristine, scene->size);
+}
+
+static void expect_look(struct scene *scene, const char *what, uint32_t at, struct disk_report *ret_report)
+{
+	if (!disk_look(&scene->disk, ret_report) || ret_report->result != PD_END)
+		fail_msg("%s, group %u: result %d: %s", what, at, ret_report->result,
+			 scene->disk.book.problem);
+}
+
+static void a_tear_above_the_mark_is_cut(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		struct scene scene;
+		uint32_t last;
+
+		scene_init(&scene, seed, 8, PD_LOG_SYNC);
+		last = scene.map.count - 1;
+		for (unsigned i = 0; i < 40; i++) {
+			struct disk_report report;
+
+			tear(&scene, last, i % 10 == 0);
+			expect_look(&scene, "torn", last, &report);
+			assert_int_equal(report.damages, 0);
+			assert_int_equal(report.end.last_lsn, scene.map.groups[last].first_lsn - 1);
+			assert_false(report.end.clean);
+			mend(&scene);
+		}
+		scene_done(&scene);
+	}
+}
+
+static void a_tear_below_the_mark_is_reported(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 4; seed++) {
+		struct scene scene;
+
+		scene_init(&scene, seed, 8, PD_LOG_SYNC);
+		for (uint32_t at = 0; at + 1 < scene.map.count; at++) {
+			const struct pd_group_header *group = &scene.map.groups[at];
+
+			for (unsigned i = 0; i < 12; i++) {
+				struct disk_report report;
+
+				tear(&scene, at, i == 0);
+				expect_look(&scene, "lost", at, &report);
+				assert_true(report.damages > 0);
+				assert_int_equal(report.records + report.lost, scene.disk.book.count);
+				if (report.lost > 0) {
+					assert_true(report.first_lost >= group->first_lsn);
+					assert_true(report.last_lost <
+						    group->first_lsn + group->record_count);
+				}
+				if (i == 0) /* nothing is left of it */
+					assert_int_equal(report.lost, group->record_count);
+				mend(&scene);
+			}
+		}
+		scene_done(&scene);
+	}
+}
+
+/* Several groups that nobody had been promised, torn at random: the log ends before the first that is not whole, and what is
+ * whole behind it never comes back. */
+static void tears_in_several_groups_cut_at_the_first(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		struct scene scene;
+		struct disk_report report;
+		uint32_t first;
+
+		scene_init(&scene, seed, 10, PD_LOG_WRITE);
+		first = 2 + (uint32_t)book_random(&scene.disk.book, 10);
+		tear(&scene, first, seed % 3 == 0);
+		for (uint32_t at = first + 1; at < scene.map.count; at++)
+			if (book_random(&scene.disk.book, 2) == 0)
+				tear(&scene, at, book_random(&scene.disk.book, 2) == 0);
+		expect_look(&scene, "torn", first, &report);
+		assert_int_equal(report.damages, 0);
+		assert_int_equal(report.end.last_lsn, scene.map.groups[first].first_lsn - 1);
+		/* The next epochs go on there, and each opening sees the same. */
+		for (unsigned i = 0; i < 3; i++) {
+			disk_start(&scene.disk);
+			disk_write(&scene.disk, 4, 200, PD_LOG_SYNC);
+			if (i == 1)
+				disk_close(&scene.disk);
+			else
+				disk_power_cut(&scene.disk);
+		}
+		/* Rot in what was set aside concerns nobody's records. */
+		for (unsigned i = 0; i < 10; i++) {
+			uint64_t offset = scene.map.first_sector[first] * PD_SECTOR_SIZE +
+					  book_random(&scene.disk.book, 4000);
+
+			assert_int_equal(pd_sim_flip_bit(scene.disk.os, disk_segment(3), offset, 3), 0);
+			expect_look(&scene, "rot behind a tear", first, &report);
+			assert_int_equal(report.lost, 0);
+			assert_false(report.open_end);
+			assert_int_equal(report.records, scene.disk.book.count);
+			assert_int_equal(pd_sim_flip_bit(scene.disk.os, disk_segment(3), offset, 3), 0);
+		}
+		scene_done(&scene);
+	}
+}
+
+/* ---- sectors and segments in the wrong place ---- */
+
+/* Is every loss inside the groups of these two sectors? */
+static void expect_only(struct log_disk *disk, const struct map *map, uint64_t a, uint64_t b,
+			const struct disk_report *report)
+{
+	uint64_t lost = 0;
+	uint32_t at_a = map->group[a], at_b = map->group[b];
+
+	lost += at_a == UINT32_MAX ? 0 : map->groups[at_a].record_count;
+	lost += at_b == UINT32_MAX || at_b == at_a ? 0 : map->groups[at_b].record_count;
+	assert_true(report->damages > 0);
+	assert_true(report->lost <= lost);
+	/* The footer names them, unless it is hit itself. */
+	assert_true(report->actors_known || at_a == map->count - 1 || at_b == map->count - 1);
+	assert_int_equal(report->records + report->lost, disk->book.count);
+}
+
+static void sectors_in_the_wrong_place_are_found(void **state)
+{
+	struct log_disk disk;
+	struct disk_report report;
+	struct map map;
+	uint8_t *pristine, *other;
+	uint64_t size;
+
+	(void)state;
+	disk_init(&disk, 31);
+	write_reference(&disk);
+	while (disk.last_segment < 4)
+		disk_write(&disk, 1 + (unsigned)book_random(&disk.book, 9), 700, PD_LOG_SYNC);
+	disk_close(&disk);
+	map = map_segment(&disk, 2);
+	pristine = disk_copy(&disk, disk_segment(2), &size);
+	for (unsigned i = 0; i < 1500; i++) {
+		uint64_t a = book_random(&disk.book, map.sectors), b = book_random(&disk.book, map.sectors);
+		const uint8_t *sector_a = pristine + a * PD_SECTOR_SIZE;
+		const uint8_t *sector_b = pristine + b * PD_SECTOR_SIZE;
+
+		if (a == b)
+			continue;
+		other = disk_copy(&disk, disk_segment(i % 2 == 0 ? 1 : 3), &size);
+		switch (i % 4) {
+		case 0: /* swapped */
+			disk_overwrite(&disk, disk_segment(2), a * PD_SECTOR_SIZE, sector_b, PD_SECTOR_SIZE);
+			disk_overwrite(&disk, disk_segment(2), b * PD_SECTOR_SIZE, sector_a, PD_SECTOR_SIZE);
+			break;
+		case 1: /* once more elsewhere */
+			disk_overwrite(&disk, disk_segment(2), b * PD_SECTOR_SIZE, sector_a, PD_SECTOR_SIZE);
+			break;
+		default: /* of another segment, at its place or not */
+			disk_overwrite(&disk, disk_segment(2), b * PD_SECTOR_SIZE,
+				       other + (i % 8 < 4 ? b : a) * PD_SECTOR_SIZE, PD_SECTOR_SIZE);
+			a = b;
+		}
+		free(other);
+		if (!disk_look(&disk, &report) || report.result != PD_END)
+			fail_msg("round %u, sectors %" PRIu64 " and %" PRIu64 ": %s", i, a, b,
+				 disk.book.problem);
+		expect_only(&disk, &map, a, b, &report);
+		disk_overwrite(&disk, disk_segment(2), 0, pristine, size);
+	}
+	free(pristine);
+	disk_done(&disk);
+}
+
+static void resize(struct log_disk *disk, const char *path, uint64_t size)
+{
+	struct pd_os_file *file;
+
+	check(pd_os_open(disk->os, path, PD_OS_WRITE, &file, why));
+	check(pd_os_resize(file, size, why));
+	pd_os_close(file);
+}
+
+static void a_segment_that_is_cut_off_is_reported(void **state)
+{
+	struct log_disk disk;
+	struct disk_report report;
+	struct map map;
+	uint8_t *pristine;
+	uint64_t size;
+
+	(void)state;
+	disk_init(&disk, 33);
+	write_reference(&disk);
+	while (disk.last_segment < 3)
+		disk_write(&disk, 1 + (unsigned)book_random(&disk.book, 9), 700, PD_LOG_SYNC);
+	disk_close(&disk);
+	map = map_segment(&disk, 2);
+	pristine = disk_copy(&disk, disk_segment(2), &size);
+	for (uint64_t kept = 0; kept < size; kept += 311) {
+		uint64_t sectors = kept / PD_SECTOR_SIZE, whole = 0;
+
+		for (uint32_t at = 0; at < map.count; at++)
+			if (map.first_sector[at] + map.groups[at].sectors <= sectors)
+				whole += map.groups[at].record_count;
+		resize(&disk, disk_segment(2), kept);
+		if (!disk_look(&disk, &report) || report.result != PD_END)
+			fail_msg("cut at %" PRIu64 ": %s", kept, disk.book.problem);
+		assert_true(report.lost > 0 || kept > map.first_sector[map.count - 1] * PD_SECTOR_SIZE);
+		assert_int_equal(report.records + report.lost, disk.book.count);
+		assert_true(report.records >= whole);
+		assert_true(report.first_lost == 0 || report.first_lost >= map.groups[0].first_lsn + whole);
+		resize(&disk, disk_segment(2), size);
+		disk_overwrite(&disk, disk_segment(2), 0, pristine, size);
+	}
+	free(pristine);
+	disk_done(&disk);
+}
+
+static void move(struct log_disk *disk, const char *from, const char *to)
+{
+	check(pd_os_rename(disk->os, from, to, why));
+}
+
+static void segments_that_are_missing_or_swapped_are_reported(void **state)
+{
+	static const char aside[] = DISK_DIRECTORY "/aside", copy[] = DISK_DIRECTORY "/copy";
+	struct disk_report report;
+	struct log_disk disk;
+	uint64_t first[6];
+
+	(void)state;
+	disk_init(&disk, 34);
+	write_reference(&disk);
+	while (disk.last_segment < 5)
+		disk_write(&disk, 1 + (unsigned)book_random(&disk.book, 9), 700, PD_LOG_SYNC);
+	disk_close(&disk);
+	for (uint32_t i = 1; i <= 5; i++)
+		first[i] = map_segment(&disk, i).groups[0].first_lsn;
+	for (uint32_t i = 1; i <= 5; i++) {
+		move(&disk, disk_segment(i), aside);
+		assert_true(disk_look(&disk, &report));
+		if (i < 5) {
+			assert_int_equal(report.damages, 1);
+			assert_int_equal(report.first_lost, first[i]);
+			assert_int_equal(report.last_lost, first[i + 1] - 1);
+			assert_false(report.actors_known);
+			assert_int_equal(report.records + report.lost, disk.book.count);
+		} else { /* nothing in the log can know: the manifest's epoch and the store's LSN may */
+			assert_int_equal(report.damages, 0);
+			assert_int_equal(report.end.last_lsn, first[5] - 1);
+		}
+		move(&disk, aside, disk_segment(i));
+	}
+	/* Swapped: nothing of either can be trusted. */
+	move(&disk, disk_segment(2), aside);
+	move(&disk, disk_segment(3), disk_segment(2));
+	move(&disk, aside, disk_segment(3));
+	assert_true(disk_look(&disk, &report));
+	assert_true(report.damages > 0);
+	assert_int_equal(report.first_lost, first[2]);
+	assert_int_equal(report.last_lost, first[4] - 1);
+	assert_int_equal(report.lost, first[4] - first[2]);
+	move(&disk, disk_segment(2), copy);
+	move(&disk, disk_segment(3), disk_segment(2));
+	move(&disk, copy, disk_segment(3));
+	assert_true(disk_look(&disk, &report));
+	assert_int_equal(report.damages, 0);
+	/* One file under two names. */
+	{
+		uint64_t size;
+		uint8_t *data = disk_copy(&disk, disk_segment(2), &size);
+		uint8_t *old = disk_copy(&disk, disk_segment(4), &size);
+
+		disk_overwrite(&disk, disk_segment(4), 0, data, size);
+		assert_true(disk_look(&disk, &report));
+		assert_int_equal(report.first_lost, first[4]);
+		assert_int_equal(report.last_lost, first[5] - 1);
+		disk_overwrite(&disk, disk_segment(4), 0, old, size);
+		free(data);
+		free(old);
+	}
+	disk_done(&disk);
+}
+
+/* ---- files that are not this log's ---- */
+
+/* Seal a segment's head again after a change. */
+static void reseal_head(struct log_disk *disk, uint32_t version, const char *cluster, uint32_t shard)
+{
+	uint8_t sector[PD_SECTOR_SIZE];
+	struct pd_group_header header;
+	struct pd_segment_head head;
+	struct pd_location location = { .segment = 1 };
+	uint64_t size;
+	uint8_t *data = disk_copy(disk, disk_segment(1), &size);
+
+	memcpy(sector, data, sizeof sector);
+	memcpy(&header, sector, sizeof header);
+	memcpy(&head, sector + PD_GROUP_HEADER_SIZE, sizeof head);
+	head.version = version;
+	head.shard = shard;
+	memcpy(head.cluster_id, cluster, PD_CLUSTER_ID_SIZE);
+	memcpy(sector + PD_GROUP_HEADER_SIZE, &head, sizeof head);
+	location.crc = pd_location_crc(head.cluster_id, shard, 1);
+	pd_group_seal(sector, &header, &location, 0);
+	disk_overwrite(disk, disk_segment(1), 0, sector, sizeof sector);
+	free(data);
+}
+
+static void strangers_are_refused(void **state)
+{
+	struct disk_report report;
+	struct log_disk disk;
+	struct pd_error err;
+
+	(void)state;
+	disk_init(&disk, 35);
+	disk_start(&disk);
+	disk_close(&disk);
+	reseal_head(&disk, PD_LOG_FORMAT_VERSION + 1, "a cluster's name", 1);
+	assert_int_equal(pd_log_file_open(&disk.options, &disk.log, &err), PD_NEWER_FORMAT);
+	assert_non_null(strstr(err.text, "newer"));
+	reseal_head(&disk, PD_LOG_FORMAT_VERSION, "some other name!", 1);
+	assert_int_equal(pd_log_file_open(&disk.options, &disk.log, &err), PD_CORRUPT);
+	assert_non_null(strstr(err.text, "another log"));
+	reseal_head(&disk, PD_LOG_FORMAT_VERSION, "a cluster's name", 2);
+	assert_int_equal(pd_log_file_open(&disk.options, &disk.log, &err), PD_CORRUPT);
+	assert_non_null(strstr(err.text, "another log"));
+	reseal_head(&disk, PD_LOG_FORMAT_VERSION, "a cluster's name", 1);
+	/* The chain hangs on the head's own checksum, which is what it was. */
+	assert_true(disk_look(&disk, &report));
+	assert_int_equal(report.damages, 0);
+	disk_done(&disk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_bit_of_a_sealed_segment),
 		cmocka_unit_test(any_bit_of_a_sealed_segment_with_a_large_record),
 		cmocka_unit_test(any_bit_of_the_open_segment),
+		cmocka_unit_test(a_tear_above_the_mark_is_cut),
+		cmocka_unit_test(a_tear_below_the_mark_is_reported),
+		cmocka_unit_test(tears_in_several_groups_cut_at_the_first),
+		cmocka_unit_test(sectors_in_the_wrong_place_are_found),
+		cmocka_unit_test(a_segment_that_is_cut_off_is_reported),
+		cmocka_unit_test(segments_that_are_missing_or_swapped_are_reported),
+		cmocka_unit_test(strangers_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
