@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 
 #define GROUP_BYTES_MAX     (256u * 1024) /* the open group is handed over before it grows beyond this */
@@ -238,8 +239,14 @@ static int evaluate_once(struct pd_txn *txn, const struct pd_request *request, s
 	if (result == 0)
 		result = evaluate(txn, request, &writer, err);
 	/* A lone command that was refused has changed nothing: it may be tried again under its key. */
-	if (result == 0 && stored->size > sizeof place && stored->data[sizeof place] != '-')
+	if (result == 0 && stored->size > sizeof place && stored->data[sizeof place] != '-') {
+		if (pd_plant(PD_PLANT_IDEMPOTENCY_SEPARATE)) {
+			(void)pd_txn_commit(txn);
+			txn->lsn = engine->open->first_lsn + engine->open->record_count;
+			txn->now_us = pd_clock_tick(&engine->clock);
+		}
 		result = store_result(txn, request->idempotency_key, &hash);
+	}
 	if (result == 0)
 		result = pd_resp_transcode(pd_slice(stored->data + sizeof place, stored->size - sizeof place),
 					   reply);

@@ -6,6 +6,7 @@
 
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "base/plant.h"
 
 #define TEXT_MAX 512
 
@@ -156,7 +157,7 @@ int pd_manifest_write(struct pd_os *os, const char *directory, const struct pd_m
 	pd_os_close(file);
 	if (result == 0)
 		result = pd_os_rename(os, temporary, path, err);
-	if (result == 0)
+	if (result == 0 && !pd_plant(PD_PLANT_SKIP_DIRECTORY_SYNC))
 		result = pd_os_sync_directory(os, directory, err);
 out:
 	pd_free(path);

@@ -1,5 +1,6 @@
 /* Groups and time: filling, submitting, syncing, collecting, and what is due by the clock. */
 #include "base/assert.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 
 #define EXPIRE_INTERVAL_US 100000u
@@ -224,6 +225,9 @@ int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait
 {
 	const struct pd_log_marks *marks = &engine->log->marks;
 
+	if (pd_plant(PD_PLANT_REPLY_EARLY) ||
+	    (pd_plant(PD_PLANT_REPLY_WRITTEN) && marks->written_lsn >= wait->durable_lsn))
+		return 1;
 	if (marks->durable_lsn >= wait->durable_lsn && marks->written_lsn >= wait->written_lsn)
 		return 1;
 	return engine->log->fenced ? PD_FENCED : 0;

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 
 #define UNDO_KEYS_MAX (SIZE_MAX / 2)
@@ -97,7 +98,8 @@ void pd_txn_abort(struct pd_txn *txn)
 					      ? pd_entry_key(undo->old)
 					      : pd_slice(txn->undo_keys.data + undo->key_at, undo->key_size);
 
-		pd_store_restore(engine->store, undo->state, key, undo->old, undo->old_lsn);
+		if (!pd_plant(PD_PLANT_KEEP_REFUSED))
+			pd_store_restore(engine->store, undo->state, key, undo->old, undo->old_lsn);
 	}
 	while (txn->born_count > 0) {
 		struct pd_actor *actor = txn->born[--txn->born_count];

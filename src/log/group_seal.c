@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/crc32c.h"
+#include "base/plant.h"
 #include "log/group_private.h"
 #include "log/record_private.h"
 
@@ -79,6 +80,8 @@ enum pd_sector_state pd_sector_classify(const uint8_t *sector, const struct pd_l
 	uint32_t segment = pd_load_u32(stamp);
 	uint32_t check = pd_load_u32(stamp + 4);
 
+	if (pd_plant(PD_PLANT_SKIP_STAMP_CHECK))
+		return PD_SECTOR_CURRENT;
 	if (segment == location->segment)
 		return check == stamp_check(location->crc, number) ? PD_SECTOR_CURRENT : PD_SECTOR_IMPOSSIBLE;
 	if (segment == 0 && check == 0) {

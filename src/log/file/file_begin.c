@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 #include "log/file/file_private.h"
 
 #define HARDEN_CHUNK (256u * 1024)
@@ -23,6 +24,10 @@ static int sync_parent(const struct pd_log_file *file, struct pd_error *err)
 		return out_of_memory(err);
 	if (slash != NULL)
 		*slash = '\0';
+	if (pd_plant(PD_PLANT_SKIP_DIRECTORY_SYNC)) {
+		pd_free(parent);
+		return 0;
+	}
 	result = pd_os_sync_directory(file->os, slash == NULL ? "." : slash == parent ? "/" : parent, err);
 	pd_free(parent);
 	return result;

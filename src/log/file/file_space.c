@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "log/file/file_private.h"
 
 #define FILL_CHUNK     (1024u * 1024)
@@ -196,7 +197,7 @@ int pd_file_space_take(struct pd_log_file *file, uint32_t number, struct pd_erro
 		return result;
 	}
 	result = pd_os_rename(file->os, file->spares[0]->path, path, err);
-	if (result == 0)
+	if (result == 0 && !pd_plant(PD_PLANT_SKIP_DIRECTORY_SYNC))
 		result = pd_os_sync_directory(file->os, file->directory, err);
 	if (result == 0)
 		spare_drop(file, 0);

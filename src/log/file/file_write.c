@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "log/file/file_private.h"
 
 /* One thing to be written as a group. */
@@ -149,6 +150,7 @@ static size_t sealed_bytes(const struct pd_log_file *file, size_t payload_size)
 static int open_handles(struct pd_log_file *file, struct pd_error *err)
 {
 	char *path = pd_file_path(file, file->location.segment, "seg");
+	int synced = pd_plant(PD_PLANT_SKIP_SYNC) ? 0 : PD_OS_SYNCED;
 	int result = PD_NOT_SUPPORTED;
 
 	if (path == NULL)
@@ -158,7 +160,7 @@ static int open_handles(struct pd_log_file *file, struct pd_error *err)
 	file->synced = NULL;
 	file->buffered = NULL;
 	if (!file->options.refuse_direct)
-		result = pd_os_open(file->os, path, PD_OS_READ | PD_OS_WRITE | PD_OS_DIRECT | PD_OS_SYNCED,
+		result = pd_os_open(file->os, path, PD_OS_READ | PD_OS_WRITE | PD_OS_DIRECT | synced,
 				    &file->synced, err);
 	if (result == 0 || result == PD_NOT_SUPPORTED)
 		result = pd_os_open(file->os, path, PD_OS_READ | PD_OS_WRITE, &file->buffered, err);
@@ -254,7 +256,7 @@ static int seal_segment(struct pd_log_file *file, uint64_t first_lsn, uint64_t t
 		return result;
 	segment->size = file->sector * PD_SECTOR_SIZE;
 	result = pd_os_resize(file->buffered, segment->size, err);
-	if (result == 0)
+	if (result == 0 && !pd_plant(PD_PLANT_SKIP_SYNC))
 		result = pd_os_datasync(file->buffered, err);
 	return result;
 }
@@ -351,13 +353,13 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	result = pd_file_prepare(log, err);
 	if (result == 0)
 		result = pd_file_remove_unused(file, err);
-	if (result == 0)
+	if (result == 0 && !pd_plant(PD_PLANT_SKIP_HARDEN))
 		result = pd_file_harden(file, err);
 	if (result == 0)
 		result = pd_file_space_prepare(file, 1, true, err);
 	if (result != 0)
 		return result;
-	log->epoch = file->end.epoch + 1;
+	log->epoch = file->end.epoch + (pd_plant(PD_PLANT_REUSE_EPOCH) && file->end.epoch > 0 ? 0 : 1);
 	log->marks.tail_lsn = file->end.last_lsn;
 	log->marks.written_lsn = file->end.last_lsn;
 	log->marks.durable_lsn = file->end.last_lsn;
