@@ -466,6 +466,16 @@ static int go_on_at(struct file_reader *reader, const struct outlook *outlook,
 	return report(reader, first, last, sector, ret_damage, err, what);
 }
 
+/* Sectors of this life of the segment in from … to - 1. */
+static uint64_t current_between(const struct file_reader *reader, uint64_t from, uint64_t to)
+{
+	uint64_t count = 0;
+
+	for (uint64_t sector = from; sector < to && sector < reader->sectors; sector++)
+		count += state_of(reader, sector) == PD_SECTOR_CURRENT;
+	return count;
+}
+
 /* Sectors are missing where a group should be. */
 static int judge_hole(struct file_reader *reader, uint64_t behind, struct pd_log_damage *ret_damage,
 		      struct pd_error *err)
@@ -481,7 +491,8 @@ static int judge_hole(struct file_reader *reader, uint64_t behind, struct pd_log
 	    prospect.proven_lsn >= last_lost_before(&outlook->header))
 		return go_on_at(reader, outlook, ret_damage, err, "sectors of a durable write are missing");
 	if (prospect.last_segment)
-		reader->log_end.torn_bytes += (outlook->current_sectors + behind - reader->sector) *
+		reader->log_end.torn_bytes += (outlook->current_sectors +
+					       current_between(reader, reader->sector, behind)) *
 					      PD_SECTOR_SIZE;
 	return leave_segment(reader, outlook->durable_lsn, ret_damage, err);
 }
