@@ -885,6 +885,168 @@ static void a_read_error_ends_the_reading(void **state)
 	expect_read(fixture, 1);
 }
 
+/* ---- memory ---- */
+
+/* Open, read, begin, while the nth allocation fails. Returns whether all of it went well. */
+static bool open_with_failure(struct fixture *fixture, unsigned long nth, bool for_good)
+{
+	struct pd_log_reader *reader = NULL;
+	struct pd_log_damage damage;
+	struct pd_record record;
+	struct pd_error err = { 0 };
+	int result;
+
+	pd_memory_fail(nth, for_good);
+	result = try_open(fixture, &err);
+	if (result == 0)
+		result = pd_log_reader_new(fixture->log, 1, &reader, &err);
+	while (result == 0) {
+		result = pd_log_reader_next(reader, &record, &damage, &err);
+		if (result == 0)
+			assert_true(book_same(&fixture->book, &record));
+	}
+	pd_log_reader_free(reader);
+	if (result == PD_END)
+		result = book_begin(&fixture->book, fixture->log, &err);
+	pd_memory_fail(0, 0);
+	if (result != 0) {
+		assert_int_equal(err.code, result);
+		assert_true(result == PD_NO_MEMORY || result == PD_FENCED);
+		assert_true(strlen(err.text) > 10);
+	}
+	return result == 0;
+}
+
+/* One group large enough for everything that submitting can need. */
+static struct pd_log_group *demanding_group(struct fixture *fixture)
+{
+	struct pd_log_group *group = book_group(&fixture->book, 5, 300);
+
+	book_record(&fixture->book, group, 70000);
+	for (unsigned i = 0; i < 30; i++)
+		book_record(&fixture->book, group, 500);
+	return group;
+}
+
+/* Returns whether all of it went well. */
+static bool submit_with_failure(struct fixture *fixture, unsigned long nth, bool for_good)
+{
+	struct pd_log_group *group = demanding_group(fixture), *done = NULL;
+	struct pd_log *log = fixture->log;
+	int result;
+
+	pd_memory_fail(nth, for_good);
+	result = pd_log_reserve(log, group->size, NULL);
+	if (result != 0) {
+		assert_int_equal(result, PD_NO_MEMORY);
+		pd_log_group_free(group);
+	} else {
+		result = book_submit(&fixture->book, log, group, PD_LOG_WRITE);
+		if (result == 0)
+			result = pd_log_sync(log);
+		assert_true(result == 0 || (result == PD_FENCED && log->fenced));
+		assert_int_equal(pd_log_reap(log, true, &done), result);
+	}
+	fixture->log = NULL;
+	if (pd_log_close(log, NULL) != 0)
+		result = PD_FENCED;
+	pd_memory_fail(0, 0);
+	while (done != NULL) {
+		struct pd_log_group *next = done->next;
+
+		pd_log_group_free(done);
+		done = next;
+	}
+	return result == 0;
+}
+
+static void no_memory_loses_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned failures = 0;
+
+	for (int for_good = 0; for_good < 2; for_good++) {
+		bool opened = false, submitted = false;
+
+		for (unsigned long nth = 1; !opened || !submitted; nth++) {
+			struct pd_log_end end;
+			uint64_t durable = fixture->book.count;
+
+			assert_true(nth < 2000);
+			opened = open_with_failure(fixture, nth, for_good);
+			if (!opened) {
+				failures++;
+				(void)pd_log_close(fixture->log, NULL);
+				fixture->log = NULL;
+			}
+			/* And again without a failure: nothing is gone. */
+			if (!opened) {
+				open_log(fixture);
+				assert_true(book_read(&fixture->book, fixture->log, 1, &end));
+				assert_true(end.last_lsn >= durable);
+				check(book_begin(&fixture->book, fixture->log, why));
+			}
+			durable = fixture->book.count;
+			submitted = submit_with_failure(fixture, nth, for_good);
+			failures += !submitted;
+			if (submitted)
+				durable = fixture->book.count;
+			if (in_memory(fixture)) { /* it is gone with the process: a new one */
+				book_done(&fixture->book);
+				book_init(&fixture->book, nth);
+				continue;
+			}
+			open_log(fixture);
+			if (!book_read(&fixture->book, fixture->log, 1, &end))
+				fail_msg("allocation %lu: %s", nth, fixture->book.problem);
+			assert_true(end.last_lsn >= durable);
+			book_cut(&fixture->book, end.last_lsn);
+			close_log(fixture);
+			if (fixture->book.count > 300) { /* and not ever longer */
+				remove_tree(fixture->os, fixture->directory);
+				book_done(&fixture->book);
+				book_init(&fixture->book, nth);
+			}
+		}
+	}
+	assert_true(failures > 5);
+}
+
+/* A reader takes two segments' worth, whatever the log's size, and gives all of it back. */
+static void a_reader_can_give_its_memory_away(void **state)
+{
+	struct fixture *fixture = *state;
+
+	start(fixture);
+	for (unsigned i = 0; i < 150; i++)
+		write_value(fixture, i % 50 == 9 ? 90000 : 1500, PD_LOG_SYNC);
+	for (uint64_t from = 1; from < fixture->book.count; from += 29) {
+		struct pd_log_reader *reader;
+		struct pd_log_damage damage;
+		struct pd_record record;
+		struct pd_slice block = { 0 };
+		void *blocks[64];
+		size_t count = 0;
+
+		check(pd_log_reader_new(fixture->log, from, &reader, why));
+		pd_log_reader_give_memory(reader);
+		while (pd_log_reader_next(reader, &record, &damage, NULL) == 0) {
+			assert_true(book_same(&fixture->book, &record));
+			if (record.memory.size == 0 || record.memory.data == block.data)
+				continue;
+			block = record.memory;
+			assert_true(block.size <= SEGMENT_BYTES);
+			assert_true(record.bytes.data >= block.data &&
+				    record.bytes.data + record.bytes.size <= block.data + block.size);
+			assert_true(count < 64);
+			blocks[count++] = (void *)(uintptr_t)block.data;
+		}
+		pd_log_reader_free(reader);
+		while (count > 0)
+			pd_free(blocks[--count]);
+	}
+}
+
 #define simulated(test)                                                                      \
 	{ #test " (sim, 512)", test, setup_sim_512, teardown, NULL },                        \
 		{ #test " (sim, 4096)", test, setup_sim_4096, teardown, NULL },              \
@@ -931,6 +1093,9 @@ int main(void)
 		simulated(a_sync_error_fences),
 		simulated(a_name_error_fences),
 		simulated(a_read_error_ends_the_reading),
+		simulated(no_memory_loses_nothing),
+		{ "no_memory_loses_nothing (memory)", no_memory_loses_nothing, setup_memory, teardown, NULL },
+		everywhere(a_reader_can_give_its_memory_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
