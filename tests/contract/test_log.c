@@ -53,7 +53,7 @@ static int setup_memory(void **state)
 	return 0;
 }
 
-static int setup_real(void **state)
+static int setup_real_with(void **state, unsigned queue_depth)
 {
 	const char *directory = getenv("TMPDIR");
 	char *root = pd_asprintf("%s/perdure-log-XXXXXX", directory != NULL ? directory : "/tmp");
@@ -64,8 +64,19 @@ static int setup_real(void **state)
 	free(root);
 	check(pd_os_real_new(&fixture->os, why));
 	fixture->options.os = fixture->os;
+	fixture->options.queue_depth = queue_depth;
 	*state = fixture;
 	return 0;
+}
+
+static int setup_real(void **state)
+{
+	return setup_real_with(state, 1);
+}
+
+static int setup_real_queue(void **state)
+{
+	return setup_real_with(state, 4);
 }
 
 static int setup_sim_with(void **state, unsigned alignment, bool refuse)
@@ -318,7 +329,7 @@ static void groups_larger_than_a_write_are_cut_up(void **state)
 	struct fixture *fixture = *state;
 
 	start(fixture);
-	for (unsigned round = 0; round < 6; round++) {
+	for (unsigned round = 0; round < 3; round++) {
 		struct pd_log_group *group = book_group(&fixture->book, 0, 0);
 
 		for (unsigned i = 0; i < 200; i++) {
@@ -485,7 +496,7 @@ static void trimming_keeps_what_is_wanted(void **state)
 	uint64_t lsn = 0;
 
 	start(fixture);
-	for (unsigned round = 0; round < 20; round++) {
+	for (unsigned round = 0; round < 12; round++) {
 		for (unsigned i = 0; i < 25; i++)
 			write_value(fixture,
 				    i == 7 ? 100000 + round * 1000 : book_random(&fixture->book, 2000),
@@ -1047,24 +1058,17 @@ static void a_reader_can_give_its_memory_away(void **state)
 	}
 }
 
-#define simulated(test)                                                                      \
-	{ #test " (sim, 512)", test, setup_sim_512, teardown, NULL },                        \
-		{ #test " (sim, 4096)", test, setup_sim_4096, teardown, NULL },              \
-		{ #test " (sim, direct refused)", test, setup_sim_refused, teardown, NULL }, \
-		{ #test " (sim, no direct)", test, setup_sim_no_direct, teardown, NULL },    \
-	{                                                                                    \
-#test " (sim, in flight)", test, setup_sim_queue, teardown, NULL             \
-	}
-#define in_files(test)                                            \
-	simulated(test),                                          \
-	{                                                         \
-#test " (real)", test, setup_real, teardown, NULL \
-	}
-#define everywhere(test)                                              \
-	in_files(test),                                               \
-	{                                                             \
-#test " (memory)", test, setup_memory, teardown, NULL \
-	}
+/* clang-format off */
+#define on(test, where, setup) { #test " (" where ")", test, setup, teardown, NULL }
+#define simulated(test) \
+	on(test, "sim, 512", setup_sim_512), \
+	on(test, "sim, 4096", setup_sim_4096), \
+	on(test, "sim, direct refused", setup_sim_refused), \
+	on(test, "sim, no direct", setup_sim_no_direct), \
+	on(test, "sim, in flight", setup_sim_queue)
+#define in_files(test) simulated(test), on(test, "real", setup_real)
+#define everywhere(test) in_files(test), on(test, "memory", setup_memory)
+/* clang-format on */
 
 int main(void)
 {
@@ -1073,11 +1077,13 @@ int main(void)
 		everywhere(records_of_all_sizes_come_back),
 		everywhere(every_small_size_comes_back),
 		everywhere(groups_roll_over_segments),
+		on(groups_roll_over_segments, "real, in flight", setup_real_queue),
 		everywhere(groups_larger_than_a_write_are_cut_up),
 		everywhere(reading_from_any_lsn),
 		everywhere(epochs_follow_each_other),
 		everywhere(marks_follow_what_is_asked_for),
 		everywhere(reaping_nothing_gives_nothing),
+		on(reaping_nothing_gives_nothing, "real, in flight", setup_real_queue),
 		everywhere(groups_not_reaped_are_freed),
 		everywhere(trimming_keeps_what_is_wanted),
 		everywhere(trimming_inside_large_records),
@@ -1094,7 +1100,7 @@ int main(void)
 		simulated(a_name_error_fences),
 		simulated(a_read_error_ends_the_reading),
 		simulated(no_memory_loses_nothing),
-		{ "no_memory_loses_nothing (memory)", no_memory_loses_nothing, setup_memory, teardown, NULL },
+		on(no_memory_loses_nothing, "memory", setup_memory),
 		everywhere(a_reader_can_give_its_memory_away),
 	};
 
