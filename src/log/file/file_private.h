@@ -94,6 +94,7 @@ struct pd_log_file {
 	struct pd_log_group *finished, *finished_last;
 
 	struct pd_background_sync background;
+	uint64_t sync_ns; /* what a synced write took at the beginning of the epoch; 0: not measured */
 
 	/* Several writes in flight, for disks on which a sync takes long; NULL: one at a time. */
 	struct pd_os_queue *queue;
@@ -158,8 +159,8 @@ PD_MUST_CHECK int pd_file_sync_join(struct pd_log_file *file, struct pd_error *e
 PD_MUST_CHECK int pd_file_sync_look(struct pd_log_file *file, struct pd_error *err);
 
 /* ---- file_queue.c: several writes in flight ---- */
-/* Use a queue if the options ask for it, or if one synced write took as long as `sync_ns`. */
-PD_MUST_CHECK int pd_file_queue_start(struct pd_log_file *file, uint64_t sync_ns, struct pd_error *err);
+/* Use a queue if the options ask for it, or if synced writes take long here. */
+PD_MUST_CHECK int pd_file_queue_start(struct pd_log_file *file, struct pd_error *err);
 /* Let groups end where writes in flight do not touch each other. */
 void pd_file_queue_unit(struct pd_log_file *file);
 /* Start writing a sealed group. */

@@ -18,12 +18,12 @@ void pd_file_queue_unit(struct pd_log_file *file)
 		file->unit = PD_GROUP_ALIGNMENT / PD_SECTOR_SIZE;
 }
 
-int pd_file_queue_start(struct pd_log_file *file, uint64_t sync_ns, struct pd_error *err)
+int pd_file_queue_start(struct pd_log_file *file, struct pd_error *err)
 {
 	unsigned depth = file->options.queue_depth;
 	int result;
 
-	if (depth == 0 && sync_ns >= SLOW_SYNC_NS)
+	if (depth == 0 && file->sync_ns >= SLOW_SYNC_NS)
 		depth = DEPTH_DEFAULT;
 	if (depth <= 1 || file->synced == NULL)
 		return 0;
