@@ -346,10 +346,13 @@ static void describe_way(struct pd_log_file *file)
 
 	if (file->queue != NULL)
 		(void)snprintf(depth, sizeof depth, "up to %u in flight", file->depth);
-	(void)snprintf(file->log.way, sizeof file->log.way, "%s, %s; a synced write took %u us",
-		       file->synced != NULL ? "direct synced writes"
-					    : "page cache and fdatasync (direct I/O is refused here)",
-		       depth, (unsigned)(file->sync_ns / 1000));
+	if (file->synced == NULL)
+		(void)snprintf(file->log.way, sizeof file->log.way,
+			       "page cache and fdatasync, one at a time (direct I/O is refused here)");
+	else
+		(void)snprintf(file->log.way, sizeof file->log.way,
+			       "direct synced writes, %s; a synced write took %u us", depth,
+			       (unsigned)(file->sync_ns / 1000));
 }
 
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
