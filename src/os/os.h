@@ -180,7 +180,7 @@ void pd_os_sleep_us(struct pd_os *os, uint64_t us);
 void pd_os_random(struct pd_os *os, void *data, size_t size); /* fit for keys on the real machine */
 
 /* ---- work beside the caller ---- */
-/* Run run(argument) on another thread. The simulated machine runs it inside this call. */
+/* Run run(argument) on another thread. The simulated machine runs it inside this call, or later. */
 PD_MUST_CHECK int pd_os_task_start(struct pd_os *os, void (*run)(void *argument), void *argument,
 				   struct pd_os_task **ret_task, struct pd_error *err);
 bool pd_os_task_finished(struct pd_os_task *task);

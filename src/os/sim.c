@@ -14,6 +14,8 @@
 
 struct sim_task {
 	struct pd_os_task base;
+	void (*run)(void *argument); /* NULL: it has run */
+	void *argument;
 };
 
 /* ---- faults and the trace ---- */
@@ -233,6 +235,23 @@ static void sim_random(struct pd_os *os, void *data, size_t size)
 
 /* ---- work beside the caller ---- */
 
+static void task_run(struct sim_task *task)
+{
+	void (*run)(void *argument) = task->run;
+
+	task->run = NULL;
+	if (run != NULL)
+		run(task->argument);
+}
+
+/* Is it this task's turn? */
+static bool task_turn(struct pd_os *os)
+{
+	struct pd_sim *sim = pd_sim_of(os);
+
+	return !sim->options.late_tasks || pd_sim_random_below(&sim->random, 3) == 0;
+}
+
 static int sim_task_start(struct pd_os *os, void (*run)(void *argument), void *argument,
 			  struct pd_os_task **ret_task, struct pd_error *err)
 {
@@ -240,21 +259,26 @@ static int sim_task_start(struct pd_os *os, void (*run)(void *argument), void *a
 
 	if (task == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "cannot start a task: out of memory");
-	task->base.os = os;
-	run(argument);
+	*task = (struct sim_task){ .base = { .os = os }, .run = run, .argument = argument };
+	if (task_turn(os))
+		task_run(task);
 	*ret_task = &task->base;
 	return 0;
 }
 
-static bool sim_task_finished(struct pd_os_task *task)
+static bool sim_task_finished(struct pd_os_task *base)
 {
-	(void)task;
-	return true;
+	struct sim_task *task = (struct sim_task *)base;
+
+	if (task->run != NULL && task_turn(base->os))
+		task_run(task);
+	return task->run == NULL;
 }
 
-static void sim_task_join(struct pd_os_task *task)
+static void sim_task_join(struct pd_os_task *base)
 {
-	pd_free(task);
+	task_run((struct sim_task *)base);
+	pd_free(base);
 }
 
 /* ---- birth and death ---- */

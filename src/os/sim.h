@@ -9,7 +9,7 @@
  * one file's changes keep their order. File sizes follow what survived.
  * A process crash (kill -9) keeps everything the process had written.
  *
- * The machine is single-threaded: a task runs inside pd_os_task_start(), a queue finishes writes in an order
+ * The machine is single-threaded: a task runs inside pd_os_task_start(), or as late as it is allowed to; a queue finishes writes in an order
  * that the seed picks. Two runs with one seed make the same choices. */
 #ifndef PD_OS_SIM_H
 #define PD_OS_SIM_H
@@ -32,6 +32,7 @@ struct pd_sim_options {
 	uint64_t start_real_us;         /* 0: some day in 2026 */
 	bool lying_sync; /* datasync and PD_OS_SYNCED promise and do nothing: a build without the sync */
 	bool lying_directory_sync;
+	bool late_tasks; /* a task may run later: when somebody asks whether it has finished, or waits for it */
 };
 #define PD_SIM_OPTIONS_DEFAULT \
 	((struct pd_sim_options){ .direct_alignment = 512, .queue_supported = true, .torn_unit = 512 })
