@@ -34,6 +34,9 @@ static void make_room(struct world *world)
 
 static void break_out(struct world *world)
 {
+	static const enum pd_os_operation operations[] = { PD_OS_OP_WRITE,    PD_OS_OP_WRITE,
+							   PD_OS_OP_DATASYNC, PD_OS_OP_ALLOCATE,
+							   PD_OS_OP_RENAME,   PD_OS_OP_SYNC_DIRECTORY };
 	struct chance *chance = &world->chance;
 
 	if (world->plague == PLAGUE_NONE || !chance_one_in(chance, 2))
@@ -42,12 +45,12 @@ static void break_out(struct world *world)
 	switch (world->plague) {
 	case PLAGUE_ERRORS:
 		if (chance_one_in(chance, 2)) {
-			pd_sim_fail_at(world->os, (enum pd_os_operation)chance_below(chance, PD_OS_OP_COUNT),
-				       chance_spread(chance, 100), EIO);
+			pd_sim_fail_at(world->os, operations[chance_below(chance, 6)],
+				       chance_spread(chance, 60), chance_one_in(chance, 4) ? ENOSPC : EIO);
 			return;
 		}
-		world->machine.write_error_ppm = (unsigned)chance_below(chance, 20000);
-		world->machine.sync_error_ppm = (unsigned)chance_below(chance, 20000);
+		world->machine.write_error_ppm = (unsigned)chance_spread(chance, 100000);
+		world->machine.sync_error_ppm = (unsigned)chance_spread(chance, 100000);
 		world->machine.read_error_ppm = (unsigned)chance_below(chance, 20000);
 		break;
 	case PLAGUE_DRIVE:

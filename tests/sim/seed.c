@@ -63,6 +63,7 @@ static void choose_machine(struct world *world)
 	machine->direct_alignment = alignments[chance_below(chance, 4)];
 	machine->torn_unit = chance_one_in(chance, 3) ? 4096 : 512;
 	machine->queue_supported = !chance_one_in(chance, 4);
+	machine->late_tasks = chance_one_in(chance, 2);
 	machine->lying_sync = world->lies.sync;
 	machine->lying_directory_sync = world->lies.directory;
 	if (world->lies.drive) {
@@ -112,7 +113,7 @@ static void choose_taste(struct world *world)
 static bool live(struct world *world, bool last)
 {
 	struct chance *chance = &world->chance;
-	unsigned count = chance_one_in(chance, 8) ? 0 : (unsigned)chance_spread(chance, 150);
+	unsigned count = chance_one_in(chance, 8) ? 0 : (unsigned)chance_spread(chance, 500);
 
 	if (!life_open(world))
 		return !world->failed;

@@ -195,8 +195,7 @@ static void start(const struct options *options, struct job *job, uint64_t seed)
 		return;
 	}
 	run_seeds(options, job, seed);
-	(void)fflush(stdout);
-	_exit(0);
+	exit(0);
 }
 
 /* Wait for the job; after a seed that ended it (a broken invariant), go on with the next. */

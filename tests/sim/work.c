@@ -296,7 +296,7 @@ static bool check_refusal(struct world *world, const struct outcome *outcome, in
 		break;
 	case PD_NO_SPACE: /* is tried again now and then */
 		world->totals->disk_full++;
-		right = world->machine.disk_bytes > 0 ||
+		right = world->machine.disk_bytes > 0 || (world->sick && world->plague == PLAGUE_ERRORS) ||
 			monotonic_us(world) < world->room_us + ROOM_NOTICED_US;
 		break;
 	case PD_FENCED:
