@@ -1,0 +1,217 @@
+/* Decoders of the log: a record and its effects, an index, a group, and a whole segment through the reader. Nothing crashes, nothing
+ * points outside, reading ends, and LSNs only grow. Since no fuzzer guesses checksums, the segment is sealed here: the input says
+ * what stands in the headers and payloads, and which bytes are damaged afterwards. The first byte chooses the decoder. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "log/file/file_private.h"
+#include "log/group_private.h"
+#include "os/sim.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define SEGMENT_SECTORS 48u
+#define SEGMENT_PATH    "/log/0000000001.seg"
+
+static const uint8_t cluster[PD_CLUSTER_ID_SIZE];
+
+static void walk_effects(const struct pd_record *record)
+{
+	struct pd_effect_walk walk;
+	struct pd_effect effect;
+
+	pd_effect_walk_init(&walk, record);
+	while (pd_effect_next(&walk, &effect) == 0) {
+		PD_ASSERT(effect.key.data >= record->effects.data);
+		PD_ASSERT(effect.value.data + effect.value.size <=
+			  record->effects.data + record->effects.size);
+	}
+}
+
+static void decode_record(struct pd_slice input)
+{
+	struct pd_record record;
+
+	if (pd_record_decode(input, 1000, &record, NULL) != 0)
+		return;
+	PD_ASSERT(record.bytes.data == input.data && record.bytes.size <= input.size);
+	walk_effects(&record);
+}
+
+static void decode_index(struct pd_slice input)
+{
+	struct pd_buffer actors;
+
+	pd_buffer_init(&actors, 1 << 16);
+	(void)pd_index_actors(input, 1, 3, 1000, &actors);
+	pd_buffer_done(&actors);
+}
+
+static void decode_group(struct pd_slice input)
+{
+	struct pd_location location = { .crc = pd_location_crc(cluster, 0, 1), .segment = 1 };
+	struct pd_group_header header;
+	uint8_t *sectors;
+	size_t count = input.size / PD_SECTOR_SIZE;
+
+	if (count == 0)
+		return;
+	sectors = malloc(count * PD_SECTOR_SIZE);
+	PD_ASSERT(sectors != NULL);
+	memcpy(sectors, input.data, count * PD_SECTOR_SIZE);
+	for (size_t i = 0; i < count; i++)
+		(void)pd_sector_classify(sectors + i * PD_SECTOR_SIZE, &location, i, cluster, 0);
+	memcpy(&header, sectors, sizeof header);
+	if (header.sectors > 0 && header.sectors <= count &&
+	    pd_group_holds(header.payload_size, header.sectors))
+		(void)pd_group_open(sectors, &header);
+	free(sectors);
+}
+
+/* ---- a segment ---- */
+
+static bool take(struct pd_slice *input, void *to, size_t size)
+{
+	if (input->size < size)
+		return false;
+	memcpy(to, input->data, size);
+	input->data += size;
+	input->size -= size;
+	return true;
+}
+
+/* What the input says of one group: its header's fields kept small, so that they often fit. */
+struct plan {
+	uint8_t kind, records, epoch, frame, chained, payload_size, first_lsn, durable_lsn;
+};
+
+/* Seal one group at `sector`. Returns the sectors it takes, 0: no more. */
+static uint32_t put_group(uint8_t *segment, uint32_t sector, struct pd_slice *input, uint32_t *chain)
+{
+	struct pd_location location = { .crc = pd_location_crc(cluster, 0, 1), .segment = 1 };
+	struct pd_group_header header = { 0 };
+	struct plan plan;
+	uint8_t *data = segment + (size_t)sector * PD_SECTOR_SIZE;
+	size_t payload;
+
+	if (!take(input, &plan, sizeof plan))
+		return 0;
+	payload = (size_t)plan.payload_size * 5;
+	payload = payload < input->size ? payload : input->size;
+	header.payload_size = (uint32_t)payload;
+	header.sectors = pd_group_sectors(payload, 1);
+	if (sector + header.sectors > SEGMENT_SECTORS)
+		return 0;
+	header.kind = plan.kind % 8;
+	header.record_count = plan.records % 5;
+	header.first_lsn = plan.first_lsn;
+	header.durable_lsn = plan.durable_lsn;
+	header.epoch = plan.epoch % 4;
+	header.frame = plan.frame % 4;
+	header.previous_crc = plan.chained % 4 != 0 ? *chain : 0;
+	PD_ASSERT(take(input, data + PD_GROUP_HEADER_SIZE, payload));
+	/* The first record's checksum is set right if it has a length that can be. */
+	if (payload >= PD_RECORD_SIZE_MIN && plan.chained % 2 == 0) {
+		uint8_t *record = data + PD_GROUP_HEADER_SIZE;
+		uint32_t length = pd_load_u32(record + 4) % (uint32_t)(payload + 1);
+
+		if (length >= PD_RECORD_SIZE_MIN) {
+			pd_store_u32(record + 4, length);
+			pd_store_u32(record,
+				     pd_record_crc(location.crc, header.first_lsn, pd_slice(record, length)));
+		}
+	}
+	pd_group_seal(data, &header, &location, sector);
+	*chain = header.header_crc;
+	return header.sectors;
+}
+
+static void fill_segment(uint8_t *segment, struct pd_slice input)
+{
+	uint32_t sector = 0, chain = 0, took;
+	uint16_t damages = 0, at;
+	uint8_t damage;
+
+	(void)take(&input, &damages, 1);
+	damages = damages % 4;
+	while (sector < SEGMENT_SECTORS && (took = put_group(segment, sector, &input, &chain)) > 0)
+		sector += took;
+	while (damages-- > 0 && take(&input, &at, sizeof at) && take(&input, &damage, 1))
+		segment[at % (SEGMENT_SECTORS * PD_SECTOR_SIZE)] ^= damage;
+}
+
+static void read_log(struct pd_os *os)
+{
+	struct pd_log_options options = { .os = os,
+					  .directory = "/log",
+					  .segment_bytes = PD_LOG_SEGMENT_BYTES_MIN };
+	struct pd_log_reader *reader;
+	struct pd_log_damage damage;
+	struct pd_record record;
+	struct pd_log *log;
+	uint64_t last = 0, steps = 0;
+	int result;
+
+	if (pd_log_file_open(&options, &log, NULL) != 0)
+		return;
+	PD_ASSERT(pd_log_reader_new(log, 1, &reader, NULL) == 0);
+	while ((result = pd_log_reader_next(reader, &record, &damage, NULL)) == 0 || result == PD_CORRUPT) {
+		PD_ASSERT(++steps < 100000);
+		if (result != 0)
+			continue;
+		PD_ASSERT(record.lsn > last);
+		last = record.lsn;
+		walk_effects(&record);
+	}
+	pd_log_reader_free(reader);
+	(void)pd_log_close(log, NULL);
+}
+
+static void decode_segment(struct pd_slice input)
+{
+	struct pd_sim_options sim = PD_SIM_OPTIONS_DEFAULT;
+	uint8_t *segment = calloc(SEGMENT_SECTORS, PD_SECTOR_SIZE);
+	struct pd_os_file *file;
+	struct pd_os *os;
+
+	PD_ASSERT(segment != NULL);
+	fill_segment(segment, input);
+	PD_ASSERT(pd_os_sim_new(&sim, &os, NULL) == 0);
+	PD_ASSERT(pd_os_mkdir(os, "/log", NULL) == 0);
+	PD_ASSERT(pd_os_open(os, SEGMENT_PATH, PD_OS_WRITE | PD_OS_CREATE, &file, NULL) == 0);
+	PD_ASSERT(pd_os_write(file, segment, SEGMENT_SECTORS * PD_SECTOR_SIZE, 0, NULL) == 0);
+	pd_os_close(file);
+	read_log(os);
+	pd_os_free(os);
+	free(segment);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *copy;
+	struct pd_slice input;
+
+	if (size == 0)
+		return 0;
+	copy = malloc(size); /* of its exact size, for the sanitizer */
+	PD_ASSERT(copy != NULL);
+	memcpy(copy, data + 1, size - 1);
+	input = pd_slice(copy, size - 1);
+	switch (data[0] % 4) {
+	case 0:
+		decode_record(input);
+		break;
+	case 1:
+		decode_index(input);
+		break;
+	case 2:
+		decode_group(input);
+		break;
+	default:
+		decode_segment(input);
+	}
+	free(copy);
+	return 0;
+}
