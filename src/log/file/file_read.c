@@ -777,8 +777,9 @@ static bool record_holds(const struct file_reader *reader, const uint8_t *at, ui
 	       pd_load_u32(at) == pd_record_crc(reader->location.crc, lsn, pd_slice(at, length));
 }
 
-/* How many records there are from `at` on, if their lengths lead exactly to the end; else 0. */
-static uint64_t count_to_end(const struct file_reader *reader, const uint8_t *at)
+/* How many records there are from `at` on, if their lengths lead exactly to the end and they are no more than `max`;
+ * else 0. */
+static uint64_t count_to_end(const struct file_reader *reader, const uint8_t *at, uint64_t max)
 {
 	uint64_t count = 0;
 
@@ -786,7 +787,7 @@ static uint64_t count_to_end(const struct file_reader *reader, const uint8_t *at
 		size_t left = (size_t)(reader->end - at);
 		uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(at + 4) : 0;
 
-		if (length < PD_RECORD_SIZE_MIN || length > left)
+		if (length < PD_RECORD_SIZE_MIN || length > left || count == max)
 			return 0;
 		at += length;
 		count++;
@@ -806,10 +807,10 @@ static int salvage_record(struct file_reader *reader, struct pd_log_damage *ret_
 	if (first <= last && record_holds(reader, reader->at, first))
 		return 0;
 	reader->salvage_found = true;
-	for (const uint8_t *at = reader->at + 1; at < reader->end; at++) {
-		uint64_t count = count_to_end(reader, at);
+	for (const uint8_t *at = reader->at + 1; first < last && at < reader->end; at++) {
+		uint64_t count = count_to_end(reader, at, last - first);
 
-		if (count > 0 && count <= last - first && record_holds(reader, at, last - count + 1)) {
+		if (count > 0 && record_holds(reader, at, last - count + 1)) {
 			reader->at = at;
 			reader->lsn = last - count + 1;
 			return report(reader, first, reader->lsn - 1, sector, ret_damage, err,
