@@ -21,336 +21,11 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
-#include "log/file/file_private.h"
-
-#define LSN_UNKNOWN UINT64_MAX /* damage up to where nobody knows */
-
-/* A segment on its way into memory. */
-struct segment_load {
-	struct pd_os *os;
-	struct pd_os_task *task;
-	uint32_t number; /* 0: none */
-	char *path;
-	uint8_t *data;
-	size_t capacity, wanted, size;
-	int result;
-	struct pd_error err;
-};
-
-struct file_reader {
-	struct pd_log_reader base; /* first */
-	struct pd_log_file *file;
-	uint64_t from_lsn;
-
-	/* The segment that is loaded. */
-	uint32_t behind_segment; /* go on with the first of a higher number */
-	uint8_t *data;
-	size_t capacity;
-	uint64_t sectors, sector;
-	struct pd_location location;
-	uint64_t segment_first_lsn;
-	bool loaded;
-	bool given; /* `data` belongs to the caller */
-	struct segment_load ahead;
-
-	/* Where the log is. */
-	uint64_t expected_lsn;
-	uint64_t unknown_lsns; /* rot at the end may have held as many more */
-
-	/* The last segment with a group that counts. */
-	uint32_t taken_segment; /* 0: none */
-	uint64_t soft_sector;   /* groups from here on are not known to be on stable storage … */
-	uint64_t end_sector;    /* … and here the last of them ends */
-	bool sealed;
-	uint64_t epoch, last_time_us;
-	uint32_t chain;
-	bool chain_known;
-
-	/* Records of the group that is being handed out. */
-	const uint8_t *at, *end;
-	uint64_t lsn, base_time_us;
-	bool salvage;       /* the group's checksum did not hold: each record must prove itself … */
-	bool salvage_found; /* … and one could not */
-
-	/* A record that comes in frames. */
-	struct pd_buffer frames;
-	uint32_t next_frame;
-	uint32_t frames_location;
-	bool in_frames;
-	bool frames_rotten;  /* a frame's checksum did not hold: the record's own decides */
-	uint64_t broken_lsn; /* of the large record whose frames were last reported as damaged */
-
-	struct pd_buffer actors; /* of the damage last reported */
-	struct pd_log_end log_end;
-	bool finished;
-};
-
-/* ---- damage ---- */
-
-/* Fill in what is damaged, and whose it is as far as the segment's footer tells. */
-static int report(struct file_reader *reader, uint64_t first_lsn, uint64_t last_lsn, uint64_t sector,
-		  struct pd_log_damage *ret_damage, struct pd_error *err, const char *what);
-
-/* The footer, wherever it is in the loaded segment. */
-static bool find_footer(struct file_reader *reader, struct pd_group_header *ret_header,
-			const uint8_t **ret_data)
-{
-	struct pd_log_file *file = reader->file;
-
-	for (uint64_t sector = reader->sectors; sector-- > 1;) {
-		uint8_t *data = reader->data + sector * PD_SECTOR_SIZE;
-		struct pd_group_header header;
-
-		if (pd_load_u32(data) != PD_GROUP_MAGIC ||
-		    pd_sector_classify(data, &reader->location, sector, file->options.cluster_id,
-				       file->options.shard) != PD_SECTOR_CURRENT ||
-		    !pd_group_header_read(data, &reader->location, sector, &header) ||
-		    header.kind != PD_GROUP_FOOTER || sector + header.sectors > reader->sectors)
-			continue;
-		*ret_header = header;
-		*ret_data = data;
-		return true;
-	}
-	return false;
-}
-
-static bool name_actors(struct file_reader *reader, uint64_t first_lsn, uint64_t last_lsn)
-{
-	struct pd_group_header header;
-	const uint8_t *data;
-	uint8_t *copy;
-	size_t size;
-	bool named = false;
-
-	if (!find_footer(reader, &header, &data))
-		return false;
-	size = (size_t)header.sectors * PD_SECTOR_SIZE;
-	copy = pd_malloc(size);
-	if (copy == NULL)
-		return false;
-	memcpy(copy, data, size); /* the reader will come to it later and expects the stamps in place */
-	if (pd_group_open(copy, &header))
-		named = pd_index_actors(pd_slice(copy + PD_GROUP_HEADER_SIZE, header.payload_size),
-					reader->segment_first_lsn, first_lsn, last_lsn, &reader->actors);
-	pd_free(copy);
-	return named;
-}
-
-static int report(struct file_reader *reader, uint64_t first_lsn, uint64_t last_lsn, uint64_t sector,
-		  struct pd_log_damage *ret_damage, struct pd_error *err, const char *what)
-{
-	struct pd_log_damage damage = { .first_lsn = first_lsn,
-					.last_lsn = last_lsn,
-					.segment = reader->location.segment,
-					.offset = sector * PD_SECTOR_SIZE };
-	bool unknown = last_lsn == LSN_UNKNOWN;
-	bool none = !unknown && last_lsn < first_lsn;
-
-	if (unknown)
-		damage.last_lsn = 0;
-	else if (last_lsn == 0) /* none in front of the first LSN: 0 would say unknown */
-		damage.first_lsn = 2, damage.last_lsn = 1;
-	reader->log_end.damage_count++;
-	pd_buffer_clear(&reader->actors);
-	damage.actors_known = none ||
-			      (!unknown && reader->loaded && name_actors(reader, first_lsn, last_lsn));
-	damage.actor_count = reader->actors.size / sizeof(uint64_t);
-	damage.actors = (const uint64_t *)(const void *)reader->actors.data;
-	(void)snprintf(damage.text, sizeof damage.text, "%s", what);
-	*ret_damage = damage;
-	if (none)
-		return pd_error_set(err, PD_CORRUPT,
-				    "segment %010u, byte %" PRIu64 ": %s; no record is concerned",
-				    damage.segment, damage.offset, what);
-	if (unknown)
-		return pd_error_set(err, PD_CORRUPT,
-				    "segment %010u, byte %" PRIu64 ": %s; LSN %" PRIu64
-				    " and after cannot be read",
-				    damage.segment, damage.offset, what, first_lsn);
-	return pd_error_set(err, PD_CORRUPT,
-			    "segment %010u, byte %" PRIu64 ": %s; LSN %" PRIu64 " to %" PRIu64
-			    " cannot be read",
-			    damage.segment, damage.offset, what, first_lsn, last_lsn);
-}
-
-/* ---- looking around in the loaded segment ---- */
-
-static enum pd_sector_state state_of(const struct file_reader *reader, uint64_t sector)
-{
-	return pd_sector_classify(reader->data + sector * PD_SECTOR_SIZE, &reader->location, sector,
-				  reader->file->options.cluster_id, reader->file->options.shard);
-}
-
-/* The header in this sector if it holds, whatever the sector's stamp says. */
-static bool header_anywhere(const struct file_reader *reader, uint64_t sector,
-			    struct pd_group_header *ret_header)
-{
-	const uint8_t *data = reader->data + sector * PD_SECTOR_SIZE;
-
-	return pd_load_u32(data) == PD_GROUP_MAGIC &&
-	       pd_group_header_read(data, &reader->location, sector, ret_header) &&
-	       sector + ret_header->sectors <= reader->sectors;
-}
-
-static bool header_at(const struct file_reader *reader, uint64_t sector, struct pd_group_header *ret_header)
-{
-	return header_anywhere(reader, sector, ret_header) && state_of(reader, sector) == PD_SECTOR_CURRENT;
-}
-
-/* What lies at and behind `from`: the next group with a header that holds and that begins at or below `last_lsn`, and the
- * highest LSN that any of them says was durable. Memory read before this point had its stamps taken out, so `from` must
- * lie behind it. */
-struct outlook {
-	bool found;
-	uint64_t sector;
-	struct pd_group_header header;
-	uint64_t durable_lsn;
-	uint64_t current_sectors; /* written in this life of the segment */
-};
-
-static struct outlook look_ahead(const struct file_reader *reader, uint64_t from, uint64_t last_lsn)
-{
-	struct outlook outlook = { 0 };
-
-	for (uint64_t sector = from; sector < reader->sectors; sector++) {
-		struct pd_group_header header;
-
-		if (state_of(reader, sector) == PD_SECTOR_CURRENT)
-			outlook.current_sectors++;
-		if (!header_at(reader, sector, &header))
-			continue;
-		if (!outlook.found && header.first_lsn <= last_lsn) {
-			outlook.found = true;
-			outlook.sector = sector;
-			outlook.header = header;
-		}
-		if (header.durable_lsn > outlook.durable_lsn)
-			outlook.durable_lsn = header.durable_lsn;
-	}
-	return outlook;
-}
+#include "log/file/file_read_private.h"
 
 /* ---- segments ---- */
 
-/* The next segment, NULL: none. By number: trimming may move the list while it is read. */
-static struct pd_segment *following(const struct file_reader *reader)
-{
-	const struct pd_log_file *file = reader->file;
-
-	for (size_t i = 0; i < file->segment_count; i++)
-		if (file->segments[i].number > reader->behind_segment && !file->segments[i].unused)
-			return &file->segments[i];
-	return NULL;
-}
-
-/* The next segment whose head says where it begins, NULL: none. */
-static const struct pd_segment *following_headed(const struct file_reader *reader)
-{
-	const struct pd_log_file *file = reader->file;
-
-	for (size_t i = 0; i < file->segment_count; i++)
-		if (file->segments[i].number > reader->behind_segment && file->segments[i].headed)
-			return &file->segments[i];
-	return NULL;
-}
-
-/* The highest LSN that may have something in front of this segment. */
-static uint64_t last_before(const struct pd_segment *segment)
-{
-	return segment->head.first_frame > 0 ? segment->head.first_lsn : segment->head.first_lsn - 1;
-}
-
-/* The last LSN that is incomplete when nothing in front of this group can be read. */
-static uint64_t last_lost_before(const struct pd_group_header *header)
-{
-	bool inside = header->kind == PD_GROUP_FRAME_MIDDLE || header->kind == PD_GROUP_FRAME_COMMIT;
-
-	return inside ? header->first_lsn : header->first_lsn - 1;
-}
-
-/* ---- loading: one segment ahead, on another thread ---- */
-
-static void load_run(void *argument)
-{
-	struct segment_load *load = argument;
-	struct pd_os_file *handle;
-	int result = pd_os_open(load->os, load->path, PD_OS_READ, &handle, &load->err);
-
-	if (result == 0) {
-		result = pd_os_read(handle, load->data, load->wanted, 0, &load->size, &load->err);
-		pd_os_close(handle);
-	}
-	load->result = result;
-}
-
-static void load_drop(struct segment_load *load)
-{
-	pd_os_task_join(load->task);
-	load->task = NULL;
-	pd_free(load->path);
-	load->path = NULL;
-	load->number = 0;
-}
-
-static int load_start(struct file_reader *reader, struct segment_load *load, const struct pd_segment *segment,
-		      struct pd_error *err)
-{
-	load_drop(load);
-	load->os = reader->file->os;
-	load->number = segment->number;
-	load->wanted = segment->size;
-	load->path = pd_file_path(reader->file, segment->number, "seg");
-	if (load->wanted > load->capacity) {
-		pd_free(load->data);
-		load->data = pd_malloc_large(load->wanted);
-		load->capacity = load->data == NULL ? 0 : load->wanted;
-	}
-	if (load->path == NULL || (load->data == NULL && load->wanted > 0)) {
-		load_drop(load);
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory while reading the log");
-	}
-	return pd_os_task_start(load->os, load_run, load, &load->task, err);
-}
-
-static int load_segment(struct file_reader *reader, const struct pd_segment *segment, struct pd_error *err)
-{
-	struct pd_log_file *file = reader->file;
-	struct segment_load *ahead = &reader->ahead;
-	const struct pd_segment *next;
-	uint8_t *free_data = reader->data;
-	size_t free_capacity = reader->capacity;
-	int result = 0;
-
-	if (ahead->number != segment->number)
-		result = load_start(reader, ahead, segment, err);
-	if (result != 0)
-		return result;
-	pd_os_task_join(ahead->task);
-	ahead->task = NULL;
-	if (ahead->result != 0)
-		return pd_error_set(err, ahead->result, "%s", ahead->err.text);
-	/* What was loaded becomes current, its buffer is free for the one after. */
-	reader->sectors = ahead->size / PD_SECTOR_SIZE;
-	reader->data = ahead->data;
-	reader->capacity = ahead->capacity;
-	ahead->data = reader->given ? NULL : free_data;
-	ahead->capacity = reader->given ? 0 : free_capacity;
-	reader->given = false;
-	load_drop(ahead);
-	reader->sector = 0;
-	reader->location.segment = segment->number;
-	reader->location.crc = pd_location_crc(file->options.cluster_id, file->options.shard,
-					       segment->number);
-	reader->loaded = true;
-	reader->segment_first_lsn = segment->headed ? segment->head.first_lsn : reader->expected_lsn;
-	reader->behind_segment = segment->number;
-	next = following(reader);
-	if (next != NULL && load_start(reader, ahead, next, NULL) != 0)
-		load_drop(ahead); /* then it is loaded when its turn comes */
-	return 0;
-}
-
-static int finish(struct file_reader *reader)
+static int finish(struct pd_file_reader *reader)
 {
 	reader->finished = true;
 	reader->expected_lsn += reader->unknown_lsns;
@@ -370,15 +45,15 @@ static int finish(struct file_reader *reader)
 }
 
 /* A segment without a head, and nothing in it: it was never begun, or its first write is torn. */
-static bool holds_nothing(const struct file_reader *reader, const struct pd_segment *segment)
+static bool holds_nothing(const struct pd_file_reader *reader, const struct pd_segment *segment)
 {
-	return !segment->headed && !segment->head_damaged && !look_ahead(reader, 0, UINT64_MAX).found;
+	return !segment->headed && !segment->head_damaged && !pd_read_look_ahead(reader, 0, UINT64_MAX).found;
 }
 
 /* Between segments: does the next one begin where this one ends? */
-static int enter_next(struct file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
+static int enter_next(struct pd_file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
 {
-	struct pd_segment *segment = following(reader);
+	struct pd_segment *segment = pd_read_following(reader);
 	uint64_t first = reader->expected_lsn;
 	int result;
 
@@ -393,15 +68,15 @@ static int enter_next(struct file_reader *reader, struct pd_log_damage *ret_dama
 		reader->chain_known = false;
 		first = first > reader->from_lsn ? first : reader->from_lsn;
 		if (first < segment->head.first_lsn)
-			return report(reader, first, segment->head.first_lsn - 1, reader->sector, ret_damage,
-				      err,
-				      segment->head.previous_segment == reader->taken_segment
-					      ? "the segment ends before its last record"
-					      : "what is before the next segment is missing");
+			return pd_read_report(reader, first, segment->head.first_lsn - 1, reader->sector,
+					      ret_damage, err,
+					      segment->head.previous_segment == reader->taken_segment
+						      ? "the segment ends before its last record"
+						      : "what is before the next segment is missing");
 	}
 	if (segment->headed)
 		reader->unknown_lsns = 0;
-	result = load_segment(reader, segment, err);
+	result = pd_read_load(reader, segment, err);
 	if (result != 0 || !holds_nothing(reader, segment))
 		return result;
 	segment->unused = true;
@@ -410,18 +85,18 @@ static int enter_next(struct file_reader *reader, struct pd_log_damage *ret_dama
 }
 
 /* Nothing readable follows in this segment. `proven` is the highest LSN known to have been durable. */
-static int leave_segment(struct file_reader *reader, uint64_t proven, struct pd_log_damage *ret_damage,
+static int leave_segment(struct pd_file_reader *reader, uint64_t proven, struct pd_log_damage *ret_damage,
 			 struct pd_error *err)
 {
 	uint64_t first = reader->expected_lsn;
 	uint64_t sector = reader->sector;
 
 	reader->sector = reader->sectors;
-	if (following_headed(reader) == NULL && proven >= first) {
+	if (pd_read_following_headed(reader) == NULL && proven >= first) {
 		reader->expected_lsn = proven + 1;
 		reader->chain_known = false;
-		return report(reader, first, proven, sector, ret_damage, err,
-			      "records that were on stable storage are gone");
+		return pd_read_report(reader, first, proven, sector, ret_damage, err,
+				      "records that were on stable storage are gone");
 	}
 	return 0; /* a following segment says itself where it begins */
 }
@@ -430,31 +105,31 @@ static int leave_segment(struct file_reader *reader, uint64_t proven, struct pd_
 
 /* What is known of the log behind the place where reading has stopped in this segment. */
 struct prospect {
-	struct outlook outlook;
+	struct pd_outlook outlook;
 	uint64_t
 		proven_lsn; /* everything up to it had been on stable storage, or was taken for that by a later epoch */
 	uint64_t last_lsn; /* what lies above it in this segment was set aside */
 	bool last_segment; /* no segment with a head follows */
 };
 
-static struct prospect prospect_from(const struct file_reader *reader, uint64_t behind)
+static struct prospect prospect_from(const struct pd_file_reader *reader, uint64_t behind)
 {
-	const struct pd_segment *next = following_headed(reader);
+	const struct pd_segment *next = pd_read_following_headed(reader);
 	struct prospect prospect = { .last_lsn = UINT64_MAX, .last_segment = next == NULL };
 
 	if (next != NULL)
-		prospect.last_lsn = last_before(next);
-	prospect.outlook = look_ahead(reader, behind, prospect.last_lsn);
+		prospect.last_lsn = pd_read_last_before(next);
+	prospect.outlook = pd_read_look_ahead(reader, behind, prospect.last_lsn);
 	prospect.proven_lsn = next != NULL ? next->head.first_lsn - 1 : prospect.outlook.durable_lsn;
 	return prospect;
 }
 
 /* Go on at the group that was found; report what is lost before it. */
-static int go_on_at(struct file_reader *reader, const struct outlook *outlook,
+static int go_on_at(struct pd_file_reader *reader, const struct pd_outlook *outlook,
 		    struct pd_log_damage *ret_damage, struct pd_error *err, const char *what)
 {
 	uint64_t first = reader->expected_lsn;
-	uint64_t last = last_lost_before(&outlook->header);
+	uint64_t last = pd_read_last_lost_before(&outlook->header);
 	uint64_t sector = reader->sector;
 
 	reader->sector = outlook->sector;
@@ -463,32 +138,32 @@ static int go_on_at(struct file_reader *reader, const struct outlook *outlook,
 	reader->in_frames = false;
 	if (last == outlook->header.first_lsn)
 		reader->broken_lsn = last;
-	return report(reader, first, last, sector, ret_damage, err, what);
+	return pd_read_report(reader, first, last, sector, ret_damage, err, what);
 }
 
 /* Sectors of this life of the segment in from … to - 1. */
-static uint64_t current_between(const struct file_reader *reader, uint64_t from, uint64_t to)
+static uint64_t current_between(const struct pd_file_reader *reader, uint64_t from, uint64_t to)
 {
 	uint64_t count = 0;
 
 	for (uint64_t sector = from; sector < to && sector < reader->sectors; sector++)
-		count += state_of(reader, sector) == PD_SECTOR_CURRENT;
+		count += pd_read_state(reader, sector) == PD_SECTOR_CURRENT;
 	return count;
 }
 
 /* Sectors are missing where a group should be. */
-static int judge_hole(struct file_reader *reader, uint64_t behind, struct pd_log_damage *ret_damage,
+static int judge_hole(struct pd_file_reader *reader, uint64_t behind, struct pd_log_damage *ret_damage,
 		      struct pd_error *err)
 {
 	struct prospect prospect = prospect_from(reader, behind);
-	const struct outlook *outlook = &prospect.outlook;
+	const struct pd_outlook *outlook = &prospect.outlook;
 	uint64_t first = reader->expected_lsn;
 
 	/* A head is on stable storage before anything else is written into its segment. */
 	if (outlook->found && reader->sector == 0 && outlook->header.first_lsn >= first)
 		return go_on_at(reader, outlook, ret_damage, err, "the segment's head is missing");
-	if (outlook->found && last_lost_before(&outlook->header) >= first &&
-	    prospect.proven_lsn >= last_lost_before(&outlook->header))
+	if (outlook->found && pd_read_last_lost_before(&outlook->header) >= first &&
+	    prospect.proven_lsn >= pd_read_last_lost_before(&outlook->header))
 		return go_on_at(reader, outlook, ret_damage, err, "sectors of a durable write are missing");
 	if (prospect.last_segment)
 		reader->log_end.torn_bytes += (outlook->current_sectors +
@@ -498,14 +173,14 @@ static int judge_hole(struct file_reader *reader, uint64_t behind, struct pd_log
 }
 
 /* Rot where a group should be: go on at the next whole one. */
-static int skip_rot(struct file_reader *reader, uint64_t behind, struct pd_log_damage *ret_damage,
+static int skip_rot(struct pd_file_reader *reader, uint64_t behind, struct pd_log_damage *ret_damage,
 		    struct pd_error *err, const char *what)
 {
 	struct prospect prospect = prospect_from(reader, behind);
-	const struct pd_segment *next = following_headed(reader);
+	const struct pd_segment *next = pd_read_following_headed(reader);
 	uint64_t first = reader->expected_lsn;
 	uint64_t sector = reader->sector;
-	uint64_t last = LSN_UNKNOWN;
+	uint64_t last = PD_LSN_UNKNOWN;
 
 	if (prospect.outlook.found && prospect.outlook.header.first_lsn >= first)
 		return go_on_at(reader, &prospect.outlook, ret_damage, err, what);
@@ -513,7 +188,7 @@ static int skip_rot(struct file_reader *reader, uint64_t behind, struct pd_log_d
 	reader->sealed = false;
 	reader->sector = reader->sectors;
 	if (next != NULL && next->head.first_lsn >= first) {
-		last = last_before(next);
+		last = pd_read_last_before(next);
 		if (last == next->head.first_lsn)
 			reader->broken_lsn = last;
 		reader->expected_lsn = next->head.first_lsn;
@@ -525,12 +200,12 @@ static int skip_rot(struct file_reader *reader, uint64_t behind, struct pd_log_d
 		reader->unknown_lsns = (reader->sectors - sector) * PD_SECTOR_SIZE / PD_RECORD_SIZE_MIN;
 	}
 	reader->in_frames = false;
-	return report(reader, first, last, sector, ret_damage, err, what);
+	return pd_read_report(reader, first, last, sector, ret_damage, err, what);
 }
 
 /* A frame of a large record. 0 and reader->at set when the record is complete. */
-static int take_frame(struct file_reader *reader, const struct pd_group_header *header, const uint8_t *data,
-		      struct pd_error *err)
+static int take_frame(struct pd_file_reader *reader, const struct pd_group_header *header,
+		      const uint8_t *data, struct pd_error *err)
 {
 	if (header->kind == PD_GROUP_FRAME_BEGIN) {
 		pd_buffer_clear(&reader->frames);
@@ -558,14 +233,14 @@ static int take_frame(struct file_reader *reader, const struct pd_group_header *
 }
 
 /* A group whose sectors are all there: does it follow what was before? */
-static bool follows(const struct file_reader *reader, const struct pd_group_header *header)
+static bool follows(const struct pd_file_reader *reader, const struct pd_group_header *header)
 {
 	return header->first_lsn == reader->expected_lsn && header->epoch >= reader->epoch &&
 	       (!reader->chain_known || header->previous_crc == reader->chain);
 }
 
 /* What every group tells, whatever is in it. */
-static void note_group(struct file_reader *reader, const struct pd_group_header *header)
+static void note_group(struct pd_file_reader *reader, const struct pd_group_header *header)
 {
 	if (reader->taken_segment != reader->location.segment) {
 		reader->taken_segment = reader->location.segment;
@@ -573,7 +248,7 @@ static void note_group(struct file_reader *reader, const struct pd_group_header 
 		reader->sealed = false;
 	}
 	/* Everything before this group was on stable storage when it was written. */
-	if (header->durable_lsn >= last_lost_before(header))
+	if (header->durable_lsn >= pd_read_last_lost_before(header))
 		reader->soft_sector = reader->sector;
 	reader->sector += header->sectors;
 	reader->end_sector = reader->sector;
@@ -586,7 +261,7 @@ static void note_group(struct file_reader *reader, const struct pd_group_header 
 }
 
 /* Take what the group at reader->sector holds; its body's checksum is `sound` or not. */
-static int take_group(struct file_reader *reader, const struct pd_group_header *header, bool sound,
+static int take_group(struct pd_file_reader *reader, const struct pd_group_header *header, bool sound,
 		      struct pd_log_damage *ret_damage, struct pd_error *err)
 {
 	const uint8_t *data = reader->data + reader->sector * PD_SECTOR_SIZE;
@@ -599,15 +274,16 @@ static int take_group(struct file_reader *reader, const struct pd_group_header *
 	case PD_GROUP_SEGMENT:
 		if (sound)
 			return 0;
-		return report(reader, lsn, lsn - 1, sector, ret_damage, err, "the segment's head is damaged");
+		return pd_read_report(reader, lsn, lsn - 1, sector, ret_damage, err,
+				      "the segment's head is damaged");
 	case PD_GROUP_FOOTER:
 		if (header->sectors + sector == reader->sectors)
 			reader->sealed = true;
 		reader->sector = reader->sectors;
 		if (sound)
 			return 0;
-		return report(reader, lsn, lsn - 1, sector, ret_damage, err,
-			      "the segment's index is damaged");
+		return pd_read_report(reader, lsn, lsn - 1, sector, ret_damage, err,
+				      "the segment's index is damaged");
 	case PD_GROUP_RECORDS:
 		reader->in_frames = false;
 		reader->at = data + PD_GROUP_HEADER_SIZE;
@@ -634,8 +310,8 @@ static int take_group(struct file_reader *reader, const struct pd_group_header *
 		reader->in_frames = false;
 		reader->broken_lsn = lsn;
 		reader->expected_lsn = lsn + header->record_count;
-		return report(reader, lsn, lsn, sector, ret_damage, err,
-			      "a piece of a large record is damaged");
+		return pd_read_report(reader, lsn, lsn, sector, ret_damage, err,
+				      "a piece of a large record is damaged");
 	}
 	reader->lsn = lsn;
 	reader->base_time_us = header->base_time_us;
@@ -643,21 +319,21 @@ static int take_group(struct file_reader *reader, const struct pd_group_header *
 	reader->salvage_found = false;
 	reader->expected_lsn = lsn + header->record_count;
 	if (result == 0 && header->kind == PD_GROUP_FRAME_COMMIT && reader->frames_rotten)
-		return report(reader, lsn + 1, lsn, sector, ret_damage, err,
-			      "a frame is damaged where there is no record");
+		return pd_read_report(reader, lsn + 1, lsn, sector, ret_damage, err,
+				      "a frame is damaged where there is no record");
 	return result;
 }
 
 /* The sector behind the last one of a group that is partly missing, or 0 when all sectors are of this life (or rotten:
  * *ret_rotten). */
-static bool sectors_missing(const struct file_reader *reader, const struct pd_group_header *header,
+static bool sectors_missing(const struct pd_file_reader *reader, const struct pd_group_header *header,
 			    bool *ret_rotten)
 {
 	bool missing = false;
 
 	*ret_rotten = false;
 	for (uint32_t i = 0; i < header->sectors; i++) {
-		switch (state_of(reader, reader->sector + i)) {
+		switch (pd_read_state(reader, reader->sector + i)) {
 		case PD_SECTOR_CURRENT:
 			break;
 		case PD_SECTOR_OLDER:
@@ -673,11 +349,11 @@ static bool sectors_missing(const struct file_reader *reader, const struct pd_gr
 }
 
 /* A whole header that does not follow what was before. */
-static int judge_stranger(struct file_reader *reader, const struct pd_group_header *header,
+static int judge_stranger(struct pd_file_reader *reader, const struct pd_group_header *header,
 			  struct pd_log_damage *ret_damage, struct pd_error *err)
 {
 	uint64_t first = reader->expected_lsn;
-	uint64_t last = last_lost_before(header);
+	uint64_t last = pd_read_last_lost_before(header);
 
 	if (header->first_lsn < first)
 		return skip_rot(reader, reader->sector + header->sectors, ret_damage, err,
@@ -691,9 +367,9 @@ static int judge_stranger(struct file_reader *reader, const struct pd_group_head
 	reader->expected_lsn = header->first_lsn;
 	if (last == header->first_lsn)
 		reader->broken_lsn = last;
-	return report(reader, first, last, reader->sector, ret_damage, err,
-		      last >= first
-			      ? "records are missing between two groups"
+	return pd_read_report(
+		reader, first, last, reader->sector, ret_damage, err,
+		last >= first ? "records are missing between two groups"
 			      : "the chain is broken: the group before is not the one that was written");
 }
 
@@ -707,10 +383,10 @@ static bool was_durable(const struct pd_group_header *header, uint64_t proven_ls
 }
 
 /* A group whose header holds. */
-static int judge_group(struct file_reader *reader, const struct pd_group_header *header,
+static int judge_group(struct pd_file_reader *reader, const struct pd_group_header *header,
 		       struct pd_log_damage *ret_damage, struct pd_error *err)
 {
-	const struct pd_segment *next = following_headed(reader);
+	const struct pd_segment *next = pd_read_following_headed(reader);
 	uint64_t sector = reader->sector;
 	bool rotten, missing, sound;
 	int result;
@@ -732,11 +408,11 @@ static int judge_group(struct file_reader *reader, const struct pd_group_header 
 	if (result != 0 || !sound || !rotten)
 		return result;
 	/* Only stamps were hit; the records prove themselves. Report, and hand them out. */
-	return report(reader, header->first_lsn, header->first_lsn - 1, sector, ret_damage, err,
-		      "a sector's stamp is damaged, its content is not");
+	return pd_read_report(reader, header->first_lsn, header->first_lsn - 1, sector, ret_damage, err,
+			      "a sector's stamp is damaged, its content is not");
 }
 
-static int next_group(struct file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
+static int next_group(struct pd_file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
 {
 	struct pd_group_header header;
 	uint64_t sector = reader->sector;
@@ -744,14 +420,14 @@ static int next_group(struct file_reader *reader, struct pd_log_damage *ret_dama
 	if (reader->salvage) {
 		reader->salvage = false;
 		if (!reader->salvage_found)
-			return report(reader, reader->expected_lsn, reader->expected_lsn - 1, sector,
-				      ret_damage, err, "a group is damaged where there is no record");
+			return pd_read_report(reader, reader->expected_lsn, reader->expected_lsn - 1, sector,
+					      ret_damage, err, "a group is damaged where there is no record");
 	}
 	if (!reader->loaded || sector >= reader->sectors)
 		return enter_next(reader, ret_damage, err);
-	switch (state_of(reader, sector)) {
+	switch (pd_read_state(reader, sector)) {
 	case PD_SECTOR_CURRENT:
-		if (header_at(reader, sector, &header))
+		if (pd_read_header_at(reader, sector, &header))
 			return judge_group(reader, &header, ret_damage, err);
 		return skip_rot(reader, sector + 1, ret_damage, err, "a group's head is damaged");
 	case PD_SECTOR_OLDER:
@@ -761,14 +437,14 @@ static int next_group(struct file_reader *reader, struct pd_log_damage *ret_dama
 		break;
 	}
 	/* Is it only the stamp? */
-	if (header_anywhere(reader, sector, &header))
+	if (pd_read_header_anywhere(reader, sector, &header))
 		return judge_group(reader, &header, ret_damage, err);
 	return skip_rot(reader, sector + 1, ret_damage, err, "a sector that nobody wrote like this");
 }
 
 /* ---- records ---- */
 
-static bool record_holds(const struct file_reader *reader, const uint8_t *at, uint64_t lsn)
+static bool record_holds(const struct pd_file_reader *reader, const uint8_t *at, uint64_t lsn)
 {
 	size_t left = (size_t)(reader->end - at);
 	uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(at + 4) : 0;
@@ -779,7 +455,7 @@ static bool record_holds(const struct file_reader *reader, const uint8_t *at, ui
 
 /* How many records there are from `at` on, if their lengths lead exactly to the end and they are no more than `max`;
  * else 0. */
-static uint64_t count_to_end(const struct file_reader *reader, const uint8_t *at, uint64_t max)
+static uint64_t count_to_end(const struct pd_file_reader *reader, const uint8_t *at, uint64_t max)
 {
 	uint64_t count = 0;
 
@@ -798,7 +474,8 @@ static uint64_t count_to_end(const struct file_reader *reader, const uint8_t *at
 /* A group whose checksum does not hold: hand out the records that hold, name the others. Where a damaged record ends its
  * own length may not tell; but the lengths of those behind it lead to the group's end, and how many they are tells their
  * LSNs, which their checksums must confirm. */
-static int salvage_record(struct file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
+static int salvage_record(struct pd_file_reader *reader, struct pd_log_damage *ret_damage,
+			  struct pd_error *err)
 {
 	uint64_t first = reader->lsn;
 	uint64_t last = reader->expected_lsn - 1;
@@ -813,20 +490,20 @@ static int salvage_record(struct file_reader *reader, struct pd_log_damage *ret_
 		if (count > 0 && record_holds(reader, at, last - count + 1)) {
 			reader->at = at;
 			reader->lsn = last - count + 1;
-			return report(reader, first, reader->lsn - 1, sector, ret_damage, err,
-				      "records are damaged");
+			return pd_read_report(reader, first, reader->lsn - 1, sector, ret_damage, err,
+					      "records are damaged");
 		}
 	}
 	reader->at = reader->end;
-	return report(reader, first, last, sector, ret_damage, err, "records are damaged");
+	return pd_read_report(reader, first, last, sector, ret_damage, err, "records are damaged");
 }
 
-static bool in_segment(const struct file_reader *reader, const uint8_t *at)
+static bool in_segment(const struct pd_file_reader *reader, const uint8_t *at)
 {
 	return at >= reader->data && at < reader->data + reader->capacity;
 }
 
-static int next_record(struct file_reader *reader, struct pd_record *ret_record,
+static int next_record(struct pd_file_reader *reader, struct pd_record *ret_record,
 		       struct pd_log_damage *ret_damage, struct pd_error *err)
 {
 	struct pd_record record;
@@ -845,8 +522,8 @@ static int next_record(struct file_reader *reader, struct pd_record *ret_record,
 		uint64_t first = reader->lsn;
 
 		reader->at = reader->end;
-		return report(reader, first, reader->expected_lsn - 1, sector, ret_damage, err,
-			      "a record makes no sense, though its checksum holds");
+		return pd_read_report(reader, first, reader->expected_lsn - 1, sector, ret_damage, err,
+				      "a record makes no sense, though its checksum holds");
 	}
 	if (result != 0)
 		return result;
@@ -874,7 +551,7 @@ static bool is_before(const struct pd_log_damage *damage, uint64_t from_lsn)
 int pd_file_reader_next(struct pd_log_reader *base, struct pd_record *ret_record,
 			struct pd_log_damage *ret_damage, struct pd_error *err)
 {
-	struct file_reader *reader = (struct file_reader *)base;
+	struct pd_file_reader *reader = (struct pd_file_reader *)base;
 	int result = 0;
 
 	while (result == 0) {
@@ -898,7 +575,7 @@ int pd_file_reader_next(struct pd_log_reader *base, struct pd_record *ret_record
 
 void pd_file_reader_end(const struct pd_log_reader *base, struct pd_log_end *ret_end)
 {
-	const struct file_reader *reader = (const struct file_reader *)base;
+	const struct pd_file_reader *reader = (const struct pd_file_reader *)base;
 
 	PD_ASSERT(reader->finished);
 	*ret_end = reader->log_end;
@@ -906,9 +583,9 @@ void pd_file_reader_end(const struct pd_log_reader *base, struct pd_log_end *ret
 
 void pd_file_reader_free(struct pd_log_reader *base)
 {
-	struct file_reader *reader = (struct file_reader *)base;
+	struct pd_file_reader *reader = (struct pd_file_reader *)base;
 
-	load_drop(&reader->ahead);
+	pd_read_load_drop(&reader->ahead);
 	pd_free(reader->ahead.data);
 	pd_buffer_done(&reader->frames);
 	pd_buffer_done(&reader->actors);
@@ -921,7 +598,7 @@ int pd_file_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_read
 		       struct pd_error *err)
 {
 	struct pd_log_file *file = (struct pd_log_file *)log;
-	struct file_reader *reader = pd_calloc(1, sizeof *reader);
+	struct pd_file_reader *reader = pd_calloc(1, sizeof *reader);
 
 	if (reader == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory while reading the log");
@@ -935,7 +612,7 @@ int pd_file_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_read
 	for (size_t i = 0; i < file->segment_count && from_lsn > 1; i++) {
 		const struct pd_segment *segment = &file->segments[i];
 
-		if (!segment->headed || last_before(segment) >= from_lsn)
+		if (!segment->headed || pd_read_last_before(segment) >= from_lsn)
 			continue;
 		reader->behind_segment = segment->number - 1;
 		reader->expected_lsn = segment->head.first_lsn;
