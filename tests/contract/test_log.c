@@ -415,6 +415,38 @@ static void marks_follow_what_is_asked_for(void **state)
 	expect_all(fixture);
 }
 
+/* A sync beside the caller moves the mark with some later reap, and never beyond what was written before it began. */
+static void a_sync_runs_beside_the_caller(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct pd_log_marks *marks;
+	struct pd_log_group *done;
+
+	start(fixture);
+	marks = &fixture->log->marks;
+	assert_int_equal(pd_log_sync_begin(fixture->log), 0);
+	for (unsigned round = 0; round < 20; round++) {
+		uint64_t wanted;
+
+		write_records(fixture, 2, 500, PD_LOG_WRITE);
+		wanted = fixture->book.count;
+		assert_int_equal(pd_log_sync_begin(fixture->log), 0);
+		if (round % 3 == 1)
+			write_records(fixture, 2, 5000, round % 2 == 0 ? PD_LOG_SYNC : PD_LOG_WRITE);
+		if (round % 5 == 2)
+			assert_int_equal(pd_log_sync(fixture->log), 0);
+		for (unsigned i = 0; marks->durable_lsn < wanted; i++) {
+			assert_true(i < 10000);
+			assert_int_equal(pd_log_sync_begin(fixture->log), 0);
+			assert_int_equal(pd_log_reap(fixture->log, false, &done), 0);
+			assert_null(done);
+			if (!fixture->simulated && !in_memory(fixture))
+				pd_os_sleep_us(fixture->os, 1000);
+		}
+	}
+	expect_all(fixture);
+}
+
 static void reaping_nothing_gives_nothing(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1082,6 +1114,7 @@ int main(void)
 		everywhere(reading_from_any_lsn),
 		everywhere(epochs_follow_each_other),
 		everywhere(marks_follow_what_is_asked_for),
+		everywhere(a_sync_runs_beside_the_caller),
 		everywhere(reaping_nothing_gives_nothing),
 		on(reaping_nothing_gives_nothing, "real, in flight", setup_real_queue),
 		everywhere(groups_not_reaped_are_freed),

@@ -45,6 +45,7 @@ static void trial_init(struct trial *trial, const struct machine *machine, uint6
 	pd_os_free(trial->disk.os);
 	trial->disk.sim.direct_alignment = machine->alignment;
 	trial->disk.sim.torn_unit = machine->torn_unit;
+	trial->disk.sim.late_tasks = seed % 2 == 0;
 	check(pd_os_sim_new(&trial->disk.sim, &trial->disk.os, why));
 	check(pd_os_mkdir(trial->disk.os, DISK_DIRECTORY, why));
 	check(pd_os_sync_directory(trial->disk.os, "/", why));
@@ -140,6 +141,8 @@ static int step(struct trial *trial)
 
 	if (what == 0) {
 		result = pd_log_sync(disk->log);
+	} else if (what == 3 || what == 4) {
+		result = pd_log_sync_begin(disk->log);
 	} else if (what == 1) {
 		result = write_group(trial, 1, 90000, PD_LOG_SYNC);
 	} else if (what == 2 && disk->book.count > 20) {
