@@ -222,7 +222,7 @@ int pd_engine_close(struct pd_engine *engine, struct pd_error *err)
 		return 0;
 	pd_log_reader_free(engine->reader);
 	if (engine->recovered && !engine->log->fenced)
-		result = pd_engine_submit(engine, PD_LOG_SYNC);
+		result = pd_engine_submit_last(engine);
 	closed = pd_log_close(engine->log, err);
 	if (result == 0)
 		result = closed;

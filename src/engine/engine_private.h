@@ -209,6 +209,8 @@ void pd_engine_note_commit(struct pd_engine *engine, uint64_t lsn, enum pd_level
 PD_MUST_CHECK int pd_engine_reserve(struct pd_engine *engine, size_t size, struct pd_error *err);
 /* Hand the open group to the log. */
 PD_MUST_CHECK int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sync);
+/* The same at the end of the engine's life: there is no open group after it, so that it takes no memory. */
+PD_MUST_CHECK int pd_engine_submit_last(struct pd_engine *engine);
 /* Remove what has expired, as transactions of their own. */
 PD_MUST_CHECK int pd_engine_expire(struct pd_engine *engine);
 /* Look the session's names up again, if it has no actor yet. */

@@ -83,17 +83,39 @@ static int collect(struct pd_engine *engine, bool wait)
 	return result;
 }
 
-int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sync)
+/* Hand the open group to the log; `next`, empty, takes its place. */
+static int hand_over(struct pd_engine *engine, struct pd_log_group *next, enum pd_log_sync sync)
 {
 	struct pd_log_group *group = engine->open;
-	struct pd_log_group *next;
+	int result;
+
+	engine->stats.group_records_last = group->record_count;
+	engine->open = next;
+	engine->reserved_bytes = 0;
+	result = pd_log_submit(engine->log, group, sync);
+	if (result == 0)
+		result = collect(engine, false);
+	return result;
+}
+
+static int make_way(struct pd_engine *engine)
+{
 	int result = 0;
 
-	PD_ASSERT(!engine->txn.writing);
-	if (pd_log_group_empty(group))
-		return 0;
 	while (result == 0 && !pd_log_can_submit(engine->log))
 		result = collect(engine, true);
+	return result;
+}
+
+int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sync)
+{
+	struct pd_log_group *next;
+	int result;
+
+	PD_ASSERT(!engine->txn.writing);
+	if (pd_log_group_empty(engine->open))
+		return 0;
+	result = make_way(engine);
 	if (result != 0)
 		return result;
 	/* Without memory for another group this one stays open: nothing is lost, replies wait. */
@@ -102,14 +124,18 @@ int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sync)
 		engine->flush_due_us = pd_engine_monotonic_us(engine) + NO_MEMORY_RETRY_US;
 		return 0;
 	}
-	engine->stats.group_records_last = group->record_count;
-	pd_log_group_reset(next, pd_log_group_last_lsn(group) + 1);
-	engine->open = next;
-	engine->reserved_bytes = 0;
-	result = pd_log_submit(engine->log, group, sync);
-	if (result == 0)
-		result = collect(engine, false);
-	return result;
+	pd_log_group_reset(next, pd_log_group_last_lsn(engine->open) + 1);
+	return hand_over(engine, next, sync);
+}
+
+int pd_engine_submit_last(struct pd_engine *engine)
+{
+	int result;
+
+	if (pd_log_group_empty(engine->open))
+		return 0;
+	result = make_way(engine);
+	return result == 0 ? hand_over(engine, NULL, PD_LOG_SYNC) : result;
 }
 
 /* ---- what is due ---- */
