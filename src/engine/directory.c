@@ -90,6 +90,18 @@ struct pd_actor *pd_directory_actor_by_id(const struct pd_directory *directory, 
 	return actor != NULL && actor->id == id ? actor : NULL;
 }
 
+int pd_actor_check(const struct pd_actor *actor, struct pd_error *err)
+{
+	if (actor == NULL || !actor->quarantined)
+		return 0;
+	return pd_error_set(
+		err, PD_CORRUPT,
+		"actor '%.*s' is quarantined: the log lost its LSNs %llu to %llu. Restore it from a "
+		"backup; 'perdure log verify' shows the damage",
+		(int)actor->name_size, (const char *)actor->name, (unsigned long long)actor->lost_first,
+		(unsigned long long)actor->lost_last);
+}
+
 /* ---- adding and taking back ---- */
 
 static void slot_fill(struct pd_directory *directory, struct pd_actor *actor)

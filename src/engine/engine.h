@@ -196,7 +196,7 @@ int pd_engine_check_bookmark(const struct pd_engine *engine, uint64_t epoch, uin
 void pd_engine_now(const struct pd_engine *engine, uint64_t *ret_epoch, uint64_t *ret_lsn);
 
 /* A hash of state as the log defines it: equal after any replay. `actor`: "[tenant/]actor", size 0 for everything.
- * PD_NOT_FOUND. */
+ * PD_NOT_FOUND, PD_CORRUPT (the actor is quarantined). */
 PD_MUST_CHECK int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session,
 				       struct pd_slice actor, struct pd_hash128 *ret_hash,
 				       struct pd_error *err);

@@ -63,6 +63,8 @@ struct pd_actor *pd_directory_actor(const struct pd_directory *directory, const 
 struct pd_actor *pd_directory_actor_by_id(const struct pd_directory *directory, uint64_t id);
 /* The first with an id > after. */
 struct pd_actor *pd_directory_actor_next(const struct pd_directory *directory, uint64_t after);
+/* PD_CORRUPT: it is quarantined; the text names it and the LSNs. NULL is fine. */
+PD_MUST_CHECK int pd_actor_check(const struct pd_actor *actor, struct pd_error *err);
 /* NULL: out of memory. */
 struct pd_tenant *pd_directory_add_tenant(struct pd_directory *directory, uint64_t id, struct pd_slice name);
 struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t id, struct pd_tenant *tenant,

@@ -44,11 +44,15 @@ static int check_precondition(struct pd_txn *txn, const struct pd_precondition *
 	struct pd_key key = { .space = PD_SPACE_KEY, .name = precondition->key };
 	struct pd_entry entry = { 0 };
 	bool exists, holds = false;
+	int result;
 
 	pd_session_resolve(session);
 	key.actor = session->actor;
 	if (precondition->actor.size > 0)
 		key.actor = pd_directory_actor(&txn->engine->directory, session->tenant, precondition->actor);
+	result = pd_actor_check(key.actor, err);
+	if (result != 0)
+		return result;
 	exists = pd_txn_get(txn, &key, &entry);
 	switch (precondition->kind) {
 	case PD_IF_EXISTS:

@@ -131,11 +131,15 @@ int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, s
 			 struct pd_hash128 *ret_hash, struct pd_error *err)
 {
 	struct pd_actor *actor = NULL;
+	int result;
 
 	if (name.size > 0) {
 		actor = find_actor(engine, session, name);
 		if (actor == NULL)
 			return unknown_actor(name, err);
+		result = pd_actor_check(actor, err);
+		if (result != 0)
+			return result;
 	}
 	pd_hasher_reset(engine->hasher);
 	if (actor != NULL)

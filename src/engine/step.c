@@ -156,6 +156,11 @@ int pd_engine_expire(struct pd_engine *engine)
 		txn->level =
 			PD_LEVEL_NONE; /* whoever reads the key sees that it has expired, with or without this */
 		key.actor = pd_directory_actor_by_id(&engine->directory, state->id);
+		/* What was lost may have given it more time. */
+		if (key.actor != NULL && key.actor->quarantined) {
+			pd_store_skip_expired(engine->store);
+			continue;
+		}
 		key.name = pd_slice(entry.key.data + 1, entry.key.size - 1);
 		if (entry.type == PD_TYPE_HASH && key.actor != NULL)
 			result = pd_txn_delete_fields(txn, &key);

@@ -433,16 +433,6 @@ int pd_txn_encode_key(struct pd_txn *txn, enum pd_space space, struct pd_slice n
 	return 0;
 }
 
-static int quarantined(const struct pd_actor *actor, struct pd_error *err)
-{
-	return pd_error_set(
-		err, PD_CORRUPT,
-		"actor '%.*s' is quarantined: the log lost its LSNs %llu to %llu. Restore it from a "
-		"backup; 'perdure log verify' shows the damage",
-		(int)actor->name_size, (const char *)actor->name, (unsigned long long)actor->lost_first,
-		(unsigned long long)actor->lost_last);
-}
-
 /* "{name}rest": false: no such beginning. */
 static bool split_name(struct pd_slice name, struct pd_slice *ret_actor, struct pd_slice *ret_rest)
 {
@@ -477,10 +467,8 @@ int pd_txn_key(struct pd_txn *txn, struct pd_slice name, struct pd_key *ret_key,
 	if (key.name.size > PD_USER_KEY_SIZE_MAX)
 		return pd_error_set(err, PD_TOO_LARGE, "a key may have %u bytes, not %zu",
 				    PD_USER_KEY_SIZE_MAX, key.name.size);
-	if (key.actor != NULL && key.actor->quarantined)
-		return quarantined(key.actor, err);
 	*ret_key = key;
-	return 0;
+	return pd_actor_check(key.actor, err);
 }
 
 struct pd_key pd_key_field(const struct pd_key *key, struct pd_slice field)

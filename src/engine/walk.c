@@ -72,9 +72,27 @@ struct pd_actor *pd_txn_next_actor(struct pd_txn *txn, uint64_t after)
 		return session->actor != NULL && session->actor->id > after ? session->actor : NULL;
 	for (actor = pd_directory_actor_next(&txn->engine->directory, after); actor != NULL;
 	     actor = pd_directory_actor_next(&txn->engine->directory, actor->id))
-		if (actor->tenant == session->tenant)
+		if (actor->tenant == session->tenant && !actor->quarantined)
 			return actor;
 	return NULL;
+}
+
+int pd_txn_check_sight(struct pd_txn *txn, bool whole, struct pd_error *err)
+{
+	const struct pd_directory *directory = &txn->engine->directory;
+	struct pd_session *session = txn->session;
+	int result = 0;
+
+	if (session->actor == NULL)
+		pd_session_resolve(session);
+	if (session->one_actor)
+		return pd_actor_check(session->actor, err);
+	if (!whole || txn->engine->recovery.quarantined_actors == 0)
+		return 0;
+	for (size_t i = 0; result == 0 && i < directory->actor_count; i++)
+		if (directory->actors[i]->tenant == session->tenant)
+			result = pd_actor_check(directory->actors[i], err);
+	return result;
 }
 
 uint64_t pd_actor_id(const struct pd_actor *actor)

@@ -98,8 +98,12 @@ bool pd_walk_next(struct pd_walk *walk, struct pd_slice *ret_name, struct pd_ent
 
 /* ---- what the session can see ---- */
 /* The actors that this session's SCAN, KEYS, DBSIZE, RANDOMKEY and FLUSHALL speak of: after PD.USE the current one
- * alone, else all of the tenant. In the order of their ids: the first with an id > `after`; NULL: no more. */
+ * alone, else all of the tenant but those that are quarantined. In the order of their ids: the first with an id >
+ * `after`; NULL: no more. */
 struct pd_actor *pd_txn_next_actor(struct pd_txn *txn, uint64_t after);
+/* To be asked before that. PD_CORRUPT: the current actor alone is in sight and is quarantined, or with `whole` some actor
+ * of the tenant is; the text names it and the LSNs. */
+PD_MUST_CHECK int pd_txn_check_sight(struct pd_txn *txn, bool whole, struct pd_error *err);
 uint64_t pd_actor_id(const struct pd_actor *actor);
 struct pd_slice pd_actor_name(const struct pd_actor *actor);
 /* Keys in PD_SPACE_KEY, including expired ones that are not yet removed. */

@@ -569,6 +569,21 @@ uint64_t pd_store_first_expiry(const struct pd_store *store)
 	return first_indexed(store, &index) ? pd_load_be64(index.key.data) : UINT64_MAX;
 }
 
+static void drop_index(struct pd_store *store, const struct pd_entry *index)
+{
+	uint64_t lsn;
+
+	pd_free((void *)(uintptr_t)pd_memtable_delete(store->expiry, index->key, &lsn));
+}
+
+void pd_store_skip_expired(struct pd_store *store)
+{
+	struct pd_entry index;
+
+	if (first_indexed(store, &index))
+		drop_index(store, &index);
+}
+
 bool pd_store_next_expired(struct pd_store *store, uint64_t now_us, struct pd_store_actor **ret_actor,
 			   struct pd_entry *ret_entry)
 {
@@ -579,7 +594,6 @@ bool pd_store_next_expired(struct pd_store *store, uint64_t now_us, struct pd_st
 		struct pd_store_actor *actor = pd_store_actor_get(store, pd_load_be64(index.key.data + 8));
 		struct pd_slice key = pd_slice(index.key.data + EXPIRY_PREFIX,
 					       index.key.size - EXPIRY_PREFIX);
-		uint64_t lsn;
 
 		if (expires_us > now_us)
 			return false;
@@ -589,7 +603,7 @@ bool pd_store_next_expired(struct pd_store *store, uint64_t now_us, struct pd_st
 			*ret_entry = entry;
 			return true;
 		}
-		pd_free((void *)(uintptr_t)pd_memtable_delete(store->expiry, index.key, &lsn));
+		drop_index(store, &index);
 	}
 	return false;
 }

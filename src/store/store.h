@@ -66,6 +66,8 @@ PD_MUST_CHECK int pd_store_lend_end(struct pd_store *store);
 /* The entry that expires first, if that is at or before `now_us`. It stays. */
 bool pd_store_next_expired(struct pd_store *store, uint64_t now_us, struct pd_store_actor **ret_actor,
 			   struct pd_entry *ret_entry);
+/* Leave the entry that pd_store_next_expired() told where it is; it is not told again. */
+void pd_store_skip_expired(struct pd_store *store);
 /* When the first one expires; UINT64_MAX: never. */
 uint64_t pd_store_first_expiry(const struct pd_store *store);
 

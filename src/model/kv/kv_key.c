@@ -205,8 +205,12 @@ int pd_kv_copy(struct pd_call *call)
 int pd_kv_dbsize(struct pd_call *call)
 {
 	uint64_t keys = 0;
-	struct pd_actor *actor = pd_txn_next_actor(call->txn, 0);
+	struct pd_actor *actor;
+	int r = pd_txn_check_sight(call->txn, false, call->err);
 
+	if (r < 0)
+		return r;
+	actor = pd_txn_next_actor(call->txn, 0);
 	for (; actor != NULL; actor = pd_txn_next_actor(call->txn, pd_actor_id(actor)))
 		keys += pd_actor_key_count(actor);
 	pd_resp_write_integer(call->reply, (int64_t)keys);
@@ -216,16 +220,19 @@ int pd_kv_dbsize(struct pd_call *call)
 int pd_kv_flush(struct pd_call *call)
 {
 	struct pd_actor *actor;
+	int r;
 
 	if (call->count > 2 || (call->count == 2 && !pd_slice_equal_nocase(call->words[1], "async") &&
 				!pd_slice_equal_nocase(call->words[1], "sync"))) {
 		pd_kv_error_syntax(call);
 		return 0;
 	}
+	r = pd_txn_check_sight(call->txn, true, call->err);
+	if (r < 0)
+		return r;
 	actor = pd_txn_next_actor(call->txn, 0);
 	for (; actor != NULL; actor = pd_txn_next_actor(call->txn, pd_actor_id(actor))) {
-		int r = pd_txn_clear_actor(call->txn, actor);
-
+		r = pd_txn_clear_actor(call->txn, actor);
 		if (r < 0)
 			return r;
 	}

@@ -195,8 +195,11 @@ int pd_kv_randomkey(struct pd_call *call)
 	uint64_t total = count_keys(call);
 	struct element element;
 	struct pd_actor *actor;
-	int r = 1;
+	int r = pd_txn_check_sight(call->txn, false, call->err);
 
+	if (r < 0)
+		return r;
+	r = 1;
 	if (total > 0)
 		r = pick_key(call, total, &actor, &element);
 	if (r == 0)

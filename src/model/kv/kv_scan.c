@@ -155,6 +155,9 @@ int pd_kv_keys(struct pd_call *call)
 	struct stretch stretch = { .work_max = UINT64_MAX };
 	int r;
 
+	r = pd_txn_check_sight(call->txn, false, call->err);
+	if (r < 0)
+		return r;
 	set_pattern(&stretch.filter, call->words[1]);
 	pd_buffer_init(&stretch.name, NAME_SIZE_MAX);
 	r = walk_keys(call, &stretch, false);
@@ -273,9 +276,11 @@ int pd_kv_scan(struct pd_call *call)
 	if (!cursor_argument(call, call->words[1], &cursor) ||
 	    !parse_options(call, 2, true, &stretch.filter, &stretch.work_max))
 		return 0;
+	r = pd_txn_check_sight(call->txn, false, call->err);
+	if (r < 0)
+		return r;
 	pd_buffer_init(&stretch.name, NAME_SIZE_MAX);
 	pd_buffer_init(&stretch.from_bytes, PD_KEY_SIZE_MAX);
-	r = 0;
 	if (cursor != 0)
 		r = load_cursor(call, cursor, true, &stretch.from.actor, &stretch.from_bytes);
 	stretch.from.name = pd_buffer_slice(&stretch.from_bytes);
