@@ -57,8 +57,7 @@ static const struct pd_option table[] = {
 	{ "durability", "LEVEL", PD_OPTION_TEXT, AT(durability), 0, 0,
 	  "Say PD.DURABILITY LEVEL on every connection first." },
 	{ "seed", "N", PD_OPTION_NUMBER, AT(seed), 0, INT64_MAX, "Of keys and values (default 1)." },
-	{ "json", NULL, PD_OPTION_SWITCH, AT(json), 0, 0,
-	  "The same as -o json: print JSON instead of text." },
+	{ "o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json." },
 };
 
 static const struct pd_options options = {
@@ -78,27 +77,6 @@ static const struct pd_options options = {
 		 "  1  an error or a wrong reply, or the load could not be run\n"
 		 "  2  the command line is wrong",
 };
-
-/* `-o json` and `-o text` are the same everywhere, and the table knows long names only: take them out here. */
-static bool take_output(int *argc, char **argv, bool *ret_json)
-{
-	int kept = 1;
-
-	for (int i = 1; i < *argc; i++) {
-		if (strcmp(argv[i], "-o") != 0) {
-			argv[kept++] = argv[i];
-			continue;
-		}
-		i++;
-		if (i >= *argc || (strcmp(argv[i], "json") != 0 && strcmp(argv[i], "text") != 0)) {
-			(void)pd_options_wrong(&options, "-o is json or text");
-			return false;
-		}
-		*ret_json = strcmp(argv[i], "json") == 0;
-	}
-	*argc = kept;
-	return true;
-}
 
 static bool parse_seconds(const char *text, uint64_t *ret_ms)
 {
@@ -350,20 +328,10 @@ static int run(int argc, char **argv)
 			       .read_share = 80,
 			       .seed = 1 };
 	struct settings settings = { 0 };
-	int operand = 0;
+	int status;
 
-	if (!take_output(&argc, argv, &given.json))
-		return PD_EXIT_USAGE;
-	switch (pd_options_parse(&options, argc, argv, &given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		return PD_EXIT_OK;
-	case PD_OPTIONS_WRONG:
-		return PD_EXIT_USAGE;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
-	if (operand < argc)
-		return pd_options_wrong(&options, "unexpected word \"%s\"", argv[operand]);
+	if (!pd_options_take(&options, argc, argv, &given, &status))
+		return status;
 	return apply(&given, &settings) ? run_settings(&settings) : PD_EXIT_USAGE;
 }
 

@@ -15,15 +15,6 @@ static int said(const struct pd_options *options, int status, const char *text)
 	return status;
 }
 
-bool pd_log_take_output(const struct pd_options *options, const char *value, bool *ret_json)
-{
-	*ret_json = strcmp(value, "json") == 0;
-	if (*ret_json || strcmp(value, "text") == 0)
-		return true;
-	(void)pd_options_wrong(options, "-o is text or json, not \"%s\"", value);
-	return false;
-}
-
 /* There is no manifest: what is there instead? */
 static int without_manifest(struct pd_log_source *source, const struct pd_options *options)
 {
@@ -188,7 +179,6 @@ static void print_help(FILE *to)
 static int run(int argc, char **argv)
 {
 	const char *names[VERB_COUNT + 1];
-	const char *nearest;
 
 	if (argc < 2) {
 		print_help(stderr);
@@ -204,12 +194,7 @@ static int run(int argc, char **argv)
 		names[i] = verbs[i].name;
 	}
 	names[VERB_COUNT] = NULL;
-	nearest = pd_nearest_name(argv[1], names);
-	(void)fprintf(stderr, "perdure log: there is no subcommand \"%s\"", argv[1]);
-	if (nearest != NULL)
-		(void)fprintf(stderr, "; did you mean \"%s\"?", nearest);
-	(void)fprintf(stderr, "\nTry 'perdure log --help'.\n");
-	return PD_EXIT_USAGE;
+	return pd_subcommand_unknown("perdure log", argv[1], names);
 }
 
 const struct pd_subcommand pd_subcommand_log = { "log", "print, verify and measure the log", run };

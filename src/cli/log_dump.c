@@ -9,15 +9,16 @@
 #include "server/server.h"
 
 struct given {
-	const char *data, *from, *to, *actor, *key, *output;
+	const char *data, *from, *to, *actor, *key;
 	uint64_t limit;
-	bool values;
+	bool values, json;
 };
 
 #define AT(field) offsetof(struct given, field)
 
 static const struct pd_option table[] = {
-	{ "data", "DIR", PD_OPTION_TEXT, AT(data), 0, 0, "Directory of the data (default ./data)." },
+	{ "data", "DIR", PD_OPTION_TEXT, AT(data), 0, 0,
+	  "Directory of the data (default: PERDURE_DATA, else ./data)." },
 	{ "from", "LSN", PD_OPTION_TEXT, AT(from), 0, 0,
 	  "The first record to print: an LSN, or a bookmark such as\n"
 	  "0000-0000000001-0000000000000007 (hexadecimal: shard, epoch, LSN)." },
@@ -29,7 +30,7 @@ static const struct pd_option table[] = {
 	{ "limit", "N", PD_OPTION_NUMBER, AT(limit), 1, 0, "Stop after N records." },
 	{ "values", NULL, PD_OPTION_SWITCH, AT(values), 0, 0,
 	  "Print values whole, not only their first 40 bytes." },
-	{ "o", "FORMAT", PD_OPTION_TEXT, AT(output), 0, 0, "text (default) or json: an object a line." },
+	{ "o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json: an object a line." },
 };
 
 static const struct pd_options options = {
@@ -48,6 +49,7 @@ static const struct pd_options options = {
 		 "where it is.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
+	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Examples:\n"
 		 "  perdure log dump --limit 20\n"
 		 "  perdure log dump --actor alice --key 'cart:*' --values\n"
@@ -329,26 +331,16 @@ static int dump_all(struct dump *dump)
 
 int pd_log_dump_run(int argc, char **argv)
 {
-	struct given given = { .data = "./data", .output = "text", .limit = UINT64_MAX };
+	struct given given = { .data = "./data", .limit = UINT64_MAX };
 	struct dump dump = { .output = { .file = stdout }, .given = &given, .to = { .lsn = UINT64_MAX } };
-	int operand = argc, status;
-	bool json;
+	int status;
 
-	switch (pd_options_parse(&options, argc, argv, &given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		return PD_EXIT_OK;
-	case PD_OPTIONS_WRONG:
-		return PD_EXIT_USAGE;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
-	if (operand < argc)
-		return pd_options_wrong(&options, "unexpected word \"%s\"", argv[operand]);
-	if (!pd_log_take_output(&options, given.output, &json) ||
-	    !parse_moment("from", given.from, &dump.from) || !parse_moment("to", given.to, &dump.to))
+	if (!pd_options_take(&options, argc, argv, &given, &status))
+		return status;
+	if (!parse_moment("from", given.from, &dump.from) || !parse_moment("to", given.to, &dump.to))
 		return PD_EXIT_USAGE;
 	pd_log_names_init(&dump.names);
-	status = pd_log_source_open(&dump.source, &options, given.data, json, NULL);
+	status = pd_log_source_open(&dump.source, &options, given.data, given.json, NULL);
 	if (status == 0)
 		status = pd_log_source_status(&dump.source, dump_all(&dump));
 	if (!pd_output_finish(&dump.output) && status == PD_EXIT_OK)

@@ -38,8 +38,6 @@ struct pd_log_source {
 	struct pd_progress progress;
 };
 
-/* "text" or "json". false: said what is wrong. */
-bool pd_log_take_output(const struct pd_options *options, const char *value, bool *ret_json);
 /* Takes no lock. 0, or an exit status: then it has said why on standard error. `what`: for the progress. */
 int pd_log_source_open(struct pd_log_source *source, const struct pd_options *options, const char *data,
 		       bool json, const char *what);

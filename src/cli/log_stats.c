@@ -8,17 +8,19 @@
 #include "server/server.h"
 
 struct given {
-	const char *data, *output;
+	const char *data;
 	uint64_t top;
+	bool json;
 };
 
 #define AT(field) offsetof(struct given, field)
 
 static const struct pd_option table[] = {
-	{ "data", "DIR", PD_OPTION_TEXT, AT(data), 0, 0, "Directory of the data (default ./data)." },
+	{ "data", "DIR", PD_OPTION_TEXT, AT(data), 0, 0,
+	  "Directory of the data (default: PERDURE_DATA, else ./data)." },
 	{ "top", "N", PD_OPTION_NUMBER, AT(top), 0, 1000000,
 	  "How many actors to list, those with the most bytes first (default 10)." },
-	{ "o", "FORMAT", PD_OPTION_TEXT, AT(output), 0, 0, "text (default) or json." },
+	{ "o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json." },
 };
 
 static const struct pd_options options = {
@@ -30,6 +32,7 @@ static const struct pd_options options = {
 		"and what a record costs beyond the keys and values in it.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
+	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Fields of -o json:\n"
 		 "  segments, sealed_segments   files; sealed ones are full or were closed\n"
 		 "  bytes                       of all files\n"
@@ -367,26 +370,15 @@ static int show(struct count *count, uint64_t top)
 
 int pd_log_stats_run(int argc, char **argv)
 {
-	struct given given = { .data = "./data", .output = "text", .top = 10 };
+	struct given given = { .data = "./data", .top = 10 };
 	struct count count = { .output = { .file = stdout } };
-	int operand = argc, status;
-	bool json;
+	int status;
 
-	switch (pd_options_parse(&options, argc, argv, &given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		return PD_EXIT_OK;
-	case PD_OPTIONS_WRONG:
-		return PD_EXIT_USAGE;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
-	if (operand < argc)
-		return pd_options_wrong(&options, "unexpected word \"%s\"", argv[operand]);
-	if (!pd_log_take_output(&options, given.output, &json))
-		return PD_EXIT_USAGE;
+	if (!pd_options_take(&options, argc, argv, &given, &status))
+		return status;
 	pd_log_names_init(&count.names);
 	pd_id_table_init(&count.actors, sizeof(struct actor_count));
-	status = pd_log_source_open(&count.source, &options, given.data, json, "counting");
+	status = pd_log_source_open(&count.source, &options, given.data, given.json, "counting");
 	if (status == 0)
 		status = show(&count, given.top);
 	if (!pd_output_finish(&count.output) && status == PD_EXIT_OK)

@@ -9,14 +9,16 @@
 #include "server/server.h"
 
 struct given {
-	const char *data, *output;
+	const char *data;
+	bool json;
 };
 
 #define AT(field) offsetof(struct given, field)
 
 static const struct pd_option table[] = {
-	{ "data", "DIR", PD_OPTION_TEXT, AT(data), 0, 0, "Directory of the data (default ./data)." },
-	{ "o", "FORMAT", PD_OPTION_TEXT, AT(output), 0, 0, "text (default) or json." },
+	{ "data", "DIR", PD_OPTION_TEXT, AT(data), 0, 0,
+	  "Directory of the data (default: PERDURE_DATA, else ./data)." },
+	{ "o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json." },
 };
 
 static const struct pd_options options = {
@@ -35,6 +37,7 @@ static const struct pd_options options = {
 		 "That is no damage: nobody was told that it was done.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
+	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Examples:\n"
 		 "  perdure log verify\n"
 		 "  perdure log verify --data /backup/perdure && echo sound\n"
@@ -279,25 +282,14 @@ static int verify(struct check *check)
 
 int pd_log_verify_run(int argc, char **argv)
 {
-	struct given given = { .data = "./data", .output = "text" };
+	struct given given = { .data = "./data" };
 	struct check check = { .output = { .file = stdout } };
-	int operand = argc, status;
-	bool json;
+	int status;
 
-	switch (pd_options_parse(&options, argc, argv, &given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		return PD_EXIT_OK;
-	case PD_OPTIONS_WRONG:
-		return PD_EXIT_USAGE;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
-	if (operand < argc)
-		return pd_options_wrong(&options, "unexpected word \"%s\"", argv[operand]);
-	if (!pd_log_take_output(&options, given.output, &json))
-		return PD_EXIT_USAGE;
+	if (!pd_options_take(&options, argc, argv, &given, &status))
+		return status;
 	pd_log_names_init(&check.names);
-	status = pd_log_source_open(&check.source, &options, given.data, json, "verifying");
+	status = pd_log_source_open(&check.source, &options, given.data, given.json, "verifying");
 	if (status == 0)
 		status = verify(&check);
 	if (!pd_output_finish(&check.output) && status == PD_EXIT_OK)

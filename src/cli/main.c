@@ -43,26 +43,21 @@ static const struct pd_subcommand *find(const char *name)
 static int unknown(const char *name)
 {
 	const char *names[SUBCOMMAND_COUNT + 2];
-	const char *nearest;
 	size_t count = 0;
 
 	for (; count < SUBCOMMAND_COUNT; count++)
 		names[count] = subcommands[count]->name;
 	names[count++] = "help";
 	names[count] = NULL;
-	nearest = pd_nearest_name(name, names);
-	(void)fprintf(stderr, "perdure: there is no subcommand \"%s\"", name);
-	if (nearest != NULL)
-		(void)fprintf(stderr, "; did you mean \"%s\"?", nearest);
-	(void)fprintf(stderr, "\nTry 'perdure --help'.\n");
-	return PD_EXIT_USAGE;
+	return pd_subcommand_unknown("perdure", name, names);
 }
 
 static int help(int argc, char **argv)
 {
 	char flag[] = "--help";
 	const struct pd_subcommand *subcommand;
-	char *arguments[3];
+	char *arguments[4] = { NULL };
+	int count = argc < 3 ? 1 : 2; /* `perdure help log dump` */
 
 	if (argc < 2) {
 		print_help(stdout);
@@ -71,10 +66,10 @@ static int help(int argc, char **argv)
 	subcommand = find(argv[1]);
 	if (subcommand == NULL)
 		return unknown(argv[1]);
-	arguments[0] = argv[1];
-	arguments[1] = flag;
-	arguments[2] = NULL;
-	return subcommand->run(2, arguments);
+	for (int i = 0; i < count; i++)
+		arguments[i] = argv[i + 1];
+	arguments[count] = flag;
+	return subcommand->run(count + 1, arguments);
 }
 
 int main(int argc, char **argv)

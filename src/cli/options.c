@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/server.h"
+
 #define NAME_SIZE_MAX 64 /* of a word that is compared with names, and of a variable in the environment */
-#define EXIT_WRONG    2
 
 /* ---- values ---- */
 
@@ -74,6 +75,12 @@ bool pd_parse_duration_ms(struct pd_slice text, uint64_t *ret_ms)
 	};
 
 	return parse_with_unit(text, units, sizeof units / sizeof *units, ret_ms);
+}
+
+static bool parse_format(struct pd_slice text, bool *ret_json)
+{
+	*ret_json = pd_slice_equal_nocase(text, "json");
+	return *ret_json || pd_slice_equal_nocase(text, "text");
 }
 
 static bool parse_switch(struct pd_slice text, bool *ret_on)
@@ -161,7 +168,18 @@ int pd_options_wrong(const struct pd_options *options, const char *format, ...)
 	(void)vfprintf(stderr, format, arguments);
 	va_end(arguments);
 	(void)fprintf(stderr, "\nTry '%s --help'.\n", options->command);
-	return EXIT_WRONG;
+	return PD_EXIT_USAGE;
+}
+
+int pd_subcommand_unknown(const char *command, const char *word, const char *const *names)
+{
+	const char *nearest = pd_nearest_name(word, names);
+
+	(void)fprintf(stderr, "%s: there is no subcommand \"%s\"", command, word);
+	if (nearest != NULL)
+		(void)fprintf(stderr, "; did you mean \"%s\"?", nearest);
+	(void)fprintf(stderr, "\nTry '%s --help'.\n", command);
+	return PD_EXIT_USAGE;
 }
 
 #define NAMES_MAX 64
@@ -201,6 +219,8 @@ static const char *kind_words(enum pd_option_kind kind)
 		return "a size such as 64MiB, 1GiB or 100k";
 	case PD_OPTION_DURATION_MS:
 		return "a duration such as 100ms, 2s or 5m";
+	case PD_OPTION_FORMAT:
+		return "text or json";
 	case PD_OPTION_TEXT:
 		break;
 	}
@@ -226,6 +246,9 @@ static bool set_value(const struct pd_options *options, const struct pd_option *
 	case PD_OPTION_SWITCH:
 		understood = parse_switch(text, (bool *)place);
 		break;
+	case PD_OPTION_FORMAT:
+		understood = parse_format(text, (bool *)place);
+		break;
 	case PD_OPTION_NUMBER:
 		understood = pd_slice_to_int64(text, &number64) && number64 >= 0;
 		number = (uint64_t)number64;
@@ -242,7 +265,7 @@ static bool set_value(const struct pd_options *options, const struct pd_option *
 				       value);
 		return false;
 	}
-	if (option->kind == PD_OPTION_SWITCH)
+	if (option->kind == PD_OPTION_SWITCH || option->kind == PD_OPTION_FORMAT)
 		return true;
 	if (number < option->least || (option->most != 0 && number > option->most)) {
 		(void)pd_options_wrong(options, "%s %s is out of range: %llu to %llu", where, value,
@@ -254,24 +277,31 @@ static bool set_value(const struct pd_options *options, const struct pd_option *
 	return true;
 }
 
+/* "--some-name" is PERDURE_SOME_NAME. */
+static void environment_name(const struct pd_option *option, char name[NAME_SIZE_MAX])
+{
+	size_t at = (size_t)snprintf(name, NAME_SIZE_MAX, "PERDURE_");
+
+	for (const char *from = option->name; *from != '\0' && at + 1 < NAME_SIZE_MAX; from++) {
+		char c = *from;
+
+		if (c == '-')
+			c = '_';
+		else if (c >= 'a' && c <= 'z')
+			c = (char)(c - ('a' - 'A'));
+		name[at++] = c;
+	}
+	name[at] = '\0';
+}
+
 static bool take_environment(const struct pd_options *options, void *target)
 {
-	for (size_t i = 0; i < options->count; i++) {
+	for (size_t i = 0; i < options->environment_count; i++) {
 		const struct pd_option *option = options->table + i;
-		char name[NAME_SIZE_MAX] = "PERDURE_";
-		size_t at = strlen(name);
+		char name[NAME_SIZE_MAX];
 		const char *value;
 
-		for (const char *from = option->name; *from != '\0' && at + 1 < sizeof name; from++) {
-			char c = *from;
-
-			if (c == '-')
-				c = '_';
-			else if (c >= 'a' && c <= 'z')
-				c = (char)(c - ('a' - 'A'));
-			name[at++] = c;
-		}
-		name[at] = '\0';
+		environment_name(option, name);
 		value = getenv(name);
 		if (value != NULL && !set_value(options, option, name, value, target))
 			return false;
@@ -301,7 +331,7 @@ static void print_help(const struct pd_options *options)
 		}
 	}
 	(void)printf("  --help\n        Print this page.\n");
-	if (options->environment)
+	if (options->environment_count > 1)
 		(void)printf("\nEvery option can also be given in the environment: --some-name is "
 			     "PERDURE_SOME_NAME.\nThe command line wins.\n");
 	if (options->after != NULL)
@@ -363,7 +393,7 @@ enum pd_options_outcome pd_options_parse(const struct pd_options *options, int a
 		print_help(options);
 		return PD_OPTIONS_HELPED;
 	}
-	if (options->environment && !take_environment(options, target))
+	if (!take_environment(options, target))
 		return PD_OPTIONS_WRONG;
 	for (at = 1; at < argc && argv[at][0] == '-' && argv[at][1] != '\0'; at++) {
 		if (strcmp(argv[at], "--") == 0) {
@@ -381,4 +411,24 @@ enum pd_options_outcome pd_options_parse(const struct pd_options *options, int a
 	}
 	*ret_operand = at;
 	return PD_OPTIONS_PARSED;
+}
+
+bool pd_options_take(const struct pd_options *options, int argc, char **argv, void *target, int *ret_status)
+{
+	int operand = argc;
+
+	switch (pd_options_parse(options, argc, argv, target, &operand)) {
+	case PD_OPTIONS_HELPED:
+		*ret_status = PD_EXIT_OK;
+		return false;
+	case PD_OPTIONS_WRONG:
+		*ret_status = PD_EXIT_USAGE;
+		return false;
+	case PD_OPTIONS_PARSED:
+		break;
+	}
+	if (operand == argc)
+		return true;
+	*ret_status = pd_options_wrong(options, "unexpected word \"%s\"", argv[operand]);
+	return false;
 }

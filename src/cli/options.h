@@ -19,6 +19,7 @@ enum pd_option_kind {
 	PD_OPTION_NUMBER,      /* uint64_t */
 	PD_OPTION_SIZE,        /* uint64_t, bytes: "100k" "64MiB" "1GiB" "4096"; units are powers of 1024 */
 	PD_OPTION_DURATION_MS, /* uint64_t, milliseconds: "100ms" "2s" "5m" "1h"; without a unit: milliseconds */
+	PD_OPTION_FORMAT,      /* bool: text (false) or json (true) */
 };
 
 struct pd_option {
@@ -37,7 +38,8 @@ struct pd_options {
 	const struct pd_option *table;
 	size_t count;
 	const char *after; /* printed below the options; may be NULL: examples, exit statuses */
-	bool environment;  /* PERDURE_NAME counts where the option is not given */
+	/* So many of the table's first options count as PERDURE_NAME, too, where they are not given. */
+	size_t environment_count;
 };
 
 enum pd_options_outcome {
@@ -50,9 +52,15 @@ enum pd_options_outcome {
  * word that is no option (argc: none; options must come before operands; "--" ends them). */
 enum pd_options_outcome pd_options_parse(const struct pd_options *options, int argc, char **argv,
 					 void *target, int *ret_operand);
+/* The same for a subcommand that takes options only. true: go on; false: end with *ret_status. */
+bool pd_options_take(const struct pd_options *options, int argc, char **argv, void *target, int *ret_status);
 /* Say "<command>: <what>" and where help is, on standard error. Returns the exit status 2. */
 int pd_options_wrong(const struct pd_options *options, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Say on standard error that `command` ("perdure log") has no subcommand called `word`, and which of `names` (NULL ends
+ * them) was perhaps meant. Returns the exit status 2. */
+int pd_subcommand_unknown(const char *command, const char *word, const char *const *names);
 
 /* The values alone. false: not one. */
 bool pd_parse_size(struct pd_slice text, uint64_t *ret_bytes);

@@ -67,7 +67,7 @@ static const struct pd_options options = {
 		 "listens meanwhile and answers -LOADING to commands that need the data.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
-	.environment = true,
+	.environment_count = sizeof table / sizeof *table,
 	.after = "Examples:\n"
 		 "  perdure server\n"
 		 "  perdure server --data /var/lib/perdure --resp 6379\n"
@@ -106,6 +106,14 @@ static bool is_loopback(const char *address)
 	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
+/* Only digits and what stands between them: no name. */
+static bool is_numeric(const char *address)
+{
+	return address[0] != '\0' &&
+	       address[strspn(address, strchr(address, ':') != NULL ? "0123456789abcdefABCDEF.:"
+								    : "0123456789.")] == '\0';
+}
+
 static bool take_level(const struct given *given, enum pd_level *ret_level)
 {
 	static const char *const levels[] = { "none", "performance", "standard", "strict", NULL };
@@ -119,9 +127,14 @@ static bool take_level(const struct given *given, enum pd_level *ret_level)
 		return false;
 	}
 	nearest = pd_nearest_name(given->durability, levels);
-	(void)pd_options_wrong(&options, "no durability level is called \"%s\"%s%s%s", given->durability,
-			       nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
-			       nearest != NULL ? "?" : "");
+	if (nearest != NULL)
+		(void)pd_options_wrong(&options, "no durability level is called \"%s\"; did you mean %s?",
+				       given->durability, nearest);
+	else
+		(void)pd_options_wrong(&options,
+				       "no durability level is called \"%s\"; there are none, performance, "
+				       "standard and strict",
+				       given->durability);
 	return false;
 }
 
@@ -137,6 +150,12 @@ static bool check(const struct given *given)
 	if (strcmp(given->log_format, "text") != 0) {
 		(void)pd_options_wrong(&options, "--log-format %s is not built yet; only text is",
 				       given->log_format);
+		return false;
+	}
+	if (!is_numeric(given->bind)) {
+		(void)pd_options_wrong(&options,
+				       "--bind is a numeric address, 127.0.0.1 or ::1, not a name: \"%s\"",
+				       given->bind);
 		return false;
 	}
 	if (!is_loopback(given->bind)) {
@@ -169,18 +188,10 @@ static int run(int argc, char **argv)
 			       .sync_interval_ms = server.sync_interval_ms,
 			       .segment_size = PD_LOG_SEGMENT_BYTES_DEFAULT,
 			       .max_clients = server.max_clients };
-	int operand = argc;
+	int status;
 
-	switch (pd_options_parse(&options, argc, argv, &given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		return PD_EXIT_OK;
-	case PD_OPTIONS_WRONG:
-		return PD_EXIT_USAGE;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
-	if (operand < argc)
-		return pd_options_wrong(&options, "unexpected word \"%s\"", argv[operand]);
+	if (!pd_options_take(&options, argc, argv, &given, &status))
+		return status;
 	if (!check(&given) || !take_level(&given, &server.default_level))
 		return PD_EXIT_USAGE;
 	server.data_directory = given.data;

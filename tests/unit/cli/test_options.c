@@ -13,7 +13,7 @@
 struct target {
 	const char *text;
 	uint64_t number, size, duration_ms;
-	bool on;
+	bool on, json;
 };
 
 static const struct pd_option table[] = {
@@ -22,13 +22,14 @@ static const struct pd_option table[] = {
 	{ "some-size", "SIZE", PD_OPTION_SIZE, offsetof(struct target, size), 0, 0, "A size." },
 	{ "duration", "MS", PD_OPTION_DURATION_MS, offsetof(struct target, duration_ms), 0, 0, "A time." },
 	{ "switch", NULL, PD_OPTION_SWITCH, offsetof(struct target, on), 0, 0, "A switch." },
+	{ "o", "FORMAT", PD_OPTION_FORMAT, offsetof(struct target, json), 0, 0, "A format." },
 };
 static const struct pd_options options = { .command = "perdure test",
 					   .synopsis = "perdure test",
 					   .about = "Tests.",
 					   .table = table,
 					   .count = sizeof table / sizeof *table,
-					   .environment = true };
+					   .environment_count = sizeof table / sizeof *table };
 
 static enum pd_options_outcome parse(struct target *target, int *ret_operand, int count, ...)
 {
@@ -66,6 +67,33 @@ static void test_forms(void **state)
 	assert_false(target.on);
 	assert_int_equal(parse(&target, &operand, 1, "--text="), PD_OPTIONS_PARSED);
 	assert_string_equal(target.text, "");
+	assert_int_equal(parse(&target, &operand, 2, "-o", "json"), PD_OPTIONS_PARSED);
+	assert_true(target.json);
+	assert_int_equal(parse(&target, &operand, 2, "-o", "text"), PD_OPTIONS_PARSED);
+	assert_false(target.json);
+}
+
+static int take(struct target *target, char *word)
+{
+	char command[] = "test";
+	char *argv[] = { command, word, NULL };
+	int status = -1;
+
+	*target = (struct target){ .number = 1 };
+	return pd_options_take(&options, 2, argv, target, &status) ? -1 : status;
+}
+
+static void test_take(void **state)
+{
+	char good[] = "--switch", wrong[] = "--swihc", word[] = "word", help[] = "--help";
+	struct target target;
+
+	(void)state;
+	assert_int_equal(take(&target, good), -1);
+	assert_true(target.on);
+	assert_int_equal(take(&target, wrong), 2);
+	assert_int_equal(take(&target, word), 2);
+	assert_int_equal(take(&target, help), 0);
 }
 
 static void test_wrong(void **state)
@@ -80,6 +108,7 @@ static void test_wrong(void **state)
 					     "--switch=perhaps",
 					     "--duration=1y",
 					     "-n",
+					     "-o=yaml",
 					     "--"
 					     "=x" };
 	struct target target;
@@ -146,8 +175,11 @@ static void test_nearest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_forms),       cmocka_unit_test(test_wrong),
-		cmocka_unit_test(test_environment), cmocka_unit_test(test_sizes_and_durations),
+		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_take),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_sizes_and_durations),
 		cmocka_unit_test(test_nearest),
 	};
 
