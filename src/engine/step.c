@@ -173,6 +173,9 @@ int pd_engine_expire(struct pd_engine *engine)
 			pd_txn_abort(txn);
 		}
 	}
+	/* More may have expired than one step is held up for: the next one goes on. */
+	if (result == 0)
+		engine->expire_due_us = pd_engine_monotonic_us(engine);
 	/* No room to write it down: the keys stay, invisible. */
 	return result == PD_FENCED ? result : 0;
 }

@@ -257,6 +257,28 @@ static void test_many_expire_at_once(void **state)
 	host_done(&host);
 }
 
+/* Removing keeps up with whatever comes: a step that leaves some says that the next one is due. */
+static void test_expiry_keeps_up(void **state)
+{
+	char command[64];
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	for (unsigned i = 0; i < 3500; i++) {
+		(void)snprintf(command, sizeof command, "set key-%u v px 10", i);
+		host_expect(&host, command, "+OK\r\n");
+	}
+	host_advance_ms(&host, 100);
+	for (unsigned steps = 0; steps < 4; steps++) {
+		assert_true(pd_engine_deadline_us(host.engine) <= pd_os_monotonic_ns(host.os) / 1000);
+		assert_int_equal(pd_engine_step(host.engine), 0);
+	}
+	assert_int_equal(keys(&host), 0);
+	host_done(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_jump_does_not_expire),
 		cmocka_unit_test(test_nothing_is_due_when_nothing_is_there),
 		cmocka_unit_test(test_many_expire_at_once),
+		cmocka_unit_test(test_expiry_keeps_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
