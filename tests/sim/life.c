@@ -147,24 +147,42 @@ static bool check_survival(struct world *world, uint64_t epoch, uint64_t lsn, ui
 	return true;
 }
 
+/* Damage was found. Whoever lost something must not be served, and whoever is served must have lost nothing. */
+static bool check_damaged(struct world *world)
+{
+	const struct pd_log_damage *damage;
+	uint64_t epoch, lsn, survived;
+
+	world->totals->damage_reported++;
+	for (size_t i = 0; (damage = pd_engine_damage(world->engine, i)) != NULL; i++)
+		world_say(world, "damage in segment %u at %" PRIu64 ", LSN %" PRIu64 " to %" PRIu64 ": %s",
+			  damage->segment, damage->offset, damage->first_lsn, damage->last_lsn, damage->text);
+	damage = pd_engine_damage(world->engine, 0);
+	if (world->plague != PLAGUE_ROT && world->plague != PLAGUE_DRIVE)
+		return world_fail(world, "damage reported where there is none: %s, LSN %" PRIu64 " on",
+				  damage->text, damage->first_lsn);
+	world->over = true;
+	world->damaged = true;
+	pd_engine_now(world->engine, &epoch, &lsn);
+	survived = surviving_lsn(world, lsn - 1);
+	if (survived < world->process_floor && world->plague == PLAGUE_ROT)
+		return world_fail(world,
+				  "LSN %" PRIu64
+				  " was promised to survive or to be reported; the log ends with %" PRIu64,
+				  world->process_floor, survived);
+	oracle_rewind(&world->oracle, survived);
+	(void)verify_state(world);
+	return false;
+}
+
 static bool check_recovered(struct world *world, const struct pd_recovery *recovery)
 {
 	uint64_t epoch, lsn, survived;
 
 	world->totals->recoveries++;
 	world->totals->torn_tails += recovery->torn_bytes > 0;
-	if (recovery->damage_count > 0) {
-		const struct pd_log_damage *damage = pd_engine_damage(world->engine, 0);
-
-		world->totals->damage_reported++;
-		world_say(world, "damage reported: %s", damage->text);
-		if (world->plague != PLAGUE_ROT && world->plague != PLAGUE_DRIVE)
-			return world_fail(world,
-					  "damage reported where there is none: %s, LSN %" PRIu64 " on",
-					  damage->text, damage->first_lsn);
-		world->over = true;
-		return false;
-	}
+	if (recovery->damage_count > 0)
+		return check_damaged(world);
 	pd_engine_now(world->engine, &epoch, &lsn);
 	survived = surviving_lsn(world, lsn - 1);
 	world_say(world,

@@ -240,8 +240,9 @@ static void print_totals(const struct totals *t, double seconds)
 	(void)printf("torn tails cut %" PRIu64 ", weak transactions lost %" PRIu64 ", fences %" PRIu64
 		     ", disk-full refusals %" PRIu64 "\n",
 		     t->torn_tails, t->lost_transactions, t->fences, t->disk_full);
-	(void)printf("damage reported %" PRIu64 ", opens refused for damage %" PRIu64 "\n",
-		     t->damage_reported, t->refused_opens);
+	(void)printf("damage reported %" PRIu64 ", actors quarantined %" PRIu64
+		     ", opens refused for damage %" PRIu64 "\n",
+		     t->damage_reported, t->quarantined, t->refused_opens);
 }
 
 int main(int argc, char **argv)

@@ -106,7 +106,7 @@ static void raise_floor(uint64_t *floor, uint64_t lsn)
 		*floor = lsn;
 }
 
-static void hold(struct world *world, unsigned client, const struct pd_receipt *receipt)
+static bool hold(struct world *world, unsigned client, const struct pd_receipt *receipt)
 {
 	struct held *held;
 
@@ -120,6 +120,14 @@ static void hold(struct world *world, unsigned client, const struct pd_receipt *
 			       .lsn = receipt->duplicate ? 0 : receipt->lsn };
 	if (world->clients[client].read_strict)
 		held->strict_lsn = world->newest_lsn;
+	/* Nobody waits for what is weaker than that. */
+	if (held->wait.durable_lsn > held->strict_lsn || held->wait.written_lsn > held->standard_lsn)
+		return world_fail(world,
+				  "a reply waits for %" PRIu64 " durable and %" PRIu64
+				  " written, where %" PRIu64 " and %" PRIu64 " would do",
+				  held->wait.durable_lsn, held->wait.written_lsn, held->strict_lsn,
+				  held->standard_lsn);
+	return true;
 }
 
 static void shown(struct world *world, const struct held *held)
@@ -342,8 +350,7 @@ static bool judge(struct world *world, unsigned number, const struct request *re
 		if (receipt->lsn != 0 && !receipt->duplicate)
 			note_write(world, receipt);
 	}
-	hold(world, number, receipt);
-	return true;
+	return hold(world, number, receipt);
 }
 
 static bool execute(struct world *world, unsigned number, const struct request *request)
@@ -514,8 +521,7 @@ static bool set_profile(struct world *world)
 	oracle_set(&world->oracle, cell, name, receipt.lsn != 0 ? receipt.lsn : world->newest_lsn);
 	if (receipt.lsn != 0)
 		note_write(world, &receipt);
-	hold(world, number, &receipt);
-	return true;
+	return hold(world, number, &receipt);
 }
 
 static void pass_time(struct world *world)

@@ -21,7 +21,7 @@ struct lies {
 struct totals {
 	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
 		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
-		damage_reported, refused_opens;
+		damage_reported, quarantined, refused_opens;
 };
 
 /* What may happen to the machine, beside crashes. */
@@ -96,7 +96,8 @@ struct world {
 	uint64_t client_number;
 	uint64_t room_us; /* when a full disk got room again */
 	bool fenced;
-	bool over; /* damage was found: nothing more can be promised */
+	bool damaged; /* actors may be quarantined */
+	bool over;    /* damage was found: nothing more can be promised */
 
 	/* What has been promised: LSNs up to these survive. */
 	uint64_t power_floor, process_floor;
