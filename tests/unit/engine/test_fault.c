@@ -22,7 +22,7 @@ static char *big_set(const char *key)
 	size_t size;
 
 	assert_non_null(command);
-	size = (size_t)sprintf(command, "set %s ", key);
+	size = (size_t)snprintf(command, 64, "set %s ", key);
 	memset(command + size, 'v', VALUE_SIZE);
 	command[size + VALUE_SIZE] = '\0';
 	return command;

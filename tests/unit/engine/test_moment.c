@@ -215,12 +215,48 @@ static void test_receipts(void **state)
 	host_done(&host);
 }
 
+/* The receipt of a duplicate is about the first, whose epoch may be over. */
+static void test_receipt_of_a_duplicate(void **state)
+{
+	struct host_request request = { .commands = { "incr n" }, .idempotency_key = "once" };
+	uint64_t lsn;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	assert_int_equal(host_send(&host, &request), 0);
+	lsn = host.receipt.lsn;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(host_send(&host, &request), 0);
+		assert_true(host.receipt.duplicate);
+		assert_int_equal(host.receipt.lsn, lsn);
+		assert_int_equal(host.receipt.epoch, 1);
+		assert_int_equal(host.receipt.level, PD_LEVEL_STRICT);
+		assert_int_equal(pd_engine_check_bookmark(host.engine, host.receipt.epoch, lsn), 0);
+		host_close(&host);
+		host_open(&host);
+	}
+	request = (struct host_request){ .commands = { "incr n" },
+					 .idempotency_key = "weak",
+					 .level = PD_LEVEL_PERFORMANCE };
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(host_send(&host, &request), 0);
+		assert_int_equal(host.receipt.duplicate, i);
+		assert_int_equal(host.receipt.epoch, 4);
+		assert_int_equal(host.receipt.level, PD_LEVEL_PERFORMANCE);
+		request.level = PD_LEVEL_UNSET;
+	}
+	host_done(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bookmark_text),         cmocka_unit_test(test_bookmarks),
-		cmocka_unit_test(test_moments_are_unique),    cmocka_unit_test(test_state_hash),
-		cmocka_unit_test(test_replay_gives_the_same), cmocka_unit_test(test_receipts),
+		cmocka_unit_test(test_bookmark_text),          cmocka_unit_test(test_bookmarks),
+		cmocka_unit_test(test_moments_are_unique),     cmocka_unit_test(test_state_hash),
+		cmocka_unit_test(test_replay_gives_the_same),  cmocka_unit_test(test_receipts),
+		cmocka_unit_test(test_receipt_of_a_duplicate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
