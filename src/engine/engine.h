@@ -143,8 +143,8 @@ struct pd_wait {
 struct pd_receipt {
 	uint64_t epoch, lsn; /* lsn 0: nothing was written */
 	uint64_t time_us;
-	enum pd_level level;
-	bool duplicate; /* the stored result of an earlier request with this idempotency key */
+	enum pd_level level; /* as asked; of a duplicate: what the first has reached */
+	bool duplicate;      /* the stored result of an earlier request with this idempotency key */
 	struct pd_wait wait;
 };
 

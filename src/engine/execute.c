@@ -293,16 +293,39 @@ static int admit(struct pd_engine *engine, const struct pd_request *request, str
 	return 0;
 }
 
+/* The epoch that this LSN was given in. */
+static uint64_t epoch_of(const struct pd_engine *engine, uint64_t lsn)
+{
+	for (size_t i = engine->epoch_count; i-- > 0;)
+		if (engine->epochs[i].first_lsn <= lsn)
+			return engine->epochs[i].epoch;
+	return engine->log->epoch;
+}
+
+/* What this LSN has reached when everything up to `wait` has settled. */
+static enum pd_level level_reached(const struct pd_engine *engine, const struct pd_wait *wait, uint64_t lsn)
+{
+	if (lsn <= wait->durable_lsn || lsn <= engine->log->marks.durable_lsn)
+		return PD_LEVEL_STRICT;
+	if (lsn <= wait->written_lsn || lsn <= engine->log->marks.written_lsn)
+		return PD_LEVEL_STANDARD;
+	return PD_LEVEL_PERFORMANCE;
+}
+
 void pd_txn_fill_receipt(struct pd_txn *txn, uint64_t lsn, struct pd_receipt *receipt)
 {
 	struct pd_engine *engine = txn->engine;
 
-	if (!receipt->duplicate)
-		receipt->lsn = lsn;
-	receipt->epoch = engine->log->epoch;
 	receipt->time_us = txn->now_us;
-	receipt->level = txn->level;
 	receipt->wait = pd_engine_wait_now(engine);
+	if (receipt->duplicate) {
+		receipt->epoch = epoch_of(engine, receipt->lsn);
+		receipt->level = level_reached(engine, &receipt->wait, receipt->lsn);
+	} else {
+		receipt->lsn = lsn;
+		receipt->epoch = engine->log->epoch;
+		receipt->level = txn->level;
+	}
 	if (txn->session->read_strict) {
 		uint64_t newest = engine->open->first_lsn + engine->open->record_count - 1;
 
