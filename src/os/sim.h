@@ -30,7 +30,8 @@ struct pd_sim_options {
 	unsigned lost_write_ppm;        /* acknowledged, never there: a lying drive */
 	unsigned misdirected_write_ppm; /* lands on another sector of the same file */
 	uint64_t start_real_us;         /* 0: some day in 2026 */
-	bool lying_sync; /* datasync and PD_OS_SYNCED promise and do nothing: a build without the sync */
+	uint64_t sync_us_max; /* a synced write or a datasync takes up to this long: both clocks move on */
+	bool lying_sync;      /* datasync and PD_OS_SYNCED promise and do nothing: a build without the sync */
 	bool lying_directory_sync;
 	bool late_tasks; /* a task may run later: when somebody asks whether it has finished, or waits for it */
 };

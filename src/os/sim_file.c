@@ -146,6 +146,14 @@ static int put_lost(struct pd_sim_file *file, const void *data, size_t size, uin
 	return 0;
 }
 
+/* Reaching stable storage takes time. Drawn only where asked for, so that other seeds stay as they were. */
+static void take_time(struct pd_sim *sim)
+{
+	if (sim->options.sync_us_max > 0)
+		pd_sim_advance_us(&sim->base,
+				  pd_sim_random_below(&sim->random, sim->options.sync_us_max + 1));
+}
+
 int pd_sim_file_put(struct pd_sim_file *file, const void *data, size_t size, uint64_t offset)
 {
 	struct pd_sim *sim = machine(file);
@@ -155,6 +163,8 @@ int pd_sim_file_put(struct pd_sim_file *file, const void *data, size_t size, uin
 	uint64_t elsewhere;
 	int rc;
 
+	if ((file->base.flags & PD_OS_SYNCED) != 0)
+		take_time(sim);
 	if (pd_sim_random_chance(&sim->random, sim->options.write_error_ppm)) {
 		pd_sim_file_put_part(file, data, size, offset, PD_SIM_PART_ANY);
 		return EIO;
@@ -204,6 +214,7 @@ int pd_sim_datasync(struct pd_os_file *base, struct pd_error *err)
 		pd_sim_content_sync_failed(&sim->disk, &file->node->content);
 	if (verdict != PD_SIM_GO)
 		return pd_sim_refuse(sim, verdict, rc, err, "sync", file->path);
+	take_time(sim);
 	if (pd_sim_random_chance(&sim->random, sim->options.sync_error_ppm)) {
 		pd_sim_content_sync_failed(&sim->disk, &file->node->content);
 		return pd_sim_end(sim, EIO, err, "sync", file->path);

@@ -224,7 +224,7 @@ static bool file_can_submit(const struct pd_log *log)
 {
 	const struct pd_log_file *file = (const struct pd_log_file *)log;
 
-	return file->queue == NULL || file->flight_count < file->depth;
+	return pd_file_queue_takes(file);
 }
 
 static int file_descriptor(const struct pd_log *log)

@@ -51,6 +51,7 @@ struct pd_aligned {
 struct pd_flight {
 	struct pd_log_group *group;
 	uint64_t last_lsn;
+	uint64_t started_ns; /* if it was alone; else 0 */
 	bool done;
 };
 
@@ -94,12 +95,16 @@ struct pd_log_file {
 	struct pd_log_group *finished, *finished_last;
 
 	struct pd_background_sync background;
-	uint64_t sync_ns; /* what a synced write took at the beginning of the epoch; 0: not measured */
+	uint64_t sync_ns; /* what a synced write takes that has the disk to itself; 0: not measured */
 
 	/* Several writes in flight, for disks on which a sync takes long; NULL: one at a time. */
 	struct pd_os_queue *queue;
 	struct pd_flight *flights; /* a ring of `depth` */
 	unsigned depth, flight_head, flight_count;
+	unsigned since_lone;  /* flights since one was alone */
+	bool flying;          /* groups go through the queue */
+	bool queue_refused;   /* there is none to be had */
+	uint32_t device_unit; /* sectors that any write must be a multiple of */
 
 	/* Space. */
 	struct pd_spare **spares; /* ready or in the making, used from the front */
@@ -159,8 +164,12 @@ PD_MUST_CHECK int pd_file_sync_join(struct pd_log_file *file, struct pd_error *e
 PD_MUST_CHECK int pd_file_sync_look(struct pd_log_file *file, struct pd_error *err);
 
 /* ---- file_queue.c: several writes in flight ---- */
-/* Use a queue if the options ask for it, or if synced writes take long here. */
-PD_MUST_CHECK int pd_file_queue_start(struct pd_log_file *file, struct pd_error *err);
+/* Decide for the next group whether it flies: as the options say, else by what syncs take on this disk by now. */
+PD_MUST_CHECK int pd_file_queue_choose(struct pd_log_file *file, enum pd_log_sync sync, struct pd_error *err);
+/* May another group be submitted now? */
+bool pd_file_queue_takes(const struct pd_log_file *file);
+/* A synced write that had the disk to itself took `ns`. */
+void pd_file_note_sync_time(struct pd_log_file *file, uint64_t ns);
 /* Let groups end where writes in flight do not touch each other. */
 void pd_file_queue_unit(struct pd_log_file *file);
 /* Start writing a sealed group. */

@@ -61,13 +61,6 @@ static bool fits(const struct pd_log_file *file, const struct piece *piece)
 	       pd_file_room(file, pd_index_growth(piece->actor_count));
 }
 
-/* The writes that begin an epoch have to be made anyway: the fastest tells what a synced write takes on this disk. */
-static void note_sync_time(struct pd_log_file *file, uint64_t ns)
-{
-	if (file->sync_ns == 0 || ns < file->sync_ns)
-		file->sync_ns = ns;
-}
-
 static int write_bytes(struct pd_log_file *file, const uint8_t *data, size_t size, enum pd_log_sync sync,
 		       struct pd_error *err)
 {
@@ -77,13 +70,12 @@ static int write_bytes(struct pd_log_file *file, const uint8_t *data, size_t siz
 	PD_ASSERT(file->flight_count == 0);
 	/* A synced write says nothing of what went through the page cache before it: then sync the file. */
 	if (sync == PD_LOG_SYNC && file->synced != NULL && !file->unsynced) {
-		uint64_t started_ns = file->log.begun ? 0 : pd_os_monotonic_ns(file->os);
+		uint64_t started_ns = pd_os_monotonic_ns(file->os);
 
 		file->log.stats.direct_writes++;
 		file->log.stats.syncs++;
 		result = pd_os_write(file->synced, data, size, offset, err);
-		if (!file->log.begun)
-			note_sync_time(file, pd_os_monotonic_ns(file->os) - started_ns);
+		pd_file_note_sync_time(file, pd_os_monotonic_ns(file->os) - started_ns);
 		return result;
 	}
 	file->log.stats.buffered_writes++;
@@ -177,9 +169,10 @@ static int open_handles(struct pd_log_file *file, struct pd_error *err)
 	if (result == 0 || result == PD_NOT_SUPPORTED)
 		result = pd_os_open(file->os, path, PD_OS_READ | PD_OS_WRITE, &file->buffered, err);
 	pd_free(path);
-	file->unit = 1;
+	file->device_unit = 1;
 	if (file->synced != NULL && pd_os_alignment(file->synced) > PD_SECTOR_SIZE)
-		file->unit = (uint32_t)(pd_os_alignment(file->synced) / PD_SECTOR_SIZE);
+		file->device_unit = (uint32_t)(pd_os_alignment(file->synced) / PD_SECTOR_SIZE);
+	file->unit = file->device_unit;
 	pd_file_queue_unit(file);
 	return result;
 }
@@ -344,7 +337,7 @@ static void describe_way(struct pd_log_file *file)
 {
 	char depth[40] = "one at a time";
 
-	if (file->queue != NULL)
+	if (file->flying)
 		(void)snprintf(depth, sizeof depth, "up to %u in flight", file->depth);
 	if (file->synced == NULL)
 		(void)snprintf(file->log.way, sizeof file->log.way,
@@ -383,7 +376,7 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	if (result == 0)
 		result = write_epoch(file, time_us, err);
 	if (result == 0)
-		result = pd_file_queue_start(file, err);
+		result = pd_file_queue_choose(file, PD_LOG_SYNC, err);
 	if (result == 0)
 		describe_way(file);
 	if (result != 0) {
@@ -510,10 +503,12 @@ static int put_group(struct pd_log_file *file, struct pd_log_group *group, enum 
 	size_t payload_size = group->size - PD_GROUP_HEADER_SIZE;
 	int result;
 
+	result = pd_file_queue_choose(file, sync, err);
+	if (result != 0)
+		return result;
 	if (payload_size > pd_file_piece_max(file)) {
 		result = pd_file_queue_drain(file, err);
-		if (file->queue !=
-		    NULL) /* what flies is synced: nothing before it may stay in the page cache */
+		if (file->flying) /* what flies is synced: nothing before it may stay in the page cache */
 			sync = PD_LOG_SYNC;
 		return result == 0 ? put_pieces(file, group, sync, err) : result;
 	}
@@ -526,7 +521,7 @@ static int put_group(struct pd_log_file *file, struct pd_log_group *group, enum 
 					  .base_time_us = group->base_time_us,
 					  .actors = group->actors,
 					  .actor_count = listed_actors(file, group),
-					  .flight = file->queue != NULL ? group : NULL },
+					  .flight = file->flying ? group : NULL },
 			 sync, err);
 }
 

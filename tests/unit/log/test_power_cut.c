@@ -17,16 +17,18 @@ struct machine {
 	const char *name;
 	unsigned alignment, torn_unit, queue_depth;
 	bool refuse_direct;
+	uint64_t sync_us_max; /* a disk that changes its pace, with queue_depth 0 */
 };
 
 static const struct machine machines[] = {
-	{ "512", 512, 512, 1, false },
-	{ "4096", 4096, 4096, 1, false },
-	{ "4096, torn at 512", 4096, 512, 1, false },
-	{ "direct refused", 512, 512, 1, true },
-	{ "no direct, torn at 4096", 0, 4096, 1, false },
-	{ "in flight", 512, 512, 6, false },
-	{ "in flight, 4096", 4096, 4096, 3, false },
+	{ "512", 512, 512, 1, false, 0 },
+	{ "4096", 4096, 4096, 1, false, 0 },
+	{ "4096, torn at 512", 4096, 512, 1, false, 0 },
+	{ "direct refused", 512, 512, 1, true, 0 },
+	{ "no direct, torn at 4096", 0, 4096, 1, false, 0 },
+	{ "in flight", 512, 512, 6, false, 0 },
+	{ "in flight, 4096", 4096, 4096, 3, false, 0 },
+	{ "changing pace", 512, 512, 0, false, 800 },
 };
 #define MACHINES (sizeof machines / sizeof machines[0])
 
@@ -46,6 +48,7 @@ static void trial_init(struct trial *trial, const struct machine *machine, uint6
 	trial->disk.sim.direct_alignment = machine->alignment;
 	trial->disk.sim.torn_unit = machine->torn_unit;
 	trial->disk.sim.late_tasks = seed % 2 == 0;
+	trial->disk.sim.sync_us_max = machine->sync_us_max;
 	check(pd_os_sim_new(&trial->disk.sim, &trial->disk.os, why));
 	check(pd_os_mkdir(trial->disk.os, DISK_DIRECTORY, why));
 	check(pd_os_sync_directory(trial->disk.os, "/", why));
