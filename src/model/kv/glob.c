@@ -7,13 +7,19 @@
  * an empty pattern or "*". */
 #include "model/kv/glob.h"
 
+/* Bytes are compared as they are, or without regard to the case of ASCII letters. */
+static uint8_t fold(uint8_t byte, bool nocase)
+{
+	return nocase && byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
+}
+
 static bool set_range_has(uint8_t from, uint8_t to, uint8_t byte)
 {
 	return from <= to ? byte >= from && byte <= to : byte >= to && byte <= from;
 }
 
-/* The set that begins behind its "[". Returns the bytes it takes, "]" included. */
-static size_t match_set(struct pd_slice set, uint8_t byte, bool *ret_matches)
+/* The set that begins behind its "[", against a folded byte. Returns the bytes it takes, "]" included. */
+static size_t match_set(struct pd_slice set, uint8_t byte, bool nocase, bool *ret_matches)
 {
 	bool negated = set.size > 0 && set.data[0] == '^';
 	size_t at = negated ? 1 : 0;
@@ -23,13 +29,14 @@ static size_t match_set(struct pd_slice set, uint8_t byte, bool *ret_matches)
 		size_t left = set.size - at;
 
 		if (left >= 2 && set.data[at] == '\\') {
-			has |= set.data[at + 1] == byte;
+			has |= fold(set.data[at + 1], nocase) == byte;
 			at += 2;
 		} else if (left >= 3 && set.data[at + 1] == '-') {
-			has |= set_range_has(set.data[at], set.data[at + 2], byte);
+			has |= set_range_has(fold(set.data[at], nocase), fold(set.data[at + 2], nocase),
+					     byte);
 			at += 3;
 		} else {
-			has |= set.data[at] == byte;
+			has |= fold(set.data[at], nocase) == byte;
 			at++;
 		}
 	}
@@ -37,25 +44,25 @@ static size_t match_set(struct pd_slice set, uint8_t byte, bool *ret_matches)
 	return at < set.size ? at + 1 : at;
 }
 
-/* The element at the front of the pattern, which is not "*". Returns the bytes it takes. */
-static size_t match_element(struct pd_slice pattern, uint8_t byte, bool *ret_matches)
+/* The element at the front of the pattern, which is not "*", against a folded byte. Returns the bytes it takes. */
+static size_t match_element(struct pd_slice pattern, uint8_t byte, bool nocase, bool *ret_matches)
 {
 	switch (pattern.data[0]) {
 	case '?':
 		*ret_matches = true;
 		return 1;
 	case '[':
-		return 1 + match_set(pd_slice(pattern.data + 1, pattern.size - 1), byte, ret_matches);
+		return 1 + match_set(pd_slice(pattern.data + 1, pattern.size - 1), byte, nocase, ret_matches);
 	case '\\':
 		if (pattern.size >= 2) {
-			*ret_matches = pattern.data[1] == byte;
+			*ret_matches = fold(pattern.data[1], nocase) == byte;
 			return 2;
 		}
 		break;
 	default:
 		break;
 	}
-	*ret_matches = pattern.data[0] == byte;
+	*ret_matches = fold(pattern.data[0], nocase) == byte;
 	return 1;
 }
 
@@ -66,7 +73,7 @@ static size_t skip_stars(struct pd_slice pattern, size_t at)
 	return at;
 }
 
-bool pd_glob_match(struct pd_slice pattern, struct pd_slice text)
+static bool match(struct pd_slice pattern, struct pd_slice text, bool nocase)
 {
 	bool has_star = false;
 	size_t star_pattern = 0, star_text = 0;
@@ -88,8 +95,8 @@ bool pd_glob_match(struct pd_slice pattern, struct pd_slice text)
 			continue;
 		}
 		if (p < pattern.size)
-			taken = match_element(pd_slice(pattern.data + p, pattern.size - p), text.data[t],
-					      &matches);
+			taken = match_element(pd_slice(pattern.data + p, pattern.size - p),
+					      fold(text.data[t], nocase), nocase, &matches);
 		if (matches) {
 			p += taken;
 			t++;
@@ -101,6 +108,16 @@ bool pd_glob_match(struct pd_slice pattern, struct pd_slice text)
 		}
 	}
 	return skip_stars(pattern, p) == pattern.size;
+}
+
+bool pd_glob_match(struct pd_slice pattern, struct pd_slice text)
+{
+	return match(pattern, text, false);
+}
+
+bool pd_glob_match_nocase(struct pd_slice pattern, struct pd_slice text)
+{
+	return match(pattern, text, true);
 }
 
 struct pd_slice pd_glob_prefix(struct pd_slice pattern)

@@ -74,6 +74,24 @@ static void test_matches(void **state)
 			fail_msg("%s against %s", cases[i].pattern, cases[i].text);
 }
 
+static void test_nocase(void **state)
+{
+	static const struct {
+		const char *pattern, *text;
+		bool matches;
+	} cases[] = {
+		{ "SAVE", "save", true },      { "save", "SAVE", true },    { "save", "saved", false },
+		{ "MAX*", "maxmemory", true }, { "[RS]ave", "sAVE", true }, { "[A-Z]ave", "save", true },
+		{ "[^S]ave", "save", false },  { "\\S*", "save", true },    { "[T-Z]ave", "save", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		if (pd_glob_match_nocase(pd_slice_string(cases[i].pattern), pd_slice_string(cases[i].text)) !=
+		    cases[i].matches)
+			fail_msg("%s against %s", cases[i].pattern, cases[i].text);
+}
+
 static void test_prefix(void **state)
 {
 	static const struct {
@@ -110,6 +128,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_matches),
+		cmocka_unit_test(test_nocase),
 		cmocka_unit_test(test_prefix),
 		cmocka_unit_test(test_nested_stars),
 	};
