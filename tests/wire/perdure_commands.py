@@ -22,6 +22,19 @@ def test_keys_name_actors(world):
     assert sorted(connection.command("KEYS", "*")) == [b"in{the}middle", b"plain"]
 
 
+def test_not_built_yet_is_said(world):
+    connection = world.connect()
+    listed = set(connection.command("COMMAND", "LIST"))
+    for words, why in ((("LPUSH", "l", "1"), "lists are not built yet"), (("zadd", "z", "1", "a"), "sorted sets are"),
+                       (("JSON.SET", "a", "$", "1"), "documents are"), (("PD.NONSENSE",), "PD.HELP"),
+                       (("SAVE",), "nothing to save"), (("SWAPDB", "0", "1"), "PD.USE")):
+        assert words[0].lower().encode() not in listed, words
+        is_error(connection.command(*words), f"unknown command '{words[0]}': ")
+        is_error(connection.command(*words), why)
+    is_error(connection.command("JSON", "1"), "with args beginning with")
+    is_error(connection.command("LPUSHES", "1"), "with args beginning with")
+
+
 def test_use(world):
     connection, other = world.connect(), world.connect()
     connection.expect("OK", "PD.USE", "alice")

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "front/resp/front_private.h"
+#include "model/kv/glob.h"
 
 struct flag_name {
 	unsigned flag;
@@ -180,7 +181,7 @@ static bool is_listed(const struct pd_resp_entry *entry, enum list_filter filter
 	case ALL:
 		return !entry->subcommand;
 	case BY_PATTERN:
-		return pd_resp_match_nocase(value, pd_slice_string(entry->name.text));
+		return pd_glob_match_nocase(value, pd_slice_string(entry->name.text));
 	case BY_CATEGORY:
 		return in_category(&entry->command, value);
 	case BY_MODULE:

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "front/resp/front_private.h"
+#include "model/kv/glob.h"
 
 #define VALUE_SIZE 4200 /* a path fits */
 
@@ -138,7 +139,7 @@ static const struct parameter parameters[] = {
 static bool is_wanted(const struct pd_resp_call *call, const struct parameter *parameter)
 {
 	for (size_t i = 2; i < call->count; i++)
-		if (pd_resp_match_nocase(call->words[i], pd_slice_string(parameter->name)))
+		if (pd_glob_match_nocase(call->words[i], pd_slice_string(parameter->name)))
 			return true;
 	return false;
 }

@@ -139,12 +139,15 @@ void pd_resp_run_transaction(struct pd_resp_call *call);
 /* Write the error that the engine gave. */
 void pd_resp_write_engine_error(struct pd_resp_writer *reply, int code, const struct pd_error *err);
 
-/* ---- for the commands ---- */
+/* ---- unbuilt.c ---- */
+/* Why a command that a client may know is not here, in words; NULL: nobody would expect it. */
+const char *pd_resp_why_unknown(struct pd_slice word);
+
+/* ---- help.c ---- */
+/* The page of a container: its lines, between a heading and those about HELP itself. */
 void pd_resp_write_help(struct pd_resp_writer *reply, const char *container, const char *const *lines,
 			size_t count);
-/* Redis's patterns: * ? [a-z] [^a] \x, without regard to case. */
-bool pd_resp_match_nocase(struct pd_slice pattern, struct pd_slice text);
-/* info.c */
+/* ---- info.c ---- */
 void pd_resp_answer_info(struct pd_resp_call *call);
 
 #endif

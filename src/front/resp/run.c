@@ -83,6 +83,7 @@ static void write_unknown(struct pd_resp_writer *reply, const struct pd_slice *w
 			  const struct pd_resp_entry *container)
 {
 	char text[192];
+	const char *why;
 	int used = 0;
 
 	if (container != NULL) {
@@ -94,6 +95,12 @@ static void write_unknown(struct pd_resp_writer *reply, const struct pd_slice *w
 		text[used] = '\0';
 		pd_resp_write_errorf(reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
 				     printable(words[1], 128), (const char *)words[1].data, text);
+		return;
+	}
+	why = pd_resp_why_unknown(words[0]);
+	if (why != NULL) {
+		pd_resp_write_errorf(reply, "ERR unknown command '%.*s': %s", printable(words[0], 128),
+				     (const char *)words[0].data, why);
 		return;
 	}
 	text[0] = '\0';

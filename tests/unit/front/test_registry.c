@@ -128,45 +128,6 @@ static void test_arity(void **state)
 	pd_resp_registry_done(&registry);
 }
 
-static void test_patterns(void **state)
-{
-	static const struct {
-		const char *pattern, *text;
-		bool matches;
-	} rows[] = {
-		{ "save", "save", true },
-		{ "SAVE", "save", true },
-		{ "save", "saved", false },
-		{ "", "", true },
-		{ "", "a", false },
-		{ "*", "", true },
-		{ "*", "anything", true },
-		{ "max*", "maxmemory-policy", true },
-		{ "*policy", "maxmemory-policy", true },
-		{ "m*y*y", "maxmemory-policy", true },
-		{ "*a*b*c", "xaxbxbxc", true },
-		{ "*a*b*c", "xaxbxbx", false },
-		{ "?ave", "save", true },
-		{ "?", "", false },
-		{ "[rs]ave", "save", true },
-		{ "[^s]ave", "save", false },
-		{ "[a-z]ave", "save", true },
-		{ "[t-z]ave", "save", false },
-		{ "[z-a]ave", "save", true },
-		{ "s\\*e", "s*e", true },
-		{ "s\\*e", "save", false },
-		{ "[", "[", false },
-		{ "sav[e", "save", true },
-		{ "save\\", "save\\", true },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		if (pd_resp_match_nocase(pd_slice_string(rows[i].pattern), pd_slice_string(rows[i].text)) !=
-		    rows[i].matches)
-			fail_msg("pattern '%s' and text '%s'", rows[i].pattern, rows[i].text);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,7 +135,6 @@ int main(void)
 		cmocka_unit_test(test_case),
 		cmocka_unit_test(test_two_of_one_name),
 		cmocka_unit_test(test_arity),
-		cmocka_unit_test(test_patterns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
