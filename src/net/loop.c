@@ -135,11 +135,6 @@ int pd_net_set_max_connections(struct pd_net *net, unsigned max, struct pd_error
 	return 0;
 }
 
-size_t pd_net_connection_count(const struct pd_net *net)
-{
-	return net->connection_count;
-}
-
 void pd_net_stats(const struct pd_net *net, struct pd_net_stats *ret_stats)
 {
 	*ret_stats = net->stats;

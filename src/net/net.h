@@ -69,7 +69,6 @@ void pd_net_free(struct pd_net *net);
 unsigned pd_net_max_connections(const struct pd_net *net);
 /* PD_INVALID, with words, when the process may not open that many. Connections that are there stay. */
 PD_MUST_CHECK int pd_net_set_max_connections(struct pd_net *net, unsigned max, struct pd_error *err);
-size_t pd_net_connection_count(const struct pd_net *net);
 void pd_net_stats(const struct pd_net *net, struct pd_net_stats *ret_stats);
 
 struct pd_net_listener_options {

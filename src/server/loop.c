@@ -6,14 +6,14 @@
 #define DRAIN_US          5000000u /* what clients get at the end to take their replies */
 #define UNSETTLED_LOOK_US 1000     /* held replies and no descriptor that tells: look again */
 
-static uint64_t now_us(const struct server *server)
+static uint64_t now_us(const struct pd_server *server)
 {
 	return pd_os_monotonic_ns(server->os) / 1000;
 }
 
 /* ---- what is ready ---- */
 
-static void dispatch(struct server *server, const struct pd_net_event *event)
+static void dispatch(struct pd_server *server, const struct pd_net_event *event)
 {
 	switch (event->kind) {
 	case PD_NET_ACCEPTED:
@@ -30,14 +30,14 @@ static void dispatch(struct server *server, const struct pd_net_event *event)
 	case PD_NET_WATCH:
 		break; /* the engine's step follows anyway */
 	case PD_NET_SIGNAL:
-		server_say("%s: stopping; a second one ends this process at once",
-			   event->number == 2 ? "interrupted" : "told to end");
+		pd_server_say("%s: stopping; a second one ends this process at once",
+			      event->number == 2 ? "interrupted" : "told to end");
 		server->stopping = true;
 		break;
 	}
 }
 
-static int poll_once(struct server *server, int64_t timeout_us, struct pd_error *err)
+static int poll_once(struct pd_server *server, int64_t timeout_us, struct pd_error *err)
 {
 	const struct pd_net_event *events;
 	size_t count;
@@ -52,19 +52,19 @@ static int poll_once(struct server *server, int64_t timeout_us, struct pd_error 
 
 /* ---- recovery ---- */
 
-int server_recover(struct server *server, struct pd_error *err)
+int pd_server_recover(struct pd_server *server, struct pd_error *err)
 {
-	struct server_progress progress;
+	struct pd_server_progress progress;
 	struct pd_recovery recovery = { 0 };
 	int result = 0;
 
-	server_progress_begin(&progress);
+	pd_server_progress_begin(&progress);
 	while (!recovery.done && !server->stopping) {
 		pd_resp_front_set_loading(server->resp, &recovery);
 		result = pd_engine_recover(server->engine, RECOVERY_SLICE, &recovery, err);
 		if (result != 0)
 			return result;
-		server_progress_show(&progress, &recovery, now_us(server));
+		pd_server_progress_show(&progress, &recovery, now_us(server));
 		result = poll_once(server, 0, err);
 		if (result != 0)
 			return result;
@@ -75,7 +75,7 @@ int server_recover(struct server *server, struct pd_error *err)
 	}
 	if (recovery.done) {
 		pd_resp_front_set_loading(server->resp, NULL);
-		server_progress_end(&progress, &recovery, server->engine);
+		pd_server_progress_end(&progress, &recovery, server->engine);
 	}
 	return 0;
 }
@@ -90,7 +90,7 @@ static int64_t sooner(int64_t a, int64_t b)
 }
 
 /* How long the poll may wait; < 0: for ever. */
-static int64_t patience_us(struct server *server)
+static int64_t patience_us(struct pd_server *server)
 {
 	uint64_t deadline = pd_engine_deadline_us(server->engine);
 	int64_t timeout = pd_resp_front_timeout_us(server->resp);
@@ -109,7 +109,7 @@ static int64_t patience_us(struct server *server)
 	return timeout;
 }
 
-static int watch_engine(struct server *server, struct pd_error *err)
+static int watch_engine(struct pd_server *server, struct pd_error *err)
 {
 	int descriptor = pd_engine_descriptor(server->engine);
 	int result;
@@ -122,7 +122,7 @@ static int watch_engine(struct server *server, struct pd_error *err)
 	return result;
 }
 
-static void tick(struct server *server)
+static void tick(struct pd_server *server)
 {
 	uint64_t now = now_us(server);
 
@@ -133,7 +133,7 @@ static void tick(struct server *server)
 }
 
 /* One write for all that was run, and the replies that it releases. */
-static void settle(struct server *server)
+static void settle(struct pd_server *server)
 {
 	int result;
 
@@ -142,10 +142,10 @@ static void settle(struct server *server)
 	pd_resp_front_release(server->resp);
 	/* A fence is told in words, and clients hear of it: there is nothing else to do about it here. */
 	if (result != 0 || pd_engine_disk_full(server->engine) != server->disk_full_told)
-		server_notice_changes(server);
+		pd_server_notice_changes(server);
 }
 
-static int turn(struct server *server, struct pd_error *err)
+static int turn(struct pd_server *server, struct pd_error *err)
 {
 	size_t holding;
 	int result = poll_once(server, patience_us(server), err);
@@ -165,7 +165,7 @@ static int turn(struct server *server, struct pd_error *err)
 	return 0;
 }
 
-int server_serve(struct server *server, struct pd_error *err)
+int pd_server_serve(struct pd_server *server, struct pd_error *err)
 {
 	while (!server->stopping) {
 		int result = watch_engine(server, err);
@@ -176,14 +176,14 @@ int server_serve(struct server *server, struct pd_error *err)
 			return result;
 		tick(server);
 		if (pd_resp_front_wants_shutdown(server->resp)) {
-			server_say("SHUTDOWN: stopping");
+			pd_server_say("SHUTDOWN: stopping");
 			server->stopping = true;
 		}
 	}
 	return 0;
 }
 
-void server_drain(struct server *server)
+void pd_server_drain(struct pd_server *server)
 {
 	uint64_t until = now_us(server) + DRAIN_US;
 	struct pd_error err;

@@ -10,7 +10,7 @@
 #define LINE_INTERVAL_US 2000000u /* elsewhere, a line every two seconds */
 #define DAMAGE_LINES_MAX 20
 
-void server_say(const char *format, ...)
+void pd_server_say(const char *format, ...)
 {
 	va_list arguments;
 
@@ -22,9 +22,9 @@ void server_say(const char *format, ...)
 
 /* ---- recovery ---- */
 
-void server_progress_begin(struct server_progress *progress)
+void pd_server_progress_begin(struct pd_server_progress *progress)
 {
-	*progress = (struct server_progress){ .bar = isatty(STDERR_FILENO) == 1 };
+	*progress = (struct pd_server_progress){ .bar = isatty(STDERR_FILENO) == 1 };
 }
 
 static unsigned percent_of(const struct pd_recovery *recovery)
@@ -43,8 +43,8 @@ static double seconds_left(const struct pd_recovery *recovery)
 	       (double)recovery->bytes;
 }
 
-void server_progress_show(struct server_progress *progress, const struct pd_recovery *recovery,
-			  uint64_t now_us)
+void pd_server_progress_show(struct pd_server_progress *progress, const struct pd_recovery *recovery,
+			     uint64_t now_us)
 {
 	unsigned percent = percent_of(recovery);
 	char bar[BAR_WIDTH + 1];
@@ -66,8 +66,8 @@ void server_progress_show(struct server_progress *progress, const struct pd_reco
 		return;
 	}
 	if (!progress->bar) {
-		server_say("recovery: %u%%, %llu records, about %.0f s left", percent,
-			   (unsigned long long)recovery->records, seconds_left(recovery));
+		pd_server_say("recovery: %u%%, %llu records, about %.0f s left", percent,
+			      (unsigned long long)recovery->records, seconds_left(recovery));
 		return;
 	}
 	for (unsigned i = 0; i < BAR_WIDTH; i++)
@@ -86,68 +86,70 @@ static void say_damage(const struct pd_engine *engine, uint64_t count)
 		if (damage == NULL)
 			return;
 		if (damage->last_lsn == 0)
-			server_say(
+			pd_server_say(
 				"warning: log segment %u, byte %llu: LSN %llu and after cannot be read: %s",
 				damage->segment, (unsigned long long)damage->offset,
 				(unsigned long long)damage->first_lsn, damage->text);
 		else
-			server_say("warning: log segment %u, byte %llu: LSN %llu to %llu cannot be read: %s",
-				   damage->segment, (unsigned long long)damage->offset,
-				   (unsigned long long)damage->first_lsn,
-				   (unsigned long long)damage->last_lsn, damage->text);
+			pd_server_say(
+				"warning: log segment %u, byte %llu: LSN %llu to %llu cannot be read: %s",
+				damage->segment, (unsigned long long)damage->offset,
+				(unsigned long long)damage->first_lsn, (unsigned long long)damage->last_lsn,
+				damage->text);
 	}
 	if (count > DAMAGE_LINES_MAX)
-		server_say("warning: … and %llu more places", (unsigned long long)(count - DAMAGE_LINES_MAX));
+		pd_server_say("warning: … and %llu more places",
+			      (unsigned long long)(count - DAMAGE_LINES_MAX));
 }
 
-void server_progress_end(struct server_progress *progress, const struct pd_recovery *recovery,
-			 const struct pd_engine *engine)
+void pd_server_progress_end(struct pd_server_progress *progress, const struct pd_recovery *recovery,
+			    const struct pd_engine *engine)
 {
 	if (progress->shown)
 		(void)fputs("\r\033[K", stderr);
-	server_say("recovery: %llu records, %.1f MiB in %.3f s", (unsigned long long)recovery->records,
-		   (double)recovery->bytes / (1024 * 1024), (double)recovery->elapsed_us / 1e6);
+	pd_server_say("recovery: %llu records, %.1f MiB in %.3f s", (unsigned long long)recovery->records,
+		      (double)recovery->bytes / (1024 * 1024), (double)recovery->elapsed_us / 1e6);
 	if (recovery->torn_bytes > 0)
-		server_say(
+		pd_server_say(
 			"recovery: an unfinished write of %llu bytes at the end of the log was cut; nothing "
 			"acknowledged was in it",
 			(unsigned long long)recovery->torn_bytes);
 	if (recovery->damage_count > 0) {
-		server_say("warning: %llu places in the log are damaged; %llu actors are quarantined, the "
-			   "others "
-			   "are served",
-			   (unsigned long long)recovery->damage_count,
-			   (unsigned long long)recovery->quarantined_actors);
+		pd_server_say("warning: %llu places in the log are damaged; %llu actors are quarantined, the "
+			      "others "
+			      "are served",
+			      (unsigned long long)recovery->damage_count,
+			      (unsigned long long)recovery->quarantined_actors);
 		say_damage(engine, recovery->damage_count);
 	}
 }
 
 /* ---- while serving ---- */
 
-void server_notice_changes(struct server *server)
+void pd_server_notice_changes(struct pd_server *server)
 {
 	const char *fence = pd_engine_fence_text(server->engine);
 	bool full = pd_engine_disk_full(server->engine);
 
 	if (fence[0] != '\0' && !server->fence_told) {
 		server->fence_told = true;
-		server_say("*** THE LOG IS FENCED: %s", fence);
-		server_say(
+		pd_server_say("*** THE LOG IS FENCED: %s", fence);
+		pd_server_say(
 			"*** Writes that were not acknowledged have an unknown outcome. Every command that "
 			"needs the log is answered with -FENCED.");
-		server_say("*** Look after the disk under %s, then restart this server: what was "
-			   "acknowledged is "
-			   "replayed.",
-			   server->options->in_memory ? "this process" : server->options->data_directory);
+		pd_server_say("*** Look after the disk under %s, then restart this server: what was "
+			      "acknowledged is "
+			      "replayed.",
+			      server->options->in_memory ? "this process" : server->options->data_directory);
 	}
 	if (full != server->disk_full_told) {
 		server->disk_full_told = full;
 		if (full)
-			server_say(
+			pd_server_say(
 				"warning: the disk under %s is full; writes are refused with -DISKFULL until "
 				"there is room, reads go on",
 				server->options->data_directory);
 		else
-			server_say("the disk has room again; writes are taken");
+			pd_server_say("the disk has room again; writes are taken");
 	}
 }

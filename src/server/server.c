@@ -21,7 +21,7 @@ int pd_server_exit_status(int code)
 	}
 }
 
-static int open_engine(struct server *server, struct pd_error *err)
+static int open_engine(struct pd_server *server, struct pd_error *err)
 {
 	const struct pd_server_options *options = server->options;
 	struct pd_engine_options engine = PD_ENGINE_OPTIONS_DEFAULT;
@@ -36,7 +36,7 @@ static int open_engine(struct server *server, struct pd_error *err)
 	return pd_engine_open(&engine, &server->engine, err);
 }
 
-static int open_network(struct server *server, struct pd_error *err)
+static int open_network(struct pd_server *server, struct pd_error *err)
 {
 	const struct pd_server_options *options = server->options;
 	struct pd_net_options net = { .max_connections = options->max_clients,
@@ -47,13 +47,13 @@ static int open_network(struct server *server, struct pd_error *err)
 	if (result != 0)
 		return result;
 	if (pd_net_max_connections(server->net) < options->max_clients)
-		server_say(
+		pd_server_say(
 			"warning: the limit of open files allows %u clients, not %u; raise it with ulimit -n",
 			pd_net_max_connections(server->net), options->max_clients);
 	return 0;
 }
 
-static int open_front(struct server *server, struct pd_error *err)
+static int open_front(struct pd_server *server, struct pd_error *err)
 {
 	const struct pd_server_options *options = server->options;
 	struct pd_resp_front_options front = { .os = server->os,
@@ -76,50 +76,50 @@ static int open_front(struct server *server, struct pd_error *err)
 	return pd_net_listen(server->net, &listener, err);
 }
 
-static void say_ready(const struct server *server)
+static void say_ready(const struct pd_server *server)
 {
 	const struct pd_server_options *options = server->options;
 	struct pd_engine_stats stats;
 
 	pd_engine_stats(server->engine, &stats);
-	server_say("log: %s", stats.log_way);
+	pd_server_say("log: %s", stats.log_way);
 	if (options->resp_port == 0)
-		server_say("ready: no listener (--resp 0)");
+		pd_server_say("ready: no listener (--resp 0)");
 	else
-		server_say("ready: RESP on %s%s%s:%d", strchr(options->bind_address, ':') != NULL ? "[" : "",
-			   options->bind_address, strchr(options->bind_address, ':') != NULL ? "]" : "",
-			   options->resp_port);
+		pd_server_say("ready: RESP on %s%s%s:%d",
+			      strchr(options->bind_address, ':') != NULL ? "[" : "", options->bind_address,
+			      strchr(options->bind_address, ':') != NULL ? "]" : "", options->resp_port);
 }
 
 /* Recover and serve, everything being open. */
-static int run(struct server *server, struct pd_error *err)
+static int run(struct pd_server *server, struct pd_error *err)
 {
-	int result = server_recover(server, err);
+	int result = pd_server_recover(server, err);
 
 	if (result != 0 || server->stopping)
 		return result;
 	say_ready(server);
-	result = server_serve(server, err);
+	result = pd_server_serve(server, err);
 	if (result == 0)
-		server_drain(server);
+		pd_server_drain(server);
 	return result;
 }
 
 int pd_server_run(const struct pd_server_options *options)
 {
-	struct server server = { .options = options };
+	struct pd_server server = { .options = options };
 	struct pd_error err = { 0 }, close_err = { 0 };
 	int result, status, closed;
 
-	server_say("perdure " PD_VERSION);
+	pd_server_say("perdure " PD_VERSION);
 	if (options->in_memory)
-		server_say("data: in memory only; it ends with this process");
+		pd_server_say("data: in memory only; it ends with this process");
 	else
-		server_say("data: %s, default durability %s", options->data_directory,
-			   pd_level_name(options->default_level));
+		pd_server_say("data: %s, default durability %s", options->data_directory,
+			      pd_level_name(options->default_level));
 	result = pd_os_real_new(&server.os, &err);
-	/* Opening the engine changes nothing yet, and who has the directory is a better answer than who has the port;
-	 * listening comes before the log is replayed. */
+	/* Opening the engine writes nothing but a new directory's manifest, and who has the directory is a better answer
+	 * than who has the port; listening comes before the log is replayed. */
 	if (result == 0)
 		result = open_network(&server, &err);
 	if (result == 0)
@@ -137,16 +137,17 @@ int pd_server_run(const struct pd_server_options *options)
 		status = pd_server_exit_status(result);
 	}
 	if (result != 0)
-		server_say("perdure: %s", err.text);
+		pd_server_say("perdure: %s", err.text);
 	pd_resp_front_free(server.resp);
 	closed = server.engine != NULL ? pd_engine_close(server.engine, &close_err) : 0;
 	if (closed != 0) {
-		server_say("perdure: %s", close_err.text);
+		pd_server_say("perdure: %s", close_err.text);
 		status = status != PD_EXIT_OK ? status : PD_EXIT_FAILURE;
 	}
 	pd_net_free(server.net);
 	pd_os_free(server.os);
 	if (status == PD_EXIT_OK)
-		server_say("stopped: everything is on stable storage");
+		pd_server_say(options->in_memory ? "stopped: what was in memory is gone"
+						 : "stopped: everything is on stable storage");
 	return status;
 }

@@ -8,7 +8,7 @@
 #include "os/os.h"
 #include "server/server.h"
 
-struct server {
+struct pd_server {
 	const struct pd_server_options *options;
 	struct pd_os *os;
 	struct pd_engine *engine;
@@ -24,25 +24,25 @@ enum { TAG_RESP = 1, TAG_ENGINE = 2 };
 
 /* ---- loop.c ---- */
 /* Replay the log, answering what can be answered meanwhile. */
-PD_MUST_CHECK int server_recover(struct server *server, struct pd_error *err);
+PD_MUST_CHECK int pd_server_recover(struct pd_server *server, struct pd_error *err);
 /* Serve until told to stop. */
-PD_MUST_CHECK int server_serve(struct server *server, struct pd_error *err);
+PD_MUST_CHECK int pd_server_serve(struct pd_server *server, struct pd_error *err);
 /* Let what has been asked for be answered, within a few seconds. */
-void server_drain(struct server *server);
+void pd_server_drain(struct pd_server *server);
 
 /* ---- notice.c ---- */
-void server_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void pd_server_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Recovery as it goes on: a bar on a terminal, a line now and then elsewhere. */
-struct server_progress {
+struct pd_server_progress {
 	bool bar, shown;
 	uint64_t next_us;
 };
-void server_progress_begin(struct server_progress *progress);
-void server_progress_show(struct server_progress *progress, const struct pd_recovery *recovery,
-			  uint64_t now_us);
-void server_progress_end(struct server_progress *progress, const struct pd_recovery *recovery,
-			 const struct pd_engine *engine);
+void pd_server_progress_begin(struct pd_server_progress *progress);
+void pd_server_progress_show(struct pd_server_progress *progress, const struct pd_recovery *recovery,
+			     uint64_t now_us);
+void pd_server_progress_end(struct pd_server_progress *progress, const struct pd_recovery *recovery,
+			    const struct pd_engine *engine);
 /* Say once that the log is fenced, and each time that the disk fills up or has room again. */
-void server_notice_changes(struct server *server);
+void pd_server_notice_changes(struct pd_server *server);
 
 #endif

@@ -49,11 +49,6 @@ struct pd_resp_entry *pd_resp_registry_name(const struct pd_resp_registry *regis
 struct pd_resp_entry *pd_resp_registry_find(const struct pd_resp_registry *registry,
 					    const struct pd_slice *words, size_t count,
 					    const struct pd_resp_entry **ret_container);
-/* How many words of its request are its name: 1 or 2. */
-static inline size_t pd_resp_entry_name_words(const struct pd_resp_entry *entry)
-{
-	return entry->subcommand ? 2 : 1;
-}
 /* Is `count` words right for it? */
 static inline bool pd_resp_entry_takes(const struct pd_resp_entry *entry, size_t count)
 {
