@@ -76,14 +76,16 @@ BREACHES = (
      {"include/planted.h": GUARD.format("int pd_planted(int class);\n")}, "include/planted.h:4:"),
     ("a layout of one's own", "formatting", {"src/base/planted.c": "int  a( void );\n"}, "src/base/planted.c:1:"),
     ("a static variable", "globals",
-     {"src/base/planted.c": "static int count;\n\nint f(void)\n{\n\treturn count++;\n}\n"}, "src/base/planted.c:1:"),
+     {"src/base/planted.c": "static int count;\n\nint pd_f(void)\n{\n\treturn count++;\n}\n"}, "src/base/planted.c:1:"),
     ("a static variable inside a function", "globals",
-     {"src/base/planted.c": "int f(void)\n{\n\tstatic int count = 1;\n\n\treturn count++;\n}\n"},
+     {"src/base/planted.c": "int pd_f(void)\n{\n\tstatic int count = 1;\n\n\treturn count++;\n}\n"},
      "src/base/planted.c:3:"),
     ("a thread-local variable", "globals",
-     {"src/base/planted.c": "_Thread_local int count;\n"}, "src/base/planted.c:1:"),
+     {"src/base/planted.c": "_Thread_local int pd_count;\n"}, "src/base/planted.c:1:"),
     ("a table of strings whose pointers may change", "globals",
-     {"src/base/planted.c": 'const char *names[] = { "a" };\n'}, "src/base/planted.c:1:"),
+     {"src/base/planted.c": 'const char *pd_names[] = { "a" };\n'}, "src/base/planted.c:1:"),
+    ("a function that other files see, named like one that they do not", "globals",
+     {"src/base/planted.c": "\nint f(void)\n{\n\treturn 1;\n}\n"}, "src/base/planted.c:2:"),
 )
 
 # What looks like a breach and is none: (what, check, {file: text}).
@@ -97,8 +99,8 @@ CLEAN = (
      {"src/os/planted.c": "void f(int d)\n{\n\tfdatasync(d);\n}\n",
       "src/net/planted.c": "void f(int d)\n{\n\tclose(d);\n}\n"}),
     ("constant tables, also of pointers", "globals",
-     {"src/base/planted.c": "static int g(void)\n{\n\treturn 1;\n}\n\nint (*const table[])(void) = { g };\n"
-      "const char *const names[] = { \"a\" };\nconst int numbers[] = { 1 };\n"}),
+     {"src/base/planted.c": "static int g(void)\n{\n\treturn 1;\n}\n\nint (*const pd_table[])(void) = { g };\n"
+      "const char *const pd_names[] = { \"a\" };\nconst int pd_numbers[] = { 1 };\n"}),
     ("a private header in its own room and its own unit test", "rooms",
      {"src/log/planted_private.h": GUARD.format(""), "src/log/planted.c": '#include "log/planted_private.h"\n',
       "tests/unit/log/planted.c": '#include "log/planted_private.h"\n'}),

@@ -103,6 +103,7 @@ GLOBALS_ALLOWED = (
     ("src/base/memory.c", "fail_for_good", "the fault point of allocation, for tests"),
 )
 
+VISIBLE_NAME = "pd_|perdure_|main$"  # what a symbol begins with that other files see
 BAD_NAMES = ("util", "utils", "common", "misc", "helper", "helpers")
 CLANG_FORMAT_MAJOR = 14  # Debian 12's; others lay out the same style a little differently
 LONG_FILE = 800  # lines; a warning
@@ -427,11 +428,12 @@ def check_formatting(tree, memory):
 
 def check_globals(tree, memory):
     """Mutable variables with static storage, as the compiler sees them: symbols in .data, .bss and their
-    thread-local twins. Compiled here and without optimization, so that nothing is left out."""
+    thread-local twins. And what other files see: its name says whose it is. Compiled here and without
+    optimization, so that nothing is left out."""
     cc = compiler()
     if shutil.which("nm") is None:
         raise Skip("nm (binutils) is not installed")
-    version = run(cc + ["--version"], tree.root).stdout.split("\n")[0] + str(GLOBALS_ALLOWED)
+    version = run(cc + ["--version"], tree.root).stdout.split("\n")[0] + str(GLOBALS_ALLOWED) + VISIBLE_NAME
 
     def of_file(source):
         key = version + tree.closure_hash(source.path)
@@ -447,6 +449,11 @@ def check_globals(tree, memory):
         yield from breaches
 
 
+def line_of(source, symbol):
+    match = re.search(rf"\b{re.escape(symbol)}\b", source.code)
+    return source.code.count("\n", 0, match.start()) + 1 if match else 1
+
+
 def globals_of(root, cc, source):
     with tempfile.TemporaryDirectory(prefix="tidy-") as directory:
         target = os.path.join(directory, "object.o")
@@ -458,14 +465,15 @@ def globals_of(root, cc, source):
         table = run(["nm", "--format=sysv", target], root).stdout
     for row in table.splitlines():
         fields = [field.strip() for field in row.split("|")]
+        if len(fields) == 7 and fields[2] in ("T", "D", "B", "R") and not re.match(VISIBLE_NAME, fields[0]):
+            yield (source.path, line_of(source, fields[0]), f"'{fields[0]}' is seen by other files; make it static, "
+                   "or begin its name with pd_")
         if len(fields) != 7 or not re.match(r"\.t?(data|bss)\b", fields[6]) or fields[6].startswith(".data.rel.ro"):
             continue
         symbol = fields[0].split(".")[0]
         if not symbol or any(source.path == path and symbol == name for path, name, _ in GLOBALS_ALLOWED):
             continue
-        match = re.search(rf"\b{re.escape(symbol)}\b", source.code)
-        line = source.code.count("\n", 0, match.start()) + 1 if match else 1
-        yield (source.path, line, f"'{symbol}' is a mutable global; make it const or a member of what the caller "
+        yield (source.path, line_of(source, symbol), f"'{symbol}' is a mutable global; make it const or a member of what the caller "
                "passes (exceptions, with a reason: GLOBALS_ALLOWED in tools/tidy.py)")
 
 
