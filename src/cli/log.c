@@ -16,7 +16,7 @@ static int said(const struct pd_options *options, int status, const char *text)
 }
 
 /* There is no manifest: what is there instead? */
-static int without_manifest(struct pd_log_source *source, const struct pd_options *options)
+static int without_manifest(struct pd_cli_log_source *source, const struct pd_options *options)
 {
 	struct pd_os_file_info info;
 	struct pd_os_names names;
@@ -53,7 +53,7 @@ static int without_manifest(struct pd_log_source *source, const struct pd_option
 	return said(options, PD_EXIT_FAILURE, text);
 }
 
-static int read_manifest(struct pd_log_source *source, const struct pd_options *options)
+static int read_manifest(struct pd_cli_log_source *source, const struct pd_options *options)
 {
 	struct pd_error err;
 	int result = pd_manifest_read(source->os, source->data, &source->manifest, &err);
@@ -80,14 +80,14 @@ static int read_manifest(struct pd_log_source *source, const struct pd_options *
 	return result == 0 ? 0 : said(options, PD_EXIT_DAMAGED, err.text);
 }
 
-int pd_log_source_open(struct pd_log_source *source, const struct pd_options *options, const char *data,
-		       bool json, const char *what)
+int pd_cli_log_source_open(struct pd_cli_log_source *source, const struct pd_options *options,
+			   const char *data, bool json, const char *what)
 {
 	struct pd_log_options log = { 0 };
 	struct pd_error err;
 	int result, status;
 
-	*source = (struct pd_log_source){ .data = data, .json = json };
+	*source = (struct pd_cli_log_source){ .data = data, .json = json };
 	result = pd_os_real_new(&source->os, &err);
 	if (result != 0)
 		return said(options, PD_EXIT_FAILURE, err.text);
@@ -109,7 +109,7 @@ int pd_log_source_open(struct pd_log_source *source, const struct pd_options *op
 	return 0;
 }
 
-int pd_log_source_next(struct pd_log_source *source, struct pd_log_sight *ret_sight)
+int pd_cli_log_source_next(struct pd_cli_log_source *source, struct pd_log_sight *ret_sight)
 {
 	const struct pd_log_totals *totals = pd_log_verifier_totals(source->verifier);
 	struct pd_error err;
@@ -125,7 +125,7 @@ int pd_log_source_next(struct pd_log_source *source, struct pd_log_sight *ret_si
 	return result;
 }
 
-int pd_log_source_status(const struct pd_log_source *source, int result)
+int pd_cli_log_source_status(const struct pd_cli_log_source *source, int result)
 {
 	if (result != 0 && result != PD_END)
 		return pd_server_exit_status(result);
@@ -134,7 +134,7 @@ int pd_log_source_status(const struct pd_log_source *source, int result)
 	return PD_EXIT_OK;
 }
 
-void pd_log_source_close(struct pd_log_source *source)
+void pd_cli_log_source_close(struct pd_cli_log_source *source)
 {
 	pd_log_verifier_free(source->verifier);
 	pd_free(source->directory);
@@ -148,9 +148,9 @@ static const struct verb {
 	const char *name, *summary;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{ "dump", "print the records, one line each", pd_log_dump_run },
-	{ "verify", "read every byte and say whether it is as it was written", pd_log_verify_run },
-	{ "stats", "how many records and bytes, whose, and what a record costs", pd_log_stats_run },
+	{ "dump", "print the records, one line each", pd_cli_log_dump_run },
+	{ "verify", "read every byte and say whether it is as it was written", pd_cli_log_verify_run },
+	{ "stats", "how many records and bytes, whose, and what a record costs", pd_cli_log_stats_run },
 };
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
 
@@ -173,7 +173,7 @@ static void print_help(FILE *to)
 			  "  perdure log verify --data /var/lib/perdure\n"
 			  "  perdure log dump --actor alice --key 'cart:*'\n"
 			  "  perdure log stats -o json\n"
-			  "\n" PD_LOG_EXIT_STATUSES "\n");
+			  "\n" PD_CLI_LOG_EXIT_STATUSES "\n");
 }
 
 static int run(int argc, char **argv)

@@ -5,7 +5,7 @@
 #include "base/codec.h"
 #include "cli/log_private.h"
 
-bool pd_log_damage_loses(const struct pd_log_damage *damage)
+bool pd_cli_log_damage_loses(const struct pd_log_damage *damage)
 {
 	return damage->last_lsn == 0 || damage->last_lsn >= damage->first_lsn;
 }
@@ -25,7 +25,7 @@ static bool names_are_lost(const struct pd_log_damage *damage)
 
 static const char *advice(const struct pd_log_damage *damage)
 {
-	if (!pd_log_damage_loses(damage))
+	if (!pd_cli_log_damage_loses(damage))
 		return "No record is lost. Copy the data directory to a sound disk and check this one.";
 	if (!damage->actors_known)
 		return "Nothing tells whose records these are. Keep a copy of the data directory as it is, "
@@ -41,7 +41,7 @@ static const char *advice(const struct pd_log_damage *damage)
 
 static void print_range(struct pd_output *output, const struct pd_log_damage *damage)
 {
-	if (!pd_log_damage_loses(damage))
+	if (!pd_cli_log_damage_loses(damage))
 		pd_output_text(output, "no record is concerned");
 	else if (damage->last_lsn == 0)
 		pd_output_text(output, "LSN %" PRIu64 " and after cannot be read", damage->first_lsn);
@@ -52,8 +52,8 @@ static void print_range(struct pd_output *output, const struct pd_log_damage *da
 			       damage->last_lsn);
 }
 
-void pd_log_damage_print(const struct pd_log_names *names, struct pd_output *output,
-			 const struct pd_log_sight *sight)
+void pd_cli_log_damage_print(const struct pd_cli_log_names *names, struct pd_output *output,
+			     const struct pd_log_sight *sight)
 {
 	const struct pd_log_damage *damage = &sight->damage;
 
@@ -62,18 +62,18 @@ void pd_log_damage_print(const struct pd_log_names *names, struct pd_output *out
 		pd_output_text(output, " to %" PRIu64, sight->offset + sight->size - 1);
 	pd_output_text(output, ": %s; ", damage->text);
 	print_range(output, damage);
-	if (pd_log_damage_loses(damage)) {
+	if (pd_cli_log_damage_loses(damage)) {
 		pd_output_text(output, damage->actors_known ? "; of " : "; of unknown actors");
 		for (size_t i = 0; damage->actors_known && i < damage->actor_count; i++) {
 			pd_output_text(output, i > 0 ? ", " : "");
-			pd_log_names_print(names, output, 0, actor_at(damage, i));
+			pd_cli_log_names_print(names, output, 0, actor_at(damage, i));
 		}
 	}
 	pd_output_text(output, ". %s\n", advice(damage));
 }
 
-void pd_log_damage_fields(const struct pd_log_names *names, struct pd_output *output,
-			  const struct pd_log_sight *sight)
+void pd_cli_log_damage_fields(const struct pd_cli_log_names *names, struct pd_output *output,
+			      const struct pd_log_sight *sight)
 {
 	const struct pd_log_damage *damage = &sight->damage;
 
@@ -81,8 +81,8 @@ void pd_log_damage_fields(const struct pd_log_names *names, struct pd_output *ou
 	pd_output_number_field(output, "offset", sight->offset);
 	pd_output_number_field(output, "size", sight->size);
 	pd_output_string_field(output, "what", damage->text);
-	pd_output_bool_field(output, "records_lost", pd_log_damage_loses(damage));
-	if (pd_log_damage_loses(damage)) {
+	pd_output_bool_field(output, "records_lost", pd_cli_log_damage_loses(damage));
+	if (pd_cli_log_damage_loses(damage)) {
 		pd_output_number_field(output, "first_lsn", damage->first_lsn);
 		if (damage->last_lsn != 0)
 			pd_output_number_field(output, "last_lsn", damage->last_lsn);
@@ -90,7 +90,7 @@ void pd_log_damage_fields(const struct pd_log_names *names, struct pd_output *ou
 		pd_output_open(output, "actors", '[');
 		for (size_t i = 0; i < damage->actor_count; i++) {
 			pd_output_open(output, NULL, '{');
-			pd_log_names_fields(names, output, 0, actor_at(damage, i));
+			pd_cli_log_names_fields(names, output, 0, actor_at(damage, i));
 			pd_output_close(output, '}');
 		}
 		pd_output_close(output, ']');

@@ -59,7 +59,7 @@ static const struct pd_options options = {
 		 "strings,\n"
 		 "or {\"base64\": \"...\"} where they are not UTF-8; a long value is a \"preview\" without "
 		 "--values.\n"
-		 "\n" PD_LOG_EXIT_STATUSES,
+		 "\n" PD_CLI_LOG_EXIT_STATUSES,
 };
 
 /* An LSN, alone or in its epoch. */
@@ -68,8 +68,8 @@ struct moment {
 };
 
 struct dump {
-	struct pd_log_source source;
-	struct pd_log_names names;
+	struct pd_cli_log_source source;
+	struct pd_cli_log_names names;
 	struct pd_output output;
 	const struct given *given;
 	struct moment from, to;
@@ -108,7 +108,7 @@ static bool in_range(const struct dump *dump, uint64_t epoch, uint64_t lsn)
 
 static void print_who(struct dump *dump, const struct pd_record_head *head)
 {
-	const struct pd_log_client *client = pd_log_names_client(&dump->names, head->client);
+	const struct pd_cli_log_client *client = pd_cli_log_names_client(&dump->names, head->client);
 
 	if (head->client == 0) {
 		pd_output_text(&dump->output, "server");
@@ -161,7 +161,7 @@ static void print_record(struct dump *dump, const struct pd_record *record)
 	pd_output_time(output, record->head.time_us);
 	subject(record, &tenant, &actor);
 	pd_output_text(output, " ");
-	pd_log_names_print(&dump->names, output, tenant, actor);
+	pd_cli_log_names_print(&dump->names, output, tenant, actor);
 	pd_output_text(output, " ");
 	print_who(dump, &record->head);
 	pd_output_text(output, " %s", pd_level_name(record->head.level));
@@ -169,10 +169,10 @@ static void print_record(struct dump *dump, const struct pd_record *record)
 	print_optional(dump, "idempotency", record->head.idempotency_key);
 	pd_effect_walk_init(&walk, record);
 	while (pd_effect_next(&walk, &effect) == 0) {
-		if (!pd_log_effect_wanted(&dump->names, &effect, given->actor, given->key))
+		if (!pd_cli_log_effect_wanted(&dump->names, &effect, given->actor, given->key))
 			continue;
 		pd_output_text(output, any ? "; " : ": ");
-		pd_log_effect_print(&dump->names, output, &effect, given->values);
+		pd_cli_log_effect_print(&dump->names, output, &effect, given->values);
 		any = true;
 	}
 	pd_output_text(output, "\n");
@@ -184,7 +184,7 @@ static void record_object(struct dump *dump, const struct pd_log_sight *sight)
 	const struct given *given = dump->given;
 	const struct pd_record *record = &sight->record;
 	const struct pd_record_head *head = &record->head;
-	const struct pd_log_client *client = pd_log_names_client(&dump->names, head->client);
+	const struct pd_cli_log_client *client = pd_cli_log_names_client(&dump->names, head->client);
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
 	uint64_t tenant, actor;
@@ -199,7 +199,7 @@ static void record_object(struct dump *dump, const struct pd_log_sight *sight)
 	pd_output_number_field(output, "time_us", head->time_us);
 	pd_output_number_field(output, "segment", sight->segment);
 	pd_output_number_field(output, "bytes", record->bytes.size);
-	pd_log_names_fields(&dump->names, output, tenant, actor);
+	pd_cli_log_names_fields(&dump->names, output, tenant, actor);
 	pd_output_number_field(output, "client", head->client);
 	if (client != NULL && client->principal_size > 0)
 		pd_output_bytes_field(output, "principal",
@@ -214,8 +214,8 @@ static void record_object(struct dump *dump, const struct pd_log_sight *sight)
 	pd_output_open(output, "effects", '[');
 	pd_effect_walk_init(&walk, record);
 	while (pd_effect_next(&walk, &effect) == 0)
-		if (pd_log_effect_wanted(&dump->names, &effect, given->actor, given->key))
-			pd_log_effect_fields(&dump->names, output, &effect, given->values);
+		if (pd_cli_log_effect_wanted(&dump->names, &effect, given->actor, given->key))
+			pd_cli_log_effect_fields(&dump->names, output, &effect, given->values);
 	pd_output_close(output, ']');
 }
 
@@ -254,7 +254,7 @@ static bool record_wanted(const struct dump *dump, const struct pd_record *recor
 		return true;
 	pd_effect_walk_init(&walk, record);
 	while (pd_effect_next(&walk, &effect) == 0)
-		if (pd_log_effect_wanted(&dump->names, &effect, dump->given->actor, dump->given->key))
+		if (pd_cli_log_effect_wanted(&dump->names, &effect, dump->given->actor, dump->given->key))
 			return true;
 	return false;
 }
@@ -276,7 +276,7 @@ static void take_record(struct dump *dump, const struct pd_log_sight *sight)
 	const struct pd_record *record = &sight->record;
 	bool is_epoch = record->head.kind == PD_RECORD_EPOCH;
 
-	pd_log_names_learn(&dump->names, sight);
+	pd_cli_log_names_learn(&dump->names, sight);
 	if (is_epoch ? !in_range(dump, record->epoch, record->lsn) : !record_wanted(dump, record))
 		return;
 	if (dump->source.json) {
@@ -303,10 +303,10 @@ static void take_damage(struct dump *dump, const struct pd_log_sight *sight)
 		return;
 	if (dump->source.json) {
 		begin_object(dump, "damage");
-		pd_log_damage_fields(&dump->names, &dump->output, sight);
+		pd_cli_log_damage_fields(&dump->names, &dump->output, sight);
 		end_object(dump);
 	} else {
-		pd_log_damage_print(&dump->names, &dump->output, sight);
+		pd_cli_log_damage_print(&dump->names, &dump->output, sight);
 	}
 }
 
@@ -316,7 +316,7 @@ static int dump_all(struct dump *dump)
 	int result = 0;
 
 	while (dump->printed < dump->given->limit &&
-	       (result = pd_log_source_next(&dump->source, &sight)) == 0) {
+	       (result = pd_cli_log_source_next(&dump->source, &sight)) == 0) {
 		if (sight.kind == PD_SIGHT_RECORD)
 			take_record(dump, &sight);
 		else if (sight.kind == PD_SIGHT_DAMAGE)
@@ -329,7 +329,7 @@ static int dump_all(struct dump *dump)
 	return result;
 }
 
-int pd_log_dump_run(int argc, char **argv)
+int pd_cli_log_dump_run(int argc, char **argv)
 {
 	struct given given = { .data = "./data", .limit = UINT64_MAX };
 	struct dump dump = { .output = { .file = stdout }, .given = &given, .to = { .lsn = UINT64_MAX } };
@@ -339,13 +339,13 @@ int pd_log_dump_run(int argc, char **argv)
 		return status;
 	if (!parse_moment("from", given.from, &dump.from) || !parse_moment("to", given.to, &dump.to))
 		return PD_EXIT_USAGE;
-	pd_log_names_init(&dump.names);
-	status = pd_log_source_open(&dump.source, &options, given.data, given.json, NULL);
+	pd_cli_log_names_init(&dump.names);
+	status = pd_cli_log_source_open(&dump.source, &options, given.data, given.json, NULL);
 	if (status == 0)
-		status = pd_log_source_status(&dump.source, dump_all(&dump));
+		status = pd_cli_log_source_status(&dump.source, dump_all(&dump));
 	if (!pd_output_finish(&dump.output) && status == PD_EXIT_OK)
 		status = PD_EXIT_FAILURE;
-	pd_log_names_done(&dump.names);
-	pd_log_source_close(&dump.source);
+	pd_cli_log_names_done(&dump.names);
+	pd_cli_log_source_close(&dump.source);
 	return status;
 }

@@ -62,7 +62,7 @@ static const char *type_name(uint8_t type, char text[8])
 	return text;
 }
 
-uint64_t pd_log_effect_payload(const struct pd_effect *effect)
+uint64_t pd_cli_log_effect_payload(const struct pd_effect *effect)
 {
 	struct place place = take_apart(effect);
 
@@ -74,14 +74,14 @@ uint64_t pd_log_effect_payload(const struct pd_effect *effect)
 	return place.name.size + place.field.size + (effect->kind == PD_EFFECT_PUT ? effect->value.size : 0);
 }
 
-bool pd_log_effect_wanted(const struct pd_log_names *names, const struct pd_effect *effect, const char *actor,
-			  const char *key)
+bool pd_cli_log_effect_wanted(const struct pd_cli_log_names *names, const struct pd_effect *effect,
+			      const char *actor, const char *key)
 {
 	struct place place = take_apart(effect);
 
 	if (effect->kind == PD_EFFECT_ACTOR)
 		return false;
-	if (actor != NULL && !pd_log_names_match(names, actor, effect->tenant, effect->actor))
+	if (actor != NULL && !pd_cli_log_names_match(names, actor, effect->tenant, effect->actor))
 		return false;
 	if (key == NULL || place.everything)
 		return key == NULL || !is_system(effect);
@@ -196,15 +196,15 @@ static const char *operation(const struct pd_effect *effect)
 	return "ACTOR";
 }
 
-static bool is_main(const struct pd_log_name *name)
+static bool is_main(const struct pd_cli_log_name *name)
 {
 	return name != NULL && name->size == 4 && memcmp(name->text, "main", 4) == 0;
 }
 
-static void print_key(const struct pd_log_names *names, struct pd_output *output,
+static void print_key(const struct pd_cli_log_names *names, struct pd_output *output,
 		      const struct pd_effect *effect)
 {
-	const struct pd_log_name *actor = pd_log_names_actor(names, effect->actor);
+	const struct pd_cli_log_name *actor = pd_cli_log_names_actor(names, effect->actor);
 	struct place place = take_apart(effect);
 
 	/* As in a command: main's keys have nothing before them. */
@@ -235,8 +235,8 @@ static void print_key(const struct pd_log_names *names, struct pd_output *output
 	}
 }
 
-void pd_log_effect_print(const struct pd_log_names *names, struct pd_output *output,
-			 const struct pd_effect *effect, bool values)
+void pd_cli_log_effect_print(const struct pd_cli_log_names *names, struct pd_output *output,
+			     const struct pd_effect *effect, bool values)
 {
 	char text[8];
 	uint64_t fields;
@@ -281,8 +281,8 @@ static void key_fields(struct pd_output *output, const struct pd_effect *effect)
 		pd_output_bytes_field(output, "raw_end", effect->value);
 }
 
-void pd_log_effect_fields(const struct pd_log_names *names, struct pd_output *output,
-			  const struct pd_effect *effect, bool values)
+void pd_cli_log_effect_fields(const struct pd_cli_log_names *names, struct pd_output *output,
+			      const struct pd_effect *effect, bool values)
 {
 	char text[8];
 	uint64_t fields;
@@ -292,7 +292,7 @@ void pd_log_effect_fields(const struct pd_log_names *names, struct pd_output *ou
 	if (is_system(effect)) {
 		system_fields(output, effect);
 	} else {
-		pd_log_names_fields(names, output, effect->tenant, effect->actor);
+		pd_cli_log_names_fields(names, output, effect->tenant, effect->actor);
 		key_fields(output, effect);
 	}
 	if (effect->kind == PD_EFFECT_PUT) {

@@ -8,25 +8,25 @@
 
 #define SYSTEM_ACTOR 0u /* whose entries the directory of names is: engine/engine_private.h draws its keys */
 
-void pd_log_names_init(struct pd_log_names *names)
+void pd_cli_log_names_init(struct pd_cli_log_names *names)
 {
-	*names = (struct pd_log_names){ 0 };
-	pd_id_table_init(&names->tenants, sizeof(struct pd_log_name));
-	pd_id_table_init(&names->actors, sizeof(struct pd_log_name));
-	pd_id_table_init(&names->clients, sizeof(struct pd_log_client));
+	*names = (struct pd_cli_log_names){ 0 };
+	pd_id_table_init(&names->tenants, sizeof(struct pd_cli_log_name));
+	pd_id_table_init(&names->actors, sizeof(struct pd_cli_log_name));
+	pd_id_table_init(&names->clients, sizeof(struct pd_cli_log_client));
 }
 
 static void free_names(struct pd_id_table *table)
 {
 	for (size_t i = 0; i < table->count; i++)
-		pd_free(((struct pd_log_name *)pd_id_table_at(table, i))->text);
+		pd_free(((struct pd_cli_log_name *)pd_id_table_at(table, i))->text);
 	pd_id_table_done(table);
 }
 
-static void forget_clients(struct pd_log_names *names)
+static void forget_clients(struct pd_cli_log_names *names)
 {
 	for (size_t i = 0; i < names->clients.count; i++) {
-		struct pd_log_client *client = pd_id_table_at(&names->clients, i);
+		struct pd_cli_log_client *client = pd_id_table_at(&names->clients, i);
 
 		pd_free(client->principal);
 		pd_free(client->text);
@@ -34,7 +34,7 @@ static void forget_clients(struct pd_log_names *names)
 	pd_id_table_clear(&names->clients);
 }
 
-void pd_log_names_done(struct pd_log_names *names)
+void pd_cli_log_names_done(struct pd_cli_log_names *names)
 {
 	free_names(&names->tenants);
 	free_names(&names->actors);
@@ -44,7 +44,7 @@ void pd_log_names_done(struct pd_log_names *names)
 
 /* ---- learning ---- */
 
-static void set_text(struct pd_log_names *names, struct pd_slice from, char **text, size_t *size)
+static void set_text(struct pd_cli_log_names *names, struct pd_slice from, char **text, size_t *size)
 {
 	char *copy = pd_malloc(from.size + 1);
 
@@ -60,10 +60,10 @@ static void set_text(struct pd_log_names *names, struct pd_slice from, char **te
 	*size = from.size;
 }
 
-static void learn_name(struct pd_log_names *names, struct pd_id_table *table, uint64_t id, uint64_t tenant,
-		       struct pd_slice text)
+static void learn_name(struct pd_cli_log_names *names, struct pd_id_table *table, uint64_t id,
+		       uint64_t tenant, struct pd_slice text)
 {
-	struct pd_log_name *name = pd_id_table_add(table, id);
+	struct pd_cli_log_name *name = pd_id_table_add(table, id);
 
 	if (name == NULL) {
 		names->out_of_memory = true;
@@ -73,7 +73,7 @@ static void learn_name(struct pd_log_names *names, struct pd_id_table *table, ui
 	set_text(names, text, &name->text, &name->size);
 }
 
-static void learn_entry(struct pd_log_names *names, const struct pd_effect *effect)
+static void learn_entry(struct pd_cli_log_names *names, const struct pd_effect *effect)
 {
 	struct pd_slice key = effect->key;
 	uint64_t id, tenant;
@@ -93,10 +93,10 @@ static void learn_entry(struct pd_log_names *names, const struct pd_effect *effe
 }
 
 /* Clients say who they are once in each segment, and their numbers are an epoch's own. */
-static void learn_client(struct pd_log_names *names, const struct pd_log_sight *sight)
+static void learn_client(struct pd_cli_log_names *names, const struct pd_log_sight *sight)
 {
 	const struct pd_record_head *head = &sight->record.head;
-	struct pd_log_client *client;
+	struct pd_cli_log_client *client;
 
 	if (sight->record.epoch != names->epoch ||
 	    (sight->segment != names->segment && names->clients.count > 100000)) {
@@ -116,7 +116,7 @@ static void learn_client(struct pd_log_names *names, const struct pd_log_sight *
 	set_text(names, head->client_text, &client->text, &client->text_size);
 }
 
-void pd_log_names_learn(struct pd_log_names *names, const struct pd_log_sight *sight)
+void pd_cli_log_names_learn(struct pd_cli_log_names *names, const struct pd_log_sight *sight)
 {
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
@@ -129,39 +129,40 @@ void pd_log_names_learn(struct pd_log_names *names, const struct pd_log_sight *s
 
 /* ---- telling ---- */
 
-const struct pd_log_name *pd_log_names_tenant(const struct pd_log_names *names, uint64_t id)
+const struct pd_cli_log_name *pd_cli_log_names_tenant(const struct pd_cli_log_names *names, uint64_t id)
 {
 	return pd_id_table_find(&names->tenants, id);
 }
 
-const struct pd_log_name *pd_log_names_actor(const struct pd_log_names *names, uint64_t id)
+const struct pd_cli_log_name *pd_cli_log_names_actor(const struct pd_cli_log_names *names, uint64_t id)
 {
 	return pd_id_table_find(&names->actors, id);
 }
 
-const struct pd_log_client *pd_log_names_client(const struct pd_log_names *names, uint64_t number)
+const struct pd_cli_log_client *pd_cli_log_names_client(const struct pd_cli_log_names *names, uint64_t number)
 {
 	return pd_id_table_find(&names->clients, number);
 }
 
-static struct pd_slice text_of(const struct pd_log_name *name)
+static struct pd_slice text_of(const struct pd_cli_log_name *name)
 {
 	return name == NULL || name->text == NULL ? pd_slice(NULL, 0) : pd_slice(name->text, name->size);
 }
 
 /* An actor's tenant is known from its name's own record, also where the caller does not know it. */
-static uint64_t tenant_of(const struct pd_log_names *names, uint64_t tenant, uint64_t actor)
+static uint64_t tenant_of(const struct pd_cli_log_names *names, uint64_t tenant, uint64_t actor)
 {
-	const struct pd_log_name *name = pd_log_names_actor(names, actor);
+	const struct pd_cli_log_name *name = pd_cli_log_names_actor(names, actor);
 
 	return name != NULL ? name->tenant : tenant;
 }
 
-void pd_log_names_print(const struct pd_log_names *names, struct pd_output *output, uint64_t tenant,
-			uint64_t actor)
+void pd_cli_log_names_print(const struct pd_cli_log_names *names, struct pd_output *output, uint64_t tenant,
+			    uint64_t actor)
 {
-	struct pd_slice tenant_name = text_of(pd_log_names_tenant(names, tenant_of(names, tenant, actor)));
-	struct pd_slice actor_name = text_of(pd_log_names_actor(names, actor));
+	struct pd_slice tenant_name = text_of(
+		pd_cli_log_names_tenant(names, tenant_of(names, tenant, actor)));
+	struct pd_slice actor_name = text_of(pd_cli_log_names_actor(names, actor));
 
 	if (actor == SYSTEM_ACTOR) {
 		pd_output_text(output, "(names and idempotency keys)");
@@ -177,11 +178,12 @@ void pd_log_names_print(const struct pd_log_names *names, struct pd_output *outp
 		pd_output_text(output, "(actor %" PRIu64 ", whose name is not in the log)", actor);
 }
 
-void pd_log_names_fields(const struct pd_log_names *names, struct pd_output *output, uint64_t tenant,
-			 uint64_t actor)
+void pd_cli_log_names_fields(const struct pd_cli_log_names *names, struct pd_output *output, uint64_t tenant,
+			     uint64_t actor)
 {
-	struct pd_slice tenant_name = text_of(pd_log_names_tenant(names, tenant_of(names, tenant, actor)));
-	struct pd_slice actor_name = text_of(pd_log_names_actor(names, actor));
+	struct pd_slice tenant_name = text_of(
+		pd_cli_log_names_tenant(names, tenant_of(names, tenant, actor)));
+	struct pd_slice actor_name = text_of(pd_cli_log_names_actor(names, actor));
 
 	pd_output_number_field(output, "actor_id", actor);
 	if (actor == SYSTEM_ACTOR)
@@ -192,7 +194,8 @@ void pd_log_names_fields(const struct pd_log_names *names, struct pd_output *out
 		pd_output_bytes_field(output, "actor", actor_name);
 }
 
-bool pd_log_names_match(const struct pd_log_names *names, const char *wanted, uint64_t tenant, uint64_t actor)
+bool pd_cli_log_names_match(const struct pd_cli_log_names *names, const char *wanted, uint64_t tenant,
+			    uint64_t actor)
 {
 	const char *slash = strchr(wanted, '/');
 	struct pd_slice wanted_tenant = slash == NULL ? pd_slice_string("default")
@@ -200,7 +203,7 @@ bool pd_log_names_match(const struct pd_log_names *names, const char *wanted, ui
 	struct pd_slice wanted_actor = pd_slice_string(slash == NULL ? wanted : slash + 1);
 
 	return actor != SYSTEM_ACTOR &&
-	       pd_slice_equal(text_of(pd_log_names_actor(names, actor)), wanted_actor) &&
-	       pd_slice_equal(text_of(pd_log_names_tenant(names, tenant_of(names, tenant, actor))),
+	       pd_slice_equal(text_of(pd_cli_log_names_actor(names, actor)), wanted_actor) &&
+	       pd_slice_equal(text_of(pd_cli_log_names_tenant(names, tenant_of(names, tenant, actor))),
 			      wanted_tenant);
 }

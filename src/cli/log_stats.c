@@ -58,7 +58,7 @@ static const struct pd_options options = {
 		 "Examples:\n"
 		 "  perdure log stats\n"
 		 "  perdure log stats --top 100 -o json | jq '.actors[] | [.actor, .record_bytes]'\n"
-		 "\n" PD_LOG_EXIT_STATUSES,
+		 "\n" PD_CLI_LOG_EXIT_STATUSES,
 };
 
 #define POWERS 48
@@ -71,8 +71,8 @@ struct actor_count {
 };
 
 struct count {
-	struct pd_log_source source;
-	struct pd_log_names names;
+	struct pd_cli_log_source source;
+	struct pd_cli_log_names names;
 	struct pd_output output;
 	struct pd_id_table actors;
 	uint64_t groups, group_bytes, records, record_bytes, effects, payload_bytes;
@@ -141,7 +141,7 @@ static int take_record(struct count *count, const struct pd_log_sight *sight)
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
 
-	pd_log_names_learn(&count->names, sight);
+	pd_cli_log_names_learn(&count->names, sight);
 	if (record->head.kind != PD_RECORD_TRANSACTION)
 		return 0;
 	count->group_counts = true;
@@ -150,7 +150,7 @@ static int take_record(struct count *count, const struct pd_log_sight *sight)
 	count->levels[record->head.level]++;
 	pd_effect_walk_init(&walk, record);
 	while (pd_effect_next(&walk, &effect) == 0) {
-		uint64_t payload = pd_log_effect_payload(&effect);
+		uint64_t payload = pd_cli_log_effect_payload(&effect);
 		struct actor_count *actor;
 
 		if (effect.kind == PD_EFFECT_ACTOR || effect.actor == 0)
@@ -172,7 +172,7 @@ static int count_all(struct count *count)
 	struct pd_log_sight sight;
 	int result;
 
-	while ((result = pd_log_source_next(&count->source, &sight)) == 0) {
+	while ((result = pd_cli_log_source_next(&count->source, &sight)) == 0) {
 		if (sight.kind == PD_SIGHT_GROUP)
 			take_group(count, &sight);
 		else if (sight.kind == PD_SIGHT_RECORD && take_record(count, &sight) != 0)
@@ -225,7 +225,7 @@ static void print_actors(struct count *count, uint64_t top)
 
 		pd_output_text(output, "  %12" PRIu64 " %12" PRIu64 " %14" PRIu64 " %14" PRIu64 "  ",
 			       actor->records, actor->effects, actor->record_bytes, actor->payload_bytes);
-		pd_log_names_print(&count->names, output, actor->tenant, actor->id);
+		pd_cli_log_names_print(&count->names, output, actor->tenant, actor->id);
 		pd_output_text(output, "\n");
 	}
 }
@@ -295,7 +295,7 @@ static void actor_fields(struct count *count, uint64_t top)
 		const struct actor_count *actor = pd_id_table_at(&count->actors, i);
 
 		pd_output_open(output, NULL, '{');
-		pd_log_names_fields(&count->names, output, actor->tenant, actor->id);
+		pd_cli_log_names_fields(&count->names, output, actor->tenant, actor->id);
 		pd_output_number_field(output, "records", actor->records);
 		pd_output_number_field(output, "effects", actor->effects);
 		pd_output_number_field(output, "record_bytes", actor->record_bytes);
@@ -365,10 +365,10 @@ static int show(struct count *count, uint64_t top)
 		print_json(count, top);
 	else
 		print_text(count, top);
-	return pd_log_source_status(&count->source, result);
+	return pd_cli_log_source_status(&count->source, result);
 }
 
-int pd_log_stats_run(int argc, char **argv)
+int pd_cli_log_stats_run(int argc, char **argv)
 {
 	struct given given = { .data = "./data", .top = 10 };
 	struct count count = { .output = { .file = stdout } };
@@ -376,15 +376,15 @@ int pd_log_stats_run(int argc, char **argv)
 
 	if (!pd_options_take(&options, argc, argv, &given, &status))
 		return status;
-	pd_log_names_init(&count.names);
+	pd_cli_log_names_init(&count.names);
 	pd_id_table_init(&count.actors, sizeof(struct actor_count));
-	status = pd_log_source_open(&count.source, &options, given.data, given.json, "counting");
+	status = pd_cli_log_source_open(&count.source, &options, given.data, given.json, "counting");
 	if (status == 0)
 		status = show(&count, given.top);
 	if (!pd_output_finish(&count.output) && status == PD_EXIT_OK)
 		status = PD_EXIT_FAILURE;
 	pd_id_table_done(&count.actors);
-	pd_log_names_done(&count.names);
-	pd_log_source_close(&count.source);
+	pd_cli_log_names_done(&count.names);
+	pd_cli_log_source_close(&count.source);
 	return status;
 }

@@ -42,7 +42,7 @@ static const struct pd_options options = {
 		 "  perdure log verify\n"
 		 "  perdure log verify --data /backup/perdure && echo sound\n"
 		 "  perdure log verify -o json | jq '.damage[] | {segment, first_lsn, last_lsn, actors}'\n"
-		 "\n" PD_LOG_EXIT_STATUSES,
+		 "\n" PD_CLI_LOG_EXIT_STATUSES,
 };
 
 /* Findings are shown at the end, when all names are known. */
@@ -54,8 +54,8 @@ struct finding {
 };
 
 struct check {
-	struct pd_log_source source;
-	struct pd_log_names names;
+	struct pd_cli_log_source source;
+	struct pd_cli_log_names names;
 	struct pd_output output;
 	struct finding *findings;
 	size_t count, capacity;
@@ -102,9 +102,9 @@ static int read_all(struct check *check)
 	struct pd_log_sight sight;
 	int result;
 
-	while ((result = pd_log_source_next(&check->source, &sight)) == 0) {
+	while ((result = pd_cli_log_source_next(&check->source, &sight)) == 0) {
 		if (sight.kind == PD_SIGHT_RECORD)
-			pd_log_names_learn(&check->names, &sight);
+			pd_cli_log_names_learn(&check->names, &sight);
 		else if (sight.kind == PD_SIGHT_DAMAGE || sight.kind == PD_SIGHT_NOTE)
 			keep(check, &sight);
 		if (check->out_of_memory || check->names.out_of_memory) {
@@ -132,7 +132,7 @@ static uint64_t damage_count(const struct check *check)
 
 static void print_manifest(struct check *check)
 {
-	const struct pd_log_source *source = &check->source;
+	const struct pd_cli_log_source *source = &check->source;
 
 	if (source->manifest_damaged)
 		pd_output_text(
@@ -160,7 +160,7 @@ static void print_text(struct check *check)
 		const struct pd_log_sight *sight = &check->findings[i].sight;
 
 		if (sight->kind == PD_SIGHT_DAMAGE)
-			pd_log_damage_print(&check->names, output, sight);
+			pd_cli_log_damage_print(&check->names, output, sight);
 		else if (sight->segment != 0)
 			pd_output_text(output, "note: segment %010u: %s\n", sight->segment,
 				       sight->damage.text);
@@ -217,7 +217,7 @@ static void print_findings(struct check *check)
 		if (check->findings[i].sight.kind != PD_SIGHT_DAMAGE)
 			continue;
 		pd_output_open(output, NULL, '{');
-		pd_log_damage_fields(&check->names, output, &check->findings[i].sight);
+		pd_cli_log_damage_fields(&check->names, output, &check->findings[i].sight);
 		pd_output_close(output, '}');
 	}
 	pd_output_close(output, ']');
@@ -267,7 +267,7 @@ static void print_json(struct check *check, int status)
 static int verify(struct check *check)
 {
 	int result = read_all(check);
-	int status = pd_log_source_status(&check->source, result);
+	int status = pd_cli_log_source_status(&check->source, result);
 
 	if (status == PD_EXIT_OK && epoch_is_missing(check))
 		status = PD_EXIT_DAMAGED;
@@ -280,7 +280,7 @@ static int verify(struct check *check)
 	return status;
 }
 
-int pd_log_verify_run(int argc, char **argv)
+int pd_cli_log_verify_run(int argc, char **argv)
 {
 	struct given given = { .data = "./data" };
 	struct check check = { .output = { .file = stdout } };
@@ -288,8 +288,8 @@ int pd_log_verify_run(int argc, char **argv)
 
 	if (!pd_options_take(&options, argc, argv, &given, &status))
 		return status;
-	pd_log_names_init(&check.names);
-	status = pd_log_source_open(&check.source, &options, given.data, given.json, "verifying");
+	pd_cli_log_names_init(&check.names);
+	status = pd_cli_log_source_open(&check.source, &options, given.data, given.json, "verifying");
 	if (status == 0)
 		status = verify(&check);
 	if (!pd_output_finish(&check.output) && status == PD_EXIT_OK)
@@ -297,7 +297,7 @@ int pd_log_verify_run(int argc, char **argv)
 	for (size_t i = 0; i < check.count; i++)
 		pd_free(check.findings[i].actors);
 	pd_free(check.findings);
-	pd_log_names_done(&check.names);
-	pd_log_source_close(&check.source);
+	pd_cli_log_names_done(&check.names);
+	pd_cli_log_source_close(&check.source);
 	return status;
 }
