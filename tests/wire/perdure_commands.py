@@ -1,5 +1,6 @@
 """What Perdure adds to Redis: actors, durability levels, idempotency, bookmarks."""
 
+import os
 import re
 import time
 
@@ -33,6 +34,11 @@ def test_not_built_yet_is_said(world):
         is_error(connection.command(*words), why)
     is_error(connection.command("JSON", "1"), "with args beginning with")
     is_error(connection.command("LPUSHES", "1"), "with args beginning with")
+
+
+def test_page_of_commands_is_current(world):
+    tool = os.path.join(os.path.dirname(__file__), "..", "..", "tools", "command_docs.py")
+    world.run(tool, "--port", world.server.port, "--check")
 
 
 def test_use(world):

@@ -106,7 +106,7 @@ class Server:
             try:
                 return self.wait_ready(timeout)
             except ServerError as error:
-                taken = "in use" in str(error).lower()
+                taken = any(words in str(error).lower() for words in ("in use", "is taken"))
                 if port is not None or attempt == 2 or not taken:
                     raise
         raise ServerError("not reached")

@@ -143,7 +143,7 @@ const struct pd_command pd_kv_commands[] = {
 	{ "type", 2, READ_FAST, 1, 1, 1, "generic", "1.0.0", "Tells the type of the value at a key.", "O(1)",
 	  pd_kv_type },
 	{ "unlink", -2, WRITE_FAST, 1, -1, 1, "generic", "4.0.0",
-	  "Deletes keys; their memory is given back in the background.",
+	  "Deletes keys, as DEL does: their memory is given back at once.",
 	  "O(N), N the number of keys and of the fields in hashes among them.", pd_kv_del },
 
 	/* ---- the database ---- */
