@@ -237,11 +237,23 @@ static uint64_t worst_index(const struct pd_log_file *file, uint64_t bytes)
 	return (listed < listed_max ? listed : listed_max) + groups * pd_index_growth(0);
 }
 
-/* Sectors that `bytes` of records can take at worst: headers, originals, padding, the index. */
+/* What writes must be a multiple of at worst: they may begin to fly before the group is submitted. */
+static uint32_t worst_unit(const struct pd_log_file *file)
+{
+	uint32_t flying = PD_GROUP_ALIGNMENT / PD_SECTOR_SIZE;
+	bool may_fly = file->options.queue_depth != 1 && file->synced != NULL && !file->queue_refused;
+
+	return may_fly && file->unit < flying ? flying : file->unit;
+}
+
+/* Sectors that `bytes` of records can take at worst: headers, originals, padding, the index; and what the footer takes
+ * beyond what pd_file_room() knows of. */
 static uint64_t worst_sectors(const struct pd_log_file *file, uint64_t bytes)
 {
+	uint64_t unit = worst_unit(file);
+
 	return (bytes + bytes / 32 + worst_index(file, bytes)) / PD_SECTOR_SIZE +
-	       worst_groups(file, bytes) * 2 * file->unit + 8;
+	       worst_groups(file, bytes) * 2 * unit + 2 * (unit - file->unit) + 8;
 }
 
 int pd_file_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err)

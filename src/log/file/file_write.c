@@ -449,6 +449,17 @@ static size_t listed_actors(const struct pd_log_file *file, const struct pd_log_
 								      : PD_INDEX_ALL_ACTORS;
 }
 
+/* Each piece lists them all, and together they may take no more of the index than was reserved for the group. */
+static size_t listed_actors_each(const struct pd_log_file *file, const struct pd_log_group *group)
+{
+	size_t pieces = 2 * (group->size / pd_file_piece_max(file)) + 2;
+	size_t count = listed_actors(file, group);
+
+	if (count == PD_INDEX_ALL_ACTORS || pieces * pd_index_growth(count) <= group->size)
+		return count;
+	return PD_INDEX_ALL_ACTORS;
+}
+
 static uint32_t record_length(const uint8_t *record)
 {
 	uint32_t length;
@@ -458,14 +469,14 @@ static uint32_t record_length(const uint8_t *record)
 }
 
 /* A group too large for one write: several groups, and frames where one record alone is too large. Each piece lists
- * all of the group's actors, which is more than it must and never less. */
+ * all of the group's actors, which is more than it must and never less; or none, where that would be too many. */
 static int put_pieces(struct pd_log_file *file, struct pd_log_group *group, enum pd_log_sync sync,
 		      struct pd_error *err)
 {
 	struct piece piece = { .first_lsn = group->first_lsn,
 			       .base_time_us = group->base_time_us,
 			       .actors = group->actors,
-			       .actor_count = listed_actors(file, group) };
+			       .actor_count = listed_actors_each(file, group) };
 	uint8_t *at = group->data + PD_GROUP_HEADER_SIZE;
 	uint8_t *end = group->data + group->size;
 	size_t max = pd_file_piece_max(file);
