@@ -5,11 +5,6 @@
 #include "base/codec.h"
 #include "cli/log_private.h"
 
-bool pd_cli_log_damage_loses(const struct pd_log_damage *damage)
-{
-	return damage->last_lsn == 0 || damage->last_lsn >= damage->first_lsn;
-}
-
 static uint64_t actor_at(const struct pd_log_damage *damage, size_t i)
 {
 	return pd_load_u64((const uint8_t *)damage->actors + i * sizeof(uint64_t));
@@ -25,7 +20,7 @@ static bool names_are_lost(const struct pd_log_damage *damage)
 
 static const char *advice(const struct pd_log_damage *damage)
 {
-	if (!pd_cli_log_damage_loses(damage))
+	if (!pd_log_damage_loses(damage))
 		return "No record is lost. Copy the data directory to a sound disk and check this one.";
 	if (!damage->actors_known)
 		return "Nothing tells whose records these are. Keep a copy of the data directory as it is, "
@@ -41,7 +36,7 @@ static const char *advice(const struct pd_log_damage *damage)
 
 static void print_range(struct pd_output *output, const struct pd_log_damage *damage)
 {
-	if (!pd_cli_log_damage_loses(damage))
+	if (!pd_log_damage_loses(damage))
 		pd_output_text(output, "no record is concerned");
 	else if (damage->last_lsn == 0)
 		pd_output_text(output, "LSN %" PRIu64 " and after cannot be read", damage->first_lsn);
@@ -62,7 +57,7 @@ void pd_cli_log_damage_print(const struct pd_cli_log_names *names, struct pd_out
 		pd_output_text(output, " to %" PRIu64, sight->offset + sight->size - 1);
 	pd_output_text(output, ": %s; ", damage->text);
 	print_range(output, damage);
-	if (pd_cli_log_damage_loses(damage)) {
+	if (pd_log_damage_loses(damage)) {
 		pd_output_text(output, damage->actors_known ? "; of " : "; of unknown actors");
 		for (size_t i = 0; damage->actors_known && i < damage->actor_count; i++) {
 			pd_output_text(output, i > 0 ? ", " : "");
@@ -81,8 +76,8 @@ void pd_cli_log_damage_fields(const struct pd_cli_log_names *names, struct pd_ou
 	pd_output_number_field(output, "offset", sight->offset);
 	pd_output_number_field(output, "size", sight->size);
 	pd_output_string_field(output, "what", damage->text);
-	pd_output_bool_field(output, "records_lost", pd_cli_log_damage_loses(damage));
-	if (pd_cli_log_damage_loses(damage)) {
+	pd_output_bool_field(output, "records_lost", pd_log_damage_loses(damage));
+	if (pd_log_damage_loses(damage)) {
 		pd_output_number_field(output, "first_lsn", damage->first_lsn);
 		if (damage->last_lsn != 0)
 			pd_output_number_field(output, "last_lsn", damage->last_lsn);

@@ -70,6 +70,12 @@ struct pd_log_damage {
 	char text[200];    /* what is wrong there */
 };
 
+/* Is any record concerned? */
+static inline bool pd_log_damage_loses(const struct pd_log_damage *damage)
+{
+	return damage->last_lsn == 0 || damage->last_lsn >= damage->first_lsn;
+}
+
 /* How the log ended, known once the reader has said PD_END. */
 struct pd_log_end {
 	uint64_t epoch, last_lsn, last_time_us;

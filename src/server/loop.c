@@ -75,7 +75,7 @@ int pd_server_recover(struct pd_server *server, struct pd_error *err)
 	}
 	if (recovery.done) {
 		pd_resp_front_set_loading(server->resp, NULL);
-		pd_server_progress_end(&progress, &recovery, server->engine);
+		pd_server_progress_end(&progress, &recovery, server);
 	}
 	return 0;
 }

@@ -78,32 +78,49 @@ void pd_server_progress_show(struct pd_server_progress *progress, const struct p
 		      (unsigned long long)recovery->records, seconds_left(recovery));
 }
 
-static void say_damage(const struct pd_engine *engine, uint64_t count)
+static void say_place(const struct pd_log_damage *damage)
 {
-	for (size_t n = 0; n < DAMAGE_LINES_MAX; n++) {
-		const struct pd_log_damage *damage = pd_engine_damage(engine, n);
+	char lost[80] = "no record is concerned";
 
+	if (damage->last_lsn == 0)
+		(void)snprintf(lost, sizeof lost, "LSN %llu and after cannot be read",
+			       (unsigned long long)damage->first_lsn);
+	else if (damage->last_lsn == damage->first_lsn)
+		(void)snprintf(lost, sizeof lost, "LSN %llu cannot be read",
+			       (unsigned long long)damage->first_lsn);
+	else if (pd_log_damage_loses(damage))
+		(void)snprintf(lost, sizeof lost, "LSN %llu to %llu cannot be read",
+			       (unsigned long long)damage->first_lsn, (unsigned long long)damage->last_lsn);
+	pd_server_say("warning: log segment %010u, byte %llu: %s; %s", damage->segment,
+		      (unsigned long long)damage->offset, damage->text, lost);
+}
+
+/* What is wrong with the log, and what to do about it. */
+static void say_damage(const struct pd_server *server, const struct pd_recovery *recovery)
+{
+	const struct pd_log_damage *damage;
+
+	pd_server_say("warning: the log is damaged in %llu place%s; %llu actor%s quarantined, all others are "
+		      "served",
+		      (unsigned long long)recovery->damage_count, recovery->damage_count == 1 ? "" : "s",
+		      (unsigned long long)recovery->quarantined_actors,
+		      recovery->quarantined_actors == 1 ? " is" : "s are");
+	for (size_t n = 0; n < DAMAGE_LINES_MAX; n++) {
+		damage = pd_engine_damage(server->engine, n);
 		if (damage == NULL)
-			return;
-		if (damage->last_lsn == 0)
-			pd_server_say(
-				"warning: log segment %u, byte %llu: LSN %llu and after cannot be read: %s",
-				damage->segment, (unsigned long long)damage->offset,
-				(unsigned long long)damage->first_lsn, damage->text);
-		else
-			pd_server_say(
-				"warning: log segment %u, byte %llu: LSN %llu to %llu cannot be read: %s",
-				damage->segment, (unsigned long long)damage->offset,
-				(unsigned long long)damage->first_lsn, (unsigned long long)damage->last_lsn,
-				damage->text);
+			break;
+		say_place(damage);
 	}
-	if (count > DAMAGE_LINES_MAX)
+	if (recovery->damage_count > DAMAGE_LINES_MAX)
 		pd_server_say("warning: … and %llu more places",
-			      (unsigned long long)(count - DAMAGE_LINES_MAX));
+			      (unsigned long long)(recovery->damage_count - DAMAGE_LINES_MAX));
+	pd_server_say(
+		"warning: 'perdure log verify --data %s' tells whose records are concerned, and what to do",
+		server->options->data_directory);
 }
 
 void pd_server_progress_end(struct pd_server_progress *progress, const struct pd_recovery *recovery,
-			    const struct pd_engine *engine)
+			    const struct pd_server *server)
 {
 	if (progress->shown)
 		(void)fputs("\r\033[K", stderr);
@@ -114,14 +131,8 @@ void pd_server_progress_end(struct pd_server_progress *progress, const struct pd
 			"recovery: an unfinished write of %llu bytes at the end of the log was cut; nothing "
 			"acknowledged was in it",
 			(unsigned long long)recovery->torn_bytes);
-	if (recovery->damage_count > 0) {
-		pd_server_say("warning: %llu places in the log are damaged; %llu actors are quarantined, the "
-			      "others "
-			      "are served",
-			      (unsigned long long)recovery->damage_count,
-			      (unsigned long long)recovery->quarantined_actors);
-		say_damage(engine, recovery->damage_count);
-	}
+	if (recovery->damage_count > 0)
+		say_damage(server, recovery);
 }
 
 /* ---- while serving ---- */

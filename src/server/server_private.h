@@ -41,7 +41,7 @@ void pd_server_progress_begin(struct pd_server_progress *progress);
 void pd_server_progress_show(struct pd_server_progress *progress, const struct pd_recovery *recovery,
 			     uint64_t now_us);
 void pd_server_progress_end(struct pd_server_progress *progress, const struct pd_recovery *recovery,
-			    const struct pd_engine *engine);
+			    const struct pd_server *server);
 /* Say once that the log is fenced, and each time that the disk fills up or has room again. */
 void pd_server_notice_changes(struct pd_server *server);
 
