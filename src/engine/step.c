@@ -27,8 +27,7 @@ void pd_engine_note_commit(struct pd_engine *engine, uint64_t lsn, enum pd_level
 	if (level == PD_LEVEL_STANDARD || level == PD_LEVEL_PERFORMANCE)
 		engine->last_synced_level_lsn = lsn;
 	if (level < PD_LEVEL_STRICT && engine->flush_due_us == UINT64_MAX)
-		engine->flush_due_us = pd_engine_monotonic_us(engine) +
-				       (uint64_t)engine->options.sync_interval_ms * 1000;
+		engine->flush_due_us = pd_engine_monotonic_us(engine) + flush_interval_us(engine);
 }
 
 int pd_engine_reserve(struct pd_engine *engine, size_t size, struct pd_error *err)
