@@ -8,6 +8,8 @@
 #include "base/codec.h"
 #include "base/memory.h"
 
+#define LOOK_CHUNK ((size_t)256 * 1024)
+
 char *pd_file_path(const struct pd_log_file *file, uint32_t number, const char *suffix)
 {
 	return pd_asprintf("%s/%010u.%s", file->directory, number, suffix);
@@ -139,6 +141,54 @@ static int read_head(struct pd_log_file *file, const char *path, uint8_t *data, 
 	return result == 0 ? judge_head(file, path, data, size, segment, err) : result;
 }
 
+/* Is this the first group of a segment without a head? Then it tells where the segment begins, as far as anything
+ * does: else what an earlier epoch left behind its end could pass for the beginning of this one. */
+static bool take_first_group(const struct pd_log_file *file, const uint8_t *data, uint64_t number,
+			     struct pd_segment *segment)
+{
+	struct pd_location location = { .segment = segment->number };
+	struct pd_group_header header;
+
+	if (pd_load_u32(data) != PD_GROUP_MAGIC)
+		return false;
+	location.crc = pd_location_crc(file->options.cluster_id, file->options.shard, segment->number);
+	if (pd_sector_classify(data, &location, number, file->options.cluster_id, file->options.shard) !=
+		    PD_SECTOR_CURRENT ||
+	    !pd_group_header_read(data, &location, number, &header))
+		return false;
+	segment->headed = true;
+	segment->head_damaged = true;
+	segment->head.first_lsn = header.first_lsn;
+	segment->head.first_frame = header.frame;
+	return true;
+}
+
+static int find_first_group(const struct pd_log_file *file, const char *path, struct pd_segment *segment,
+			    struct pd_error *err)
+{
+	uint8_t *data = pd_malloc_aligned(PD_GROUP_ALIGNMENT, LOOK_CHUNK);
+	struct pd_os_file *handle;
+	size_t size = LOOK_CHUNK;
+	int result;
+
+	if (data == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while listing the log");
+	result = pd_os_open(file->os, path, PD_OS_READ, &handle, err);
+	if (result != 0) {
+		pd_free(data);
+		return result;
+	}
+	for (uint64_t at = 0; result == 0 && !segment->headed && size == LOOK_CHUNK; at += size) {
+		result = pd_os_read(handle, data, LOOK_CHUNK, at, &size, err);
+		for (size_t i = 0; result == 0 && i + PD_SECTOR_SIZE <= size; i += PD_SECTOR_SIZE)
+			if (take_first_group(file, data + i, (at + i) / PD_SECTOR_SIZE, segment))
+				break;
+	}
+	pd_os_close(handle);
+	pd_free(data);
+	return result;
+}
+
 static int find_segment(struct pd_log_file *file, uint32_t number, uint8_t *sector, struct pd_error *err)
 {
 	struct pd_segment segment = { .number = number };
@@ -153,6 +203,8 @@ static int find_segment(struct pd_log_file *file, uint32_t number, uint8_t *sect
 		segment.size = info.size;
 		result = read_head(file, path, sector, &segment, err);
 	}
+	if (result == 0 && !segment.headed)
+		result = find_first_group(file, path, &segment, err);
 	if (result == 0)
 		result = pd_file_add_segment(file, &segment, err);
 	pd_free(path);
