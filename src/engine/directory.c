@@ -113,6 +113,27 @@ static void slot_fill(struct pd_directory *directory, struct pd_actor *actor)
 	directory->slots[slot] = actor;
 }
 
+/* Take the actor out; those that were pushed on by it move up (Knuth, The Art of Computer Programming 3, 6.4,
+ * algorithm R). */
+static void slot_clear(struct pd_directory *directory, const struct pd_actor *actor)
+{
+	size_t mask = directory->slot_count - 1;
+	size_t hole = slot_of(directory, actor->tenant, pd_slice(actor->name, actor->name_size));
+
+	while (directory->slots[hole] != actor)
+		hole = (hole + 1) & mask;
+	for (size_t at = (hole + 1) & mask; directory->slots[at] != NULL; at = (at + 1) & mask) {
+		const struct pd_actor *other = directory->slots[at];
+		size_t home = slot_of(directory, other->tenant, pd_slice(other->name, other->name_size));
+
+		if (((at - home) & mask) < ((at - hole) & mask))
+			continue;
+		directory->slots[hole] = directory->slots[at];
+		hole = at;
+	}
+	directory->slots[hole] = NULL;
+}
+
 static int slots_grow(struct pd_directory *directory)
 {
 	size_t count = directory->slot_count > 0 ? 2 * directory->slot_count : 64;
@@ -204,9 +225,7 @@ void pd_directory_remove_actor(struct pd_directory *directory, struct pd_actor *
 {
 	PD_ASSERT(directory->actors[directory->actor_count - 1] == actor);
 	directory->actor_count--;
-	memset(directory->slots, 0, directory->slot_count * sizeof directory->slots[0]);
-	for (size_t i = 0; i < directory->actor_count; i++)
-		slot_fill(directory, directory->actors[i]);
+	slot_clear(directory, actor);
 	pd_free(actor);
 }
 

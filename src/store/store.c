@@ -253,6 +253,26 @@ static void slot_fill(struct pd_store *store, struct pd_store_actor *actor)
 	store->slots[slot] = actor;
 }
 
+/* Take the actor out; those that were pushed on by it move up (Knuth, The Art of Computer Programming 3, 6.4,
+ * algorithm R). */
+static void slot_clear(struct pd_store *store, const struct pd_store_actor *actor)
+{
+	size_t mask = store->slot_count - 1;
+	size_t hole = slot_of(store, actor->id);
+
+	while (store->slots[hole] != actor)
+		hole = (hole + 1) & mask;
+	for (size_t at = (hole + 1) & mask; store->slots[at] != NULL; at = (at + 1) & mask) {
+		size_t home = slot_of(store, store->slots[at]->id);
+
+		if (((at - home) & mask) < ((at - hole) & mask))
+			continue;
+		store->slots[hole] = store->slots[at];
+		hole = at;
+	}
+	store->slots[hole] = NULL;
+}
+
 static int slots_grow(struct pd_store *store)
 {
 	size_t count = store->slot_count > 0 ? 2 * store->slot_count : 64;
@@ -338,9 +358,7 @@ void pd_store_actor_remove(struct pd_store *store, struct pd_store_actor *actor)
 	store->actor_count--;
 	memmove(&store->actors[at], &store->actors[at + 1],
 		(store->actor_count - at) * sizeof store->actors[0]);
-	memset(store->slots, 0, store->slot_count * sizeof store->slots[0]);
-	for (size_t i = 0; i < store->actor_count; i++)
-		slot_fill(store, store->actors[i]);
+	slot_clear(store, actor);
 	pd_memtable_free(actor->table);
 	pd_free(actor);
 }

@@ -213,6 +213,37 @@ static void test_refused_transaction_changes_nothing(void **state)
 	free(huge);
 }
 
+/* Actors that a refused transaction had made are gone, and all others are found as before. */
+static void test_refused_actors_are_gone(void **state)
+{
+	static char huge[80000];
+	char command[512], expected[64];
+	struct host host;
+
+	(void)state;
+	(void)snprintf(huge, sizeof huge, "set %070000d v", 0);
+	host_init(&host);
+	host_open(&host);
+	for (unsigned round = 0; round < 300; round++) {
+		size_t size = (size_t)snprintf(command, sizeof command, "mset");
+
+		(void)snprintf(expected, sizeof expected, "set {kept-%u}k %u", round, round);
+		host_expect(&host, expected, "+OK\r\n");
+		for (unsigned i = 0; i < 8; i++)
+			size += (size_t)snprintf(command + size, sizeof command - size, " {new-%u-%u}k v",
+						 round, i);
+		assert_refused(&host,
+			       &(struct host_request){ .commands = { command, huge }, .as_array = true },
+			       PD_TOO_LARGE);
+	}
+	host_expect(&host, "dbsize", ":300\r\n");
+	for (unsigned round = 0; round < 300; round++) {
+		(void)snprintf(command, sizeof command, "exists {kept-%u}k {new-%u-3}k", round, round);
+		host_expect(&host, command, ":1\r\n");
+	}
+	host_done(&host);
+}
+
 /* ---- preconditions ---- */
 
 static int with(struct host *host, struct pd_precondition precondition)
@@ -504,6 +535,7 @@ int main(void)
 		cmocka_unit_test(test_session_older_than_its_tenant),
 		cmocka_unit_test(test_transaction_is_one_record),
 		cmocka_unit_test(test_refused_transaction_changes_nothing),
+		cmocka_unit_test(test_refused_actors_are_gone),
 		cmocka_unit_test(test_preconditions),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_version_of_nothing),

@@ -84,6 +84,35 @@ static void test_actors(void **state)
 	pd_store_free(store);
 }
 
+/* Whoever is taken back leaves no gap in front of the others. */
+static void test_actors_taken_back(void **state)
+{
+	struct pd_store *store = pd_store_new('k');
+	uint64_t last = 0, random = 1;
+
+	(void)state;
+	assert_non_null(store);
+	for (unsigned round = 0; round < 300; round++) {
+		struct pd_store_actor *added[8];
+
+		for (unsigned i = 0; i < 8; i++) {
+			random = random * 6364136223846793005u + 1442695040888963407u;
+			added[i] = pd_store_actor_add(store, 1, last += 1 + (random >> 33) % 1000);
+			assert_non_null(added[i]);
+		}
+		for (unsigned i = 8; i-- > round % 8;) {
+			uint64_t id = added[i]->id;
+
+			pd_store_actor_remove(store, added[i]);
+			assert_null(pd_store_actor_get(store, id));
+		}
+		for (struct pd_store_actor *actor = pd_store_actor_next(store, 0); actor != NULL;
+		     actor = pd_store_actor_next(store, actor->id))
+			assert_ptr_equal(pd_store_actor_get(store, actor->id), actor);
+	}
+	pd_store_free(store);
+}
+
 static void test_taking_back(void **state)
 {
 	struct pd_store *store = pd_store_new('k');
@@ -252,6 +281,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_actors),
+		cmocka_unit_test(test_actors_taken_back),
 		cmocka_unit_test(test_taking_back),
 		cmocka_unit_test(test_expiry_comes_in_order),
 		cmocka_unit_test(test_a_dead_block_goes),
