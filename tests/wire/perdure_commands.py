@@ -130,6 +130,17 @@ def test_idempotency(world):
     connection.expect(b"3", "GET", "n")
 
 
+def test_idempotency_of_a_refused_write(world):
+    """The key was for the write that was refused: the one after it is somebody else's."""
+    connection = world.connect()
+    for number in (1, 2):
+        is_error(once(connection, "refused", "SET", "k"))
+        assert connection.command("INCR", "n") == number
+    is_error(once(connection, "read", "GET"))
+    connection.expect(3, "INCR", "n")
+    assert once(connection, "read", "INCR", "n") == 3, "a read that is refused leaves the key to the write"
+
+
 def test_idempotent_transaction(world):
     connection = world.connect()
     for _ in range(3):

@@ -65,6 +65,9 @@ static void reject(struct pd_resp_client *client, struct pd_resp_entry *entry)
 {
 	if (client->transaction.open)
 		client->transaction.poisoned = true;
+	else if (entry != NULL && (entry->command.flags & PD_COMMAND_WRITE) != 0)
+		client->idempotency_size =
+			0; /* the key was for this write, not for whatever comes after it */
 	client->front->rejected_calls++;
 	if (entry != NULL)
 		entry->rejected++;
