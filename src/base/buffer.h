@@ -22,6 +22,7 @@ void pd_buffer_done(struct pd_buffer *buffer);
 
 /* Make room for `size` more bytes after the ones in use. PD_TOO_LARGE past the maximum, PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_buffer_reserve(struct pd_buffer *buffer, size_t size);
+/* Copy bytes behind the ones in use; errors as pd_buffer_reserve() has them, and then nothing has changed. */
 PD_MUST_CHECK int pd_buffer_append(struct pd_buffer *buffer, const void *data, size_t size);
 PD_MUST_CHECK int pd_buffer_append_slice(struct pd_buffer *buffer, struct pd_slice slice);
 /* There must be room for the NUL too, which is not counted in `size`. */

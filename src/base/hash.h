@@ -17,8 +17,11 @@ struct pd_hash128 {
 struct pd_hasher;
 struct pd_hasher *pd_hasher_new(void); /* NULL: out of memory */
 void pd_hasher_free(struct pd_hasher *hasher);
+/* Forget what was added: a hasher serves for one hash after another. */
 void pd_hasher_reset(struct pd_hasher *hasher);
+/* How bytes are cut into pieces makes no difference. */
 void pd_hasher_add(struct pd_hasher *hasher, const void *data, size_t size);
+/* Of everything added so far; more may follow. */
 struct pd_hash128 pd_hasher_sum(const struct pd_hasher *hasher);
 /* Lower-case hexadecimal, 32 characters and a NUL. */
 void pd_hash128_format(struct pd_hash128 hash, char text[33]);

@@ -4,15 +4,15 @@
 
 #include <stddef.h>
 
-/* NULL when there is no memory; size 0 is allowed. Zeroed. */
-void *pd_calloc(size_t count, size_t size);
+/* All of them give NULL when there is no memory, and allow size 0. Any thread. */
+void *pd_calloc(size_t count, size_t size); /* zeroed */
 void *pd_malloc(size_t size);
 void *pd_realloc(void *old, size_t size);
 /* `alignment` is a power of two; freed with pd_free(). Not zeroed. */
 void *pd_malloc_aligned(size_t alignment, size_t size);
 /* The same for large blocks that are used all over: aligned to 4096, in huge pages where the kernel has some. */
 void *pd_malloc_large(size_t size);
-void pd_free(void *memory);
+void pd_free(void *memory); /* NULL is fine */
 
 /* A copy of a C string, NULL when there is no memory. */
 char *pd_strdup(const char *string);

@@ -44,8 +44,8 @@ struct pd_bench_plan {
 };
 
 struct pd_bench_result {
-	struct pd_bench_histogram
-		*latency_ns[PD_BENCH_KINDS]; /* from the batch's sending to the reply's reading */
+	/* From the batch's sending to the reply's reading. */
+	struct pd_bench_histogram *latency_ns[PD_BENCH_KINDS];
 	uint64_t replies;
 	uint64_t misses;     /* GET that found nothing: no error */
 	uint64_t errors;     /* error replies */

@@ -45,8 +45,8 @@ struct pd_log_group {
 	uint32_t record_count;
 	enum pd_level level; /* the strongest that a record in it asked for */
 	bool sealed;
-	uint64_t *
-		actors; /* whose records are in it, for the segment's index; a run of one actor is listed once */
+	/* Whose records are in it, for the segment's index; a run of one actor is listed once. */
+	uint64_t *actors;
 	size_t actor_count;
 	size_t actor_capacity;
 	struct pd_log_group *next; /* for its owner's lists */

@@ -53,8 +53,8 @@ struct pd_log_options {
 	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
 	uint32_t shard;
 	uint32_t segment_bytes; /* 0: the default; a multiple of 4096, at least PD_LOG_SEGMENT_BYTES_MIN */
-	unsigned
-		queue_depth; /* groups in flight: 0 lets the log measure the disk and choose, 1 is synchronous */
+	/* Groups in flight: 0 lets the log measure the disk and choose, 1 is synchronous. */
+	unsigned queue_depth;
 	bool refuse_direct;      /* never use direct I/O */
 	unsigned spare_segments; /* trimmed segments kept for reuse; default 2 */
 };

@@ -20,8 +20,8 @@
 
 enum pd_record_kind {
 	PD_RECORD_TRANSACTION = 1,
-	PD_RECORD_EPOCH =
-		2, /* the first record of an epoch: effects hold nothing, extension PD_EXTENSION_EPOCH does */
+	/* The first of an epoch: without effects, the extension PD_EXTENSION_EPOCH says what there is to say. */
+	PD_RECORD_EPOCH = 2,
 };
 
 enum pd_effect_kind {

@@ -38,8 +38,8 @@ enum pd_type {
 
 /* Where a key is: an actor, a space, a name, and within PD_SPACE_FIELD a field. Slices are the caller's. */
 struct pd_key {
-	struct pd_actor
-		*actor; /* NULL: there is no such actor (yet): all reads find nothing, a write creates it */
+	/* NULL: there is no such actor (yet): all reads find nothing, a write creates it. */
+	struct pd_actor *actor;
 	struct pd_slice actor_name;
 	enum pd_space space;
 	struct pd_slice name;

@@ -13,8 +13,8 @@
 #include "net/net_private.h"
 
 #define BACKLOG 511 /* as Redis has it; the kernel's somaxconn may cut it */
-#define KEEPALIVE_S \
-	300 /* until a peer that says nothing is asked whether it is still there; Redis's default */
+/* Until a peer that says nothing is asked whether it is still there; Redis's default. */
+#define KEEPALIVE_S       300
 #define ACCEPTS_A_WAKE_UP 256 /* the clients that are connected have their turn, too */
 
 static void on_listener(evutil_socket_t descriptor, short what, void *argument)

@@ -78,8 +78,10 @@ struct pd_net_listener_options {
 	const char *flag;    /* "--resp": what to change when the port is taken, for the error's text */
 	const char *refusal; /* sent to a client that is one too many */
 };
+/* The texts are copied. PD_BUSY: the port is taken; PD_PERMISSION: it is the system's; PD_INVALID: the address. */
 PD_MUST_CHECK int pd_net_listen(struct pd_net *net, const struct pd_net_listener_options *options,
 				struct pd_error *err);
+/* Close all listeners; connections stay. */
 void pd_net_stop_listening(struct pd_net *net);
 
 /* Report when `descriptor` is readable, until the net is freed. It stays the caller's. */

@@ -25,16 +25,16 @@ struct pd_os_queue;
 enum pd_os_open_flags {
 	PD_OS_READ = 1 << 0,
 	PD_OS_WRITE = 1 << 1,
-	PD_OS_CREATE =
-		1
-		<< 2, /* with mode 0600 if it is not there; its name is durable after pd_os_sync_directory() */
-	PD_OS_EXCLUSIVE = 1 << 3, /* with PD_OS_CREATE: PD_EXISTS if it is there */
-	PD_OS_DIRECT =
-		1 << 4, /* past the page cache: buffers, offsets and sizes are multiples of the alignment.
-	                           * Refused by some file systems: PD_NOT_SUPPORTED, then open without it */
-	PD_OS_SYNCED =
-		1 << 5, /* each write is on stable storage when it returns (O_DSYNC). It says nothing of
-	                           * earlier writes through another handle */
+	/* With mode 0600 if it is not there; its name is durable after pd_os_sync_directory(). */
+	PD_OS_CREATE = 1 << 2,
+	/* With PD_OS_CREATE: PD_EXISTS if it is there. */
+	PD_OS_EXCLUSIVE = 1 << 3,
+	/* Past the page cache: buffers, offsets and sizes are multiples of the alignment. Refused by some file systems:
+	 * PD_NOT_SUPPORTED, then open without it. */
+	PD_OS_DIRECT = 1 << 4,
+	/* Each write is on stable storage when it returns (O_DSYNC). It says nothing of earlier writes through another
+	 * handle. */
+	PD_OS_SYNCED = 1 << 5,
 };
 
 struct pd_os_file_info {
@@ -131,6 +131,7 @@ PD_MUST_CHECK int pd_os_real_new(struct pd_os **ret_os, struct pd_error *err);
 void pd_os_free(struct pd_os *os);
 
 /* ---- files ---- */
+/* `flags`: enum pd_os_open_flags. PD_NOT_FOUND; PD_EXISTS with PD_OS_EXCLUSIVE; PD_NOT_SUPPORTED: no direct I/O there. */
 PD_MUST_CHECK int pd_os_open(struct pd_os *os, const char *path, int flags, struct pd_os_file **ret_file,
 			     struct pd_error *err);
 /* Closing syncs nothing. NULL is fine. */
@@ -147,6 +148,7 @@ PD_MUST_CHECK int pd_os_write(struct pd_os_file *file, const void *data, size_t 
 PD_MUST_CHECK int pd_os_datasync(struct pd_os_file *file, struct pd_error *err);
 /* Reserve space so that writing the first `size` bytes cannot meet a full disk. Extends the file with zeros. */
 PD_MUST_CHECK int pd_os_allocate(struct pd_os_file *file, uint64_t size, struct pd_error *err);
+/* Cut it off or extend it with zeros. Durable when: pd_os_datasync() has returned 0 after it. */
 PD_MUST_CHECK int pd_os_resize(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 /* What buffers, offsets and sizes must be multiples of: 1 without PD_OS_DIRECT, else 512 or 4096. */
 size_t pd_os_alignment(const struct pd_os_file *file);
@@ -156,6 +158,7 @@ PD_MUST_CHECK int pd_os_info(struct pd_os *os, const char *path, struct pd_os_fi
 			     struct pd_error *err);
 /* Atomic; replaces `to`. Durable when: the directory (both, if they differ) has been synced. */
 PD_MUST_CHECK int pd_os_rename(struct pd_os *os, const char *from, const char *to, struct pd_error *err);
+/* Open handles stay good. Durable when: the directory has been synced. */
 PD_MUST_CHECK int pd_os_unlink(struct pd_os *os, const char *path, struct pd_error *err);
 /* Mode 0700; PD_EXISTS if there is something of that name. */
 PD_MUST_CHECK int pd_os_mkdir(struct pd_os *os, const char *path, struct pd_error *err);

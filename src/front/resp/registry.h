@@ -20,8 +20,8 @@ struct pd_resp_entry {
 		char text[PD_RESP_NAME_SIZE];
 		uint64_t words[PD_RESP_NAME_SIZE / 8];
 	} name;
-	struct pd_command
-		command;    /* copied; for a bare container that no table names, one that evaluates nothing */
+	/* A copy; for a bare container that no table names, one that evaluates nothing. */
+	struct pd_command command;
 	const void *answer; /* for PD_COMMAND_CONNECTION: its struct pd_resp_command */
 	bool container;     /* others are named "name|…" */
 	bool subcommand;

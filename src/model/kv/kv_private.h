@@ -87,8 +87,8 @@ bool pd_kv_range(int64_t start, int64_t end, uint64_t size, uint64_t *ret_first,
 /* Decimal digits into `text`, without a NUL; returns how many. */
 size_t pd_kv_format_integer(int64_t number, char text[PD_KV_NUMBER_SIZE]);
 
-#define PD_KV_LONG_DOUBLE_SIZE \
-	5120 /* the longest number in fixed notation, with 17 decimals, and a NUL fit */
+/* The longest number in fixed notation, with 17 decimals, and a NUL fit: 4,933 + 1 + 1 + 17 + 1. */
+#define PD_KV_LONG_DOUBLE_SIZE 5120
 /* As Redis reads the argument of INCRBYFLOAT, "inf" and hexadecimal included. */
 bool pd_kv_parse_long_double(struct pd_slice text, long double *ret_number);
 size_t pd_kv_format_long_double(long double number, char text[PD_KV_LONG_DOUBLE_SIZE]);
