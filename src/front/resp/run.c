@@ -25,12 +25,9 @@ static bool keep_reply(struct pd_resp_client *client, size_t start, const struct
 	struct pd_buffer *output = &client->connection->output;
 
 	if (client->reply_mode != PD_RESP_REPLY_ON) {
-		if (client->reply_mode == PD_RESP_REPLY_SKIP_NEXT) {
+		if (client->reply_mode == PD_RESP_REPLY_SKIP_NEXT)
 			client->reply_mode = PD_RESP_REPLY_SKIP;
-			output->size = start;
-			return true;
-		}
-		if (client->reply_mode == PD_RESP_REPLY_SKIP)
+		else if (client->reply_mode == PD_RESP_REPLY_SKIP)
 			client->reply_mode = PD_RESP_REPLY_ON;
 		output->size = start;
 		return true;
