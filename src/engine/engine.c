@@ -175,6 +175,8 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 	if (seed == 0)
 		pd_os_random(engine->os, &seed, sizeof seed);
 	engine->random_state = seed;
+	engine->cursors.last = seed >> 16;
+	engine->cursors.oldest = engine->cursors.last + 1;
 	pd_directory_init(&engine->directory, seed);
 	pd_txn_init(&engine->txn, engine);
 	pd_buffer_init(&engine->idempotent_reply, PD_VALUE_SIZE_MAX);

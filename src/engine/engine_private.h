@@ -132,14 +132,18 @@ PD_MUST_CHECK int pd_txn_encode_key(struct pd_txn *txn, enum pd_space space, str
 				    struct pd_slice field, struct pd_slice *ret_key);
 
 /* ---- SCAN cursors ---- */
-#define PD_CURSORS_MAX 65536u
+#define PD_CURSORS_MAX      65536u
+#define PD_CURSOR_BYTES_MAX (64u * 1024 * 1024) /* of all their names together */
 struct pd_cursors {
 	struct pd_cursor_place {
 		uint64_t number, actor;
 		uint8_t *name;
 		size_t name_size;
 	} * places; /* a ring: cursor n is at n modulo PD_CURSORS_MAX */
-	uint64_t last;
+	uint64_t
+		last; /* begins anywhere, so that a cursor from before a restart is not taken for a new one */
+	uint64_t oldest; /* of those that still have a name */
+	size_t bytes;
 };
 
 /* ---- the engine ---- */

@@ -176,6 +176,8 @@ int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session, 
 	if (level >= PD_LEVEL_FULL)
 		return pd_error_set(err, PD_NOT_SUPPORTED, "durability %s is not built yet: use strict",
 				    pd_level_name(level));
+	if (engine->log->fenced)
+		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
 	pd_session_resolve(session);
 	if (session->tenant == NULL)
 		return pd_error_set(err, PD_NOT_FOUND, "this tenant has no data yet: write something first");

@@ -132,6 +132,16 @@ int pd_txn_append_name(struct pd_txn *txn, struct pd_actor *actor, struct pd_sli
 
 /* ---- cursors ---- */
 
+/* Forget the oldest. */
+static void drop_cursor(struct pd_cursors *cursors)
+{
+	struct pd_cursor_place *place = &cursors->places[cursors->oldest++ % PD_CURSORS_MAX];
+
+	cursors->bytes -= place->name_size;
+	pd_free(place->name);
+	*place = (struct pd_cursor_place){ 0 };
+}
+
 uint64_t pd_txn_cursor_save(struct pd_txn *txn, uint64_t actor, struct pd_slice name)
 {
 	struct pd_cursors *cursors = &txn->engine->cursors;
@@ -146,8 +156,11 @@ uint64_t pd_txn_cursor_save(struct pd_txn *txn, uint64_t actor, struct pd_slice 
 	}
 	if (name.size > 0)
 		memcpy(copy, name.data, name.size);
+	while (cursors->oldest <= cursors->last && (cursors->last - cursors->oldest + 1 >= PD_CURSORS_MAX ||
+						    cursors->bytes + name.size > PD_CURSOR_BYTES_MAX))
+		drop_cursor(cursors);
 	place = &cursors->places[++cursors->last % PD_CURSORS_MAX];
-	pd_free(place->name);
+	cursors->bytes += name.size;
 	*place = (struct pd_cursor_place){
 		.number = cursors->last, .actor = actor, .name = copy, .name_size = name.size
 	};

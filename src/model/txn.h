@@ -113,7 +113,7 @@ PD_MUST_CHECK int pd_txn_append_name(struct pd_txn *txn, struct pd_actor *actor,
 				     struct pd_buffer *buffer);
 
 /* A SCAN cursor: a number that stands for a place (actor, name). Kept for the client until 65,536 younger ones
- * exist. 0 is never given. Also good for HSCAN (actor 0, any bytes). 0: no memory. */
+ * exist, or their names take 64 MiB. 0 is never given. Also good for HSCAN (actor 0, any bytes). 0: no memory. */
 uint64_t pd_txn_cursor_save(struct pd_txn *txn, uint64_t actor, struct pd_slice name);
 /* false: unknown (too old, or from before a restart). *ret_name is valid until the next save. */
 bool pd_txn_cursor_load(struct pd_txn *txn, uint64_t cursor, uint64_t *ret_actor, struct pd_slice *ret_name);

@@ -26,8 +26,8 @@ static void on_readable(evutil_socket_t descriptor, short what, void *argument)
 
 	(void)descriptor;
 	(void)what;
-	pd_net_push(connection->net,
-		    (struct pd_net_event){ .kind = PD_NET_READABLE, .connection = &connection->door });
+	(void)pd_net_push(connection->net,
+			  (struct pd_net_event){ .kind = PD_NET_READABLE, .connection = &connection->door });
 }
 
 static void on_writable(evutil_socket_t descriptor, short what, void *argument)
@@ -36,8 +36,8 @@ static void on_writable(evutil_socket_t descriptor, short what, void *argument)
 
 	(void)descriptor;
 	(void)what;
-	pd_net_push(connection->net,
-		    (struct pd_net_event){ .kind = PD_NET_WRITABLE, .connection = &connection->door });
+	(void)pd_net_push(connection->net,
+			  (struct pd_net_event){ .kind = PD_NET_WRITABLE, .connection = &connection->door });
 }
 
 /* ---- life ---- */

@@ -80,8 +80,12 @@ static bool accept_one(struct listener *listener)
 	}
 	if (pd_connection_new(net, descriptor, listener->tag, &connection) != 0)
 		return true;
+	if (!pd_net_push(net,
+			 (struct pd_net_event){ .kind = PD_NET_ACCEPTED, .connection = &connection->door })) {
+		pd_connection_close(&connection->door); /* nobody would ever hear of it */
+		return true;
+	}
 	net->stats.accepted++;
-	pd_net_push(net, (struct pd_net_event){ .kind = PD_NET_ACCEPTED, .connection = &connection->door });
 	return true;
 }
 

@@ -16,18 +16,19 @@
 
 /* ---- what is ready ---- */
 
-void pd_net_push(struct pd_net *net, struct pd_net_event event)
+bool pd_net_push(struct pd_net *net, struct pd_net_event event)
 {
 	if (net->ready_count == net->ready_capacity) {
 		size_t capacity = net->ready_capacity == 0 ? 64 : net->ready_capacity * 2;
 		struct pd_net_event *grown = pd_realloc(net->ready, capacity * sizeof *grown);
 
 		if (grown == NULL)
-			return;
+			return false;
 		net->ready = grown;
 		net->ready_capacity = capacity;
 	}
 	net->ready[net->ready_count++] = event;
+	return true;
 }
 
 static void on_timer(evutil_socket_t descriptor, short what, void *argument)
@@ -44,7 +45,7 @@ static void on_watch(evutil_socket_t descriptor, short what, void *argument)
 
 	(void)descriptor;
 	(void)what;
-	pd_net_push(watch->net, (struct pd_net_event){ .kind = PD_NET_WATCH, .number = watch->tag });
+	(void)pd_net_push(watch->net, (struct pd_net_event){ .kind = PD_NET_WATCH, .number = watch->tag });
 }
 
 /* ---- signals ---- */
@@ -67,12 +68,15 @@ static void stop_signals(struct pd_net *net)
 static void on_signal(evutil_socket_t descriptor, short what, void *argument)
 {
 	struct pd_net *net = argument;
+	struct pd_net_event event = { .kind = PD_NET_SIGNAL };
 	struct signalfd_siginfo info;
 
 	(void)what;
 	if (read(descriptor, &info, sizeof info) != (ssize_t)sizeof info)
 		return;
-	pd_net_push(net, (struct pd_net_event){ .kind = PD_NET_SIGNAL, .number = (int)info.ssi_signo });
+	event.number = (int)info.ssi_signo;
+	if (!pd_net_push(net, event) && net->ready_count > 0)
+		net->ready[net->ready_count - 1] = event; /* readiness is told again, a signal is not */
 	stop_signals(net);
 }
 

@@ -57,7 +57,8 @@ struct pd_net {
 };
 
 /* Append to the ready list. Without memory it is dropped: readiness is asked for by level, and comes again. */
-void pd_net_push(struct pd_net *net, struct pd_net_event event);
+/* false: no memory. What a descriptor is ready for is told again at the next poll. */
+bool pd_net_push(struct pd_net *net, struct pd_net_event event);
 /* Take the clients that wait at the listeners found in `calling`. */
 void pd_net_accept_calling(struct pd_net *net);
 /* Stop listening and free. */

@@ -426,15 +426,18 @@ static void count(struct pd_store *store, struct pd_store_actor *actor, struct p
 static int put_owned(struct pd_store *store, struct pd_store_actor *actor, const uint8_t *entry, uint64_t lsn,
 		     const uint8_t **ret_old, uint64_t *ret_old_lsn)
 {
-	int result = expiry_add(store, actor->id, entry);
+	int result = 0;
 
+	/* Once the index has it the map must take it, too: the two cannot be taken apart again without a doubt. */
+	if (expires_of(entry) != 0) {
+		result = pd_memtable_reserve(actor->table);
+		if (result == 0)
+			result = expiry_add(store, actor->id, entry);
+	}
+	if (result == 0)
+		result = pd_memtable_put(actor->table, entry, lsn, ret_old, ret_old_lsn);
 	if (result != 0)
 		return result;
-	result = pd_memtable_put(actor->table, entry, lsn, ret_old, ret_old_lsn);
-	if (result != 0) {
-		expiry_remove(store, actor->id, entry);
-		return result;
-	}
 	count_expiring(store, entry, true);
 	count_expiring(store, *ret_old, false);
 	if (*ret_old == NULL)
@@ -499,10 +502,10 @@ void pd_store_restore(struct pd_store *store, struct pd_store_actor *actor, stru
 		count(store, actor, key, false);
 	} else {
 		result = pd_memtable_put(actor->table, old, old_lsn, &current, &lsn);
-		if (result == 0)
-			result = expiry_add(store, actor->id, old);
 		/* Out of memory while taking back: the state in memory is wrong now, the log's is right. */
 		PD_ASSERT(result == 0);
+		/* Without its place in the index a key still expires for every reader; only its memory stays longer. */
+		(void)!expiry_add(store, actor->id, old);
 		if (current == NULL)
 			count(store, actor, key, true);
 	}

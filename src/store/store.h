@@ -48,8 +48,8 @@ PD_MUST_CHECK int pd_store_put_lent(struct pd_store *store, struct pd_store_acto
 /* Take the entry out; it is the caller's. PD_NO_MEMORY changes nothing; *ret_old NULL: it was not there. */
 PD_MUST_CHECK int pd_store_take(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
 				uint64_t lsn, const uint8_t **ret_old, uint64_t *ret_old_lsn);
-/* Undo: put back what was handed out (`old`), or with old NULL take out what was put under `key`. Memory for it was set
- * aside by the put or take, so running out of it here is a broken invariant. */
+/* Undo: put back what was handed out (`old`), or with old NULL take out what was put under `key`. Running out
+ * of memory here stops the process (its log is whole): there is no state left that one could go on with. */
 void pd_store_restore(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
 		      const uint8_t *old, uint64_t old_lsn);
 void pd_store_entry_free(struct pd_store *store, const uint8_t *entry);
