@@ -14,7 +14,7 @@ struct given {
 	const char *data, *bind, *config, *durability, *log_format;
 	uint64_t resp, pg, http, grpc;
 	uint64_t sync_interval_ms, segment_size, queue_depth, max_clients;
-	bool memory;
+	bool memory, accept_damage;
 };
 
 #define AT(field) offsetof(struct given, field)
@@ -25,6 +25,9 @@ static const struct pd_option table[] = {
 	  "Directory of the data (default ./data), created if missing. One server at a time." },
 	{ "memory", NULL, PD_OPTION_SWITCH, AT(memory), 0, 0,
 	  "Keep everything in memory and write no files: all is gone when the server ends." },
+	{ "accept-damage", NULL, PD_OPTION_SWITCH, AT(accept_damage), 0, 0,
+	  "Serve what can be read of a damaged log, even where nothing tells which actors have lost\n"
+	  "writes. Look at 'perdure log verify' first." },
 	{ "resp", "PORT", PD_OPTION_NUMBER, AT(resp), 0, PORT_MAX,
 	  "Port of the Redis protocol (default 7379); 0 closes this door." },
 	{ "pg", "PORT", PD_OPTION_NUMBER, AT(pg), 0, PORT_MAX,
@@ -182,7 +185,6 @@ static int run(int argc, char **argv)
 	struct pd_server_options server = PD_SERVER_OPTIONS_DEFAULT;
 	struct given given = { .data = server.data_directory,
 			       .bind = server.bind_address,
-			       .durability = pd_level_name(server.default_level),
 			       .log_format = "text",
 			       .resp = (uint64_t)server.resp_port,
 			       .sync_interval_ms = server.sync_interval_ms,
@@ -192,8 +194,13 @@ static int run(int argc, char **argv)
 
 	if (!pd_options_take(&options, argc, argv, &given, &status))
 		return status;
+	if (given.durability == NULL)
+		given.durability = pd_level_name(given.memory ? PD_LEVEL_NONE : server.default_level);
 	if (!check(&given) || !take_level(&given, &server.default_level))
 		return PD_EXIT_USAGE;
+	if (given.memory && server.default_level > PD_LEVEL_NONE)
+		return pd_options_wrong(&options,
+					"--memory keeps nothing on disk: the only durability is none");
 	server.data_directory = given.data;
 	server.bind_address = given.bind;
 	server.resp_port = (int)given.resp;
@@ -202,6 +209,7 @@ static int run(int argc, char **argv)
 	server.queue_depth = (unsigned)given.queue_depth;
 	server.max_clients = (unsigned)given.max_clients;
 	server.in_memory = given.memory;
+	server.accept_damage = given.accept_damage;
 	return pd_server_run(&server);
 }
 

@@ -169,6 +169,8 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 	uint64_t seed = options->random_seed;
 
 	engine->options = *options;
+	if (options->in_memory)
+		engine->options.default_level = PD_LEVEL_NONE;
 	engine->os = options->os;
 	engine->flush_due_us = UINT64_MAX;
 	engine->expire_due_us = UINT64_MAX;

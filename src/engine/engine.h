@@ -42,8 +42,11 @@ struct pd_engine_options {
 	uint64_t idempotency_keep_s; /* 7 days */
 	uint64_t
 		clock_jump_max_us; /* a forward jump of the wall clock beyond this is followed slowly: 1 minute */
-	bool in_memory;            /* no directory: the memory log */
-	uint64_t random_seed;      /* 0: from the system */
+	/* No directory: the memory log. Nothing is ever durable, and no level but none is promised. */
+	bool in_memory;
+	/* Serve what can be read, even where nothing tells which actors the damage concerns. */
+	bool accept_damage;
+	uint64_t random_seed; /* 0: from the system */
 };
 #define PD_ENGINE_OPTIONS_DEFAULT                                         \
 	((struct pd_engine_options){ .default_level = PD_LEVEL_STRICT,    \
@@ -168,6 +171,8 @@ PD_MUST_CHECK int pd_engine_version(struct pd_engine *engine, struct pd_session 
 
 /* 1: show it; 0: not yet; PD_FENCED: it will never settle: show "outcome unknown" instead. */
 int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait);
+/* Is this record on stable storage by now? Never, without a directory. */
+bool pd_engine_durable(const struct pd_engine *engine, uint64_t lsn);
 /* Anything held back at this moment is shown when this has settled. */
 struct pd_wait pd_engine_wait_now(const struct pd_engine *engine);
 

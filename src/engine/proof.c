@@ -173,9 +173,10 @@ int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session, 
 	struct pd_receipt receipt = { 0 };
 	int result;
 
-	if (level >= PD_LEVEL_FULL)
-		return pd_error_set(err, PD_NOT_SUPPORTED, "durability %s is not built yet: use strict",
-				    pd_level_name(level));
+	if (level >= PD_LEVEL_FULL || (engine->options.in_memory && level > PD_LEVEL_NONE))
+		return pd_error_set(err, PD_NOT_SUPPORTED,
+				    "durability %s cannot be kept by this server: use %s",
+				    pd_level_name(level), engine->options.in_memory ? "none" : "strict");
 	if (engine->log->fenced)
 		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
 	pd_session_resolve(session);

@@ -157,46 +157,50 @@ const struct pd_log_damage *pd_engine_damage(const struct pd_engine *engine, siz
 	return n < engine->damage_count ? &engine->damage[n] : NULL;
 }
 
-static bool loses_records(const struct pd_log_damage *damage)
+static int refuse_damage(const struct pd_log_damage *damage, const char *what, struct pd_error *err)
 {
-	return damage->last_lsn == 0 || damage->last_lsn >= damage->first_lsn;
+	return pd_error_set(
+		err, PD_CORRUPT,
+		"the log is damaged in segment %010u at byte %" PRIu64 " (%s), from LSN %" PRIu64
+		" on, and %s. See 'perdure log verify'; restore from a copy, or serve what can be read "
+		"with --accept-damage",
+		damage->segment, damage->offset, damage->text, damage->first_lsn, what);
+}
+
+static void quarantine_actor(struct pd_engine *engine, struct pd_actor *actor,
+			     const struct pd_log_damage *damage)
+{
+	if (!actor->quarantined) {
+		engine->recovery.quarantined_actors++;
+		actor->quarantined = true;
+		actor->lost_first = damage->first_lsn;
+	}
+	actor->lost_last = damage->last_lsn;
 }
 
 /* Whoever may have lost a record is not served until somebody has looked at it. */
 static int quarantine(struct pd_engine *engine, struct pd_error *err)
 {
+	bool accept = engine->options.accept_damage;
+
 	for (size_t i = 0; i < engine->damage_count; i++) {
 		const struct pd_log_damage *damage = &engine->damage[i];
 
-		if (!loses_records(damage))
+		if (!pd_log_damage_loses(damage))
 			continue;
 		for (size_t a = 0; a < damage->actor_count; a++) {
 			struct pd_actor *actor = pd_directory_actor_by_id(&engine->directory,
 									  damage->actors[a]);
 
-			if (actor ==
-			    NULL) /* the system actor, or one whose name was lost with its first record */
-				return pd_error_set(err, PD_CORRUPT,
-						    "the log is damaged in segment %010u (LSN %" PRIu64
-						    " to %" PRIu64
-						    "), and names or idempotency keys are among what was "
-						    "lost: restore from a backup",
-						    damage->segment, damage->first_lsn, damage->last_lsn);
-			if (!actor->quarantined) {
-				engine->recovery.quarantined_actors++;
-				actor->quarantined = true;
-				actor->lost_first = damage->first_lsn;
-			}
-			actor->lost_last = damage->last_lsn;
+			if (actor != NULL)
+				quarantine_actor(engine, actor, damage);
+			else if (
+				!accept) /* the system actor, or one whose name was lost with its first record */
+				return refuse_damage(
+					damage, "names or idempotency keys are among what was lost", err);
 		}
-		if (!damage->actors_known)
-			return pd_error_set(
-				err, PD_CORRUPT,
-				"the log is damaged in segment %010u at byte %" PRIu64
-				" (%s), from LSN %" PRIu64
-				" on, and nothing tells which actors are concerned: look with 'perdure log "
-				"verify', and restore from a backup",
-				damage->segment, damage->offset, damage->text, damage->first_lsn);
+		if (!damage->actors_known && !accept)
+			return refuse_damage(damage, "nothing tells which actors are concerned", err);
 	}
 	return 0;
 }

@@ -107,6 +107,12 @@ int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_e
 
 int pd_session_set_level(struct pd_session *session, enum pd_level level, struct pd_error *err)
 {
+	if (session->engine->options.in_memory && level > PD_LEVEL_NONE)
+		return pd_error_set(
+			err, PD_NOT_SUPPORTED,
+			"durability %s needs a disk, and this server keeps everything in memory: start "
+			"it with --data",
+			pd_level_name(level));
 	if (level == PD_LEVEL_FULL)
 		return pd_error_set(err, PD_NOT_SUPPORTED,
 				    "durability full needs checkpoints of the state, which are not built "

@@ -266,6 +266,11 @@ int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait
 	return engine->log->fenced ? PD_FENCED : 0;
 }
 
+bool pd_engine_durable(const struct pd_engine *engine, uint64_t lsn)
+{
+	return !engine->options.in_memory && lsn <= engine->log->marks.durable_lsn;
+}
+
 struct pd_wait pd_engine_wait_now(const struct pd_engine *engine)
 {
 	return (struct pd_wait){ .durable_lsn = engine->last_strict_lsn,

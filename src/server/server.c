@@ -33,6 +33,7 @@ static int open_engine(struct pd_server *server, struct pd_error *err)
 	engine.segment_bytes = options->segment_bytes;
 	engine.queue_depth = options->queue_depth;
 	engine.in_memory = options->in_memory;
+	engine.accept_damage = options->accept_damage;
 	return pd_engine_open(&engine, &server->engine, err);
 }
 

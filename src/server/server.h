@@ -26,7 +26,8 @@ struct pd_server_options {
 	uint32_t segment_bytes; /* 0: the log's default */
 	unsigned queue_depth;   /* 0: the log measures the disk and chooses */
 	unsigned max_clients;
-	bool in_memory; /* no files */
+	bool in_memory;     /* no files */
+	bool accept_damage; /* serve what can be read of a log that is damaged */
 };
 #define PD_SERVER_OPTIONS_DEFAULT                                      \
 	((struct pd_server_options){ .data_directory = "./data",       \

@@ -134,7 +134,6 @@ static void write_bookmark(struct pd_resp_writer *reply, uint64_t epoch, uint64_
 static void answer_receipt(struct pd_resp_call *call)
 {
 	const struct pd_receipt *receipt = &call->client->last_write;
-	struct pd_wait durable = { .durable_lsn = receipt->lsn };
 
 	if (receipt->lsn == 0) {
 		pd_resp_write_null(call->reply);
@@ -146,7 +145,7 @@ static void answer_receipt(struct pd_resp_call *call)
 	pd_resp_write_bulk_string(call->reply, "level");
 	pd_resp_write_bulk_string(call->reply, pd_level_name(receipt->level));
 	pd_resp_write_bulk_string(call->reply, "durable");
-	pd_resp_write_boolean(call->reply, pd_engine_settled(call->client->front->engine, &durable) == 1);
+	pd_resp_write_boolean(call->reply, pd_engine_durable(call->client->front->engine, receipt->lsn));
 	pd_resp_write_bulk_string(call->reply, "time_us");
 	pd_resp_write_integer(call->reply, (int64_t)receipt->time_us);
 	pd_resp_write_bulk_string(call->reply, "duplicate");
