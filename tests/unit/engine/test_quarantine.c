@@ -13,12 +13,21 @@
 #define SEGMENT "data/log/0000/0000000001.seg"
 #define ROTTEN  "this-value-will-rot"
 
-/* {sick}k = 1, {sick}later = 1 which expires, {well}k = 1, and a record of `sick` that rotted in a sealed segment. */
-static void setup(struct host *host)
+static void flip_rotten(struct host *host)
 {
 	const uint8_t *data;
 	uint64_t size, at = 0;
 
+	assert_int_equal(pd_sim_content(host->os, SEGMENT, &data, &size), 0);
+	while (at + sizeof ROTTEN < size && memcmp(data + at, ROTTEN, sizeof ROTTEN - 1) != 0)
+		at++;
+	assert_true(at + sizeof ROTTEN < size);
+	assert_int_equal(pd_sim_flip_bit(host->os, SEGMENT, at, 0), 0);
+}
+
+/* {sick}k = 1, {sick}later = 1 which expires, {well}k = 1, and a record of `sick` that rotted in a sealed segment. */
+static void setup(struct host *host)
+{
 	host_init(host);
 	host_open(host);
 	host_durable(host, "set {sick}k 1");
@@ -27,11 +36,7 @@ static void setup(struct host *host)
 	host_durable(host, "set {well}later 1 px 1000");
 	host_durable(host, "set {sick}rotten " ROTTEN);
 	host_close(host);
-	assert_int_equal(pd_sim_content(host->os, SEGMENT, &data, &size), 0);
-	while (at + sizeof ROTTEN < size && memcmp(data + at, ROTTEN, sizeof ROTTEN - 1) != 0)
-		at++;
-	assert_true(at + sizeof ROTTEN < size);
-	assert_int_equal(pd_sim_flip_bit(host->os, SEGMENT, at, 0), 0);
+	flip_rotten(host);
 	host_open(host);
 	assert_int_equal(host->recovery.quarantined_actors, 1);
 }
@@ -154,12 +159,39 @@ static void test_expiry(void **state)
 	host_done(&host);
 }
 
+/* A segment that was never sealed has no index: nothing tells whom its damage concerns. */
+static void test_unknown_actors(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {a}k 1");
+	host_durable(&host, "set {b}rotten " ROTTEN);
+	host_durable(&host, "set {c}k 1");
+	host_crash(&host, true);
+	flip_rotten(&host);
+	assert_int_equal(host_try_open(&host), PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, "--accept-damage"));
+	host.options.accept_damage = true;
+	host_open(&host);
+	assert_int_equal(host.recovery.damage_count, 1);
+	host_expect(&host, "get {a}k", "$1\r\n1\r\n");
+	host_expect(&host, "get {b}rotten", "$-1\r\n");
+	host_expect(&host, "get {c}k", "$1\r\n1\r\n");
+	host_durable(&host, "set {c}k 2");
+	host_power_cycle(&host);
+	host_expect(&host, "get {c}k", "$1\r\n2\r\n");
+	host_done(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_name),       cmocka_unit_test(test_in_sight),
 		cmocka_unit_test(test_preconditions), cmocka_unit_test(test_hash),
-		cmocka_unit_test(test_expiry),
+		cmocka_unit_test(test_expiry),        cmocka_unit_test(test_unknown_actors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
