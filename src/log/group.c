@@ -152,7 +152,7 @@ int pd_log_record_begin(struct pd_log_group *group, const struct pd_record_head 
 	if (extensions > 0)
 		flags |= PD_RECORD_FLAG_EXTENSIONS;
 	start = group->data + group->size;
-	start[8] = (uint8_t)head->kind;
+	start[PD_RECORD_KIND_AT] = (uint8_t)head->kind;
 	start[9] = flags;
 	at = start + PD_RECORD_FIXED_SIZE;
 	at += pd_varint_put(at, head->time_us - group->base_time_us);

@@ -3,6 +3,7 @@
 #define PD_LOG_RECORD_PRIVATE_H
 
 #define PD_RECORD_FIXED_SIZE 10u /* crc, length, kind, flags */
+#define PD_RECORD_KIND_AT    8u
 
 #define PD_RECORD_FLAG_LEVEL      0x07 /* enum pd_level */
 #define PD_RECORD_FLAG_EXTENSIONS 0x08

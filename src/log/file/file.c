@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "log/record_private.h"
 
 #define LOOK_CHUNK ((size_t)256 * 1024)
 
@@ -160,6 +161,9 @@ static bool take_first_group(const struct pd_log_file *file, const uint8_t *data
 	segment->head_damaged = true;
 	segment->head.first_lsn = header.first_lsn;
 	segment->head.first_frame = header.frame;
+	if (header.kind != PD_GROUP_RECORDS ||
+	    data[PD_GROUP_HEADER_SIZE + PD_RECORD_KIND_AT] != PD_RECORD_EPOCH)
+		segment->headless_epoch = header.epoch;
 	return true;
 }
 

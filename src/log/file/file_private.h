@@ -24,7 +24,10 @@ struct pd_segment {
 	uint32_t number;
 	bool headed;       /* its first group's header holds: first_lsn and first_frame in `head` are right */
 	bool head_damaged; /* not all of its first group is as it was written; else without `headed`: never begun */
-	bool unused;       /* without a head, and no group in it */
+	/* Without a head, the first group tells where the segment begins. If that group is not the beginning of its epoch,
+	 * then at least one record of it came before, and this is the epoch; else 0. */
+	uint64_t headless_epoch;
+	bool unused;   /* without a head, and no group in it */
 	uint64_t size; /* bytes of the file */
 	struct pd_segment_head head;
 };

@@ -396,7 +396,8 @@ static int judge_group(struct pd_file_reader *reader, const struct pd_group_head
 				    "segment %010u has a group with features 0x%x: use a newer Perdure",
 				    reader->location.segment, header->flags);
 	/* A later epoch has said where this one ends: what lies behind was set aside. */
-	if (next != NULL && header->first_lsn + header->record_count > next->head.first_lsn)
+	if (next != NULL && header->first_lsn + header->record_count >
+				    next->head.first_lsn - (next->headless_epoch > header->epoch))
 		return leave_segment(reader, 0, ret_damage, err);
 	missing = sectors_missing(reader, header, &rotten);
 	if (missing && !was_durable(header, prospect_from(reader, sector + header->sectors).proven_lsn))

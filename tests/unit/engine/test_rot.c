@@ -13,9 +13,9 @@
 #define SECTOR     512u
 #define LAST_BYTES 8192u
 
-/* Two epochs with something lost between them: the last group of the first is all there but for its last sector, which
- * holds nothing but zeros and a stamp. "k" was set to 2 there, and to 3 by the epoch after it. */
-static void make(struct host *host)
+/* Two epochs with something lost between them: the last group of the first, of so many records, is all there but for its
+ * last sector, which holds nothing but zeros and a stamp. "k" was set to 2 there, and to 3 by the epoch after it. */
+static void make(struct host *host, unsigned records)
 {
 	static const uint8_t zeros[SECTOR];
 	const uint8_t *data;
@@ -26,8 +26,8 @@ static void make(struct host *host)
 	pd_sim_set_options(host->os, &host->machine);
 	host_open(host);
 	host_durable(host, "set k 1");
-	/* As many records as the next epoch will have, its own included. */
-	assert_int_equal(host_run(host, "set k 2"), 0);
+	for (unsigned i = 1; i < records; i++)
+		assert_int_equal(host_run(host, "set k 2"), 0);
 	host_durable(host, "set k 2");
 	host_crash(host, true);
 	assert_int_equal(pd_sim_content(host->os, "data/log/0000/0000000001.seg", &data, &size), 0);
@@ -66,7 +66,7 @@ static void test_every_bit_of_the_next_epoch(void **state)
 	(void)state;
 	for (uint64_t offset = 0; offset < LAST_BYTES; offset += offset < 200 ? 1 : 97)
 		for (unsigned bit = 0; bit < 8; bit += 3) {
-			make(&host);
+			make(&host, 1 + (unsigned)offset % 3);
 			assert_int_equal(
 				pd_sim_flip_bit(host.os, "data/log/0000/0000000002.seg", offset, bit), 0);
 			assert_not_brought_back(&host);
@@ -74,29 +74,31 @@ static void test_every_bit_of_the_next_epoch(void **state)
 		}
 }
 
-/* Whole sectors of it are gone, as after a write that the drive lost. */
-static void test_every_sector_of_the_next_epoch(void **state)
+/* Whole pieces of it are gone, as after a write that the drive lost. */
+static void test_pieces_of_the_next_epoch(void **state)
 {
-	static const uint8_t zeros[4096];
+	static const uint8_t zeros[LAST_BYTES];
+	static const unsigned sizes[] = { SECTOR, 4096, LAST_BYTES };
 	struct host host;
 
 	(void)state;
-	for (unsigned size = SECTOR; size <= 4096; size += 4096 - SECTOR)
-		for (uint64_t offset = 0; offset < LAST_BYTES; offset += size) {
-			make(&host);
-			assert_int_equal(
-				pd_sim_damage(host.os, "data/log/0000/0000000002.seg", offset, zeros, size),
-				0);
-			assert_not_brought_back(&host);
-			host_done(&host);
-		}
+	for (unsigned i = 0; i < 3; i++)
+		for (uint64_t offset = 0; offset < LAST_BYTES; offset += sizes[i])
+			for (unsigned records = 1; records <= 3; records++) {
+				make(&host, records);
+				assert_int_equal(pd_sim_damage(host.os, "data/log/0000/0000000002.seg",
+							       offset, zeros, sizes[i]),
+						 0);
+				assert_not_brought_back(&host);
+				host_done(&host);
+			}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_bit_of_the_next_epoch),
-		cmocka_unit_test(test_every_sector_of_the_next_epoch),
+		cmocka_unit_test(test_pieces_of_the_next_epoch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
