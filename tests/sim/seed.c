@@ -58,6 +58,8 @@ static void choose_machine(struct world *world)
 	struct pd_sim_options *machine = &world->machine;
 
 	world->plague = (enum plague)plagues[chance_below(chance, 9)];
+	if (world->wanted_plague != PLAGUE_ANY)
+		world->plague = world->wanted_plague;
 	*machine = (struct pd_sim_options)PD_SIM_OPTIONS_DEFAULT;
 	machine->seed = world->seed;
 	machine->direct_alignment = alignments[chance_below(chance, 4)];
@@ -169,6 +171,7 @@ bool world_run(struct world *world, uint64_t seed)
 	struct world fresh = { .seed = seed,
 			       .verbose = world->verbose,
 			       .lies = world->lies,
+			       .wanted_plague = world->wanted_plague,
 			       .vocabulary = world->vocabulary,
 			       .totals = world->totals,
 			       .chance = { .state = seed * 0x9e3779b97f4a7c15U },

@@ -3,6 +3,7 @@
  *     sim --seeds N [--first S] [--jobs J]      run N seeds
  *     sim --seed S [--verbose]                  replay one
  *     sim … --twice                             run each seed twice and compare the traces
+ *     sim … --plague none|errors|full|rot|drive  this one only
  *     sim … --lie sync|directory|drive|early-reply [--expect-failure]
  *                                               break a promise behind the code's back: some seed must fail
  *
@@ -28,6 +29,7 @@ struct options {
 	bool verbose, twice, expect_failure;
 	struct lies lies;
 	const char *lie;
+	enum plague plague;
 };
 
 /* What a job tells its parent, in memory that both see. */
@@ -53,6 +55,7 @@ static _Noreturn void usage(const char *wrong)
 	(void)fprintf(stderr,
 		      "sim: what is '%s'?\n"
 		      "usage: sim [--seeds N] [--first S] [--seed S] [--jobs J] [--verbose] [--twice]\n"
+		      "           [--plague none|errors|full|rot|drive]\n"
 		      "           [--lie sync|directory|drive|early-reply] [--expect-failure]\n",
 		      wrong);
 	exit(2);
@@ -83,6 +86,19 @@ static void set_lie(struct options *options, const char *lie)
 		usage(lie != NULL ? lie : "--lie");
 }
 
+static const char *const plague_names[] = {
+	[PLAGUE_ANY] = "",      [PLAGUE_NONE] = "none", [PLAGUE_ERRORS] = "errors",
+	[PLAGUE_FULL] = "full", [PLAGUE_ROT] = "rot",   [PLAGUE_DRIVE] = "drive",
+};
+
+static enum plague parse_plague(const char *name)
+{
+	for (unsigned i = PLAGUE_NONE; name != NULL && i < sizeof plague_names / sizeof plague_names[0]; i++)
+		if (strcmp(name, plague_names[i]) == 0)
+			return (enum plague)i;
+	usage(name != NULL ? name : "--plague");
+}
+
 static struct options parse_options(int argc, char **argv)
 {
 	struct options options = { .first = 1, .count = 1000 };
@@ -110,6 +126,8 @@ static struct options parse_options(int argc, char **argv)
 			options.count = 1;
 		} else if (strcmp(name, "--jobs") == 0) {
 			options.jobs = (unsigned)number(name, value);
+		} else if (strcmp(name, "--plague") == 0) {
+			options.plague = parse_plague(value);
 		} else if (strcmp(name, "--lie") == 0) {
 			set_lie(&options, value);
 		} else {
@@ -129,9 +147,10 @@ static struct options parse_options(int argc, char **argv)
 static void report(const struct options *options, uint64_t seed, const char *failure)
 {
 	(void)printf("seed %" PRIu64 " FAILED: %s\n    replay: build/tests/sim/sim --seed %" PRIu64
-		     "%s%s --verbose\n",
+		     "%s%s%s%s --verbose\n",
 		     seed, failure, seed, options->lie != NULL ? " --lie " : "",
-		     options->lie != NULL ? options->lie : "");
+		     options->lie != NULL ? options->lie : "",
+		     options->plague != PLAGUE_ANY ? " --plague " : "", plague_names[options->plague]);
 	(void)fflush(stdout);
 }
 
@@ -143,6 +162,7 @@ static void run_seed(const struct options *options, struct job *job, struct worl
 	job->seed = seed;
 	world->verbose = options->verbose;
 	world->lies = options->lies;
+	world->wanted_plague = options->plague;
 	good = world_run(world, seed);
 	trace = world->trace;
 	if (good && options->twice) {

@@ -26,6 +26,7 @@ struct totals {
 
 /* What may happen to the machine, beside crashes. */
 enum plague {
+	PLAGUE_ANY, /* as the seed chooses */
 	PLAGUE_NONE,
 	PLAGUE_ERRORS, /* reads, writes and syncs fail */
 	PLAGUE_FULL,   /* the disk is small */
@@ -76,6 +77,7 @@ struct world {
 	uint64_t seed;
 	bool verbose;
 	struct lies lies;
+	enum plague wanted_plague;
 	const struct vocabulary *vocabulary;
 	struct totals *totals;
 
