@@ -114,6 +114,8 @@ int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sync)
 	PD_ASSERT(!engine->txn.writing);
 	if (pd_log_group_empty(engine->open))
 		return 0;
+	if (engine->log->fenced) /* a fenced log takes no group, not even to free it */
+		return PD_FENCED;
 	result = make_way(engine);
 	if (result != 0)
 		return result;

@@ -145,6 +145,30 @@ static void test_failed_sync_fences(void **state)
 	host_done(&host);
 }
 
+/* A fence that is found while the open group is full: reads go on, and all memory comes back in the end. */
+static void test_fence_beside_a_full_group(void **state)
+{
+	char *command = big_set("big");
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host.options.queue_depth = 4;
+	host_open(&host);
+	pd_sim_fail_at(host.os, PD_OS_OP_WRITE, 1, EIO);
+	assert_int_equal(host_run(&host, "set k v"), 0);
+	(void)!pd_engine_step(host.engine);
+	if (pd_engine_fence_text(host.engine)[0] == '\0')
+		assert_int_equal(host_run(&host, command), 0);
+	for (unsigned i = 0; i < 100 && pd_engine_fence_text(host.engine)[0] == '\0'; i++)
+		(void)!pd_engine_step(host.engine);
+	assert_true(pd_engine_fence_text(host.engine)[0] != '\0');
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(host_run(&host, "get k"), 0);
+	host_done(&host);
+	free(command);
+}
+
 /* What a failed sync left in the page cache looks clean and is not on the disk: it must not be built on. */
 static void test_page_cache_after_a_failed_sync(void **state)
 {
@@ -446,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_full_disk_at_open),
 		cmocka_unit_test(test_failed_sync_fences),
+		cmocka_unit_test(test_fence_beside_a_full_group),
 		cmocka_unit_test(test_page_cache_after_a_failed_sync),
 		cmocka_unit_test(test_same_moves_same_state),
 		cmocka_unit_test(test_every_disk_operation_fails_once),
