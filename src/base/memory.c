@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* The one fault point that every allocation passes. Off in production: one relaxed load. */
 static atomic_ulong fail_countdown;
@@ -56,19 +55,6 @@ void *pd_malloc_aligned(size_t alignment, size_t size)
 	if (rounded < size || must_fail())
 		return NULL;
 	return aligned_alloc(alignment, rounded > 0 ? rounded : alignment);
-}
-
-#define HUGE_PAGE (2u * 1024 * 1024)
-
-void *pd_malloc_large(size_t size)
-{
-	size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : 4096;
-	void *memory = pd_malloc_aligned(alignment, size);
-
-	/* Advice: that it is not taken is no error. */
-	if (memory != NULL && size >= HUGE_PAGE)
-		(void)madvise(memory, size, MADV_HUGEPAGE);
-	return memory;
 }
 
 void pd_free(void *memory)

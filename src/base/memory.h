@@ -10,8 +10,6 @@ void *pd_malloc(size_t size);
 void *pd_realloc(void *old, size_t size);
 /* `alignment` is a power of two; freed with pd_free(). Not zeroed. */
 void *pd_malloc_aligned(size_t alignment, size_t size);
-/* The same for large blocks that are used all over: aligned to 4096, in huge pages where the kernel has some. */
-void *pd_malloc_large(size_t size);
 void pd_free(void *memory); /* NULL is fine */
 
 /* A copy of a C string, NULL when there is no memory. */

@@ -63,7 +63,7 @@ static int load_start(struct pd_file_reader *reader, struct pd_segment_load *loa
 	load->path = pd_file_path(reader->file, segment->number, "seg");
 	if (load->wanted > load->capacity) {
 		pd_free(load->data);
-		load->data = pd_malloc_large(load->wanted);
+		load->data = pd_malloc_aligned(PD_GROUP_ALIGNMENT, load->wanted);
 		load->capacity = load->data == NULL ? 0 : load->wanted;
 	}
 	if (load->path == NULL || (load->data == NULL && load->wanted > 0)) {

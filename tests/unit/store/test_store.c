@@ -187,7 +187,7 @@ static void test_expiry_comes_in_order(void **state)
 static void lend(struct pd_store *store, struct pd_store_actor *actor, unsigned first, size_t value_size,
 		 size_t size)
 {
-	uint8_t *block = pd_malloc_large(size);
+	uint8_t *block = pd_malloc_aligned(4096, size);
 	const uint8_t *old;
 	size_t at = 0;
 	uint64_t lsn;
