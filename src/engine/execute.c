@@ -163,7 +163,9 @@ static int find_duplicate(struct pd_txn *txn, struct pd_slice key, const struct 
 	    (entry.expires_us != 0 && entry.expires_us <= txn->now_us))
 		return PD_END;
 	if (entry.value.size < REQUEST_HASH_SIZE)
-		return pd_error_set(err, PD_CORRUPT, "a stored result makes no sense");
+		return pd_error_set(
+			err, PD_CORRUPT,
+			"a stored result makes no sense: check the log with 'perdure log verify'");
 	if (memcmp(entry.value.data, hash, REQUEST_HASH_SIZE) != 0)
 		return pd_error_set(
 			err, PD_EXISTS,
@@ -171,7 +173,9 @@ static int find_duplicate(struct pd_txn *txn, struct pd_slice key, const struct 
 	result = pd_resp_transcode(
 		pd_slice(entry.value.data + REQUEST_HASH_SIZE, entry.value.size - REQUEST_HASH_SIZE), reply);
 	if (result != 0)
-		return pd_error_set(err, result, "a stored result cannot be read");
+		return pd_error_set(
+			err, result,
+			"a stored result cannot be read: check the log with 'perdure log verify'");
 	txn->engine->stats.duplicates++;
 	receipt->duplicate = true;
 	receipt->lsn = entry.lsn;

@@ -88,7 +88,8 @@ static int parse(const char *text, const char *path, struct pd_manifest *ret_man
 	if (cluster == NULL || !parse_cluster(cluster, manifest.cluster_id) ||
 	    !parse_number(line(text, "shards"), &shards) ||
 	    !parse_number(line(text, "epoch"), &manifest.epoch) || shards != 1)
-		return pd_error_set(err, PD_CORRUPT, "%s does not make sense", path);
+		return pd_error_set(err, PD_CORRUPT,
+				    "%s does not make sense: put it back from a copy of the directory", path);
 	manifest.shards = (uint32_t)shards;
 	*ret_manifest = manifest;
 	return 0;

@@ -14,23 +14,20 @@ static int out_of_memory(struct pd_error *err)
 	return pd_error_set(err, PD_NO_MEMORY, "out of memory while replaying the log: this data needs more");
 }
 
-static int apply_range(struct pd_store *store, struct pd_store_actor *state, const struct pd_effect *effect,
-		       uint64_t lsn)
+static void apply_range(struct pd_store *store, struct pd_store_actor *state, const struct pd_effect *effect,
+			uint64_t lsn)
 {
 	struct pd_memtable_cursor cursor;
 	struct pd_entry entry;
 
 	for (;;) {
-		const uint8_t *old;
 		uint64_t old_lsn;
 
 		pd_memtable_seek(state->table, effect->key, &cursor);
 		if (!pd_memtable_next(&cursor, &entry) ||
 		    (effect->value.size > 0 && pd_slice_compare(entry.key, effect->value) >= 0))
-			return 0;
-		if (pd_store_take(store, state, entry.key, lsn, &old, &old_lsn) != 0)
-			return PD_NO_MEMORY;
-		pd_store_entry_free(store, old);
+			return;
+		pd_store_entry_free(store, pd_store_take(store, state, entry.key, lsn, &old_lsn));
 	}
 }
 
@@ -56,10 +53,10 @@ static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect
 			result = pd_store_put(engine->store, *state, effect->bytes, lsn, &old, &old_lsn);
 		break;
 	case PD_EFFECT_DELETE:
-		result = pd_store_take(engine->store, *state, effect->key, lsn, &old, &old_lsn);
+		old = pd_store_take(engine->store, *state, effect->key, lsn, &old_lsn);
 		break;
 	case PD_EFFECT_DELETE_RANGE:
-		result = apply_range(engine->store, *state, effect, lsn);
+		apply_range(engine->store, *state, effect, lsn);
 		break;
 	case PD_EFFECT_ACTOR:
 		break;

@@ -240,7 +240,6 @@ int pd_txn_delete_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64
 	struct pd_engine *engine = txn->engine;
 	struct pd_undo undo = { .state = state };
 	struct pd_entry entry;
-	size_t before;
 	int result;
 
 	if (!pd_memtable_get(state->table, key, &entry))
@@ -248,14 +247,10 @@ int pd_txn_delete_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64
 	result = prepare(txn, state, tenant, PD_ENTRY_HEADER_SIZE + key.size);
 	if (result != 0)
 		return result;
-	before = engine->open->size;
 	result = pd_log_record_delete(engine->open, key);
-	if (result == 0)
-		result = pd_store_take(engine->store, state, key, txn->lsn, &undo.old, &undo.old_lsn);
-	if (result != 0) {
-		engine->open->size = before;
+	if (result != 0)
 		return result;
-	}
+	undo.old = pd_store_take(engine->store, state, key, txn->lsn, &undo.old_lsn);
 	txn->undo[txn->undo_count++] = undo;
 	return 0;
 }
@@ -283,11 +278,10 @@ int pd_txn_delete_range(struct pd_txn *txn, struct pd_store_actor *state, uint64
 		    (to.size > 0 && pd_slice_compare(entry.key, to) >= 0))
 			break;
 		result = prepare(txn, state, tenant, 0);
-		if (result == 0)
-			result = pd_store_take(engine->store, state, entry.key, txn->lsn, &undo.old,
-					       &undo.old_lsn);
-		if (result == 0)
-			txn->undo[txn->undo_count++] = undo;
+		if (result != 0)
+			break;
+		undo.old = pd_store_take(engine->store, state, entry.key, txn->lsn, &undo.old_lsn);
+		txn->undo[txn->undo_count++] = undo;
 	}
 	return result;
 }

@@ -474,19 +474,18 @@ int pd_store_put_lent(struct pd_store *store, struct pd_store_actor *actor, cons
 	return result;
 }
 
-int pd_store_take(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key, uint64_t lsn,
-		  const uint8_t **ret_old, uint64_t *ret_old_lsn)
+const uint8_t *pd_store_take(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
+			     uint64_t lsn, uint64_t *ret_old_lsn)
 {
 	const uint8_t *old = pd_memtable_delete(actor->table, key, ret_old_lsn);
 
-	*ret_old = old;
 	if (old == NULL)
-		return 0;
+		return NULL;
 	count(store, actor, key, false);
 	count_expiring(store, old, false);
 	expiry_remove(store, actor->id, old);
 	actor->last_delete_lsn = lsn;
-	return 0;
+	return old;
 }
 
 void pd_store_restore(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,

@@ -45,9 +45,9 @@ PD_MUST_CHECK int pd_store_put(struct pd_store *store, struct pd_store_actor *ac
 PD_MUST_CHECK int pd_store_put_lent(struct pd_store *store, struct pd_store_actor *actor,
 				    const uint8_t *entry, uint64_t lsn, const uint8_t **ret_old,
 				    uint64_t *ret_old_lsn);
-/* Take the entry out; it is the caller's. PD_NO_MEMORY changes nothing; *ret_old NULL: it was not there. */
-PD_MUST_CHECK int pd_store_take(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
-				uint64_t lsn, const uint8_t **ret_old, uint64_t *ret_old_lsn);
+/* Take the entry out; it is the caller's, NULL: it was not there. Never needs memory. */
+PD_MUST_CHECK const uint8_t *pd_store_take(struct pd_store *store, struct pd_store_actor *actor,
+					   struct pd_slice key, uint64_t lsn, uint64_t *ret_old_lsn);
 /* Undo: put back what was handed out (`old`), or with old NULL take out what was put under `key`. Running out
  * of memory here stops the process (its log is whole): there is no state left that one could go on with. */
 void pd_store_restore(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,

@@ -17,8 +17,6 @@
 #include "log/log.h"
 #include "os/os.h"
 
-#define PD_SEGMENT_NAME_SIZE 16 /* "0000000001.seg" and a NUL, rounded up */
-
 /* A segment that is there. */
 struct pd_segment {
 	uint32_t number;
