@@ -28,7 +28,8 @@
 	X(PD_WRONG_TYPE, -16, false, "WRONGTYPE", "42804", 409, 9, "wrong kind of value")                \
 	X(PD_AGAIN, -17, true, "TRYAGAIN", "57014", 503, 14, "not now, try again")                       \
 	X(PD_LOST, -18, false, "LOST", "58P02", 410, 15, "this moment was lost in a crash")              \
-	X(PD_END, -19, false, "ERR", "02000", 404, 11, "end of data")
+	X(PD_END, -19, false, "ERR", "02000", 404, 11, "end of data")                                    \
+	X(PD_CANCELLED, -20, true, "CANCELLED", "57014", 503, 1, "cancelled")
 
 enum pd_code {
 	PD_OK = 0,
