@@ -1,9 +1,19 @@
-/* The store: what every actor has, in memory, as the log defines it. Ordered maps of entries, one per actor, and an
- * index of what expires when.
+/* The store: the state of one shard as the log defines it, an ordered map (actor, key) -> entry.
  *
- * Threads: the shard's only. Memory: the store owns its entries; an entry that was replaced or taken out is handed to
- * the caller, who gives it back with pd_store_restore() or frees it with pd_store_entry_free(). So a transaction can be
- * taken back. */
+ *     active memtable    what was written last; only the shard's thread touches it
+ *     frozen memtables   whole groups of the log, waiting until they are durable and on their way to the levels
+ *     levels             sorted files (levels.h), exactly the state at their applied position; none when in memory only
+ *
+ * Newer hides older: an entry or a tombstone decides for its key; a range tombstone hides all that is older than its
+ * own memtable. Beside the actors' entries the levels keep what is derived from them: each actor's counters and the
+ * index of what expires when, which change with the same batch.
+ *
+ * Changes are made in transactions: begin, any changes, then commit or rollback. A rollback needs no memory and cannot
+ * fail. Reads see the changes of the running transaction at once.
+ *
+ * Threads: the shard's only; the work of a flush goes to a task of src/os and is collected by pd_store_step().
+ * Memory: entries live in the arenas of their memtables and go with them as a whole.
+ * Errors of reading: PD_CORRUPT (a damaged file, named with the actor), PD_IO, PD_NO_MEMORY. */
 #ifndef PD_STORE_STORE_H
 #define PD_STORE_STORE_H
 
@@ -13,69 +23,156 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "log/position.h"
+#include "store/levels.h"
 #include "store/memtable.h"
 
 struct pd_store;
+struct pd_table;
+
+/* Memtables at most: the active one and those that wait. */
+#define PD_STORE_TABLES 4u
+/* Ids from here on are not for users' actors: the store's own (counters, the index of what expires), and those that
+ * its user keeps what is no state of anybody under; pd_store_actor_next() does not give them. */
+#define PD_STORE_RESERVED_ID  UINT64_C(0xffffffffffffff00)
+#define PD_STORE_COUNTERS_ID  UINT64_C(0xfffffffffffffff0)
+#define PD_STORE_EXPIRY_ID    UINT64_C(0xfffffffffffffff1)
+#define PD_STORE_NOTES_ID     UINT64_C(0xfffffffffffffff2) /* free for the store's user */
+
+struct pd_store_options {
+	struct pd_os *os;
+	struct pd_levels *levels; /* open, the store's from here on; NULL: everything stays in memory */
+	uint8_t count_prefix;     /* the first byte of the keys that key_count counts */
+	size_t memtable_bytes;    /* the active one wants to be frozen at this; 0: never by size */
+	size_t memtables_bytes;   /* all of them together: beyond it nothing more is admitted; 0: no limit */
+};
 
 /* One actor's state. Fields are for reading. */
 struct pd_store_actor {
 	uint64_t id, tenant;
-	struct pd_memtable *table;
-	uint64_t key_count;       /* entries whose key begins with the store's count_prefix */
+	uint64_t key_count;       /* keys that begin with the store's count_prefix */
+	uint64_t expiring_count;  /* those of them that expire */
 	uint64_t last_delete_lsn; /* of the last transaction that deleted anything */
+	struct pd_table *tables[PD_STORE_TABLES]; /* the store's: its part of each memtable, or NULL */
+	bool in_levels;                           /* something of it may be there */
+	bool dirty;                               /* counters changed since they were last flushed */
 };
 
-/* `count_prefix`: the first byte of the keys that key_count counts. NULL: out of memory. */
-struct pd_store *pd_store_new(uint8_t count_prefix);
-void pd_store_free(struct pd_store *store);
+/* Takes the levels, also on an error. Reads all actors' counters from them. */
+PD_MUST_CHECK int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_store,
+				struct pd_error *err);
+/* Waits for a running task; what was not flushed is in the log. NULL is fine. */
+void pd_store_close(struct pd_store *store);
+/* What the levels hold. A replay goes on behind it. */
+struct pd_log_position pd_store_applied(const struct pd_store *store);
+/* For upkeep (checkpoint, compact, verify, stats); NULL: in memory only. */
+struct pd_levels *pd_store_levels(const struct pd_store *store);
 
+/* ---- actors ---- */
 /* NULL: none. */
 struct pd_store_actor *pd_store_actor_get(const struct pd_store *store, uint64_t id);
-/* The first actor with an id > after; NULL: none. */
+/* The first actor with an id > after and below PD_STORE_RESERVED_ID; NULL: none. */
 struct pd_store_actor *pd_store_actor_next(const struct pd_store *store, uint64_t after);
 /* NULL: out of memory. `id` is new. */
 struct pd_store_actor *pd_store_actor_add(struct pd_store *store, uint64_t tenant, uint64_t id);
-/* Take back an actor just added and still empty. */
+/* Take back an actor just added, of which nothing is left. */
 void pd_store_actor_remove(struct pd_store *store, struct pd_store_actor *actor);
 
-/* Put a copy of `entry`. *ret_old: what it replaced, now the caller's; NULL if nothing. PD_NO_MEMORY changes nothing. */
+/* ---- transactions ---- */
+void pd_store_begin(struct pd_store *store);
+void pd_store_commit(struct pd_store *store);
+void pd_store_rollback(struct pd_store *store);
+
+/* 1: found, the entry is valid until the transaction ends, or outside of one until the next begin; 0: not there.
+ * Expiry is the caller's business. */
+PD_MUST_CHECK int pd_store_get(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
+			       struct pd_entry *ret_entry, struct pd_error *err);
+/* Put a copy of `entry` (the bytes of a put effect). *ret_old (may be NULL): what it replaced, `bytes` NULL if nothing; valid
+ * until the transaction ends. */
 PD_MUST_CHECK int pd_store_put(struct pd_store *store, struct pd_store_actor *actor, const uint8_t *entry,
-			       uint64_t lsn, const uint8_t **ret_old, uint64_t *ret_old_lsn);
+			       uint64_t lsn, struct pd_entry *ret_old, struct pd_error *err);
 /* The same without a copy, for an entry that lies in a block lent before. */
 PD_MUST_CHECK int pd_store_put_lent(struct pd_store *store, struct pd_store_actor *actor,
-				    const uint8_t *entry, uint64_t lsn, const uint8_t **ret_old,
-				    uint64_t *ret_old_lsn);
-/* Take the entry out; it is the caller's, NULL: it was not there. Never needs memory. */
-PD_MUST_CHECK const uint8_t *pd_store_take(struct pd_store *store, struct pd_store_actor *actor,
-					   struct pd_slice key, uint64_t lsn, uint64_t *ret_old_lsn);
-/* Undo: put back what was handed out (`old`), or with old NULL take out what was put under `key`. Running out
- * of memory here stops the process (its log is whole): there is no state left that one could go on with. */
-void pd_store_restore(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
-		      const uint8_t *old, uint64_t old_lsn);
-void pd_store_entry_free(struct pd_store *store, const uint8_t *entry);
+				    const uint8_t *entry, uint64_t lsn, struct pd_error *err);
+/* 1: deleted; 0: it was not there. */
+PD_MUST_CHECK int pd_store_delete(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
+				  uint64_t lsn, struct pd_error *err);
+/* Delete all keys in [from, to); `to` size 0: to the end. However much that is, it costs what is in the active
+ * memtable; what is older is hidden by a range tombstone. Counters stay right. 1: something was there; 0: nothing. */
+PD_MUST_CHECK int pd_store_delete_range(struct pd_store *store, struct pd_store_actor *actor,
+					struct pd_slice from, struct pd_slice to, uint64_t lsn,
+					struct pd_error *err);
 
-/* ---- lent memory: recovery points into the log's segments instead of copying what is in them ----
- *
- * A block belongs to the store from here on (pd_free() frees it). It goes when the last entry in it has gone, and what
- * still lives in blocks that are mostly dead is copied out of them. PD_NO_MEMORY: it is still the caller's. */
+/* ---- lent memory: recovery points into the log's segments instead of copying what is in them ---- */
+/* The block is the active memtable's from here on and goes with it (pd_free()). PD_NO_MEMORY: still the caller's. */
 PD_MUST_CHECK int pd_store_lend(struct pd_store *store, void *block, size_t size);
-/* No more entries will be put that lie in the block lent last. Keeps the blocks' garbage below about the size of what
- * lives. PD_NO_MEMORY: some blocks stay, nothing else. */
-PD_MUST_CHECK int pd_store_lend_end(struct pd_store *store);
 
-/* The entry that expires first, if that is at or before `now_us`. It stays. */
-bool pd_store_next_expired(struct pd_store *store, uint64_t now_us, struct pd_store_actor **ret_actor,
-			   struct pd_entry *ret_entry);
-/* Leave the entry that pd_store_next_expired() told where it is; it is not told again. */
+/* ---- walking ---- */
+struct pd_store_source {
+	struct pd_memtable_cursor cursor;
+	struct pd_entry entry; /* the next one */
+	bool valid;
+	uint8_t table; /* whose: an index into pd_store_actor.tables */
+};
+/* A place in one actor's part of the map, between two bounds. Any change makes it void; so does the end of the
+ * transaction, or outside of one the next begin. Nothing has to be freed: what it holds is the store's. */
+struct pd_store_cursor {
+	struct pd_store *store;
+	struct pd_store_actor *actor;
+	struct pd_slice to; /* a copy, the store's */
+	struct pd_store_source sources[PD_STORE_TABLES]; /* newest first */
+	unsigned source_count;
+	struct pd_levels_iterator *iterator; /* NULL: nothing of this actor is in the levels */
+	struct pd_entry below;               /* its next entry, if has_below */
+	bool has_below, done;
+};
+/* Go to the first key in [from, to); `to` size 0: to the end. An error is kept for the first next. */
+void pd_store_seek(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice from,
+		   struct pd_slice to, struct pd_store_cursor *ret_cursor);
+/* 1: the entry, valid until the next call on this cursor (`bytes` may be NULL); 0: the end. */
+PD_MUST_CHECK int pd_store_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry,
+				struct pd_error *err);
+
+/* ---- expiry ---- */
+/* 1: the entry that expires first, if that is at or before `now_us`; it stays. 0: none. Outside of a transaction. */
+PD_MUST_CHECK int pd_store_next_expired(struct pd_store *store, uint64_t now_us,
+					struct pd_store_actor **ret_actor, struct pd_entry *ret_entry,
+					struct pd_error *err);
+/* Leave the entry that pd_store_next_expired() told where it is; it is not told again in this life. */
 void pd_store_skip_expired(struct pd_store *store);
-/* When the first one expires; UINT64_MAX: never. */
+/* Nothing expires before this; UINT64_MAX: nothing at all. A lower bound, cheap. */
 uint64_t pd_store_first_expiry(const struct pd_store *store);
 
-uint64_t pd_store_actor_count(const struct pd_store *store);
-uint64_t pd_store_entry_count(const struct pd_store *store);
-uint64_t pd_store_key_count(const struct pd_store *store);      /* that key_count counts, of all actors */
-uint64_t pd_store_expiring_count(const struct pd_store *store); /* those of them that expire */
-/* Entries with the allocator's overhead, nodes, the index. */
-size_t pd_store_bytes(const struct pd_store *store);
+/* ---- from memory to the levels ---- */
+/* The active memtable is as large as it should get: freeze it at the next boundary of a group. */
+bool pd_store_wants_freeze(const struct pd_store *store);
+/* Can another memtable be frozen now? */
+bool pd_store_can_freeze(const struct pd_store *store);
+/* The active memtable holds everything up to `position`, the last record of a group, and nothing beyond; from now on it is
+ * only read. An empty one is frozen, too: its flush moves the applied position. PD_NO_MEMORY: nothing happened. */
+PD_MUST_CHECK int pd_store_freeze(struct pd_store *store, struct pd_log_position position,
+				  struct pd_error *err);
+/* Move the flush on: collect a task that has ended, start the next one if the oldest frozen memtable is durable
+ * (`durable_lsn`). 0; or what a flush failed with: its memtable stays and is tried again with a later step after
+ * `retry_us`. Cheap when there is nothing to do. */
+PD_MUST_CHECK int pd_store_step(struct pd_store *store, uint64_t durable_lsn, struct pd_error *err);
+/* A flush is running or could run as soon as its records are durable up to this LSN; 0: none waits. */
+uint64_t pd_store_flush_wants_lsn(const struct pd_store *store);
+bool pd_store_flushing(const struct pd_store *store);
+/* Wait until everything frozen is in the levels; its records must be durable. */
+PD_MUST_CHECK int pd_store_flush_wait(struct pd_store *store, struct pd_error *err);
+
+/* ---- figures ---- */
+struct pd_store_stats {
+	uint64_t actors, keys, expiring_keys;
+	size_t active_bytes, frozen_bytes; /* arenas with nodes and lent blocks */
+	size_t actor_bytes;                /* what stands for actors, busy or idle */
+	unsigned frozen;                   /* memtables that wait */
+	uint64_t flushes, flushed_bytes, flush_us_last, flush_failures;
+	struct pd_log_position applied;
+	struct pd_levels_stats levels;
+};
+/* `with_levels`: the levels' figures, too, which cost more. */
+void pd_store_stats(const struct pd_store *store, bool with_levels, struct pd_store_stats *ret_stats);
 
 #endif
