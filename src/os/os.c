@@ -20,6 +20,8 @@ void pd_os_init(struct pd_os *os, const struct pd_os_ops *ops)
 	PD_ASSERT(ops->alignment != NULL && ops->info != NULL && ops->rename != NULL);
 	PD_ASSERT(ops->unlink != NULL && ops->mkdir != NULL && ops->sync_directory != NULL);
 	PD_ASSERT(ops->list != NULL && ops->lock != NULL && ops->unlock != NULL);
+	PD_ASSERT(ops->link != NULL && ops->rmdir != NULL && ops->process_memory != NULL);
+	PD_ASSERT(ops->machine_memory != NULL && ops->disk_free != NULL);
 	PD_ASSERT(ops->real_us != NULL && ops->monotonic_ns != NULL && ops->sleep_us != NULL);
 	PD_ASSERT(ops->random != NULL && ops->task_start != NULL && ops->task_finished != NULL);
 	PD_ASSERT(ops->task_join != NULL && ops->queue_new != NULL && ops->queue_free != NULL);
@@ -121,6 +123,12 @@ int pd_os_rename(struct pd_os *os, const char *from, const char *to, struct pd_e
 	return os->ops->rename(os, from, to, err);
 }
 
+int pd_os_link(struct pd_os *os, const char *from, const char *to, struct pd_error *err)
+{
+	PD_ASSERT(from != NULL && to != NULL);
+	return os->ops->link(os, from, to, err);
+}
+
 int pd_os_unlink(struct pd_os *os, const char *path, struct pd_error *err)
 {
 	PD_ASSERT(path != NULL);
@@ -131,6 +139,46 @@ int pd_os_mkdir(struct pd_os *os, const char *path, struct pd_error *err)
 {
 	PD_ASSERT(path != NULL);
 	return os->ops->mkdir(os, path, err);
+}
+
+int pd_os_rmdir(struct pd_os *os, const char *path, struct pd_error *err)
+{
+	PD_ASSERT(path != NULL);
+	return os->ops->rmdir(os, path, err);
+}
+
+static int remove_contents(struct pd_os *os, const char *path, struct pd_error *err)
+{
+	struct pd_os_names names;
+	int rc = pd_os_list(os, path, &names, err);
+
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < names.count && rc == 0; i++) {
+		char *child = pd_asprintf("%s/%s", path, names.names[i]);
+
+		if (child == NULL)
+			rc = pd_error_set(err, PD_NO_MEMORY, "cannot remove '%s': out of memory", path);
+		else
+			rc = pd_os_remove_tree(os, child, err);
+		pd_free(child);
+	}
+	pd_os_names_done(&names);
+	return rc;
+}
+
+/* Unlinking is tried first: it never follows a symbolic link out of the tree, as looking first would. */
+int pd_os_remove_tree(struct pd_os *os, const char *path, struct pd_error *err)
+{
+	struct pd_os_file_info info;
+	int rc = pd_os_unlink(os, path, err);
+
+	if (rc == PD_NOT_FOUND)
+		return 0;
+	if (rc == 0 || pd_os_info(os, path, &info, NULL) != 0 || !info.is_directory)
+		return rc;
+	rc = remove_contents(os, path, err);
+	return rc == 0 ? pd_os_rmdir(os, path, err) : rc;
 }
 
 int pd_os_sync_directory(struct pd_os *os, const char *path, struct pd_error *err)
@@ -163,6 +211,24 @@ void pd_os_unlock(struct pd_os_lock *lock)
 {
 	if (lock != NULL)
 		lock->os->ops->unlock(lock);
+}
+
+/* ---- memory and room ---- */
+
+uint64_t pd_os_process_memory(struct pd_os *os)
+{
+	return os->ops->process_memory(os);
+}
+
+uint64_t pd_os_machine_memory(struct pd_os *os)
+{
+	return os->ops->machine_memory(os);
+}
+
+int pd_os_disk_free(struct pd_os *os, const char *path, uint64_t *ret_bytes, struct pd_error *err)
+{
+	PD_ASSERT(path != NULL && ret_bytes != NULL);
+	return os->ops->disk_free(os, path, ret_bytes, err);
 }
 
 /* ---- clock and chance ---- */

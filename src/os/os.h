@@ -2,7 +2,7 @@
  * writes in flight. Two implementations stand behind it: the real machine (pd_os_real_new) and a simulated
  * one (os/sim.h) whose disk forgets, reorders and tears whatever was not synced.
  *
- * Threads: the clock and random functions may be called from any thread; a file, a queue and the directory
+ * Threads: the clock, random and memory functions may be called from any thread; a file, a queue and the directory
  * functions from one thread at a time, except that a pd_os_datasync() may run beside other calls on its file.
  *
  * Errors: every function returns 0 or a negative pd_code and, given one, fills `err` with what failed, on which
@@ -69,6 +69,8 @@ enum pd_os_operation {
 	PD_OS_OP_SYNC_DIRECTORY,
 	PD_OS_OP_LIST,
 	PD_OS_OP_LOCK,
+	PD_OS_OP_LINK,
+	PD_OS_OP_RMDIR,
 	PD_OS_OP_COUNT,
 };
 
@@ -93,12 +95,18 @@ struct pd_os_ops {
 	int (*info)(struct pd_os *os, const char *path, struct pd_os_file_info *ret_info,
 		    struct pd_error *err);
 	int (*rename)(struct pd_os *os, const char *from, const char *to, struct pd_error *err);
+	int (*link)(struct pd_os *os, const char *from, const char *to, struct pd_error *err);
 	int (*unlink)(struct pd_os *os, const char *path, struct pd_error *err);
 	int (*mkdir)(struct pd_os *os, const char *path, struct pd_error *err);
+	int (*rmdir)(struct pd_os *os, const char *path, struct pd_error *err);
 	int (*sync_directory)(struct pd_os *os, const char *path, struct pd_error *err);
 	int (*list)(struct pd_os *os, const char *path, struct pd_os_names *ret_names, struct pd_error *err);
 	int (*lock)(struct pd_os *os, const char *path, struct pd_os_lock **ret_lock, struct pd_error *err);
 	void (*unlock)(struct pd_os_lock *lock);
+
+	uint64_t (*process_memory)(struct pd_os *os);
+	uint64_t (*machine_memory)(struct pd_os *os);
+	int (*disk_free)(struct pd_os *os, const char *path, uint64_t *ret_bytes, struct pd_error *err);
 
 	uint64_t (*real_us)(struct pd_os *os);
 	uint64_t (*monotonic_ns)(struct pd_os *os);
@@ -119,7 +127,7 @@ struct pd_os_ops {
 			  bool wait, unsigned *ret_count, struct pd_error *err);
 	int (*queue_descriptor)(struct pd_os_queue *queue);
 };
-#define PD_OS_ABI 1
+#define PD_OS_ABI 2
 
 /* First member of every implementation. */
 struct pd_os {
@@ -158,11 +166,19 @@ PD_MUST_CHECK int pd_os_info(struct pd_os *os, const char *path, struct pd_os_fi
 			     struct pd_error *err);
 /* Atomic; replaces `to`. Durable when: the directory (both, if they differ) has been synced. */
 PD_MUST_CHECK int pd_os_rename(struct pd_os *os, const char *from, const char *to, struct pd_error *err);
-/* Open handles stay good. Durable when: the directory has been synced. */
+/* A second name for the file `from`, on the same file system: one content, which lives as long as any of its names.
+ * PD_EXISTS if there is something of the name `to`. Durable when: its directory has been synced. */
+PD_MUST_CHECK int pd_os_link(struct pd_os *os, const char *from, const char *to, struct pd_error *err);
+/* Open handles and other names stay good. Durable when: the directory has been synced. */
 PD_MUST_CHECK int pd_os_unlink(struct pd_os *os, const char *path, struct pd_error *err);
 /* Mode 0700; PD_EXISTS if there is something of that name. */
 PD_MUST_CHECK int pd_os_mkdir(struct pd_os *os, const char *path, struct pd_error *err);
-/* Names created, renamed and removed in this directory are durable when it returns 0. */
+/* Remove an empty directory; PD_IO if there is something in it. Durable when: its parent has been synced. */
+PD_MUST_CHECK int pd_os_rmdir(struct pd_os *os, const char *path, struct pd_error *err);
+/* Remove a file or a directory with all that is in it; 0 also if it is not there. Symbolic links are removed, not
+ * followed. Stops at the first error, with any part gone. Durable when: the parent has been synced. */
+PD_MUST_CHECK int pd_os_remove_tree(struct pd_os *os, const char *path, struct pd_error *err);
+/* Names created, linked, renamed and removed in this directory are durable when it returns 0. */
 PD_MUST_CHECK int pd_os_sync_directory(struct pd_os *os, const char *path, struct pd_error *err);
 /* All names but "." and "..". Free with pd_os_names_done(). */
 PD_MUST_CHECK int pd_os_list(struct pd_os *os, const char *path, struct pd_os_names *ret_names,
@@ -175,6 +191,15 @@ void pd_os_names_done(struct pd_os_names *names);
 PD_MUST_CHECK int pd_os_lock(struct pd_os *os, const char *path, struct pd_os_lock **ret_lock,
 			     struct pd_error *err);
 void pd_os_unlock(struct pd_os_lock *lock);
+
+/* ---- memory and room ---- */
+/* Bytes of memory that this process has in use (its resident set); 0 where nobody knows: simulated, or no /proc. */
+uint64_t pd_os_process_memory(struct pd_os *os);
+/* Bytes of memory that this process may come to use: the machine's, or less where a control group (v2) says so. */
+uint64_t pd_os_machine_memory(struct pd_os *os);
+/* Bytes that can still be written to the file system of `path`, which is there. */
+PD_MUST_CHECK int pd_os_disk_free(struct pd_os *os, const char *path, uint64_t *ret_bytes,
+				  struct pd_error *err);
 
 /* ---- clock and chance ---- */
 uint64_t pd_os_real_us(struct pd_os *os);      /* microseconds since 1970, UTC; may jump both ways */

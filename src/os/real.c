@@ -1,5 +1,5 @@
 /* The real machine: Linux. Names, locks, clocks, chance and threads; files are in real_file.c, writes in flight
- * in real_queue.c. */
+ * in real_queue.c, memory and room in real_machine.c. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -64,6 +64,14 @@ static int real_rename(struct pd_os *os, const char *from, const char *to, struc
 	return 0;
 }
 
+static int real_link(struct pd_os *os, const char *from, const char *to, struct pd_error *err)
+{
+	(void)os;
+	if (link(from, to) != 0)
+		return pd_error_system(err, errno, "cannot link '%s' to '%s'", from, to);
+	return 0;
+}
+
 static int real_unlink(struct pd_os *os, const char *path, struct pd_error *err)
 {
 	(void)os;
@@ -74,6 +82,12 @@ static int real_mkdir(struct pd_os *os, const char *path, struct pd_error *err)
 {
 	(void)os;
 	return mkdir(path, 0700) == 0 ? 0 : pd_error_system(err, errno, "cannot make directory '%s'", path);
+}
+
+static int real_rmdir(struct pd_os *os, const char *path, struct pd_error *err)
+{
+	(void)os;
+	return rmdir(path) == 0 ? 0 : pd_error_system(err, errno, "cannot remove directory '%s'", path);
 }
 
 static int open_retrying(const char *path, int flags, mode_t mode)
@@ -344,12 +358,17 @@ static const struct pd_os_ops real_ops = {
 	.alignment = pd_real_alignment,
 	.info = real_info,
 	.rename = real_rename,
+	.link = real_link,
 	.unlink = real_unlink,
 	.mkdir = real_mkdir,
+	.rmdir = real_rmdir,
 	.sync_directory = real_sync_directory,
 	.list = real_list,
 	.lock = real_lock,
 	.unlock = real_unlock,
+	.process_memory = pd_real_process_memory,
+	.machine_memory = pd_real_machine_memory,
+	.disk_free = pd_real_disk_free,
 	.real_us = real_real_us,
 	.monotonic_ns = real_monotonic_ns,
 	.sleep_us = real_sleep_us,

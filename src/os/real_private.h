@@ -23,6 +23,14 @@ int pd_real_allocate(struct pd_os_file *file, uint64_t size, struct pd_error *er
 int pd_real_resize(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 size_t pd_real_alignment(const struct pd_os_file *file);
 
+/* real_machine.c */
+uint64_t pd_real_process_memory(struct pd_os *os);
+uint64_t pd_real_machine_memory(struct pd_os *os);
+int pd_real_disk_free(struct pd_os *os, const char *path, uint64_t *ret_bytes, struct pd_error *err);
+/* The least memory.max of the control group that `membership` (the text of /proc/self/cgroup) names, and of those above
+ * it, under `root`. UINT64_MAX: none. */
+uint64_t pd_real_control_group_limit(const char *root, const char *membership);
+
 /* real_queue.c */
 int pd_real_queue_new(struct pd_os *os, unsigned depth, struct pd_os_queue **ret_queue, struct pd_error *err);
 void pd_real_queue_free(struct pd_os_queue *queue);

@@ -9,8 +9,10 @@
 #include "base/memory.h"
 #include "os/sim_private.h"
 
-#define SIM_2026_US 1767225600000000ULL /* 2026-01-01 00:00:00 UTC */
-#define SIM_YEAR_US (365ULL * 24 * 3600 * 1000000)
+#define SIM_2026_US       1767225600000000ULL /* 2026-01-01 00:00:00 UTC */
+#define SIM_YEAR_US       (365ULL * 24 * 3600 * 1000000)
+#define SIM_MEMORY_BYTES  (1ULL << 30)
+#define SIM_ENDLESS_BYTES (1ULL << 50) /* free on a disk without a limit: more than anybody writes */
 
 struct sim_task {
 	struct pd_os_task base;
@@ -233,6 +235,42 @@ static void sim_random(struct pd_os *os, void *data, size_t size)
 	}
 }
 
+/* ---- memory and room ---- */
+
+static uint64_t sim_process_memory(struct pd_os *os)
+{
+	(void)os; /* what the machine itself takes would differ from run to run */
+	return 0;
+}
+
+static uint64_t sim_machine_memory(struct pd_os *os)
+{
+	const struct pd_sim *sim = pd_sim_of(os);
+
+	return sim->options.memory_bytes > 0 ? sim->options.memory_bytes : SIM_MEMORY_BYTES;
+}
+
+static int sim_disk_free(struct pd_os *os, const char *path, uint64_t *ret_bytes, struct pd_error *err)
+{
+	struct pd_sim *sim = pd_sim_of(os);
+	const struct pd_sim_disk *disk = &sim->disk;
+	struct pd_sim_node *node;
+	int rc;
+
+	if (sim->crashed)
+		return pd_sim_refuse(sim, PD_SIM_DEAD, 0, err, "look at", path);
+	rc = pd_sim_lookup(sim, path, &node);
+	if (rc != 0)
+		return pd_sim_end(sim, rc, err, "look at", path);
+	if (disk->limit_pages == UINT64_MAX)
+		*ret_bytes = SIM_ENDLESS_BYTES;
+	else if (disk->used_pages < disk->limit_pages)
+		*ret_bytes = (disk->limit_pages - disk->used_pages) * PD_SIM_PAGE;
+	else
+		*ret_bytes = 0;
+	return 0;
+}
+
 /* ---- work beside the caller ---- */
 
 static void task_run(struct sim_task *task)
@@ -308,12 +346,17 @@ static const struct pd_os_ops sim_ops = {
 	.alignment = pd_sim_alignment,
 	.info = pd_sim_info,
 	.rename = pd_sim_rename,
+	.link = pd_sim_link,
 	.unlink = pd_sim_unlink,
 	.mkdir = pd_sim_mkdir,
+	.rmdir = pd_sim_rmdir,
 	.sync_directory = pd_sim_sync_directory,
 	.list = pd_sim_list,
 	.lock = pd_sim_lock,
 	.unlock = pd_sim_unlock,
+	.process_memory = sim_process_memory,
+	.machine_memory = sim_machine_memory,
+	.disk_free = sim_disk_free,
 	.real_us = sim_real_us,
 	.monotonic_ns = sim_monotonic_ns,
 	.sleep_us = pd_sim_advance_us,

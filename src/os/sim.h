@@ -3,10 +3,11 @@
  * What is kept apart, as a real kernel and drive keep it apart:
  *   - what the process sees (every write at once: the page cache),
  *   - what is on stable storage (written with PD_OS_SYNCED, or datasynced), per 512-byte sector,
- *   - names: a create, rename or unlink is seen at once, and durable after the directory was synced.
+ *   - names: a create, link, rename or unlink is seen at once, and durable after the directory was synced.
  * A power cut throws the process away. For each sector with unsynced versions the seed picks which of them (the
  * durable one, or any later one) survived; each unsynced name change survives or not on its own, except that
- * one file's changes keep their order. File sizes follow what survived.
+ * changes of one name keep their order, and a directory is removed only with what was taken out of it before. File
+ * sizes follow what survived.
  * A process crash (kill -9) keeps everything the process had written.
  *
  * The machine is single-threaded: a task runs inside pd_os_task_start(), or as late as it is allowed to; a queue finishes writes in an order
@@ -22,6 +23,7 @@ struct pd_sim_options {
 	unsigned direct_alignment; /* 0: direct I/O is refused; else 512 or 4096 */
 	bool queue_supported;
 	uint64_t disk_bytes;      /* 0: no limit; else ENOSPC beyond it */
+	uint64_t memory_bytes;    /* of the machine; 0: 1 GiB */
 	unsigned torn_unit;       /* 512 (default) or 4096: what the drive writes as a whole */
 	unsigned write_error_ppm; /* EIO, with any part written */
 	unsigned

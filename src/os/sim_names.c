@@ -328,7 +328,12 @@ static bool change_applicable(const struct pd_sim_change *change)
 {
 	const struct pd_sim_node *there = entries_get(&change->directory->stable, change->name);
 
-	return change->kind == PD_SIM_CHANGE_CREATE ? there == NULL : there == change->node;
+	if (change->kind == PD_SIM_CHANGE_CREATE)
+		return there == NULL;
+	/* Whatever still lies in a directory keeps it. */
+	if (change->kind == PD_SIM_CHANGE_UNLINK && change->node->stable.count > 0)
+		return false;
+	return there == change->node;
 }
 
 static bool same_name(const struct pd_sim_node *a_directory, const char *a,
@@ -337,9 +342,14 @@ static bool same_name(const struct pd_sim_node *a_directory, const char *a,
 	return a_directory != NULL && a_directory == b_directory && strcmp(a, b) == 0;
 }
 
-static bool changes_touch(const struct pd_sim_change *a, const struct pd_sim_change *b)
+/* Whether the later change `b` stands on `a`: they have a name in common, or `b` removes the directory that `a`
+ * emptied. That they are of one file means nothing: its other names are none of their business. */
+static bool stands_on(const struct pd_sim_change *b, const struct pd_sim_change *a)
 {
-	return a->node == b->node || same_name(a->directory, a->name, b->directory, b->name) ||
+	if (b->kind == PD_SIM_CHANGE_UNLINK && b->node->is_directory &&
+	    (a->directory == b->node || a->to_directory == b->node))
+		return true;
+	return same_name(a->directory, a->name, b->directory, b->name) ||
 	       same_name(a->to_directory, a->to_name, b->directory, b->name) ||
 	       same_name(a->directory, a->name, b->to_directory, b->to_name) ||
 	       same_name(a->to_directory, a->to_name, b->to_directory, b->to_name);
@@ -354,7 +364,7 @@ static int change_settle(struct pd_sim *sim, size_t *index)
 	for (size_t i = 0; i < *index;) {
 		size_t at = i;
 
-		if (!changes_touch(&sim->changes[i], &sim->changes[*index])) {
+		if (!stands_on(&sim->changes[*index], &sim->changes[i])) {
 			i++;
 			continue;
 		}
@@ -554,7 +564,45 @@ int pd_sim_rename(struct pd_os *os, const char *from, const char *to, struct pd_
 	return pd_sim_end(sim, rename_names(sim, from, to), err, "rename", from);
 }
 
-static int unlink_name(struct pd_sim *sim, const char *path)
+static int link_names(struct pd_sim *sim, const char *from, const char *to)
+{
+	char name[PD_SIM_NAME_MAX + 1];
+	struct pd_sim_node *directory, *node;
+	int rc = pd_sim_lookup(sim, from, &node);
+
+	if (rc == 0)
+		rc = walk(sim, to, &directory, name);
+	if (rc != 0)
+		return rc;
+	if (name[0] == '\0' || entries_get(&directory->seen, name) != NULL)
+		return EEXIST;
+	if (node->is_directory)
+		return EPERM;
+	rc = change_add(sim, (struct pd_sim_change){ .kind = PD_SIM_CHANGE_CREATE,
+						     .node = node,
+						     .directory = directory,
+						     .name = name });
+	if (rc != 0)
+		return rc;
+	rc = entries_put(sim, &directory->seen, name, node, true);
+	if (rc != 0)
+		change_remove(sim, sim->change_count - 1);
+	return rc;
+}
+
+int pd_sim_link(struct pd_os *os, const char *from, const char *to, struct pd_error *err)
+{
+	struct pd_sim *sim = pd_sim_of(os);
+	int rc;
+	enum pd_sim_verdict verdict = pd_sim_begin(sim, PD_OS_OP_LINK, pd_sim_trace_string(from),
+						   pd_sim_trace_string(to), 0, &rc);
+
+	if (verdict != PD_SIM_GO)
+		return pd_sim_refuse(sim, verdict, rc, err, "link", from);
+	return pd_sim_end(sim, link_names(sim, from, to), err, "link", from);
+}
+
+static int remove_name(struct pd_sim *sim, const char *path, bool is_directory)
 {
 	char name[PD_SIM_NAME_MAX + 1];
 	struct pd_sim_node *directory, *node;
@@ -563,12 +611,14 @@ static int unlink_name(struct pd_sim *sim, const char *path)
 	if (rc != 0)
 		return rc;
 	if (name[0] == '\0')
-		return EISDIR;
+		return is_directory ? EBUSY : EISDIR;
 	node = entries_get(&directory->seen, name);
 	if (node == NULL)
 		return ENOENT;
-	if (node->is_directory)
-		return EISDIR;
+	if (node->is_directory != is_directory)
+		return is_directory ? ENOTDIR : EISDIR;
+	if (node->seen.count > 0)
+		return ENOTEMPTY;
 	rc = change_add(sim, (struct pd_sim_change){ .kind = PD_SIM_CHANGE_UNLINK,
 						     .node = node,
 						     .directory = directory,
@@ -587,7 +637,7 @@ int pd_sim_unlink(struct pd_os *os, const char *path, struct pd_error *err)
 
 	if (verdict != PD_SIM_GO)
 		return pd_sim_refuse(sim, verdict, rc, err, "remove", path);
-	return pd_sim_end(sim, unlink_name(sim, path), err, "remove", path);
+	return pd_sim_end(sim, remove_name(sim, path, false), err, "remove", path);
 }
 
 int pd_sim_mkdir(struct pd_os *os, const char *path, struct pd_error *err)
@@ -600,6 +650,17 @@ int pd_sim_mkdir(struct pd_os *os, const char *path, struct pd_error *err)
 	if (verdict != PD_SIM_GO)
 		return pd_sim_refuse(sim, verdict, rc, err, "make directory", path);
 	return pd_sim_end(sim, pd_sim_create(sim, path, true, &node), err, "make directory", path);
+}
+
+int pd_sim_rmdir(struct pd_os *os, const char *path, struct pd_error *err)
+{
+	struct pd_sim *sim = pd_sim_of(os);
+	int rc;
+	enum pd_sim_verdict verdict = pd_sim_begin(sim, PD_OS_OP_RMDIR, pd_sim_trace_string(path), 0, 0, &rc);
+
+	if (verdict != PD_SIM_GO)
+		return pd_sim_refuse(sim, verdict, rc, err, "remove directory", path);
+	return pd_sim_end(sim, remove_name(sim, path, true), err, "remove directory", path);
 }
 
 static int sync_names(struct pd_sim *sim, const struct pd_sim_node *directory)

@@ -40,7 +40,11 @@ struct pd_sim_node {
 	struct pd_sim_entries seen, stable; /* of a directory */
 };
 
-enum pd_sim_change_kind { PD_SIM_CHANGE_CREATE, PD_SIM_CHANGE_UNLINK, PD_SIM_CHANGE_RENAME };
+enum pd_sim_change_kind {
+	PD_SIM_CHANGE_CREATE, /* or link: the name leads to the node */
+	PD_SIM_CHANGE_UNLINK, /* of a file, or an empty directory */
+	PD_SIM_CHANGE_RENAME,
+};
 
 /* One change of names that was not synced yet. */
 struct pd_sim_change {
@@ -116,8 +120,10 @@ void pd_sim_node_release(struct pd_sim *sim, struct pd_sim_node *node);
 
 int pd_sim_info(struct pd_os *os, const char *path, struct pd_os_file_info *ret_info, struct pd_error *err);
 int pd_sim_rename(struct pd_os *os, const char *from, const char *to, struct pd_error *err);
+int pd_sim_link(struct pd_os *os, const char *from, const char *to, struct pd_error *err);
 int pd_sim_unlink(struct pd_os *os, const char *path, struct pd_error *err);
 int pd_sim_mkdir(struct pd_os *os, const char *path, struct pd_error *err);
+int pd_sim_rmdir(struct pd_os *os, const char *path, struct pd_error *err);
 int pd_sim_sync_directory(struct pd_os *os, const char *path, struct pd_error *err);
 int pd_sim_list(struct pd_os *os, const char *path, struct pd_os_names *ret_names, struct pd_error *err);
 

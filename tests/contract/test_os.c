@@ -78,32 +78,11 @@ static int setup_sim_plain(void **state)
 	return setup_sim_with(state, options);
 }
 
-static void remove_tree(struct pd_os *os, const char *path)
-{
-	struct pd_os_names names;
-
-	check(pd_os_list(os, path, &names, why));
-	for (size_t i = 0; i < names.count; i++) {
-		char *child = pd_asprintf("%s/%s", path, names.names[i]);
-		struct pd_os_file_info info;
-
-		check(pd_os_info(os, child, &info, why));
-		if (info.is_directory)
-			remove_tree(os, child);
-		else
-			check(pd_os_unlink(os, child, why));
-		pd_free(child);
-	}
-	pd_os_names_done(&names);
-	(void)rmdir(path); /* of the real machine; the contract has no word for it */
-}
-
 static int teardown(void **state)
 {
 	struct fixture *fixture = *state;
 
-	if (!fixture->simulated)
-		remove_tree(fixture->os, fixture->root);
+	check(pd_os_remove_tree(fixture->os, fixture->root, why));
 	pd_os_free(fixture->os);
 	pd_free(fixture->root);
 	free(fixture);
@@ -422,6 +401,91 @@ static void removing_leaves_open_files_alone(void **state)
 	assert_int_not_equal(pd_os_unlink(fixture->os, path_of(fixture, "d"), NULL), 0);
 }
 
+static void a_link_is_another_name_for_the_same(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct pd_os_file *file;
+
+	create_with(fixture, "a", "one content");
+	check(pd_os_mkdir(fixture->os, path_of(fixture, "d"), why));
+	check(pd_os_link(fixture->os, path_of(fixture, "a"), path_of(fixture, "d/b"), why));
+	expect_file(fixture, "d/b", "one content");
+	file = open_file(fixture, "d/b", PD_OS_READ | PD_OS_WRITE);
+	write_text(file, "ONE", 0);
+	check(pd_os_datasync(file, why));
+	expect_file(fixture, "a", "ONE content");
+	check(pd_os_sync_directory(fixture->os, path_of(fixture, "d"), why));
+	assert_int_equal(pd_os_link(fixture->os, path_of(fixture, "a"), path_of(fixture, "d/b"), NULL),
+			 PD_EXISTS);
+	assert_int_equal(pd_os_link(fixture->os, path_of(fixture, "a"), path_of(fixture, "d"), NULL),
+			 PD_EXISTS);
+	assert_int_equal(pd_os_link(fixture->os, path_of(fixture, "a"), path_of(fixture, "a"), NULL),
+			 PD_EXISTS);
+	assert_int_equal(pd_os_link(fixture->os, path_of(fixture, "none"), path_of(fixture, "c"), NULL),
+			 PD_NOT_FOUND);
+	assert_int_equal(pd_os_link(fixture->os, path_of(fixture, "a"), path_of(fixture, "no/c"), NULL),
+			 PD_NOT_FOUND);
+	assert_int_equal(pd_os_link(fixture->os, path_of(fixture, "d"), path_of(fixture, "e"), NULL),
+			 PD_PERMISSION);
+	/* To rename one name of a file to another of it changes nothing, as rename(2) has it. */
+	check(pd_os_rename(fixture->os, path_of(fixture, "a"), path_of(fixture, "d/b"), why));
+	expect_file(fixture, "a", "ONE content");
+	check(pd_os_unlink(fixture->os, path_of(fixture, "a"), why));
+	expect_file(fixture, "d/b", "ONE content");
+	expect_text(file, "ONE content");
+	create_with(fixture, "a", "another");
+	expect_file(fixture, "d/b", "ONE content");
+	/* What replaces a name leaves the others. */
+	check(pd_os_link(fixture->os, path_of(fixture, "d/b"), path_of(fixture, "c"), why));
+	check(pd_os_rename(fixture->os, path_of(fixture, "a"), path_of(fixture, "c"), why));
+	expect_file(fixture, "c", "another");
+	expect_file(fixture, "d/b", "ONE content");
+	pd_os_close(file);
+}
+
+static void only_empty_directories_are_removed(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct pd_os_file_info info;
+
+	check(pd_os_mkdir(fixture->os, path_of(fixture, "d"), why));
+	create_with(fixture, "d/f", "x");
+	assert_int_equal(pd_os_rmdir(fixture->os, path_of(fixture, "d"), NULL), PD_IO);
+	assert_int_equal(pd_os_rmdir(fixture->os, path_of(fixture, "d/f"), NULL), PD_IO);
+	assert_int_equal(pd_os_rmdir(fixture->os, path_of(fixture, "none"), NULL), PD_NOT_FOUND);
+	expect_file(fixture, "d/f", "x");
+	check(pd_os_unlink(fixture->os, path_of(fixture, "d/f"), why));
+	check(pd_os_rmdir(fixture->os, path_of(fixture, "d"), why));
+	assert_int_equal(pd_os_info(fixture->os, path_of(fixture, "d"), &info, NULL), PD_NOT_FOUND);
+	check(pd_os_mkdir(fixture->os, path_of(fixture, "d"), why));
+}
+
+static void a_tree_is_removed_whole(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct pd_os_names names;
+
+	check(pd_os_remove_tree(fixture->os, path_of(fixture, "none"), why));
+	check(pd_os_remove_tree(fixture->os, path_of(fixture, "none/below"), why));
+	create_with(fixture, "stays", "x");
+	create_with(fixture, "f", "x");
+	check(pd_os_remove_tree(fixture->os, path_of(fixture, "f"), why));
+	check(pd_os_mkdir(fixture->os, path_of(fixture, "d"), why));
+	check(pd_os_mkdir(fixture->os, path_of(fixture, "d/e"), why));
+	check(pd_os_mkdir(fixture->os, path_of(fixture, "d/empty"), why));
+	create_with(fixture, "d/a", "x");
+	create_with(fixture, "d/e/b", "x");
+	check(pd_os_link(fixture->os, path_of(fixture, "stays"), path_of(fixture, "d/e/c"), why));
+	if (!fixture->simulated)
+		assert_int_equal(symlink(fixture->root, path_of(fixture, "d/loop")), 0);
+	check(pd_os_remove_tree(fixture->os, path_of(fixture, "d"), why));
+	check(pd_os_list(fixture->os, fixture->root, &names, why));
+	assert_int_equal(names.count, 1);
+	assert_string_equal(names.names[0], "stays");
+	pd_os_names_done(&names);
+	expect_file(fixture, "stays", "x");
+}
+
 static void directories_are_made_once(void **state)
 {
 	const struct fixture *fixture = *state;
@@ -504,6 +568,21 @@ static void a_lock_has_one_holder(void **state)
 	pd_os_unlock(lock);
 	pd_os_unlock(NULL);
 	assert_int_equal(pd_os_lock(fixture->os, path_of(fixture, "no/lock"), &second, &err), PD_NOT_FOUND);
+}
+
+/* ---- memory and room ---- */
+
+static void memory_and_room_are_told(void **state)
+{
+	const struct fixture *fixture = *state;
+	uint64_t machine = pd_os_machine_memory(fixture->os), process = pd_os_process_memory(fixture->os);
+	uint64_t bytes = 0;
+
+	assert_true(machine >= 1 << 20);
+	assert_true(process < machine && (fixture->simulated || process > 64 * 1024));
+	check(pd_os_disk_free(fixture->os, fixture->root, &bytes, why));
+	assert_true(bytes > 0);
+	assert_int_equal(pd_os_disk_free(fixture->os, path_of(fixture, "none"), &bytes, NULL), PD_NOT_FOUND);
 }
 
 /* ---- clock and chance, tasks ---- */
@@ -724,9 +803,13 @@ int main(void)
 		ALL_MACHINES(direct_files_work_or_are_refused_cleanly),
 		ALL_MACHINES(renaming_replaces),
 		ALL_MACHINES(removing_leaves_open_files_alone),
+		ALL_MACHINES(a_link_is_another_name_for_the_same),
+		ALL_MACHINES(only_empty_directories_are_removed),
+		ALL_MACHINES(a_tree_is_removed_whole),
 		ALL_MACHINES(directories_are_made_once),
 		ALL_MACHINES(listing_is_sorted),
 		ALL_MACHINES(a_lock_has_one_holder),
+		ALL_MACHINES(memory_and_room_are_told),
 		ALL_MACHINES(clocks_run_and_sleep_passes),
 		ALL_MACHINES(random_bytes_differ),
 		ALL_MACHINES(tasks_run_once),

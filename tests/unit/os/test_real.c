@@ -18,6 +18,7 @@
 
 #include "base/memory.h"
 #include "os/os.h"
+#include "os/real_private.h"
 
 struct fixture {
 	struct pd_os *os;
@@ -78,6 +79,65 @@ static void files_are_private(void **state)
 				assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 		}
 	pd_os_close(file);
+}
+
+static void make_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* A tree as /sys/fs/cgroup has it, in the fixture's directory. */
+static void control_groups_limit_memory(void **state)
+{
+	const struct fixture *fixture = *state;
+	char path[400];
+
+	assert_int_equal(pd_real_control_group_limit(fixture->root, "0::/a/b\n"), UINT64_MAX);
+	for (unsigned i = 0; i < 2; i++) {
+		(void)snprintf(path, sizeof path, "%s%s", fixture->root, i == 0 ? "/a" : "/a/b");
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	(void)snprintf(path, sizeof path, "%s/a/b/memory.max", fixture->root);
+	make_file(path, "max\n");
+	assert_int_equal(pd_real_control_group_limit(fixture->root, "0::/a/b\n"), UINT64_MAX);
+	(void)snprintf(path, sizeof path, "%s/a/memory.max", fixture->root);
+	make_file(path, "5000000\n");
+	assert_int_equal(pd_real_control_group_limit(fixture->root, "0::/a/b\n"), 5000000);
+	assert_int_equal(pd_real_control_group_limit(fixture->root, "4:memory:/x\n0::/a/b\n"), 5000000);
+	assert_int_equal(pd_real_control_group_limit(fixture->root, "0::/a"), 5000000);
+	assert_int_equal(pd_real_control_group_limit(fixture->root, "0::/\n"), UINT64_MAX);
+	assert_int_equal(pd_real_control_group_limit(fixture->root, "4:memory:/a\n"), UINT64_MAX);
+	assert_int_equal(pd_real_control_group_limit(fixture->root, ""), UINT64_MAX);
+	(void)snprintf(path, sizeof path, "%s/a/b/memory.max", fixture->root);
+	make_file(path, "4000000\n");
+	assert_int_equal(pd_real_control_group_limit(fixture->root, "0::/a/b\n"), 4000000);
+	(void)snprintf(path, sizeof path, "%s/memory.max", fixture->root);
+	make_file(path, "3000000\n");
+	assert_int_equal(pd_real_control_group_limit(fixture->root, "0::/a/b\n"), 3000000);
+	(void)snprintf(path, sizeof path, "%s/a", fixture->root);
+	assert_int_equal(pd_os_remove_tree(fixture->os, path, NULL), 0);
+	(void)snprintf(path, sizeof path, "%s/memory.max", fixture->root);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void the_memory_in_use_grows(void **state)
+{
+	const struct fixture *fixture = *state;
+	uint64_t before = pd_os_process_memory(fixture->os), after;
+	enum { SIZE = 32 << 20 };
+	volatile uint8_t *memory = malloc(SIZE); /* else the compiler finds that nobody reads it */
+
+	for (size_t i = 0; i < SIZE; i += 512)
+		memory[i] = 1;
+	after = pd_os_process_memory(fixture->os);
+	assert_true(after > before + SIZE / 2 && after < before + 4ULL * SIZE);
+	free((void *)(uintptr_t)memory);
+	assert_true(pd_os_machine_memory(fixture->os) <=
+		    (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
 static void a_full_device_is_no_space(void **state)
@@ -215,6 +275,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(files_are_private, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_groups_limit_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_memory_in_use_grows, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_device_is_no_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_short_write_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_ends_with_its_process, setup, teardown),
