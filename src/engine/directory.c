@@ -297,33 +297,42 @@ static int load_level(struct pd_directory *directory, const struct pd_entry *ent
 	return 0;
 }
 
+/* One entry of the system actor. */
+static int load_entry(struct pd_directory *directory, struct pd_store *store, const struct pd_entry *entry,
+		      struct pd_error *err)
+{
+	switch (entry->key.data[0]) {
+	case 't':
+		return load_tenant(directory, entry, err);
+	case 'a':
+		return load_actor(directory, store, entry, err);
+	case 'n':
+		if (pd_varint_get(entry->value.data, entry->value.size, &directory->last_id) == 0)
+			return bad_entry(err);
+		return 0;
+	default:
+		return load_level(directory, entry, entry->key.data[0] == 'l', err);
+	}
+}
+
 /* All entries of the system actor that begin with `kind`. */
 static int load_kind(struct pd_directory *directory, struct pd_store *store, uint8_t kind,
 		     struct pd_error *err)
 {
 	struct pd_store_actor *system = pd_store_actor_get(store, PD_SYSTEM_ACTOR);
-	struct pd_memtable_cursor cursor;
+	uint8_t next_kind = kind + 1;
+	struct pd_store_cursor cursor;
 	struct pd_entry entry;
-	int result = 0;
+	int result;
 
-	pd_memtable_seek(system->table, pd_slice(&kind, 1), &cursor);
-	while (result == 0 && pd_memtable_next(&cursor, &entry) && entry.key.data[0] == kind) {
-		switch (kind) {
-		case 't':
-			result = load_tenant(directory, &entry, err);
+	pd_store_begin(store);
+	pd_store_seek(store, system, pd_slice(&kind, 1), pd_slice(&next_kind, 1), &cursor);
+	while ((result = pd_store_next(&cursor, &entry, err)) == 1) {
+		result = load_entry(directory, store, &entry, err);
+		if (result != 0)
 			break;
-		case 'a':
-			result = load_actor(directory, store, &entry, err);
-			break;
-		case 'n':
-			if (pd_varint_get(entry.value.data, entry.value.size, &directory->last_id) == 0)
-				result = bad_entry(err);
-			break;
-		default:
-			result = load_level(directory, &entry, kind == 'l', err);
-			break;
-		}
 	}
+	pd_store_commit(store);
 	return result;
 }
 

@@ -24,10 +24,10 @@ static int check_empty(struct pd_engine *engine, struct pd_error *err)
 	if (result != 0)
 		return result;
 	for (size_t i = 0; result == 0 && i < names.count; i++) {
-		if (strcmp(names.names[i], "log") == 0)
+		if (strcmp(names.names[i], "log") == 0 || strcmp(names.names[i], "store") == 0)
 			result = pd_error_set(
 				err, PD_CORRUPT,
-				"%s has a log but no MANIFEST: put that back from a backup, nothing "
+				"%s has data but no MANIFEST: put that back from a backup, nothing "
 				"was changed",
 				engine->data_directory);
 		else if (!is_ours(names.names[i]))
@@ -162,16 +162,67 @@ out:
 	return result;
 }
 
+/* Where state is kept: <data>/store/<shard>. */
+static int open_state_directory(struct pd_engine *engine, struct pd_error *err)
+{
+	char *parent = pd_asprintf("%s/store", engine->data_directory);
+	int result = PD_NO_MEMORY;
+
+	engine->state_directory = pd_asprintf("%s/store/%04u", engine->data_directory, 0u);
+	engine->live_directory = pd_asprintf("%s/store/%04u/live", engine->data_directory, 0u);
+	if (parent == NULL || engine->state_directory == NULL || engine->live_directory == NULL) {
+		(void)pd_error_set(err, PD_NO_MEMORY, "out of memory while opening");
+		goto out;
+	}
+	result = make_directory(engine, parent, err);
+	if (result == 0)
+		result = make_directory(engine, engine->state_directory, err);
+	/* Made by a process that died, they are there and yet not durable. */
+	if (result == 0)
+		result = sync_name(engine, parent, err);
+	if (result == 0)
+		result = sync_name(engine, engine->state_directory, err);
+	if (result == 0)
+		result = pd_checkpoints_open(engine->os, engine->state_directory, engine->manifest.cluster_id,
+					     &engine->shelf, err);
+out:
+	pd_free(parent);
+	return result;
+}
+
 /* ---- life ---- */
+
+/* Divide the memory. */
+static void plan_memory(struct pd_engine *engine)
+{
+	uint64_t budget = engine->options.memory_budget_bytes;
+
+	if (budget == 0)
+		budget = pd_os_machine_memory(engine->os) / 4;
+	pd_budget_plan(budget, &engine->plan);
+	if (engine->options.memtable_bytes > 0) {
+		engine->plan.memtable_bytes = engine->options.memtable_bytes;
+		engine->plan.memtables_bytes = PD_STORE_TABLES * engine->options.memtable_bytes;
+	}
+	if (engine->options.levels == PD_LEVELS_NONE) {
+		engine->plan.memtable_bytes = 0;
+		engine->plan.memtables_bytes = 0;
+	}
+	if (engine->options.segment_bytes == 0)
+		engine->options.segment_bytes = (uint32_t)engine->plan.segment_bytes;
+}
 
 static int allocate(struct pd_engine *engine, const struct pd_engine_options *options)
 {
 	uint64_t seed = options->random_seed;
 
 	engine->options = *options;
-	if (options->in_memory)
-		engine->options.default_level = PD_LEVEL_NONE;
 	engine->os = options->os;
+	if (options->in_memory) {
+		engine->options.default_level = PD_LEVEL_NONE;
+		engine->options.levels = PD_LEVELS_NONE;
+	}
+	plan_memory(engine);
 	engine->flush_due_us = UINT64_MAX;
 	engine->expire_due_us = UINT64_MAX;
 	if (seed == 0)
@@ -183,21 +234,20 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 	pd_txn_init(&engine->txn, engine);
 	pd_buffer_init(&engine->idempotent_reply, PD_VALUE_SIZE_MAX);
 	engine->data_directory = pd_strdup(options->data_directory != NULL ? options->data_directory : "");
-	engine->store = pd_store_new(PD_SPACE_KEY);
 	engine->hasher = pd_hasher_new();
 	engine->open = pd_log_group_new();
-	if (engine->data_directory == NULL || engine->store == NULL || engine->hasher == NULL ||
-	    engine->open == NULL)
+	if (engine->data_directory == NULL || engine->hasher == NULL || engine->open == NULL)
 		return PD_NO_MEMORY;
-	engine->system = pd_store_actor_add(engine->store, PD_SYSTEM_TENANT, PD_SYSTEM_ACTOR);
-	return engine->system == NULL ? PD_NO_MEMORY : 0;
+	return 0;
 }
 
 static void engine_free(struct pd_engine *engine)
 {
 	pd_txn_done(&engine->txn);
 	pd_directory_done(&engine->directory);
-	pd_store_free(engine->store);
+	pd_checkpoints_free(engine->shelf);
+	pd_free(engine->state_directory);
+	pd_free(engine->live_directory);
 	pd_hasher_free(engine->hasher);
 	pd_buffer_done(&engine->idempotent_reply);
 	pd_log_group_free(engine->open);
@@ -225,8 +275,12 @@ int pd_engine_close(struct pd_engine *engine, struct pd_error *err)
 	if (engine == NULL)
 		return 0;
 	pd_log_reader_free(engine->reader);
+	pd_engine_upkeep_stop(engine);
 	if (engine->recovered && !engine->log->fenced)
 		result = pd_engine_submit_last(engine);
+	if (engine->recovered && result == 0 && !engine->log->fenced)
+		pd_engine_flush_last(engine);
+	pd_store_close(engine->store);
 	closed = pd_log_close(engine->log, err);
 	if (result == 0)
 		result = closed;
@@ -250,6 +304,8 @@ int pd_engine_open(const struct pd_engine_options *options, struct pd_engine **r
 		result = open_directory(engine, err);
 	if (result == 0)
 		result = open_log(engine, err);
+	if (result == 0 && engine->options.levels != PD_LEVELS_NONE)
+		result = open_state_directory(engine, err);
 	if (result != 0) {
 		(void)pd_engine_close(engine, NULL);
 		return result;
@@ -266,12 +322,16 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->log = engine->log->stats;
 	ret_stats->marks = engine->log->marks;
 	ret_stats->epoch = engine->log->epoch;
-	ret_stats->keys = pd_store_key_count(engine->store);
-	ret_stats->expiring_keys = pd_store_expiring_count(engine->store);
+	if (engine->store != NULL)
+		pd_store_stats(engine->store, true, &ret_stats->store);
+	ret_stats->keys = ret_stats->store.keys;
+	ret_stats->expiring_keys = ret_stats->store.expiring_keys;
 	ret_stats->log_way = engine->log->way;
 	ret_stats->actors = engine->directory.actor_count;
 	ret_stats->tenants = engine->directory.tenant_count;
-	ret_stats->memory_bytes = pd_store_bytes(engine->store);
+	ret_stats->memory_bytes = ret_stats->store.active_bytes + ret_stats->store.frozen_bytes +
+				  ret_stats->store.actor_bytes + ret_stats->store.levels.cache_bytes;
+	ret_stats->log_first_lsn = engine->log->first_lsn;
 	ret_stats->clock_jumps = engine->clock.jumps;
 	ret_stats->recovery = engine->recovery;
 }

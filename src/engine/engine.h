@@ -24,6 +24,7 @@
 #include "log/level.h"
 #include "log/log.h"
 #include "model/command.h"
+#include "store/store.h"
 #include "wire/resp.h"
 
 struct pd_engine;
@@ -44,6 +45,18 @@ struct pd_engine_options {
 		clock_jump_max_us; /* a forward jump of the wall clock beyond this is followed slowly: 1 minute */
 	/* No directory: the memory log. Nothing is ever durable, and no level but none is promised. */
 	bool in_memory;
+	/* What state goes to when memory is not the place for it; PD_LEVELS_NONE: all of it stays in memory, and every
+	 * start replays the whole log. */
+	enum pd_levels_kind levels;
+	uint64_t memory_budget_bytes; /* of the process; 0: a quarter of the machine's memory */
+	/* How far back one can go: there is always a checkpoint older than the start of this window, and all log
+	 * since. Both 0: only what recovery needs. */
+	uint64_t retention_s, retention_bytes;
+	uint64_t compaction_bytes_per_s; /* I/O limit of background work; 0: none */
+	/* For tests, in which much should happen with little data. 0: as the budget says. */
+	size_t memtable_bytes;
+	unsigned compaction_trigger;
+	uint64_t checkpoint_log_bytes; /* log between two checkpoints; 0: an eighth of the window */
 	/* Serve what can be read, even where nothing tells which actors the damage concerns. */
 	bool accept_damage;
 	uint64_t random_seed; /* 0: from the system */
@@ -52,6 +65,9 @@ struct pd_engine_options {
 	((struct pd_engine_options){ .default_level = PD_LEVEL_STRICT,    \
 				     .sync_interval_ms = 100,             \
 				     .idempotency_keep_s = 7 * 24 * 3600, \
+				     .levels = PD_LEVELS_ROCKSDB,         \
+				     .retention_s = 24 * 3600,            \
+				     .retention_bytes = UINT64_C(10) << 30, \
 				     .clock_jump_max_us = 60 * 1000 * 1000 })
 
 /* ---- life ---- */
@@ -68,6 +84,10 @@ struct pd_recovery {
 	uint64_t damage_count;   /* places in the log that cannot be read */
 	uint64_t quarantined_actors;
 	uint64_t elapsed_us;
+	uint64_t applied_lsn;    /* up to which the state was there: what comes after it is replayed */
+	uint64_t checkpoint_lsn; /* the checkpoint that took the state's place; 0: none */
+	bool rebuilt;            /* the state was no good, and another was taken or made */
+	char rebuilt_why[400];
 };
 /* Replay up to about `records` records; when *ret_progress says done, the engine serves. Damage quarantines the
  * actors it concerns and is listed by pd_engine_damage(); PD_CORRUPT when nothing tells whom it concerns: the text
@@ -140,6 +160,7 @@ struct pd_request {
 struct pd_wait {
 	uint64_t durable_lsn;
 	uint64_t written_lsn;
+	uint64_t applied_lsn;
 };
 
 /* What a transaction got. */
@@ -148,6 +169,7 @@ struct pd_receipt {
 	uint64_t time_us;
 	enum pd_level level; /* as asked; of a duplicate: what the first has reached */
 	bool duplicate;      /* the stored result of an earlier request with this idempotency key */
+	uint64_t retry_us;   /* with PD_AGAIN: come again after this time */
 	struct pd_wait wait;
 };
 
@@ -157,7 +179,9 @@ struct pd_receipt {
  *   PD_CONFLICT  a precondition did not hold          PD_NO_SPACE  the disk is full: reads still work
  *   PD_NO_MEMORY                                       PD_TOO_LARGE
  *   PD_FENCED    the log is fenced                     PD_CORRUPT   the actor is quarantined
- *   PD_EXISTS    this idempotency key was used for another request */
+ *   PD_EXISTS    this idempotency key was used for another request
+ *   PD_AGAIN     not yet: what was written before must reach the disk first. Nothing was evaluated; the very same
+ *                request is to be given again after ret_receipt->retry_us, with steps meanwhile. Writes only */
 PD_MUST_CHECK int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request,
 				    struct pd_resp_writer *reply, struct pd_receipt *ret_receipt,
 				    struct pd_error *err);
@@ -216,6 +240,11 @@ struct pd_engine_stats {
 	uint64_t expired_keys; /* removed since open */
 	uint64_t memory_bytes; /* entries and nodes */
 	uint64_t group_records_last;
+	struct pd_store_stats store;
+	uint64_t braked; /* writes that were told to come again */
+	uint64_t checkpoints, checkpoint_lsn, log_first_lsn;
+	uint64_t state_failures; /* flushes and checkpoints that failed and were tried again */
+	char state_failure[200]; /* the last one's words; "" when all is well since */
 	uint64_t clock_jumps;
 	struct pd_recovery recovery;
 	const char *log_way; /* how the log is written, in words */
@@ -226,5 +255,44 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 PD_MUST_CHECK int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session,
 					struct pd_slice actor, enum pd_level level,
 					struct pd_receipt *ret_receipt, struct pd_error *err);
+
+/* ---- upkeep: long work beside the serving ---- */
+enum pd_upkeep_kind {
+	PD_UPKEEP_NONE,
+	PD_UPKEEP_CHECKPOINT,
+	PD_UPKEEP_COMPACT_STORE, /* rewrite the levels, so that what is dead goes */
+	PD_UPKEEP_COMPACT_LOG,   /* make a checkpoint, and drop all log that neither it nor the window needs */
+	PD_UPKEEP_VERIFY_STORE,  /* read the levels and check every checksum */
+};
+struct pd_upkeep_status {
+	enum pd_upkeep_kind kind; /* of the running or the last work */
+	bool running;
+	uint64_t done, total; /* bytes, as far as is known */
+	uint64_t started_us, ended_us;
+	int result;
+	char text[500];
+	uint64_t damage_count;
+};
+/* Start long work. PD_BUSY: another runs; PD_NOT_SUPPORTED: in memory only. */
+PD_MUST_CHECK int pd_engine_upkeep_start(struct pd_engine *engine, enum pd_upkeep_kind kind,
+					 struct pd_error *err);
+void pd_engine_upkeep_status(const struct pd_engine *engine, struct pd_upkeep_status *ret_status);
+/* The nth (from 0) damaged place found by the last verification, in words; NULL: no more. */
+const char *pd_engine_upkeep_damage(const struct pd_engine *engine, size_t n);
+
+/* ---- memory ---- */
+#define PD_MEMORY_PARTS_MAX 16
+struct pd_memory_part {
+	const char *name;
+	uint64_t bytes, limit; /* limit 0: none of its own */
+};
+struct pd_memory_report {
+	struct pd_memory_part parts[PD_MEMORY_PARTS_MAX];
+	size_t count;
+	uint64_t budget, used, resident;
+};
+void pd_engine_memory(const struct pd_engine *engine, struct pd_memory_report *ret_report);
+/* What others in the process (connections, replies) hold, for the report and the budget. */
+void pd_engine_note_memory(struct pd_engine *engine, const char *part, uint64_t bytes);
 
 #endif

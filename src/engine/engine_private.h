@@ -3,10 +3,14 @@
 #define PD_ENGINE_ENGINE_PRIVATE_H
 
 #include "base/buffer.h"
+#include "engine/budget.h"
 #include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/manifest.h"
 #include "os/os.h"
+#include "store/brake.h"
+#include "store/checkpoint.h"
+#include "store/retention.h"
 #include "store/store.h"
 
 /* ---- names ----
@@ -78,15 +82,6 @@ PD_MUST_CHECK int pd_directory_load(struct pd_directory *directory, struct pd_st
 
 /* ---- transactions ---- */
 
-/* How one effect is taken back. */
-struct pd_undo {
-	struct pd_store_actor *state;
-	const uint8_t *old; /* what was there; NULL: nothing */
-	uint64_t old_lsn;
-	size_t key_at; /* of what was put where nothing was: in the transaction's undo_keys */
-	size_t key_size;
-};
-
 struct pd_txn {
 	struct pd_engine *engine;
 	struct pd_session *session;
@@ -97,15 +92,13 @@ struct pd_txn {
 	struct pd_slice idempotency_key, request_id;
 	bool writing;           /* a record has been begun in the open group */
 	uint64_t effects_actor; /* whose effects come next in the record */
-	struct pd_undo *undo;
-	size_t undo_count, undo_capacity;
-	struct pd_buffer undo_keys;
 	struct pd_actor **born; /* actors created by this transaction, in order */
 	size_t born_count, born_capacity;
 	struct pd_tenant *born_tenant;
 	uint64_t last_id_before;
-	struct pd_buffer key; /* scratch: an encoded key */
-	struct pd_error err;  /* why an effect was refused */
+	struct pd_buffer key, bound; /* scratch: an encoded key, and the end of a range */
+	int failed;                  /* the code of the first read that failed: the transaction cannot end well */
+	struct pd_error err;         /* why an effect was refused or a read failed */
 };
 
 void pd_txn_init(struct pd_txn *txn, struct pd_engine *engine);
@@ -130,6 +123,11 @@ PD_MUST_CHECK int pd_txn_begin_record(struct pd_txn *txn, uint64_t tenant, uint6
 /* Encode the key of an entry into txn->key. */
 PD_MUST_CHECK int pd_txn_encode_key(struct pd_txn *txn, enum pd_space space, struct pd_slice name,
 				    struct pd_slice field, struct pd_slice *ret_key);
+/* The end of the range of all keys that begin with what is in `prefix`, which becomes it. Size 0: there is no end. */
+struct pd_slice pd_prefix_end(struct pd_buffer *prefix);
+/* Read an entry, expired or not. false: not there, or the read failed, which the transaction remembers. */
+bool pd_txn_read(struct pd_txn *txn, struct pd_store_actor *state, struct pd_slice key,
+		 struct pd_entry *ret_entry);
 
 /* ---- SCAN cursors ---- */
 #define PD_CURSORS_MAX      65536u
@@ -176,9 +174,11 @@ struct pd_engine {
 	struct pd_manifest manifest;
 	struct pd_log *log;
 	struct pd_log_reader *reader; /* while recovering */
-	const uint8_t *lent;          /* the block of the reader that the store has now */
-	struct pd_store *store;
-	struct pd_store_actor *system;
+	const uint8_t *lent;          /* the block of the reader that the active memtable has now */
+	bool lending;
+	struct pd_store *store; /* NULL until recovery begins */
+	struct pd_store_actor *system, *notes;
+	struct pd_budget_plan plan;
 	struct pd_directory directory;
 	struct pd_clock clock;
 	struct pd_hasher *hasher;
@@ -193,7 +193,8 @@ struct pd_engine {
 	bool disk_full;
 	unsigned since_clock; /* transactions since the clock was read */
 
-	uint64_t last_strict_lsn, last_standard_lsn; /* the newest record that asked for it */
+	uint64_t last_strict_lsn, last_standard_lsn,
+		last_full_lsn; /* the newest record that asked for it */
 	uint64_t last_synced_level_lsn;              /* the newest that must be synced in the background */
 	uint64_t sync_wanted_lsn;                    /* somebody waits for this to be durable, now */
 	uint64_t flush_due_us, expire_due_us;        /* monotonic; UINT64_MAX: never */
@@ -205,8 +206,53 @@ struct pd_engine {
 	struct pd_recovery recovery;
 	uint64_t recovery_started_us;
 	bool recovered;
+
+	/* Which state recovery began with: state.c. */
+	char *state_directory, *live_directory;
+	struct pd_checkpoints *shelf;
+	struct pd_log_position replay_from; /* what the state had applied when it was opened */
+	struct pd_log_position replayed;    /* the newest record that was replayed */
+	bool joined;                        /* the log has that record */
+	bool state_live_tried, state_empty_tried;
+	uint64_t state_below_lsn; /* checkpoints from here on have been tried */
+	char state_why[400];
+
+	/* How state moves on from memory: flush.c. */
+	uint64_t applied_lsn;    /* what the levels hold */
+	uint64_t frozen_lsn;     /* what was frozen last */
+	uint64_t state_due_us;   /* monotonic: look again; UINT64_MAX: nothing is going on */
+	uint64_t state_clock_us; /* when what takes more than a glance is looked at next */
+	struct pd_brake brake;
+	struct pd_buffer expiring; /* the key that is being expired */
+	struct pd_upkeep *upkeep;
+
 	struct pd_engine_stats stats;
 };
+
+/* ---- state.c ---- */
+/* Open the store with the best state there is. PD_CORRUPT: none will do; the text says why each. */
+PD_MUST_CHECK int pd_state_open(struct pd_engine *engine, struct pd_error *err);
+/* The state in use is no good, for this reason: close it and open the next best. */
+PD_MUST_CHECK int pd_state_reject(struct pd_engine *engine, const char *why, struct pd_error *err);
+
+/* ---- notes.c: within a transaction of the store ---- */
+PD_MUST_CHECK int pd_note_epoch(struct pd_engine *engine, uint64_t epoch, uint64_t first_lsn,
+				struct pd_error *err);
+PD_MUST_CHECK int pd_notes_load_epochs(struct pd_engine *engine, struct pd_error *err);
+/* ---- and these make their own ---- */
+PD_MUST_CHECK int pd_note_quarantine(struct pd_engine *engine, struct pd_actor *actor, uint64_t first_lsn,
+				     uint64_t last_lsn, struct pd_error *err);
+PD_MUST_CHECK int pd_notes_load_quarantined(struct pd_engine *engine, struct pd_error *err);
+
+/* ---- flush.c: from memory to the levels, and what may then go ---- */
+/* Called by every step. PD_FENCED. */
+PD_MUST_CHECK int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us);
+/* At the end of a clean life: spare the next start the replay, if it would be a long one. */
+void pd_engine_flush_last(struct pd_engine *engine);
+/* May a write be evaluated now? 0; PD_AGAIN with the time to wait; PD_NO_SPACE. */
+PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t *ret_retry_us, struct pd_error *err);
+/* End a running upkeep and wait for it. */
+void pd_engine_upkeep_stop(struct pd_engine *engine);
 
 uint64_t pd_engine_monotonic_us(const struct pd_engine *engine);
 /* A record with this level was committed. */

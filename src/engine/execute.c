@@ -21,7 +21,7 @@ static bool expired_since(struct pd_txn *txn, const struct pd_key *key, uint64_t
 	struct pd_entry entry;
 
 	return pd_txn_encode_key(txn, key->space, key->name, key->field, &encoded) == 0 &&
-	       pd_memtable_get(key->actor->state->table, encoded, &entry) && entry.lsn > lsn;
+	       pd_txn_read(txn, key->actor->state, encoded, &entry) && entry.lsn > lsn;
 }
 
 static bool version_holds(struct pd_txn *txn, const struct pd_key *key, bool exists,
@@ -104,6 +104,8 @@ int pd_engine_version(struct pd_engine *engine, struct pd_session *session, stru
 	*ret_version = (struct pd_version){ .lsn = txn->lsn - 1 };
 	if (pd_txn_get(txn, &key, &entry))
 		*ret_version = (struct pd_version){ .exists = true, .lsn = entry.lsn };
+	if (txn->failed != 0)
+		return pd_error_set(err, txn->failed, "%s", txn->err.text);
 	*ret_actor = key.actor_name;
 	*ret_key = key.name;
 	*ret_wait = pd_engine_wait_now(engine);
@@ -159,9 +161,9 @@ static int find_duplicate(struct pd_txn *txn, struct pd_slice key, const struct 
 	struct pd_entry entry;
 	int result;
 
-	if (!pd_memtable_get(txn->engine->system->table, pd_slice(entry_key, size), &entry) ||
+	if (!pd_txn_read(txn, txn->engine->system, pd_slice(entry_key, size), &entry) ||
 	    (entry.expires_us != 0 && entry.expires_us <= txn->now_us))
-		return PD_END;
+		return txn->failed != 0 ? txn->failed : PD_END;
 	if (entry.value.size < REQUEST_HASH_SIZE)
 		return pd_error_set(
 			err, PD_CORRUPT,
@@ -363,6 +365,9 @@ int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request
 		if (result == 0)
 			result = evaluate(txn, request, reply, err);
 	}
+	/* What a read that failed has led to is worth nothing, whether it looked like success or not. */
+	if (txn->failed != 0)
+		result = pd_error_set(err, txn->failed, "%s", txn->err.text);
 	if (result == 0) {
 		engine->stats.transactions++;
 		lsn = pd_txn_commit(txn);

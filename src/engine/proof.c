@@ -80,28 +80,35 @@ static void hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry)
 	pd_hasher_add(hasher, entry->value.data, entry->value.size);
 }
 
-static void hash_actor(struct pd_hasher *hasher, const struct pd_store_actor *state)
+/* An actor that has nothing leaves no trace: whether it was ever heard of is no state. */
+static int hash_actor(struct pd_engine *engine, struct pd_store_actor *state, bool with_id,
+		      struct pd_error *err)
 {
-	struct pd_memtable_cursor cursor;
+	struct pd_store_cursor cursor;
 	struct pd_entry entry;
+	int result;
 
-	pd_memtable_seek(state->table, pd_slice(NULL, 0), &cursor);
-	while (pd_memtable_next(&cursor, &entry))
-		hash_entry(hasher, &entry);
+	pd_store_begin(engine->store);
+	pd_store_seek(engine->store, state, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor);
+	while ((result = pd_store_next(&cursor, &entry, err)) == 1) {
+		if (with_id)
+			pd_hasher_add(engine->hasher, &state->id, sizeof state->id);
+		with_id = false;
+		hash_entry(engine->hasher, &entry);
+	}
+	pd_store_commit(engine->store);
+	return result;
 }
 
 /* Everything, the system actor included: names and idempotency keys are state like any other. */
-static void hash_all(struct pd_engine *engine)
+static int hash_all(struct pd_engine *engine, struct pd_error *err)
 {
 	struct pd_store_actor *state = engine->system;
+	int result = 0;
 
-	while (state != NULL) {
-		if (pd_memtable_count(state->table) > 0) {
-			pd_hasher_add(engine->hasher, &state->id, sizeof state->id);
-			hash_actor(engine->hasher, state);
-		}
-		state = pd_store_actor_next(engine->store, state->id);
-	}
+	for (; result == 0 && state != NULL; state = pd_store_actor_next(engine->store, state->id))
+		result = hash_actor(engine, state, true, err);
+	return result;
 }
 
 /* "[tenant/]actor", the tenant being the session's unless it says another. */
@@ -142,12 +149,10 @@ int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, s
 			return result;
 	}
 	pd_hasher_reset(engine->hasher);
-	if (actor != NULL)
-		hash_actor(engine->hasher, actor->state);
-	else
-		hash_all(engine);
-	*ret_hash = pd_hasher_sum(engine->hasher);
-	return 0;
+	result = actor != NULL ? hash_actor(engine, actor->state, false, err) : hash_all(engine, err);
+	if (result == 0)
+		*ret_hash = pd_hasher_sum(engine->hasher);
+	return result;
 }
 
 /* ---- profiles ---- */

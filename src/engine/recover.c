@@ -14,80 +14,50 @@ static int out_of_memory(struct pd_error *err)
 	return pd_error_set(err, PD_NO_MEMORY, "out of memory while replaying the log: this data needs more");
 }
 
-static void apply_range(struct pd_store *store, struct pd_store_actor *state, const struct pd_effect *effect,
-			uint64_t lsn)
+static struct pd_store_actor *actor_state(struct pd_engine *engine, uint64_t tenant, uint64_t id)
 {
-	struct pd_memtable_cursor cursor;
-	struct pd_entry entry;
+	struct pd_store_actor *state = pd_store_actor_get(engine->store, id);
 
-	for (;;) {
-		uint64_t old_lsn;
-
-		pd_memtable_seek(state->table, effect->key, &cursor);
-		if (!pd_memtable_next(&cursor, &entry) ||
-		    (effect->value.size > 0 && pd_slice_compare(entry.key, effect->value) >= 0))
-			return;
-		pd_store_entry_free(store, pd_store_take(store, state, entry.key, lsn, &old_lsn));
-	}
+	return state != NULL ? state : pd_store_actor_add(engine->store, tenant, id);
 }
 
 static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect, uint64_t lsn, bool lent,
 			struct pd_store_actor **state, struct pd_error *err)
 {
-	const uint8_t *old = NULL;
-	uint64_t old_lsn;
 	int result = 0;
 
 	/* Runs of one actor's effects are the rule. */
 	if (*state == NULL || (*state)->id != effect->actor)
-		*state = pd_store_actor_get(engine->store, effect->actor);
-	if (*state == NULL)
-		*state = pd_store_actor_add(engine->store, effect->tenant, effect->actor);
+		*state = actor_state(engine, effect->tenant, effect->actor);
 	if (*state == NULL)
 		return out_of_memory(err);
 	switch (effect->kind) {
 	case PD_EFFECT_PUT:
 		if (lent)
-			result = pd_store_put_lent(engine->store, *state, effect->bytes, lsn, &old, &old_lsn);
+			result = pd_store_put_lent(engine->store, *state, effect->bytes, lsn, err);
 		else
-			result = pd_store_put(engine->store, *state, effect->bytes, lsn, &old, &old_lsn);
+			result = pd_store_put(engine->store, *state, effect->bytes, lsn, NULL, err);
 		break;
 	case PD_EFFECT_DELETE:
-		old = pd_store_take(engine->store, *state, effect->key, lsn, &old_lsn);
+		result = pd_store_delete(engine->store, *state, effect->key, lsn, err);
 		break;
 	case PD_EFFECT_DELETE_RANGE:
-		apply_range(engine->store, *state, effect, lsn);
+		result = pd_store_delete_range(engine->store, *state, effect->key, effect->value, lsn, err);
 		break;
 	case PD_EFFECT_ACTOR:
 		break;
 	}
-	pd_store_entry_free(engine->store, old);
-	return result == 0 ? 0 : out_of_memory(err);
-}
-
-static int note_epoch(struct pd_engine *engine, uint64_t epoch, uint64_t first_lsn)
-{
-	if (engine->epoch_count == engine->epoch_capacity) {
-		size_t capacity = engine->epoch_capacity > 0 ? 2 * engine->epoch_capacity : 16;
-		struct pd_epoch *epochs = pd_realloc(engine->epochs, capacity * sizeof *epochs);
-
-		if (epochs == NULL)
-			return PD_NO_MEMORY;
-		engine->epochs = epochs;
-		engine->epoch_capacity = capacity;
-	}
-	engine->epochs[engine->epoch_count++] = (struct pd_epoch){ .epoch = epoch, .first_lsn = first_lsn };
-	return 0;
+	if (result == PD_NO_MEMORY)
+		return out_of_memory(err);
+	return result < 0 ? result : 0;
 }
 
 /* The record lies in a block that is ours: the store's entries may point into it. */
 static int lend_block(struct pd_engine *engine, struct pd_slice memory)
 {
 	void *block = (void *)(uintptr_t)memory.data;
-	int result = pd_store_lend_end(engine->store);
+	int result = pd_store_lend(engine->store, block, memory.size);
 
-	if (result == 0)
-		result = pd_store_lend(engine->store, block, memory.size);
 	if (result == 0)
 		engine->lent = block;
 	else
@@ -95,20 +65,13 @@ static int lend_block(struct pd_engine *engine, struct pd_slice memory)
 	return result;
 }
 
-static int apply_record(struct pd_engine *engine, const struct pd_record *record, struct pd_error *err)
+static int apply_effects(struct pd_engine *engine, const struct pd_record *record, struct pd_error *err)
 {
 	struct pd_store_actor *state = NULL;
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
 	int result;
 
-	if (record->memory.size > 0 && record->memory.data != engine->lent &&
-	    lend_block(engine, record->memory) != 0)
-		return out_of_memory(err);
-	engine->recovery.records++;
-	engine->recovery.bytes += record->bytes.size;
-	if (record->head.kind == PD_RECORD_EPOCH)
-		return note_epoch(engine, record->epoch, record->lsn) == 0 ? 0 : out_of_memory(err);
 	pd_effect_walk_init(&walk, record);
 	while ((result = pd_effect_next(&walk, &effect)) == 0) {
 		result = apply_effect(engine, &effect, record->lsn, record->memory.size > 0, &state, err);
@@ -120,6 +83,63 @@ static int apply_record(struct pd_engine *engine, const struct pd_record *record
 	return pd_error_set(err, PD_CORRUPT,
 			    "LSN %" PRIu64 " has an effect that makes no sense, though its checksum holds",
 			    record->lsn);
+}
+
+static int apply_record(struct pd_engine *engine, const struct pd_record *record, struct pd_error *err)
+{
+	int result;
+
+	if (record->memory.size > 0 && record->memory.data != engine->lent &&
+	    lend_block(engine, record->memory) != 0)
+		return out_of_memory(err);
+	engine->recovery.records++;
+	engine->recovery.bytes += record->bytes.size;
+	pd_store_begin(engine->store);
+	if (record->head.kind == PD_RECORD_EPOCH)
+		result = pd_note_epoch(engine, record->epoch, record->lsn, err);
+	else
+		result = apply_effects(engine, record, err);
+	pd_store_commit(engine->store);
+	engine->replayed = (struct pd_log_position){ record->epoch, record->lsn };
+	return result;
+}
+
+/* Memory for the replay is bounded, too: what is replayed goes on to the levels. Not beyond what the log is known to have
+ * on stable storage: what a killed process left in the page cache may still be lost. */
+static int flush_replayed(struct pd_engine *engine, struct pd_error *err)
+{
+	uint64_t durable_lsn = engine->reader->durable_lsn;
+	int result = 0;
+
+	if (!pd_store_wants_freeze(engine->store) && !pd_store_flushing(engine->store))
+		return 0;
+	if (pd_store_wants_freeze(engine->store) && !pd_store_can_freeze(engine->store) &&
+	    pd_store_flush_wants_lsn(engine->store) <= durable_lsn)
+		result = pd_store_flush_wait(engine->store, durable_lsn, err);
+	if (result == 0 && pd_store_wants_freeze(engine->store) && pd_store_can_freeze(engine->store)) {
+		result = pd_store_freeze(engine->store, engine->replayed, err);
+		/* A block belongs to one memtable: what comes next in it is copied. */
+		engine->lent = NULL;
+		engine->lending = false;
+	}
+	return result == 0 ? pd_store_step(engine->store, durable_lsn, err) : result;
+}
+
+/* The state and the log belong together only if the log has the record that the state ends with. */
+static int join(struct pd_engine *engine, const struct pd_record *record, bool *ret_skip,
+		struct pd_error *err)
+{
+	struct pd_log_position from = engine->replay_from;
+
+	*ret_skip = record->lsn <= from.lsn;
+	if (record->lsn == from.lsn && record->epoch == from.epoch)
+		engine->joined = true;
+	if (engine->joined || record->lsn < from.lsn)
+		return 0;
+	return pd_error_set(err, PD_LOST,
+			    "it ends with LSN %" PRIu64 " of epoch %" PRIu64
+			    ", which is not in the log: there, LSN %" PRIu64 " is of epoch %" PRIu64,
+			    from.lsn, from.epoch, record->lsn, record->epoch);
 }
 
 /* ---- damage ---- */
@@ -164,37 +184,33 @@ static int refuse_damage(const struct pd_log_damage *damage, const char *what, s
 		damage->segment, damage->offset, damage->text, damage->first_lsn, what);
 }
 
-static void quarantine_actor(struct pd_engine *engine, struct pd_actor *actor,
-			     const struct pd_log_damage *damage)
-{
-	if (!actor->quarantined) {
-		engine->recovery.quarantined_actors++;
-		actor->quarantined = true;
-		actor->lost_first = damage->first_lsn;
-	}
-	actor->lost_last = damage->last_lsn;
-}
-
 /* Whoever may have lost a record is not served until somebody has looked at it. */
-static int quarantine(struct pd_engine *engine, struct pd_error *err)
+static int quarantine_lost(struct pd_engine *engine, struct pd_error *err)
 {
 	bool accept = engine->options.accept_damage;
 
 	for (size_t i = 0; i < engine->damage_count; i++) {
 		const struct pd_log_damage *damage = &engine->damage[i];
 
-		if (!pd_log_damage_loses(damage))
+		/* What the state had applied before is not lost. */
+		if (!pd_log_damage_loses(damage) ||
+		    (damage->last_lsn != 0 && damage->last_lsn <= engine->replay_from.lsn))
 			continue;
 		for (size_t a = 0; a < damage->actor_count; a++) {
 			struct pd_actor *actor = pd_directory_actor_by_id(&engine->directory,
 									  damage->actors[a]);
 
-			if (actor != NULL)
-				quarantine_actor(engine, actor, damage);
-			else if (
-				!accept) /* the system actor, or one whose name was lost with its first record */
+			if (actor != NULL) {
+				int result = pd_note_quarantine(engine, actor, damage->first_lsn,
+								damage->last_lsn, err);
+
+				if (result != 0)
+					return result;
+			} else if (!accept) {
+				/* The system actor, or one whose name was lost with its first record. */
 				return refuse_damage(
 					damage, "names or idempotency keys are among what was lost", err);
+			}
 		}
 		if (!damage->actors_known && !accept)
 			return refuse_damage(damage, "nothing tells which actors are concerned", err);
@@ -220,10 +236,11 @@ static int begin(struct pd_engine *engine, const struct pd_log_end *end, struct 
 
 	pd_clock_start(&engine->clock, engine->os, engine->options.clock_jump_max_us, end->last_time_us);
 	result = pd_log_begin(engine->log, pd_clock_tick(&engine->clock), err);
-	if (result == 0)
-		result = note_epoch(engine, engine->log->epoch, engine->log->marks.tail_lsn) == 0
-				 ? 0
-				 : out_of_memory(err);
+	if (result == 0) {
+		pd_store_begin(engine->store);
+		result = pd_note_epoch(engine, engine->log->epoch, engine->log->marks.tail_lsn, err);
+		pd_store_commit(engine->store);
+	}
 	if (result != 0 || engine->options.in_memory)
 		return result;
 	/* From now on a log that does not reach this epoch is known to have lost something. */
@@ -231,24 +248,23 @@ static int begin(struct pd_engine *engine, const struct pd_log_end *end, struct 
 	return pd_manifest_write(engine->os, engine->data_directory, &engine->manifest, err);
 }
 
-static int finish(struct pd_engine *engine, struct pd_error *err)
+/* The log has been read to its end. */
+static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct pd_error *err)
 {
-	struct pd_log_end end;
 	int result;
 
-	pd_log_reader_end(engine->reader, &end);
 	pd_log_reader_free(engine->reader);
 	engine->reader = NULL;
-	engine->recovery.torn_bytes = end.torn_bytes;
-	if (pd_store_lend_end(engine->store) != 0)
-		return out_of_memory(err);
-	result = check_epoch(engine, &end, err);
+	engine->recovery.torn_bytes = end->torn_bytes;
+	result = check_epoch(engine, end, err);
 	if (result == 0)
 		result = pd_directory_load(&engine->directory, engine->store, err);
 	if (result == 0)
-		result = quarantine(engine, err);
+		result = pd_notes_load_quarantined(engine, err);
 	if (result == 0)
-		result = begin(engine, &end, err);
+		result = quarantine_lost(engine, err);
+	if (result == 0)
+		result = begin(engine, end, err);
 	if (result != 0)
 		return result;
 	pd_log_group_reset(engine->open, engine->log->marks.tail_lsn + 1);
@@ -260,32 +276,103 @@ static int finish(struct pd_engine *engine, struct pd_error *err)
 	return 0;
 }
 
-int pd_engine_recover(struct pd_engine *engine, uint64_t records, struct pd_recovery *ret_progress,
-		      struct pd_error *err)
+static int start_reading(struct pd_engine *engine, struct pd_error *err)
+{
+	uint64_t from = engine->replay_from.lsn;
+	int result = pd_notes_load_epochs(engine, err);
+
+	if (result == 0)
+		result = pd_log_reader_new(engine->log, from > 0 ? from : 1, &engine->reader, err);
+	if (result != 0)
+		return result;
+	/* Blocks are as large as segments: they must be small beside what a memtable may take. */
+	engine->lending = engine->plan.memtable_bytes == 0 ||
+			  engine->plan.memtable_bytes >= (size_t)2 * engine->log->segment_bytes;
+	engine->lent = NULL;
+	if (engine->lending)
+		pd_log_reader_give_memory(engine->reader);
+	return 0;
+}
+
+/* The state in use is no good: begin again with the next one. */
+static int start_again(struct pd_engine *engine, const struct pd_error *why, struct pd_error *err)
+{
+	int result;
+
+	pd_log_reader_free(engine->reader);
+	engine->reader = NULL;
+	for (size_t i = 0; i < engine->damage_count; i++)
+		pd_free((void *)(uintptr_t)engine->damage[i].actors);
+	engine->damage_count = 0;
+	engine->recovery.damage_count = 0;
+	engine->recovery.records = 0;
+	engine->recovery.bytes = 0;
+	result = pd_state_reject(engine, why->text, err);
+	return result == 0 ? start_reading(engine, err) : result;
+}
+
+/* One record or one damaged place. PD_LOST: log and state do not belong together. */
+static int replay_next(struct pd_engine *engine, struct pd_error *err)
 {
 	struct pd_log_damage damage;
 	struct pd_record record;
+	bool skip;
+	int result = pd_log_reader_next(engine->reader, &record, &damage, err);
+
+	if (result == PD_CORRUPT) {
+		/* What was the last record of the state may be unreadable by now: the state has it. */
+		if (damage.first_lsn <= engine->replay_from.lsn &&
+		    (damage.last_lsn >= engine->replay_from.lsn))
+			engine->joined = true;
+		return keep_damage(engine, &damage, err);
+	}
+	if (result == 0)
+		result = join(engine, &record, &skip, err);
+	if (result != 0 || skip)
+		return result;
+	result = apply_record(engine, &record, err);
+	return result == 0 ? flush_replayed(engine, err) : result;
+}
+
+static int reach_end(struct pd_engine *engine, struct pd_error *err)
+{
+	struct pd_log_end end;
+	struct pd_error why;
+
+	pd_log_reader_end(engine->reader, &end);
+	if (engine->joined)
+		return finish(engine, &end, err);
+	(void)pd_error_set(&why, PD_LOST,
+			   "it has applied LSN %" PRIu64 ", and the log ends at LSN %" PRIu64
+			   ": what was written after that is lost",
+			   engine->replay_from.lsn, end.last_lsn);
+	return start_again(engine, &why, err);
+}
+
+int pd_engine_recover(struct pd_engine *engine, uint64_t records, struct pd_recovery *ret_progress,
+		      struct pd_error *err)
+{
 	int result = 0;
 
 	PD_ASSERT(!engine->recovered);
 	if (engine->reader == NULL) {
 		engine->recovery_started_us = pd_engine_monotonic_us(engine);
-		engine->recovery.total_bytes = engine->log->size_bytes;
 		result = pd_log_prepare(engine->log, err);
 		if (result == 0)
-			result = pd_log_reader_new(engine->log, 1, &engine->reader, err);
+			result = pd_state_open(engine, err);
 		if (result == 0)
-			pd_log_reader_give_memory(engine->reader);
+			result = start_reading(engine, err);
+		engine->recovery.total_bytes = pd_log_bytes_since(engine->log, engine->replay_from.lsn);
 	}
-	for (uint64_t i = 0; result == 0 && i < records; i++) {
-		result = pd_log_reader_next(engine->reader, &record, &damage, err);
-		if (result == 0)
-			result = apply_record(engine, &record, err);
-		else if (result == PD_CORRUPT)
-			result = keep_damage(engine, &damage, err);
+	for (uint64_t i = 0; result == 0 && i < records; i++)
+		result = replay_next(engine, err);
+	if (result == PD_END) {
+		result = reach_end(engine, err);
+	} else if (result == PD_LOST) {
+		struct pd_error why = *err;
+
+		result = start_again(engine, &why, err);
 	}
-	if (result == PD_END)
-		result = finish(engine, err);
 	engine->recovery.elapsed_us = pd_engine_monotonic_us(engine) - engine->recovery_started_us;
 	*ret_progress = engine->recovery;
 	return result;

@@ -22,6 +22,8 @@ void pd_engine_note_commit(struct pd_engine *engine, uint64_t lsn, enum pd_level
 {
 	if (level >= PD_LEVEL_STRICT)
 		engine->last_strict_lsn = lsn;
+	if (level == PD_LEVEL_FULL)
+		engine->last_full_lsn = lsn;
 	if (level == PD_LEVEL_STANDARD)
 		engine->last_standard_lsn = lsn;
 	if (level == PD_LEVEL_STANDARD || level == PD_LEVEL_PERFORMANCE)
@@ -141,43 +143,68 @@ int pd_engine_submit_last(struct pd_engine *engine)
 
 /* ---- what is due ---- */
 
-int pd_engine_expire(struct pd_engine *engine)
+/* Remove one expired entry. */
+static int expire(struct pd_txn *txn, struct pd_store_actor *state, const struct pd_entry *entry)
 {
-	struct pd_txn *txn = &engine->txn;
-	struct pd_store_actor *state;
-	struct pd_entry entry;
+	struct pd_engine *engine = txn->engine;
+	struct pd_key key = { 0 };
 	int result = 0;
 
-	for (unsigned i = 0; i < EXPIRE_BATCH && result == 0; i++) {
-		struct pd_key key = { 0 };
+	pd_txn_start(txn, NULL);
+	/* Whoever reads the key sees that it has expired, with or without this. */
+	txn->level = PD_LEVEL_NONE;
+	key.actor = pd_directory_actor_by_id(&engine->directory, state->id);
+	key.name = pd_slice(entry->key.data + 1, entry->key.size - 1);
+	if (entry->type == PD_TYPE_HASH && key.actor != NULL)
+		result = pd_txn_delete_fields(txn, &key);
+	if (result == 0)
+		result = pd_txn_delete_entry(txn, state, state->tenant, entry->key);
+	if (result == 0) {
+		(void)pd_txn_commit(txn);
+		engine->stats.expired_keys++;
+	} else {
+		pd_txn_abort(txn);
+	}
+	return result;
+}
 
-		pd_txn_start(txn, NULL);
-		if (!pd_store_next_expired(engine->store, txn->now_us, &state, &entry))
+int pd_engine_expire(struct pd_engine *engine)
+{
+	struct pd_buffer *name = &engine->expiring;
+	struct pd_store_actor *state;
+	struct pd_entry entry;
+	struct pd_actor *actor;
+	int result = 0;
+
+	pd_clock_update(&engine->clock);
+	for (unsigned i = 0; i < EXPIRE_BATCH; i++) {
+		uint64_t now_us = pd_clock_tick(&engine->clock);
+
+		result = pd_store_next_expired(engine->store, now_us, &state, &entry, NULL);
+		if (result == 0)
 			return 0;
-		txn->level =
-			PD_LEVEL_NONE; /* whoever reads the key sees that it has expired, with or without this */
-		key.actor = pd_directory_actor_by_id(&engine->directory, state->id);
+		if (result < 0)
+			break;
 		/* What was lost may have given it more time. */
-		if (key.actor != NULL && key.actor->quarantined) {
+		actor = pd_directory_actor_by_id(&engine->directory, state->id);
+		if (actor != NULL && actor->quarantined) {
 			pd_store_skip_expired(engine->store);
 			continue;
 		}
-		key.name = pd_slice(entry.key.data + 1, entry.key.size - 1);
-		if (entry.type == PD_TYPE_HASH && key.actor != NULL)
-			result = pd_txn_delete_fields(txn, &key);
-		if (result == 0)
-			result = pd_txn_delete_entry(txn, state, state->tenant, entry.key);
-		if (result == 0) {
-			(void)pd_txn_commit(txn);
-			engine->stats.expired_keys++;
-		} else {
-			pd_txn_abort(txn);
-		}
+		/* The transaction that removes it ends the life of what was told. */
+		pd_buffer_clear(name);
+		result = pd_buffer_append_slice(name, entry.key);
+		if (result != 0)
+			break;
+		entry.key = pd_buffer_slice(name);
+		result = expire(&engine->txn, state, &entry);
+		if (result != 0)
+			break;
 	}
 	/* More may have expired than one step is held up for: the next one goes on. */
 	if (result == 0)
 		engine->expire_due_us = pd_engine_monotonic_us(engine);
-	/* No room to write it down: the keys stay, invisible. */
+	/* No room to write it down, or no way to read it: the keys stay, invisible. */
 	return result == PD_FENCED ? result : 0;
 }
 
@@ -219,6 +246,8 @@ int pd_engine_step(struct pd_engine *engine)
 	now_us = pd_engine_monotonic_us(engine);
 	if (result == 0 && (now_us >= engine->expire_due_us || now_us >= engine->flush_due_us))
 		result = step_clock(engine, now_us);
+	if (result == 0)
+		result = pd_engine_move_state(engine, now_us);
 	if (result == 0 && engine->sync_wanted_lsn > engine->log->marks.durable_lsn) {
 		result = pd_engine_submit(engine, PD_LOG_SYNC);
 		if (result == 0 && engine->sync_wanted_lsn > engine->log->marks.durable_lsn)
@@ -236,7 +265,7 @@ uint64_t pd_engine_deadline_us(const struct pd_engine *engine)
 		return UINT64_MAX;
 	if (pd_store_first_expiry(engine->store) != UINT64_MAX && engine->expire_due_us < due)
 		due = engine->expire_due_us;
-	return due;
+	return engine->state_due_us < due ? engine->state_due_us : due;
 }
 
 int pd_engine_descriptor(const struct pd_engine *engine)
@@ -263,7 +292,8 @@ int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait
 	if (pd_plant(PD_PLANT_REPLY_EARLY) ||
 	    (pd_plant(PD_PLANT_REPLY_WRITTEN) && marks->written_lsn >= wait->durable_lsn))
 		return 1;
-	if (marks->durable_lsn >= wait->durable_lsn && marks->written_lsn >= wait->written_lsn)
+	if (marks->durable_lsn >= wait->durable_lsn && marks->written_lsn >= wait->written_lsn &&
+	    engine->applied_lsn >= wait->applied_lsn)
 		return 1;
 	return engine->log->fenced ? PD_FENCED : 0;
 }
@@ -276,5 +306,6 @@ bool pd_engine_durable(const struct pd_engine *engine, uint64_t lsn)
 struct pd_wait pd_engine_wait_now(const struct pd_engine *engine)
 {
 	return (struct pd_wait){ .durable_lsn = engine->last_strict_lsn,
-				 .written_lsn = engine->last_standard_lsn };
+				 .written_lsn = engine->last_standard_lsn,
+				 .applied_lsn = engine->last_full_lsn };
 }

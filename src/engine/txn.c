@@ -8,21 +8,17 @@
 #include "base/plant.h"
 #include "engine/engine_private.h"
 
-#define UNDO_KEYS_MAX (SIZE_MAX / 2)
-#define KEPT_BYTES    (64u * 1024) /* of scratch memory between transactions */
-
 void pd_txn_init(struct pd_txn *txn, struct pd_engine *engine)
 {
 	*txn = (struct pd_txn){ .engine = engine };
-	pd_buffer_init(&txn->undo_keys, UNDO_KEYS_MAX);
 	pd_buffer_init(&txn->key, 2 * PD_KEY_SIZE_MAX);
+	pd_buffer_init(&txn->bound, PD_KEY_SIZE_MAX);
 }
 
 void pd_txn_done(struct pd_txn *txn)
 {
-	pd_buffer_done(&txn->undo_keys);
 	pd_buffer_done(&txn->key);
-	pd_free(txn->undo);
+	pd_buffer_done(&txn->bound);
 	pd_free(txn->born);
 }
 
@@ -30,7 +26,8 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 {
 	struct pd_engine *engine = txn->engine;
 
-	PD_ASSERT(!txn->writing && txn->undo_count == 0);
+	PD_ASSERT(!txn->writing);
+	pd_store_begin(engine->store);
 	if (engine->since_clock++ % 64 == 0)
 		pd_clock_update(&engine->clock);
 	/* The tenant may have been made by another session since this one began. */
@@ -44,6 +41,7 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 	txn->idempotency_key = pd_slice(NULL, 0);
 	txn->request_id = pd_slice(NULL, 0);
 	txn->last_id_before = engine->directory.last_id;
+	txn->failed = 0;
 	txn->err.text[0] = '\0';
 }
 
@@ -52,16 +50,8 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 static void forget(struct pd_txn *txn)
 {
 	txn->writing = false;
-	txn->undo_count = 0;
 	txn->born_count = 0;
 	txn->born_tenant = NULL;
-	pd_buffer_clear(&txn->undo_keys);
-	pd_buffer_shrink(&txn->undo_keys, KEPT_BYTES);
-	if (txn->undo_capacity * sizeof *txn->undo > 4 * KEPT_BYTES) {
-		pd_free(txn->undo);
-		txn->undo = NULL;
-		txn->undo_capacity = 0;
-	}
 }
 
 uint64_t pd_txn_commit(struct pd_txn *txn)
@@ -70,6 +60,8 @@ uint64_t pd_txn_commit(struct pd_txn *txn)
 	enum pd_level level = txn->level;
 	uint64_t lsn;
 
+	PD_ASSERT(txn->failed == 0);
+	pd_store_commit(engine->store);
 	if (!txn->writing)
 		return 0;
 	if (level == PD_LEVEL_UNSET)
@@ -79,8 +71,6 @@ uint64_t pd_txn_commit(struct pd_txn *txn)
 	pd_log_record_set_level(engine->open, level);
 	lsn = pd_log_record_commit(engine->open);
 	PD_ASSERT(lsn == txn->lsn);
-	for (size_t i = 0; i < txn->undo_count; i++)
-		pd_store_entry_free(engine->store, txn->undo[i].old);
 	if (txn->session != NULL)
 		txn->session->announced_segment = engine->log->stats.segments_begun;
 	pd_engine_note_commit(engine, lsn, level);
@@ -92,15 +82,10 @@ void pd_txn_abort(struct pd_txn *txn)
 {
 	struct pd_engine *engine = txn->engine;
 
-	while (txn->undo_count > 0) {
-		struct pd_undo *undo = &txn->undo[--txn->undo_count];
-		struct pd_slice key = undo->old != NULL
-					      ? pd_entry_key(undo->old)
-					      : pd_slice(txn->undo_keys.data + undo->key_at, undo->key_size);
-
-		if (!pd_plant(PD_PLANT_KEEP_REFUSED))
-			pd_store_restore(engine->store, undo->state, key, undo->old, undo->old_lsn);
-	}
+	if (pd_plant(PD_PLANT_KEEP_REFUSED))
+		pd_store_commit(engine->store);
+	else
+		pd_store_rollback(engine->store);
 	while (txn->born_count > 0) {
 		struct pd_actor *actor = txn->born[--txn->born_count];
 		struct pd_store_actor *state = actor->state;
@@ -159,100 +144,62 @@ int pd_txn_begin_record(struct pd_txn *txn, uint64_t tenant, uint64_t actor)
 	return 0;
 }
 
-/* Make room in the log and in the undo list for one more effect of `size` bytes, whose actor is `state`. */
+/* Make room in the log for one more effect of `size` bytes, whose actor is `state`. */
 static int prepare(struct pd_txn *txn, const struct pd_store_actor *state, uint64_t tenant, size_t size)
 {
 	struct pd_engine *engine = txn->engine;
 	int result = pd_txn_begin_record(txn, tenant, state->id);
 
-	if (result != 0)
+	if (result == 0)
+		result = pd_engine_reserve(engine, engine->open->size + size + 64, &txn->err);
+	if (result != 0 || txn->effects_actor == state->id)
 		return result;
-	result = pd_engine_reserve(engine, engine->open->size + size + 64, &txn->err);
-	if (result != 0)
-		return result;
-	if (txn->undo_count == txn->undo_capacity) {
-		size_t capacity = txn->undo_capacity > 0 ? 2 * txn->undo_capacity : 16;
-		struct pd_undo *undo = pd_realloc(txn->undo, capacity * sizeof *undo);
-
-		if (undo == NULL)
-			return PD_NO_MEMORY;
-		txn->undo = undo;
-		txn->undo_capacity = capacity;
-	}
-	if (txn->effects_actor != state->id) {
-		result = pd_log_record_actor(engine->open, tenant, state->id);
-		if (result != 0)
-			return result;
+	result = pd_log_record_actor(engine->open, tenant, state->id);
+	if (result == 0)
 		txn->effects_actor = state->id;
-	}
-	return 0;
+	return result;
 }
 
-/* Put an entry under txn->key. *ret_undo: what it displaced. */
+/* *ret_old (may be NULL): what it displaced. */
 static int put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant, uint8_t type,
 		     uint64_t expires_us, struct pd_slice key, struct pd_slice value,
-		     struct pd_undo **ret_undo)
+		     struct pd_entry *ret_old)
 {
 	struct pd_engine *engine = txn->engine;
-	size_t size = PD_ENTRY_HEADER_SIZE + 8 + key.size + value.size;
-	struct pd_undo undo = { .state = state };
 	const uint8_t *entry;
-	size_t before;
 	int result;
 
 	if (key.size > PD_KEY_SIZE_MAX || value.size > PD_VALUE_SIZE_MAX)
 		return PD_TOO_LARGE;
-	result = prepare(txn, state, tenant, size);
+	result = prepare(txn, state, tenant, PD_ENTRY_HEADER_SIZE + 8 + key.size + value.size);
 	if (result == 0)
-		result = pd_buffer_reserve(&txn->undo_keys, key.size);
-	if (result != 0)
-		return result;
-	before = engine->open->size;
-	result = pd_log_record_put(engine->open, type, expires_us, key, value, &entry);
-	if (result != 0)
-		return result;
-	result = pd_store_put(engine->store, state, entry, txn->lsn, &undo.old, &undo.old_lsn);
-	if (result != 0) {
-		engine->open->size = before;
-		return result;
-	}
-	if (undo.old == NULL) {
-		undo.key_at = txn->undo_keys.size;
-		undo.key_size = key.size;
-		(void)!pd_buffer_append_slice(&txn->undo_keys, key); /* reserved above */
-	}
-	txn->undo[txn->undo_count] = undo;
-	*ret_undo = &txn->undo[txn->undo_count++];
-	return 0;
+		result = pd_log_record_put(engine->open, type, expires_us, key, value, &entry);
+	if (result == 0)
+		result = pd_store_put(engine->store, state, entry, txn->lsn, ret_old, &txn->err);
+	return result;
 }
 
 int pd_txn_put_system(struct pd_txn *txn, struct pd_slice key, uint64_t expires_us, struct pd_slice value)
 {
-	struct pd_undo *undo;
-
 	return put_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, PD_TYPE_SYSTEM, expires_us, key, value,
-			 &undo);
+			 NULL);
 }
 
 int pd_txn_delete_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant,
 			struct pd_slice key)
 {
 	struct pd_engine *engine = txn->engine;
-	struct pd_undo undo = { .state = state };
 	struct pd_entry entry;
 	int result;
 
-	if (!pd_memtable_get(state->table, key, &entry))
-		return 0;
+	if (!pd_txn_read(txn, state, key, &entry))
+		return txn->failed;
 	result = prepare(txn, state, tenant, PD_ENTRY_HEADER_SIZE + key.size);
-	if (result != 0)
-		return result;
-	result = pd_log_record_delete(engine->open, key);
-	if (result != 0)
-		return result;
-	undo.old = pd_store_take(engine->store, state, key, txn->lsn, &undo.old_lsn);
-	txn->undo[txn->undo_count++] = undo;
-	return 0;
+	if (result == 0)
+		result = pd_log_record_delete(engine->open, key);
+	if (result == 0)
+		result = pd_store_delete(engine->store, state, key, txn->lsn, &txn->err);
+	return result < 0 ? result : 0;
 }
 
 /* One effect in the log, however many entries go. */
@@ -260,30 +207,20 @@ int pd_txn_delete_range(struct pd_txn *txn, struct pd_store_actor *state, uint64
 			struct pd_slice from, struct pd_slice to)
 {
 	struct pd_engine *engine = txn->engine;
-	struct pd_memtable_cursor cursor;
+	struct pd_store_cursor cursor;
 	struct pd_entry entry;
 	int result;
 
-	pd_memtable_seek(state->table, from, &cursor);
-	if (!pd_memtable_next(&cursor, &entry) || (to.size > 0 && pd_slice_compare(entry.key, to) >= 0))
-		return 0; /* empty: nothing to write down */
+	pd_store_seek(engine->store, state, from, to, &cursor);
+	result = pd_store_next(&cursor, &entry, &txn->err);
+	if (result <= 0)
+		return result; /* empty: nothing to write down */
 	result = prepare(txn, state, tenant, PD_ENTRY_HEADER_SIZE + from.size + to.size);
 	if (result == 0)
 		result = pd_log_record_delete_range(engine->open, from, to);
-	while (result == 0) {
-		struct pd_undo undo = { .state = state };
-
-		pd_memtable_seek(state->table, from, &cursor);
-		if (!pd_memtable_next(&cursor, &entry) ||
-		    (to.size > 0 && pd_slice_compare(entry.key, to) >= 0))
-			break;
-		result = prepare(txn, state, tenant, 0);
-		if (result != 0)
-			break;
-		undo.old = pd_store_take(engine->store, state, entry.key, txn->lsn, &undo.old_lsn);
-		txn->undo[txn->undo_count++] = undo;
-	}
-	return result;
+	if (result == 0)
+		result = pd_store_delete_range(engine->store, state, from, to, txn->lsn, &txn->err);
+	return result < 0 ? result : 0;
 }
 
 /* ---- actors ---- */
@@ -479,13 +416,26 @@ static bool expired(const struct pd_txn *txn, const struct pd_entry *entry)
 	return entry->expires_us != 0 && entry->expires_us <= txn->now_us;
 }
 
+bool pd_txn_read(struct pd_txn *txn, struct pd_store_actor *state, struct pd_slice key,
+		 struct pd_entry *ret_entry)
+{
+	int result;
+
+	if (txn->failed != 0)
+		return false;
+	result = pd_store_get(txn->engine->store, state, key, ret_entry, &txn->err);
+	if (result < 0)
+		txn->failed = result;
+	return result == 1;
+}
+
 bool pd_txn_get(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *ret_entry)
 {
 	struct pd_slice encoded;
 	struct pd_entry entry;
 
 	if (key->actor == NULL || pd_txn_encode_key(txn, key->space, key->name, key->field, &encoded) != 0 ||
-	    !pd_memtable_get(key->actor->state->table, encoded, &entry) || expired(txn, &entry))
+	    !pd_txn_read(txn, key->actor->state, encoded, &entry) || expired(txn, &entry))
 		return false;
 	*ret_entry = entry;
 	return true;
@@ -529,20 +479,14 @@ int pd_txn_put(struct pd_txn *txn, struct pd_key *key, enum pd_type type, uint64
 	       struct pd_slice value, struct pd_entry *ret_old)
 {
 	struct pd_slice encoded;
-	struct pd_undo *undo;
 	int result = actor_for_writing(txn, key);
 
 	if (result == 0)
 		result = pd_txn_encode_key(txn, key->space, key->name, key->field, &encoded);
 	if (result == 0)
 		result = put_entry(txn, key->actor->state, key->actor->tenant->id, (uint8_t)type, expires_us,
-				   encoded, value, &undo);
-	if (result != 0 || ret_old == NULL)
-		return result;
-	*ret_old = (struct pd_entry){ 0 };
-	if (undo->old != NULL)
-		pd_entry_read(undo->old, undo->old_lsn, ret_old);
-	return 0;
+				   encoded, value, ret_old);
+	return result;
 }
 
 int pd_txn_delete(struct pd_txn *txn, struct pd_key *key)
@@ -560,21 +504,18 @@ int pd_txn_delete(struct pd_txn *txn, struct pd_key *key)
 	return result;
 }
 
-/* The end of the range of all keys that begin with `prefix`: the prefix, its last byte that is not 0xff counted up.
- * Size 0: there is no end. */
-static size_t prefix_end(uint8_t *prefix, size_t size)
+struct pd_slice pd_prefix_end(struct pd_buffer *prefix)
 {
-	while (size > 0 && prefix[size - 1] == 0xff)
-		size--;
-	if (size > 0)
-		prefix[size - 1]++;
-	return size;
+	while (prefix->size > 0 && prefix->data[prefix->size - 1] == 0xff)
+		prefix->size--;
+	if (prefix->size > 0)
+		prefix->data[prefix->size - 1]++;
+	return pd_buffer_slice(prefix);
 }
 
 int pd_txn_delete_fields(struct pd_txn *txn, struct pd_key *key)
 {
 	struct pd_slice from;
-	uint8_t *copies;
 	int result;
 
 	if (key->actor == NULL)
@@ -582,17 +523,12 @@ int pd_txn_delete_fields(struct pd_txn *txn, struct pd_key *key)
 	result = actor_for_writing(txn, key);
 	if (result == 0)
 		result = pd_txn_encode_key(txn, PD_SPACE_FIELD, key->name, pd_slice(NULL, 0), &from);
-	if (result != 0)
-		return result;
-	copies = pd_malloc(2 * from.size);
-	if (copies == NULL)
-		return PD_NO_MEMORY;
-	memcpy(copies, from.data, from.size);
-	memcpy(copies + from.size, from.data, from.size);
-	result = pd_txn_delete_range(txn, key->actor->state, key->actor->tenant->id,
-				     pd_slice(copies, from.size),
-				     pd_slice(copies + from.size, prefix_end(copies + from.size, from.size)));
-	pd_free(copies);
+	pd_buffer_clear(&txn->bound);
+	if (result == 0)
+		result = pd_buffer_append_slice(&txn->bound, from);
+	if (result == 0)
+		result = pd_txn_delete_range(txn, key->actor->state, key->actor->tenant->id, from,
+					     pd_prefix_end(&txn->bound));
 	return result;
 }
 

@@ -4,16 +4,31 @@
 #include "base/memory.h"
 #include "engine/engine_private.h"
 
+/* From `from` on, of all that begins with the encoded (space, name). */
 static void walk_start(struct pd_txn *txn, struct pd_actor *actor, enum pd_space space, struct pd_slice name,
 		       struct pd_slice from, struct pd_walk *ret_walk)
 {
-	struct pd_slice key;
+	struct pd_slice prefix, key;
+	int result;
 
-	*ret_walk = (struct pd_walk){ .txn = txn, .space = space, .name = name };
-	if (actor == NULL || actor->quarantined || pd_txn_encode_key(txn, space, name, from, &key) != 0)
-		ret_walk->done = true;
-	else
-		pd_memtable_seek(actor->state->table, key, &ret_walk->cursor);
+	*ret_walk = (struct pd_walk){ .txn = txn, .done = true };
+	if (actor == NULL || actor->quarantined)
+		return;
+	pd_buffer_clear(&txn->bound);
+	result = pd_txn_encode_key(txn, space, name, pd_slice(NULL, 0), &prefix);
+	if (result == 0)
+		result = pd_buffer_append_slice(&txn->bound, prefix);
+	if (result == 0)
+		result = pd_txn_encode_key(txn, space, name, from, &key);
+	if (result == PD_TOO_LARGE) /* no key is as long as that */
+		return;
+	if (result != 0) {
+		txn->failed = result;
+		return;
+	}
+	ret_walk->skip = txn->bound.size;
+	ret_walk->done = false;
+	pd_store_seek(txn->engine->store, actor->state, key, pd_prefix_end(&txn->bound), &ret_walk->cursor);
 }
 
 void pd_txn_walk_keys(struct pd_txn *txn, struct pd_actor *actor, struct pd_slice from,
@@ -28,33 +43,21 @@ void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_
 	walk_start(txn, key->actor, PD_SPACE_FIELD, key->name, from, ret_walk);
 }
 
-/* What the key says behind the walk's own beginning; false: it is not part of the walk. */
-static bool inside(const struct pd_walk *walk, struct pd_slice key, struct pd_slice *ret_name)
-{
-	size_t prefix = walk->space == PD_SPACE_FIELD ? 3 + walk->name.size : 1;
-
-	if (key.size < prefix || key.data[0] != (uint8_t)walk->space)
-		return false;
-	if (walk->space == PD_SPACE_FIELD &&
-	    ((size_t)(key.data[1] << 8 | key.data[2]) != walk->name.size ||
-	     (walk->name.size > 0 && memcmp(key.data + 3, walk->name.data, walk->name.size) != 0)))
-		return false;
-	*ret_name = pd_slice(key.data + prefix, key.size - prefix);
-	return true;
-}
-
 bool pd_walk_next(struct pd_walk *walk, struct pd_slice *ret_name, struct pd_entry *ret_entry)
 {
-	struct pd_entry entry;
+	struct pd_txn *txn = walk->txn;
+	int result = 0;
 
-	while (!walk->done && pd_memtable_next(&walk->cursor, &entry)) {
-		if (!inside(walk, entry.key, ret_name))
-			break;
-		if (entry.expires_us != 0 && entry.expires_us <= walk->txn->now_us)
+	if (walk->done || txn->failed != 0)
+		return false;
+	while ((result = pd_store_next(&walk->cursor, ret_entry, &txn->err)) == 1) {
+		if (ret_entry->expires_us != 0 && ret_entry->expires_us <= txn->now_us)
 			continue;
-		*ret_entry = entry;
+		*ret_name = pd_slice(ret_entry->key.data + walk->skip, ret_entry->key.size - walk->skip);
 		return true;
 	}
+	if (result < 0)
+		txn->failed = result;
 	walk->done = true;
 	return false;
 }

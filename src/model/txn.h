@@ -15,7 +15,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/slice.h"
-#include "store/memtable.h"
+#include "store/store.h"
 
 struct pd_txn;
 struct pd_actor;
@@ -55,7 +55,8 @@ PD_MUST_CHECK int pd_txn_key(struct pd_txn *txn, struct pd_slice name, struct pd
 struct pd_key pd_key_field(const struct pd_key *key, struct pd_slice field);
 
 /* ---- reading ---- */
-/* false: not there, or expired. The entry is valid until the next write in this transaction. */
+/* false: not there, or expired. The entry is valid until the transaction ends. What could not be read counts as not there,
+ * and the transaction is taken back whatever it does then: the client hears of the damage. */
 bool pd_txn_get(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *ret_entry);
 /* The transaction's time: hybrid logical, microseconds since 1970, the same for all of it. */
 uint64_t pd_txn_now_us(const struct pd_txn *txn);
@@ -80,10 +81,8 @@ PD_MUST_CHECK int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor)
 /* ---- walking ---- */
 struct pd_walk {
 	struct pd_txn *txn;
-	struct pd_memtable_cursor cursor;
-	uint8_t prefix[4];
-	struct pd_slice name; /* of the hash, for fields */
-	enum pd_space space;
+	struct pd_store_cursor cursor;
+	size_t skip; /* bytes that the walk's keys have before the name */
 	bool done;
 };
 /* All keys of an actor from the first >= `from` on (a name; empty: all), in the order of their bytes, expired ones
@@ -93,7 +92,7 @@ void pd_txn_walk_keys(struct pd_txn *txn, struct pd_actor *actor, struct pd_slic
 /* All fields of a hash from the first >= `from` on. */
 void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_slice from,
 			struct pd_walk *ret_walk);
-/* false: the end. *ret_name is the key's or the field's name. */
+/* false: the end. *ret_name is the key's or the field's name; both are valid until the next call on this walk. */
 bool pd_walk_next(struct pd_walk *walk, struct pd_slice *ret_name, struct pd_entry *ret_entry);
 
 /* ---- what the session can see ---- */

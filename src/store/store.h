@@ -159,8 +159,8 @@ PD_MUST_CHECK int pd_store_step(struct pd_store *store, uint64_t durable_lsn, st
 /* A flush is running or could run as soon as its records are durable up to this LSN; 0: none waits. */
 uint64_t pd_store_flush_wants_lsn(const struct pd_store *store);
 bool pd_store_flushing(const struct pd_store *store);
-/* Wait until everything frozen is in the levels; its records must be durable. */
-PD_MUST_CHECK int pd_store_flush_wait(struct pd_store *store, struct pd_error *err);
+/* Wait until the oldest frozen memtable, if its records are durable, is in the levels. For recovery and closing. */
+PD_MUST_CHECK int pd_store_flush_wait(struct pd_store *store, uint64_t durable_lsn, struct pd_error *err);
 
 /* ---- figures ---- */
 struct pd_store_stats {

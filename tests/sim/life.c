@@ -42,6 +42,7 @@ static void break_out(struct world *world)
 	if (world->plague == PLAGUE_NONE || !chance_one_in(chance, 2))
 		return;
 	world->sick = true;
+	world->plagued = true;
 	switch (world->plague) {
 	case PLAGUE_ERRORS:
 		if (chance_one_in(chance, 2)) {
@@ -65,20 +66,21 @@ static void break_out(struct world *world)
 	pd_sim_set_options(world->os, &world->machine);
 }
 
-/* Flip a bit somewhere in the log. */
+/* Flip a bit somewhere in the log, or in the state. */
 static void rot(struct world *world)
 {
+	const char *directory = chance_one_in(&world->chance, 3) ? "data/store/0000/live" : "data/log/0000";
 	struct pd_os_names names;
-	char path[64];
+	char path[120];
 	const uint8_t *data;
 	uint64_t size, offset;
 	size_t pick;
 
-	if (pd_os_list(world->os, "data/log/0000", &names, NULL) != 0)
+	if (pd_os_list(world->os, directory, &names, NULL) != 0)
 		return;
 	pick = names.count == 0 ? 0 : (size_t)chance_below(&world->chance, names.count);
 	if (names.count > 0) {
-		(void)snprintf(path, sizeof path, "data/log/0000/%s", names.names[pick]);
+		(void)snprintf(path, sizeof path, "%s/%.64s", directory, names.names[pick]);
 		if (pd_sim_content(world->os, path, &data, &size) == 0 && size > 0) {
 			/* What is written is at the front. */
 			offset = chance_below(&world->chance,
@@ -86,7 +88,7 @@ static void rot(struct world *world)
 			world_say(world, "bit flip in %s at %" PRIu64, path, offset);
 			if (pd_sim_flip_bit(world->os, path, offset,
 					    (unsigned)chance_below(&world->chance, 8)) == 0)
-				world->sick = true;
+				world->sick = world->plagued = true;
 		}
 	}
 	pd_os_names_done(&names);
@@ -181,6 +183,11 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 
 	world->totals->recoveries++;
 	world->totals->torn_tails += recovery->torn_bytes > 0;
+	world->totals->rebuilt += recovery->rebuilt;
+	if (recovery->rebuilt)
+		world_say(world, "the state was made anew: %s", recovery->rebuilt_why);
+	if (recovery->rebuilt && !world->plagued)
+		return world_fail(world, "the state was good, and was made anew: %s", recovery->rebuilt_why);
 	if (recovery->damage_count > 0)
 		return check_damaged(world);
 	pd_engine_now(world->engine, &epoch, &lsn);

@@ -47,6 +47,21 @@ void world_trace(struct world *world, uint64_t number)
 
 /* ---- choices ---- */
 
+/* Small memtables and short windows, so that much moves with little data. */
+static void choose_state(struct chance *chance, struct pd_engine_options *options)
+{
+	if (chance_one_in(chance, 6)) {
+		options->levels = PD_LEVELS_NONE;
+		return;
+	}
+	options->memory_budget_bytes = (uint64_t)256 << 20;
+	options->memtable_bytes = (size_t)4096 << chance_below(chance, 9);
+	options->compaction_trigger = (unsigned)chance_below(chance, 5);
+	options->retention_s = chance_one_in(chance, 2) ? 0 : 1 + chance_below(chance, 600);
+	options->retention_bytes = chance_one_in(chance, 2) ? 0 : options->segment_bytes * chance_below(chance, 20);
+	options->checkpoint_log_bytes = options->segment_bytes * (1 + chance_below(chance, 4));
+}
+
 static void choose_machine(struct world *world)
 {
 	static const unsigned alignments[] = { 512, 512, 4096, 0 };
@@ -85,6 +100,8 @@ static void choose_machine(struct world *world)
 		options->idempotency_keep_s = 1 + chance_below(chance, 60);
 	if (chance_one_in(chance, 3))
 		options->default_level = (enum pd_level)(PD_LEVEL_NONE + (int)chance_below(chance, 4));
+	options->levels = PD_LEVELS_PLAIN;
+	choose_state(chance, options);
 	if (world->plague == PLAGUE_FULL)
 		machine->disk_bytes = (uint64_t)options->segment_bytes * (3 + chance_below(chance, 8));
 }

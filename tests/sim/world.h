@@ -21,7 +21,7 @@ struct lies {
 struct totals {
 	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
 		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
-		damage_reported, quarantined, refused_opens;
+		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints;
 };
 
 /* What may happen to the machine, beside crashes. */
@@ -89,6 +89,7 @@ struct world {
 	struct taste taste;
 	enum plague plague;
 	bool sick; /* the plague has broken out in this life */
+	bool plagued; /* … or in an earlier one */
 
 	struct pd_os *os;
 	struct pd_sim_options machine;

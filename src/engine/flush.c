@@ -1,0 +1,164 @@
+/* From memory to the levels, and what may then go.
+ *
+ *     freeze       the active memtable, at a boundary between two groups, when it has grown enough, or when somebody waits
+ *                  for what is in it (level full, a checkpoint)
+ *     flush        a frozen memtable, once the log has all of it on stable storage
+ *     checkpoint   every so much of log or time, so that there is always one older than the retention window
+ *     trim         the log behind the oldest checkpoint that is kept
+ *
+ * A crash between any two of these loses nothing: the state says up to where it has applied the log, and the log has the
+ * rest. A step that fails is tried again; until it works, memory fills, and writes are first slowed down and then refused. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "engine/engine_private.h"
+
+#define LOOK_US          100000u  /* between two looks at what takes more than a glance */
+#define IDLE_US          10000000u /* the same when nothing is written */
+#define FLUSHING_US      2000u
+#define FLUSH_LAST_BYTES (16u * 1024 * 1024) /* less is replayed faster than it is written */
+#define RETRY_US         1000u
+
+static uint64_t newest_lsn(const struct pd_engine *engine)
+{
+	return engine->open->first_lsn + engine->open->record_count - 1;
+}
+
+static bool freeze_is_due(struct pd_engine *engine)
+{
+	if (!pd_store_can_freeze(engine->store))
+		return false;
+	if (pd_store_wants_freeze(engine->store))
+		return true;
+	return engine->freeze_wanted_lsn > engine->frozen_lsn ||
+	       (engine->last_full_lsn > engine->frozen_lsn && !pd_store_flushing(engine->store));
+}
+
+static void note_failure(struct pd_engine *engine, const struct pd_error *err)
+{
+	engine->stats.state_failures++;
+	(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s", err->text);
+}
+
+/* The open group goes first: what is frozen ends where a group ends. */
+static int freeze(struct pd_engine *engine)
+{
+	struct pd_log_position position = { .epoch = engine->log->epoch };
+	struct pd_error err;
+	int result;
+
+	if (!pd_log_group_empty(engine->open) && !pd_log_can_submit(engine->log))
+		return 0; /* a later step */
+	result = pd_engine_submit(engine, engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC : PD_LOG_WRITE);
+	if (result != 0 || !pd_log_group_empty(engine->open))
+		return result;
+	position.lsn = newest_lsn(engine);
+	if (pd_store_freeze(engine->store, position, &err) == 0)
+		engine->frozen_lsn = position.lsn;
+	else
+		note_failure(engine, &err);
+	return 0;
+}
+
+/* Collect what is done, start what can be done. */
+static int flush(struct pd_engine *engine)
+{
+	struct pd_error err;
+	uint64_t wants = pd_store_flush_wants_lsn(engine->store);
+	int result = 0;
+
+	if (wants > engine->log->marks.durable_lsn)
+		result = pd_log_sync_begin(engine->log);
+	if (result != 0)
+		return result;
+	if (pd_store_step(engine->store, engine->log->marks.durable_lsn, &err) != 0)
+		note_failure(engine, &err);
+	if (pd_store_applied(engine->store).lsn > engine->applied_lsn) {
+		engine->applied_lsn = pd_store_applied(engine->store).lsn;
+		engine->stats.state_failure[0] = '\0';
+	}
+	return 0;
+}
+
+/* ---- what takes more than a glance ---- */
+
+static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
+{
+	struct pd_store_stats *stats = &engine->state_stats;
+	struct pd_brake_facts facts;
+
+	pd_store_stats(engine->store, true, stats);
+	facts = (struct pd_brake_facts){
+		.memtable_bytes = stats->active_bytes + stats->frozen_bytes,
+		.memtable_limit_bytes = engine->plan.memtables_bytes,
+		.flushed_bytes = stats->flushed_bytes,
+		.level0_files = stats->levels.level0_files,
+		.pending_compaction_bytes = stats->levels.pending_compaction_bytes,
+	};
+	pd_brake_update(&engine->brake, now_us, &facts);
+}
+
+int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
+{
+	bool busy;
+	int result = 0;
+
+	if (engine->options.levels == PD_LEVELS_NONE)
+		return 0;
+	if (freeze_is_due(engine))
+		result = freeze(engine);
+	if (result == 0)
+		result = flush(engine);
+	if (now_us >= engine->state_clock_us) {
+		look_at_brake(engine, now_us);
+		pd_engine_upkeep_step(engine);
+		engine->state_clock_us = now_us + LOOK_US;
+	}
+	busy = pd_store_flushing(engine->store) || pd_store_flush_wants_lsn(engine->store) > 0;
+	engine->state_due_us = now_us + (busy ? FLUSHING_US
+					 : engine->applied_lsn < newest_lsn(engine) || pd_engine_upkeep_busy(engine)
+						 ? LOOK_US
+						 : IDLE_US);
+	return result;
+}
+
+void pd_engine_flush_last(struct pd_engine *engine)
+{
+	struct pd_store_stats stats;
+	struct pd_log_position position = { engine->log->epoch, engine->log->marks.tail_lsn };
+
+	if (engine->options.levels == PD_LEVELS_NONE)
+		return;
+	pd_store_stats(engine->store, false, &stats);
+	if (stats.active_bytes + stats.frozen_bytes < FLUSH_LAST_BYTES || !pd_store_can_freeze(engine->store) ||
+	    pd_log_sync(engine->log) != 0)
+		return;
+	/* Whatever fails here is in the log: the next start replays it. */
+	if (pd_store_freeze(engine->store, position, NULL) == 0)
+		while (pd_store_flush_wants_lsn(engine->store) > 0)
+			if (pd_store_flush_wait(engine->store, engine->log->marks.durable_lsn, NULL) != 0)
+				break;
+}
+
+int pd_engine_brake(struct pd_engine *engine, uint64_t *ret_retry_us, struct pd_error *err)
+{
+	uint64_t wait_us;
+
+	if (engine->options.levels == PD_LEVELS_NONE)
+		return 0;
+	if (pd_store_is_full(engine->store)) {
+		if (engine->stats.state_failure[0] != '\0')
+			return pd_error_set(err, PD_NO_SPACE,
+					    "memory is full, and what is in it cannot be moved to the disk (%s): "
+					    "writes are refused until it can, reads go on",
+					    engine->stats.state_failure);
+		wait_us = RETRY_US;
+	} else {
+		wait_us = pd_brake_wait_us(&engine->brake, engine->now_us);
+	}
+	if (wait_us == 0)
+		return 0;
+	engine->stats.braked++;
+	*ret_retry_us = wait_us;
+	return pd_error_set(err, PD_AGAIN, "what was written before must reach the disk first: try again");
+}

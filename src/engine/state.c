@@ -1,0 +1,187 @@
+/* Which state a start begins with. State is derived from the log: what is there, on disk, only spares a part of the
+ * replay. So whatever is wrong with it, another one takes its place, as far as the log reaches back:
+ *
+ *     live levels    what the last process left
+ *     checkpoints    from the newest to the oldest; verified, then put in the place of the live levels
+ *     nothing        if the log has everything since its first record
+ *
+ * A state is no good if it is missing, damaged, ends before the log begins (stale), or has applied what the log does not
+ * have (ahead). Each is said; what is left when nothing will do is refused, and nothing is changed. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+static int out_of_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening the state");
+}
+
+/* ---- opening ---- */
+
+static int open_store(struct pd_engine *engine, struct pd_levels *levels, struct pd_error *err)
+{
+	struct pd_store_options options = { .os = engine->os,
+					    .levels = levels,
+					    .count_prefix = PD_SPACE_KEY,
+					    .memtable_bytes = engine->plan.memtable_bytes,
+					    .memtables_bytes = engine->plan.memtables_bytes };
+	int result = pd_store_open(&options, &engine->store, err);
+
+	if (result != 0)
+		return result;
+	engine->system = pd_store_actor_get(engine->store, PD_SYSTEM_ACTOR);
+	if (engine->system == NULL)
+		engine->system = pd_store_actor_add(engine->store, PD_SYSTEM_TENANT, PD_SYSTEM_ACTOR);
+	engine->notes = pd_store_actor_get(engine->store, PD_STORE_NOTES_ID);
+	if (engine->notes == NULL)
+		engine->notes = pd_store_actor_add(engine->store, PD_SYSTEM_TENANT, PD_STORE_NOTES_ID);
+	if (engine->system == NULL || engine->notes == NULL)
+		return out_of_memory(err);
+	engine->replay_from = pd_store_applied(engine->store);
+	engine->joined = engine->replay_from.lsn == 0;
+	return 0;
+}
+
+static int open_levels(struct pd_engine *engine, bool create, struct pd_error *err)
+{
+	struct pd_levels_options options = { .os = engine->os,
+					     .directory = engine->live_directory,
+					     .create = create,
+					     .cache_bytes = engine->plan.cache_bytes,
+					     .compaction_bytes_per_s = engine->options.compaction_bytes_per_s,
+					     .compaction_trigger = engine->options.compaction_trigger };
+	struct pd_levels *levels;
+	int result = pd_levels_open(engine->options.levels, &options, &levels, err);
+
+	return result == 0 ? open_store(engine, levels, err) : result;
+}
+
+static void close_store(struct pd_engine *engine)
+{
+	pd_store_close(engine->store);
+	engine->store = NULL;
+	engine->system = NULL;
+	engine->notes = NULL;
+}
+
+/* Is it worth trying another state? Not where another would fail as well, or this one may be whole. */
+static bool is_about_state(int result)
+{
+	return result == PD_NOT_FOUND || result == PD_CORRUPT || result == PD_IO || result == PD_INVALID;
+}
+
+/* Does the log have what comes after the state? */
+static int check_reach(const struct pd_engine *engine, struct pd_error *err)
+{
+	if (engine->log->first_lsn <= engine->replay_from.lsn + 1)
+		return 0;
+	return pd_error_set(err, PD_CORRUPT,
+			    "it ends at LSN %" PRIu64 ", and the log begins only at LSN %" PRIu64,
+			    engine->replay_from.lsn, engine->log->first_lsn);
+}
+
+/* ---- one state after another ---- */
+
+static int try_live(struct pd_engine *engine, struct pd_error *err)
+{
+	int result = open_levels(engine, false, err);
+
+	if (result == 0)
+		result = check_reach(engine, err);
+	return result;
+}
+
+static int try_checkpoint(struct pd_engine *engine, const struct pd_checkpoint *checkpoint,
+			  struct pd_error *err)
+{
+	int result = pd_checkpoint_verify(engine->shelf, checkpoint, NULL, NULL, err);
+
+	if (result == 0)
+		result = pd_checkpoint_install(engine->shelf, checkpoint, engine->live_directory, err);
+	if (result == 0)
+		result = open_levels(engine, false, err);
+	if (result == 0)
+		result = check_reach(engine, err);
+	return result;
+}
+
+static int try_empty(struct pd_engine *engine, struct pd_error *err)
+{
+	int result = pd_os_remove_tree(engine->os, engine->live_directory, err);
+
+	return result == 0 ? open_levels(engine, true, err) : result;
+}
+
+static int give_up(struct pd_engine *engine, struct pd_error *err)
+{
+	return pd_error_set(err, PD_CORRUPT,
+			    "the state cannot be used (%s), no checkpoint can take its place, and the log begins "
+			    "only at LSN %" PRIu64 ": restore the directory from a backup. Nothing was changed",
+			    engine->state_why, engine->log->first_lsn);
+}
+
+/* Try what comes next until one opens. */
+static int try_next(struct pd_engine *engine, struct pd_error *err)
+{
+	for (;;) {
+		struct pd_error why = { 0 };
+		const struct pd_checkpoint *checkpoint = NULL;
+		int result;
+
+		if (!engine->state_live_tried) {
+			engine->state_live_tried = true;
+			result = try_live(engine, &why);
+		} else if ((checkpoint = pd_checkpoints_before(engine->shelf, engine->state_below_lsn)) !=
+			   NULL) {
+			engine->state_below_lsn = checkpoint->lsn;
+			result = try_checkpoint(engine, checkpoint, &why);
+		} else if (engine->log->first_lsn <= 1 && !engine->state_empty_tried) {
+			engine->state_empty_tried = true;
+			result = try_empty(engine, &why);
+			if (result != 0)
+				return pd_error_set(err, result, "%s", why.text);
+		} else {
+			return give_up(engine, err);
+		}
+		if (result == 0) {
+			engine->recovery.checkpoint_lsn = checkpoint != NULL ? checkpoint->lsn : 0;
+			engine->recovery.applied_lsn = engine->replay_from.lsn;
+			return 0;
+		}
+		close_store(engine);
+		if (!is_about_state(result))
+			return pd_error_set(err, result, "%s", why.text);
+		/* A new directory has none, and nothing is wrong with that. */
+		if (result != PD_NOT_FOUND || engine->log->first_lsn > 1 || engine->log->size_bytes > 0)
+			pd_state_note(engine, why.text);
+	}
+}
+
+void pd_state_note(struct pd_engine *engine, const char *why)
+{
+	size_t used = strlen(engine->state_why);
+
+	engine->recovery.rebuilt = true;
+	(void)snprintf(engine->state_why + used, sizeof engine->state_why - used, "%s%s",
+		       used > 0 ? "; " : "", why);
+	(void)snprintf(engine->recovery.rebuilt_why, sizeof engine->recovery.rebuilt_why, "%s",
+		       engine->state_why);
+}
+
+int pd_state_open(struct pd_engine *engine, struct pd_error *err)
+{
+	if (engine->options.levels == PD_LEVELS_NONE)
+		return open_store(engine, NULL, err);
+	engine->state_below_lsn = UINT64_MAX;
+	return try_next(engine, err);
+}
+
+int pd_state_reject(struct pd_engine *engine, const char *why, struct pd_error *err)
+{
+	close_store(engine);
+	pd_state_note(engine, why);
+	return try_next(engine, err);
+}
