@@ -55,6 +55,7 @@ int pd_log_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	if (result != 0)
 		return result;
 	PD_ASSERT(log->begun && log->epoch > 0 && log->marks.tail_lsn > before);
+	PD_ASSERT(log->first_lsn > 0 && log->first_lsn <= log->marks.tail_lsn);
 	PD_ASSERT(log->marks.durable_lsn == log->marks.tail_lsn);
 	return 0;
 }
@@ -115,10 +116,20 @@ int pd_log_descriptor(const struct pd_log *log)
 
 int pd_log_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err)
 {
+	uint64_t first_lsn = log->first_lsn;
+	int result;
+
 	PD_ASSERT(log->begun && lsn <= log->marks.durable_lsn + 1);
 	if (log->fenced)
 		return fence_error(log, err);
-	return log->ops->trim(log, lsn, err);
+	result = log->ops->trim(log, lsn, err);
+	PD_ASSERT(log->first_lsn == first_lsn || (log->first_lsn > first_lsn && log->first_lsn <= lsn));
+	return result;
+}
+
+uint64_t pd_log_bytes_since(const struct pd_log *log, uint64_t lsn)
+{
+	return log->ops->bytes_since(log, lsn);
 }
 
 int pd_log_close(struct pd_log *log, struct pd_error *err)

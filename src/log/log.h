@@ -29,6 +29,7 @@ struct pd_os;
 #define PD_LOG_SEGMENT_BYTES_DEFAULT (64u * 1024 * 1024)
 #define PD_LOG_SEGMENT_BYTES_MIN     (64u * 1024)
 #define PD_LOG_FORMAT_VERSION        1
+#define PD_LOG_TRIM_MAX              8
 
 enum pd_log_sync {
 	PD_LOG_WRITE, /* reach the kernel */
@@ -98,6 +99,7 @@ struct pd_log_ops {
 	bool (*can_submit)(const struct pd_log *log);
 	int (*descriptor)(const struct pd_log *log);
 	int (*trim)(struct pd_log *log, uint64_t lsn, struct pd_error *err);
+	uint64_t (*bytes_since)(const struct pd_log *log, uint64_t lsn);
 	int (*close)(struct pd_log *log, struct pd_error *err);
 	int (*reader_new)(struct pd_log *log, uint64_t from_lsn, struct pd_log_reader **ret_reader,
 			  struct pd_error *err);
@@ -113,7 +115,8 @@ struct pd_log {
 	const struct pd_log_ops *ops;
 	struct pd_log_marks marks;
 	struct pd_log_stats stats;
-	uint64_t epoch;         /* the running one; 0 before begin */
+	uint64_t epoch;     /* the running one; 0 before begin */
+	uint64_t first_lsn; /* known from open on: what is below is gone; 0: nothing was ever written */
 	size_t group_bytes_max; /* submit a group before it grows beyond this; a larger record is cut into frames */
 	int fenced;             /* 0, or the code of what fenced it */
 	char fence_text[300];
@@ -136,8 +139,11 @@ PD_MUST_CHECK int pd_log_memory_open(const struct pd_log_options *options, struc
 				     struct pd_error *err);
 
 /* ---- reading ---- */
-/* From the first record whose LSN is >= from_lsn. The log must outlive it. On a log that another process writes,
- * it reads what was durable when it got there. */
+/* From the first record whose LSN is >= from_lsn, and with damage only of what is there or behind. The log must outlive it.
+ * On a log that another process writes, it reads what was durable when it got there.
+ *
+ * Where from_lsn is below log->first_lsn, what is missing is reported as damage. Where it is beyond the end there is nothing
+ * but PD_END: its last_lsn is below from_lsn. Wherever it is, the end is the same, and a begin may follow. */
 PD_MUST_CHECK int pd_log_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_reader **ret_reader,
 				    struct pd_error *err);
 /* 0 and a record (valid until the next call); PD_END; PD_CORRUPT with *ret_damage filled: call again to go on
@@ -176,9 +182,15 @@ PD_MUST_CHECK int pd_log_reap(struct pd_log *log, bool wait, struct pd_log_group
 bool pd_log_can_submit(const struct pd_log *log);
 /* Readable while there is something to reap; -1: writes finish inside pd_log_submit(). */
 int pd_log_descriptor(const struct pd_log *log);
-/* Drop whole segments that hold only records below `lsn`. A reader that asks for what is gone is told that it is missing:
- * ask from where the state ends. */
+/* Drop whole segments that hold only records below `lsn`, oldest first, and each for good before the next: after a crash the
+ * log has no hole, it only begins earlier. At most PD_LOG_TRIM_MAX in one call, since each takes a sync of the directory: call it
+ * again, with the same `lsn` too. log->first_lsn tells how far it came. A reader that asks for what is gone is told that it
+ * is missing: ask from where the state ends.
+ * Durable when: it returns 0. After an error some may have gone; after one of a sync, none will in this process. */
 PD_MUST_CHECK int pd_log_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err);
+/* How much of the disk the records from `lsn` on take. Whole segments are counted exactly, inside of one it is an estimate.
+ * Cheap. */
+uint64_t pd_log_bytes_since(const struct pd_log *log, uint64_t lsn);
 /* Sync and seal what is open, free everything, also on an error. NULL is fine. */
 int pd_log_close(struct pd_log *log, struct pd_error *err);
 

@@ -178,7 +178,10 @@ bool disk_read(struct log_disk *disk, struct disk_report *ret_report)
 	}
 	if (right && report.result == PD_END) {
 		pd_log_reader_end(reader, &report.end);
-		if (report.end.last_lsn + 1 < next || (!report.open_end && report.end.last_lsn + 1 != next))
+		bool behind = report.records == 0 && report.damages == 0 && report.end.last_lsn < next;
+
+		if (!behind &&
+		    (report.end.last_lsn + 1 < next || (!report.open_end && report.end.last_lsn + 1 != next)))
 			right = problem(disk, "the end is elsewhere", report.end.last_lsn);
 		if (report.end.damage_count != report.damages)
 			right = problem(disk, "damages are counted wrongly", report.end.damage_count);

@@ -14,7 +14,8 @@ struct log_disk {
 	struct pd_log_options options;
 	struct pd_log *log;
 	struct log_book book;
-	uint64_t from_lsn;     /* what is read again after an opening; 1 unless the log was trimmed */
+	uint64_t
+		from_lsn; /* what is read again after an opening, may be beyond the end; 1 unless the log was trimmed */
 	uint32_t last_segment; /* of those that the last start or write left */
 };
 

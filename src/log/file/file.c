@@ -303,6 +303,7 @@ static const struct pd_log_ops file_ops = {
 	.can_submit = file_can_submit,
 	.descriptor = file_descriptor,
 	.trim = pd_file_trim,
+	.bytes_since = pd_file_bytes_since,
 	.close = file_close,
 	.reader_new = pd_file_reader_new,
 	.reader_next = pd_file_reader_next,
@@ -342,6 +343,7 @@ int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_l
 		goto fail;
 	for (size_t i = 0; i < file->segment_count; i++)
 		file->log.size_bytes += file->segments[i].size;
+	file->log.first_lsn = pd_file_first_lsn(file);
 	*ret_log = &file->log;
 	return 0;
 fail:

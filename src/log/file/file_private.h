@@ -113,6 +113,7 @@ struct pd_log_file {
 	uint64_t retry_space_ns;     /* after a full disk, not before this time … */
 	struct pd_error space_error; /* … and this is why */
 	uint32_t last_number;        /* the highest segment number given */
+	struct pd_error trim_error;  /* code 0, or why no more segments are let go in this process */
 	bool prepared;               /* leftovers are gone, the first spare is on its way */
 	uint32_t spares_begun;       /* names them */
 };
@@ -129,6 +130,9 @@ int pd_file_space_take(struct pd_log_file *file, uint32_t number, struct pd_erro
 void pd_file_space_done(struct pd_log_file *file);
 int pd_file_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err);
 int pd_file_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err);
+uint64_t pd_file_bytes_since(const struct pd_log *log, uint64_t lsn);
+/* Where the log begins, as its segments say; 0: none says it. */
+uint64_t pd_file_first_lsn(const struct pd_log_file *file);
 PD_MUST_CHECK int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment,
 				      struct pd_error *err);
 

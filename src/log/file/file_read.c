@@ -64,12 +64,14 @@ static int enter_next(struct pd_file_reader *reader, struct pd_log_damage *ret_d
 	    segment->head.first_frame != reader->next_frame)
 		reader->in_frames = false;
 	if (segment->headed && segment->head.first_lsn > first) {
+		uint64_t last = pd_read_last_before(segment);
+
 		reader->expected_lsn = segment->head.first_lsn;
 		reader->chain_known = false;
-		first = first > reader->from_lsn ? first : reader->from_lsn;
-		if (first < segment->head.first_lsn)
-			return pd_read_report(reader, first, segment->head.first_lsn - 1, reader->sector,
-					      ret_damage, err,
+		if (last == segment->head.first_lsn) /* its first frames are gone with the rest */
+			reader->broken_lsn = last;
+		if (reader->from_lsn <= last)
+			return pd_read_report(reader, first, last, reader->sector, ret_damage, err,
 					      segment->head.previous_segment == reader->taken_segment
 						      ? "the segment ends before its last record"
 						      : "what is before the next segment is missing");
@@ -609,11 +611,12 @@ int pd_file_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_read
 	reader->expected_lsn = 1;
 	pd_buffer_init(&reader->frames, PD_RECORD_SIZE_MAX);
 	pd_buffer_init(&reader->actors, SIZE_MAX / 2);
-	/* Skip segments that end below from_lsn: where a later one begins tells. */
+	/* Skip segments that end below from_lsn: where a later one begins tells. It must have a whole head: that tells the
+	 * epoch and the chain even if nothing more is in it, so that a begin can follow. */
 	for (size_t i = 0; i < file->segment_count && from_lsn > 1; i++) {
 		const struct pd_segment *segment = &file->segments[i];
 
-		if (!segment->headed || pd_read_last_before(segment) >= from_lsn)
+		if (!segment->headed || segment->head_damaged || pd_read_last_before(segment) >= from_lsn)
 			continue;
 		reader->behind_segment = segment->number - 1;
 		reader->expected_lsn = segment->head.first_lsn;

@@ -64,6 +64,8 @@ int pd_read_report(struct pd_file_reader *reader, uint64_t first_lsn, uint64_t l
 	bool unknown = last_lsn == PD_LSN_UNKNOWN;
 	bool none = !unknown && last_lsn < first_lsn;
 
+	if (!none && first_lsn < reader->from_lsn && last_lsn >= reader->from_lsn)
+		damage.first_lsn = first_lsn = reader->from_lsn;
 	if (unknown)
 		damage.last_lsn = 0;
 	else if (last_lsn == 0) /* none in front of the first LSN: 0 would say unknown */

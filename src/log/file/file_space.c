@@ -1,4 +1,4 @@
-/* Space: segments filled with zeros ahead of need, reservations, trimming. */
+/* Space: segments filled with zeros ahead of need, reservations, trimming, and how much there is. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -78,7 +78,8 @@ static bool recycle(struct pd_log_file *file, struct pd_spare *spare)
 	struct pd_os_names names;
 	bool found = false;
 
-	if (file->options.spare_segments == 0 || pd_os_list(file->os, file->directory, &names, NULL) != 0)
+	if (file->options.spare_segments == 0 || file->trim_error.code != 0 ||
+	    pd_os_list(file->os, file->directory, &names, NULL) != 0)
 		return false;
 	for (size_t i = 0; !found && i < names.count; i++) {
 		size_t size = strlen(names.names[i]);
@@ -314,30 +315,98 @@ static int trim_segment(struct pd_log_file *file, const struct pd_segment *segme
 			result = pd_os_rename(file->os, path, old, err);
 		else
 			result = pd_os_unlink(file->os, path, err);
+		if (result == PD_NOT_FOUND) /* somebody else has taken it away */
+			result = 0;
 	}
 	pd_free(path);
 	pd_free(old);
 	return result;
 }
 
+/* The first segment from `at` on whose head says where it begins. NULL: none. */
+static const struct pd_segment *headed_from(const struct pd_log_file *file, size_t at)
+{
+	for (; at < file->segment_count; at++)
+		if (file->segments[at].headed)
+			return &file->segments[at];
+	return NULL;
+}
+
+/* The first record that begins in this segment or behind: the first frames of one that goes on in it are elsewhere. */
+static uint64_t first_whole(const struct pd_segment *segment)
+{
+	return segment->head.first_lsn + (segment->head.first_frame > 0);
+}
+
+uint64_t pd_file_first_lsn(const struct pd_log_file *file)
+{
+	const struct pd_segment *first = headed_from(file, 0);
+
+	return first == NULL ? 0 : first_whole(first);
+}
+
+/* May the oldest segment go? Where the next one begins tells. The open segment, the last, stays; so does one that holds
+ * the first frames of a record which the next one goes on with. */
+static bool oldest_may_go(const struct pd_log_file *file, uint64_t lsn)
+{
+	const struct pd_segment *next = headed_from(file, 1);
+
+	return next != NULL && first_whole(next) <= lsn;
+}
+
 int pd_file_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err)
 {
 	struct pd_log_file *file = (struct pd_log_file *)log;
-	size_t count = 0;
-	int result = 0;
 
-	/* Oldest first. The open segment, the last, stays; so does one that holds the first frames of a record which the
-	 * next one goes on with. */
-	while (result == 0 && count + 1 < file->segment_count && file->segments[count + 1].headed &&
-	       file->segments[count + 1].head.first_lsn + (file->segments[count + 1].head.first_frame > 0) <=
-		       lsn) {
-		result = trim_segment(file, &file->segments[count], err);
-		if (result == 0)
-			count++;
+	if (file->trim_error.code != 0)
+		return pd_error_set(err, file->trim_error.code, "%s", file->trim_error.text);
+	for (unsigned count = 0; count < PD_LOG_TRIM_MAX && oldest_may_go(file, lsn); count++) {
+		int result = trim_segment(file, &file->segments[0], err);
+
+		if (result != 0)
+			return result;
+		file->segment_count--;
+		memmove(file->segments, file->segments + 1, file->segment_count * sizeof file->segments[0]);
+		log->first_lsn = pd_file_first_lsn(file);
+		/* Before the next one goes: names that were changed together may survive a power cut each on its own, and that
+		 * would leave a hole. */
+		result = pd_os_sync_directory(file->os, file->directory, &file->trim_error);
+		if (result != 0)
+			return pd_error_set(err, result, "%s", file->trim_error.text);
 	}
-	file->segment_count -= count;
-	memmove(file->segments, file->segments + count, file->segment_count * sizeof file->segments[0]);
-	if (result == 0 && count > 0)
-		result = pd_os_sync_directory(file->os, file->directory, err);
-	return result;
+	return 0;
+}
+
+/* ---- how much there is ---- */
+
+/* Bytes in use of the file. The open segment, the last of a log that was begun, is not full yet. */
+static uint64_t used_bytes(const struct pd_log_file *file, size_t at)
+{
+	if (file->log.begun && at + 1 == file->segment_count)
+		return file->sector * PD_SECTOR_SIZE;
+	return file->segments[at].size;
+}
+
+uint64_t pd_file_bytes_since(const struct pd_log *log, uint64_t lsn)
+{
+	const struct pd_log_file *file = (const struct pd_log_file *)log;
+	uint64_t behind_lsn = log->begun ? log->marks.tail_lsn + 1 : UINT64_MAX;
+	uint64_t bytes = 0;
+
+	/* From the last one on backwards: each ends where what was seen before it begins. */
+	for (size_t at = file->segment_count; at-- > 0 && lsn < behind_lsn;) {
+		const struct pd_segment *segment = &file->segments[at];
+		uint64_t used = used_bytes(file, at);
+
+		if (segment->headed && segment->head.first_lsn < lsn && behind_lsn != UINT64_MAX) {
+			double part = (double)(behind_lsn - lsn) /
+				      (double)(behind_lsn - segment->head.first_lsn);
+
+			return bytes + (uint64_t)(part * (double)used);
+		}
+		bytes += used;
+		if (segment->headed)
+			behind_lsn = segment->head.first_lsn;
+	}
+	return bytes;
 }

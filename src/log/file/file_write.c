@@ -22,6 +22,7 @@ struct piece {
 	uint64_t first_lsn;
 	uint32_t record_count;
 	uint64_t base_time_us;
+	uint64_t last_time_us; /* the latest of all records submitted with it */
 	uint32_t frame;
 	const uint64_t *actors;
 	size_t actor_count;
@@ -184,11 +185,14 @@ static int write_head(struct pd_log_file *file, uint32_t previous_segment, const
 				      .headed = true,
 				      .size = file->options.segment_bytes };
 	struct pd_segment_head *head = &segment.head;
-	struct piece piece = { .payload_size = sizeof *head,
-			       .kind = PD_GROUP_SEGMENT,
-			       .first_lsn = first->first_lsn,
-			       .base_time_us = first->base_time_us,
-			       .frame = first->frame };
+	struct piece piece = {
+		.payload_size = sizeof *head,
+		.kind = PD_GROUP_SEGMENT,
+		.first_lsn = first->first_lsn,
+		/* No record before this segment has a later one: who begins to read here takes it for that. */
+		.base_time_us = first->last_time_us,
+		.frame = first->frame
+	};
 	int result = need_buffer(&file->head_buffer, sealed_bytes(file, sizeof *head), err);
 
 	if (result != 0)
@@ -351,7 +355,7 @@ static void describe_way(struct pd_log_file *file)
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 {
 	struct pd_log_file *file = (struct pd_log_file *)log;
-	struct piece first = { .base_time_us = time_us };
+	struct piece first = { .base_time_us = time_us, .last_time_us = time_us };
 	int result;
 
 	PD_ASSERT(file->read_to_end && time_us > file->end.last_time_us);
@@ -389,6 +393,7 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	log->marks.written_lsn = log->marks.tail_lsn;
 	log->marks.durable_lsn = log->marks.tail_lsn;
 	file->end.last_time_us = time_us;
+	log->first_lsn = pd_file_first_lsn(file);
 	log->begun = true;
 	return 0;
 }
@@ -475,6 +480,7 @@ static int put_pieces(struct pd_log_file *file, struct pd_log_group *group, enum
 {
 	struct piece piece = { .first_lsn = group->first_lsn,
 			       .base_time_us = group->base_time_us,
+			       .last_time_us = group->last_time_us,
 			       .actors = group->actors,
 			       .actor_count = listed_actors_each(file, group) };
 	uint8_t *at = group->data + PD_GROUP_HEADER_SIZE;
@@ -530,6 +536,7 @@ static int put_group(struct pd_log_file *file, struct pd_log_group *group, enum 
 					  .first_lsn = group->first_lsn,
 					  .record_count = group->record_count,
 					  .base_time_us = group->base_time_us,
+					  .last_time_us = group->last_time_us,
 					  .actors = group->actors,
 					  .actor_count = listed_actors(file, group),
 					  .flight = file->flying ? group : NULL },

@@ -136,6 +136,7 @@ static int memory_begin(struct pd_log *log, uint64_t time_us, struct pd_error *e
 	memcpy(log->way, "in memory only", sizeof "in memory only");
 	log->epoch = 1;
 	log->marks = (struct pd_log_marks){ 1, 1, 1 };
+	log->first_lsn = 1;
 	log->begun = true;
 	return 0;
 }
@@ -175,11 +176,22 @@ static int memory_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err)
 	size_t count = 0;
 
 	(void)err;
-	while (count + 1 < memory->count && memory->chunks[count].last_lsn < lsn)
+	while (count + 1 < memory->count && count < PD_LOG_TRIM_MAX && memory->chunks[count].last_lsn < lsn)
 		pd_free(memory->chunks[count++].data);
 	memory->count -= count;
 	memmove(memory->chunks, memory->chunks + count, memory->count * sizeof memory->chunks[0]);
+	log->first_lsn = memory->chunks[0].first_lsn;
 	return 0;
+}
+
+static uint64_t memory_bytes_since(const struct pd_log *log, uint64_t lsn)
+{
+	const struct memory_log *memory = (const struct memory_log *)log;
+	uint64_t bytes = 0;
+
+	for (size_t i = memory->count; i-- > 0 && memory->chunks[i].last_lsn >= lsn;)
+		bytes += memory->chunks[i].size;
+	return bytes;
 }
 
 static int memory_close(struct pd_log *log, struct pd_error *err)
@@ -200,20 +212,6 @@ static int memory_close(struct pd_log *log, struct pd_error *err)
 	return result;
 }
 
-static int memory_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_reader **ret_reader,
-			     struct pd_error *err)
-{
-	struct memory_reader *reader = pd_calloc(1, sizeof *reader);
-
-	if (reader == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory while reading the log");
-	reader->base.log = log;
-	reader->from_lsn = from_lsn;
-	reader->lsn = 1;
-	*ret_reader = &reader->base;
-	return 0;
-}
-
 /* The chunk that has this LSN or, if it is gone, the first. NULL: the end. */
 static const struct chunk *find_chunk(const struct memory_log *memory, uint64_t lsn)
 {
@@ -228,6 +226,21 @@ static const struct chunk *find_chunk(const struct memory_log *memory, uint64_t 
 			high = middle;
 	}
 	return low < memory->count ? &memory->chunks[low] : NULL;
+}
+
+static int memory_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_reader **ret_reader,
+			     struct pd_error *err)
+{
+	struct memory_reader *reader = pd_calloc(1, sizeof *reader);
+	const struct chunk *chunk = find_chunk((const struct memory_log *)log, from_lsn);
+
+	if (reader == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while reading the log");
+	reader->base.log = log;
+	reader->from_lsn = from_lsn;
+	reader->lsn = chunk != NULL && chunk->first_lsn < from_lsn ? chunk->first_lsn : from_lsn;
+	*ret_reader = &reader->base;
+	return 0;
 }
 
 /* Records that were asked for and have been trimmed. */
@@ -250,14 +263,14 @@ static int memory_reader_next(struct pd_log_reader *base, struct pd_record *ret_
 	const struct chunk *chunk;
 
 	while ((chunk = find_chunk(memory, reader->lsn)) != NULL) {
-		uint64_t first = reader->lsn > reader->from_lsn ? reader->lsn : reader->from_lsn;
+		uint64_t first = reader->lsn;
 		struct pd_record record;
 		int result;
 
-		if (chunk->first_lsn >= reader->lsn)
+		if (chunk->first_lsn >= first) {
 			reader->at = 0;
-		if (chunk->first_lsn > reader->lsn)
 			reader->lsn = chunk->first_lsn;
+		}
 		if (chunk->first_lsn > first)
 			return report_missing(reader, first, chunk->first_lsn - 1, ret_damage, err);
 		result = pd_record_decode(pd_slice(chunk->data + reader->at, chunk->size - reader->at),
@@ -305,6 +318,7 @@ static const struct pd_log_ops memory_ops = {
 	.can_submit = memory_can_submit,
 	.descriptor = memory_descriptor,
 	.trim = memory_trim,
+	.bytes_since = memory_bytes_since,
 	.close = memory_close,
 	.reader_new = memory_reader_new,
 	.reader_next = memory_reader_next,
