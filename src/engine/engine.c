@@ -11,7 +11,7 @@
 
 static bool is_ours(const char *name)
 {
-	return strcmp(name, "LOCK") == 0 || strcmp(name, "MANIFEST.new") == 0 ||
+	return strcmp(name, "LOCK") == 0 || strcmp(name, "MANIFEST.new") == 0 || strcmp(name, PD_ADMIN_SOCKET) == 0 ||
 	       strcmp(name, "lost+found") == 0;
 }
 

@@ -30,7 +30,8 @@
 struct pd_engine;
 struct pd_session;
 
-#define PD_NAME_SIZE_MAX 256u /* a tenant's or an actor's name */
+#define PD_NAME_SIZE_MAX 256u         /* a tenant's or an actor's name */
+#define PD_ADMIN_SOCKET  "admin.sock" /* in a data directory: a host's, where its server can be told things */
 
 struct pd_engine_options {
 	struct pd_os *os;
@@ -255,44 +256,5 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 PD_MUST_CHECK int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session,
 					struct pd_slice actor, enum pd_level level,
 					struct pd_receipt *ret_receipt, struct pd_error *err);
-
-/* ---- upkeep: long work beside the serving ---- */
-enum pd_upkeep_kind {
-	PD_UPKEEP_NONE,
-	PD_UPKEEP_CHECKPOINT,
-	PD_UPKEEP_COMPACT_STORE, /* rewrite the levels, so that what is dead goes */
-	PD_UPKEEP_COMPACT_LOG,   /* make a checkpoint, and drop all log that neither it nor the window needs */
-	PD_UPKEEP_VERIFY_STORE,  /* read the levels and check every checksum */
-};
-struct pd_upkeep_status {
-	enum pd_upkeep_kind kind; /* of the running or the last work */
-	bool running;
-	uint64_t done, total; /* bytes, as far as is known */
-	uint64_t started_us, ended_us;
-	int result;
-	char text[500];
-	uint64_t damage_count;
-};
-/* Start long work. PD_BUSY: another runs; PD_NOT_SUPPORTED: in memory only. */
-PD_MUST_CHECK int pd_engine_upkeep_start(struct pd_engine *engine, enum pd_upkeep_kind kind,
-					 struct pd_error *err);
-void pd_engine_upkeep_status(const struct pd_engine *engine, struct pd_upkeep_status *ret_status);
-/* The nth (from 0) damaged place found by the last verification, in words; NULL: no more. */
-const char *pd_engine_upkeep_damage(const struct pd_engine *engine, size_t n);
-
-/* ---- memory ---- */
-#define PD_MEMORY_PARTS_MAX 16
-struct pd_memory_part {
-	const char *name;
-	uint64_t bytes, limit; /* limit 0: none of its own */
-};
-struct pd_memory_report {
-	struct pd_memory_part parts[PD_MEMORY_PARTS_MAX];
-	size_t count;
-	uint64_t budget, used, resident;
-};
-void pd_engine_memory(const struct pd_engine *engine, struct pd_memory_report *ret_report);
-/* What others in the process (connections, replies) hold, for the report and the budget. */
-void pd_engine_note_memory(struct pd_engine *engine, const char *part, uint64_t bytes);
 
 #endif

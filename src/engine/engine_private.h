@@ -7,6 +7,7 @@
 #include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/manifest.h"
+#include "engine/upkeep.h"
 #include "os/os.h"
 #include "store/brake.h"
 #include "store/checkpoint.h"
@@ -166,6 +167,8 @@ struct pd_session {
 	struct pd_actor *actor;   /* NULL: does not exist yet, or not looked up */
 };
 
+#define PD_MEMORY_NOTED_MAX 4 /* parts that others than the engine hold */
+
 struct pd_engine {
 	struct pd_engine_options options;
 	struct pd_os *os;
@@ -224,7 +227,11 @@ struct pd_engine {
 	uint64_t state_clock_us; /* when what takes more than a glance is looked at next */
 	struct pd_brake brake;
 	struct pd_buffer expiring; /* the key that is being expired */
-	struct pd_upkeep *upkeep;
+	struct pd_upkeep *upkeep; /* the running or the last one; NULL: none yet */
+	uint64_t freeze_wanted_lsn; /* somebody waits for everything up to it to be in the levels */
+	struct pd_store_stats state_stats; /* as of the last look */
+	struct pd_memory_part noted[PD_MEMORY_NOTED_MAX];
+	size_t noted_count;
 
 	struct pd_engine_stats stats;
 };
@@ -232,6 +239,8 @@ struct pd_engine {
 /* ---- state.c ---- */
 /* Open the store with the best state there is. PD_CORRUPT: none will do; the text says why each. */
 PD_MUST_CHECK int pd_state_open(struct pd_engine *engine, struct pd_error *err);
+/* Remember why a state is no good, for whoever asks why another was taken. */
+void pd_state_note(struct pd_engine *engine, const char *why);
 /* The state in use is no good, for this reason: close it and open the next best. */
 PD_MUST_CHECK int pd_state_reject(struct pd_engine *engine, const char *why, struct pd_error *err);
 
@@ -251,7 +260,11 @@ PD_MUST_CHECK int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us
 void pd_engine_flush_last(struct pd_engine *engine);
 /* May a write be evaluated now? 0; PD_AGAIN with the time to wait; PD_NO_SPACE. */
 PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t *ret_retry_us, struct pd_error *err);
-/* End a running upkeep and wait for it. */
+/* ---- upkeep.c ---- */
+/* Move the running work on; begin a checkpoint that is due, and drop what nobody needs any more. */
+void pd_engine_upkeep_step(struct pd_engine *engine);
+bool pd_engine_upkeep_busy(const struct pd_engine *engine);
+/* End a running one and wait for it. */
 void pd_engine_upkeep_stop(struct pd_engine *engine);
 
 uint64_t pd_engine_monotonic_us(const struct pd_engine *engine);

@@ -283,7 +283,8 @@ static bool is_write(const struct pd_request *request)
 }
 
 /* Why nothing may be evaluated now; 0: go on. */
-static int admit(struct pd_engine *engine, const struct pd_request *request, struct pd_error *err)
+static int admit(struct pd_engine *engine, const struct pd_request *request, struct pd_receipt *receipt,
+		 struct pd_error *err)
 {
 	int result = 0;
 
@@ -296,7 +297,7 @@ static int admit(struct pd_engine *engine, const struct pd_request *request, str
 											 : PD_LOG_WRITE);
 	if (result != 0 && is_write(request))
 		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
-	return 0;
+	return is_write(request) ? pd_engine_brake(engine, &receipt->retry_us, err) : 0;
 }
 
 /* The epoch that this LSN was given in. */
@@ -353,7 +354,7 @@ int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request
 	err->text[0] = '\0';
 	result = check_request(request, err);
 	if (result == 0)
-		result = admit(engine, request, err);
+		result = admit(engine, request, &receipt, err);
 	pd_txn_start(txn, request->session);
 	txn->level = request->level != PD_LEVEL_UNSET ? request->level : request->session->level;
 	txn->request_id = request->request_id;

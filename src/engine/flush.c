@@ -8,6 +8,7 @@
  *
  * A crash between any two of these loses nothing: the state says up to where it has applied the log, and the log has the
  * rest. A step that fails is tried again; until it works, memory fills, and writes are first slowed down and then refused. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -154,7 +155,7 @@ int pd_engine_brake(struct pd_engine *engine, uint64_t *ret_retry_us, struct pd_
 					    engine->stats.state_failure);
 		wait_us = RETRY_US;
 	} else {
-		wait_us = pd_brake_wait_us(&engine->brake, engine->now_us);
+		wait_us = pd_brake_wait_us(&engine->brake, pd_engine_monotonic_us(engine));
 	}
 	if (wait_us == 0)
 		return 0;

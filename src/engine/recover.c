@@ -52,12 +52,30 @@ static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect
 	return result < 0 ? result : 0;
 }
 
+/* Memory for the replay is bounded, too: what is replayed goes on to the levels. Not beyond what the log is known to have
+ * on stable storage: what a killed process left in the page cache may still be lost. */
+static int flush_replayed(struct pd_engine *engine, struct pd_error *err)
+{
+	uint64_t durable_lsn = engine->reader->durable_lsn;
+	int result = 0;
+
+	if (pd_store_wants_freeze(engine->store) && !pd_store_can_freeze(engine->store) &&
+	    pd_store_flush_wants_lsn(engine->store) <= durable_lsn)
+		result = pd_store_flush_wait(engine->store, durable_lsn, err);
+	if (result == 0 && pd_store_wants_freeze(engine->store) && pd_store_can_freeze(engine->store))
+		result = pd_store_freeze(engine->store, engine->replayed, err);
+	return result == 0 ? pd_store_step(engine->store, durable_lsn, err) : result;
+}
+
 /* The record lies in a block that is ours: the store's entries may point into it. */
-static int lend_block(struct pd_engine *engine, struct pd_slice memory)
+static int lend_block(struct pd_engine *engine, struct pd_slice memory, struct pd_error *err)
 {
 	void *block = (void *)(uintptr_t)memory.data;
-	int result = pd_store_lend(engine->store, block, memory.size);
+	/* Between two blocks, so that none is in two memtables, and none can go while it is being read. */
+	int result = flush_replayed(engine, err);
 
+	if (result == 0)
+		result = pd_store_lend(engine->store, block, memory.size) == 0 ? 0 : out_of_memory(err);
 	if (result == 0)
 		engine->lent = block;
 	else
@@ -87,11 +105,12 @@ static int apply_effects(struct pd_engine *engine, const struct pd_record *recor
 
 static int apply_record(struct pd_engine *engine, const struct pd_record *record, struct pd_error *err)
 {
-	int result;
+	int result = 0;
 
-	if (record->memory.size > 0 && record->memory.data != engine->lent &&
-	    lend_block(engine, record->memory) != 0)
-		return out_of_memory(err);
+	if (record->memory.size > 0 && record->memory.data != engine->lent)
+		result = lend_block(engine, record->memory, err);
+	if (result != 0)
+		return result;
 	engine->recovery.records++;
 	engine->recovery.bytes += record->bytes.size;
 	pd_store_begin(engine->store);
@@ -101,28 +120,7 @@ static int apply_record(struct pd_engine *engine, const struct pd_record *record
 		result = apply_effects(engine, record, err);
 	pd_store_commit(engine->store);
 	engine->replayed = (struct pd_log_position){ record->epoch, record->lsn };
-	return result;
-}
-
-/* Memory for the replay is bounded, too: what is replayed goes on to the levels. Not beyond what the log is known to have
- * on stable storage: what a killed process left in the page cache may still be lost. */
-static int flush_replayed(struct pd_engine *engine, struct pd_error *err)
-{
-	uint64_t durable_lsn = engine->reader->durable_lsn;
-	int result = 0;
-
-	if (!pd_store_wants_freeze(engine->store) && !pd_store_flushing(engine->store))
-		return 0;
-	if (pd_store_wants_freeze(engine->store) && !pd_store_can_freeze(engine->store) &&
-	    pd_store_flush_wants_lsn(engine->store) <= durable_lsn)
-		result = pd_store_flush_wait(engine->store, durable_lsn, err);
-	if (result == 0 && pd_store_wants_freeze(engine->store) && pd_store_can_freeze(engine->store)) {
-		result = pd_store_freeze(engine->store, engine->replayed, err);
-		/* A block belongs to one memtable: what comes next in it is copied. */
-		engine->lent = NULL;
-		engine->lending = false;
-	}
-	return result == 0 ? pd_store_step(engine->store, durable_lsn, err) : result;
+	return result == 0 && !engine->lending ? flush_replayed(engine, err) : result;
 }
 
 /* The state and the log belong together only if the log has the record that the state ends with. */
@@ -287,7 +285,7 @@ static int start_reading(struct pd_engine *engine, struct pd_error *err)
 		return result;
 	/* Blocks are as large as segments: they must be small beside what a memtable may take. */
 	engine->lending = engine->plan.memtable_bytes == 0 ||
-			  engine->plan.memtable_bytes >= (size_t)2 * engine->log->segment_bytes;
+			  engine->plan.memtable_bytes >= (size_t)2 * engine->options.segment_bytes;
 	engine->lent = NULL;
 	if (engine->lending)
 		pd_log_reader_give_memory(engine->reader);
@@ -330,8 +328,7 @@ static int replay_next(struct pd_engine *engine, struct pd_error *err)
 		result = join(engine, &record, &skip, err);
 	if (result != 0 || skip)
 		return result;
-	result = apply_record(engine, &record, err);
-	return result == 0 ? flush_replayed(engine, err) : result;
+	return apply_record(engine, &record, err);
 }
 
 static int reach_end(struct pd_engine *engine, struct pd_error *err)

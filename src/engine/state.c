@@ -8,6 +8,7 @@
  * A state is no good if it is missing, damaged, ends before the log begins (stale), or has applied what the log does not
  * have (ahead). Each is said; what is left when nothing will do is refused, and nothing is changed. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -85,6 +86,17 @@ static int check_reach(const struct pd_engine *engine, struct pd_error *err)
 
 /* ---- one state after another ---- */
 
+void pd_state_note(struct pd_engine *engine, const char *why)
+{
+	size_t used = strlen(engine->state_why);
+
+	engine->recovery.rebuilt = true;
+	(void)snprintf(engine->state_why + used, sizeof engine->state_why - used, "%s%s",
+		       used > 0 ? "; " : "", why);
+	(void)snprintf(engine->recovery.rebuilt_why, sizeof engine->recovery.rebuilt_why, "%s",
+		       engine->state_why);
+}
+
 static int try_live(struct pd_engine *engine, struct pd_error *err)
 {
 	int result = open_levels(engine, false, err);
@@ -158,17 +170,6 @@ static int try_next(struct pd_engine *engine, struct pd_error *err)
 		if (result != PD_NOT_FOUND || engine->log->first_lsn > 1 || engine->log->size_bytes > 0)
 			pd_state_note(engine, why.text);
 	}
-}
-
-void pd_state_note(struct pd_engine *engine, const char *why)
-{
-	size_t used = strlen(engine->state_why);
-
-	engine->recovery.rebuilt = true;
-	(void)snprintf(engine->state_why + used, sizeof engine->state_why - used, "%s%s",
-		       used > 0 ? "; " : "", why);
-	(void)snprintf(engine->recovery.rebuilt_why, sizeof engine->recovery.rebuilt_why, "%s",
-		       engine->state_why);
 }
 
 int pd_state_open(struct pd_engine *engine, struct pd_error *err)

@@ -441,6 +441,16 @@ bool pd_txn_get(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *r
 	return true;
 }
 
+struct pd_slice pd_txn_keep(struct pd_txn *txn, struct pd_slice bytes)
+{
+	uint8_t *copy = pd_store_keep(txn->engine->store, bytes);
+
+	if (copy != NULL)
+		return pd_slice(copy, bytes.size);
+	txn->failed = PD_NO_MEMORY;
+	return pd_slice(NULL, 0);
+}
+
 uint64_t pd_txn_now_us(const struct pd_txn *txn)
 {
 	return txn->now_us;

@@ -252,6 +252,11 @@ static void note_group(struct pd_file_reader *reader, const struct pd_group_head
 	/* Everything before this group was on stable storage when it was written. */
 	if (header->durable_lsn >= pd_read_last_lost_before(header))
 		reader->soft_sector = reader->sector;
+	if (header->durable_lsn > reader->base.durable_lsn)
+		reader->base.durable_lsn = header->durable_lsn;
+	/* A segment is begun when all that is before it is on stable storage. */
+	if (header->kind == PD_GROUP_SEGMENT && header->first_lsn > reader->base.durable_lsn)
+		reader->base.durable_lsn = header->first_lsn - 1;
 	reader->sector += header->sectors;
 	reader->end_sector = reader->sector;
 	reader->chain = header->header_crc;

@@ -43,6 +43,13 @@ static bool next_element(struct pd_walk *walk, struct pd_slice prefix, struct el
 	return true;
 }
 
+/* What a walk gives lasts until its next step: this lasts as long as the transaction. */
+static struct element kept(const struct source *source, const struct element *element)
+{
+	return (struct element){ pd_txn_keep(source->txn, element->name),
+				 pd_txn_keep(source->txn, element->value) };
+}
+
 /* Even choice among the first `max` elements that begin with the prefix. *ret_more: there are others. false: none. */
 static bool pick_even(const struct source *source, struct pd_slice prefix, uint64_t max,
 		      struct element *ret_element, bool *ret_more)
@@ -60,7 +67,7 @@ static bool pick_even(const struct source *source, struct pd_slice prefix, uint6
 		}
 		/* The nth replaces the one chosen before with a chance of 1 in n. */
 		if (pd_txn_random(source->txn) % ++seen == 0)
-			*ret_element = element;
+			*ret_element = kept(source, &element);
 	}
 	return seen > 0;
 }
@@ -109,7 +116,7 @@ static bool go_down(const struct source *source, struct pd_buffer *prefix, struc
 	byte = least + (unsigned)(pd_txn_random(source->txn) % (greatest - least + 1 + has_exact));
 	if (byte > greatest || !next_byte(source, prefix, byte, &byte, &element))
 		return false;
-	*ret_element = element;
+	*ret_element = kept(source, &element);
 	prefix->data[prefix->size++] = (uint8_t)byte;
 	return true;
 }
@@ -253,8 +260,8 @@ static int write_sample(struct pd_call *call, const struct source *source, uint6
 		return pd_error_set(call->err, PD_NO_MEMORY, "out of memory to choose among %llu fields",
 				    (unsigned long long)size);
 	walk_from(source, everything, &walk);
-	while (seen < size && next_element(&walk, everything, &elements[seen]))
-		seen++;
+	for (; seen < size && next_element(&walk, everything, &elements[seen]); seen++)
+		elements[seen] = kept(source, &elements[seen]);
 	/* A count of 2^62 is welcome: the reply ends where its buffer does. */
 	for (uint64_t i = 0; i < count && seen > 0 && call->reply->failed == 0; i++) {
 		uint64_t first = repeat ? 0 : i;
