@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/memory.h"
+#include "store/arena.h"
 #include "store/memtable_private.h"
 
 #define SCAN_AHEAD 16 /* entries that a scan asks memory for before it needs them */
@@ -24,70 +24,16 @@ static inline struct pd_slice key_of_caller(struct pd_slice key)
 
 static struct pd_node *node_new(struct pd_memtable *table, unsigned capacity, unsigned level)
 {
-	struct pd_node *node = pd_malloc(pd_node_size(capacity));
+	struct pd_node *node = pd_arena_alloc(table->arena, pd_node_size(capacity));
 
-	if (node == NULL)
-		return NULL;
-	pd_node_init(node, capacity, level);
-	table->bytes += pd_node_size(capacity);
+	if (node != NULL)
+		pd_node_init(node, capacity, level);
 	return node;
 }
 
 static void node_free(struct pd_memtable *table, struct pd_node *node)
 {
-	PD_ASSERT(table->bytes >= pd_node_size(node->capacity));
-	table->bytes -= pd_node_size(node->capacity);
-	pd_free(node);
-}
-
-static void spares_trim(struct pd_memtable *table, unsigned keep)
-{
-	while (table->spare_count > keep) {
-		struct pd_node *spare = table->spares;
-
-		table->spares = spare->next;
-		table->spare_count--;
-		node_free(table, spare);
-	}
-}
-
-/* Have `want` spare nodes. On failure there are as many as before. */
-static int spares_fill(struct pd_memtable *table, unsigned want)
-{
-	unsigned before = table->spare_count;
-
-	while (table->spare_count < want) {
-		struct pd_node *spare = node_new(table, PD_NODE_SLOTS, 0);
-
-		if (spare == NULL) {
-			spares_trim(table, before);
-			return PD_NO_MEMORY;
-		}
-		spare->next = table->spares;
-		table->spares = spare;
-		table->spare_count++;
-	}
-	return 0;
-}
-
-static struct pd_node *spare_take(struct pd_memtable *table)
-{
-	struct pd_node *spare = table->spares;
-
-	PD_ASSERT(spare != NULL && table->spare_count > 0);
-	table->spares = spare->next;
-	table->spare_count--;
-	return spare;
-}
-
-/* Spares that a put can use up, wherever its key belongs: one a level, and a new root if the root splits. */
-static unsigned spares_for_any_put(const struct pd_memtable *table)
-{
-	const struct pd_node *root = table->root;
-
-	if (root == NULL || root->capacity < PD_NODE_SLOTS)
-		return 0;
-	return root->level + (root->count == PD_NODE_SLOTS ? 2 : 0);
+	pd_arena_release(table->arena, node, pd_node_size(node->capacity));
 }
 
 /* Another capacity for the only leaf. */
@@ -105,18 +51,26 @@ static int root_resize(struct pd_memtable *table, unsigned capacity)
 	return 0;
 }
 
-struct pd_memtable *pd_memtable_new(void)
+void pd_memtable_init(struct pd_memtable *table, struct pd_arena *arena)
 {
-	return pd_calloc(1, sizeof(struct pd_memtable));
+	*table = (struct pd_memtable){ .arena = arena };
 }
 
-void pd_memtable_free(struct pd_memtable *table)
+struct pd_memtable *pd_memtable_new(struct pd_arena *arena)
 {
-	struct pd_node *level;
+	struct pd_memtable *table = pd_arena_alloc(arena, sizeof *table);
 
-	if (table == NULL)
-		return;
-	level = table->root;
+	if (table != NULL)
+		pd_memtable_init(table, arena);
+	return table;
+}
+
+/* Every node, level by level: its bytes; and with `free`, back to the arena. */
+static size_t walk_nodes(struct pd_memtable *table, bool free)
+{
+	struct pd_node *level = table->root;
+	size_t bytes = 0;
+
 	while (level != NULL) {
 		struct pd_node *node = level;
 
@@ -124,13 +78,21 @@ void pd_memtable_free(struct pd_memtable *table)
 		while (node != NULL) {
 			struct pd_node *next = node->next;
 
-			node_free(table, node);
+			bytes += pd_node_size(node->capacity);
+			if (free)
+				node_free(table, node);
 			node = next;
 		}
 	}
-	spares_trim(table, 0);
-	PD_ASSERT(table->bytes == 0);
-	pd_free(table);
+	return bytes;
+}
+
+void pd_memtable_free(struct pd_memtable *table)
+{
+	if (table == NULL)
+		return;
+	(void)walk_nodes(table, true);
+	pd_arena_release(table->arena, table, sizeof *table);
 }
 
 uint64_t pd_memtable_count(const struct pd_memtable *table)
@@ -140,7 +102,7 @@ uint64_t pd_memtable_count(const struct pd_memtable *table)
 
 size_t pd_memtable_bytes(const struct pd_memtable *table)
 {
-	return table->bytes;
+	return walk_nodes((struct pd_memtable *)(uintptr_t)table, false);
 }
 
 static inline struct pd_node *child_of(const struct pd_node *node, struct pd_slice key, unsigned *ret_slot)
@@ -181,35 +143,26 @@ static struct pd_node *leaf_of_with_path(const struct pd_memtable *table, struct
 	return node;
 }
 
-bool pd_memtable_get(const struct pd_memtable *table, struct pd_slice key, struct pd_entry *ret_entry)
+struct pd_slot *pd_memtable_find(const struct pd_memtable *table, struct pd_slice key)
 {
 	const struct pd_node *leaf;
 	unsigned slot;
 
 	if (table->root == NULL)
-		return false;
+		return NULL;
 	key = key_of_caller(key);
 	leaf = leaf_of(table, key);
-	if (!pd_node_find(leaf, key, &slot))
-		return false;
-	pd_entry_read(pd_node_slots_const(leaf)[slot].entry, pd_node_slots_const(leaf)[slot].lsn, ret_entry);
-	return true;
+	return pd_node_find(leaf, key, &slot) ? pd_node_slots((struct pd_node *)(uintptr_t)leaf) + slot : NULL;
 }
 
-int pd_memtable_reserve(struct pd_memtable *table)
+bool pd_memtable_get(const struct pd_memtable *table, struct pd_slice key, struct pd_entry *ret_entry)
 {
-	const struct pd_node *root = table->root;
-	int code;
+	const struct pd_slot *slot = pd_memtable_find(table, key);
 
-	if (root == NULL)
-		code = root_resize(table, PD_NODE_SLOTS_FIRST);
-	else if (root->count == root->capacity && root->capacity < PD_NODE_SLOTS)
-		code = root_resize(table, root->capacity * 2u);
-	else
-		code = spares_fill(table, spares_for_any_put(table));
-	if (code == 0)
-		table->reserved = true;
-	return code;
+	if (slot == NULL)
+		return false;
+	pd_entry_read(slot->entry, slot->lsn, ret_entry);
+	return true;
 }
 
 /* The smallest entry of the leaf is another one: correct the one separator that points to it, in the nearest
@@ -225,19 +178,50 @@ static void set_smallest(const struct pd_memtable *table, struct path *path, uns
 	}
 }
 
-/* Insert into a full leaf. Needs no memory but what spares hold: all is decided before anything changes. */
+/* So many new nodes, linked by `next`. NULL: out of memory. */
+static struct pd_node *spares_new(struct pd_memtable *table, unsigned count)
+{
+	struct pd_node *spares = NULL;
+
+	for (; count > 0; count--) {
+		struct pd_node *spare = node_new(table, PD_NODE_SLOTS, 0);
+
+		if (spare == NULL)
+			break;
+		spare->next = spares;
+		spares = spare;
+	}
+	while (count > 0 && spares != NULL) {
+		struct pd_node *spare = spares;
+
+		spares = spare->next;
+		node_free(table, spare);
+	}
+	return spares;
+}
+
+static struct pd_node *spare_take(struct pd_node **spares)
+{
+	struct pd_node *spare = *spares;
+
+	PD_ASSERT(spare != NULL);
+	*spares = spare->next;
+	return spare;
+}
+
+/* Insert into a full leaf. All memory is there before anything changes. */
 static int insert_with_split(struct pd_memtable *table, struct path *path, struct pd_slot new)
 {
 	unsigned height = table->root->level;
+	struct pd_node *spares;
 	unsigned level = 0;
-	int code;
 
 	while (level <= height && path->steps[level].node->count == PD_NODE_SLOTS)
 		level++;
 	PD_ASSERT(height + 1u < PD_MEMTABLE_DEPTH_MAX);
-	code = spares_fill(table, level + (level > height));
-	if (code != 0)
-		return code;
+	spares = spares_new(table, level + (level > height));
+	if (spares == NULL)
+		return PD_NO_MEMORY;
 	for (level = 0;; level++) {
 		struct pd_node *node = path->steps[level].node;
 		unsigned slot = path->steps[level].slot + (level > 0);
@@ -247,13 +231,13 @@ static int insert_with_split(struct pd_memtable *table, struct path *path, struc
 			pd_node_insert(node, slot, new);
 			return 0;
 		}
-		right = spare_take(table);
+		right = spare_take(&spares);
 		new.entry = pd_node_split(node, right, slot, new);
 		new.child = right;
 		if (level == height)
 			break;
 	}
-	table->root = spare_take(table);
+	table->root = spare_take(&spares);
 	pd_node_init(table->root, PD_NODE_SLOTS, height + 1);
 	pd_node_slots(table->root)[0] = (struct pd_slot){ .child = path->steps[height].node };
 	table->root->heads[0] = 0;
@@ -277,7 +261,6 @@ int pd_memtable_put(struct pd_memtable *table, const uint8_t *entry, uint64_t ls
 		if (code != 0)
 			return code;
 	}
-	table->reserved = false;
 	leaf = leaf_of_with_path(table, key, &path);
 	place = pd_node_search(leaf, key);
 	if (place.found) {
@@ -287,7 +270,8 @@ int pd_memtable_put(struct pd_memtable *table, const uint8_t *entry, uint64_t ls
 		*ret_old_lsn = slot->lsn;
 		if (place.slot == 0)
 			set_smallest(table, &path, 1, entry);
-		*slot = new;
+		slot->entry = entry;
+		slot->lsn = (lsn & ~PD_SLOT_FRESH) | (slot->lsn & PD_SLOT_FRESH);
 		return 0;
 	}
 	if (leaf->count < leaf->capacity) {
@@ -337,8 +321,6 @@ static void rebalance(struct pd_memtable *table, struct path *path)
 		table->root = pd_node_slots(old)[0].child;
 		node_free(table, old);
 	}
-	if (table->spare_count > spares_for_any_put(table))
-		spares_trim(table, spares_for_any_put(table));
 }
 
 const uint8_t *pd_memtable_delete(struct pd_memtable *table, struct pd_slice key, uint64_t *ret_old_lsn)
@@ -363,14 +345,12 @@ const uint8_t *pd_memtable_delete(struct pd_memtable *table, struct pd_slice key
 			set_smallest(table, &path, 1, pd_node_slots(leaf)[0].entry);
 		if (leaf->count < PD_NODE_SLOTS_MIN)
 			rebalance(table, &path);
-	} else if (table->count == 0 && !table->reserved) {
+	} else if (table->count == 0) {
 		node_free(table, leaf);
 		table->root = NULL;
-		spares_trim(table, 0);
 	} else if (leaf->capacity > PD_NODE_SLOTS_FIRST && leaf->count <= leaf->capacity / 4) {
 		/* Give memory back where there is some to do it with; if not, the large leaf stays. */
-		if (root_resize(table, leaf->capacity / 2u) == 0)
-			spares_trim(table, 0);
+		(void)!root_resize(table, leaf->capacity / 2u);
 	}
 	return entry;
 }
@@ -416,10 +396,9 @@ PD_PREFETCH_INLINE void prefetch_next_leaf(const struct pd_node *leaf)
 		__builtin_prefetch(next + at);
 }
 
-bool pd_memtable_next(struct pd_memtable_cursor *cursor, struct pd_entry *ret_entry)
+struct pd_slot *pd_memtable_walk(struct pd_memtable_cursor *cursor)
 {
 	const struct pd_node *leaf = cursor->leaf;
-	const struct pd_slot *slot;
 
 	while (leaf != NULL && cursor->slot >= leaf->count) {
 		leaf = leaf->next;
@@ -427,11 +406,19 @@ bool pd_memtable_next(struct pd_memtable_cursor *cursor, struct pd_entry *ret_en
 		cursor->slot = 0;
 	}
 	if (leaf == NULL)
-		return false;
+		return NULL;
 	if (cursor->slot == 0)
 		prefetch_next_leaf(leaf);
 	prefetch_ahead(leaf, cursor->slot);
-	slot = pd_node_slots_const(leaf) + cursor->slot++;
+	return pd_node_slots((struct pd_node *)(uintptr_t)leaf) + cursor->slot++;
+}
+
+bool pd_memtable_next(struct pd_memtable_cursor *cursor, struct pd_entry *ret_entry)
+{
+	const struct pd_slot *slot = pd_memtable_walk(cursor);
+
+	if (slot == NULL)
+		return false;
 	pd_entry_read(slot->entry, slot->lsn, ret_entry);
 	return true;
 }

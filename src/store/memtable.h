@@ -11,8 +11,9 @@
  * Because record and entry have one layout, a put on the live path is one copy, and recovery can point into
  * segments instead of copying.
  *
- * Threads: the shard's only. Memory: entries handed to pd_memtable_put() belong to the caller, who must keep them
- * alive while they are in the map; what the map lets go of is given back to the caller. */
+ * Threads: the shard's only; one that nobody changes any more may be read by any. Memory: nodes come from an arena.
+ * Entries handed to pd_memtable_put() belong to the caller, who must keep them alive while they are in the map; what
+ * the map lets go of is given back to the caller. */
 #ifndef PD_STORE_MEMTABLE_H
 #define PD_STORE_MEMTABLE_H
 
@@ -66,25 +67,28 @@ static inline void pd_entry_read(const uint8_t *entry, uint64_t lsn, struct pd_e
 	ret_entry->bytes = entry;
 }
 
+struct pd_arena;
 struct pd_memtable;
 
+/* Beside its LSN a slot can carry two marks, which mean nothing to the map itself. */
+#define PD_SLOT_DEAD  (UINT64_C(1) << 63) /* a tombstone: of its entry only the key counts */
+#define PD_SLOT_FRESH (UINT64_C(1) << 62) /* nothing older has this key; stays as it was when the entry is replaced */
+#define PD_SLOT_LSN   (~(PD_SLOT_DEAD | PD_SLOT_FRESH))
+
 /* NULL: out of memory. An empty one is small (a million of them must be affordable): the first leaf is
- * allocated with the first put and grows from 4 to 64 slots. */
-struct pd_memtable *pd_memtable_new(void);
-/* The entries stay the caller's: walk them first to free them. */
+ * allocated with the first put and grows from 1 to 64 slots. */
+struct pd_memtable *pd_memtable_new(struct pd_arena *arena);
+/* Everything goes back to the arena, but for the entries: they are the caller's. */
 void pd_memtable_free(struct pd_memtable *table);
 
 uint64_t pd_memtable_count(const struct pd_memtable *table); /* entries in it */
-size_t pd_memtable_bytes(const struct pd_memtable *table);   /* memory of the nodes themselves */
+size_t pd_memtable_bytes(const struct pd_memtable *table);   /* of the nodes; walks them all */
 
 /* false: no such key, *ret_entry untouched. */
 bool pd_memtable_get(const struct pd_memtable *table, struct pd_slice key, struct pd_entry *ret_entry);
 
-/* Allocate whatever the next put could need, so that it cannot fail, also if deletes come in between. For one
- * put, not for several. PD_NO_MEMORY. */
-PD_MUST_CHECK int pd_memtable_reserve(struct pd_memtable *table);
 /* Insert or replace under the entry's own key. *ret_old is the entry replaced, with its LSN in *ret_old_lsn,
- * else NULL. PD_NO_MEMORY changes nothing, and cannot happen after a pd_memtable_reserve(). */
+ * else NULL. PD_NO_MEMORY changes nothing, and cannot happen when the key is there. */
 PD_MUST_CHECK int pd_memtable_put(struct pd_memtable *table, const uint8_t *entry, uint64_t lsn,
 				  const uint8_t **ret_old, uint64_t *ret_old_lsn);
 /* Take the key out. NULL: it was not there. Never needs memory. */

@@ -6,7 +6,6 @@
 struct walk {
 	const struct pd_memtable *table;
 	uint64_t count;
-	size_t bytes;
 	/* By level: the node that the `next` of the last one promises. */
 	const struct pd_node *expected[PD_MEMTABLE_DEPTH_MAX];
 };
@@ -47,7 +46,6 @@ static void check_node(struct walk *walk, const struct pd_node *node, const uint
 
 	PD_ASSERT(root || node == walk->expected[node->level]);
 	walk->expected[node->level] = node->next;
-	walk->bytes += pd_node_size(node->capacity);
 	PD_ASSERT(node->count <= node->capacity && node->capacity <= PD_NODE_SLOTS);
 	PD_ASSERT(node->capacity == PD_NODE_SLOTS || (root && node->level == 0));
 	check_keys(node);
@@ -70,7 +68,6 @@ static void check_node(struct walk *walk, const struct pd_node *node, const uint
 void pd_memtable_check(const struct pd_memtable *table)
 {
 	struct walk walk = { .table = table };
-	unsigned spares = 0;
 
 	if (table->root != NULL) {
 		const struct pd_node *node = table->root;
@@ -86,12 +83,5 @@ void pd_memtable_check(const struct pd_memtable *table)
 		for (unsigned level = 0; level <= table->root->level; level++)
 			PD_ASSERT(walk.expected[level] == NULL);
 	}
-	for (const struct pd_node *spare = table->spares; spare != NULL; spare = spare->next) {
-		PD_ASSERT(spare->capacity == PD_NODE_SLOTS);
-		walk.bytes += pd_node_size(spare->capacity);
-		spares++;
-	}
-	PD_ASSERT(spares == table->spare_count);
 	PD_ASSERT(walk.count == table->count);
-	PD_ASSERT(walk.bytes == table->bytes);
 }

@@ -1,6 +1,6 @@
 /* Nodes of the memtable's B+tree. Inside the room only (and in its tests).
  *
- * One shape serves leaves and inner nodes, so that one search, one split and one pool of spares do for both:
+ * One shape serves leaves and inner nodes, so that one search and one split do for both:
  *
  *        0       8                                16          64
  *        | next  | count capacity level … prefix  | first 48  | heads …   | necks …   | slots … |
@@ -37,7 +37,7 @@
 #include "store/memtable.h"
 
 #define PD_NODE_SLOTS         64 /* fanout */
-#define PD_NODE_SLOTS_FIRST   4  /* of the only leaf of a small table: 4, 8, 16, 32, 64 */
+#define PD_NODE_SLOTS_FIRST   1  /* of the only leaf of a small table: 1, 2, 4, 8, 16, 32, 64 */
 #define PD_NODE_SLOTS_MIN     16 /* a delete that leaves fewer merges the node or fills it from its neighbour */
 #define PD_NODE_MERGE_MAX     48 /* a merged node has room for the next inserts */
 #define PD_NODE_PREFIX_INLINE 48
@@ -55,7 +55,7 @@ struct pd_slot {
 };
 
 struct pd_node {
-	struct pd_node *next; /* to the right on the same level; of a spare: the next spare */
+	struct pd_node *next; /* to the right on the same level */
 	uint8_t count;        /* slots in use */
 	uint8_t capacity;     /* PD_NODE_SLOTS, less only in a leaf that is the root */
 	uint8_t level;        /* 0: leaf */
@@ -69,14 +69,17 @@ struct pd_node {
 _Static_assert(sizeof(struct pd_node) == 64, "the header of a node is one cache line");
 
 struct pd_memtable {
-	struct pd_node *root; /* NULL: nothing was put yet */
-	struct pd_node *spares;
+	struct pd_node *root; /* NULL: empty */
+	struct pd_arena *arena;
 	uint64_t count;
-	size_t bytes; /* of all nodes, spares included */
-	unsigned spare_count;
-	bool reserved; /* a put was promised memory: deletes leave it what it may need */
 };
-_Static_assert(sizeof(struct pd_memtable) <= 48, "a million tables must be affordable");
+
+/* For a table that lies in something else. */
+void pd_memtable_init(struct pd_memtable *table, struct pd_arena *arena);
+/* The slot of a key, NULL: none. Its LSN may be changed in place. Any put or delete makes it void. */
+struct pd_slot *pd_memtable_find(const struct pd_memtable *table, struct pd_slice key);
+/* The slot at the cursor, then move on; NULL: the end. */
+struct pd_slot *pd_memtable_walk(struct pd_memtable_cursor *cursor);
 
 static inline size_t pd_node_size(unsigned capacity)
 {

@@ -55,7 +55,6 @@ struct pd_store_actor {
 	uint64_t last_delete_lsn; /* of the last transaction that deleted anything */
 	struct pd_table *tables[PD_STORE_TABLES]; /* the store's: its part of each memtable, or NULL */
 	bool in_levels;                           /* something of it may be there */
-	bool dirty;                               /* counters changed since they were last flushed */
 };
 
 /* Takes the levels, also on an error. Reads all actors' counters from them. */
@@ -87,8 +86,10 @@ void pd_store_rollback(struct pd_store *store);
  * Expiry is the caller's business. */
 PD_MUST_CHECK int pd_store_get(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
 			       struct pd_entry *ret_entry, struct pd_error *err);
-/* Put a copy of `entry` (the bytes of a put effect). *ret_old (may be NULL): what it replaced, `bytes` NULL if nothing; valid
- * until the transaction ends. */
+/* A copy of `bytes` that lasts as long as what pd_store_get() gives. NULL: out of memory. */
+uint8_t *pd_store_keep(struct pd_store *store, struct pd_slice bytes);
+/* Put a copy of `entry` (the bytes of a put effect). Its key does not begin with the byte 0xff (PD_INVALID). *ret_old
+ * (may be NULL): what it replaced, `bytes` NULL if nothing; valid until the transaction ends. */
 PD_MUST_CHECK int pd_store_put(struct pd_store *store, struct pd_store_actor *actor, const uint8_t *entry,
 			       uint64_t lsn, struct pd_entry *ret_old, struct pd_error *err);
 /* The same without a copy, for an entry that lies in a block lent before. */
@@ -124,7 +125,11 @@ struct pd_store_cursor {
 	unsigned source_count;
 	struct pd_levels_iterator *iterator; /* NULL: nothing of this actor is in the levels */
 	struct pd_entry below;               /* its next entry, if has_below */
-	bool has_below, done;
+	bool has_below, below_taken;
+	bool ranged;      /* there are range tombstones to look at */
+	bool told_active; /* the entry told last is from the active memtable */
+	bool done;
+	int code; /* what the seek failed with */
 };
 /* Go to the first key in [from, to); `to` size 0: to the end. An error is kept for the first next. */
 void pd_store_seek(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice from,
@@ -138,7 +143,8 @@ PD_MUST_CHECK int pd_store_next(struct pd_store_cursor *cursor, struct pd_entry 
 PD_MUST_CHECK int pd_store_next_expired(struct pd_store *store, uint64_t now_us,
 					struct pd_store_actor **ret_actor, struct pd_entry *ret_entry,
 					struct pd_error *err);
-/* Leave the entry that pd_store_next_expired() told where it is; it is not told again in this life. */
+/* Leave the entry that pd_store_next_expired() told where it is (or failed on). It is not told again in this life, unless
+ * something is put that expires even earlier. */
 void pd_store_skip_expired(struct pd_store *store);
 /* Nothing expires before this; UINT64_MAX: nothing at all. A lower bound, cheap. */
 uint64_t pd_store_first_expiry(const struct pd_store *store);
@@ -146,6 +152,8 @@ uint64_t pd_store_first_expiry(const struct pd_store *store);
 /* ---- from memory to the levels ---- */
 /* The active memtable is as large as it should get: freeze it at the next boundary of a group. */
 bool pd_store_wants_freeze(const struct pd_store *store);
+/* Do the memtables take all the memory that they may? Nothing more should be put until a flush has ended. Cheap. */
+bool pd_store_is_full(const struct pd_store *store);
 /* Can another memtable be frozen now? */
 bool pd_store_can_freeze(const struct pd_store *store);
 /* The active memtable holds everything up to `position`, the last record of a group, and nothing beyond; from now on it is
@@ -153,13 +161,16 @@ bool pd_store_can_freeze(const struct pd_store *store);
 PD_MUST_CHECK int pd_store_freeze(struct pd_store *store, struct pd_log_position position,
 				  struct pd_error *err);
 /* Move the flush on: collect a task that has ended, start the next one if the oldest frozen memtable is durable
- * (`durable_lsn`). 0; or what a flush failed with: its memtable stays and is tried again with a later step after
- * `retry_us`. Cheap when there is nothing to do. */
+ * (`durable_lsn`), and take apart what is in the levels, a part with each step. 0; or what a flush failed with: its
+ * memtable stays and is tried again with a step after 100 ms. Cheap when there is nothing to do. Outside of a
+ * transaction; entries read and cursors sought before are void. */
 PD_MUST_CHECK int pd_store_step(struct pd_store *store, uint64_t durable_lsn, struct pd_error *err);
 /* A flush is running or could run as soon as its records are durable up to this LSN; 0: none waits. */
 uint64_t pd_store_flush_wants_lsn(const struct pd_store *store);
+/* A flush is running, or what it wrote is still being taken apart: steps have something to do. */
 bool pd_store_flushing(const struct pd_store *store);
-/* Wait until the oldest frozen memtable, if its records are durable, is in the levels. For recovery and closing. */
+/* Wait until the oldest frozen memtable, if its records are durable, is in the levels. For recovery and closing. As
+ * pd_store_step(), but it tries at once. */
 PD_MUST_CHECK int pd_store_flush_wait(struct pd_store *store, uint64_t durable_lsn, struct pd_error *err);
 
 /* ---- figures ---- */

@@ -1,0 +1,155 @@
+/* Generations: tables, lent blocks, freezing. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "store/store_private.h"
+
+/* ---- tables ---- */
+
+struct pd_table *pd_table_of(struct pd_store *store, struct pd_store_actor *actor)
+{
+	struct pd_generation *generation = pd_generation(store, store->active);
+	struct pd_table *table = pd_actor_table(actor, store->active);
+
+	if (__builtin_expect(table != NULL, 1))
+		return table;
+	table = pd_arena_alloc(&generation->arena, sizeof *table);
+	if (table == NULL)
+		return NULL;
+	*table = (struct pd_table){ .actor = actor, .next = generation->tables };
+	table->counters = (struct pd_store_counters){ actor->key_count, actor->expiring_count,
+						      actor->last_delete_lsn };
+	pd_memtable_init(&table->map, &generation->arena);
+	if (table->next != NULL)
+		table->next->previous = table;
+	generation->tables = table;
+	generation->table_count++;
+	actor->tables[store->active % PD_STORE_TABLES] = table;
+	return table;
+}
+
+void pd_table_remove(struct pd_store *store, struct pd_table *table)
+{
+	struct pd_generation *generation = pd_generation(store, store->active);
+
+	PD_ASSERT(table->map.count == 0);
+	if (table->next != NULL)
+		table->next->previous = table->previous;
+	if (table->previous != NULL)
+		table->previous->next = table->next;
+	else
+		generation->tables = table->next;
+	generation->table_count--;
+	table->actor->tables[store->active % PD_STORE_TABLES] = NULL;
+	pd_memtable_free(table->ranges);
+	pd_arena_release(&generation->arena, table, sizeof *table);
+}
+
+/* ---- lent blocks ---- */
+
+/* Where a block at `data` is or would be. */
+static size_t block_index(const struct pd_generation *generation, const uint8_t *data)
+{
+	size_t low = 0, high = generation->block_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (generation->blocks[middle].data + generation->blocks[middle].size <= data)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool pd_generation_owns_block(const struct pd_generation *generation, const uint8_t *entry)
+{
+	size_t index;
+
+	if (generation->block_count == 0)
+		return false;
+	index = block_index(generation, entry);
+	return index < generation->block_count && generation->blocks[index].data <= entry;
+}
+
+int pd_store_lend(struct pd_store *store, void *data, size_t size)
+{
+	struct pd_generation *generation = pd_generation(store, store->active);
+	size_t index;
+
+	if (generation->block_count == generation->block_capacity) {
+		size_t capacity = generation->block_capacity > 0 ? 2 * generation->block_capacity : 16;
+		struct pd_store_block *blocks = pd_realloc(generation->blocks, capacity * sizeof *blocks);
+
+		if (blocks == NULL)
+			return PD_NO_MEMORY;
+		generation->blocks = blocks;
+		generation->block_capacity = capacity;
+	}
+	index = block_index(generation, data);
+	memmove(&generation->blocks[index + 1], &generation->blocks[index],
+		(generation->block_count - index) * sizeof *generation->blocks);
+	generation->blocks[index] = (struct pd_store_block){ data, size };
+	generation->block_count++;
+	generation->block_bytes += size;
+	return 0;
+}
+
+void pd_generation_free_blocks(struct pd_generation *generation)
+{
+	for (size_t i = 0; i < generation->block_count; i++)
+		pd_free(generation->blocks[i].data);
+	pd_free(generation->blocks);
+	generation->blocks = NULL;
+	generation->block_count = generation->block_capacity = generation->block_bytes = 0;
+}
+
+void pd_generation_release(struct pd_generation *generation, const uint8_t *entry)
+{
+	if (__builtin_expect(generation->block_count > 0, 0) && pd_generation_owns_block(generation, entry))
+		return;
+	pd_arena_release(&generation->arena, (void *)(uintptr_t)entry, pd_entry_size(entry));
+}
+
+size_t pd_generation_bytes(const struct pd_generation *generation)
+{
+	return pd_arena_bytes(&generation->arena) + generation->block_bytes +
+	       generation->block_capacity * sizeof *generation->blocks;
+}
+
+/* ---- freezing ---- */
+
+bool pd_store_wants_freeze(const struct pd_store *store)
+{
+	const struct pd_generation *active = &store->generations[store->active % PD_STORE_TABLES];
+
+	return store->memtable_bytes > 0 && store->levels != NULL &&
+	       pd_generation_bytes(active) >= store->memtable_bytes;
+}
+
+bool pd_store_is_full(const struct pd_store *store)
+{
+	size_t bytes = pd_arena_bytes(&store->dying);
+
+	if (store->memtables_bytes == 0)
+		return false;
+	for (uint64_t number = store->oldest; number <= store->active; number++)
+		bytes += pd_generation_bytes(&store->generations[number % PD_STORE_TABLES]);
+	return bytes >= store->memtables_bytes;
+}
+
+bool pd_store_can_freeze(const struct pd_store *store)
+{
+	return store->levels != NULL && store->active - store->oldest < PD_STORE_TABLES - 1;
+}
+
+int pd_store_freeze(struct pd_store *store, struct pd_log_position position, struct pd_error *err)
+{
+	(void)err;
+	PD_ASSERT(!store->in_transaction && pd_store_can_freeze(store));
+	pd_generation(store, store->active)->position = position;
+	store->active++;
+	PD_ASSERT(pd_generation(store, store->active)->tables == NULL);
+	return 0;
+}
