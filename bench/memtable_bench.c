@@ -2,7 +2,7 @@
  *
  *   build/bench/memtable_bench [workload]    all workloads, or those whose name contains the text
  *
- * insert  copies key and value into an arena, as a live write does, and puts the entry (reserve first)
+ * insert  copies key and value into an arena, as a live write does, and puts the entry
  * get     hits, in another random order; looks at the first byte of the value
  * miss    keys that are not there
  * scan    everything in order, entry headers only; "rows" also reads the key and value bytes
@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "store/arena.h"
 #include "store/memtable.h"
 
 #define KEY_SIZE   44
@@ -126,13 +127,12 @@ static double insert_all(struct bench *bench)
 		struct pd_memtable *table = pick(bench, n, key);
 		const uint8_t *old;
 		uint64_t old_lsn;
-		int code = pd_memtable_reserve(table);
+		int code;
 
 		pd_store_u64(entry, 1 | KEY_SIZE << 16 | (uint64_t)VALUE_SIZE << 32);
 		memcpy(entry + PD_ENTRY_HEADER_SIZE, key, KEY_SIZE);
 		memset(entry + PD_ENTRY_HEADER_SIZE + KEY_SIZE, (int)n, VALUE_SIZE);
-		if (code == 0)
-			code = pd_memtable_put(table, entry, n, &old, &old_lsn);
+		code = pd_memtable_put(table, entry, n, &old, &old_lsn);
 		PD_ASSERT(code == 0 && old == NULL);
 	}
 	return now() - start;
@@ -217,6 +217,7 @@ static void run(const struct workload *workload)
 			       .count = (uint64_t)workload->tables * workload->keys_per_table };
 	double millions = (double)bench.count / 1e6;
 	double insert, get, miss, scan, rows, delete;
+	struct pd_arena nodes;
 	size_t bytes = 0;
 
 	bench.tables = pd_calloc(workload->tables, sizeof bench.tables[0]);
@@ -226,8 +227,9 @@ static void run(const struct workload *workload)
 	if (getenv("BENCH_HUGE") != NULL)
 		(void)madvise(bench.arena, bench.count * ENTRY_STEP, MADV_HUGEPAGE);
 	memset(bench.arena, 1, bench.count * ENTRY_STEP); /* page faults are not the memtable's */
+	pd_arena_init(&nodes, PD_ARENA_CHUNK_MAX);
 	for (unsigned i = 0; i < workload->tables; i++) {
-		bench.tables[i] = pd_memtable_new();
+		bench.tables[i] = pd_memtable_new(&nodes);
 		PD_ASSERT(bench.tables[i] != NULL);
 	}
 	insert = insert_all(&bench);
@@ -243,6 +245,7 @@ static void run(const struct workload *workload)
 	       (double)bytes / (double)bench.count);
 	for (unsigned i = 0; i < workload->tables; i++)
 		pd_memtable_free(bench.tables[i]);
+	pd_arena_done(&nodes);
 	pd_free(bench.arena);
 	pd_free(bench.order);
 	pd_free(bench.tables);

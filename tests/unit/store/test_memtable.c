@@ -13,8 +13,11 @@
 
 #include "base/codec.h"
 #include "base/memory.h"
+#include "store/arena.h"
 #include "store/memtable.h"
 #include "store/memtable_private.h"
+
+#define CHUNK_SIZE 4096u /* of arenas: one node or a few, so that memory can fail at each */
 
 /* splitmix64 */
 static uint64_t random_next(uint64_t *state)
@@ -168,6 +171,7 @@ static void model_remove(struct model *model, unsigned at)
 
 /* Memtable and reference, side by side. */
 struct pair {
+	struct pd_arena arena;
 	struct pd_memtable *table;
 	struct model model;
 	uint64_t lsn;
@@ -175,7 +179,9 @@ struct pair {
 
 static void pair_open(struct pair *pair)
 {
-	*pair = (struct pair){ .table = pd_memtable_new() };
+	*pair = (struct pair){ 0 };
+	pd_arena_init(&pair->arena, CHUNK_SIZE);
+	pair->table = pd_memtable_new(&pair->arena);
 	assert_non_null(pair->table);
 }
 
@@ -186,6 +192,7 @@ static void pair_close(struct pair *pair)
 	free(pair->model.entries);
 	free(pair->model.lsns);
 	pd_memtable_free(pair->table);
+	pd_arena_done(&pair->arena);
 }
 
 static void pair_put(struct pair *pair, struct pd_slice key)
@@ -406,12 +413,15 @@ static void put_text(struct pd_memtable *table, const char *key)
  * the split must not make the new child the first of the right node. */
 static void test_stream_before_the_last_child(void **state)
 {
-	struct pd_memtable *table = pd_memtable_new();
+	struct pd_arena arena;
+	struct pd_memtable *table;
 	struct pd_memtable_cursor cursor;
 	struct pd_entry entry;
 	char key[32];
 
 	(void)state;
+	pd_arena_init(&arena, CHUNK_SIZE);
+	table = pd_memtable_new(&arena);
 	for (unsigned i = 0; i < 3000; i++) {
 		(void)snprintf(key, sizeof key, "f1big%06u", i * 7919 % 3000);
 		put_text(table, key);
@@ -428,16 +438,23 @@ static void test_stream_before_the_last_child(void **state)
 	while (pd_memtable_next(&cursor, &entry))
 		pd_free((void *)(uintptr_t)entry.bytes);
 	pd_memtable_free(table);
+	pd_arena_done(&arena);
 }
 
 static void test_empty(void **state)
 {
-	struct pd_memtable *table = pd_memtable_new();
+	struct pd_arena arena;
+	struct pd_memtable *table;
 	struct pd_memtable_cursor cursor;
 	struct pd_entry entry;
 	uint64_t lsn;
 
 	(void)state;
+	pd_arena_init(&arena, CHUNK_SIZE);
+	pd_memory_fail(1, 0);
+	assert_null(pd_memtable_new(&arena));
+	pd_memory_fail(0, 0);
+	table = pd_memtable_new(&arena);
 	assert_non_null(table);
 	assert_int_equal(pd_memtable_count(table), 0);
 	assert_int_equal(pd_memtable_bytes(table), 0);
@@ -447,12 +464,13 @@ static void test_empty(void **state)
 	assert_false(pd_memtable_next(&cursor, &entry));
 	pd_memtable_free(table);
 	pd_memtable_free(NULL);
+	pd_arena_done(&arena);
 }
 
 /* A small table takes little, and gives back what it took. */
 static void test_small(void **state)
 {
-	static const size_t sizes[] = { 4, 8, 16, 32, 64 };
+	static const size_t sizes[] = { 1, 2, 4, 8, 16, 32, 64 };
 	struct pair pair;
 	unsigned keys = 0;
 	uint64_t seed = 6;
@@ -464,7 +482,7 @@ static void test_small(void **state)
 			pair_put(&pair, key_of(KEYS_FIELDS, keys++));
 		assert_int_equal(pd_memtable_bytes(pair.table), pd_node_size((unsigned)sizes[i]));
 	}
-	assert_true(pd_node_size(PD_NODE_SLOTS_FIRST) <= 192);
+	assert_true(pd_node_size(PD_NODE_SLOTS_FIRST) <= 96);
 	while (keys > 4)
 		pair_delete(&pair, key_of(KEYS_FIELDS, --keys));
 	assert_true(pd_memtable_bytes(pair.table) <= pd_node_size(8));
@@ -551,8 +569,8 @@ static void test_no_memory(void **state)
 	}
 }
 
-/* After a reserve a put works with no memory at all, and deletes always do. */
-static void test_reserve(void **state)
+/* Replacing and deleting never need memory, and marks of a slot live as they should. */
+static void test_without_memory(void **state)
 {
 	struct pair pair;
 	uint64_t seed = 9;
@@ -560,57 +578,45 @@ static void test_reserve(void **state)
 	(void)state;
 	for (unsigned kind = 0; kind < KEYS_LONG; kind++) {
 		pair_open(&pair);
-		for (unsigned i = 0; i < 12000; i++) {
-			struct pd_slice key = key_of((enum keys)kind,
-						     kind % 2 ? random_below(&seed, 20000) : i);
-			size_t bytes = pd_memtable_bytes(pair.table);
-
-			pd_memory_fail(1, 1);
-			if (pd_memtable_reserve(pair.table) != 0) {
-				assert_int_equal(pd_memtable_bytes(pair.table), bytes);
-				pd_memory_fail(0, 0);
-				assert_int_equal(pd_memtable_reserve(pair.table), 0);
-				pd_memory_fail(1, 1);
-			}
-			pair_put(&pair, key);
-			pd_memory_fail(0, 0);
-			if (i % 301 == 0)
-				pair_check(&pair);
-		}
+		for (unsigned i = 0; i < 6000; i++)
+			pair_put(&pair, key_of((enum keys)kind, i));
 		pd_memory_fail(1, 1);
+		for (unsigned i = 0; i < 6000; i++)
+			pair_put(&pair, key_of((enum keys)kind, random_below(&seed, 6000)));
+		pair_check(&pair);
 		pair_delete_all(&pair, &seed);
 		pd_memory_fail(0, 0);
 		pair_close(&pair);
 	}
-	pd_memory_fail(1, 0);
-	assert_null(pd_memtable_new());
-	pd_memory_fail(0, 0);
 }
 
-/* The promise outlives deletes, down to an empty table. */
-static void test_reserve_then_delete(void **state)
+static void test_marks(void **state)
 {
-	static const unsigned sizes[] = { 1, 4, 5, 64, 65, 1000, 5000 };
-	uint64_t seed = 10;
+	struct pair pair;
+	const uint8_t *old;
+	uint8_t *first = entry_new(key_of(KEYS_FIELDS, 1), 1, false);
+	uint8_t *second = entry_new(key_of(KEYS_FIELDS, 1), 2, false);
+	uint64_t lsn;
+	struct pd_slot *slot;
 
 	(void)state;
-	for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-		struct pair pair;
-
-		pair_open(&pair);
-		for (unsigned keys = 0; keys < sizes[i]; keys++)
-			pair_put(&pair, key_of(KEYS_FIELDS, keys));
-		assert_int_equal(pd_memtable_reserve(pair.table), 0);
-		pd_memory_fail(1, 1);
-		for (unsigned keys = 0; keys < sizes[i]; keys++)
-			pair_delete(&pair, key_of(KEYS_FIELDS, keys));
-		pair_check(&pair);
-		pair_put(&pair, key_of(KEYS_RANDOM, 1));
-		pd_memory_fail(0, 0);
-		pair_check(&pair);
-		pair_delete_all(&pair, &seed);
-		pair_close(&pair);
-	}
+	pair_open(&pair);
+	assert_null(pd_memtable_find(pair.table, key_of(KEYS_FIELDS, 1)));
+	assert_int_equal(pd_memtable_put(pair.table, first, 5 | PD_SLOT_FRESH, &old, &lsn), 0);
+	slot = pd_memtable_find(pair.table, key_of(KEYS_FIELDS, 1));
+	assert_non_null(slot);
+	slot->lsn |= PD_SLOT_DEAD;
+	assert_int_equal(pd_memtable_put(pair.table, second, 6, &old, &lsn), 0);
+	assert_ptr_equal(old, first);
+	assert_int_equal(lsn, 5 | PD_SLOT_FRESH | PD_SLOT_DEAD);
+	assert_int_equal(slot->lsn, 6 | PD_SLOT_FRESH);
+	slot->lsn = 6;
+	assert_int_equal(pd_memtable_put(pair.table, first, 7 | PD_SLOT_FRESH, &old, &lsn), 0);
+	assert_int_equal(slot->lsn, 7);
+	assert_ptr_equal(pd_memtable_delete(pair.table, key_of(KEYS_FIELDS, 1), &lsn), first);
+	free(first);
+	free(second);
+	pair_close(&pair);
 }
 
 int main(void)
@@ -624,8 +630,8 @@ int main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_model_deep),
 		cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_reserve),
-		cmocka_unit_test(test_reserve_then_delete),
+		cmocka_unit_test(test_without_memory),
+		cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_stream_before_the_last_child),
 	};
 
