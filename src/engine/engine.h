@@ -29,7 +29,8 @@
 struct pd_engine;
 struct pd_session;
 
-#define PD_NAME_SIZE_MAX 256u /* a tenant's or an actor's name */
+#define PD_NAME_SIZE_MAX 256u         /* a tenant's or an actor's name */
+#define PD_ADMIN_SOCKET  "admin.sock" /* in a data directory: a host's, where its server can be told things */
 
 struct pd_engine_options {
 	struct pd_os *os;
@@ -47,6 +48,12 @@ struct pd_engine_options {
 	/* Serve what can be read, even where nothing tells which actors the damage concerns. */
 	bool accept_damage;
 	uint64_t random_seed; /* 0: from the system */
+	/* What the process may have in memory, all together: see engine/budget.h. 0: no limit. */
+	uint64_t memory_budget_bytes;
+	/* How much of the past is kept: a checkpoint from before so many seconds and all of the log since, or before so
+	 * many bytes of log where those are less. Either 0: no more than recovery needs. */
+	uint64_t retention_s, retention_bytes;
+	uint64_t compaction_bytes_per_s; /* of background reads and writes; 0: no limit */
 };
 #define PD_ENGINE_OPTIONS_DEFAULT                                         \
 	((struct pd_engine_options){ .default_level = PD_LEVEL_STRICT,    \
@@ -146,6 +153,7 @@ struct pd_wait {
 struct pd_receipt {
 	uint64_t epoch, lsn; /* lsn 0: nothing was written */
 	uint64_t time_us;
+	uint64_t retry_us;   /* with PD_AGAIN: when to send the request again */
 	enum pd_level level; /* as asked; of a duplicate: what the first has reached */
 	bool duplicate;      /* the stored result of an earlier request with this idempotency key */
 	struct pd_wait wait;
@@ -157,7 +165,8 @@ struct pd_receipt {
  *   PD_CONFLICT  a precondition did not hold          PD_NO_SPACE  the disk is full: reads still work
  *   PD_NO_MEMORY                                       PD_TOO_LARGE
  *   PD_FENCED    the log is fenced                     PD_CORRUPT   the actor is quarantined
- *   PD_EXISTS    this idempotency key was used for another request */
+ *   PD_EXISTS    this idempotency key was used for another request
+ *   PD_AGAIN     nothing was evaluated, the store must catch up first: the same again in ret_receipt->retry_us */
 PD_MUST_CHECK int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request,
 				    struct pd_resp_writer *reply, struct pd_receipt *ret_receipt,
 				    struct pd_error *err);
