@@ -6,6 +6,7 @@
 #include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/manifest.h"
+#include "engine/upkeep.h"
 #include "os/os.h"
 #include "store/store.h"
 
@@ -168,6 +169,8 @@ struct pd_session {
 	struct pd_actor *actor;   /* NULL: does not exist yet, or not looked up */
 };
 
+#define PD_MEMORY_NOTED_MAX 4 /* parts that others than the engine hold */
+
 struct pd_engine {
 	struct pd_engine_options options;
 	struct pd_os *os;
@@ -205,6 +208,8 @@ struct pd_engine {
 	struct pd_recovery recovery;
 	uint64_t recovery_started_us;
 	bool recovered;
+	struct pd_memory_part noted[PD_MEMORY_NOTED_MAX];
+	size_t noted_count;
 	struct pd_engine_stats stats;
 };
 
