@@ -1,0 +1,49 @@
+/* Levels in RocksDB: what their files share.
+ *
+ *     <directory>/            RocksDB's own, but for
+ *     <directory>/ingest/     sorted files of the batch that is being written; nothing in it counts */
+#ifndef PD_STORE_ROCKS_PRIVATE_H
+#define PD_STORE_ROCKS_PRIVATE_H
+
+#include "store/levels.h"
+#include "store/rocks/shim.h"
+
+struct rocks_levels {
+	struct pd_levels base;
+	struct pd_os *os;
+	struct pd_rocks *rocks;
+	char *directory, *ingest;
+	uint64_t commits; /* the writing thread counts them, the reading one looks */
+	uint64_t next_file;
+	bool cancelled;         /* atomic */
+	uint64_t written_bytes; /* atomic: of the batch that is being written, not yet in a file */
+};
+
+#define ROCKS_INGEST        "ingest"
+#define ROCKS_POSITION_SIZE 16 /* epoch and LSN, little-endian */
+
+/* rocks_batch.c */
+int pd_rocks_batch_new(struct pd_levels *levels, struct pd_levels_batch **ret_batch, struct pd_error *err);
+int pd_rocks_batch_put(struct pd_levels_batch *batch, struct pd_slice key, struct pd_slice value,
+		       struct pd_error *err);
+int pd_rocks_batch_delete(struct pd_levels_batch *batch, struct pd_slice key, struct pd_error *err);
+int pd_rocks_batch_delete_range(struct pd_levels_batch *batch, struct pd_slice from, struct pd_slice to,
+				struct pd_error *err);
+int pd_rocks_batch_cut(struct pd_levels_batch *batch, struct pd_error *err);
+int pd_rocks_batch_finish(struct pd_levels_batch *batch, struct pd_error *err);
+int pd_rocks_batch_commit(struct pd_levels_batch *batch, struct pd_log_position applied,
+			  struct pd_error *err);
+void pd_rocks_batch_free(struct pd_levels_batch *batch);
+
+/* rocks_upkeep.c */
+int pd_rocks_levels_checkpoint(struct pd_levels *levels, const char *path, struct pd_error *err);
+int pd_rocks_levels_compact(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
+			    struct pd_error *err);
+int pd_rocks_levels_verify(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
+			   void *context, struct pd_error *err);
+void pd_rocks_levels_cancel(struct pd_levels *levels);
+int pd_rocks_levels_resume(struct pd_levels *levels, struct pd_error *err);
+void pd_rocks_levels_set_cache_bytes(struct pd_levels *levels, size_t bytes);
+void pd_rocks_levels_stats(const struct pd_levels *levels, struct pd_levels_stats *ret_stats);
+
+#endif
