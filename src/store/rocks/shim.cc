@@ -1,4 +1,8 @@
 /* RocksDB's C++ behind shim.h. No exception leaves: RocksDB throws none of its own, but memory may run out. */
+extern "C" {
+#include "base/error.h"
+#include "base/memory.h"
+}
 #include "store/rocks/shim.h"
 
 #include <atomic>
@@ -25,10 +29,6 @@
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
-
-extern "C" {
-#include "base/memory.h"
-}
 
 using rocksdb::Status;
 
