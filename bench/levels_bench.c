@@ -96,10 +96,12 @@ static void tell(const struct bench *bench, const char *what, double rate, const
 	struct pd_levels_stats stats;
 
 	pd_levels_stats(bench->levels, &stats);
-	printf("%-8s %9.3f %-8s  L0 %3llu, %4llu files, %6llu MiB, pending %5llu MiB, cache %4llu MiB, beside it %3llu MiB, "
+	printf("%-8s %9.3f %-8s  L0 %3llu, %4llu files, %6llu MiB, pending %5llu MiB, cache %4llu MiB, "
+	       "beside it %3llu MiB, "
 	       "resident %4lu MiB\n",
 	       what, rate, unit, (unsigned long long)stats.level0_files, (unsigned long long)stats.files,
-	       (unsigned long long)stats.bytes >> 20, (unsigned long long)stats.pending_compaction_bytes >> 20,
+	       (unsigned long long)stats.bytes >> 20,
+	       (unsigned long long)stats.pending_compaction_bytes >> 20,
 	       (unsigned long long)stats.cache_bytes >> 20, (unsigned long long)stats.memory_bytes >> 20,
 	       resident_mib());
 	(void)fflush(stdout);
@@ -120,12 +122,14 @@ static void load_batch(struct bench *bench, uint64_t batches, uint64_t b)
 	uint8_t key[KEY_SIZE], value[VALUE_SIZE];
 
 	must(pd_levels_batch_new(bench->levels, &batch, &err), &err);
-	for (uint64_t i = 0; place(bench, batches, b, i) < bench->entries && (!bench->ascending || i < BATCH); i++) {
+	for (uint64_t i = 0; place(bench, batches, b, i) < bench->entries && (!bench->ascending || i < BATCH);
+	     i++) {
 		uint64_t entry = place(bench, batches, b, i);
 
 		make_key(bench, entry, false, key);
 		make_value(entry, value);
-		must(pd_levels_batch_put(batch, pd_slice(key, KEY_SIZE), pd_slice(value, VALUE_SIZE), &err), &err);
+		must(pd_levels_batch_put(batch, pd_slice(key, KEY_SIZE), pd_slice(value, VALUE_SIZE), &err),
+		     &err);
 	}
 	must(pd_levels_batch_finish(batch, &err), &err);
 	must(pd_levels_batch_commit(batch, (struct pd_log_position){ 1, ++bench->lsn }, &err), &err);
@@ -183,7 +187,8 @@ static void gets(struct bench *bench, const char *what, uint64_t range, bool abs
 			struct pd_error err;
 			int result;
 
-			make_key(bench, mix(count++ % (range == HOT ? HOT : UINT64_MAX)) % bench->entries, absent, key);
+			make_key(bench, mix(count++ % (range == HOT ? HOT : UINT64_MAX)) % bench->entries,
+				 absent, key);
 			result = pd_levels_get(bench->levels, pd_slice(key, KEY_SIZE), &value, &err);
 			must(result, &err);
 			if (result == 1) {
@@ -196,7 +201,8 @@ static void gets(struct bench *bench, const char *what, uint64_t range, bool abs
 	tell(bench, what, (to - from) / (double)count * 1e6, "us");
 }
 
-static uint64_t scan_from(struct pd_levels_iterator *iterator, const uint8_t *from, const uint8_t *to, uint64_t most)
+static uint64_t scan_from(struct pd_levels_iterator *iterator, const uint8_t *from, const uint8_t *to,
+			  uint64_t most)
 {
 	struct pd_error err = { 0 };
 	struct pd_slice key, value;
@@ -268,7 +274,8 @@ int main(int argc, char **argv)
 	const char *scratch = getenv("TMPDIR");
 	char *directory = pd_asprintf("%s/levels-bench-XXXXXX", scratch != NULL ? scratch : "/tmp");
 	struct pd_levels_options options = { .create = true };
-	enum pd_levels_kind kind = argc > 1 && strcmp(argv[1], "plain") == 0 ? PD_LEVELS_PLAIN : PD_LEVELS_ROCKSDB;
+	enum pd_levels_kind kind = argc > 1 && strcmp(argv[1], "plain") == 0 ? PD_LEVELS_PLAIN
+									     : PD_LEVELS_ROCKSDB;
 	struct bench bench = { 0 };
 	struct pd_error err = { 0 };
 

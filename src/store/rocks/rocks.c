@@ -148,8 +148,8 @@ static int look(struct pd_os *os, const char *directory, struct pd_error *err)
 	pd_os_names_done(&names);
 	if (has_current || sorted_files == 0)
 		return has_current;
-	return pd_error_set(err, PD_CORRUPT, "%s: %zu sorted files, but the file CURRENT is missing", directory,
-			    sorted_files);
+	return pd_error_set(err, PD_CORRUPT, "%s: %zu sorted files, but the file CURRENT is missing",
+			    directory, sorted_files);
 }
 
 static int make_directory(struct pd_os *os, const char *path, struct pd_error *err)
@@ -189,12 +189,15 @@ static int read_applied(struct rocks_levels *levels, struct pd_error *err)
 	size_t size;
 	int result = pd_rocks_get_applied(levels->rocks, data, sizeof data, &size, err);
 
+	if (result == 0)
+		pd_rocks_set_ranges(levels->rocks, false);
 	if (result != 1)
 		return result;
 	if (size != sizeof data)
 		return pd_error_set(err, PD_CORRUPT, "%s: the position has %zu bytes, not %zu",
 				    levels->directory, size, sizeof data);
 	levels->base.applied = (struct pd_log_position){ pd_load_u64(data), pd_load_u64(data + 8) };
+	pd_rocks_set_ranges(levels->rocks, pd_load_u64(data + 16) & ROCKS_POSITION_RANGES);
 	return 0;
 }
 

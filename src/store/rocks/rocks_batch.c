@@ -34,7 +34,7 @@ int pd_rocks_batch_new(struct pd_levels *levels, struct pd_levels_batch **ret_ba
 {
 	struct rocks_batch *batch = pd_calloc(1, sizeof *batch);
 
-	(void)levels;
+	pd_rocks_stop_failing(((struct rocks_levels *)levels)->rocks);
 	if (batch != NULL)
 		batch->paths = pd_calloc(4, sizeof *batch->paths);
 	if (batch == NULL || batch->paths == NULL) {
@@ -163,11 +163,13 @@ int pd_rocks_batch_finish(struct pd_levels_batch *base, struct pd_error *err)
 static int write_applied(struct rocks_batch *batch, struct pd_log_position applied, struct pd_error *err)
 {
 	struct pd_rocks_writer *writer = NULL;
+	bool ranges = batch->paths[0] != NULL || pd_rocks_ranges(levels_of(batch)->rocks);
 	uint8_t data[ROCKS_POSITION_SIZE];
 	int result = begin_file(batch, PD_ROCKS_APPLIED, &batch->applied_path, &writer, err);
 
 	pd_store_u64(data, applied.epoch);
 	pd_store_u64(data + 8, applied.lsn);
+	pd_store_u64(data + 16, ranges ? ROCKS_POSITION_RANGES : 0);
 	if (result == 0)
 		result = pd_rocks_put_applied(writer, data, sizeof data, err);
 	if (result == 0)
@@ -185,6 +187,8 @@ int pd_rocks_batch_commit(struct pd_levels_batch *base, struct pd_log_position a
 
 	PD_ASSERT(batch->finished && !batch->committed && batch->applied_path == NULL);
 	result = write_applied(batch, applied, err);
+	if (result == 0 && first == 0)
+		pd_rocks_set_ranges(levels->rocks, true);
 	/* It links the files into its own folder and syncs them, the folder and the manifest. */
 	if (result == 0)
 		result = pd_rocks_ingest(levels->rocks, (const char *const *)batch->paths + first,

@@ -13,14 +13,15 @@ struct rocks_levels {
 	struct pd_os *os;
 	struct pd_rocks *rocks;
 	char *directory, *ingest;
-	uint64_t commits; /* the writing thread counts them, the reading one looks */
 	uint64_t next_file;
-	bool cancelled;         /* atomic */
-	uint64_t written_bytes; /* atomic: of the batch that is being written, not yet in a file */
+	bool cancelled; /* atomic */
 };
 
-#define ROCKS_INGEST        "ingest"
-#define ROCKS_POSITION_SIZE 16 /* epoch and LSN, little-endian */
+#define ROCKS_INGEST "ingest"
+
+/* What is kept under the one key of the family of the position: three numbers of 64 bits, little-endian. */
+#define ROCKS_POSITION_SIZE   24 /* epoch, LSN, flags */
+#define ROCKS_POSITION_RANGES 1u /* flag: some file may hold range tombstones */
 
 /* rocks_batch.c */
 int pd_rocks_batch_new(struct pd_levels *levels, struct pd_levels_batch **ret_batch, struct pd_error *err);

@@ -62,9 +62,19 @@ static int code_of(const Status &status)
 	return PD_IO;
 }
 
+/* RocksDB looks for a missing 000012.sst under its old name as well, and then names only that. */
+static std::string text_of(const Status &status)
+{
+	std::string text = status.ToString();
+
+	for (size_t at = text.find(".ldb"); at != std::string::npos; at = text.find(".ldb", at))
+		text.replace(at, 4, ".sst");
+	return text;
+}
+
 static int fail(struct pd_error *err, const char *what, const Status &status)
 {
-	return pd_error_set(err, code_of(status), "RocksDB, %s: %s", what, status.ToString().c_str());
+	return pd_error_set(err, code_of(status), "RocksDB, %s: %s", what, text_of(status).c_str());
 }
 
 template <typename Work> static int guarded(struct pd_error *err, const char *what, Work work)
@@ -114,46 +124,51 @@ static rocksdb::Slice slice(const void *data, size_t size)
 	return rocksdb::Slice(static_cast<const char *>(data), size);
 }
 
-/* Hears of background work that has stopped, which no call would report otherwise. */
+/* Hears of background work that has failed, which no call would report otherwise. */
 class Listener : public rocksdb::EventListener
 {
-public:
+      public:
 	void OnBackgroundError(rocksdb::BackgroundErrorReason, Status *status) override
 	{
-		std::lock_guard<std::mutex> guard(mutex);
-		failure = status->ToString();
-		failed = true;
+		fail(*status);
 	}
 
-	void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo &info) override
+	/* Without paranoid_checks a compaction that fails is only tried again and again. */
+	void OnCompactionCompleted(rocksdb::DB *, const rocksdb::CompactionJobInfo &info) override
 	{
-		if (info.new_bg_error.ok())
-			clear();
+		int code = code_of(info.status);
+
+		compactions.fetch_add(1);
+		if (code != 0 && code != PD_CANCELLED)
+			fail(info.status);
+	}
+
+	void fail(const Status &status)
+	{
+		std::lock_guard<std::mutex> guard(mutex);
+		failure = text_of(status);
+		failed.store(true);
 	}
 
 	void clear()
 	{
 		std::lock_guard<std::mutex> guard(mutex);
-		failed = false;
+		failed.store(false);
 		failure.clear();
-	}
-
-	bool has_failed()
-	{
-		std::lock_guard<std::mutex> guard(mutex);
-		return failed;
 	}
 
 	void get(struct pd_rocks_stats *stats)
 	{
 		std::lock_guard<std::mutex> guard(mutex);
-		stats->failed = failed;
+		stats->failed = failed.load();
 		snprintf(stats->failure, sizeof stats->failure, "%s", failure.c_str());
 	}
 
-private:
+	std::atomic<bool> failed{ false };
+	std::atomic<uint64_t> compactions{ 0 };
+
+      private:
 	std::mutex mutex;
-	bool failed = false;
 	std::string failure;
 };
 
@@ -169,9 +184,12 @@ struct pd_rocks {
 	std::unique_ptr<rocksdb::DB> db;
 	rocksdb::ColumnFamilyHandle *data = nullptr, *applied = nullptr;
 	std::shared_ptr<rocksdb::Cache> cache;
-	rocksdb::ReadOptions get_options;
-	struct pd_rocks_pin *free_pins = nullptr; /* the reading thread's */
+	rocksdb::ReadOptions get_options, get_options_plain; /* with range tombstones, and without */
+	struct pd_rocks_pin *free_pins = nullptr;            /* the reading thread's */
 	std::atomic<bool> cancelled{ false };
+	std::atomic<bool> ranges{ true }; /* some file may hold range tombstones */
+	uint64_t looked_at = UINT64_MAX;  /* compactions that were done when files were last asked for them */
+	std::atomic<bool> compactions_stopped{ false };
 
 	~pd_rocks()
 	{
@@ -213,6 +231,9 @@ static void set_general(rocksdb::DBOptions *options)
 {
 	options->create_if_missing = true;
 	options->create_missing_column_families = true;
+	/* A damaged file must not take down the rest: with them, opening fails on any, and a compaction that meets one
+	 * stops all work until the process ends. Without them each read that needs it says so. */
+	options->paranoid_checks = false;
 	options->max_open_files = 1000;
 	options->max_file_opening_threads = 1;
 	options->max_background_jobs = 2;
@@ -270,8 +291,8 @@ static rocksdb::Options make_options(const struct pd_rocks_options *wanted,
 	options.listeners.push_back(listener);
 	if (wanted->compaction_bytes_per_s > 0)
 		options.rate_limiter.reset(
-			rocksdb::NewGenericRateLimiter(static_cast<int64_t>(wanted->compaction_bytes_per_s), 100 * 1000,
-						       10, rocksdb::RateLimiter::Mode::kAllIo));
+			rocksdb::NewGenericRateLimiter(static_cast<int64_t>(wanted->compaction_bytes_per_s),
+						       100 * 1000, 10, rocksdb::RateLimiter::Mode::kAllIo));
 	options.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(PREFIX_SIZE));
 	options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(cache)));
 	return options;
@@ -322,12 +343,13 @@ int pd_rocks_open(const struct pd_rocks_options *options, struct pd_rocks **ret_
 		rocks->options = make_options(options, rocks->listener, rocks->cache);
 		Status status = open_db(rocks.get(), options->directory);
 		if (!status.ok())
-			return fail(err, "opening", status);
+			return fail(err, options->directory, status);
 		rocksdb::Env *env = rocks->options.env;
 		for (rocksdb::Env::Priority pool : { rocksdb::Env::LOW, rocksdb::Env::BOTTOM }) {
 			(void)env->LowerThreadPoolCPUPriority(pool, rocksdb::CpuPriority::kLow);
 			env->LowerThreadPoolIOPriority(pool);
 		}
+		rocks->get_options_plain.ignore_range_deletions = true;
 		*ret_rocks = rocks.release();
 		return 0;
 	});
@@ -349,7 +371,7 @@ int pd_rocks_close(struct pd_rocks *rocks, struct pd_error *err)
 		Status status = close_db(rocks);
 		/* After an error in the background closing reports that same error again: nothing new, and nothing that
 		 * was committed depends on it. */
-		return status.ok() || rocks->listener->has_failed() ? 0 : fail(err, "closing", status);
+		return status.ok() || rocks->listener->failed.load() ? 0 : fail(err, "closing", status);
 	});
 
 	destroy(rocks);
@@ -388,8 +410,10 @@ int pd_rocks_get(struct pd_rocks *rocks, const void *key, size_t key_size, const
 {
 	return guarded(err, "reading", [&]() {
 		struct pd_rocks_pin *pin = take_pin(rocks);
-		Status status =
-			rocks->db->Get(rocks->get_options, rocks->data, slice(key, key_size), &pin->value);
+		Status status = rocks->db->Get(rocks->ranges.load(std::memory_order_relaxed)
+						       ? rocks->get_options
+						       : rocks->get_options_plain,
+					       rocks->data, slice(key, key_size), &pin->value);
 
 		if (!status.ok()) {
 			pd_rocks_pin_free(pin);
@@ -414,7 +438,8 @@ int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_t capacity, si
 		if (!status.ok())
 			return fail(err, "reading the position", status);
 		if (value.size() > capacity)
-			return pd_error_set(err, PD_CORRUPT, "RocksDB: the position has %zu bytes, not at most %zu",
+			return pd_error_set(err, PD_CORRUPT,
+					    "RocksDB: the position has %zu bytes, not at most %zu",
 					    value.size(), capacity);
 		memcpy(data, value.data(), value.size());
 		*ret_size = value.size();
@@ -422,12 +447,64 @@ int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_t capacity, si
 	});
 }
 
+/* RocksDB 7.8 loses errors while it merges levels in which there are, or may be, range tombstones: a file that cannot be
+ * read where a level goes on to it (https://github.com/facebook/rocksdb/pull/11782), or that is met before a tombstone
+ * makes it seek (11785), is left out without a word, and with it the rest of its level. When it is told to ignore range
+ * tombstones it goes another way, which reports every error.
+ *
+ * So it is told that there are none whenever there are none, which is almost always. When there may be some, a second
+ * scan, which ignores them, goes over all the keys before the first one tells of any: what it could read was there to be
+ * merged. Compaction is not concerned: it merges in yet another way. */
 struct pd_rocks_iterator {
 	std::string upper;
 	rocksdb::Slice upper_slice;
 	std::unique_ptr<rocksdb::Iterator> position;
-	bool started = false; /* the entry that it stands on was told */
+	std::unique_ptr<rocksdb::Iterator> witness; /* none when there are no range tombstones */
+	bool started = false;                       /* the entry that it stands on was told */
+
+	/* Everything up to the position can be read. */
+	Status prove()
+	{
+		if (!position->Valid() && !position->status().ok())
+			return position->status();
+		if (!witness)
+			return Status::OK();
+		while (witness->Valid() &&
+		       (!position->Valid() || witness->key().compare(position->key()) < 0))
+			witness->Next();
+		return witness->status();
+	}
 };
+
+static std::string version_of(const std::unique_ptr<rocksdb::Iterator> &iterator)
+{
+	std::string version;
+
+	(void)iterator->GetProperty("rocksdb.iterator.super-version-number", &version);
+	return version;
+}
+
+/* Both scans are of the same files; and files with range tombstones, which may have come while we looked, are not
+ * mistaken for files without. */
+static void begin_scan(struct pd_rocks *rocks, struct pd_rocks_iterator *iterator,
+		       rocksdb::ReadOptions options)
+{
+	bool ranges, same;
+
+	do {
+		ranges = rocks->ranges.load();
+		iterator->witness.reset();
+		options.ignore_range_deletions = !ranges;
+		iterator->position.reset(rocks->db->NewIterator(options, rocks->data));
+		if (ranges) {
+			options.ignore_range_deletions = true;
+			iterator->witness.reset(rocks->db->NewIterator(options, rocks->data));
+			same = version_of(iterator->witness) == version_of(iterator->position);
+		} else {
+			same = !rocks->ranges.load();
+		}
+	} while (!same);
+}
 
 int pd_rocks_iterator_new(struct pd_rocks *rocks, const void *from, size_t from_size, const void *to,
 			  size_t to_size, bool same_prefix, struct pd_rocks_iterator **ret_iterator,
@@ -443,10 +520,13 @@ int pd_rocks_iterator_new(struct pd_rocks *rocks, const void *from, size_t from_
 		options.total_order_seek = !same_prefix;
 		options.adaptive_readahead = true;
 		options.background_purge_on_iterator_cleanup = true;
-		iterator->position.reset(rocks->db->NewIterator(options, rocks->data));
+		begin_scan(rocks, iterator.get(), options);
+		if (iterator->witness)
+			iterator->witness->Seek(slice(from, from_size));
 		iterator->position->Seek(slice(from, from_size));
-		if (!iterator->position->Valid() && !iterator->position->status().ok())
-			return fail(err, "seeking", iterator->position->status());
+		Status status = iterator->prove();
+		if (!status.ok())
+			return fail(err, "seeking", status);
 		*ret_iterator = iterator.release();
 		return 0;
 	});
@@ -461,10 +541,11 @@ int pd_rocks_iterator_next(struct pd_rocks_iterator *iterator, const void **ret_
 		if (iterator->started && position->Valid())
 			position->Next();
 		iterator->started = true;
-		if (!position->Valid()) {
-			Status status = position->status();
-			return status.ok() ? 0 : fail(err, "reading on", status);
-		}
+		Status status = iterator->prove();
+		if (!status.ok())
+			return fail(err, "reading on", status);
+		if (!position->Valid())
+			return 0;
 		*ret_key = position->key().data();
 		*ret_key_size = position->key().size();
 		*ret_value = position->value().data();
@@ -520,8 +601,7 @@ int pd_rocks_writer_new(struct pd_rocks *rocks, const char *path, enum pd_rocks_
 	});
 }
 
-template <typename Work>
-static int write_one(struct pd_rocks_writer *writer, struct pd_error *err, Work work)
+template <typename Work> static int write_one(struct pd_rocks_writer *writer, struct pd_error *err, Work work)
 {
 	return guarded(err, writer->path.c_str(), [&]() {
 		Status status = work(writer->file.get());
@@ -572,6 +652,31 @@ void pd_rocks_writer_free(struct pd_rocks_writer *writer)
 	destroy(writer);
 }
 
+void pd_rocks_set_ranges(struct pd_rocks *rocks, bool ranges)
+{
+	rocks->ranges.store(ranges);
+}
+
+/* Only compaction takes range tombstones away. Asking opens every file, once. */
+bool pd_rocks_ranges(struct pd_rocks *rocks)
+{
+	uint64_t compactions = rocks->listener->compactions.load(), tombstones = 0;
+	rocksdb::TablePropertiesCollection tables;
+
+	if (!rocks->ranges.load() || rocks->looked_at == compactions)
+		return rocks->ranges.load();
+	int result = guarded(nullptr, "properties", [&]() {
+		return code_of(rocks->db->GetPropertiesOfAllTables(rocks->data, &tables));
+	});
+	if (result != 0)
+		return true;
+	for (const auto &table : tables)
+		tombstones += table.second->num_range_deletions;
+	rocks->looked_at = compactions;
+	rocks->ranges.store(tombstones > 0);
+	return tombstones > 0;
+}
+
 int pd_rocks_ingest(struct pd_rocks *rocks, const char *const *paths, size_t count, const char *applied_path,
 		    struct pd_error *err)
 {
@@ -580,7 +685,7 @@ int pd_rocks_ingest(struct pd_rocks *rocks, const char *const *paths, size_t cou
 		rocksdb::IngestExternalFileOptions options;
 
 		options.move_files = true;
-		options.write_global_seqno = false; /* a sorted file is never written again */
+		options.write_global_seqno = false;   /* a sorted file is never written again */
 		options.snapshot_consistency = false; /* there are none */
 		files[0].column_family = rocks->applied;
 		files[0].external_files.emplace_back(applied_path);
@@ -620,9 +725,20 @@ int pd_rocks_compact(struct pd_rocks *rocks, const void *from, size_t from_size,
 		options.exclusive_manual_compaction = false;
 		options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
 		options.canceled = &rocks->cancelled;
-		Status status = rocks->db->CompactRange(options, rocks->data, from_size > 0 ? &begin : nullptr,
-							to_size > 0 ? &end : nullptr);
+		Status status = rocks->db->CompactRange(
+			options, rocks->data, from_size > 0 ? &begin : nullptr, to_size > 0 ? &end : nullptr);
 		return status.ok() ? 0 : fail(err, "compaction", status);
+	});
+}
+
+/* A compaction that has met damage would meet it again every second, for ever. */
+void pd_rocks_stop_failing(struct pd_rocks *rocks)
+{
+	if (!rocks->listener->failed.load() || rocks->compactions_stopped.exchange(true))
+		return;
+	(void)guarded(nullptr, "stopping", [&]() {
+		return code_of(
+			rocks->db->SetOptions(rocks->data, { { "disable_auto_compactions", "true" } }));
 	});
 }
 
@@ -631,10 +747,12 @@ int pd_rocks_resume(struct pd_rocks *rocks, struct pd_error *err)
 	return guarded(err, "resuming", [&]() {
 		Status status = rocks->db->Resume();
 
-		if (!status.ok())
-			return fail(err, "resuming", status);
-		rocks->listener->clear();
-		return 0;
+		if (status.ok()) {
+			rocks->listener->clear();
+			if (rocks->compactions_stopped.exchange(false))
+				status = rocks->db->EnableAutoCompaction({ rocks->data });
+		}
+		return status.ok() ? 0 : fail(err, "resuming", status);
 	});
 }
 
@@ -717,7 +835,8 @@ static uint64_t files_at(struct pd_rocks *rocks, int level)
 	std::string value;
 
 	if (!rocks->db->GetProperty(rocks->data,
-				    rocksdb::DB::Properties::kNumFilesAtLevelPrefix + std::to_string(level), &value))
+				    rocksdb::DB::Properties::kNumFilesAtLevelPrefix + std::to_string(level),
+				    &value))
 		return 0;
 	return strtoull(value.c_str(), nullptr, 10);
 }
@@ -729,8 +848,8 @@ void pd_rocks_stats_get(struct pd_rocks *rocks, struct pd_rocks_stats *ret_stats
 	for (int level = 0; level < rocks->options.num_levels; level++)
 		ret_stats->files += files_at(rocks, level);
 	ret_stats->bytes = property(rocks, rocksdb::DB::Properties::kLiveSstFilesSize);
-	ret_stats->pending_compaction_bytes =
-		property(rocks, rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
+	ret_stats->pending_compaction_bytes = property(
+		rocks, rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
 	ret_stats->running_compactions = property(rocks, rocksdb::DB::Properties::kNumRunningCompactions);
 	ret_stats->cache_bytes = rocks->cache->GetUsage();
 	ret_stats->memory_bytes = property(rocks, rocksdb::DB::Properties::kEstimateTableReadersMem) +

@@ -78,6 +78,10 @@ PD_MUST_CHECK int pd_rocks_writer_finish(struct pd_rocks_writer *writer, struct 
 void pd_rocks_writer_free(struct pd_rocks_writer *writer); /* NULL is fine; the file stays */
 PD_MUST_CHECK int pd_rocks_put_applied(struct pd_rocks_writer *writer, const void *data, size_t size,
 				       struct pd_error *err);
+/* May some file hold ranges? True after opening. Say so before files with ranges are taken over; later ask, and it may
+ * have become false again. From the writing thread. */
+void pd_rocks_set_ranges(struct pd_rocks *rocks, bool ranges);
+bool pd_rocks_ranges(struct pd_rocks *rocks);
 /* Take over all these files in one step; where they overlap, later ones are newer. The names given are gone after it.
  * Durable when: it returns 0. */
 PD_MUST_CHECK int pd_rocks_ingest(struct pd_rocks *rocks, const char *const *paths, size_t count,
@@ -88,6 +92,8 @@ PD_MUST_CHECK int pd_rocks_checkpoint(struct pd_rocks *rocks, const char *path, 
 /* Sizes 0: everything. */
 PD_MUST_CHECK int pd_rocks_compact(struct pd_rocks *rocks, const void *from, size_t from_size, const void *to,
 				   size_t to_size, struct pd_error *err);
+/* After an error in the background: do not let it try the same again and again. */
+void pd_rocks_stop_failing(struct pd_rocks *rocks);
 /* Let background work go on after an error. */
 PD_MUST_CHECK int pd_rocks_resume(struct pd_rocks *rocks, struct pd_error *err);
 

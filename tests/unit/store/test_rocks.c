@@ -209,7 +209,8 @@ static void largest_file(const struct fixture *fixture, char *ret_path, size_t s
 		struct stat info;
 
 		(void)snprintf(path, sizeof path, "%s/%s", fixture->directory, entry->d_name);
-		if (strstr(entry->d_name, ".sst") == NULL || stat(path, &info) != 0 || info.st_size <= largest)
+		if (strstr(entry->d_name, ".sst") == NULL || stat(path, &info) != 0 ||
+		    info.st_size <= largest)
 			continue;
 		largest = info.st_size;
 		(void)snprintf(ret_path, size, "%s", path);
@@ -573,7 +574,8 @@ static void must_not_open(struct fixture *fixture, const char *name, void (*dama
 		(void)snprintf(path, sizeof path, "%s/%s", fixture->directory, name);
 	}
 	damage(path);
-	assert_int_equal(pd_levels_open(PD_LEVELS_ROCKSDB, &fixture->options, &fixture->levels, &err), PD_CORRUPT);
+	assert_int_equal(pd_levels_open(PD_LEVELS_ROCKSDB, &fixture->options, &fixture->levels, &err),
+			 PD_CORRUPT);
 	assert_non_null(strstr(err.text, fixture->directory));
 	fixture->levels = NULL;
 }
@@ -647,7 +649,8 @@ static void test_cancel(void **state)
 
 	put_many(fixture, "keyspace", 1000);
 	pd_levels_cancel(fixture->levels);
-	assert_int_equal(pd_levels_compact(fixture->levels, pd_slice(NULL, 0), pd_slice(NULL, 0), NULL), PD_CANCELLED);
+	assert_int_equal(pd_levels_compact(fixture->levels, pd_slice(NULL, 0), pd_slice(NULL, 0), NULL),
+			 PD_CANCELLED);
 	assert_int_equal(pd_levels_verify(fixture->levels, report, NULL, &found, NULL), PD_CANCELLED);
 	assert_int_equal(count(fixture->levels, "a", "z", NULL), 1000);
 }
