@@ -175,7 +175,7 @@ static void empty_batches(struct bench *bench)
 
 /* ---- reading ---- */
 
-static void gets(struct bench *bench, const char *what, uint64_t range, bool absent, double seconds)
+static void read_points(struct bench *bench, const char *what, uint64_t range, bool absent, double seconds)
 {
 	double from = now(), to = from;
 	uint64_t count = 0, found = 0, sum = 0;
@@ -257,10 +257,10 @@ static void run(struct bench *bench, struct pd_levels_options *options, enum pd_
 	if (bench->lsn == 0)
 		load(bench);
 	empty_batches(bench);
-	gets(bench, "hot", HOT, false, 2);
-	gets(bench, "hit", 0, false, 4);
-	gets(bench, "hit", 0, false, 4);
-	gets(bench, "miss", 0, true, 3);
+	read_points(bench, "hot", HOT, false, 2);
+	read_points(bench, "hit", 0, false, 4);
+	read_points(bench, "hit", 0, false, 4);
+	read_points(bench, "miss", 0, true, 3);
 	scans(bench, 3);
 	must(pd_levels_close(bench->levels, &err), &err);
 	from = now();
