@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/log_private.h"
+#include "cli/verbs.h"
 #include "server/server.h"
 
 /* ---- the log that is looked at ---- */
@@ -144,57 +145,33 @@ void pd_cli_log_source_close(struct pd_cli_log_source *source)
 
 /* ---- the subcommands ---- */
 
-static const struct verb {
-	const char *name, *summary;
-	int (*run)(int argc, char **argv);
-} verbs[] = {
+static const struct pd_verb verbs[] = {
 	{ "dump", "print the records, one line each", pd_cli_log_dump_run },
 	{ "verify", "read every byte and say whether it is as it was written", pd_cli_log_verify_run },
 	{ "stats", "how many records and bytes, whose, and what a record costs", pd_cli_log_stats_run },
+	{ "compact", "let the server drop what need not be kept", pd_cli_log_compact_run },
 };
-#define VERB_COUNT (sizeof verbs / sizeof *verbs)
-
-static void print_help(FILE *to)
-{
-	(void)fprintf(
-		to,
-		"usage: perdure log dump|verify|stats [options]\n"
-		"\n"
-		"Looks at the log of a data directory. Nothing is changed and no lock is taken: all of it\n"
-		"works beside a running server, up to what that server has written so far.\n"
-		"\n"
-		"Subcommands:\n");
-	for (size_t i = 0; i < VERB_COUNT; i++)
-		(void)fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
-	(void)fprintf(to, "\n"
-			  "Each explains itself: perdure log dump --help\n"
-			  "\n"
-			  "Examples:\n"
-			  "  perdure log verify --data /var/lib/perdure\n"
-			  "  perdure log dump --actor alice --key 'cart:*'\n"
-			  "  perdure log stats -o json\n"
-			  "\n" PD_CLI_LOG_EXIT_STATUSES "\n");
-}
 
 static int run(int argc, char **argv)
 {
-	const char *names[VERB_COUNT + 1];
+	static const struct pd_verbs log = {
+		.command = "perdure log",
+		.synopsis = "perdure log dump|verify|stats|compact [options]",
+		.about = "Looks at the log of a data directory. dump, verify and stats change nothing and "
+			 "take no lock:\n"
+			 "they work beside a running server, up to what that server has written so far, and "
+			 "without\n"
+			 "one. compact goes through the server.",
+		.table = verbs,
+		.count = sizeof verbs / sizeof *verbs,
+		.after = "Examples:\n"
+			 "  perdure log verify --data /var/lib/perdure\n"
+			 "  perdure log dump --actor alice --key 'cart:*'\n"
+			 "  perdure log stats -o json\n"
+			 "\n" PD_CLI_LOG_EXIT_STATUSES,
+	};
 
-	if (argc < 2) {
-		print_help(stderr);
-		return PD_EXIT_USAGE;
-	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-		print_help(stdout);
-		return PD_EXIT_OK;
-	}
-	for (size_t i = 0; i < VERB_COUNT; i++) {
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
-		names[i] = verbs[i].name;
-	}
-	names[VERB_COUNT] = NULL;
-	return pd_subcommand_unknown("perdure log", argv[1], names);
+	return pd_verbs_run(&log, argc, argv);
 }
 
-const struct pd_subcommand pd_subcommand_log = { "log", "print, verify and measure the log", run };
+const struct pd_subcommand pd_subcommand_log = { "log", "print, verify, measure and compact the log", run };

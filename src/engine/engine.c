@@ -11,8 +11,8 @@
 
 static bool is_ours(const char *name)
 {
-	return strcmp(name, "LOCK") == 0 || strcmp(name, "MANIFEST.new") == 0 || strcmp(name, PD_ADMIN_SOCKET) == 0 ||
-	       strcmp(name, "lost+found") == 0;
+	return strcmp(name, "LOCK") == 0 || strcmp(name, "MANIFEST.new") == 0 ||
+	       strcmp(name, PD_ADMIN_SOCKET) == 0 || strcmp(name, "lost+found") == 0;
 }
 
 /* A directory without a manifest may be used only if nothing of anybody's is in it. */

@@ -49,7 +49,7 @@ struct pd_engine_options {
 	/* What state goes to when memory is not the place for it; PD_LEVELS_NONE: all of it stays in memory, and every
 	 * start replays the whole log. */
 	enum pd_levels_kind levels;
-	uint64_t memory_budget_bytes; /* of the process; 0: a quarter of the machine's memory */
+	uint64_t memory_budget_bytes; /* of the process, see engine/budget.h; 0: a quarter of the machine's memory */
 	/* How far back one can go: there is always a checkpoint older than the start of this window, and all log
 	 * since. Both 0: only what recovery needs. */
 	uint64_t retention_s, retention_bytes;

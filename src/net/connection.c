@@ -59,11 +59,16 @@ static void format_address(const struct sockaddr_storage *address, char text[PD_
 	}
 }
 
-static void note_addresses(struct pd_connection *connection)
+static void note_addresses(struct pd_connection *connection, const struct listener *listener)
 {
 	struct sockaddr_storage address = { .ss_family = AF_INET };
 	socklen_t size = sizeof address;
 
+	if (listener->path != NULL) {
+		(void)snprintf(connection->peer, sizeof connection->peer, "%s", listener->peer);
+		(void)snprintf(connection->local, sizeof connection->local, "%s", listener->path);
+		return;
+	}
 	(void)getpeername(connection->descriptor, (struct sockaddr *)&address, &size);
 	format_address(&address, connection->peer);
 	size = sizeof address;
@@ -71,9 +76,10 @@ static void note_addresses(struct pd_connection *connection)
 	format_address(&address, connection->local);
 }
 
-int pd_connection_new(struct pd_net *net, int descriptor, int tag, struct connection **ret_connection)
+int pd_connection_new(const struct listener *listener, int descriptor, struct connection **ret_connection)
 {
 	struct connection *connection = pd_calloc(1, sizeof *connection);
+	struct pd_net *net = listener->net;
 
 	if (connection == NULL) {
 		(void)close(descriptor);
@@ -81,7 +87,7 @@ int pd_connection_new(struct pd_net *net, int descriptor, int tag, struct connec
 	}
 	connection->net = net;
 	connection->door.descriptor = descriptor;
-	connection->door.tag = tag;
+	connection->door.tag = listener->tag;
 	connection->chunk = CHUNK_FIRST;
 	pd_buffer_init(&connection->door.input, net->options.input_max);
 	pd_buffer_init(&connection->door.output, net->options.output_max);
@@ -95,7 +101,7 @@ int pd_connection_new(struct pd_net *net, int descriptor, int tag, struct connec
 		return PD_NO_MEMORY;
 	}
 	connection->want_input = true;
-	note_addresses(&connection->door);
+	note_addresses(&connection->door, listener);
 	connection->door.id = ++net->last_id;
 	connection->next = net->connections;
 	if (net->connections != NULL)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -74,11 +76,11 @@ static bool accept_one(struct listener *listener)
 		/* A client that gave up while it waited. */
 		return errno == ECONNABORTED || errno == EINTR;
 	}
-	if (net->connection_count >= net->options.max_connections) {
+	if (net->connection_count >= (size_t)net->options.max_connections + listener->extra) {
 		refuse(listener, descriptor);
 		return true;
 	}
-	if (pd_connection_new(net, descriptor, listener->tag, &connection) != 0)
+	if (pd_connection_new(listener, descriptor, &connection) != 0)
 		return true;
 	if (!pd_net_push(net,
 			 (struct pd_net_event){ .kind = PD_NET_ACCEPTED, .connection = &connection->door })) {
@@ -151,12 +153,12 @@ static int open_listener(const struct pd_net_listener_options *options, const st
 	return 0;
 }
 
-int pd_net_listen(struct pd_net *net, const struct pd_net_listener_options *options, struct pd_error *err)
+static int open_address(const struct pd_net_listener_options *options, int *ret_descriptor,
+			struct pd_error *err)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 				  .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
-	struct listener *listener = NULL;
 	struct addrinfo *address = NULL;
 	char port[16];
 	int result;
@@ -166,32 +168,97 @@ int pd_net_listen(struct pd_net *net, const struct pd_net_listener_options *opti
 	if (result != 0)
 		return pd_error_set(err, PD_INVALID, "\"%s\" is not a numeric address: %s", options->address,
 				    gai_strerror(result));
-	listener = pd_calloc(1, sizeof *listener);
-	if (listener == NULL || (listener->refusal = pd_strdup(options->refusal)) == NULL) {
-		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for a listener");
-		goto out;
+	result = open_listener(options, address, ret_descriptor, err);
+	freeaddrinfo(address);
+	return result;
+}
+
+static int open_path(const char *path, int *ret_descriptor, struct pd_error *err)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t size = strlen(path);
+	int descriptor, errnum;
+
+	if (size >= sizeof address.sun_path)
+		return pd_error_set(err, PD_TOO_LARGE,
+				    "the path of a socket has at most %zu bytes, and %s has %zu",
+				    sizeof address.sun_path - 1, path, size);
+	memcpy(address.sun_path, path, size);
+	descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (descriptor < 0)
+		return pd_error_system(err, errno, "cannot open a socket for %s", path);
+	(void)unlink(path);
+	/* The mode of the socket becomes that of its name, so nobody else can connect at any moment. */
+	if (fchmod(descriptor, S_IRUSR | S_IWUSR) == 0 &&
+	    bind(descriptor, (const struct sockaddr *)&address, sizeof address) == 0 &&
+	    listen(descriptor, BACKLOG) == 0) {
+		*ret_descriptor = descriptor;
+		return 0;
 	}
-	listener->net = net;
-	listener->tag = options->tag;
-	result = open_listener(options, address, &listener->descriptor, err);
-	if (result != 0)
-		goto out;
-	if (event_assign(&listener->readable, net->base, listener->descriptor, EV_READ | EV_PERSIST,
-			 on_listener, listener) != 0 ||
-	    event_add(&listener->readable, NULL) != 0) {
+	errnum = errno;
+	(void)close(descriptor);
+	return pd_error_system(err, errnum, "cannot listen on %s", path);
+}
+
+static void listener_free(struct listener *listener)
+{
+	if (listener == NULL)
+		return;
+	if (listener->descriptor >= 0) {
 		(void)close(listener->descriptor);
-		result = pd_error_set(err, PD_NO_MEMORY, "cannot watch port %d", options->port);
-		goto out;
+		if (listener->path != NULL)
+			(void)unlink(listener->path);
+	}
+	pd_free(listener->refusal);
+	pd_free(listener->path);
+	pd_free(listener->peer);
+	pd_free(listener);
+}
+
+/* Without a descriptor yet. NULL: no memory. */
+static struct listener *listener_new(struct pd_net *net, const struct pd_net_listener_options *options)
+{
+	struct listener *listener = pd_calloc(1, sizeof *listener);
+
+	if (listener == NULL)
+		return NULL;
+	listener->net = net;
+	listener->descriptor = -1;
+	listener->tag = options->tag;
+	listener->extra = options->extra;
+	listener->refusal = pd_strdup(options->refusal);
+	if (options->path != NULL) {
+		listener->path = pd_strdup(options->path);
+		listener->peer = pd_strdup(options->peer);
+	}
+	if (listener->refusal == NULL ||
+	    (options->path != NULL && (listener->path == NULL || listener->peer == NULL))) {
+		listener_free(listener);
+		return NULL;
+	}
+	return listener;
+}
+
+int pd_net_listen(struct pd_net *net, const struct pd_net_listener_options *options, struct pd_error *err)
+{
+	struct listener *listener = listener_new(net, options);
+	int result;
+
+	if (listener == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a listener");
+	result = options->path != NULL ? open_path(options->path, &listener->descriptor, err)
+				       : open_address(options, &listener->descriptor, err);
+	if (result == 0 && (event_assign(&listener->readable, net->base, listener->descriptor,
+					 EV_READ | EV_PERSIST, on_listener, listener) != 0 ||
+			    event_add(&listener->readable, NULL) != 0))
+		result = pd_error_set(err, PD_NO_MEMORY, "cannot watch a listener");
+	if (result != 0) {
+		listener_free(listener);
+		return result;
 	}
 	listener->next = net->listeners;
 	net->listeners = listener;
-	listener = NULL;
-out:
-	if (listener != NULL)
-		pd_free(listener->refusal);
-	pd_free(listener);
-	freeaddrinfo(address);
-	return result;
+	return 0;
 }
 
 void pd_net_free_listeners(struct pd_net *net)
@@ -202,9 +269,7 @@ void pd_net_free_listeners(struct pd_net *net)
 
 		net->listeners = listener->next;
 		(void)event_del(&listener->readable);
-		(void)close(listener->descriptor);
-		pd_free(listener->refusal);
-		pd_free(listener);
+		listener_free(listener);
 	}
 }
 

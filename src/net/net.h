@@ -77,11 +77,18 @@ struct pd_net_listener_options {
 	int tag;             /* handed on to its connections */
 	const char *flag;    /* "--resp": what to change when the port is taken, for the error's text */
 	const char *refusal; /* sent to a client that is one too many */
+	/* In the place of address and port: a Unix socket of that name, for this process's user alone. What a process
+	 * that was killed has left there is replaced, so the caller must hold a lock on the directory; it is removed
+	 * when the listener goes. */
+	const char *path;
+	const char *peer; /* with a path: what its clients are called, who have no address */
+	unsigned extra;   /* clients that it takes beyond the maximum of all */
 };
-/* The texts are copied. PD_BUSY: the port is taken; PD_PERMISSION: it is the system's; PD_INVALID: the address. */
+/* The texts are copied. PD_BUSY: the port is taken; PD_PERMISSION: it is the system's; PD_INVALID: the address.
+ * PD_TOO_LARGE: the path is longer than the system takes (107 bytes). */
 PD_MUST_CHECK int pd_net_listen(struct pd_net *net, const struct pd_net_listener_options *options,
 				struct pd_error *err);
-/* Close all listeners; connections stay. */
+/* Close all listeners and remove their paths; connections stay. */
 void pd_net_stop_listening(struct pd_net *net);
 
 /* Report when `descriptor` is readable, until the net is freed. It stays the caller's. */

@@ -20,7 +20,9 @@ struct listener {
 	struct pd_net *net;
 	int descriptor;
 	int tag;
+	unsigned extra;
 	char *refusal;
+	char *path, *peer; /* of a Unix socket; NULL: it has an address */
 	struct event readable;
 	struct listener *next;
 };
@@ -65,7 +67,7 @@ void pd_net_accept_calling(struct pd_net *net);
 void pd_net_free_listeners(struct pd_net *net);
 
 /* Take over `descriptor`, also when it fails. */
-PD_MUST_CHECK int pd_connection_new(struct pd_net *net, int descriptor, int tag,
+PD_MUST_CHECK int pd_connection_new(const struct listener *listener, int descriptor,
 				    struct connection **ret_connection);
 void pd_net_free_closed(struct pd_net *net);
 

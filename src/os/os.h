@@ -39,6 +39,8 @@ enum pd_os_open_flags {
 
 struct pd_os_file_info {
 	uint64_t size; /* bytes */
+	uint64_t
+		id; /* the same under all names of a file, another for every other that is there on the file system */
 	bool is_directory;
 };
 

@@ -24,7 +24,7 @@ static struct pd_real_file *real_file(struct pd_os_file *file)
 	return (struct pd_real_file *)file;
 }
 
-static int transfer_read(int fd, void *data, size_t size, uint64_t offset, size_t *ret_size)
+static int transfer_read(int fd, void *data, size_t size, uint64_t offset, size_t alignment, size_t *ret_size)
 {
 	size_t done = 0;
 
@@ -38,6 +38,9 @@ static int transfer_read(int fd, void *data, size_t size, uint64_t offset, size_
 		if (got == 0)
 			break;
 		done += (size_t)got;
+		if ((size_t)got % alignment !=
+		    0) /* the end of a file read directly; some kernels refuse to be asked again there */
+			break;
 	}
 	*ret_size = done;
 	return 0;
@@ -215,7 +218,7 @@ int pd_real_read(struct pd_os_file *base, void *data, size_t size, uint64_t offs
 		 struct pd_error *err)
 {
 	struct pd_real_file *file = real_file(base);
-	int errnum = transfer_read(file->fd, data, size, offset, ret_size);
+	int errnum = transfer_read(file->fd, data, size, offset, base->alignment, ret_size);
 
 	if (errnum == 0)
 		return 0;
@@ -269,7 +272,8 @@ static int allocate_by_writing(struct pd_real_file *file, uint64_t size)
 			if ((file->base.flags & PD_OS_READ) == 0)
 				rc = EOPNOTSUPP; /* what cannot be read cannot be written back */
 			else
-				rc = transfer_read(file->fd, chunk, rounded, offset, &got);
+				rc = transfer_read(file->fd, chunk, rounded, offset, file->base.alignment,
+						   &got);
 		}
 		if (rc == 0) {
 			memset(chunk + got, 0, rounded - got);

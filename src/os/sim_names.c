@@ -488,6 +488,7 @@ int pd_sim_info(struct pd_os *os, const char *path, struct pd_os_file_info *ret_
 	rc = pd_sim_lookup(sim, path, &node);
 	if (rc == 0)
 		*ret_info = (struct pd_os_file_info){ .size = node->content.size,
+						      .id = node->id,
 						      .is_directory = node->is_directory };
 	return pd_sim_end(sim, rc, err, "look at", path);
 }

@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "server/server_private.h"
+
+#define ADMIN_EXTRA 8 /* an operator gets in when clients are at their maximum */
 
 int pd_server_exit_status(int code)
 {
@@ -54,6 +57,29 @@ static int open_network(struct pd_server *server, struct pd_error *err)
 	return 0;
 }
 
+/* The door of this machine's operator: where `perdure store` and the like tell a running server what to do. Without it
+ * everything else works. */
+static void open_admin_socket(struct pd_server *server)
+{
+	char *path = pd_asprintf("%s/" PD_ADMIN_SOCKET, server->options->data_directory);
+	struct pd_net_listener_options listener = { .path = path,
+						    .peer = "admin",
+						    .tag = TAG_RESP,
+						    .refusal = PD_RESP_MAX_CLIENTS_TEXT,
+						    .extra = ADMIN_EXTRA };
+	struct pd_error err;
+	int result = path != NULL ? pd_net_listen(server->net, &listener, &err)
+				  : pd_error_set(&err, PD_NO_MEMORY, "out of memory for its path");
+
+	if (result != 0)
+		pd_server_say("warning: no admin socket, so perdure store, perdure memory and the like "
+			      "cannot reach "
+			      "this server, while PD.STORE and PD.MEMORY through redis-cli can: %s%s",
+			      err.text,
+			      result == PD_TOO_LARGE ? "; name the directory by a shorter path" : "");
+	pd_free(path);
+}
+
 static int open_front(struct pd_server *server, struct pd_error *err)
 {
 	const struct pd_server_options *options = server->options;
@@ -72,9 +98,11 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 						    .refusal = PD_RESP_MAX_CLIENTS_TEXT };
 	int result = pd_resp_front_new(&front, &server->resp, err);
 
-	if (result != 0 || options->resp_port == 0)
-		return result;
-	return pd_net_listen(server->net, &listener, err);
+	if (result == 0 && options->resp_port != 0)
+		result = pd_net_listen(server->net, &listener, err);
+	if (result == 0 && !options->in_memory)
+		open_admin_socket(server);
+	return result;
 }
 
 static void say_ready(const struct pd_server *server)
@@ -139,6 +167,9 @@ int pd_server_run(const struct pd_server_options *options)
 	}
 	if (result != 0)
 		pd_server_say("perdure: %s", err.text);
+	/* While the directory is still ours: the next server's socket must not be taken away. */
+	if (server.net != NULL)
+		pd_net_stop_listening(server.net);
 	pd_resp_front_free(server.resp);
 	closed = server.engine != NULL ? pd_engine_close(server.engine, &close_err) : 0;
 	if (closed != 0) {

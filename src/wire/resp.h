@@ -92,10 +92,35 @@ void pd_resp_write_raw(struct pd_resp_writer *writer, struct pd_slice bytes); /*
  * well-formed reply: nothing is written then. Else writer->failed. */
 PD_MUST_CHECK int pd_resp_transcode(struct pd_slice reply3, struct pd_resp_writer *writer);
 
-/* ---- replies, from the client's side (benchmarks, the shell) ---- */
+/* ---- replies, from the client's side (benchmarks, the commands that talk to a server) ---- */
 
 /* The size of the one reply at the front of `data` (RESP2 or RESP3), 0 when it is not complete, (size_t)-1 when
  * malformed. */
 size_t pd_resp_reply_size(const uint8_t *data, size_t size);
+
+enum pd_reply_kind {
+	PD_REPLY_TEXT, /* a status, a bulk, verbatim text without its mark, a double or a large number as it is written */
+	PD_REPLY_ERROR,   /* `text`, without "-" */
+	PD_REPLY_INTEGER, /* or a boolean: 0 or 1 */
+	PD_REPLY_NULL,
+	PD_REPLY_LIST, /* array, map, set or push: `count` replies follow; a map's names and values each count */
+};
+
+/* One reply, without its children. */
+struct pd_reply {
+	enum pd_reply_kind kind;
+	struct pd_slice text; /* points into what was read */
+	int64_t integer;
+	size_t count;
+};
+
+/* Read the reply at the front of `rest`, which then begins with the reply's first child or with what follows. `rest` begins
+ * with as many complete replies as are read: pd_resp_reply_size() has said so. Attributes are passed over. */
+struct pd_reply pd_reply_read(struct pd_slice *rest);
+/* Pass over one reply with all its children. */
+void pd_reply_skip(struct pd_slice *rest);
+/* Find the value of `name` among the names and values of the map (or flat array) at the front of `reply`; *ret_value begins
+ * with it. false: it is not there, or the reply is no list. */
+bool pd_reply_field(struct pd_slice reply, const char *name, struct pd_slice *ret_value);
 
 #endif

@@ -2,6 +2,8 @@
  * tree written root first, so no stack is needed: it is enough to count how many replies are still to come. */
 #include "wire/resp.h"
 
+#include "base/assert.h"
+
 #define COUNT_MAX      INT32_MAX /* elements of one reply; keeps the sums below from overflowing */
 #define COUNT_TEXT_MAX 20
 
@@ -310,4 +312,96 @@ int pd_resp_transcode(struct pd_slice reply3, struct pd_resp_writer *writer)
 			write_node(writer, &node);
 	}
 	return writer->failed;
+}
+
+/* ---- reading ---- */
+
+static struct node take_node(struct pd_slice *rest)
+{
+	struct node node;
+
+	PD_ASSERT(read_node(rest->data, rest->size, &node) == NODE_COMPLETE);
+	*rest = pd_slice(rest->data + node.whole.size, rest->size - node.whole.size);
+	return node;
+}
+
+/* What a line means depends on its mark. */
+static struct pd_reply line_reply(const struct node *node)
+{
+	struct pd_reply reply = { .kind = PD_REPLY_TEXT, .text = node->text };
+
+	if (node->whole.data[0] == '-')
+		reply.kind = PD_REPLY_ERROR;
+	if (node->whole.data[0] == ':') {
+		reply.kind = PD_REPLY_INTEGER;
+		PD_ASSERT(pd_slice_to_int64(node->text, &reply.integer)); /* read_simple() has looked */
+	}
+	return reply;
+}
+
+struct pd_reply pd_reply_read(struct pd_slice *rest)
+{
+	struct node node = take_node(rest);
+
+	while (node.kind == REPLY_ATTRIBUTE) {
+		for (size_t i = 0; i < node.children; i++)
+			pd_reply_skip(rest);
+		node = take_node(rest);
+	}
+	switch (node.kind) {
+	case REPLY_LINE:
+		return line_reply(&node);
+	case REPLY_VERBATIM:
+		return (struct pd_reply){ .kind = PD_REPLY_TEXT,
+					  .text = pd_slice(node.text.data + 4, node.text.size - 4) };
+	case REPLY_BULK_ERROR:
+		return (struct pd_reply){ .kind = PD_REPLY_ERROR, .text = node.text };
+	case REPLY_NULL:
+	case REPLY_NULL_ARRAY:
+		return (struct pd_reply){ .kind = PD_REPLY_NULL };
+	case REPLY_BOOLEAN:
+		return (struct pd_reply){ .kind = PD_REPLY_INTEGER, .integer = node.text.data[0] == 't' };
+	case REPLY_ARRAY:
+	case REPLY_MAP:
+	case REPLY_SET:
+	case REPLY_PUSH:
+		return (struct pd_reply){ .kind = PD_REPLY_LIST, .count = node.children };
+	case REPLY_BULK:
+	case REPLY_DOUBLE:
+	case REPLY_BIG_NUMBER:
+	case REPLY_ATTRIBUTE:
+		break;
+	}
+	return (struct pd_reply){ .kind = PD_REPLY_TEXT, .text = node.text };
+}
+
+void pd_reply_skip(struct pd_slice *rest)
+{
+	size_t pending = 1;
+
+	while (pending > 0) {
+		struct node node = take_node(rest);
+
+		pending = replies_after(pending, &node);
+	}
+}
+
+bool pd_reply_field(struct pd_slice reply, const char *name, struct pd_slice *ret_value)
+{
+	struct pd_reply list = pd_reply_read(&reply);
+
+	if (list.kind != PD_REPLY_LIST)
+		return false;
+	for (size_t i = 0; i + 1 < list.count; i += 2) {
+		struct pd_slice at = reply;
+		struct pd_reply key = pd_reply_read(&at);
+
+		if (key.kind == PD_REPLY_TEXT && pd_slice_equal(key.text, pd_slice_string(name))) {
+			*ret_value = at;
+			return true;
+		}
+		pd_reply_skip(&reply);
+		pd_reply_skip(&reply);
+	}
+	return false;
 }

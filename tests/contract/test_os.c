@@ -151,6 +151,14 @@ static uint64_t size_of(const struct fixture *fixture, const char *name)
 	return info.size;
 }
 
+static uint64_t id_of(const struct fixture *fixture, const char *name)
+{
+	struct pd_os_file_info info;
+
+	check(pd_os_info(fixture->os, path_of(fixture, name), &info, why));
+	return info.id;
+}
+
 /* ---- files ---- */
 
 static void opening_fails_as_promised(void **state)
@@ -342,6 +350,11 @@ static void direct_files_work_or_are_refused_cleanly(void **state)
 	assert_int_equal(block[1], 0);
 	assert_int_equal(block[alignment], 'd');
 	assert_int_equal(block[3 * alignment - 1], 'd');
+	write_text(buffered, "end", 3 * alignment); /* it need not end where the alignment says */
+	check(pd_os_datasync(buffered, why));
+	check(pd_os_read(file, block, 4 * alignment, 0, &size, why));
+	assert_int_equal(size, 3 * alignment + 3);
+	assert_int_equal(block[3 * alignment + 2], 'd');
 	check(pd_os_datasync(file, why));
 	pd_os_close(buffered);
 	pd_os_close(file);
@@ -410,6 +423,8 @@ static void a_link_is_another_name_for_the_same(void **state)
 	check(pd_os_mkdir(fixture->os, path_of(fixture, "d"), why));
 	check(pd_os_link(fixture->os, path_of(fixture, "a"), path_of(fixture, "d/b"), why));
 	expect_file(fixture, "d/b", "one content");
+	assert_int_equal(id_of(fixture, "a"), id_of(fixture, "d/b"));
+	assert_int_not_equal(id_of(fixture, "a"), id_of(fixture, "d"));
 	file = open_file(fixture, "d/b", PD_OS_READ | PD_OS_WRITE);
 	write_text(file, "ONE", 0);
 	check(pd_os_datasync(file, why));
@@ -435,6 +450,7 @@ static void a_link_is_another_name_for_the_same(void **state)
 	expect_text(file, "ONE content");
 	create_with(fixture, "a", "another");
 	expect_file(fixture, "d/b", "ONE content");
+	assert_int_not_equal(id_of(fixture, "a"), id_of(fixture, "d/b"));
 	/* What replaces a name leaves the others. */
 	check(pd_os_link(fixture->os, path_of(fixture, "d/b"), path_of(fixture, "c"), why));
 	check(pd_os_rename(fixture->os, path_of(fixture, "a"), path_of(fixture, "c"), why));

@@ -5,6 +5,24 @@
 #include "base/assert.h"
 #include "wire/resp.h"
 
+/* What a client reads of it ends where the reply does. */
+static void read_reply(struct pd_slice input)
+{
+	size_t size = pd_resp_reply_size(input.data, input.size);
+	struct pd_slice whole = pd_slice(input.data, size), rest = whole, value;
+	size_t pending = 1;
+
+	if (size == 0 || size == (size_t)-1)
+		return;
+	while (pending > 0)
+		pending += pd_reply_read(&rest).count - 1;
+	PD_ASSERT(rest.size == 0);
+	if (pd_reply_field(whole, "a", &value))
+		PD_ASSERT(pd_resp_reply_size(value.data, value.size) > 0);
+	pd_reply_skip(&whole);
+	PD_ASSERT(whole.size == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void print(struct pd_buffer *out, const void *bytes, size_t size)
@@ -90,5 +108,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pd_buffer_done(&whole);
 	pd_buffer_done(&pieces);
 	transcode(input);
+	read_reply(input);
 	return 0;
 }

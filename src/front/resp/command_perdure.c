@@ -276,6 +276,13 @@ static void answer_help(struct pd_resp_call *call)
 		"PD.PROFILE TENANT level",
 		"PD.PROFILE ACTOR name level",
 		"    The durability level of writes that name none themselves; default: none set here.",
+		"PD.MEMORY",
+		"    What takes how much memory: budget, used, resident, and the parts with their limits.",
+		"PD.STORE CHECKPOINT|COMPACT|VERIFY",
+		"PD.LOG COMPACT",
+		"    Start work on what is stored, beside the serving; one at a time.",
+		"PD.STORE STATUS|STATS",
+		"    How far that work is, or how the last ended; figures of what is stored.",
 		"PD.HELP",
 		"    Print this help.",
 	};

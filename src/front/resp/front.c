@@ -19,7 +19,7 @@ static int add_front_commands(struct pd_resp_registry *registry, struct pd_error
 	const struct pd_resp_commands *const tables[] = {
 		&pd_resp_commands_connection, &pd_resp_commands_client, &pd_resp_commands_command,
 		&pd_resp_commands_config,     &pd_resp_commands_server, &pd_resp_commands_transaction,
-		&pd_resp_commands_perdure,
+		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)

@@ -1,0 +1,41 @@
+#include "cli/verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "cli/options.h"
+#include "server/server.h"
+
+#define VERBS_MAX 16
+
+static void print_help(FILE *to, const struct pd_verbs *verbs)
+{
+	(void)fprintf(to, "usage: %s\n\n%s\n\nSubcommands:\n", verbs->synopsis, verbs->about);
+	for (size_t i = 0; i < verbs->count; i++)
+		(void)fprintf(to, "  %-11s%s\n", verbs->table[i].name, verbs->table[i].summary);
+	(void)fprintf(to, "\nEach explains itself: %s %s --help\n\n%s\n", verbs->command,
+		      verbs->table[0].name, verbs->after);
+}
+
+int pd_verbs_run(const struct pd_verbs *verbs, int argc, char **argv)
+{
+	const char *names[VERBS_MAX + 1];
+
+	PD_ASSERT(verbs->count <= VERBS_MAX);
+	if (argc < 2) {
+		print_help(stderr, verbs);
+		return PD_EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		print_help(stdout, verbs);
+		return PD_EXIT_OK;
+	}
+	for (size_t i = 0; i < verbs->count; i++) {
+		if (strcmp(argv[1], verbs->table[i].name) == 0)
+			return verbs->table[i].run(argc - 1, argv + 1);
+		names[i] = verbs->table[i].name;
+	}
+	names[verbs->count] = NULL;
+	return pd_subcommand_unknown(verbs->command, argv[1], names);
+}
