@@ -275,6 +275,35 @@ static void a_power_cut_while_recovering(void **state)
 		}
 }
 
+/* A killed process leaves a manifest that is seen and perhaps not durable. Whoever opens it trims the log by what it says. */
+static void what_was_opened_is_durable(void **state)
+{
+	uint64_t operations = operations_of_a_life();
+
+	(void)state;
+	for (uint64_t point = 1; point <= operations; point++) {
+		const struct pd_sim_options machine = machine_of(point);
+		struct pd_error err = { 0 };
+		struct life life;
+		uint64_t lsn;
+
+		life_init(&life, &machine);
+		pd_sim_crash_at(life.os, point);
+		if (life_open(&life, &err) == 0)
+			(void)!live(&life, &err);
+		pd_sim_process_crash(life.os);
+		life_close(&life);
+		assert_int_equal(life_open(&life, &err), 0);
+		lsn = life.levels->applied.lsn;
+		pd_sim_power_cut(life.os);
+		life_close(&life);
+		assert_int_equal(life_open(&life, &err), 0);
+		assert_int_equal(life.levels->applied.lsn, lsn);
+		assert_true(levels_right(&life, life.levels, lsn));
+		life_done(&life);
+	}
+}
+
 /* The test itself: on a machine that only promises to sync, it notices. */
 static void a_sync_that_is_missing_is_noticed(void **state)
 {
@@ -476,6 +505,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_power_cut_at_every_operation),
 		cmocka_unit_test(a_power_cut_while_recovering),
+		cmocka_unit_test(what_was_opened_is_durable),
 		cmocka_unit_test(a_sync_that_is_missing_is_noticed),
 		cmocka_unit_test(every_operation_fails_once),
 		cmocka_unit_test(a_doubtful_commit_stops_the_writing),
