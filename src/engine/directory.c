@@ -24,6 +24,14 @@ void pd_directory_done(struct pd_directory *directory)
 	pd_free(directory->slots);
 }
 
+size_t pd_directory_bytes(const struct pd_directory *directory)
+{
+	return directory->name_bytes + directory->actor_count * sizeof(struct pd_actor) +
+	       directory->tenant_count * sizeof(struct pd_tenant) +
+	       (directory->actor_capacity + directory->tenant_capacity + directory->slot_count) *
+		       sizeof(void *);
+}
+
 /* ---- looking up ---- */
 
 struct pd_tenant *pd_directory_tenant(const struct pd_directory *directory, struct pd_slice name)
@@ -170,6 +178,7 @@ struct pd_tenant *pd_directory_add_tenant(struct pd_directory *directory, uint64
 		return NULL;
 	tenant->id = id;
 	tenant->name_size = name.size;
+	directory->name_bytes += name.size;
 	memcpy(tenant->name, name.data, name.size);
 	directory->tenants[directory->tenant_count++] = tenant;
 	if (id > directory->last_id)
@@ -201,6 +210,7 @@ struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t
 	actor->tenant = tenant;
 	actor->state = state;
 	actor->name_size = name.size;
+	directory->name_bytes += name.size;
 	memcpy(actor->name, name.data, name.size);
 	/* New ids are the highest; loading comes in the order of names, and sorts at the end. */
 	at = directory->loading ? directory->actor_count : index_after(directory, id);
@@ -218,6 +228,7 @@ void pd_directory_remove_tenant(struct pd_directory *directory, struct pd_tenant
 {
 	PD_ASSERT(directory->tenants[directory->tenant_count - 1] == tenant);
 	directory->tenant_count--;
+	directory->name_bytes -= tenant->name_size;
 	pd_free(tenant);
 }
 
@@ -225,6 +236,7 @@ void pd_directory_remove_actor(struct pd_directory *directory, struct pd_actor *
 {
 	PD_ASSERT(directory->actors[directory->actor_count - 1] == actor);
 	directory->actor_count--;
+	directory->name_bytes -= actor->name_size;
 	slot_clear(directory, actor);
 	pd_free(actor);
 }

@@ -162,6 +162,14 @@ out:
 	return result;
 }
 
+static int open_shelf(struct pd_engine *engine, struct pd_error *err)
+{
+	struct pd_checkpoints_options options = { .os = engine->os, .directory = engine->state_directory };
+
+	memcpy(options.cluster_id, engine->manifest.cluster_id, sizeof options.cluster_id);
+	return pd_checkpoints_open(&options, &engine->shelf, err);
+}
+
 /* Where state is kept: <data>/store/<shard>. */
 static int open_state_directory(struct pd_engine *engine, struct pd_error *err)
 {
@@ -183,8 +191,7 @@ static int open_state_directory(struct pd_engine *engine, struct pd_error *err)
 	if (result == 0)
 		result = sync_name(engine, engine->state_directory, err);
 	if (result == 0)
-		result = pd_checkpoints_open(engine->os, engine->state_directory, engine->manifest.cluster_id,
-					     &engine->shelf, err);
+		result = open_shelf(engine, err);
 out:
 	pd_free(parent);
 	return result;
@@ -198,18 +205,18 @@ static void plan_memory(struct pd_engine *engine)
 	uint64_t budget = engine->options.memory_budget_bytes;
 
 	if (budget == 0)
-		budget = pd_os_machine_memory(engine->os) / 4;
-	pd_budget_plan(budget, &engine->plan);
+		budget = pd_budget_default(pd_os_machine_memory(engine->os));
+	pd_budget_init(&engine->budget, budget);
 	if (engine->options.memtable_bytes > 0) {
-		engine->plan.memtable_bytes = engine->options.memtable_bytes;
-		engine->plan.memtables_bytes = PD_STORE_TABLES * engine->options.memtable_bytes;
+		engine->budget.plan.active = engine->options.memtable_bytes;
+		engine->budget.plan.memtables = PD_STORE_TABLES * engine->options.memtable_bytes;
 	}
 	if (engine->options.levels == PD_LEVELS_NONE) {
-		engine->plan.memtable_bytes = 0;
-		engine->plan.memtables_bytes = 0;
+		engine->budget.plan.active = 0;
+		engine->budget.plan.memtables = 0;
 	}
 	if (engine->options.segment_bytes == 0)
-		engine->options.segment_bytes = (uint32_t)engine->plan.segment_bytes;
+		engine->options.segment_bytes = engine->budget.plan.segment;
 }
 
 static int allocate(struct pd_engine *engine, const struct pd_engine_options *options)
@@ -238,7 +245,7 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 	engine->open = pd_log_group_new();
 	if (engine->data_directory == NULL || engine->hasher == NULL || engine->open == NULL)
 		return PD_NO_MEMORY;
-	return 0;
+	return pd_engine_upkeep_init(engine);
 }
 
 static void engine_free(struct pd_engine *engine)

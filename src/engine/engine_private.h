@@ -55,6 +55,7 @@ struct pd_directory {
 	size_t actor_count, actor_capacity;
 	struct pd_actor **slots; /* by tenant and name; open addressing, at most half full */
 	size_t slot_count;
+	size_t name_bytes;
 	uint64_t last_id;
 	uint64_t hash_seed;
 	bool loading;
@@ -62,6 +63,7 @@ struct pd_directory {
 
 void pd_directory_init(struct pd_directory *directory, uint64_t hash_seed);
 void pd_directory_done(struct pd_directory *directory);
+size_t pd_directory_bytes(const struct pd_directory *directory);
 struct pd_tenant *pd_directory_tenant(const struct pd_directory *directory, struct pd_slice name);
 struct pd_actor *pd_directory_actor(const struct pd_directory *directory, const struct pd_tenant *tenant,
 				    struct pd_slice name);
@@ -181,7 +183,7 @@ struct pd_engine {
 	bool lending;
 	struct pd_store *store; /* NULL until recovery begins */
 	struct pd_store_actor *system, *notes;
-	struct pd_budget_plan plan;
+	struct pd_budget budget;
 	struct pd_directory directory;
 	struct pd_clock clock;
 	struct pd_hasher *hasher;
@@ -221,6 +223,7 @@ struct pd_engine {
 	char state_why[400];
 
 	/* How state moves on from memory: flush.c. */
+	int state_failure;       /* the code of stats.state_failure */
 	uint64_t applied_lsn;    /* what the levels hold */
 	uint64_t frozen_lsn;     /* what was frozen last */
 	uint64_t state_due_us;   /* monotonic: look again; UINT64_MAX: nothing is going on */
@@ -228,6 +231,7 @@ struct pd_engine {
 	struct pd_brake brake;
 	struct pd_buffer expiring; /* the key that is being expired */
 	struct pd_upkeep *upkeep; /* the running or the last one; NULL: none yet */
+	uint64_t checkpoint_retry_us; /* monotonic: after a checkpoint failed, not before */
 	uint64_t freeze_wanted_lsn; /* somebody waits for everything up to it to be in the levels */
 	struct pd_store_stats state_stats; /* as of the last look */
 	struct pd_memory_part noted[PD_MEMORY_NOTED_MAX];
@@ -261,9 +265,12 @@ void pd_engine_flush_last(struct pd_engine *engine);
 /* May a write be evaluated now? 0; PD_AGAIN with the time to wait; PD_NO_SPACE. */
 PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t *ret_retry_us, struct pd_error *err);
 /* ---- upkeep.c ---- */
+PD_MUST_CHECK int pd_engine_upkeep_init(struct pd_engine *engine);
 /* Move the running work on; begin a checkpoint that is due, and drop what nobody needs any more. */
 void pd_engine_upkeep_step(struct pd_engine *engine);
 bool pd_engine_upkeep_busy(const struct pd_engine *engine);
+/* The levels are being copied: no flush may end. */
+bool pd_engine_upkeep_copying(const struct pd_engine *engine);
 /* End a running one and wait for it. */
 void pd_engine_upkeep_stop(struct pd_engine *engine);
 

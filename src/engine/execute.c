@@ -99,13 +99,14 @@ int pd_engine_version(struct pd_engine *engine, struct pd_session *session, stru
 
 	pd_txn_start(txn, session);
 	result = pd_txn_key(txn, name, &key, err);
-	if (result != 0)
-		return result;
 	*ret_version = (struct pd_version){ .lsn = txn->lsn - 1 };
-	if (pd_txn_get(txn, &key, &entry))
+	if (result == 0 && pd_txn_get(txn, &key, &entry))
 		*ret_version = (struct pd_version){ .exists = true, .lsn = entry.lsn };
 	if (txn->failed != 0)
-		return pd_error_set(err, txn->failed, "%s", txn->err.text);
+		result = pd_error_set(err, txn->failed, "%s", txn->err.text);
+	pd_txn_abort(txn);
+	if (result != 0)
+		return result;
 	*ret_actor = key.actor_name;
 	*ret_key = key.name;
 	*ret_wait = pd_engine_wait_now(engine);

@@ -38,6 +38,7 @@ static bool freeze_is_due(struct pd_engine *engine)
 static void note_failure(struct pd_engine *engine, const struct pd_error *err)
 {
 	engine->stats.state_failures++;
+	engine->state_failure = err->code;
 	(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s", err->text);
 }
 
@@ -72,6 +73,8 @@ static int flush(struct pd_engine *engine)
 		result = pd_log_sync_begin(engine->log);
 	if (result != 0)
 		return result;
+	if (pd_engine_upkeep_copying(engine))
+		return 0;
 	if (pd_store_step(engine->store, engine->log->marks.durable_lsn, &err) != 0)
 		note_failure(engine, &err);
 	if (pd_store_applied(engine->store).lsn > engine->applied_lsn) {
@@ -91,7 +94,7 @@ static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
 	pd_store_stats(engine->store, true, stats);
 	facts = (struct pd_brake_facts){
 		.memtable_bytes = stats->active_bytes + stats->frozen_bytes,
-		.memtable_limit_bytes = engine->plan.memtables_bytes,
+		.memtable_limit_bytes = engine->budget.plan.memtables,
 		.flushed_bytes = stats->flushed_bytes,
 		.level0_files = stats->levels.level0_files,
 		.pending_compaction_bytes = stats->levels.pending_compaction_bytes,
@@ -149,7 +152,7 @@ int pd_engine_brake(struct pd_engine *engine, uint64_t *ret_retry_us, struct pd_
 		return 0;
 	if (pd_store_is_full(engine->store)) {
 		if (engine->stats.state_failure[0] != '\0')
-			return pd_error_set(err, PD_NO_SPACE,
+			return pd_error_set(err, engine->state_failure,
 					    "memory is full, and what is in it cannot be moved to the disk (%s): "
 					    "writes are refused until it can, reads go on",
 					    engine->stats.state_failure);

@@ -284,8 +284,8 @@ static int start_reading(struct pd_engine *engine, struct pd_error *err)
 	if (result != 0)
 		return result;
 	/* Blocks are as large as segments: they must be small beside what a memtable may take. */
-	engine->lending = engine->plan.memtable_bytes == 0 ||
-			  engine->plan.memtable_bytes >= (size_t)2 * engine->options.segment_bytes;
+	engine->lending = engine->budget.plan.active == 0 ||
+			  engine->budget.plan.active >= (size_t)2 * engine->options.segment_bytes;
 	engine->lent = NULL;
 	if (engine->lending)
 		pd_log_reader_give_memory(engine->reader);

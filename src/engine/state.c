@@ -27,8 +27,8 @@ static int open_store(struct pd_engine *engine, struct pd_levels *levels, struct
 	struct pd_store_options options = { .os = engine->os,
 					    .levels = levels,
 					    .count_prefix = PD_SPACE_KEY,
-					    .memtable_bytes = engine->plan.memtable_bytes,
-					    .memtables_bytes = engine->plan.memtables_bytes };
+					    .memtable_bytes = engine->budget.plan.active,
+					    .memtables_bytes = engine->budget.plan.memtables };
 	int result = pd_store_open(&options, &engine->store, err);
 
 	if (result != 0)
@@ -51,7 +51,7 @@ static int open_levels(struct pd_engine *engine, bool create, struct pd_error *e
 	struct pd_levels_options options = { .os = engine->os,
 					     .directory = engine->live_directory,
 					     .create = create,
-					     .cache_bytes = engine->plan.cache_bytes,
+					     .cache_bytes = engine->budget.cache,
 					     .compaction_bytes_per_s = engine->options.compaction_bytes_per_s,
 					     .compaction_trigger = engine->options.compaction_trigger };
 	struct pd_levels *levels;
@@ -109,10 +109,10 @@ static int try_live(struct pd_engine *engine, struct pd_error *err)
 static int try_checkpoint(struct pd_engine *engine, const struct pd_checkpoint *checkpoint,
 			  struct pd_error *err)
 {
-	int result = pd_checkpoint_verify(engine->shelf, checkpoint, NULL, NULL, err);
+	int result = pd_checkpoint_verify(engine->os, checkpoint, NULL, NULL, err);
 
 	if (result == 0)
-		result = pd_checkpoint_install(engine->shelf, checkpoint, engine->live_directory, err);
+		result = pd_checkpoint_install(engine->os, checkpoint, engine->live_directory, err);
 	if (result == 0)
 		result = open_levels(engine, false, err);
 	if (result == 0)
@@ -146,9 +146,9 @@ static int try_next(struct pd_engine *engine, struct pd_error *err)
 		if (!engine->state_live_tried) {
 			engine->state_live_tried = true;
 			result = try_live(engine, &why);
-		} else if ((checkpoint = pd_checkpoints_before(engine->shelf, engine->state_below_lsn)) !=
+		} else if ((checkpoint = pd_checkpoints_find(engine->shelf, engine->state_below_lsn - 1)) !=
 			   NULL) {
-			engine->state_below_lsn = checkpoint->lsn;
+			engine->state_below_lsn = checkpoint->position.lsn;
 			result = try_checkpoint(engine, checkpoint, &why);
 		} else if (engine->log->first_lsn <= 1 && !engine->state_empty_tried) {
 			engine->state_empty_tried = true;
@@ -159,7 +159,7 @@ static int try_next(struct pd_engine *engine, struct pd_error *err)
 			return give_up(engine, err);
 		}
 		if (result == 0) {
-			engine->recovery.checkpoint_lsn = checkpoint != NULL ? checkpoint->lsn : 0;
+			engine->recovery.checkpoint_lsn = checkpoint != NULL ? checkpoint->position.lsn : 0;
 			engine->recovery.applied_lsn = engine->replay_from.lsn;
 			return 0;
 		}

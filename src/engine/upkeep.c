@@ -1,68 +1,386 @@
-/* Upkeep and memory, as far as there is something to look after: so far the state is in memory alone. */
+/* Upkeep: one piece of long work at a time, in a task beside the serving.
+ *
+ *     wait    for what the work is about to be in the levels (a checkpoint of now), and for a running flush to end
+ *     copy    a checkpoint's files are linked: no flush may end meanwhile, for it would change what is copied
+ *     work    reading back, compacting, verifying: beside everything
+ *     over    the result is taken in: a new checkpoint counts, old ones go, the log is trimmed behind the oldest
+ *
+ * The task touches its own struct only; its progress is atomic. Checkpoints that are due by themselves go the same way. */
 #include "engine/upkeep.h"
 
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
+#include "base/memory.h"
 #include "engine/engine_private.h"
+
+#define DAMAGE_KEPT 100u /* places of a verification that are kept in words */
+
+enum stage {
+	STAGE_OVER,
+	STAGE_WAIT,
+	STAGE_WORK,
+};
+
+struct pd_upkeep {
+	struct pd_upkeep_status status; /* of the work at hand, or the last */
+	struct pd_upkeep_status asked;  /* of the last that somebody asked for: automatic work leaves it alone */
+	enum pd_upkeep_kind queued;     /* asked for while automatic work was running */
+	enum stage stage;
+	bool automatic;
+	uint64_t wait_lsn; /* until the levels have it */
+	struct pd_os_task *task;
+
+	/* The task's, while it runs. */
+	struct pd_os *os;
+	struct pd_levels *levels;
+	struct pd_checkpoint_plan plan;
+	struct pd_checkpoint *made;
+	char *remove_path; /* of a checkpoint that nobody needs */
+	int result;
+	struct pd_error err;
+	char *damage[DAMAGE_KEPT];
+
+	_Atomic uint64_t done, total, damage_count;
+	atomic_bool copying; /* no flush may end */
+	atomic_bool cancelled;
+};
+
+/* ---- in the task ---- */
+
+static bool note_progress(void *context, uint64_t done, uint64_t total)
+{
+	struct pd_upkeep *upkeep = context;
+
+	atomic_store(&upkeep->copying, false); /* what is read back is the copy */
+	atomic_store(&upkeep->done, done);
+	atomic_store(&upkeep->total, total);
+	return !atomic_load(&upkeep->cancelled);
+}
+
+static bool note_damage(void *context, const struct pd_levels_damage *damage)
+{
+	struct pd_upkeep *upkeep = context;
+	uint64_t n = atomic_load(&upkeep->damage_count);
+	char range[120] = "";
+
+	if (damage->first_key.size >= 8 && damage->last_key.size >= 8)
+		(void)snprintf(range, sizeof range, " (actors %" PRIu64 " to %" PRIu64 ")",
+			       pd_load_be64(damage->first_key.data), pd_load_be64(damage->last_key.data));
+	if (n < DAMAGE_KEPT)
+		upkeep->damage[n] = pd_asprintf("%s: %s%s", damage->file, damage->text, range);
+	atomic_store(&upkeep->damage_count, n + 1);
+	return !atomic_load(&upkeep->cancelled);
+}
+
+static void run(void *argument)
+{
+	struct pd_upkeep *upkeep = argument;
+	struct pd_slice all = { NULL, 0 };
+
+	switch (upkeep->status.kind) {
+	case PD_UPKEEP_CHECKPOINT:
+	case PD_UPKEEP_COMPACT_LOG:
+		upkeep->result = pd_checkpoint_create(&upkeep->plan, upkeep->levels, &upkeep->made, &upkeep->err);
+		break;
+	case PD_UPKEEP_COMPACT_STORE:
+		upkeep->result = pd_levels_compact(upkeep->levels, all, all, &upkeep->err);
+		break;
+	case PD_UPKEEP_VERIFY_STORE:
+		upkeep->result = pd_levels_verify(upkeep->levels, note_damage, note_progress, upkeep,
+						  &upkeep->err);
+		break;
+	case PD_UPKEEP_NONE:
+		upkeep->result = pd_checkpoint_remove(upkeep->os, upkeep->remove_path, &upkeep->err);
+		break;
+	}
+	atomic_store(&upkeep->copying, false);
+}
+
+/* ---- its owner ---- */
+
+static bool is_checkpoint(enum pd_upkeep_kind kind)
+{
+	return kind == PD_UPKEEP_CHECKPOINT || kind == PD_UPKEEP_COMPACT_LOG;
+}
+
+static void forget_damage(struct pd_upkeep *upkeep)
+{
+	for (size_t i = 0; i < DAMAGE_KEPT; i++) {
+		pd_free(upkeep->damage[i]);
+		upkeep->damage[i] = NULL;
+	}
+	atomic_store(&upkeep->damage_count, 0);
+}
+
+static void begin(struct pd_engine *engine, enum pd_upkeep_kind kind, bool automatic)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	if (kind == PD_UPKEEP_VERIFY_STORE)
+		forget_damage(upkeep);
+	upkeep->status = (struct pd_upkeep_status){ .kind = kind,
+						    .running = true,
+						    .started_us = pd_os_real_us(engine->os) };
+	upkeep->automatic = automatic;
+	upkeep->os = engine->os;
+	upkeep->levels = pd_store_levels(engine->store);
+	upkeep->made = NULL;
+	upkeep->result = 0;
+	upkeep->err.text[0] = '\0';
+	atomic_store(&upkeep->done, 0);
+	atomic_store(&upkeep->total, 0);
+	upkeep->stage = STAGE_WAIT;
+	upkeep->wait_lsn = 0;
+	if (is_checkpoint(kind)) {
+		upkeep->wait_lsn = engine->open->first_lsn + engine->open->record_count - 1;
+		engine->freeze_wanted_lsn = upkeep->wait_lsn;
+	}
+	engine->state_clock_us = 0;
+	engine->state_due_us = 0;
+}
+
+static void say(struct pd_upkeep *upkeep, const char *text)
+{
+	(void)snprintf(upkeep->status.text, sizeof upkeep->status.text, "%s", text);
+}
+
+static void end(struct pd_engine *engine, int result)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	upkeep->stage = STAGE_OVER;
+	upkeep->status.running = false;
+	upkeep->status.ended_us = pd_os_real_us(engine->os);
+	upkeep->status.result = result;
+	upkeep->status.damage_count = atomic_load(&upkeep->damage_count);
+	if (result != 0)
+		say(upkeep, upkeep->err.text);
+	if (!upkeep->automatic)
+		upkeep->asked = upkeep->status;
+	if (result == 0)
+		return;
+	if (upkeep->automatic && result != PD_CANCELLED) {
+		engine->stats.state_failures++;
+		(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s",
+			       upkeep->err.text);
+		engine->checkpoint_retry_us = pd_engine_monotonic_us(engine) + 1000000;
+	}
+}
+
+static void start_task(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+	int result;
+
+	upkeep->stage = STAGE_WORK;
+	atomic_store(&upkeep->copying, is_checkpoint(upkeep->status.kind));
+	result = pd_os_task_start(engine->os, run, upkeep, &upkeep->task, &upkeep->err);
+	if (result == 0)
+		return;
+	atomic_store(&upkeep->copying, false);
+	if (is_checkpoint(upkeep->status.kind))
+		pd_checkpoints_settle(engine->shelf, &upkeep->plan, NULL);
+	end(engine, result);
+}
+
+/* Can the work begin? */
+static void wait_on(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+	int result = 0;
+
+	if (engine->applied_lsn < upkeep->wait_lsn)
+		return;
+	if (is_checkpoint(upkeep->status.kind)) {
+		if (pd_store_flushing(engine->store))
+			return;
+		result = pd_checkpoints_plan(engine->shelf, engine->options.levels,
+					     pd_store_applied(engine->store), engine->clock.time_us, &upkeep->plan,
+					     &upkeep->err);
+		if (result == PD_EXISTS) {
+			say(upkeep, "there is a checkpoint of this moment already");
+			end(engine, 0);
+			return;
+		}
+		upkeep->plan.progress = note_progress;
+		upkeep->plan.context = upkeep;
+	}
+	if (result == 0)
+		start_task(engine);
+	else
+		end(engine, result);
+}
+
+static void take_in(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	pd_os_task_join(upkeep->task);
+	upkeep->task = NULL;
+	switch (upkeep->status.kind) {
+	case PD_UPKEEP_CHECKPOINT:
+	case PD_UPKEEP_COMPACT_LOG:
+		pd_checkpoints_settle(engine->shelf, &upkeep->plan, upkeep->made);
+		if (upkeep->result != 0)
+			break;
+		engine->stats.checkpoints++;
+		engine->stats.checkpoint_lsn = upkeep->made->position.lsn;
+		(void)snprintf(upkeep->status.text, sizeof upkeep->status.text,
+			       "checkpoint of LSN %" PRIu64 ", %.1f MiB, of which %.1f MiB are new",
+			       upkeep->made->position.lsn, (double)upkeep->made->bytes / (1 << 20),
+			       (double)upkeep->made->own_bytes / (1 << 20));
+		break;
+	case PD_UPKEEP_COMPACT_STORE:
+		say(upkeep, "compacted");
+		break;
+	case PD_UPKEEP_VERIFY_STORE:
+		say(upkeep, atomic_load(&upkeep->damage_count) == 0 ? "no damage" : "damage was found");
+		break;
+	case PD_UPKEEP_NONE:
+		pd_free(upkeep->remove_path);
+		upkeep->remove_path = NULL;
+		break;
+	}
+	end(engine, upkeep->result);
+}
+
+/* ---- what nobody needs any more ---- */
+
+static void drop_checkpoint(struct pd_engine *engine, struct pd_checkpoint *checkpoint)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	if (checkpoint->holds > 0)
+		return;
+	upkeep->remove_path = pd_strdup(checkpoint->path);
+	if (upkeep->remove_path == NULL)
+		return;
+	pd_checkpoints_take(engine->shelf, checkpoint);
+	pd_checkpoint_free(checkpoint);
+	begin(engine, PD_UPKEEP_NONE, true);
+	start_task(engine);
+}
+
+static void trim_log(struct pd_engine *engine, uint64_t lsn)
+{
+	struct pd_error err;
+
+	if (lsn <= engine->log->first_lsn)
+		return;
+	if (pd_log_trim(engine->log, lsn, &err) != 0) {
+		engine->stats.state_failures++;
+		(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s", err.text);
+	}
+}
+
+/* TODO retention */
+static void retain(struct pd_engine *engine)
+{
+	(void)engine;
+	(void)drop_checkpoint;
+	(void)trim_log;
+}
+
+/* ---- its life ---- */
+
+int pd_engine_upkeep_init(struct pd_engine *engine)
+{
+	engine->upkeep = pd_calloc(1, sizeof *engine->upkeep);
+	return engine->upkeep == NULL ? PD_NO_MEMORY : 0;
+}
+
+bool pd_engine_upkeep_busy(const struct pd_engine *engine)
+{
+	return engine->upkeep->stage != STAGE_OVER;
+}
+
+bool pd_engine_upkeep_copying(const struct pd_engine *engine)
+{
+	return atomic_load(&engine->upkeep->copying);
+}
+
+void pd_engine_upkeep_step(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	if (upkeep->stage == STAGE_WAIT)
+		wait_on(engine);
+	else if (upkeep->stage == STAGE_WORK && pd_os_task_finished(upkeep->task))
+		take_in(engine);
+	if (upkeep->stage != STAGE_OVER)
+		return;
+	if (upkeep->queued != PD_UPKEEP_NONE) {
+		begin(engine, upkeep->queued, false);
+		upkeep->queued = PD_UPKEEP_NONE;
+		return;
+	}
+	retain(engine);
+}
+
+void pd_engine_upkeep_stop(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	if (upkeep == NULL)
+		return;
+	atomic_store(&upkeep->cancelled, true);
+	if (upkeep->task != NULL) {
+		pd_levels_cancel(upkeep->levels);
+		take_in(engine);
+	}
+	forget_damage(upkeep);
+	pd_free(upkeep);
+	engine->upkeep = NULL;
+}
+
+/* ---- for those who ask ---- */
 
 int pd_engine_upkeep_start(struct pd_engine *engine, enum pd_upkeep_kind kind, struct pd_error *err)
 {
-	(void)kind;
-	if (engine->options.in_memory)
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	if (engine->options.levels == PD_LEVELS_NONE)
 		return pd_error_set(err, PD_NOT_SUPPORTED,
-				    "this server keeps everything in memory: there is nothing on disk to "
-				    "look after");
-	return pd_error_set(err, PD_NOT_SUPPORTED,
-			    "this build keeps no state on disk beside its log: there is nothing to do");
+				    "this server keeps everything in memory: there is nothing on disk to look after");
+	if (!engine->recovered)
+		return pd_error_set(err, PD_AGAIN, "the log is being replayed: try again when that is done");
+	if (upkeep->queued != PD_UPKEEP_NONE || (upkeep->stage != STAGE_OVER && !upkeep->automatic))
+		return pd_error_set(err, PD_BUSY, "other work is running: see PD.STORE STATUS, and try again after it");
+	upkeep->queued = kind;
+	upkeep->asked = (struct pd_upkeep_status){ .kind = kind,
+						   .running = true,
+						   .started_us = pd_os_real_us(engine->os) };
+	engine->state_clock_us = 0;
+	engine->state_due_us = 0;
+	return 0;
 }
 
 void pd_engine_upkeep_status(const struct pd_engine *engine, struct pd_upkeep_status *ret_status)
 {
-	(void)engine;
+	struct pd_upkeep *upkeep = engine->upkeep;
+
 	*ret_status = (struct pd_upkeep_status){ .kind = PD_UPKEEP_NONE };
+	if (upkeep == NULL)
+		return;
+	*ret_status = upkeep->asked;
+	if (upkeep->queued != PD_UPKEEP_NONE || upkeep->automatic || upkeep->stage == STAGE_OVER)
+		return;
+	*ret_status = upkeep->status;
+	ret_status->done = atomic_load(&upkeep->done);
+	ret_status->total = atomic_load(&upkeep->total);
+	ret_status->damage_count = atomic_load(&upkeep->damage_count);
 }
 
 const char *pd_engine_upkeep_damage(const struct pd_engine *engine, size_t n)
 {
-	(void)engine;
-	(void)n;
-	return NULL;
-}
+	const struct pd_upkeep *upkeep = engine->upkeep;
 
-size_t pd_engine_store_figures(const struct pd_engine *engine,
-			       struct pd_store_figure figures[PD_STORE_FIGURES_MAX])
-{
-	size_t count = 0;
-
-	figures[count++] = (struct pd_store_figure){ "keys", pd_store_key_count(engine->store) };
-	figures[count++] = (struct pd_store_figure){ "expiring_keys",
-						     pd_store_expiring_count(engine->store) };
-	figures[count++] = (struct pd_store_figure){ "actors", engine->directory.actor_count };
-	figures[count++] = (struct pd_store_figure){ "tenants", engine->directory.tenant_count };
-	figures[count++] = (struct pd_store_figure){ "memtable_bytes", pd_store_bytes(engine->store) };
-	return count;
-}
-
-void pd_engine_memory(const struct pd_engine *engine, struct pd_memory_report *ret_report)
-{
-	*ret_report = (struct pd_memory_report){ .budget = engine->options.memory_budget_bytes,
-						 .count = 1 + engine->noted_count };
-	ret_report->parts[0] = (struct pd_memory_part){ .name = "memtables",
-							.bytes = pd_store_bytes(engine->store) };
-	for (size_t i = 0; i < engine->noted_count; i++)
-		ret_report->parts[1 + i] = engine->noted[i];
-	for (size_t i = 0; i < ret_report->count; i++)
-		ret_report->used += ret_report->parts[i].bytes;
-}
-
-void pd_engine_note_memory(struct pd_engine *engine, const char *part, uint64_t bytes)
-{
-	size_t i = 0;
-
-	while (i < engine->noted_count && strcmp(engine->noted[i].name, part) != 0)
-		i++;
-	if (i == PD_MEMORY_NOTED_MAX)
-		return;
-	engine->noted_count = i < engine->noted_count ? engine->noted_count : i + 1;
-	engine->noted[i] = (struct pd_memory_part){ .name = part, .bytes = bytes };
+	/* While a verification runs, its task is writing them. */
+	if (upkeep == NULL || n >= DAMAGE_KEPT || upkeep->stage == STAGE_WORK)
+		return NULL;
+	return upkeep->damage[n];
 }

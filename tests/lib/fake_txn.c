@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "store/arena.h"
 
 #define CURSORS    1024
 #define KIND_PUT   1
@@ -41,6 +42,7 @@ struct pd_txn {
 	struct corpse *corpses;
 	struct pd_fake_txn_calls calls;
 	unsigned writes;
+	struct pd_arena arena; /* of the maps' nodes, and of what was kept */
 };
 
 /* ---- life ---- */
@@ -69,6 +71,7 @@ struct pd_txn *pd_fake_txn_new(void)
 	txn->now_us = UINT64_C(1700000000) * 1000 * 1000;
 	txn->random = 88172645463325252u;
 	txn->lsn = 1;
+	pd_arena_init(&txn->arena, PD_ARENA_CHUNK_MAX);
 	pd_fake_txn_use(txn, "");
 	return txn;
 }
@@ -111,6 +114,7 @@ void pd_fake_txn_free(struct pd_txn *txn)
 	for (size_t i = 0; i < CURSORS; i++)
 		free_slice(txn->cursors[i].name);
 	free_slice(txn->current);
+	pd_arena_done(&txn->arena);
 	pd_free(txn);
 }
 
@@ -165,7 +169,7 @@ static struct pd_actor *make_actor(struct pd_txn *txn, struct pd_slice name)
 	actor = pd_calloc(1, sizeof *actor);
 	if (actor == NULL)
 		return NULL;
-	actor->table = pd_memtable_new();
+	actor->table = pd_memtable_new(&txn->arena);
 	actor->name = copy(name);
 	if (actor->table == NULL || actor->name.data == NULL) {
 		pd_memtable_free(actor->table);
@@ -251,6 +255,16 @@ bool pd_txn_get(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *r
 		return false;
 	*ret_entry = entry;
 	return true;
+}
+
+struct pd_slice pd_txn_keep(struct pd_txn *txn, struct pd_slice bytes)
+{
+	uint8_t *kept = pd_arena_alloc(&txn->arena, bytes.size);
+
+	PD_ASSERT(kept != NULL);
+	if (bytes.size > 0)
+		memcpy(kept, bytes.data, bytes.size);
+	return pd_slice(kept, bytes.size);
 }
 
 uint64_t pd_txn_now_us(const struct pd_txn *txn)
@@ -407,24 +421,23 @@ int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor)
 
 /* ---- walking ---- */
 
-/* The last byte of walk->prefix remembers the writes so far: whoever goes on after one is caught. */
+/* Of the store's cursor only the first source's is used, `to` for what every key of the walk begins with, and source_count
+ * for the writes so far: whoever goes on after one is caught. */
 static void begin_walk(struct pd_txn *txn, const struct pd_key *from, struct pd_walk *ret_walk)
 {
 	uint8_t bytes[PD_KEY_SIZE_MAX + 8];
 	size_t size = map_key(from, bytes);
-	struct pd_walk walk = { .txn = txn, .space = from->space, .done = from->actor == NULL };
+	struct pd_walk walk = { .txn = txn, .done = from->actor == NULL };
 
 	/* A name behind all that fit: nothing. */
 	if (size == 0)
 		walk.done = true;
-	if (from->space == PD_SPACE_FIELD)
-		walk.name = from->name;
-	walk.prefix[0] = (uint8_t)from->space;
-	walk.prefix[1] = (uint8_t)(walk.name.size >> 8);
-	walk.prefix[2] = (uint8_t)walk.name.size;
-	walk.prefix[3] = (uint8_t)txn->writes;
-	if (!walk.done)
-		pd_memtable_seek(from->actor->table, pd_slice(bytes, size), &walk.cursor);
+	walk.skip = from->space == PD_SPACE_FIELD ? 3 + from->name.size : 1;
+	walk.cursor.source_count = txn->writes;
+	if (!walk.done) {
+		walk.cursor.to = pd_txn_keep(txn, pd_slice(bytes, walk.skip));
+		pd_memtable_seek(from->actor->table, pd_slice(bytes, size), &walk.cursor.sources[0].cursor);
+	}
 	*ret_walk = walk;
 }
 
@@ -446,22 +459,16 @@ void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_
 
 bool pd_walk_next(struct pd_walk *walk, struct pd_slice *ret_name, struct pd_entry *ret_entry)
 {
-	size_t prefix_size = walk->space == PD_SPACE_FIELD ? 3 : 1;
-	struct pd_slice prefix = pd_slice(walk->prefix, prefix_size);
+	struct pd_store_cursor *cursor = &walk->cursor;
 	struct pd_entry entry;
 
-	PD_ASSERT(walk->prefix[3] == (uint8_t)walk->txn->writes);
-	while (!walk->done && pd_memtable_next(&walk->cursor, &entry)) {
-		struct pd_slice rest;
-
-		if (!pd_slice_starts_with(entry.key, prefix))
-			break;
-		rest = pd_slice(entry.key.data + prefix_size, entry.key.size - prefix_size);
-		if (!pd_slice_starts_with(rest, walk->name))
+	PD_ASSERT(cursor->source_count == walk->txn->writes);
+	while (!walk->done && pd_memtable_next(&cursor->sources[0].cursor, &entry)) {
+		if (!pd_slice_starts_with(entry.key, cursor->to))
 			break;
 		if (is_expired(walk->txn, &entry))
 			continue;
-		*ret_name = pd_slice(rest.data + walk->name.size, rest.size - walk->name.size);
+		*ret_name = pd_slice(entry.key.data + walk->skip, entry.key.size - walk->skip);
 		*ret_entry = entry;
 		return true;
 	}

@@ -8,6 +8,7 @@
 
 #define LATE_STEPS_MAX  60      /* steps at due times, within which whatever is in flight lands */
 #define ROOM_NOTICED_US 1200000 /* after which writes must be taken again on a disk that was full */
+#define AGAIN_MAX       20000u /* times that a write is told to come again */
 
 /* ---- lists ---- */
 
@@ -71,6 +72,7 @@ static bool set_level(struct world *world, struct client *client)
 
 void work_begin(struct world *world)
 {
+	world->flushes_seen = world->checkpoints_seen = 0;
 	world->held_count = 0;
 	world->weak_first = world->weak_count = 0;
 	world->watch_count = 0;
@@ -183,6 +185,10 @@ static bool note_marks(struct world *world, bool was_due)
 	pd_engine_stats(world->engine, &stats);
 	raise_floor(&world->power_floor, stats.marks.durable_lsn);
 	raise_floor(&world->process_floor, stats.marks.written_lsn);
+	world->totals->flushes += stats.store.flushes - world->flushes_seen;
+	world->totals->checkpoints += stats.checkpoints - world->checkpoints_seen;
+	world->flushes_seen = stats.store.flushes;
+	world->checkpoints_seen = stats.checkpoints;
 	while (world->weak_first < world->weak_count &&
 	       world->weak[world->weak_first].lsn <= stats.marks.durable_lsn)
 		world->weak_first++;
@@ -304,11 +310,14 @@ static bool check_refusal(struct world *world, const struct outcome *outcome, in
 		break;
 	case PD_NO_SPACE: /* is tried again now and then */
 		world->totals->disk_full++;
-		right = world->machine.disk_bytes > 0 || (world->sick && world->plague == PLAGUE_ERRORS) ||
+		right = world_dead(world) || world->machine.disk_bytes > 0 || (world->sick && world->plague == PLAGUE_ERRORS) ||
 			monotonic_us(world) < world->room_us + ROOM_NOTICED_US;
 		break;
 	case PD_FENCED:
 		right = world_dead(world) || world->sick;
+		break;
+	case PD_AGAIN: /* a fenced log moves no state on */
+		right = world_dead(world) || world->fenced;
 		break;
 	default:
 		/* Making a segment ready may fail without harm. */
@@ -382,10 +391,18 @@ static bool execute(struct world *world, unsigned number, const struct request *
 	}
 	if (request->idempotency >= 0)
 		asked.idempotency_key = pd_slice_string(idempotency_name((unsigned)request->idempotency));
-	pd_engine_now(world->engine, &epoch, &before_lsn);
-	pd_buffer_clear(&world->actual);
 	world->totals->operations += request->count;
-	result = pd_engine_execute(world->engine, &asked, &writer, &receipt, &err);
+	for (unsigned attempt = 0;; attempt++) {
+		pd_engine_now(world->engine, &epoch, &before_lsn);
+		pd_buffer_clear(&world->actual);
+		result = pd_engine_execute(world->engine, &asked, &writer, &receipt, &err);
+		if (result != PD_AGAIN || world_dead(world) || attempt == AGAIN_MAX)
+			break;
+		world->totals->braked++;
+		pd_sim_advance_us(world->os, receipt.retry_us);
+		if (!work_step(world))
+			return false;
+	}
 	if (world->verbose) {
 		request_print(request);
 		(void)printf(" -> %s, LSN %" PRIu64 ", time %" PRIu64 "%s\n", pd_code_name(result),

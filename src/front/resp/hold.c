@@ -36,12 +36,14 @@ static void wait_longer(struct pd_wait *wait, const struct pd_wait *other)
 		wait->durable_lsn = other->durable_lsn;
 	if (wait->written_lsn < other->written_lsn)
 		wait->written_lsn = other->written_lsn;
+	if (wait->applied_lsn < other->applied_lsn)
+		wait->applied_lsn = other->applied_lsn;
 }
 
 int pd_resp_hold_add(struct pd_resp_hold *hold, const struct pd_engine *engine, uint64_t end,
 		     const struct pd_wait *wait, uint64_t turn)
 {
-	static const struct pd_wait nothing = { 0, 0 };
+	static const struct pd_wait nothing = { 0 };
 	struct pd_resp_held *last;
 
 	if (hold->count == 0) {

@@ -255,7 +255,7 @@ static enum outcome execute(struct pd_resp_client *client, struct pd_request *re
 	reply->buffer->size = start;
 	/* The log had been fenced before: nothing was evaluated, and there is nothing to wait for. */
 	if (result == PD_FENCED)
-		receipt->wait = (struct pd_wait){ 0, 0 };
+		receipt->wait = (struct pd_wait){ 0 };
 	if (result == PD_CONFLICT && request->as_array)
 		pd_resp_write_null_array(reply);
 	else

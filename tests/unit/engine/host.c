@@ -23,6 +23,8 @@ void host_init(struct host *host)
 	host->options.segment_bytes = 64 * 1024;
 	host->options.queue_depth = 1;
 	host->options.random_seed = 1;
+	host->options.levels = PD_LEVELS_PLAIN;
+	host->options.memory_budget_bytes = (uint64_t)256 << 20;
 	pd_buffer_init(&host->reply, (size_t)64 * 1024 * 1024);
 	assert_int_equal(pd_os_sim_new(&host->machine, &host->os, &err), 0);
 	host->options.os = host->os;
