@@ -41,6 +41,7 @@ BREACHES = (
     ("xxHash outside src/base", "vendors", {"src/log/planted.c": "#include <xxhash.h>\n"}, "src/log/planted.c:1:"),
     ("RocksDB outside src/store", "vendors",
      {"src/engine/planted.c": "#include <rocksdb/c.h>\n"}, "src/engine/planted.c:1:"),
+    ("LMDB outside bench/peers", "vendors", {"bench/planted.c": "#include <lmdb.h>\n"}, "bench/planted.c:1:"),
     ("SQLite outside src/sql", "vendors", {"src/store/planted.c": "#include <sqlite3.h>\n"}, "src/store/planted.c:1:"),
     ("OpenSSL's EVP outside src/crypto", "vendors",
      {"src/net/planted.c": "#include <openssl/evp.h>\n"}, "src/net/planted.c:1:"),
