@@ -104,7 +104,6 @@ static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
 
 int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 {
-	bool busy;
 	int result = 0;
 
 	if (engine->options.levels == PD_LEVELS_NONE)
@@ -118,11 +117,12 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		pd_engine_upkeep_step(engine);
 		engine->state_clock_us = now_us + LOOK_US;
 	}
-	busy = pd_store_flushing(engine->store) || pd_store_flush_wants_lsn(engine->store) > 0;
-	engine->state_due_us = now_us + (busy ? FLUSHING_US
-					 : engine->applied_lsn < newest_lsn(engine) || pd_engine_upkeep_busy(engine)
-						 ? LOOK_US
-						 : IDLE_US);
+	if (pd_store_flushing(engine->store) || pd_store_flush_wants_lsn(engine->store) > 0)
+		engine->state_due_us = now_us + FLUSHING_US;
+	else if (pd_engine_upkeep_busy(engine))
+		engine->state_due_us = now_us + LOOK_US;
+	else
+		engine->state_due_us = now_us + IDLE_US;
 	return result;
 }
 
