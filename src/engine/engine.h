@@ -245,6 +245,7 @@ struct pd_engine_stats {
 	uint64_t braked; /* writes that were told to come again */
 	uint64_t checkpoints, checkpoint_lsn, log_first_lsn;
 	uint64_t state_failures; /* flushes and checkpoints that failed and were tried again */
+	char state_damage[500];  /* damage that was met in the state; "": none in this life */
 	char state_failure[500]; /* the last one's words; "" when all is well since */
 	uint64_t clock_jumps;
 	struct pd_recovery recovery;

@@ -218,7 +218,8 @@ struct pd_engine {
 	struct pd_log_position replay_from; /* what the state had applied when it was opened */
 	struct pd_log_position replayed;    /* the newest record that was replayed */
 	bool joined;                        /* the log has that record */
-	bool state_live_tried, state_empty_tried;
+	bool state_live_tried, state_empty_tried, state_damaged_tried;
+	bool state_marked; /* damage was met in it */
 	uint64_t state_below_lsn; /* checkpoints from here on have been tried */
 	char state_why[400];
 
@@ -245,6 +246,10 @@ struct pd_engine {
 PD_MUST_CHECK int pd_state_open(struct pd_engine *engine, struct pd_error *err);
 /* Remember why a state is no good, for whoever asks why another was taken. */
 void pd_state_note(struct pd_engine *engine, const char *why);
+/* Recovery is over: what it began with is in use. */
+PD_MUST_CHECK int pd_state_settle(struct pd_engine *engine, struct pd_error *err);
+/* Damage was met in the state in use: the next start is to take another. */
+void pd_state_note_damage(struct pd_engine *engine, const struct pd_error *err);
 /* The state in use is no good, for this reason: close it and open the next best. */
 PD_MUST_CHECK int pd_state_reject(struct pd_engine *engine, const char *why, struct pd_error *err);
 

@@ -39,6 +39,8 @@ static void note_failure(struct pd_engine *engine, const struct pd_error *err)
 {
 	engine->stats.state_failures++;
 	engine->state_failure = err->code;
+	if (err->code == PD_CORRUPT)
+		pd_state_note_damage(engine, err);
 	(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s", err->text);
 }
 

@@ -263,6 +263,8 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 		result = quarantine_lost(engine, err);
 	if (result == 0)
 		result = begin(engine, end, err);
+	if (result == 0)
+		result = pd_state_settle(engine, err);
 	if (result != 0)
 		return result;
 	pd_log_group_reset(engine->open, engine->log->marks.tail_lsn + 1);

@@ -6,7 +6,10 @@
  *     nothing        if the log has everything since its first record
  *
  * A state is no good if it is missing, damaged, ends before the log begins (stale), or has applied what the log does not
- * have (ahead). Each is said; what is left when nothing will do is refused, and nothing is changed. */
+ * have (ahead). Each is said; what is left when nothing will do is refused, and nothing is changed.
+ *
+ * Damage that is met while the state is in use leaves a mark, the file DAMAGED: the next start takes another state. If
+ * there is none, what is whole of this one goes on being served. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +21,54 @@
 static int out_of_memory(struct pd_error *err)
 {
 	return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening the state");
+}
+
+/* ---- the mark ---- */
+
+static int with_mark(struct pd_engine *engine, int (*act)(struct pd_engine *, const char *, struct pd_error *),
+		     struct pd_error *err)
+{
+	char *path = pd_asprintf("%s/DAMAGED", engine->state_directory);
+	int result = path == NULL ? out_of_memory(err) : act(engine, path, err);
+
+	pd_free(path);
+	return result;
+}
+
+static int make_mark(struct pd_engine *engine, const char *path, struct pd_error *err)
+{
+	struct pd_os_file *file;
+	int result = pd_os_open(engine->os, path, PD_OS_WRITE | PD_OS_CREATE, &file, err);
+
+	if (result != 0)
+		return result;
+	pd_os_close(file);
+	return pd_os_sync_directory(engine->os, engine->state_directory, err);
+}
+
+static int look_for_mark(struct pd_engine *engine, const char *path, struct pd_error *err)
+{
+	struct pd_os_file_info info;
+	int result = pd_os_info(engine->os, path, &info, err);
+
+	engine->state_marked = result == 0;
+	return result == PD_NOT_FOUND ? 0 : result;
+}
+
+static int remove_mark(struct pd_engine *engine, const char *path, struct pd_error *err)
+{
+	int result = pd_os_unlink(engine->os, path, err);
+
+	return result == 0 ? pd_os_sync_directory(engine->os, engine->state_directory, err) : result;
+}
+
+void pd_state_note_damage(struct pd_engine *engine, const struct pd_error *err)
+{
+	(void)snprintf(engine->stats.state_damage, sizeof engine->stats.state_damage, "%s", err->text);
+	if (engine->state_marked || engine->options.levels == PD_LEVELS_NONE)
+		return;
+	/* Without the mark the next start meets the damage again, and marks it then. */
+	engine->state_marked = with_mark(engine, make_mark, NULL) == 0;
 }
 
 /* ---- opening ---- */
@@ -90,7 +141,6 @@ void pd_state_note(struct pd_engine *engine, const char *why)
 {
 	size_t used = strlen(engine->state_why);
 
-	engine->recovery.rebuilt = true;
 	(void)snprintf(engine->state_why + used, sizeof engine->state_why - used, "%s%s",
 		       used > 0 ? "; " : "", why);
 	(void)snprintf(engine->recovery.rebuilt_why, sizeof engine->recovery.rebuilt_why, "%s",
@@ -155,12 +205,16 @@ static int try_next(struct pd_engine *engine, struct pd_error *err)
 			result = try_empty(engine, &why);
 			if (result != 0)
 				return pd_error_set(err, result, "%s", why.text);
+		} else if (engine->state_marked && !engine->state_damaged_tried) {
+			engine->state_damaged_tried = true;
+			result = try_live(engine, &why);
 		} else {
 			return give_up(engine, err);
 		}
 		if (result == 0) {
 			engine->recovery.checkpoint_lsn = checkpoint != NULL ? checkpoint->position.lsn : 0;
 			engine->recovery.applied_lsn = engine->replay_from.lsn;
+			engine->recovery.rebuilt = engine->state_why[0] != '\0' && !engine->state_damaged_tried;
 			return 0;
 		}
 		close_store(engine);
@@ -174,10 +228,27 @@ static int try_next(struct pd_engine *engine, struct pd_error *err)
 
 int pd_state_open(struct pd_engine *engine, struct pd_error *err)
 {
+	int result;
+
 	if (engine->options.levels == PD_LEVELS_NONE)
 		return open_store(engine, NULL, err);
 	engine->state_below_lsn = UINT64_MAX;
+	result = with_mark(engine, look_for_mark, err);
+	if (result != 0)
+		return result;
+	if (engine->state_marked) {
+		engine->state_live_tried = true;
+		pd_state_note(engine, "it is damaged, as was found while it was in use");
+	}
 	return try_next(engine, err);
+}
+
+int pd_state_settle(struct pd_engine *engine, struct pd_error *err)
+{
+	if (!engine->state_marked || engine->state_damaged_tried)
+		return 0;
+	engine->state_marked = false;
+	return with_mark(engine, remove_mark, err);
 }
 
 int pd_state_reject(struct pd_engine *engine, const char *why, struct pd_error *err)

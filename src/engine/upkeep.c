@@ -238,7 +238,14 @@ static void take_in(struct pd_engine *engine)
 		say(upkeep, "compacted");
 		break;
 	case PD_UPKEEP_VERIFY_STORE:
-		say(upkeep, atomic_load(&upkeep->damage_count) == 0 ? "no damage" : "damage was found");
+		if (atomic_load(&upkeep->damage_count) == 0) {
+			say(upkeep, "no damage");
+			break;
+		}
+		say(upkeep, "damage was found: the next start takes another state, if there is one");
+		(void)pd_error_set(&upkeep->err, PD_CORRUPT, "%s",
+				   upkeep->damage[0] != NULL ? upkeep->damage[0] : "the levels are damaged");
+		pd_state_note_damage(engine, &upkeep->err);
 		break;
 	case PD_UPKEEP_NONE:
 		pd_free(upkeep->remove_path);

@@ -21,6 +21,7 @@ static void heal(struct world *world)
 	for (int operation = 0; operation < PD_OS_OP_COUNT; operation++)
 		pd_sim_fail_at(world->os, (enum pd_os_operation)operation, 0, 0);
 	world->sick = false;
+	world->healed_us = pd_os_monotonic_ns(world->os) / 1000;
 }
 
 static void make_room(struct world *world)
@@ -118,8 +119,14 @@ static bool check_hash(struct world *world, uint64_t lsn)
 {
 	struct pd_hash128 hash;
 	struct pd_error err;
+	int result = pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &hash, &err);
 
-	if (pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &hash, &err) != 0)
+	if (result == PD_CORRUPT && world_rotten(world)) {
+		world->over = true;
+		world->totals->damage_reported++;
+		return false;
+	}
+	if (result != 0)
 		return world_fail(world, "no state hash: %s", err.text);
 	world_trace(world, hash.low);
 	if (world->hash_known && lsn == world->newest_lsn &&

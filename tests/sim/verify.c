@@ -57,7 +57,7 @@ static bool verify_actor(struct world *world, struct pd_session *session, uint8_
 	}
 	pd_buffer_clear(&world->actual);
 	result = pd_engine_execute(world->engine, &asked, &writer, &receipt, &err);
-	if (result == PD_CORRUPT && world->damaged) {
+	if (result == PD_CORRUPT && (world->damaged || world_rotten(world))) {
 		world->totals->quarantined++;
 		*ret_served = false;
 		return true;

@@ -316,6 +316,13 @@ static bool check_refusal(struct world *world, const struct outcome *outcome, in
 	case PD_FENCED:
 		right = world_dead(world) || world->sick;
 		break;
+	case PD_CORRUPT:
+		right = world_dead(world) || world_rotten(world);
+		break;
+	case PD_IO: /* what has failed is tried again now and then */
+		right = world_dead(world) || (world->sick && world->plague == PLAGUE_ERRORS) ||
+			(world->healed_us > 0 && monotonic_us(world) < world->healed_us + ROOM_NOTICED_US);
+		break;
 	case PD_AGAIN: /* a fenced log moves no state on */
 		right = world_dead(world) || world->fenced;
 		break;

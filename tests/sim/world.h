@@ -98,7 +98,8 @@ struct world {
 	struct pd_engine *engine;
 	struct client clients[WORLD_SESSIONS];
 	uint64_t client_number;
-	uint64_t room_us; /* when a full disk got room again */
+	uint64_t room_us;   /* when a full disk got room again */
+	uint64_t healed_us; /* when the last plague ended */
 	bool fenced;
 	bool damaged; /* actors may be quarantined */
 	bool over;    /* damage was found: nothing more can be promised */
@@ -138,6 +139,11 @@ void world_done(struct world *world);
 bool world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void world_say(const struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void world_trace(struct world *world, uint64_t number);
+/* May something be unreadable, so that reading it is refused? */
+static inline bool world_rotten(const struct world *world)
+{
+	return world->plagued && (world->plague == PLAGUE_ROT || world->plague == PLAGUE_DRIVE);
+}
 static inline bool world_dead(const struct world *world)
 {
 	return pd_sim_crashed(world->os);
