@@ -218,6 +218,7 @@ struct pd_engine {
 	struct pd_log_position replay_from; /* what the state had applied when it was opened */
 	struct pd_log_position replayed;    /* the newest record that was replayed */
 	bool joined;                        /* the log has that record */
+	bool replay_lossy;                  /* records were lost behind it */
 	bool state_live_tried, state_empty_tried, state_damaged_tried;
 	bool state_marked; /* damage was met in it */
 	uint64_t state_below_lsn; /* checkpoints from here on have been tried */

@@ -19,6 +19,7 @@
 #define FLUSHING_US      2000u
 #define FLUSH_LAST_BYTES (16u * 1024 * 1024) /* less is replayed faster than it is written */
 #define RETRY_US         1000u
+#define REPLAY_BYTES_MAX (UINT64_C(512) * 1024 * 1024)
 
 static uint64_t newest_lsn(const struct pd_engine *engine)
 {
@@ -116,6 +117,9 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		result = flush(engine);
 	if (now_us >= engine->state_clock_us) {
 		look_at_brake(engine, now_us);
+		/* What a start would have to replay stays short, whatever memory there is. */
+		if (pd_log_bytes_since(engine->log, engine->frozen_lsn + 1) > REPLAY_BYTES_MAX)
+			engine->freeze_wanted_lsn = newest_lsn(engine);
 		pd_engine_upkeep_step(engine);
 		engine->state_clock_us = now_us + LOOK_US;
 	}

@@ -53,12 +53,16 @@ static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect
 }
 
 /* Memory for the replay is bounded, too: what is replayed goes on to the levels. Not beyond what the log is known to have
- * on stable storage: what a killed process left in the page cache may still be lost. */
+ * on stable storage: what a killed process left in the page cache may still be lost. And nothing from behind a place where
+ * records were lost: a state that has applied what comes after it would look whole to the next start. Only with the notes
+ * of who is quarantined may it move on, when recovery is over. */
 static int flush_replayed(struct pd_engine *engine, struct pd_error *err)
 {
 	uint64_t durable_lsn = engine->reader->durable_lsn;
 	int result = 0;
 
+	if (engine->replay_lossy)
+		return 0;
 	if (pd_store_wants_freeze(engine->store) && !pd_store_can_freeze(engine->store) &&
 	    pd_store_flush_wants_lsn(engine->store) <= durable_lsn)
 		result = pd_store_flush_wait(engine->store, durable_lsn, err);
@@ -271,6 +275,7 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 	engine->last_strict_lsn = engine->log->marks.durable_lsn;
 	engine->last_standard_lsn = engine->log->marks.durable_lsn;
 	engine->expire_due_us = pd_engine_monotonic_us(engine);
+	engine->applied_lsn = engine->frozen_lsn = pd_store_applied(engine->store).lsn;
 	engine->recovered = true;
 	engine->recovery.done = true;
 	return 0;
@@ -304,6 +309,7 @@ static int start_again(struct pd_engine *engine, const struct pd_error *why, str
 	for (size_t i = 0; i < engine->damage_count; i++)
 		pd_free((void *)(uintptr_t)engine->damage[i].actors);
 	engine->damage_count = 0;
+	engine->replay_lossy = false;
 	engine->recovery.damage_count = 0;
 	engine->recovery.records = 0;
 	engine->recovery.bytes = 0;
@@ -324,6 +330,9 @@ static int replay_next(struct pd_engine *engine, struct pd_error *err)
 		if (damage.first_lsn <= engine->replay_from.lsn &&
 		    (damage.last_lsn >= engine->replay_from.lsn))
 			engine->joined = true;
+		if (pd_log_damage_loses(&damage) &&
+		    (damage.last_lsn == 0 || damage.last_lsn > engine->replay_from.lsn))
+			engine->replay_lossy = true;
 		return keep_damage(engine, &damage, err);
 	}
 	if (result == 0)

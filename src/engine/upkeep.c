@@ -17,7 +17,8 @@
 #include "base/memory.h"
 #include "engine/engine_private.h"
 
-#define DAMAGE_KEPT 100u /* places of a verification that are kept in words */
+#define DAMAGE_KEPT      100u /* places of a verification that are kept in words */
+#define CHECKPOINTS_SEEN 64u  /* there are never more than a few */
 
 enum stage {
 	STAGE_OVER,
@@ -284,12 +285,65 @@ static void trim_log(struct pd_engine *engine, uint64_t lsn)
 	}
 }
 
-/* TODO retention */
+/* The checkpoints as retention sees them. Returns their number. */
+static size_t list_checkpoints(const struct pd_engine *engine, struct pd_retention_checkpoint *list)
+{
+	size_t count = engine->shelf->count < CHECKPOINTS_SEEN ? engine->shelf->count : CHECKPOINTS_SEEN;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct pd_checkpoint *checkpoint = engine->shelf->items[i];
+
+		list[i] = (struct pd_retention_checkpoint){
+			.position = checkpoint->position,
+			.time_us = checkpoint->time_us,
+			.log_bytes = pd_log_bytes_since(engine->log, checkpoint->position.lsn),
+			.held = checkpoint->holds > 0,
+		};
+	}
+	return count;
+}
+
+static struct pd_retention_options retention_options(const struct pd_engine *engine)
+{
+	struct pd_retention_options options = PD_RETENTION_OPTIONS_DEFAULT;
+
+	options.window_us = engine->options.retention_s * 1000000;
+	options.window_bytes = engine->options.retention_bytes;
+	if (engine->options.checkpoint_log_bytes > 0) {
+		options.step_bytes_min = engine->options.checkpoint_log_bytes;
+		options.step_bytes = engine->options.checkpoint_log_bytes;
+	}
+	return options;
+}
+
+/* One thing at a time: remove what may go, trim the log, make the checkpoint that is due. */
 static void retain(struct pd_engine *engine)
 {
-	(void)engine;
-	(void)drop_checkpoint;
-	(void)trim_log;
+	uint64_t now_us = pd_engine_monotonic_us(engine);
+	struct pd_retention_checkpoint list[CHECKPOINTS_SEEN];
+	bool drop[CHECKPOINTS_SEEN] = { false };
+	struct pd_retention state = { .options = retention_options(engine),
+				      .checkpoints = list,
+				      .count = list_checkpoints(engine, list),
+				      .now_us = engine->clock.time_us,
+				      .applied = pd_store_applied(engine->store),
+				      .durable_lsn = engine->log->marks.durable_lsn,
+				      .follower_lsn = UINT64_MAX };
+
+	state.applied_log_bytes = pd_log_bytes_since(engine->log, state.applied.lsn);
+	if (pd_retention_drop(&state, drop) > 0) {
+		for (size_t i = 0; i < state.count; i++)
+			if (drop[i] && !list[i].held) {
+				drop_checkpoint(engine, engine->shelf->items[i]);
+				return;
+			}
+	}
+	trim_log(engine, pd_retention_trim_lsn(&state, drop));
+	/* It will be of what is newest now. */
+	state.applied = (struct pd_log_position){ engine->log->epoch, engine->log->marks.tail_lsn };
+	state.applied_log_bytes = 0;
+	if (now_us >= engine->checkpoint_retry_us && pd_retention_is_due(&state))
+		begin(engine, PD_UPKEEP_CHECKPOINT, true);
 }
 
 /* ---- its life ---- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/upkeep.h"
 #include "world.h"
 
 #define LATE_STEPS_MAX  60      /* steps at due times, within which whatever is in flight lands */
@@ -187,6 +188,10 @@ static bool note_marks(struct world *world, bool was_due)
 	raise_floor(&world->process_floor, stats.marks.written_lsn);
 	world->totals->flushes += stats.store.flushes - world->flushes_seen;
 	world->totals->checkpoints += stats.checkpoints - world->checkpoints_seen;
+	if (stats.log_first_lsn > world->log_first_lsn) {
+		world->totals->trims += world->log_first_lsn > 0;
+		world->log_first_lsn = stats.log_first_lsn;
+	}
 	world->flushes_seen = stats.store.flushes;
 	world->checkpoints_seen = stats.checkpoints;
 	while (world->weak_first < world->weak_count &&
@@ -563,10 +568,33 @@ static void pass_time(struct world *world)
 	}
 }
 
+/* Checkpoints, compactions and verifications that somebody asks for. A verification finds nothing but what is there. */
+static bool keep_up(struct world *world)
+{
+	static const enum pd_upkeep_kind kinds[] = { PD_UPKEEP_CHECKPOINT, PD_UPKEEP_COMPACT_LOG,
+						     PD_UPKEEP_COMPACT_STORE, PD_UPKEEP_VERIFY_STORE };
+	enum pd_upkeep_kind kind = kinds[chance_below(&world->chance, 4)];
+	struct pd_upkeep_status status;
+	struct pd_error err;
+	int result = pd_engine_upkeep_start(world->engine, kind, &err);
+
+	pd_engine_upkeep_status(world->engine, &status);
+	world_say(world, "upkeep %d: %s (%s)", (int)kind, pd_code_name(result), status.text);
+	if (status.damage_count > 0 && !world->plagued && !world_dead(world))
+		return world_fail(world, "a verification found damage: %s",
+				  pd_engine_upkeep_damage(world->engine, 0));
+	if (result == 0 || result == PD_BUSY ||
+	    (result == PD_NOT_SUPPORTED && world->options.levels == PD_LEVELS_NONE))
+		return true;
+	return world_fail(world, "upkeep refused: %s", err.text);
+}
+
 static bool happen(struct world *world)
 {
 	unsigned pick = (unsigned)chance_below(&world->chance, 100);
 
+	if (pick < 2)
+		return keep_up(world);
 	if (pick < 66)
 		return new_request(world);
 	if (pick < 72)

@@ -21,7 +21,7 @@ struct lies {
 struct totals {
 	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
 		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
-		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints, braked;
+		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints, trims, braked;
 };
 
 /* What may happen to the machine, beside crashes. */
@@ -80,7 +80,7 @@ struct world {
 	enum plague wanted_plague;
 	const struct vocabulary *vocabulary;
 	struct totals *totals;
-	uint64_t flushes_seen, checkpoints_seen; /* of the engine at hand, counted already */
+	uint64_t flushes_seen, checkpoints_seen, log_first_lsn; /* of the engine at hand, counted already */
 
 	struct chance chance;
 	struct arena arena;

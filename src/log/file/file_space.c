@@ -340,8 +340,20 @@ static uint64_t first_whole(const struct pd_segment *segment)
 
 uint64_t pd_file_first_lsn(const struct pd_log_file *file)
 {
-	const struct pd_segment *first = headed_from(file, 0);
+	const struct pd_segment *first = NULL;
 
+	/* A segment may begin with the LSN that the one before it began with: the middle of a record may fill one, or frames
+	 * were cut by a crash and the LSN was given again. Then the record begins where it has its first frame. */
+	for (size_t i = 0; i < file->segment_count; i++) {
+		const struct pd_segment *segment = &file->segments[i];
+
+		if (!segment->headed)
+			continue;
+		if (first != NULL && segment->head.first_lsn != first->head.first_lsn)
+			break;
+		if (first == NULL || segment->head.first_frame == 0)
+			first = segment;
+	}
 	return first == NULL ? 0 : first_whole(first);
 }
 
