@@ -134,7 +134,9 @@ static int start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd
 		if (result < 0)
 			return result;
 	}
-	if (!single(cursor))
+	if (single(cursor))
+		cursor->told_active = cursor->sources[0].table == store->active % PD_STORE_TABLES;
+	else
 		for (unsigned i = 0; i < cursor->source_count; i++)
 			advance(cursor, &cursor->sources[i]);
 	return 0;

@@ -265,7 +265,7 @@ static void drop(struct pd_store *store, size_t tables)
 	pd_generation_free_blocks(generation);
 	pd_arena_done(&store->dying);
 	store->dying = generation->arena;
-	pd_arena_init(&generation->arena, PD_ARENA_CHUNK_MAX);
+	pd_arena_init(&generation->arena, store->dying.chunk_size_max);
 	store->oldest++;
 	store->dropping = false;
 }

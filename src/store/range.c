@@ -241,6 +241,7 @@ int pd_store_delete_range(struct pd_store *store, struct pd_store_actor *actor, 
 
 	if (to.size > 0 && pd_slice_compare(from, to) >= 0)
 		return 0;
+	store->journal.noted = NULL; /* what fails half-way has counted already */
 	result = pd_store_prepare(store, actor, &deletion.table);
 	if (result != 0)
 		return pd_store_no_memory(err);
