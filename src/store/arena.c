@@ -70,6 +70,7 @@ static void keep_rest(struct pd_arena *arena)
 		size_t rest = (size_t)(arena->end - arena->next) / PD_ARENA_STEP * PD_ARENA_STEP;
 		size_t size = rest < PD_ARENA_PIECE_MAX ? rest : PD_ARENA_PIECE_MAX;
 
+		pd_arena_show(arena->next, size);
 		pd_arena_release(arena, arena->next, size);
 		arena->next += size;
 	}
@@ -91,6 +92,7 @@ static void *alloc_from_larger(struct pd_arena *arena, size_t class)
 				arena->some_free[set] &= ~(UINT64_C(1) << found % 64);
 				continue;
 			}
+			pd_arena_show(piece, found * PD_ARENA_STEP);
 			arena->free[found] = piece->next;
 			if (found > class)
 				pd_arena_release(arena, (uint8_t *)piece + class * PD_ARENA_STEP,
@@ -112,6 +114,7 @@ static bool chunk_add(struct pd_arena *arena)
 	arena->chunks = chunk;
 	arena->next = chunk->pieces;
 	arena->end = (uint8_t *)chunk + chunk->size;
+	pd_arena_hide(arena->next, (size_t)(arena->end - arena->next));
 	arena->bytes += chunk->size + ALLOCATION_OVERHEAD;
 	if (arena->chunk_size < arena->chunk_size_max)
 		arena->chunk_size *= 2;
@@ -130,6 +133,7 @@ void *pd_arena_alloc_slow(struct pd_arena *arena, size_t size)
 	piece = alloc_from_larger(arena, class);
 	if (piece == NULL && chunk_add(arena)) {
 		piece = arena->next;
+		pd_arena_show(piece, size);
 		arena->next += class * PD_ARENA_STEP;
 	}
 	return piece;
@@ -151,6 +155,7 @@ bool pd_arena_done_some(struct pd_arena *arena, unsigned chunks)
 			return false;
 		arena->chunks = chunk->next;
 		arena->bytes -= chunk->size + ALLOCATION_OVERHEAD;
+		pd_arena_show(chunk->pieces, chunk->size - sizeof *chunk);
 		pd_free(chunk);
 	}
 	PD_ASSERT(arena->bytes == 0);
@@ -183,6 +188,7 @@ void pd_arena_reset(struct pd_arena *arena, size_t keep)
 	arena->chunks = kept;
 	arena->next = kept->pieces;
 	arena->end = (uint8_t *)kept + kept->size;
+	pd_arena_hide(arena->next, (size_t)(arena->end - arena->next));
 	arena->bytes = kept->size + ALLOCATION_OVERHEAD;
 	arena->chunk_size = kept->size < size_max ? 2 * kept->size : size_max;
 }

@@ -56,6 +56,31 @@ struct pd_arena_piece {
 	struct pd_arena_piece *next;
 };
 
+/* A sanitizer knows which pieces are in use. */
+#if defined(__SANITIZE_ADDRESS__)
+void __asan_poison_memory_region(void const volatile *memory, size_t size);
+void __asan_unpoison_memory_region(void const volatile *memory, size_t size);
+static inline void pd_arena_hide(const void *memory, size_t size)
+{
+	__asan_poison_memory_region(memory, size);
+}
+static inline void pd_arena_show(const void *memory, size_t size)
+{
+	__asan_unpoison_memory_region(memory, size);
+}
+#else
+static inline void pd_arena_hide(const void *memory, size_t size)
+{
+	(void)memory;
+	(void)size;
+}
+static inline void pd_arena_show(const void *memory, size_t size)
+{
+	(void)memory;
+	(void)size;
+}
+#endif
+
 /* Aligned to 16. NULL: out of memory. */
 static inline void *pd_arena_alloc(struct pd_arena *arena, size_t size)
 {
@@ -66,12 +91,15 @@ static inline void *pd_arena_alloc(struct pd_arena *arena, size_t size)
 		return pd_arena_alloc_slow(arena, size);
 	piece = arena->free[class];
 	if (piece != NULL) {
+		pd_arena_show(piece, size);
+		pd_arena_show(piece, sizeof *piece);
 		arena->free[class] = piece->next;
 		return piece;
 	}
 	if ((size_t)(arena->end - arena->next) >= class * PD_ARENA_STEP) {
 		piece = (struct pd_arena_piece *)(void *)arena->next;
 		arena->next += class * PD_ARENA_STEP;
+		pd_arena_show(piece, size);
 		return piece;
 	}
 	return pd_arena_alloc_slow(arena, size);
@@ -87,7 +115,9 @@ static inline void pd_arena_release(struct pd_arena *arena, void *memory, size_t
 		pd_arena_release_large(arena, memory);
 		return;
 	}
+	pd_arena_show(piece, sizeof *piece);
 	piece->next = arena->free[class];
+	pd_arena_hide(piece, class * PD_ARENA_STEP);
 	arena->free[class] = piece;
 	arena->some_free[class / 64] |= UINT64_C(1) << class % 64;
 }
