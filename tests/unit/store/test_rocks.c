@@ -1,8 +1,8 @@
-/* What is RocksDB's own among the levels; tests/contract/test_levels.c has what every backend does. */
+/* What is RocksDB's own among the levels; tests/contract/test_levels.c has what every backend does, test_rocks_full.c
+ * what a full disk does. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -656,186 +655,7 @@ static void test_cancel(void **state)
 	assert_int_equal(count(fixture->levels, "a", "z", NULL), 1000);
 }
 
-/* ---- a full disk: in a process of its own, which alone sees a small file system ---- */
-
-#define FULL_BYTES   (12u << 20)
-#define NOT_POSSIBLE 77 /* exit status: this machine does not allow it */
-
-#define must(condition)                                                                          \
-	do {                                                                                     \
-		if (!(condition)) {                                                              \
-			(void)fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, \
-				      full->err.text);                                           \
-			_exit(1);                                                                \
-		}                                                                                \
-	} while (false)
-
-struct full {
-	char filler[300];
-	struct pd_levels_options options;
-	struct pd_levels *levels;
-	struct pd_error err;
-	uint64_t lsn;
-};
-
-static int write_batch(struct full *full, unsigned actor, size_t bytes)
-{
-	struct pd_levels_batch *batch = NULL;
-	uint8_t key[16], value[1000];
-	uint64_t word = actor * 0x9e3779b97f4a7c15 + 1;
-	int result = pd_levels_batch_new(full->levels, &batch, &full->err);
-
-	for (uint64_t i = 0; i < bytes / sizeof value && result == 0; i++) {
-		pd_store_be64(key, actor);
-		pd_store_be64(key + 8, i);
-		for (size_t at = 0; at < sizeof value; at += 8) {
-			word = word * 6364136223846793005 + 1442695040888963407;
-			pd_store_u64(value + at, word ^ word >> 29);
-		}
-		result = pd_levels_batch_put(batch, pd_slice(key, sizeof key), pd_slice(value, sizeof value),
-					     &full->err);
-	}
-	if (result == 0)
-		result = pd_levels_batch_finish(batch, &full->err);
-	if (result == 0)
-		result = pd_levels_batch_commit(batch, (struct pd_log_position){ 1, full->lsn + 1 },
-						&full->err);
-	if (result == 0)
-		full->lsn++;
-	pd_levels_batch_free(batch);
-	return result;
-}
-
-/* Leave so many bytes on the disk. */
-static void fill(struct full *full, size_t leave)
-{
-	static const uint8_t zeros[4096];
-	uint64_t room = 0;
-	int file = open(full->filler, O_CREAT | O_WRONLY | O_APPEND, 0600);
-
-	must(file >= 0);
-	while (pd_os_disk_free(full->options.os, full->filler, &room, NULL) == 0 && room > leave)
-		must(write(file, zeros, sizeof zeros) == sizeof zeros);
-	(void)close(file);
-}
-
-static void make_room(struct full *full)
-{
-	must(unlink(full->filler) == 0);
-}
-
-static bool has(struct full *full, unsigned actor)
-{
-	struct pd_levels_value value;
-	uint8_t key[16];
-	int result;
-
-	pd_store_be64(key, actor);
-	pd_store_be64(key + 8, 7);
-	result = pd_levels_get(full->levels, pd_slice(key, sizeof key), &value, &full->err);
-	must(result >= 0);
-	if (result == 1)
-		pd_levels_value_done(full->levels, &value);
-	return result == 1;
-}
-
-/* A batch that does not fit, in any of its steps. */
-static void full_batches(struct full *full)
-{
-	struct pd_levels_stats stats;
-	unsigned committed = 0;
-
-	must(write_batch(full, 1, 1 << 20) == 0);
-	must(write_batch(full, 2, FULL_BYTES) == PD_NO_SPACE);
-	must(has(full, 1) && !has(full, 2) && full->levels->applied.lsn == 1);
-	pd_levels_stats(full->levels, &stats);
-	must(!stats.failed);
-	must(write_batch(full, 2, 1 << 20) == 0);
-	for (size_t leave = 0; leave < 64 * 1024;
-	     leave += 4096) { /* so that each step is the one that fails, some time */
-		int result;
-
-		fill(full, leave);
-		result = write_batch(full, 100 + (unsigned)leave, 20 * 1000);
-		must(result == 0 || result == PD_NO_SPACE);
-		must(has(full, 1) && has(full, 2) && has(full, 100 + (unsigned)leave) == (result == 0));
-		make_room(full);
-		committed += result == 0;
-		if (result != 0) {
-			must(pd_levels_resume(full->levels, &full->err) == 0);
-			must(write_batch(full, 100 + (unsigned)leave, 20 * 1000) == 0);
-		}
-		must(has(full, 100 + (unsigned)leave));
-	}
-	must(committed > 0 && committed < 16);
-}
-
-static void full_compaction(struct full *full)
-{
-	struct pd_levels_stats stats;
-
-	fill(full, 256 * 1024);
-	must(pd_levels_compact(full->levels, pd_slice(NULL, 0), pd_slice(NULL, 0), &full->err) ==
-	     PD_NO_SPACE);
-	must(has(full, 1) && has(full, 2));
-	pd_levels_stats(full->levels, &stats);
-	must(stats.failed && stats.failure[0] != '\0');
-	make_room(full);
-	must(pd_levels_resume(full->levels, &full->err) == 0);
-	pd_levels_stats(full->levels, &stats);
-	must(!stats.failed);
-	must(write_batch(full, 3, 1 << 20) == 0);
-	must(pd_levels_compact(full->levels, pd_slice(NULL, 0), pd_slice(NULL, 0), &full->err) == 0);
-	must(has(full, 1) && has(full, 2) && has(full, 3));
-}
-
-static int run_full(const char *root)
-{
-	char directory[300];
-	struct full all = { 0 }, *full = &all;
-
-	/* A name space of users as well, unless we are root. */
-	if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0 ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("none", root, "tmpfs", 0, "size=12m") != 0)
-		return NOT_POSSIBLE;
-	(void)snprintf(directory, sizeof directory, "%s/levels", root);
-	(void)snprintf(full->filler, sizeof full->filler, "%s/filler", root);
-	must(pd_os_real_new(&full->options.os, &full->err) == 0);
-	full->options.directory = directory;
-	full->options.create = true;
-	full->options.cache_bytes = 1 << 20;
-	full->options.compaction_trigger = 100;
-	must(pd_levels_open(PD_LEVELS_ROCKSDB, &full->options, &full->levels, &full->err) == 0);
-	full_batches(full);
-	full_compaction(full);
-	must(pd_levels_close(full->levels, &full->err) == 0);
-	must(pd_levels_open(PD_LEVELS_ROCKSDB, &full->options, &full->levels, &full->err) == 0);
-	must(full->levels->applied.lsn == full->lsn && has(full, 1) && has(full, 2) && has(full, 3));
-	must(pd_levels_close(full->levels, &full->err) == 0);
-	pd_os_free(full->options.os);
-	return 0;
-}
-
-static void test_full_disk(void **state)
-{
-	struct fixture *fixture = *state;
-	pid_t child = fork();
-	int status;
-
-	assert_true(child >= 0);
-	if (child == 0) {
-		(void)execl("/proc/self/exe", "test_store_rocks", "full", fixture->root, NULL);
-		_exit(1);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == NOT_POSSIBLE)
-		skip();
-	assert_int_equal(WEXITSTATUS(status), 0);
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_range_spares_its_own_batch, setup, teardown),
@@ -855,10 +675,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_checkpoint, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_none_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 	};
 
-	if (argc == 3 && strcmp(argv[1], "full") == 0)
-		return run_full(argv[2]);
 	return cmocka_run_group_tests_name("store_rocks", tests, NULL, NULL);
 }
