@@ -1,502 +1,142 @@
 #!/usr/bin/python3
 """Perdure beside its peers: the same load, in one run, on one machine, in turns; medians, as ratios.
 
-The judge is `perdure bench`: one generator for both servers, values that do not compress, every reply verified, and it
-needs less of the processor than redis-benchmark, so that the server is what is measured. redis-benchmark is run as well,
-on two lines, for comparison with what others publish.
+    bench/run.py                   redis, and a look at store with little data
+    bench/run.py store redis       the sections that are named, in full
+    bench/run.py growth restart    parts of the section keys
 
-Prints a Markdown table and, except with --quick, writes docs/benchmarks.md.
+Prints Markdown tables and, except with --quick, replaces the same sections of docs/benchmarks.md: whole ones only.
 """
 
 import argparse
 import datetime
-import json
 import os
 import platform
 import re
 import shlex
 import shutil
-import statistics
 import subprocess
 import sys
 
-ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-sys.path.insert(0, os.path.join(ROOT, "tests", "wire"))
-
-from processes import HOST, Perdure, Redis, ServerError, need_program  # noqa: E402
-from resp_connection import RespConnection  # noqa: E402
-
-KEY_SIZE, VALUE_SIZE = 16, 100
-MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "devtmpfs")
-REDIS_PLAIN = ["--appendonly", "no", "--rdbcompression", "no"]
-# No rewriting of the append-only file in the middle of a measurement: that would only cost Redis.
-REDIS_AOF = ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--rdbcompression", "no"]
-
-
-class BenchError(Exception):
-    """The benchmark cannot be run, or what it measured is no answer."""
-
-
-# ---- where the data lies ----
-
-
-class Disk:
-    """The file system under a directory, and what the kernel counts of its device."""
-
-    def __init__(self, directory):
-        self.number = os.stat(directory).st_dev
-        self.device = f"{os.major(self.number)}:{os.minor(self.number)}"
-        self.source, self.kind, self.options = self._mount(os.path.realpath(directory))
-        if self.kind in MEMORY_FILE_SYSTEMS:
-            raise BenchError(f"{directory} is on {self.kind}, which keeps nothing: choose a disk with --work DIR")
-
-    @staticmethod
-    def _mount(directory):
-        best = ("", "?", "?", "?")
-        with open("/proc/self/mountinfo") as file:
-            for line in file:
-                before, after = line.rstrip("\n").split(" - ")
-                point, options = before.split()[4:6]
-                inside = directory == point or directory.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(best[0]):
-                    kind, source, more = after.split(" ", 2)
-                    best = (point, source, kind, f"{options},{more}")
-        return best[1:]
+from measuring import BenchError, Disk, ROOT, commit, first_line, machine, say
+from processes import ServerError
 
-    def counters(self):
-        """(writes, flushes) that the device has completed, all processes together; None if it does not say."""
-        with open("/proc/diskstats") as file:
-            for line in file:
-                fields = line.split()
-                if f"{fields[0]}:{fields[1]}" == self.device and len(fields) >= 20:
-                    return int(fields[7]), int(fields[18])
-        return None
-
-    def write_cache(self):
-        try:
-            with open(f"/sys/dev/block/{self.device}/queue/write_cache") as file:
-                return file.read().strip()
-        except OSError:
-            return "unknown"
-
-    def __str__(self):
-        return f"{self.kind} on {self.source} ({self.device}), write cache: {self.write_cache()}, {self.options}"
-
-
-# ---- one measurement ----
-
-
-class Load:
-    """A kind of load, as `perdure bench` takes it."""
+import section_keys
+import section_redis
+import section_store
 
-    def __init__(self, test, clients, pipeline, level=None):
-        self.test, self.clients, self.pipeline, self.level = test, clients, pipeline, level
+SECTIONS = {"redis": section_redis, "store": section_store, "keys": section_keys}
+DEFAULT = ("redis", "store")
+STORE_GB, STORE_GB_SMALL = 5.0, 0.25
 
-    def __str__(self):
-        pipeline = f", pipeline {self.pipeline}" if self.pipeline > 1 else ""
-        return f"{self.test.upper()} {VALUE_SIZE} B, {self.clients} client{'s' * (self.clients > 1)}{pipeline}"
+HEAD = """# Benchmarks
 
+Written by `./dev bench`; do not edit. Ratios count: absolute figures are this machine's, on this day. Each section says
+which command made it.
+"""
+NOT_RUN = """Not run, because it is not built yet: SQL and TPC-B against PostgreSQL, restore to a moment, incremental backup.
+"""
 
-def perdure_bench(options, port, load, *limits, seed=1):
-    """What `perdure bench` measured."""
-    command = [options.binary, "bench", "--host", HOST, "--port", str(port), "--test", load.test,
-               "--clients", str(load.clients), "--pipeline", str(load.pipeline), "--keys", str(options.keys),
-               "--key-size", str(KEY_SIZE), "--value-size", str(VALUE_SIZE), "--seed", str(seed), "-o", "json",
-               *map(str, limits)]
-    if load.level:
-        command += ["--durability", load.level]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        raise BenchError(f"{shlex.join(command)}: {done.stderr[-500:]} {done.stdout[-500:]}")
-    return json.loads(done.stdout)
 
+# ---- the document ----
 
-def measure(options, server, load, seed):
-    """Figures of one run: operations a second, percentiles, and what server and device did for each operation."""
-    cpu, disk = server.cpu_seconds(), options.disk.counters()
-    result = perdure_bench(options, server.port, load, "--seconds", options.seconds, seed=seed)
-    cpu_after, disk_after = server.cpu_seconds(), options.disk.counters()
-    count = result["replies"]
-    figures = {"ops": result["ops_per_second"], "cpu_us": (cpu_after - cpu) * 1e6 / count}
-    kind = result["operations"][load.test]
-    for name in ("p50_us", "p99_us", "p999_us", "max_us"):
-        figures[name] = kind[name]
-    if disk is not None:
-        figures["writes"] = (disk_after[0] - disk[0]) / count
-        figures["flushes"] = (disk_after[1] - disk[1]) / count
-    return figures
 
+def section_lines(options, name):
+    section = SECTIONS[name]
+    body = section.run(options)
+    return [f"## {section.TITLE}", "",
+            f"- command: `{shlex.join(['./dev', 'bench', *sys.argv[1:]])}`",
+            f"- date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
+            f"- machine: {machine()}; Linux {platform.release()}",
+            f"- disk: {options.disk}",
+            f"- versions: {first_line([options.binary, '--version'])}, commit {commit()}; {first_line(['redis-server', '--version'])}",
+            *(f"- {line}" for line in section.about(options)), "", *body, ""]
 
-def measure_redis_benchmark(options, server, load, count):
-    """Operations a second as redis-benchmark sees them."""
-    program = need_program("redis-benchmark", "redis-tools")
-    done = subprocess.run([program, "-h", HOST, "-p", str(server.port), "-t", load.test, "-d", str(VALUE_SIZE), "-r",
-                           str(options.keys), "-n", str(count), "-c", str(load.clients), "-P", str(load.pipeline), "--csv"],
-                          capture_output=True, text=True, timeout=300, check=True)
-    line = [line for line in done.stdout.splitlines() if line.lower().startswith(f'"{load.test}')][-1]
-    return {"ops": float(line.split(",")[1].strip('"')), "p50_us": float(line.split(",")[4].strip('"')) * 1000}
 
+def marked(name, text):
+    return f"<!-- section {name} -->\n{text.strip()}\n\n<!-- end {name} -->\n"
 
-class Series:
-    """The runs of everybody under every load, taken in turns."""
 
-    def __init__(self):
-        self.runs = {}
+def document(old, new):
+    """The document with the new sections ({name: text}) in their places; those that were not run stay."""
+    parts = [HEAD]
+    for name in SECTIONS:
+        there = re.search(rf"<!-- section {name} -->\n(.*?)<!-- end {name} -->\n", old, re.DOTALL)
+        if name in new:
+            parts.append(marked(name, new[name]))
+        elif there:
+            parts.append(there.group(0))
+    return "\n".join([*parts, NOT_RUN])
 
-    def add(self, who, load, figures):
-        self.runs.setdefault((who, str(load)), []).append(figures)
 
-    def has(self, who, load):
-        return (who, str(load)) in self.runs
+def write_document(path, new):
+    try:
+        with open(path, encoding="utf-8") as file:
+            old = file.read()
+    except FileNotFoundError:
+        old = ""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(document(old, new))
+    say(f"written: {path}")
 
-    def median(self, who, load, name):
-        values = [figures[name] for figures in self.runs[who, str(load)] if name in figures]
-        return statistics.median(values) if values else None
 
-
-# ---- the servers ----
-
-
-class Field:
-    """All servers, running side by side: idle ones cost nothing that can be measured."""
-
-    def __init__(self, options):
-        self.options = options
-        work = options.work
-        self.perdure = Perdure(options.binary, os.path.join(work, "perdure"))
-        self.redis = {
-            "always": Redis(os.path.join(work, "redis-always"), [*REDIS_AOF, "--appendfsync", "always"]),
-            "everysec": Redis(os.path.join(work, "redis-everysec"), [*REDIS_AOF, "--appendfsync", "everysec"]),
-            "none": Redis(os.path.join(work, "redis-none"), REDIS_PLAIN),
-        }
-
-    def everybody(self):
-        return [self.perdure, *self.redis.values()]
-
-    def server(self, who):
-        return self.perdure if who.startswith("perdure") else self.redis[who]
-
-    def start(self):
-        for server in self.everybody():
-            server.start()
-            perdure_bench(self.options, server.port, Load("set", 50, 64), "--requests", self.options.keys, "--in-order")
-
-    def stop(self):
-        for server in self.everybody():
-            server.kill()
-
-
-def judged(who):
-    """The series of redis-benchmark, the load that the bars were set with: at 50 clients and more it is itself the
-    ceiling. `perdure bench`, which costs less, shows what lies above it; both are in the table."""
-    return f"redis-benchmark {who}"
-
-
-SETS = [Load("set", 1, 1), Load("set", 50, 1), Load("set", 200, 1), Load("set", 50, 16)]
-GETS = [Load("get", 50, 1), Load("get", 50, 16)]
-WEAK = [Load("set", 50, 1), Load("set", 50, 16)]
-
-
-def with_level(load, level):
-    return Load(load.test, load.clients, load.pipeline, level)
-
-
-def run_rounds(options, field, series):
-    """In each round every load, and under each load everybody in turn: A B C D, A B C D, …"""
-    for number in range(options.rounds):
-        say(f"round {number + 1} of {options.rounds}")
-        for load in SETS:
-            for who in ("perdure", "always", "everysec", "none"):
-                series.add(who, load, measure(options, field.server(who), load, number + 1))
-        for load in GETS:
-            for who in ("perdure", "none"):
-                series.add(who, load, measure(options, field.server(who), load, number + 1))
-        for load in WEAK:
-            for level in ("standard", "none"):
-                figures = measure(options, field.perdure, with_level(load, level), number + 1)
-                series.add(f"perdure {level}", load, figures)
-        for load in SETS:
-            for who in ("perdure", "always", "none"):
-                count = max(1000, int(series.median(who, load, "ops") * options.seconds))
-                figures = measure_redis_benchmark(options, field.server(who), load, count)
-                series.add(judged(who), load, figures)
-
-
-# ---- the log's size, and recovery ----
-
-
-def log_bytes(options, server):
-    """Bytes that the log of a Perdure directory uses, as `perdure log stats` says; None without that: the sizes of its
-    files say nothing, since segments are allocated whole."""
-    done = subprocess.run([options.binary, "log", "stats", "--data", server.directory, "-o", "json"],
-                          capture_output=True, text=True, timeout=120, check=False)
-    figures = json.loads(done.stdout) if done.returncode == 0 else {}
-    for name in ("used_bytes", "bytes_used", "bytes"):
-        if name in figures:
-            return figures[name]
-    say(f"perdure log stats does not say how many bytes are used: {(done.stderr or done.stdout)[:200]}")
-    return None
-
-
-def aof_bytes(server):
-    total = 0
-    for base, _, names in os.walk(server.directory):
-        total += sum(os.path.getsize(os.path.join(base, name)) for name in names if ".aof" in name)
-    return total
-
-
-def log_cost(options):
-    """{(who, how): bytes of log for one SET beyond its key and value, None if not known}."""
-    costs = {}
-    counts = {"1 client": (Load("set", 1, 1), 2000), "grouped": (Load("set", 50, 16), 200_000)}
-    for how, (load, count) in counts.items():
-        for who in ("perdure", "always"):
-            directory = os.path.join(options.work, f"log-{who}-{load.clients}")
-            server = (Perdure(options.binary, directory) if who == "perdure"
-                      else Redis(directory, [*REDIS_AOF, "--appendfsync", "always"]))
-            with server:
-                server.start()
-                size = (lambda: log_bytes(options, server)) if who == "perdure" else (lambda: aof_bytes(server))
-                before = size()
-                perdure_bench(options, server.port, load, "--requests", count)
-                after = size()
-                known = before is not None and after is not None
-                costs[who, how] = (after - before) / count - KEY_SIZE - VALUE_SIZE if known else None
-    return costs
-
-
-def recovery(options):
-    """{who: seconds from start to ready} after so many SETs on half as many keys, killed; page cache warm."""
-    servers = {"perdure": Perdure(options.binary, os.path.join(options.work, "recover-perdure")),
-               "redis": Redis(os.path.join(options.work, "recover-redis"),
-                              [*REDIS_AOF, "--appendfsync", "everysec", "--aof-use-rdb-preamble", "no"])}
-    times = {who: [] for who in servers}
-    for server in servers.values():
-        with server:
-            server.start()
-            perdure_bench(options, server.port, Load("set", 50, 64), "--requests", options.recovery_operations)
-            if server.name == "redis-server":
-                server.stop()  # a killed one would lose what was not yet synced, and have less to load
-            server.kill()
-    for _ in range(max(3, options.rounds)):
-        for who, server in servers.items():
-            with server:
-                times[who].append(server.start())
-                with RespConnection(server.port) as connection:
-                    keys = connection.command("DBSIZE")
-                if keys < options.keys / 2:
-                    raise BenchError(f"{who} came back with {keys} keys")
-                server.stop()  # so that the next start finds what this one found, and no more
-    return {who: statistics.median(values) for who, values in times.items()}
-
-
-# ---- the table ----
-
-
-class Row:
-    """One line: `better` says which way is good for the ratio perdure / peer."""
-
-    def __init__(self, work, mine, peer, must=None, aim=None, lower=False, unit="", note="", value=None):
-        self.work, self.mine, self.peer, self.must, self.aim = work, mine, peer, must, aim
-        self.lower, self.unit, self.note = lower, unit, note
-        self.ratio = value if value is not None else (mine / peer if mine is not None and peer else None)
-
-    def verdict(self):
-        if self.mine is None:
-            return "**not measured**"
-        if self.must is None or self.ratio is None:
-            return "—"
-        reached = (lambda bound: self.ratio <= bound) if self.lower else (lambda bound: self.ratio >= bound)
-        if self.aim is not None and reached(self.aim):
-            return "aim"
-        return "ok" if reached(self.must) else "**missed**"
-
-    def markdown(self):
-        sign = "≤ " if self.lower else ""
-        must = "—" if self.must is None else f"{sign}{self.must:g}{self.note}"
-        aim = "—" if self.aim is None else f"{sign}{self.aim:g}{self.note}"
-        ratio = "—" if self.ratio is None else f"{self.ratio:.2f}"
-        return (f"| {self.work} | {number(self.mine)}{self.unit if self.mine is not None else ''} | {number(self.peer)}{self.unit if self.peer is not None else ''} "
-                f"| {ratio} | {must} | {aim} | {self.verdict()} |")
-
-
-def number(value):
-    if value is None:
-        return "—"
-    if value >= 10_000:
-        return f"{value:,.0f}"
-    return f"{value:.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
-
-
-def rate_row(series, load, peer, must, aim, title, by=str):
-    return Row(f"{title}: {load}", series.median(by("perdure"), load, "ops"), series.median(by(peer), load, "ops"), must,
-               aim, unit=" /s")
-
-
-def p50_row(series, load, peer, must):
-    """How many times lower the middle latency is: the ratio is peer / Perdure."""
-    mine, other = series.median(judged("perdure"), load, "p50_us"), series.median(judged(peer), load, "p50_us")
-    return Row(f"p50 against `always`: {load}", mine, other, must, unit=" µs", note=" lower", value=other / mine)
-
-
-def cpu_row(series, load, must, aim):
-    return Row(f"server CPU per operation against `always`: {load}", series.median("perdure", load, "cpu_us"),
-               series.median("always", load, "cpu_us"), must, aim, lower=True, unit=" µs")
-
-
-def set_rows(series):
-    for load, must, aim in zip(SETS, (1.4, 1.4, 1.0, 2.0), (1.6, 1.6, 1.1, 2.8)):
-        yield rate_row(series, load, "always", must, aim, "durable against Redis `appendfsync always`", judged)
-    yield p50_row(series, SETS[1], "always", 1.5)
-    yield p50_row(series, SETS[2], "always", 1.3)
-    for load, must, aim in zip(SETS, (0.4, 1.0, 1.0, 1.2), (0.5, 1.1, 1.1, 1.5)):
-        yield rate_row(series, load, "none", must, aim, "durable against Redis with no persistence", judged)
-    for load in SETS:
-        for peer in ("always", "none"):
-            yield rate_row(series, load, peer, None, None, f"by `perdure bench`, against Redis `{peer}`")
-    for load in SETS:
-        yield rate_row(series, load, "everysec", None, None, "durable against Redis `everysec`")
-    yield cpu_row(series, SETS[1], 0.8, 0.6)
-    yield cpu_row(series, SETS[3], 0.6, 0.35)
-    for load in SETS:
-        for name, what in (("flushes", "device flushes"), ("writes", "device writes")):
-            yield Row(f"{what} per operation, `always`: {load}", series.median("perdure", load, name),
-                      series.median("always", load, name))
-
-
-def other_rows(series):
-    for load, must, aim in zip(GETS, (0.95, 0.9), (1.0, 1.1)):
-        yield rate_row(series, load, "none", must, aim, "against Redis 7")
-    for load in WEAK:
-        none = series.median("perdure none", load, "ops")
-        standard = series.median("perdure standard", load, "ops")
-        yield Row(f"time at `standard` beyond `none`: {load}", standard, none, 0.10, 0.05, lower=True, unit=" /s",
-                  value=none / standard - 1)
-
-
-def latency_table(series):
-    yield "| load | server | op/s | p50 µs | p99 µs | p99.9 µs | max µs | CPU µs/op |"
-    yield "|---|---|--:|--:|--:|--:|--:|--:|"
-    for load in SETS + GETS:
-        for who in ("perdure", "always", "everysec", "none"):
-            if series.has(who, load):
-                cells = [number(series.median(who, load, name))
-                         for name in ("ops", "p50_us", "p99_us", "p999_us", "max_us", "cpu_us")]
-                name = "Perdure `strict`" if who == "perdure" else f"Redis `{who}`"
-                yield f"| {load} | {name} | {' | '.join(cells)} |"
-
-
-NOT_RUN = """Not run, because it is not built yet: data beyond the memory budget, SQL and TPC-B against PostgreSQL, restore
-to a moment, incremental backup, memory at 10 M keys under a budget."""
-
-
-# ---- the report ----
-
-
-def first_line(command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (done.stdout or done.stderr).strip().split("\n")[0]
-
-
-def commit():
-    done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
-
-
-def machine():
-    with open("/proc/cpuinfo") as file:
-        model = re.search(r"^model name\s*:\s*(.*)$", file.read(), re.MULTILINE)
-    with open("/proc/meminfo") as file:
-        memory = int(file.readline().split()[1]) / 1024 / 1024
-    return f"{os.cpu_count()} x {model.group(1) if model else platform.machine()}, {memory:.0f} GiB memory"
-
-
-def report(options, rows, series):
-    command = shlex.join(["./dev", "bench", *sys.argv[1:]])
-    lines = ["# Benchmarks", "",
-             "Written by `./dev bench`; do not edit. Ratios count: absolute figures are this machine's, on this day.", "",
-             f"- command: `{command}`; {options.rounds} rounds in turns, {options.seconds:g} s each, medians",
-             f"- date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
-             f"- machine: {machine()}; Linux {platform.release()}",
-             f"- disk: {options.disk}",
-             f"- versions: {first_line([options.binary, '--version'])}, commit {commit()}; {first_line(['redis-server', '--version'])}",
-             f"- load: redis-benchmark for the rows of durable SET and their p50, `perdure bench` for all others; "
-             f"{options.keys:,} keys, values of {VALUE_SIZE} B (random ones of `perdure bench`); on loopback, the load "
-             "generator on the same machine",
-             "- flushes and device writes: /proc/diskstats, so everything that the device did meanwhile; CPU: user and "
-             "system time of the server process", "",
-             "| work | Perdure | peer | ratio | must | aim | verdict |", "|---|--:|--:|--:|--:|--:|---|"]
-    lines += [row.markdown() for row in rows]
-    lines += ["", "## Latencies", ""]
-    lines += latency_table(series)
-    lines += ["", NOT_RUN, ""]
-    return "\n".join(lines)
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def all_rows(options, series):
-    rows = [*set_rows(series), *other_rows(series)]
-    say("log bytes per operation")
-    costs = log_cost(options)
-    rows.append(Row("log bytes per SET beyond key and value, 1 client, `always`", costs["perdure", "1 client"],
-                    costs["always", "1 client"], unit=" B"))
-    rows.append(Row("the same, grouped (50 clients, pipeline 16)", costs["perdure", "grouped"], costs["always", "grouped"],
-                    48, 24, lower=True, unit=" B", note=" B", value=costs["perdure", "grouped"]))
-    say("recovery")
-    times = recovery(options)
-    must, aim = (0.5, 0.2) if options.recovery_operations == 1_000_000 else (None, None)
-    rows.append(Row(f"recovery of {options.recovery_operations:,} operations, warm", times["perdure"], times["redis"],
-                    must, aim, lower=True, unit=" s", note=" s", value=times["perdure"]))
-    return rows
+# ---- the run ----
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="SECTION",
+                        help=f"of {', '.join([*SECTIONS, *section_keys.PARTS])} (default: {' '.join(DEFAULT)}, which is short)")
     parser.add_argument("--binary", default=os.environ.get("PERDURE_BINARY", os.path.join(ROOT, "build", "perdure")))
     parser.add_argument("--quick", action="store_true", help="about a minute; says little, writes no document")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, help="length of one measurement (default 3, quick 0.5)")
+    parser.add_argument("--store-gb", type=float, help=f"data of the section store, in 10^9 bytes (default {STORE_GB:g} when it is "
+                        f"named, else {STORE_GB_SMALL:g})")
+    parser.add_argument("--keys-max", type=int, help="of the section keys (default 50 million, quick 100,000)")
     parser.add_argument("--work", help="where the data goes, on a real disk (default: bench-work beside the binary)")
     parser.add_argument("--document", help="where to write (default docs/benchmarks.md)")
-    options = parser.parse_args()
+    return complete(parser, parser.parse_args())
+
+
+def complete(parser, options):
+    unknown = [name for name in options.names if name not in SECTIONS and name not in section_keys.PARTS]
+    if unknown:
+        parser.error(f"no section {unknown[0]}; there are {', '.join([*SECTIONS, *section_keys.PARTS])}")
+    parts = [name for name in options.names if name in section_keys.PARTS]
+    options.parts = parts if parts and "keys" not in options.names else None
+    asked = {"keys" if name in section_keys.PARTS else name for name in options.names or DEFAULT}
+    options.sections = [name for name in SECTIONS if name in asked]
     options.binary = os.path.abspath(options.binary)
     options.work = os.path.abspath(options.work or os.path.join(os.path.dirname(options.binary), "bench-work"))
     options.seconds = options.seconds or (0.5 if options.quick else 3.0)
     options.keys = 100_000 if options.quick else 500_000
     options.recovery_operations = 200_000 if options.quick else 1_000_000
+    options.store_gb = options.store_gb or (0.02 if options.quick else STORE_GB if "store" in options.names else STORE_GB_SMALL)
+    options.keys_max = options.keys_max or (100_000 if options.quick else section_keys.KEYS_MAX)
     if options.document is None and not options.quick:
         options.document = os.path.join(ROOT, "docs", "benchmarks.md")
+    # What is less than a section replaces none.
+    options.partial = {"keys"} if options.parts else set() if options.names else {"store"}
     return options
 
 
 def run(options):
-    for program, package in (("redis-server", "redis-server"), ("redis-benchmark", "redis-tools")):
-        need_program(program, package)
     if not os.access(options.binary, os.X_OK):
         raise BenchError(f"{options.binary} is not there: ./dev build")
-    shutil.rmtree(options.work, ignore_errors=True)
-    os.makedirs(options.work)
-    options.disk = Disk(options.work)
-    say(f"data on {options.disk}")
-    series, field = Series(), Field(options)
-    try:
-        field.start()
-        run_rounds(options, field, series)
-    finally:
-        field.stop()
-    try:
-        rows = all_rows(options, series)
-    finally:
+    new = {}
+    for name in options.sections:
         shutil.rmtree(options.work, ignore_errors=True)
-    text = report(options, rows, series)
-    print(text)
-    if options.document:
-        with open(options.document, "w") as file:
-            file.write(text)
-        say(f"written: {options.document}")
+        os.makedirs(options.work)
+        options.disk = Disk(options.work)
+        say(f"section {name}, data on {options.disk}")
+        try:
+            new[name] = "\n".join(section_lines(options, name))
+        finally:
+            shutil.rmtree(options.work, ignore_errors=True)
+        print(new[name])
+        if options.document and name not in options.partial:
+            write_document(options.document, {name: new[name]})
     return 0
 
 

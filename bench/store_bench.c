@@ -150,7 +150,7 @@ static bool run_all(const struct store_options *options)
 	size_t size = STORES * sizeof(struct store_result);
 	struct store_result *results = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 					    -1, 0);
-	const char *names[STORES];
+	const char *words[STORES], *names[STORES];
 	unsigned count = 0;
 	bool well = true;
 
@@ -164,16 +164,14 @@ static bool run_all(const struct store_options *options)
 			STORE_METRICS(X)
 #undef X
 		};
-		names[count] = options->json             ? stores[i].word
-			       : stores[i].all_in_memory ? "Perdure in memory"
-							 : stores[i].ops->name;
+		words[count] = stores[i].word;
+		names[count] = stores[i].all_in_memory ? "Perdure in memory" : stores[i].ops->name;
 		well = run_store(options, stores + i, results + count) && well;
 		count++;
 	}
-	if (options->json)
-		store_print_json(options, results, names, count);
-	else
-		store_print_table(results, names, count);
+	store_print_table(results, names, count);
+	if (options->json != NULL)
+		store_write_json(options, results, words, count);
 	(void)munmap(results, size);
 	return well;
 }
@@ -215,13 +213,14 @@ static const struct pd_option table[] = {
 	ROW("seed", "N", NUMBER, options.seed, 0, "Of keys, values and their order (default 1)."),
 	ROW("keep", NULL, SWITCH, options.keep, 0, "Leave the data where it is."),
 	ROW("quiet", NULL, SWITCH, options.quiet, 0, "No line for each second."),
-	ROW("o", "FORMAT", FORMAT, options.json, 0, "text (default), a table in Markdown, or json."),
+	ROW("json", "FILE", TEXT, options.json, 0, "Write the figures there as well."),
 };
 
 static const struct pd_options page = {
 	.command = "store_bench",
 	.synopsis = "store_bench --directory DIR [options]",
-	.about = "Data larger than memory: Perdure's engine beside RocksDB and LMDB.",
+	.about = "Data larger than memory: Perdure's engine beside RocksDB and LMDB. Prints a table in "
+		 "Markdown.",
 	.table = table,
 	.count = sizeof(table) / sizeof(table[0]),
 };

@@ -21,7 +21,8 @@ struct store_options {
 	uint64_t growth_rows, growth_ms;
 	const char *subjects, *phases; /* words separated by commas */
 	uint64_t seed;
-	bool keep, quiet, json;
+	bool keep, quiet;
+	const char *json; /* a file; NULL: none */
 };
 
 /* X(field, what, unit, which way is better: > or <, or = for neither). NAN: not measured. */
@@ -119,9 +120,9 @@ static inline double store_quantile_us(const struct pd_bench_histogram *histogra
 	return (double)pd_bench_histogram_quantile(histogram, share) / 1e3;
 }
 
-/* A Markdown table with ratios, or JSON. `results[i]` is of `names[i]`. */
+/* A Markdown table with ratios, and the same figures as JSON. `results[i]` is of `names[i]`. */
 void store_print_table(const struct store_result *results, const char *const *names, unsigned count);
-void store_print_json(const struct store_options *options, const struct store_result *results,
+void store_write_json(const struct store_options *options, const struct store_result *results,
 		      const char *const *names, unsigned count);
 
 #endif

@@ -71,25 +71,32 @@ void store_print_table(const struct store_result *results, const char *const *na
 		print_row(metrics + i, results, count);
 }
 
-void store_print_json(const struct store_options *options, const struct store_result *results,
+void store_write_json(const struct store_options *options, const struct store_result *results,
 		      const char *const *names, unsigned count)
 {
-	(void)printf("{\"rows\": %" PRIu64 ", \"data_bytes\": %" PRIu64 ", \"actors\": %" PRIu64
-		     ", \"budget_bytes\": %" PRIu64 ", \"group\": %" PRIu64 ", \"stores\": {",
-		     options->rows, options->rows * BENCH_ROW_BYTES, options->actors, options->budget_bytes,
-		     options->group);
+	FILE *file = fopen(options->json, "w");
+
+	if (file == NULL)
+		bench_die("store_bench", options->json, "cannot be written");
+	(void)fprintf(file,
+		      "{\"rows\": %" PRIu64 ", \"data_bytes\": %" PRIu64 ", \"actors\": %" PRIu64
+		      ", \"budget_bytes\": %" PRIu64 ", \"group\": %" PRIu64 ", \"stores\": {",
+		      options->rows, options->rows * BENCH_ROW_BYTES, options->actors, options->budget_bytes,
+		      options->group);
 	for (unsigned i = 0; i < count; i++) {
-		(void)printf("%s\"%s\": {", i == 0 ? "" : ", ", names[i]);
+		(void)fprintf(file, "%s\"%s\": {", i == 0 ? "" : ", ", names[i]);
 		for (size_t j = 0; j < sizeof(metrics) / sizeof(metrics[0]); j++) {
 			double value = value_of(results + i, metrics + j);
 
-			(void)printf("%s\"%s\": ", j == 0 ? "" : ", ", metrics[j].name);
+			(void)fprintf(file, "%s\"%s\": ", j == 0 ? "" : ", ", metrics[j].name);
 			if (isfinite(value))
-				(void)printf("%.9g", value);
+				(void)fprintf(file, "%.9g", value);
 			else
-				(void)printf("null");
+				(void)fprintf(file, "null");
 		}
-		(void)printf("}");
+		(void)fprintf(file, "}");
 	}
-	(void)printf("}}\n");
+	(void)fprintf(file, "}}\n");
+	if (fclose(file) != 0)
+		bench_die("store_bench", options->json, "cannot be written");
 }

@@ -119,6 +119,23 @@ void store_checkpoint(struct store_run *run)
 
 /* ---- growth ---- */
 
+/* Every row once: what grows after that is not the data. */
+static void fill(struct store_writer *writer)
+{
+	const struct store_run *run = writer->run;
+
+	for (uint64_t i = 0; i < run->dataset.rows; i++) {
+		uint64_t number = bench_dataset_place(&run->dataset, i);
+
+		bench_row_key(&run->dataset, number, false, writer->rows);
+		bench_row_value(&run->dataset, number, 0, writer->rows);
+		run->ops->put(writer->subject, writer->rows);
+		if (i % run->options->group == run->options->group - 1)
+			run->ops->commit(writer->subject);
+	}
+	run->ops->commit(writer->subject);
+}
+
 /* Half of the rows are only overwritten, a quarter expires soon, a quarter is deleted and comes again. */
 static uint64_t churn(struct store_writer *writer, uint64_t version)
 {
@@ -192,6 +209,7 @@ void store_growth(struct store_run *run)
 	if (samples == NULL)
 		bench_die("store_bench", "no memory", "for samples");
 	store_writer_init(&writer, run);
+	fill(&writer);
 	start = bench_now_ns();
 	next = start + every_ns;
 	for (uint64_t version = 1; bench_now_ns() - start < run->options->growth_ms * 1000000; version++) {

@@ -153,7 +153,7 @@ class Tree:
         for folder in ("include", "src", "tests", "bench"):
             for directory, _, names in os.walk(os.path.join(root, folder)):
                 for name in names:
-                    if name.endswith((".c", ".cc", ".h")):
+                    if name.endswith((".c", ".cc", ".h", ".hh")):
                         path = os.path.relpath(os.path.join(directory, name), root)
                         self.sources[path] = None
         for path in sorted(self.sources):
@@ -261,7 +261,7 @@ def check_rooms(tree, _):
 
 def private_breach(source, name):
     """A *_private.h stays in its room; the room's own unit tests count as inside."""
-    if not name.endswith("_private.h"):
+    if not name.endswith(("_private.h", "_private.hh")):
         return None
     room = name.split("/")[0] if "/" in name else source.room()
     if source.room() == room or source.path.startswith(f"tests/unit/{room}/"):
@@ -354,7 +354,7 @@ def first_error(output, path):
 
 
 def check_headers(tree, memory):
-    """Each header compiles alone, and twice in one file; a public one in C++ as well."""
+    """Each header compiles alone, and twice in one file; a public one in C++ as well, one of C++ in C++ only."""
     cc = compiler()
     version = run(cc + ["--version"], tree.root).stdout.split("\n")[0]
 
@@ -367,15 +367,16 @@ def check_headers(tree, memory):
             memory.note("headers", source.path, key)
         return breach
 
-    headers = [source for source in tree if source.path.endswith(".h")]
+    headers = [source for source in tree if source.path.endswith((".h", ".hh"))]
     yield from filter(None, in_parallel(alone, headers))
 
 
 def header_breach(root, cc, path):
     flags = compile_flags("-Itests", "-Ibench", "-I.", "-fsyntax-only", "-Wall", "-Wno-unused")
-    languages = [("c", cc)]
-    if path.startswith("include/") and shutil.which("g++"):
-        languages.append(("c++", ["g++"]))
+    languages = [] if path.endswith(".hh") else [("c", cc)]
+    if path.startswith("include/") or path.endswith(".hh"):
+        if shutil.which("g++"):
+            languages.append(("c++", ["g++"]))
     for language, command in languages:
         language_flags = [flag for flag in flags if language == "c" or not flag.startswith("-std=")]
         with tempfile.NamedTemporaryFile("w", suffix=".c", prefix="tidy-") as file:

@@ -49,7 +49,8 @@ struct pd_engine_options {
 	/* What state goes to when memory is not the place for it; PD_LEVELS_NONE: all of it stays in memory, and every
 	 * start replays the whole log. */
 	enum pd_levels_kind levels;
-	uint64_t memory_budget_bytes; /* of the process, see engine/budget.h; 0: a quarter of the machine's memory */
+	uint64_t
+		memory_budget_bytes; /* of the process, see engine/budget.h; 0: a quarter of the machine's memory */
 	/* How far back one can go: there is always a checkpoint older than the start of this window, and all log
 	 * since. Both 0: only what recovery needs. */
 	uint64_t retention_s, retention_bytes;
@@ -62,12 +63,12 @@ struct pd_engine_options {
 	bool accept_damage;
 	uint64_t random_seed; /* 0: from the system */
 };
-#define PD_ENGINE_OPTIONS_DEFAULT                                         \
-	((struct pd_engine_options){ .default_level = PD_LEVEL_STRICT,    \
-				     .sync_interval_ms = 100,             \
-				     .idempotency_keep_s = 7 * 24 * 3600, \
-				     .levels = PD_LEVELS_ROCKSDB,         \
-				     .retention_s = 24 * 3600,            \
+#define PD_ENGINE_OPTIONS_DEFAULT                                           \
+	((struct pd_engine_options){ .default_level = PD_LEVEL_STRICT,      \
+				     .sync_interval_ms = 100,               \
+				     .idempotency_keep_s = 7 * 24 * 3600,   \
+				     .levels = PD_LEVELS_ROCKSDB,           \
+				     .retention_s = 24 * 3600,              \
 				     .retention_bytes = UINT64_C(10) << 30, \
 				     .clock_jump_max_us = 60 * 1000 * 1000 })
 

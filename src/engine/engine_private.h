@@ -9,7 +9,6 @@
 #include "engine/manifest.h"
 #include "engine/upkeep.h"
 #include "os/os.h"
-#include "store/brake.h"
 #include "store/checkpoint.h"
 #include "store/retention.h"
 #include "store/store.h"
@@ -100,8 +99,8 @@ struct pd_txn {
 	struct pd_tenant *born_tenant;
 	uint64_t last_id_before;
 	struct pd_buffer key, bound; /* scratch: an encoded key, and the end of a range */
-	int failed;                  /* the code of the first read that failed: the transaction cannot end well */
-	struct pd_error err;         /* why an effect was refused or a read failed */
+	int failed;          /* the code of the first read that failed: the transaction cannot end well */
+	struct pd_error err; /* why an effect was refused or a read failed */
 };
 
 void pd_txn_init(struct pd_txn *txn, struct pd_engine *engine);
@@ -198,11 +197,10 @@ struct pd_engine {
 	bool disk_full;
 	unsigned since_clock; /* transactions since the clock was read */
 
-	uint64_t last_strict_lsn, last_standard_lsn,
-		last_full_lsn; /* the newest record that asked for it */
-	uint64_t last_synced_level_lsn;              /* the newest that must be synced in the background */
-	uint64_t sync_wanted_lsn;                    /* somebody waits for this to be durable, now */
-	uint64_t flush_due_us, expire_due_us;        /* monotonic; UINT64_MAX: never */
+	uint64_t last_strict_lsn, last_standard_lsn, last_full_lsn; /* the newest record that asked for it */
+	uint64_t last_synced_level_lsn;       /* the newest that must be synced in the background */
+	uint64_t sync_wanted_lsn;             /* somebody waits for this to be durable, now */
+	uint64_t flush_due_us, expire_due_us; /* monotonic; UINT64_MAX: never */
 
 	struct pd_epoch *epochs;
 	size_t epoch_count, epoch_capacity;
@@ -220,22 +218,20 @@ struct pd_engine {
 	bool joined;                        /* the log has that record */
 	bool replay_lossy;                  /* records were lost behind it */
 	bool state_live_tried, state_empty_tried, state_damaged_tried;
-	bool state_marked; /* damage was met in it */
+	bool state_marked;        /* damage was met in it */
 	uint64_t state_below_lsn; /* checkpoints from here on have been tried */
 	char state_why[400];
 
 	/* How state moves on from memory: flush.c. */
-	int state_failure;       /* the code of stats.state_failure */
-	uint64_t applied_lsn;    /* what the levels hold */
-	uint64_t frozen_lsn;     /* what was frozen last */
-	uint64_t state_due_us;   /* monotonic: look again; UINT64_MAX: nothing is going on */
-	uint64_t state_clock_us; /* when what takes more than a glance is looked at next */
-	struct pd_brake brake;
-	struct pd_buffer expiring; /* the key that is being expired */
-	struct pd_upkeep *upkeep; /* the running or the last one; NULL: none yet */
+	int state_failure;            /* the code of stats.state_failure */
+	uint64_t applied_lsn;         /* what the levels hold */
+	uint64_t frozen_lsn;          /* what was frozen last */
+	uint64_t state_due_us;        /* monotonic: look again; UINT64_MAX: nothing is going on */
+	uint64_t state_clock_us;      /* when what takes more than a glance is looked at next */
+	struct pd_buffer expiring;    /* the key that is being expired */
+	struct pd_upkeep *upkeep;     /* the running or the last one; NULL: none yet */
 	uint64_t checkpoint_retry_us; /* monotonic: after a checkpoint failed, not before */
-	uint64_t freeze_wanted_lsn; /* somebody waits for everything up to it to be in the levels */
-	struct pd_store_stats state_stats; /* as of the last look */
+	uint64_t freeze_wanted_lsn;   /* somebody waits for everything up to it to be in the levels */
 	struct pd_memory_part noted[PD_MEMORY_NOTED_MAX];
 	size_t noted_count;
 

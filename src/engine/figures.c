@@ -44,8 +44,9 @@ size_t pd_engine_store_figures(const struct pd_engine *engine,
 
 static void add(struct pd_memory_report *report, const char *name, uint64_t bytes, uint64_t limit)
 {
-	report->parts[report->count++] =
-		(struct pd_memory_part){ .name = name, .bytes = bytes, .limit = limit };
+	report->parts[report->count++] = (struct pd_memory_part){ .name = name,
+								  .bytes = bytes,
+								  .limit = limit };
 	report->used += bytes;
 }
 

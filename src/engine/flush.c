@@ -14,7 +14,7 @@
 #include "base/assert.h"
 #include "engine/engine_private.h"
 
-#define LOOK_US          100000u  /* between two looks at what takes more than a glance */
+#define LOOK_US          100000u   /* between two looks at what takes more than a glance */
 #define IDLE_US          10000000u /* the same when nothing is written */
 #define FLUSHING_US      2000u
 #define FLUSH_LAST_BYTES (16u * 1024 * 1024) /* less is replayed faster than it is written */
@@ -54,7 +54,8 @@ static int freeze(struct pd_engine *engine)
 
 	if (!pd_log_group_empty(engine->open) && !pd_log_can_submit(engine->log))
 		return 0; /* a later step */
-	result = pd_engine_submit(engine, engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC : PD_LOG_WRITE);
+	result = pd_engine_submit(engine,
+				  engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC : PD_LOG_WRITE);
 	if (result != 0 || !pd_log_group_empty(engine->open))
 		return result;
 	position.lsn = newest_lsn(engine);
@@ -89,22 +90,6 @@ static int flush(struct pd_engine *engine)
 
 /* ---- what takes more than a glance ---- */
 
-static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
-{
-	struct pd_store_stats *stats = &engine->state_stats;
-	struct pd_brake_facts facts;
-
-	pd_store_stats(engine->store, true, stats);
-	facts = (struct pd_brake_facts){
-		.memtable_bytes = stats->active_bytes + stats->frozen_bytes,
-		.memtable_limit_bytes = engine->budget.plan.memtables,
-		.flushed_bytes = stats->flushed_bytes,
-		.level0_files = stats->levels.level0_files,
-		.pending_compaction_bytes = stats->levels.pending_compaction_bytes,
-	};
-	pd_brake_update(&engine->brake, now_us, &facts);
-}
-
 int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 {
 	int result = 0;
@@ -116,7 +101,6 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 	if (result == 0)
 		result = flush(engine);
 	if (now_us >= engine->state_clock_us) {
-		look_at_brake(engine, now_us);
 		/* What a start would have to replay stays short, whatever memory there is. */
 		if (pd_log_bytes_since(engine->log, engine->frozen_lsn + 1) > REPLAY_BYTES_MAX)
 			engine->freeze_wanted_lsn = newest_lsn(engine);
@@ -140,8 +124,8 @@ void pd_engine_flush_last(struct pd_engine *engine)
 	if (engine->options.levels == PD_LEVELS_NONE)
 		return;
 	pd_store_stats(engine->store, false, &stats);
-	if (stats.active_bytes + stats.frozen_bytes < FLUSH_LAST_BYTES || !pd_store_can_freeze(engine->store) ||
-	    pd_log_sync(engine->log) != 0)
+	if (stats.active_bytes + stats.frozen_bytes < FLUSH_LAST_BYTES ||
+	    !pd_store_can_freeze(engine->store) || pd_log_sync(engine->log) != 0)
 		return;
 	/* Whatever fails here is in the log: the next start replays it. */
 	if (pd_store_freeze(engine->store, position, NULL) == 0)
@@ -152,23 +136,16 @@ void pd_engine_flush_last(struct pd_engine *engine)
 
 int pd_engine_brake(struct pd_engine *engine, uint64_t *ret_retry_us, struct pd_error *err)
 {
-	uint64_t wait_us;
-
 	if (engine->options.levels == PD_LEVELS_NONE)
 		return 0;
-	if (pd_store_is_full(engine->store)) {
-		if (engine->stats.state_failure[0] != '\0')
-			return pd_error_set(err, engine->state_failure,
-					    "memory is full, and what is in it cannot be moved to the disk (%s): "
-					    "writes are refused until it can, reads go on",
-					    engine->stats.state_failure);
-		wait_us = RETRY_US;
-	} else {
-		wait_us = pd_brake_wait_us(&engine->brake, pd_engine_monotonic_us(engine));
-	}
-	if (wait_us == 0)
+	if (!pd_store_is_full(engine->store))
 		return 0;
+	if (engine->stats.state_failure[0] != '\0')
+		return pd_error_set(err, engine->state_failure,
+				    "memory is full, and what is in it cannot be moved to the disk (%s): "
+				    "writes are refused until it can, reads go on",
+				    engine->stats.state_failure);
 	engine->stats.braked++;
-	*ret_retry_us = wait_us;
+	*ret_retry_us = RETRY_US;
 	return pd_error_set(err, PD_AGAIN, "what was written before must reach the disk first: try again");
 }

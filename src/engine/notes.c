@@ -77,7 +77,8 @@ static int load_note(struct pd_engine *engine, uint8_t kind, const struct pd_ent
 	struct pd_actor *actor;
 
 	if (entry->key.size != KEY_SIZE || entry->value.size != VALUE_SIZE)
-		return pd_error_set(err, PD_CORRUPT, "a note about the log makes no sense: the state is damaged");
+		return pd_error_set(err, PD_CORRUPT,
+				    "a note about the log makes no sense: the state is damaged");
 	number = pd_load_be64(entry->key.data + 1);
 	first = pd_load_u64(entry->value.data);
 	if (kind == 'e')

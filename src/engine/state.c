@@ -25,8 +25,8 @@ static int out_of_memory(struct pd_error *err)
 
 /* ---- the mark ---- */
 
-static int with_mark(struct pd_engine *engine, int (*act)(struct pd_engine *, const char *, struct pd_error *),
-		     struct pd_error *err)
+static int with_mark(struct pd_engine *engine,
+		     int (*act)(struct pd_engine *, const char *, struct pd_error *), struct pd_error *err)
 {
 	char *path = pd_asprintf("%s/DAMAGED", engine->state_directory);
 	int result = path == NULL ? out_of_memory(err) : act(engine, path, err);
@@ -179,10 +179,11 @@ static int try_empty(struct pd_engine *engine, struct pd_error *err)
 
 static int give_up(struct pd_engine *engine, struct pd_error *err)
 {
-	return pd_error_set(err, PD_CORRUPT,
-			    "the state cannot be used (%s), no checkpoint can take its place, and the log begins "
-			    "only at LSN %" PRIu64 ": restore the directory from a backup. Nothing was changed",
-			    engine->state_why, engine->log->first_lsn);
+	return pd_error_set(
+		err, PD_CORRUPT,
+		"the state cannot be used (%s), no checkpoint can take its place, and the log begins "
+		"only at LSN %" PRIu64 ": restore the directory from a backup. Nothing was changed",
+		engine->state_why, engine->log->first_lsn);
 }
 
 /* Try what comes next until one opens. */
@@ -214,7 +215,8 @@ static int try_next(struct pd_engine *engine, struct pd_error *err)
 		if (result == 0) {
 			engine->recovery.checkpoint_lsn = checkpoint != NULL ? checkpoint->position.lsn : 0;
 			engine->recovery.applied_lsn = engine->replay_from.lsn;
-			engine->recovery.rebuilt = engine->state_why[0] != '\0' && !engine->state_damaged_tried;
+			engine->recovery.rebuilt = engine->state_why[0] != '\0' &&
+						   !engine->state_damaged_tried;
 			return 0;
 		}
 		close_store(engine);

@@ -28,8 +28,9 @@ enum stage {
 
 struct pd_upkeep {
 	struct pd_upkeep_status status; /* of the work at hand, or the last */
-	struct pd_upkeep_status asked;  /* of the last that somebody asked for: automatic work leaves it alone */
-	enum pd_upkeep_kind queued;     /* asked for while automatic work was running */
+	struct pd_upkeep_status
+		asked;              /* of the last that somebody asked for: automatic work leaves it alone */
+	enum pd_upkeep_kind queued; /* asked for while automatic work was running */
 	enum stage stage;
 	bool automatic;
 	uint64_t wait_lsn; /* until the levels have it */
@@ -85,7 +86,8 @@ static void run(void *argument)
 	switch (upkeep->status.kind) {
 	case PD_UPKEEP_CHECKPOINT:
 	case PD_UPKEEP_COMPACT_LOG:
-		upkeep->result = pd_checkpoint_create(&upkeep->plan, upkeep->levels, &upkeep->made, &upkeep->err);
+		upkeep->result = pd_checkpoint_create(&upkeep->plan, upkeep->levels, &upkeep->made,
+						      &upkeep->err);
 		break;
 	case PD_UPKEEP_COMPACT_STORE:
 		upkeep->result = pd_levels_compact(upkeep->levels, all, all, &upkeep->err);
@@ -200,8 +202,8 @@ static void wait_on(struct pd_engine *engine)
 		if (pd_store_flushing(engine->store))
 			return;
 		result = pd_checkpoints_plan(engine->shelf, engine->options.levels,
-					     pd_store_applied(engine->store), engine->clock.time_us, &upkeep->plan,
-					     &upkeep->err);
+					     pd_store_applied(engine->store), engine->clock.time_us,
+					     &upkeep->plan, &upkeep->err);
 		if (result == PD_EXISTS) {
 			say(upkeep, "there is a checkpoint of this moment already");
 			end(engine, 0);
@@ -281,7 +283,8 @@ static void trim_log(struct pd_engine *engine, uint64_t lsn)
 		return;
 	if (pd_log_trim(engine->log, lsn, &err) != 0) {
 		engine->stats.state_failures++;
-		(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s", err.text);
+		(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s",
+			       err.text);
 	}
 }
 
@@ -339,9 +342,12 @@ static void retain(struct pd_engine *engine)
 			}
 	}
 	trim_log(engine, pd_retention_trim_lsn(&state, drop));
-	/* It will be of what is newest now. */
-	state.applied = (struct pd_log_position){ engine->log->epoch, engine->log->marks.tail_lsn };
-	state.applied_log_bytes = 0;
+	/* It will be of what is newest now. The first one waits until there is something in the levels. */
+	if (state.count > 0) {
+		state.applied =
+			(struct pd_log_position){ engine->log->epoch, engine->log->marks.tail_lsn };
+		state.applied_log_bytes = 0;
+	}
 	if (now_us >= engine->checkpoint_retry_us && pd_retention_is_due(&state))
 		begin(engine, PD_UPKEEP_CHECKPOINT, true);
 }
@@ -405,12 +411,14 @@ int pd_engine_upkeep_start(struct pd_engine *engine, enum pd_upkeep_kind kind, s
 	struct pd_upkeep *upkeep = engine->upkeep;
 
 	if (engine->options.levels == PD_LEVELS_NONE)
-		return pd_error_set(err, PD_NOT_SUPPORTED,
-				    "this server keeps everything in memory: there is nothing on disk to look after");
+		return pd_error_set(
+			err, PD_NOT_SUPPORTED,
+			"this server keeps everything in memory: there is nothing on disk to look after");
 	if (!engine->recovered)
 		return pd_error_set(err, PD_AGAIN, "the log is being replayed: try again when that is done");
 	if (upkeep->queued != PD_UPKEEP_NONE || (upkeep->stage != STAGE_OVER && !upkeep->automatic))
-		return pd_error_set(err, PD_BUSY, "other work is running: see PD.STORE STATUS, and try again after it");
+		return pd_error_set(err, PD_BUSY,
+				    "other work is running: see PD.STORE STATUS, and try again after it");
 	upkeep->queued = kind;
 	upkeep->asked = (struct pd_upkeep_status){ .kind = kind,
 						   .running = true,

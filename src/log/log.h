@@ -127,7 +127,8 @@ struct pd_log {
 
 struct pd_log_reader {
 	struct pd_log *log;
-	uint64_t durable_lsn; /* what has been read so far tells that everything up to it is on stable storage */
+	uint64_t
+		durable_lsn; /* what has been read so far tells that everything up to it is on stable storage */
 	bool give_memory;
 };
 

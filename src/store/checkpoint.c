@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "store/checkpoint_manifest.h"
 #include "store/checkpoint_private.h"
 
 #define MANIFEST_BYTES_MAX (256u * 1024 * 1024) /* more than a million files */

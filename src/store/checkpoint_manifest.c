@@ -11,6 +11,8 @@
  *   file 4096 0123456789abcdef0123456789abcdef read 000012.sst     size, XXH3 of 128 bits, how the hash was got, name
  *   file 512 fedcba9876543210fedcba9876543210 known CURRENT
  *   crc 1a2b3c4d                                                   CRC32C of all lines above, their line feeds included */
+#include "store/checkpoint_manifest.h"
+
 #include <inttypes.h>
 #include <string.h>
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "store/checkpoint_manifest.h"
 #include "store/checkpoint_private.h"
 
 #define CHUNK             ((size_t)1024 * 1024)

@@ -71,8 +71,8 @@ int pd_level_decode(const struct pd_store *store, const struct pd_store_actor *a
 	};
 	return 0;
 damaged:
-	return pd_error_set(err, PD_CORRUPT, "actor %" PRIu64 " has an entry in the levels that makes no sense",
-			    actor->id);
+	return pd_error_set(err, PD_CORRUPT,
+			    "actor %" PRIu64 " has an entry in the levels that makes no sense", actor->id);
 }
 
 /* Make it an entry in one piece that stays until the next begin. */

@@ -257,21 +257,9 @@ static bool check_checkpoints(struct place *place, const struct workload_case *g
 	return number == 0 || check_checkpoint(place, given, (unsigned)number, text, text_size);
 }
 
-/* What the process found when it was started: of an empty directory nothing. */
-static unsigned found_at_start(const struct workload_case *given)
-{
-	for (size_t i = 0; i < given->trace->mark_count; i++) {
-		const char *text = given->trace->marks[i].text;
-
-		if (strncmp(text, "recovered ", 10) == 0)
-			return (unsigned)strtoul(text + 10, NULL, 10);
-	}
-	return 0;
-}
-
 static bool check_place(struct place *place, const struct workload_case *given, char *text, size_t text_size)
 {
-	unsigned start = found_at_start(given);
+	unsigned start = (unsigned)workload_found_at_start(given);
 	unsigned least = (unsigned)workload_last_mark(given, given->known, "done", start);
 	unsigned most = (unsigned)workload_last_mark(given, given->begun, "begin", start);
 	bool there = start > 0 || workload_last_mark(given, given->known, "opened", 1) == 0;

@@ -22,6 +22,14 @@ uint64_t workload_last_mark(const struct workload_case *given, size_t count, con
 	return otherwise;
 }
 
+uint64_t workload_found_at_start(const struct workload_case *given)
+{
+	for (size_t i = 0; i < given->trace->mark_count; i++)
+		if (strncmp(given->trace->marks[i].text, "recovered ", 10) == 0)
+			return strtoull(given->trace->marks[i].text + 10, NULL, 10);
+	return 0;
+}
+
 void workload_mark(const char *format, ...)
 {
 	char text[200];

@@ -49,6 +49,9 @@ extern const struct workload *const workloads[]; /* up to a NULL */
 /* The number behind the last of marks[0 .. count) that begins with `word` and a space; `otherwise` if there is none. */
 uint64_t workload_last_mark(const struct workload_case *given, size_t count, const char *word,
 			    uint64_t otherwise);
+/* What the process found when it was started, as its first mark "recovered N" says, wherever that is: so a crash within
+ * recovery, too, must leave just that. 0 without one. */
+uint64_t workload_found_at_start(const struct workload_case *given);
 /* As printf(), and does nothing while nobody records. */
 void workload_mark(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Writes the text, returns false. */

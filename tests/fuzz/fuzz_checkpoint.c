@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
-#include "store/checkpoint_private.h"
+#include "store/checkpoint_manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -121,7 +121,8 @@ static bool check_hash(struct world *world, uint64_t lsn)
 	struct pd_error err;
 	int result = pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &hash, &err);
 
-	if ((result == PD_CORRUPT && world_rotten(world)) || (result == PD_IO && world->plague == PLAGUE_ERRORS)) {
+	if ((result == PD_CORRUPT && world_rotten(world)) ||
+	    (result == PD_IO && world->plague == PLAGUE_ERRORS)) {
 		world->over = true;
 		world->totals->damage_reported++;
 		return false;

@@ -58,7 +58,9 @@ static void choose_state(struct chance *chance, struct pd_engine_options *option
 	options->memtable_bytes = (size_t)4096 << chance_below(chance, 9);
 	options->compaction_trigger = (unsigned)chance_below(chance, 5);
 	options->retention_s = chance_one_in(chance, 2) ? 0 : 1 + chance_below(chance, 600);
-	options->retention_bytes = chance_one_in(chance, 2) ? 0 : options->segment_bytes * chance_below(chance, 20);
+	options->retention_bytes = chance_one_in(chance, 2)
+					   ? 0
+					   : options->segment_bytes * chance_below(chance, 20);
 	options->checkpoint_log_bytes = options->segment_bytes * (1 + chance_below(chance, 4));
 }
 

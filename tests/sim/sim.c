@@ -263,8 +263,8 @@ static void print_totals(const struct totals *t, double seconds)
 	(void)printf("damage reported %" PRIu64 ", actors quarantined %" PRIu64
 		     ", opens refused for damage %" PRIu64 "\n",
 		     t->damage_reported, t->quarantined, t->refused_opens);
-	(void)printf("flushes %" PRIu64 ", checkpoints %" PRIu64 ", log trimmed %" PRIu64 ", writes told to wait %" PRIu64
-		     ", states made anew %" PRIu64 "\n",
+	(void)printf("flushes %" PRIu64 ", checkpoints %" PRIu64 ", log trimmed %" PRIu64
+		     ", writes told to wait %" PRIu64 ", states made anew %" PRIu64 "\n",
 		     t->flushes, t->checkpoints, t->trims, t->braked, t->rebuilt);
 }
 

@@ -9,7 +9,7 @@
 
 #define LATE_STEPS_MAX  60      /* steps at due times, within which whatever is in flight lands */
 #define ROOM_NOTICED_US 1200000 /* after which writes must be taken again on a disk that was full */
-#define AGAIN_MAX       20000u /* times that a write is told to come again */
+#define AGAIN_MAX       20000u  /* times that a write is told to come again */
 
 /* ---- lists ---- */
 
@@ -315,7 +315,8 @@ static bool check_refusal(struct world *world, const struct outcome *outcome, in
 		break;
 	case PD_NO_SPACE: /* is tried again now and then */
 		world->totals->disk_full++;
-		right = world_dead(world) || world->machine.disk_bytes > 0 || (world->sick && world->plague == PLAGUE_ERRORS) ||
+		right = world_dead(world) || world->machine.disk_bytes > 0 ||
+			(world->sick && world->plague == PLAGUE_ERRORS) ||
 			monotonic_us(world) < world->room_us + ROOM_NOTICED_US;
 		break;
 	case PD_FENCED:

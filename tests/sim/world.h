@@ -89,7 +89,7 @@ struct world {
 	struct pd_buffer actual;
 	struct taste taste;
 	enum plague plague;
-	bool sick; /* the plague has broken out in this life */
+	bool sick;    /* the plague has broken out in this life */
 	bool plagued; /* … or in an earlier one */
 
 	struct pd_os *os;

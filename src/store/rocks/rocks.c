@@ -183,7 +183,7 @@ static int remove_leftovers(struct rocks_levels *levels, struct pd_error *err)
 	return result;
 }
 
-static int read_applied(struct rocks_levels *levels, struct pd_error *err)
+int pd_rocks_read_applied(struct rocks_levels *levels, struct pd_error *err)
 {
 	uint8_t data[ROCKS_POSITION_SIZE];
 	size_t size;
@@ -275,7 +275,7 @@ int pd_levels_rocks_open(const struct pd_levels_options *options, struct pd_leve
 	}
 	result = remove_leftovers(levels, err);
 	if (result == 0)
-		result = read_applied(levels, err);
+		result = pd_rocks_read_applied(levels, err);
 	/* RocksDB syncs the names that it makes; the folder of batches is ours. */
 	if (result == 0)
 		result = pd_os_sync_directory(options->os, options->directory, err);

@@ -22,6 +22,7 @@ struct rocks_batch {
 	char **paths;                   /* slot 0 is the file of ranges, NULL without one */
 	size_t count, capacity;         /* of paths */
 	char *applied_path;             /* NULL: not written yet */
+	bool failed;                    /* something of it is missing: it can only be freed */
 	bool finished, committed;
 };
 
@@ -78,7 +79,7 @@ static int reserve_path(struct rocks_batch *batch, struct pd_error *err)
 	return 0;
 }
 
-static int finish_file(struct pd_rocks_writer **writer, struct pd_error *err)
+static int finish_file(struct rocks_batch *batch, struct pd_rocks_writer **writer, struct pd_error *err)
 {
 	int result = 0;
 
@@ -86,16 +87,22 @@ static int finish_file(struct pd_rocks_writer **writer, struct pd_error *err)
 		result = pd_rocks_writer_finish(*writer, err);
 	pd_rocks_writer_free(*writer);
 	*writer = NULL;
+	batch->failed |= result != 0;
 	return result;
+}
+
+static int check_whole(const struct rocks_batch *batch, struct pd_error *err)
+{
+	return !batch->failed ? 0 : pd_error_set(err, PD_INVALID, "a batch goes on after an error");
 }
 
 static int begin_data(struct rocks_batch *batch, struct pd_error *err)
 {
-	int result = 0;
+	int result = check_whole(batch, err);
 
 	PD_ASSERT(!batch->finished);
-	if (batch->data != NULL && pd_rocks_writer_bytes(batch->data) >= FILE_BYTES)
-		result = finish_file(&batch->data, err);
+	if (result == 0 && batch->data != NULL && pd_rocks_writer_bytes(batch->data) >= FILE_BYTES)
+		result = finish_file(batch, &batch->data, err);
 	if (result != 0 || batch->data != NULL)
 		return result;
 	result = reserve_path(batch, err);
@@ -116,6 +123,7 @@ int pd_rocks_batch_put(struct pd_levels_batch *base, struct pd_slice key, struct
 
 	if (result == 0)
 		result = pd_rocks_writer_put(batch->data, key.data, key.size, value.data, value.size, err);
+	batch->failed |= result != 0;
 	return result;
 }
 
@@ -126,6 +134,7 @@ int pd_rocks_batch_delete(struct pd_levels_batch *base, struct pd_slice key, str
 
 	if (result == 0)
 		result = pd_rocks_writer_delete(batch->data, key.data, key.size, err);
+	batch->failed |= result != 0;
 	return result;
 }
 
@@ -133,29 +142,34 @@ int pd_rocks_batch_delete_range(struct pd_levels_batch *base, struct pd_slice fr
 				struct pd_error *err)
 {
 	struct rocks_batch *batch = (struct rocks_batch *)base;
-	int result = 0;
+	int result = check_whole(batch, err);
 
 	PD_ASSERT(!batch->finished);
-	if (batch->ranges == NULL)
+	if (result == 0 && batch->ranges == NULL)
 		result = begin_file(batch, PD_ROCKS_DATA, &batch->paths[0], &batch->ranges, err);
 	if (result == 0)
 		result = pd_rocks_writer_delete_range(batch->ranges, from.data, from.size, to.data, to.size,
 						      err);
+	batch->failed |= result != 0;
 	return result;
 }
 
 int pd_rocks_batch_cut(struct pd_levels_batch *base, struct pd_error *err)
 {
-	return finish_file(&((struct rocks_batch *)base)->data, err);
+	struct rocks_batch *batch = (struct rocks_batch *)base;
+
+	return finish_file(batch, &batch->data, err);
 }
 
 int pd_rocks_batch_finish(struct pd_levels_batch *base, struct pd_error *err)
 {
 	struct rocks_batch *batch = (struct rocks_batch *)base;
-	int result = finish_file(&batch->data, err);
+	int result = check_whole(batch, err);
 
 	if (result == 0)
-		result = finish_file(&batch->ranges, err);
+		result = finish_file(batch, &batch->data, err);
+	if (result == 0)
+		result = finish_file(batch, &batch->ranges, err);
 	batch->finished = result == 0;
 	return result;
 }

@@ -23,6 +23,9 @@ struct rocks_levels {
 #define ROCKS_POSITION_SIZE   24 /* epoch, LSN, flags */
 #define ROCKS_POSITION_RANGES 1u /* flag: some file may hold range tombstones */
 
+/* rocks.c: take over the position that is stored. */
+PD_MUST_CHECK int pd_rocks_read_applied(struct rocks_levels *levels, struct pd_error *err);
+
 /* rocks_batch.c */
 int pd_rocks_batch_new(struct pd_levels *levels, struct pd_levels_batch **ret_batch, struct pd_error *err);
 int pd_rocks_batch_put(struct pd_levels_batch *batch, struct pd_slice key, struct pd_slice value,

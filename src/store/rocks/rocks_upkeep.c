@@ -143,7 +143,11 @@ void pd_rocks_levels_cancel(struct pd_levels *base)
 
 int pd_rocks_levels_resume(struct pd_levels *base, struct pd_error *err)
 {
-	return pd_rocks_resume(((struct rocks_levels *)base)->rocks, err);
+	struct rocks_levels *levels = (struct rocks_levels *)base;
+	int result = pd_rocks_resume(levels->rocks, err);
+
+	/* It may have been opened anew; then a commit that had failed on its last sync may turn out to be there. */
+	return result != 0 ? result : pd_rocks_read_applied(levels, err);
 }
 
 void pd_rocks_levels_set_cache_bytes(struct pd_levels *base, size_t bytes)

@@ -2,7 +2,7 @@
  * resuming, checking a file, and files with their bounds; a status that is parsed out of a text is none.
  *
  * Every function that takes `err` returns 0 or a negative pd_code; texts name the file that RocksDB named.
- * Threads: as levels.h has it for what each is used for. Only shim.cc includes RocksDB. */
+ * Threads: as levels.h has it for what each is used for. Only shim*.cc include RocksDB. */
 #ifndef PD_STORE_ROCKS_SHIM_H
 #define PD_STORE_ROCKS_SHIM_H
 
@@ -94,7 +94,8 @@ PD_MUST_CHECK int pd_rocks_compact(struct pd_rocks *rocks, const void *from, siz
 				   size_t to_size, struct pd_error *err);
 /* After an error in the background: do not let it try the same again and again. */
 void pd_rocks_stop_failing(struct pd_rocks *rocks);
-/* Let background work go on after an error. */
+/* Let background work go on after an error; if need be by opening the database anew, for which nothing else may be under
+ * way: PD_AGAIN. What was read of it before has to be read again. */
 PD_MUST_CHECK int pd_rocks_resume(struct pd_rocks *rocks, struct pd_error *err);
 
 /* A live file. Pointers are good until pd_rocks_files_free(). */

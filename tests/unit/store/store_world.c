@@ -382,12 +382,13 @@ void world_check_key(struct world *world, unsigned actor, int key)
 	uint8_t bytes[64];
 	struct pd_entry entry;
 
-	assert_int_equal(pd_store_get(world->store, world_actor(world, actor), world_key(key, bytes), &entry,
-				      NULL),
-			 expected->present);
+	assert_int_equal(
+		pd_store_get(world->store, world_actor(world, actor), world_key(key, bytes), &entry, NULL),
+		expected->present);
 	if (expected->present) {
 		assert_entry(&entry, key, expected);
-		assert_int_equal(pd_entry_size(entry.bytes), entry.value.data + entry.value.size - entry.bytes);
+		assert_int_equal(pd_entry_size(entry.bytes),
+				 entry.value.data + entry.value.size - entry.bytes);
 	}
 }
 

@@ -56,7 +56,7 @@ struct world {
 	uint64_t random, lsn, frozen_lsn;
 	struct world_change *log;
 	size_t log_count, log_capacity;
-	bool lend;        /* some puts without a copy */
+	bool lend;         /* some puts without a copy */
 	bool small_chunks; /* of the arenas, so that memory can fail everywhere */
 	unsigned failures; /* of memory, that were met */
 };

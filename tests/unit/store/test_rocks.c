@@ -1,4 +1,5 @@
-/* What is RocksDB's own among the levels; tests/contract/test_levels.c has what every backend does. */
+/* What is RocksDB's own among the levels; tests/contract/test_levels.c has what every backend does, test_rocks_full.c
+ * what a full disk does. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -18,9 +18,9 @@ static void step(struct world *world)
 	if (dice < 10)
 		world_freeze(world);
 	else if (dice < 40)
-		assert_int_equal(pd_store_step(world->store,
-					       world_below(world, 4) == 0 ? 0 : world->frozen_lsn, &err),
-				 0);
+		assert_int_equal(
+			pd_store_step(world->store, world_below(world, 4) == 0 ? 0 : world->frozen_lsn, &err),
+			0);
 	else if (dice < 42)
 		assert_int_equal(pd_store_flush_wait(world->store, world->frozen_lsn, &err), 0);
 }

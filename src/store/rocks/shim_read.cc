@@ -1,0 +1,179 @@
+/* RocksDB's C++ behind shim.h: reading. */
+#include "store/rocks/shim_private.hh"
+
+#include <cstring>
+
+static struct pd_rocks_pin *take_pin(struct pd_rocks *rocks)
+{
+	struct pd_rocks_pin *pin = rocks->free_pins;
+
+	if (pin != nullptr) {
+		rocks->free_pins = pin->next;
+		return pin;
+	}
+	pin = rocks_make<struct pd_rocks_pin>();
+	pin->rocks = rocks;
+	return pin;
+}
+
+void pd_rocks_pin_free(struct pd_rocks_pin *pin)
+{
+	pin->value.Reset();
+	pin->next = pin->rocks->free_pins;
+	pin->rocks->free_pins = pin;
+}
+
+int pd_rocks_get(struct pd_rocks *rocks, const void *key, size_t key_size, const void **ret_data,
+		 size_t *ret_size, struct pd_rocks_pin **ret_pin, struct pd_error *err)
+{
+	return rocks_call(rocks, err, "reading", [&]() {
+		struct pd_rocks_pin *pin = take_pin(rocks);
+		rocksdb::Status status = rocks->db->Get(rocks->ranges.load(std::memory_order_relaxed)
+								? rocks->get_options
+								: rocks->get_options_plain,
+							rocks->data, rocks_slice(key, key_size), &pin->value);
+
+		if (!status.ok()) {
+			pd_rocks_pin_free(pin);
+			return status.IsNotFound() ? 0 : rocks_fail(err, "reading", status);
+		}
+		*ret_data = pin->value.data();
+		*ret_size = pin->value.size();
+		*ret_pin = pin;
+		return 1;
+	});
+}
+
+int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_t capacity, size_t *ret_size,
+			 struct pd_error *err)
+{
+	return rocks_call(rocks, err, "reading the position", [&]() {
+		std::string value;
+		rocksdb::Status status = rocks->db->Get(rocksdb::ReadOptions(), rocks->applied,
+							ROCKS_APPLIED_KEY, &value);
+
+		if (status.IsNotFound())
+			return 0;
+		if (!status.ok())
+			return rocks_fail(err, "reading the position", status);
+		if (value.size() > capacity)
+			return pd_error_set(err, PD_CORRUPT,
+					    "RocksDB: the position has %zu bytes, not at most %zu",
+					    value.size(), capacity);
+		memcpy(data, value.data(), value.size());
+		*ret_size = value.size();
+		return 1;
+	});
+}
+
+/* RocksDB 7.8 loses errors while it merges levels in which there are, or may be, range tombstones: a file that cannot be
+ * read where a level goes on to it (https://github.com/facebook/rocksdb/pull/11782), or that is met before a tombstone
+ * makes it seek (11785), is left out without a word, and with it the rest of its level. When it is told to ignore range
+ * tombstones it goes another way, which reports every error.
+ *
+ * So it is told that there are none whenever there are none, which is almost always. When there may be some, a second
+ * scan, which ignores them, goes over all the keys before the first one tells of any: what it could read was there to be
+ * merged. Compaction is not concerned: it merges in yet another way. */
+struct pd_rocks_iterator {
+	std::string upper;
+	rocksdb::Slice upper_slice;
+	std::unique_ptr<rocksdb::Iterator> position;
+	std::unique_ptr<rocksdb::Iterator> witness; /* none when there are no range tombstones */
+	bool started = false;                       /* the entry that it stands on was told */
+
+	/* Everything up to the position can be read. */
+	rocksdb::Status prove()
+	{
+		if (!position->Valid() && !position->status().ok())
+			return position->status();
+		if (!witness)
+			return rocksdb::Status::OK();
+		while (witness->Valid() &&
+		       (!position->Valid() || witness->key().compare(position->key()) < 0))
+			witness->Next();
+		return witness->status();
+	}
+};
+
+static std::string version_of(const std::unique_ptr<rocksdb::Iterator> &iterator)
+{
+	std::string version;
+
+	(void)iterator->GetProperty("rocksdb.iterator.super-version-number", &version);
+	return version;
+}
+
+/* Both scans are of the same files; and files with range tombstones, which may have come while we looked, are not
+ * mistaken for files without. */
+static void begin_scan(struct pd_rocks *rocks, struct pd_rocks_iterator *iterator,
+		       rocksdb::ReadOptions options)
+{
+	bool ranges, same;
+
+	do {
+		ranges = rocks->ranges.load();
+		iterator->witness.reset();
+		options.ignore_range_deletions = !ranges;
+		iterator->position.reset(rocks->db->NewIterator(options, rocks->data));
+		if (ranges) {
+			options.ignore_range_deletions = true;
+			iterator->witness.reset(rocks->db->NewIterator(options, rocks->data));
+			same = version_of(iterator->witness) == version_of(iterator->position);
+		} else {
+			same = !rocks->ranges.load();
+		}
+	} while (!same);
+}
+
+int pd_rocks_iterator_new(struct pd_rocks *rocks, const void *from, size_t from_size, const void *to,
+			  size_t to_size, bool same_prefix, struct pd_rocks_iterator **ret_iterator,
+			  struct pd_error *err)
+{
+	return rocks_call(rocks, err, "seeking", [&]() {
+		rocks_owned<struct pd_rocks_iterator> iterator(rocks_make<struct pd_rocks_iterator>());
+		rocksdb::ReadOptions options;
+
+		iterator->upper.assign(static_cast<const char *>(to), to_size);
+		iterator->upper_slice = iterator->upper;
+		options.iterate_upper_bound = &iterator->upper_slice;
+		options.total_order_seek = !same_prefix;
+		options.adaptive_readahead = true;
+		options.background_purge_on_iterator_cleanup = true;
+		begin_scan(rocks, iterator.get(), options);
+		if (iterator->witness)
+			iterator->witness->Seek(rocks_slice(from, from_size));
+		iterator->position->Seek(rocks_slice(from, from_size));
+		rocksdb::Status status = iterator->prove();
+		if (!status.ok())
+			return rocks_fail(err, "seeking", status);
+		*ret_iterator = iterator.release();
+		return 0;
+	});
+}
+
+int pd_rocks_iterator_next(struct pd_rocks_iterator *iterator, const void **ret_key, size_t *ret_key_size,
+			   const void **ret_value, size_t *ret_value_size, struct pd_error *err)
+{
+	return rocks_guarded(err, "reading on", [&]() {
+		rocksdb::Iterator *position = iterator->position.get();
+
+		if (iterator->started && position->Valid())
+			position->Next();
+		iterator->started = true;
+		rocksdb::Status status = iterator->prove();
+		if (!status.ok())
+			return rocks_fail(err, "reading on", status);
+		if (!position->Valid())
+			return 0;
+		*ret_key = position->key().data();
+		*ret_key_size = position->key().size();
+		*ret_value = position->value().data();
+		*ret_value_size = position->value().size();
+		return 1;
+	});
+}
+
+void pd_rocks_iterator_free(struct pd_rocks_iterator *iterator)
+{
+	rocks_destroy(iterator);
+}

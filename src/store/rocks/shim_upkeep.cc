@@ -1,0 +1,143 @@
+/* RocksDB's C++ behind shim.h: checkpoints, compaction on demand, going on after an error, figures. */
+#include "store/rocks/shim_private.hh"
+
+#include <chrono>
+#include <cstdlib>
+
+#include <rocksdb/utilities/checkpoint.h>
+
+int pd_rocks_checkpoint(struct pd_rocks *rocks, const char *path, struct pd_error *err)
+{
+	return rocks_call(rocks, err, "checkpoint", [&]() {
+		rocksdb::Checkpoint *checkpoint = nullptr;
+		rocksdb::Status status = rocksdb::Checkpoint::Create(rocks->db.get(), &checkpoint);
+
+		if (status.ok())
+			status = checkpoint->CreateCheckpoint(path);
+		delete checkpoint;
+		return status.ok() ? 0 : rocks_fail(err, "checkpoint", status);
+	});
+}
+
+int pd_rocks_compact(struct pd_rocks *rocks, const void *from, size_t from_size, const void *to,
+		     size_t to_size, struct pd_error *err)
+{
+	return rocks_call(rocks, err, "compaction", [&]() {
+		rocksdb::CompactRangeOptions options;
+		rocksdb::Slice begin = rocks_slice(from, from_size), end = rocks_slice(to, to_size);
+
+		options.exclusive_manual_compaction = false;
+		options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+		options.canceled = &rocks->cancelled;
+		rocksdb::Status status = rocks->db->CompactRange(
+			options, rocks->data, from_size > 0 ? &begin : nullptr, to_size > 0 ? &end : nullptr);
+		return status.ok() ? 0 : rocks_fail(err, "compaction", status);
+	});
+}
+
+/* ---- after an error in the background ---- */
+
+/* A compaction that has met damage would meet it again every second, for ever. */
+void pd_rocks_stop_failing(struct pd_rocks *rocks)
+{
+	if (!rocks->listener->failed.load() || rocks->compactions_stopped.exchange(true))
+		return;
+	(void)rocks_call(rocks, nullptr, "stopping compaction", [&]() {
+		for (rocksdb::ColumnFamilyHandle *family : { rocks->data, rocks->applied })
+			(void)rocks->db->SetOptions(family, { { "disable_auto_compactions", "true" } });
+		return 0;
+	});
+}
+
+/* What RocksDB can set right itself. */
+static int resume_open(struct pd_rocks *rocks, struct pd_error *err)
+{
+	return rocks_call(rocks, err, "resuming", [&]() {
+		rocksdb::Status status = rocks->db->Resume();
+
+		if (!status.ok())
+			return rocks_fail(err, "resuming", status);
+		rocks->listener->clear();
+		if (rocks->compactions_stopped.exchange(false))
+			status = rocks->db->EnableAutoCompaction({ rocks->data, rocks->applied });
+		return status.ok() ? 0 : rocks_fail(err, "resuming", status);
+	});
+}
+
+/* An error that it holds to be final, as one in writing its manifest, ends with the object that has met it. */
+static int reopen(struct pd_rocks *rocks, struct pd_error *err)
+{
+	return rocks_guarded(err, "opening again", [&]() {
+		std::unique_lock<std::shared_timed_mutex> lock(rocks->gate, std::chrono::seconds(2));
+
+		if (!lock.owns_lock())
+			return pd_error_set(err, PD_AGAIN, "%s: in use, cannot be opened again now",
+					    rocks->directory.c_str());
+		if (rocks->db)
+			(void)rocks_close_db(rocks);
+		rocksdb::Status status = rocks_open_db(rocks);
+		if (!status.ok())
+			return rocks_fail(err, rocks->directory.c_str(), status);
+		rocks->listener->clear();
+		rocks->compactions_stopped.store(false);
+		return 0;
+	});
+}
+
+int pd_rocks_resume(struct pd_rocks *rocks, struct pd_error *err)
+{
+	return resume_open(rocks, err) == 0 ? 0 : reopen(rocks, err);
+}
+
+/* ---- figures ---- */
+
+void pd_rocks_set_cache_bytes(struct pd_rocks *rocks, size_t bytes)
+{
+	rocks->cache->SetCapacity(bytes);
+}
+
+static uint64_t property(struct pd_rocks *rocks, const std::string &name)
+{
+	uint64_t value = 0;
+
+	return rocks->db->GetIntProperty(rocks->data, name, &value) ? value : 0;
+}
+
+static uint64_t files_at(struct pd_rocks *rocks, int level)
+{
+	std::string value;
+
+	if (!rocks->db->GetProperty(rocks->data,
+				    rocksdb::DB::Properties::kNumFilesAtLevelPrefix + std::to_string(level),
+				    &value))
+		return 0;
+	return strtoull(value.c_str(), nullptr, 10);
+}
+
+static void get_figures(struct pd_rocks *rocks, struct pd_rocks_stats *ret_stats)
+{
+	ret_stats->level0_files = files_at(rocks, 0);
+	for (int level = 0; level < rocks->options.num_levels; level++)
+		ret_stats->files += files_at(rocks, level);
+	ret_stats->bytes = property(rocks, rocksdb::DB::Properties::kLiveSstFilesSize);
+	ret_stats->pending_compaction_bytes = property(
+		rocks, rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
+	ret_stats->running_compactions = property(rocks, rocksdb::DB::Properties::kNumRunningCompactions);
+	ret_stats->memory_bytes = property(rocks, rocksdb::DB::Properties::kEstimateTableReadersMem) +
+				  property(rocks, rocksdb::DB::Properties::kSizeAllMemTables);
+	ret_stats->entries = property(rocks, rocksdb::DB::Properties::kEstimateNumKeys);
+}
+
+void pd_rocks_stats_get(struct pd_rocks *rocks, struct pd_rocks_stats *ret_stats)
+{
+	*ret_stats = pd_rocks_stats();
+	(void)rocks_call(rocks, nullptr, "figures", [&]() {
+		get_figures(rocks, ret_stats);
+		return 0;
+	});
+	ret_stats->cache_bytes = rocks->cache->GetUsage();
+	rocks->listener->get(ret_stats);
+	/* Closed by a resume that failed. */
+	if (!rocks->db)
+		ret_stats->failed = true;
+}
