@@ -344,8 +344,7 @@ static void retain(struct pd_engine *engine)
 	trim_log(engine, pd_retention_trim_lsn(&state, drop));
 	/* It will be of what is newest now. The first one waits until there is something in the levels. */
 	if (state.count > 0) {
-		state.applied =
-			(struct pd_log_position){ engine->log->epoch, engine->log->marks.tail_lsn };
+		state.applied = (struct pd_log_position){ engine->log->epoch, engine->log->marks.tail_lsn };
 		state.applied_log_bytes = 0;
 	}
 	if (now_us >= engine->checkpoint_retry_us && pd_retention_is_due(&state))

@@ -120,14 +120,16 @@ size_t pd_generation_bytes(const struct pd_generation *generation)
 
 /* ---- freezing ---- */
 
+/* What is left of the newest chunk is not in use yet. */
+static size_t bytes_used(const struct pd_generation *generation)
+{
+	return pd_generation_bytes(generation) - (size_t)(generation->arena.end - generation->arena.next);
+}
+
 bool pd_store_wants_freeze(const struct pd_store *store)
 {
-	const struct pd_generation *active = &store->generations[store->active % PD_STORE_TABLES];
-
-	/* What is left of the newest chunk is not in use yet. */
 	return store->memtable_bytes > 0 && store->levels != NULL &&
-	       pd_generation_bytes(active) - (size_t)(active->arena.end - active->arena.next) >=
-		       store->memtable_bytes;
+	       bytes_used(&store->generations[store->active % PD_STORE_TABLES]) >= store->memtable_bytes;
 }
 
 bool pd_store_is_full(const struct pd_store *store)
@@ -137,7 +139,7 @@ bool pd_store_is_full(const struct pd_store *store)
 	if (store->memtables_bytes == 0)
 		return false;
 	for (uint64_t number = store->oldest; number <= store->active; number++)
-		bytes += pd_generation_bytes(&store->generations[number % PD_STORE_TABLES]);
+		bytes += bytes_used(&store->generations[number % PD_STORE_TABLES]);
 	return bytes >= store->memtables_bytes;
 }
 
