@@ -178,7 +178,8 @@ static std::shared_ptr<rocksdb::Cache> make_cache(size_t bytes)
 	options.capacity = bytes;
 	options.num_shard_bits = 2;            /* one thread reads: shards are for compaction beside it */
 	options.strict_capacity_limit = false; /* a get must not fail for it */
-	options.high_pri_pool_ratio = 0.5;
+	options.high_pri_pool_ratio =
+		0.8; /* filters and indexes, before data that the page cache has as well */
 	return rocksdb::NewLRUCache(options);
 }
 

@@ -631,6 +631,23 @@ static void test_checkpoint(void **state)
 	assert_int_equal(count(fixture->levels, "a", "z", NULL), 101);
 }
 
+/* Opening again and again leaves nothing behind. */
+static void test_many_openings(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned files;
+
+	put_many(fixture, "keyspace", 10);
+	reopen(fixture);
+	reopen(fixture);
+	files = files_in(fixture->directory, "", NULL, 0);
+	for (unsigned i = 0; i < 10; i++)
+		reopen(fixture);
+	assert_true(files_in(fixture->directory, "", NULL, 0) <= files);
+	assert_int_equal(files_in(fixture->directory, ".log", NULL, 0), 1);
+	assert_int_equal(count(fixture->levels, "a", "z", NULL), 10);
+}
+
 static void test_none_there(void **state)
 {
 	struct fixture *fixture = *state;
@@ -673,6 +690,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_manifest_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_manifest_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_checkpoint, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_openings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_none_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 	};
