@@ -113,6 +113,12 @@ static void compaction_removes_what_is_dead(void **state)
 	check(pd_levels_compact(fixture->levels, everything, everything, why));
 	pd_levels_stats(fixture->levels, &after);
 	assert_true(after.bytes < 4096);
+	/* And what deletes what was never there. */
+	commit_plan(fixture, 7, &(struct plan_options){ .keys = 300, .points = 450, .deletes_percent = 100 },
+		    &model);
+	check(pd_levels_compact(fixture->levels, everything, everything, why));
+	pd_levels_stats(fixture->levels, &after);
+	assert_true(after.bytes < 4096);
 	reopen_levels(fixture);
 	assert_int_equal(fixture->levels->applied.lsn, fixture->lsn);
 	model_done(&model);

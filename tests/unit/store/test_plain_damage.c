@@ -216,6 +216,46 @@ static void a_file_in_anothers_place_is_found(void **state)
 	assert_int_equal(found, 2);
 }
 
+/* A scan that ends right before a damaged block has no need of it, and does not look into it. */
+static void scans_end_before_damage(void **state)
+{
+	static const struct plan_options many = { .keys = 30, .points = 90, .value_max = 400 };
+	struct levels_fixture *fixture = *state;
+	struct levels_model model = { 0 };
+	struct pd_levels_iterator *iterator;
+	char problem[300];
+
+	open_levels(fixture);
+	commit_plan(fixture, 1, &many, &model);
+	check(pd_levels_compact(fixture->levels, everything, everything, why));
+	close_levels(fixture);
+	for (uint64_t at = 4000; at < 4700; at++) {
+		struct pd_os_names names = data_files(fixture);
+		unsigned right = 0, refused = 0;
+		char path[300];
+
+		(void)snprintf(path, sizeof path, "/data/levels/%s", names.names[0]);
+		pd_os_names_done(&names);
+		assert_int_equal(pd_sim_flip_bit(fixture->os, path, at, at % 8), 0);
+		open_levels(fixture);
+		check(pd_levels_iterator_new(fixture->levels, &iterator, why));
+		for (unsigned i = 0; i + 1 < plan_key_count(&many); i++) {
+			bool same = scan_equal(iterator, &model, plan_key(&many, i), plan_key(&many, i + 1),
+					       problem);
+
+			right += same;
+			refused += !same;
+			if (!same && strstr(problem, "seek fails") == NULL)
+				fail_msg("byte %" PRIu64 ": %s", at, problem);
+		}
+		assert_true(right > 20 && refused > 5);
+		pd_levels_iterator_free(iterator);
+		close_levels(fixture);
+		assert_int_equal(pd_sim_flip_bit(fixture->os, path, at, at % 8), 0);
+	}
+	model_done(&model);
+}
+
 /* A block in the middle of a file of many: all else goes on, but what would copy or rewrite it. */
 static void damage_stops_what_would_spread_it(void **state)
 {
@@ -357,6 +397,7 @@ int main(void)
 		TEST(the_manifest_rots_beside_open_levels),
 		TEST(without_a_manifest_nothing_is_made_over_the_files),
 		TEST(a_file_in_anothers_place_is_found),
+		TEST(scans_end_before_damage),
 		TEST(damage_stops_what_would_spread_it),
 		TEST(what_cannot_be_read_is_an_input_error),
 		TEST(a_compaction_that_fails_is_no_failure_of_its_batch),
