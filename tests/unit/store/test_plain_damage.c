@@ -216,6 +216,68 @@ static void a_file_in_anothers_place_is_found(void **state)
 	assert_int_equal(found, 2);
 }
 
+/* Bytes of one file, without its head, over those of another with the same keys and sizes. */
+static void overlay(struct levels_fixture *fixture, const char *from, const char *to)
+{
+	static uint8_t copy[10000];
+	const uint8_t *bytes;
+	uint64_t size;
+
+	assert_int_equal(pd_sim_content(fixture->os, from, &bytes, &size), 0);
+	assert_in_range(size, 5000, sizeof copy);
+	memcpy(copy, bytes, (size_t)size);
+	assert_int_equal(pd_sim_damage(fixture->os, to, 24, copy + 24, 4096), 0);
+}
+
+static void fill_alike(struct levels_fixture *fixture, struct pd_levels *levels, int byte)
+{
+	struct pd_levels_batch *batch;
+	uint8_t value[200];
+
+	memset(value, byte, sizeof value);
+	check(pd_levels_batch_new(levels, &batch, why));
+	for (unsigned i = 0; i < 24; i++)
+		check(pd_levels_batch_put(batch, plan_key(&small, i), pd_slice(value, sizeof value), why));
+	check(pd_levels_batch_finish(batch, why));
+	check(pd_levels_batch_commit(batch, next_position(fixture), why));
+	pd_levels_batch_free(batch);
+}
+
+/* A write that went to another file, of these levels or of a copy that went on by itself. */
+static void blocks_of_another_file_are_found(void **state)
+{
+	struct levels_fixture *fixture = *state;
+	struct pd_levels *copy;
+
+	fixture->trigger = 100;
+	open_levels(fixture);
+	fill_alike(fixture, fixture->levels, 1);
+	check(pd_levels_checkpoint(fixture->levels, "/data/copy", why));
+	check(open_other(fixture, "copy", false, &copy, why));
+	fill_alike(fixture, fixture->levels, 2);
+	fill_alike(fixture, fixture->levels, 3);
+	fill_alike(fixture, copy, 4);
+	check(pd_levels_close(copy, why));
+	for (unsigned i = 0; i < 2; i++) {
+		struct pd_os_names own = data_files(fixture), others;
+		unsigned found = 0;
+		char from[300], to[300];
+
+		assert_int_equal(own.count, 3);
+		check(pd_os_list(fixture->os, "/data/copy", &others, why));
+		(void)snprintf(to, sizeof to, "/data/levels/%s", own.names[1]);
+		(void)snprintf(from, sizeof from, "/data/levels/%s", own.names[2]);
+		if (i == 1)
+			(void)snprintf(from, sizeof from, "/data/copy/%s", others.names[1]);
+		overlay(fixture, from, to);
+		reopen_levels(fixture);
+		check(pd_levels_verify(fixture->levels, count_damage, NULL, &found, why));
+		assert_true(found > 0);
+		pd_os_names_done(&own);
+		pd_os_names_done(&others);
+	}
+}
+
 /* A scan that ends right before a damaged block has no need of it, and does not look into it. */
 static void scans_end_before_damage(void **state)
 {
@@ -229,14 +291,14 @@ static void scans_end_before_damage(void **state)
 	commit_plan(fixture, 1, &many, &model);
 	check(pd_levels_compact(fixture->levels, everything, everything, why));
 	close_levels(fixture);
-	for (uint64_t at = 4000; at < 4700; at++) {
+	for (uint64_t bit = UINT64_C(4096) * 8; bit < UINT64_C(4600) * 8; bit++) {
 		struct pd_os_names names = data_files(fixture);
 		unsigned right = 0, refused = 0;
 		char path[300];
 
 		(void)snprintf(path, sizeof path, "/data/levels/%s", names.names[0]);
 		pd_os_names_done(&names);
-		assert_int_equal(pd_sim_flip_bit(fixture->os, path, at, at % 8), 0);
+		assert_int_equal(pd_sim_flip_bit(fixture->os, path, bit / 8, bit % 8), 0);
 		open_levels(fixture);
 		check(pd_levels_iterator_new(fixture->levels, &iterator, why));
 		for (unsigned i = 0; i + 1 < plan_key_count(&many); i++) {
@@ -246,12 +308,12 @@ static void scans_end_before_damage(void **state)
 			right += same;
 			refused += !same;
 			if (!same && strstr(problem, "seek fails") == NULL)
-				fail_msg("byte %" PRIu64 ": %s", at, problem);
+				fail_msg("bit %" PRIu64 ": %s", bit, problem);
 		}
 		assert_true(right > 20 && refused > 5);
 		pd_levels_iterator_free(iterator);
 		close_levels(fixture);
-		assert_int_equal(pd_sim_flip_bit(fixture->os, path, at, at % 8), 0);
+		assert_int_equal(pd_sim_flip_bit(fixture->os, path, bit / 8, bit % 8), 0);
 	}
 	model_done(&model);
 }
@@ -367,6 +429,23 @@ static void a_compaction_that_fails_is_no_failure_of_its_batch(void **state)
 	model_done(&model);
 }
 
+static void a_file_of_deletes_alone_is_dead(void **state)
+{
+	struct levels_fixture *fixture = *state;
+	struct pd_levels_batch *batch;
+	struct pd_levels_stats stats;
+
+	open_levels(fixture);
+	batch = new_batch(fixture);
+	delete_key(batch, "actor--Aa");
+	commit(fixture, batch);
+	check(pd_levels_compact(fixture->levels, everything, everything, why));
+	pd_levels_stats(fixture->levels, &stats);
+	assert_int_equal(stats.files, 0);
+	reopen_levels(fixture);
+	assert_int_equal(fixture->levels->applied.lsn, fixture->lsn);
+}
+
 /* Where there are no links, a checkpoint is a copy. */
 static void checkpoints_do_without_links(void **state)
 {
@@ -397,10 +476,12 @@ int main(void)
 		TEST(the_manifest_rots_beside_open_levels),
 		TEST(without_a_manifest_nothing_is_made_over_the_files),
 		TEST(a_file_in_anothers_place_is_found),
+		TEST(blocks_of_another_file_are_found),
 		TEST(scans_end_before_damage),
 		TEST(damage_stops_what_would_spread_it),
 		TEST(what_cannot_be_read_is_an_input_error),
 		TEST(a_compaction_that_fails_is_no_failure_of_its_batch),
+		TEST(a_file_of_deletes_alone_is_dead),
 		TEST(checkpoints_do_without_links),
 	};
 
