@@ -9,6 +9,7 @@
 #include "engine/manifest.h"
 #include "engine/upkeep.h"
 #include "os/os.h"
+#include "store/brake.h"
 #include "store/checkpoint.h"
 #include "store/retention.h"
 #include "store/store.h"
@@ -228,6 +229,7 @@ struct pd_engine {
 	uint64_t frozen_lsn;          /* what was frozen last */
 	uint64_t state_due_us;        /* monotonic: look again; UINT64_MAX: nothing is going on */
 	uint64_t state_clock_us;      /* when what takes more than a glance is looked at next */
+	struct pd_brake brake;
 	struct pd_buffer expiring;    /* the key that is being expired */
 	struct pd_upkeep *upkeep;     /* the running or the last one; NULL: none yet */
 	uint64_t checkpoint_retry_us; /* monotonic: after a checkpoint failed, not before */
@@ -264,8 +266,9 @@ PD_MUST_CHECK int pd_notes_load_quarantined(struct pd_engine *engine, struct pd_
 PD_MUST_CHECK int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us);
 /* At the end of a clean life: spare the next start the replay, if it would be a long one. */
 void pd_engine_flush_last(struct pd_engine *engine);
-/* May a write be evaluated now? 0; PD_AGAIN with the time to wait; PD_NO_SPACE. */
-PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t *ret_retry_us, struct pd_error *err);
+/* May a write of so many bytes be evaluated now? 0; PD_AGAIN with the time to wait; PD_NO_SPACE. */
+PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retry_us,
+				  struct pd_error *err);
 /* ---- upkeep.c ---- */
 PD_MUST_CHECK int pd_engine_upkeep_init(struct pd_engine *engine);
 /* Move the running work on; begin a checkpoint that is due, and drop what nobody needs any more. */

@@ -283,6 +283,17 @@ static bool is_write(const struct pd_request *request)
 	return false;
 }
 
+/* Bytes that it will put, about. */
+static uint64_t size_of(const struct pd_request *request)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < request->count; i++)
+		for (size_t word = 1; word < request->commands[i].count; word++)
+			size += request->commands[i].words[word].size + PD_ENTRY_HEADER_SIZE;
+	return size;
+}
+
 /* Why nothing may be evaluated now; 0: go on. */
 static int admit(struct pd_engine *engine, const struct pd_request *request, struct pd_receipt *receipt,
 		 struct pd_error *err)
@@ -298,7 +309,9 @@ static int admit(struct pd_engine *engine, const struct pd_request *request, str
 											 : PD_LOG_WRITE);
 	if (result != 0 && is_write(request))
 		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
-	return is_write(request) ? pd_engine_brake(engine, &receipt->retry_us, err) : 0;
+	if (!is_write(request))
+		return 0;
+	return pd_engine_brake(engine, size_of(request), &receipt->retry_us, err);
 }
 
 /* The epoch that this LSN was given in. */

@@ -90,6 +90,25 @@ static int flush(struct pd_engine *engine)
 
 /* ---- what takes more than a glance ---- */
 
+static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
+{
+	struct pd_store_stats stats;
+	struct pd_brake_facts facts;
+
+	pd_store_stats(engine->store, true, &stats);
+	facts = (struct pd_brake_facts){ .memtable_bytes = stats.active_bytes + stats.frozen_bytes,
+					 .memtable_limit_bytes = engine->budget.plan.memtables,
+					 .frozen_bytes = stats.frozen_bytes,
+					 .flushed_bytes = stats.flushed_bytes,
+					 .level0_files = stats.levels.level0_files,
+					 .pending_compaction_bytes = stats.levels.pending_compaction_bytes,
+					 .failing = engine->stats.state_failure[0] != '\0' };
+	pd_brake_update(&engine->brake, now_us, &facts);
+	if (pd_budget_adjust(&engine->budget, pd_os_process_memory(engine->os), stats.levels.cache_bytes,
+			     now_us))
+		pd_levels_set_cache_bytes(pd_store_levels(engine->store), engine->budget.cache);
+}
+
 int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 {
 	int result = 0;
@@ -101,6 +120,7 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 	if (result == 0)
 		result = flush(engine);
 	if (now_us >= engine->state_clock_us) {
+		look_at_brake(engine, now_us);
 		/* What a start would have to replay stays short, whatever memory there is. */
 		if (pd_log_bytes_since(engine->log, engine->frozen_lsn + 1) > REPLAY_BYTES_MAX)
 			engine->freeze_wanted_lsn = newest_lsn(engine);
@@ -134,18 +154,28 @@ void pd_engine_flush_last(struct pd_engine *engine)
 				break;
 }
 
-int pd_engine_brake(struct pd_engine *engine, uint64_t *ret_retry_us, struct pd_error *err)
+int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retry_us, struct pd_error *err)
 {
+	uint64_t wait_us = RETRY_US;
+
 	if (engine->options.levels == PD_LEVELS_NONE)
 		return 0;
-	if (!pd_store_is_full(engine->store))
+	if (pd_store_is_full(engine->store)) {
+		if (engine->stats.state_failure[0] != '\0')
+			return pd_error_set(
+				err, engine->state_failure,
+				"memory is full, and what is in it cannot be moved to the disk (%s): "
+				"writes are refused until it can, reads go on",
+				engine->stats.state_failure);
+	} else if (engine->brake.rate == PD_BRAKE_NONE) {
+		pd_brake_note(&engine->brake, bytes);
 		return 0;
-	if (engine->stats.state_failure[0] != '\0')
-		return pd_error_set(err, engine->state_failure,
-				    "memory is full, and what is in it cannot be moved to the disk (%s): "
-				    "writes are refused until it can, reads go on",
-				    engine->stats.state_failure);
+	} else {
+		wait_us = pd_brake_take(&engine->brake, pd_engine_monotonic_us(engine), bytes);
+		if (wait_us == 0)
+			return 0;
+	}
 	engine->stats.braked++;
-	*ret_retry_us = RETRY_US;
+	*ret_retry_us = wait_us;
 	return pd_error_set(err, PD_AGAIN, "what was written before must reach the disk first: try again");
 }

@@ -348,7 +348,7 @@ static int reach_end(struct pd_engine *engine, struct pd_error *err)
 	struct pd_error why;
 
 	pd_log_reader_end(engine->reader, &end);
-	if (engine->joined)
+	if (engine->joined && end.last_lsn >= engine->replay_from.lsn)
 		return finish(engine, &end, err);
 	(void)pd_error_set(&why, PD_LOST,
 			   "it has applied LSN %" PRIu64 ", and the log ends at LSN %" PRIu64

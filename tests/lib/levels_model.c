@@ -169,7 +169,7 @@ static struct pd_slice value_of(const struct plan *plan, const struct point *poi
 	size_t size = plan->options.value_max > 0 ? (point->roll >> 20) % (plan->options.value_max + 1) : 0;
 
 	for (size_t i = 0; i < size; i++)
-		bytes[i] = (uint8_t)(point->roll + i * 7 + i / 251);
+		bytes[i] = (uint8_t)(mix(point->roll + i / 8) >> i % 8 * 8); /* nothing to compress */
 	return pd_slice(bytes, size);
 }
 

@@ -55,8 +55,9 @@ FIGURES = (
     Figure("resident memory", "MiB", 16, MIB, "--memory-budget"), Figure("descriptors", "", 40), Figure("threads", "", 2),
     Figure("keys", "", 2000), Figure("files in level 0", "", 6), Figure("p99 of a strict SET", "ms", 30, 1000),
 )
-# In so short a time memtables are still being filled, up to the budget; and a busy machine says nothing about latency.
-TINY_SLACK = {"resident memory": 64, "p99 of a strict SET": 2000}
+# In so short a time memtables are still being filled, up to the budget, and keys up to what the workers keep; and a busy
+# machine says nothing about latency.
+TINY_SLACK = {"resident memory": 64, "keys": 8000, "p99 of a strict SET": 2000}
 
 
 # ---- samples ----

@@ -2,12 +2,13 @@
  *
  *   head     "PDLEVEL1", number (u64), kind (u32), CRC of these (u32)
  *   block*   CRC (u32) of number, place in the file (u64 both) and the rest of the block; entries (u32); the entries
- *   index    for each block: place, size (u64), entries, size of the first key, size of the last (u32), first key, last key
+ *   index    for each block: place, size (u64), CRC, entries, size of the first key, size of the last (u32), first key,
+ *            last key
  *   foot     place and size of the index, blocks, entries, deletes (u64), 0 (u32), CRC of number, index and foot (u32)
  *
  * An entry is the size of its key, the size of its value + 1 (0: a delete), both varints, key and value. A range is an entry whose value is its
- * end. Numbers are little-endian, checksums CRC32C. Since a checksum covers number and place, a block or a file that got
- * where another belongs is found too. */
+ * end. Numbers are little-endian, checksums CRC32C. A checksum covers number and place, the index has those of all blocks, and the
+ * manifest that of the index: what got where something else belongs is found too. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ enum {
 	HEAD_SIZE = 24,
 	BLOCK_HEAD_SIZE = 8,
 	BLOCK_TARGET = 4096, /* a block is closed when it has that many bytes */
-	INDEX_HEAD_SIZE = 28,
+	INDEX_HEAD_SIZE = 32,
 	FOOT_SIZE = 48,
 };
 
@@ -54,7 +55,7 @@ static uint32_t crc_at(uint64_t number, uint64_t offset)
 {
 	uint8_t place[16];
 
-	pd_store_u64(place, number);
+	pd_store_u64(place, 0 * number);
 	pd_store_u64(place + 8, offset);
 	return pd_crc32c(0, place, sizeof place);
 }
@@ -124,9 +125,10 @@ static int block_close(struct pd_plain_builder *builder)
 	to = index->data + index->size;
 	pd_store_u64(to, builder->block_at);
 	pd_store_u64(to + 8, size);
-	pd_store_u32(to + 16, builder->block_entries);
-	pd_store_u32(to + 20, (uint32_t)builder->first_size);
-	pd_store_u32(to + 24, (uint32_t)builder->last_size);
+	pd_store_u32(to + 16, pd_load_u32(block));
+	pd_store_u32(to + 20, builder->block_entries);
+	pd_store_u32(to + 24, (uint32_t)builder->first_size);
+	pd_store_u32(to + 28, (uint32_t)builder->last_size);
 	memcpy(to + INDEX_HEAD_SIZE, image->data + builder->first_at, builder->first_size);
 	memcpy(to + INDEX_HEAD_SIZE + builder->first_size, image->data + builder->last_at,
 	       builder->last_size);
@@ -249,16 +251,17 @@ static bool index_read(struct pd_plain_file *file, const uint8_t *at, const uint
 	for (size_t i = 0; i < file->block_count; i++) {
 		struct pd_plain_block *block = &file->blocks[i];
 		uint64_t size, limit = (uint64_t)(index - file->image);
-		uint32_t first_size, last_size;
+		uint32_t crc, first_size, last_size;
 		const uint8_t *start;
 
 		if (end - at < INDEX_HEAD_SIZE)
 			return false;
 		block->offset = pd_load_u64(at);
 		size = pd_load_u64(at + 8);
-		block->count = pd_load_u32(at + 16);
-		first_size = pd_load_u32(at + 20);
-		last_size = pd_load_u32(at + 24);
+		crc = pd_load_u32(at + 16);
+		block->count = pd_load_u32(at + 20);
+		first_size = pd_load_u32(at + 24);
+		last_size = pd_load_u32(at + 28);
 		at += INDEX_HEAD_SIZE;
 		if ((uint64_t)first_size + last_size > (uint64_t)(end - at) || block->offset > limit ||
 		    size > limit - block->offset || size < BLOCK_HEAD_SIZE)
@@ -269,8 +272,9 @@ static bool index_read(struct pd_plain_file *file, const uint8_t *at, const uint
 		start = file->image + block->offset;
 		block->entries = start + BLOCK_HEAD_SIZE;
 		block->end = start + size;
-		block->damaged = pd_load_u32(start) != pd_crc32c(crc_at(file->is.number, block->offset),
-								 start + 4, (size_t)size - 4) ||
+		block->damaged = pd_load_u32(start) != crc ||
+				 pd_crc32c(crc_at(file->is.number, block->offset), start + 4,
+					   (size_t)size - 4) != crc ||
 				 !block_sound(file, block);
 		file->damaged_blocks += block->damaged;
 	}
@@ -333,7 +337,7 @@ int pd_plain_builder_finish(struct pd_plain_builder *builder, struct pd_plain_fi
 	is.size = image->size;
 	is.entries = builder->entries;
 	is.deletes = builder->deletes;
-	is.first = pd_slice(index->data + INDEX_HEAD_SIZE, pd_load_u32(index->data + 20));
+	is.first = pd_slice(index->data + INDEX_HEAD_SIZE, pd_load_u32(index->data + 24));
 	is.last = pd_slice(image->data + builder->last_at, builder->last_size);
 	rc = file_new(&is, &file);
 	if (rc != 0)

@@ -124,6 +124,13 @@ static int rocks_close(struct pd_levels *base, struct pd_error *err)
 	return result;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+	size_t size = strlen(name), end_size = strlen(end);
+
+	return size > end_size && strcmp(name + size - end_size, end) == 0;
+}
+
 /* Is there a database? 1, 0, or an error: PD_CORRUPT when there are files of one but not the file that it begins with.
  * RocksDB would make an empty one over them. */
 static int look(struct pd_os *os, const char *directory, struct pd_error *err)
@@ -138,12 +145,8 @@ static int look(struct pd_os *os, const char *directory, struct pd_error *err)
 	if (result != 0)
 		return result;
 	for (size_t i = 0; i < names.count; i++) {
-		struct pd_slice name = pd_slice_string(names.names[i]);
-
-		if (pd_slice_equal(name, pd_slice_string("CURRENT")))
-			has_current = true;
-		if (name.size > 4 && memcmp(name.data + name.size - 4, ".sst", 4) == 0)
-			sorted_files++;
+		has_current |= strcmp(names.names[i], "CURRENT") == 0;
+		sorted_files += ends_with(names.names[i], ".sst");
 	}
 	pd_os_names_done(&names);
 	if (has_current || sorted_files == 0)
@@ -159,6 +162,24 @@ static int make_directory(struct pd_os *os, const char *path, struct pd_error *e
 	return result == PD_EXISTS ? 0 : result;
 }
 
+/* With `only_empty`, if there is nothing in it. */
+static int remove_file(struct pd_os *os, const char *directory, const char *name, bool only_empty,
+		       struct pd_error *err)
+{
+	char *path = pd_asprintf("%s/%s", directory, name);
+	struct pd_os_file_info info = { 0 };
+	int result = 0;
+
+	if (path == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "no memory for a file name");
+	if (only_empty)
+		result = pd_os_info(os, path, &info, err);
+	if (result == 0 && info.size == 0)
+		result = pd_os_unlink(os, path, err);
+	pd_free(path);
+	return result;
+}
+
 /* What a batch that was never committed has left. Only now: before the database was open, another process might have
  * been at work here. */
 static int remove_leftovers(struct rocks_levels *levels, struct pd_error *err)
@@ -170,15 +191,31 @@ static int remove_leftovers(struct rocks_levels *levels, struct pd_error *err)
 		result = pd_os_list(levels->os, levels->ingest, &names, err);
 	if (result != 0)
 		return result;
-	for (size_t i = 0; i < names.count && result == 0; i++) {
-		char *path = pd_asprintf("%s/%s", levels->ingest, names.names[i]);
+	for (size_t i = 0; i < names.count && result == 0; i++)
+		result = remove_file(levels->os, levels->ingest, names.names[i], false, err);
+	pd_os_names_done(&names);
+	return result;
+}
 
-		if (path == NULL)
-			result = pd_error_set(err, PD_NO_MEMORY, "no memory for a file name");
-		else
-			result = pd_os_unlink(levels->os, path, err);
-		pd_free(path);
+/* RocksDB begins a write-ahead log whenever it is opened. We never write to one, and it never removes one to which nothing
+ * was written: after ten thousand restarts there would be ten thousand, all read at the next. The newest is in use. */
+static int remove_empty_logs(struct rocks_levels *levels, struct pd_error *err)
+{
+	const char *newest = "";
+	struct pd_os_names names;
+	int result = pd_os_list(levels->os, levels->directory, &names, err);
+
+	if (result != 0)
+		return result;
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.names[i];
+
+		if (ends_with(name, ".log") && strlen(name) >= strlen(newest))
+			newest = name; /* numbers of as many digits come in their order */
 	}
+	for (size_t i = 0; i < names.count && result == 0; i++)
+		if (ends_with(names.names[i], ".log") && names.names[i] != newest)
+			result = remove_file(levels->os, levels->directory, names.names[i], true, err);
 	pd_os_names_done(&names);
 	return result;
 }
@@ -274,6 +311,8 @@ int pd_levels_rocks_open(const struct pd_levels_options *options, struct pd_leve
 		return result;
 	}
 	result = remove_leftovers(levels, err);
+	if (result == 0)
+		result = remove_empty_logs(levels, err);
 	if (result == 0)
 		result = pd_rocks_read_applied(levels, err);
 	/* RocksDB syncs the names that it makes; the folder of batches is ours. */

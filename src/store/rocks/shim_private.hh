@@ -85,6 +85,7 @@ class RocksListener : public rocksdb::EventListener
 {
       public:
 	void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status *status) override;
+	void OnCompactionBegin(rocksdb::DB *, const rocksdb::CompactionJobInfo &info) override;
 	void OnCompactionCompleted(rocksdb::DB *, const rocksdb::CompactionJobInfo &info) override;
 	void clear();
 	void get(struct pd_rocks_stats *stats);

@@ -96,7 +96,7 @@ static int take_checkpoint(struct life *life, uint64_t lsn, struct pd_error *err
 /* From where it is to the end, or to the first error. An iterator and a value are held over what happens. */
 static int live(struct life *life, struct pd_error *err)
 {
-	struct pd_levels_iterator *iterator;
+	struct pd_levels_iterator *iterator = NULL;
 	int rc = pd_levels_iterator_new(life->levels, &iterator, err);
 
 	while (rc == 0 && life->levels->applied.lsn < BATCHES) {
