@@ -96,7 +96,7 @@ static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
 	struct pd_brake_facts facts;
 
 	pd_store_stats(engine->store, true, &stats);
-	facts = (struct pd_brake_facts){ .memtable_bytes = stats.active_bytes + stats.frozen_bytes,
+	facts = (struct pd_brake_facts){ .memtable_bytes = pd_store_memtable_bytes(engine->store),
 					 .memtable_limit_bytes = engine->budget.plan.memtables,
 					 .frozen_bytes = stats.frozen_bytes,
 					 .flushed_bytes = stats.flushed_bytes,

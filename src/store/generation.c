@@ -132,15 +132,18 @@ bool pd_store_wants_freeze(const struct pd_store *store)
 	       bytes_used(&store->generations[store->active % PD_STORE_TABLES]) >= store->memtable_bytes;
 }
 
-bool pd_store_is_full(const struct pd_store *store)
+size_t pd_store_memtable_bytes(const struct pd_store *store)
 {
 	size_t bytes = pd_arena_bytes(&store->dying);
 
-	if (store->memtables_bytes == 0)
-		return false;
 	for (uint64_t number = store->oldest; number <= store->active; number++)
 		bytes += bytes_used(&store->generations[number % PD_STORE_TABLES]);
-	return bytes >= store->memtables_bytes;
+	return bytes;
+}
+
+bool pd_store_is_full(const struct pd_store *store)
+{
+	return store->memtables_bytes > 0 && pd_store_memtable_bytes(store) >= store->memtables_bytes;
 }
 
 bool pd_store_can_freeze(const struct pd_store *store)

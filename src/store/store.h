@@ -152,6 +152,8 @@ uint64_t pd_store_first_expiry(const struct pd_store *store);
 /* ---- from memory to the levels ---- */
 /* The active memtable is as large as it should get: freeze it at the next boundary of a group. */
 bool pd_store_wants_freeze(const struct pd_store *store);
+/* What all memtables have in use. Cheap. */
+size_t pd_store_memtable_bytes(const struct pd_store *store);
 /* Do the memtables take all the memory that they may? Nothing more should be put until a flush has ended. Cheap. */
 bool pd_store_is_full(const struct pd_store *store);
 /* Can another memtable be frozen now? */
