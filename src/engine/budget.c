@@ -1,0 +1,137 @@
+#include "engine/budget.h"
+
+#include <stddef.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+#define BASE          (24 * MIB)
+#define WORK_MAX      (256 * MIB)
+#define MEMTABLES_MAX GIB
+#define ACTIVE_MAX    (256 * MIB)
+#define LOG_MAX       (64 * MIB)
+#define SEGMENT_MIN   (4 * MIB)
+#define SEGMENT_MAX   (64 * MIB)
+
+/* A request is in memory up to so many times: in its connection's input, in the log's group, in the memtable. The first is
+ * there already when this is asked. */
+#define COPIES          2
+#define LARGE           (64u * 1024) /* smaller ones are refused only once the budget is exceeded */
+#define CACHE_STEPS     64           /* the cache grows back in so many steps: about six seconds */
+#define PATIENCE_MIN_US 1000000u     /* giving memory back stops the world for a moment … */
+#define PATIENCE_MAX_US 16000000u    /* … so where it did not help, it is tried less and less often */
+
+static uint64_t at_most(uint64_t value, uint64_t most)
+{
+	return value < most ? value : most;
+}
+
+static uint64_t at_least(uint64_t value, uint64_t least)
+{
+	return value > least ? value : least;
+}
+
+/* The largest power of two that is not larger. */
+static uint64_t power_below(uint64_t value)
+{
+	uint64_t power = 1;
+
+	while (power <= value / 2)
+		power *= 2;
+	return power;
+}
+
+void pd_budget_plan(uint64_t budget_bytes, struct pd_budget_plan *ret_plan)
+{
+	uint64_t budget = at_least(budget_bytes, PD_BUDGET_MIN);
+	uint64_t rest = budget - BASE;
+	struct pd_budget_plan plan = { .budget = budget, .base = BASE };
+
+	plan.work = at_most(rest * 17 / 100, WORK_MAX);
+	plan.memtables = at_most(rest * 34 / 100, MEMTABLES_MAX);
+	plan.active = at_most(plan.memtables / 3, ACTIVE_MAX);
+	plan.connections = rest / 7;
+	plan.request = plan.connections * 3 / 4;
+	plan.log = at_most(rest / 32, LOG_MAX);
+	plan.reserve = rest / 32;
+	plan.cache = rest - plan.work - plan.memtables - plan.connections - plan.log - plan.reserve;
+	plan.cache_floor = plan.cache / 4;
+	plan.segment = (uint32_t)at_least(at_most(power_below(budget / 16), SEGMENT_MAX), SEGMENT_MIN);
+	*ret_plan = plan;
+}
+
+uint64_t pd_budget_default(uint64_t machine_bytes)
+{
+	return at_least(machine_bytes / 4, PD_BUDGET_MIN);
+}
+
+void pd_budget_init(struct pd_budget *budget, uint64_t budget_bytes)
+{
+	*budget = (struct pd_budget){ .patience_us = PATIENCE_MIN_US };
+	pd_budget_plan(budget_bytes, &budget->plan);
+	budget->cache = budget->plan.cache;
+}
+
+/* From here on the cache gives way. */
+static uint64_t high_mark(const struct pd_budget_plan *plan)
+{
+	return plan->budget - plan->reserve;
+}
+
+/* Below this it may grow back. */
+static uint64_t low_mark(const struct pd_budget_plan *plan)
+{
+	return plan->budget - 3 * plan->reserve;
+}
+
+static void ask_to_give_back(struct pd_budget *budget, uint64_t now_us)
+{
+	if (budget->given_us != 0 && now_us - budget->given_us < budget->patience_us)
+		return;
+	/* Still too large though it has been asked for a moment ago: there is little left to give. */
+	if (budget->given_us != 0 && now_us - budget->given_us < 2 * budget->patience_us)
+		budget->patience_us = at_most(2 * budget->patience_us, PATIENCE_MAX_US);
+	else
+		budget->patience_us = PATIENCE_MIN_US;
+	budget->given_us = now_us;
+	budget->give_back = true;
+}
+
+bool pd_budget_adjust(struct pd_budget *budget, uint64_t resident, uint64_t cache_used, uint64_t now_us)
+{
+	const struct pd_budget_plan *plan = &budget->plan;
+	uint64_t before = budget->cache, high = high_mark(plan);
+
+	budget->resident = resident;
+	budget->taken = 0;
+	budget->give_back = false;
+	if (resident > high) {
+		/* What the cache may have and has not is no memory: it is what it has that gives way. */
+		uint64_t has = at_most(budget->cache, cache_used), over = resident - high;
+
+		budget->cache = at_least(has > over ? has - over : 0, plan->cache_floor);
+		budget->cache = at_most(budget->cache, before);
+		ask_to_give_back(budget, now_us);
+	} else if (resident < low_mark(plan)) {
+		budget->cache = at_most(budget->cache + plan->cache / CACHE_STEPS, plan->cache);
+	}
+	return budget->cache != before;
+}
+
+bool pd_budget_refuses(const struct pd_budget *budget, uint64_t size)
+{
+	const struct pd_budget_plan *plan = &budget->plan;
+	uint64_t expected = budget->resident + budget->taken;
+
+	if (size > plan->request)
+		return true;
+	if (size >= LARGE)
+		return expected + COPIES * size > plan->budget;
+	/* A little beyond the budget is what the reserve of ten percent is there for; then it is the end. */
+	return expected > plan->budget + plan->budget / 32;
+}
+
+void pd_budget_take(struct pd_budget *budget, uint64_t size)
+{
+	budget->taken += COPIES * size;
+}
