@@ -46,7 +46,8 @@ size_t pd_engine_store_figures(const struct pd_engine *engine,
 void pd_engine_memory(const struct pd_engine *engine, struct pd_memory_report *ret_report)
 {
 	*ret_report = (struct pd_memory_report){ .budget = engine->options.memory_budget_bytes,
-						 .count = 1 + engine->noted_count };
+						 .count = 1 + engine->noted_count,
+						 .resident = pd_os_process_memory(engine->os) };
 	ret_report->parts[0] = (struct pd_memory_part){ .name = "memtables",
 							.bytes = pd_store_bytes(engine->store) };
 	for (size_t i = 0; i < engine->noted_count; i++)
