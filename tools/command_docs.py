@@ -49,7 +49,7 @@ TAIL = """
 - SCAN: a cursor from before a restart, or one that 65,536 younger ones have followed, is an error and no silent new beginning.
 - Expiry times end in the year 294247. What RANDOMKEY and HRANDFIELD choose is not quite even among many.
 - OBJECT ENCODING tells what Redis would do with the value; FREQ and IDLETIME are not tracked.
-- Nothing is ever evicted: `maxmemory` is 0 and cannot be set.
+- Nothing is ever evicted: `maxmemory` is the memory budget (`--memory-budget`), and what does not fit waits or is refused with `-OOM`.
 - A NUL byte in a request's header is a byte like any other (Redis waits for ever).
 - A reply can be `-FENCED outcome unknown: …` (a disk failed), `-DISKFULL …`, `-CORRUPT …` (an actor is quarantined) or
   `-LOADING …`: see [operating.md](operating.md).

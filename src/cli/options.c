@@ -229,6 +229,34 @@ static const char *kind_words(enum pd_option_kind kind)
 
 /* ---- setting ---- */
 
+/* A limit as one would write it. */
+static const char *limit_text(enum pd_option_kind kind, uint64_t limit, char text[NAME_SIZE_MAX])
+{
+	static const char *const units[] = { "", "KiB", "MiB", "GiB", "TiB" };
+	size_t unit = 0;
+
+	while (kind == PD_OPTION_SIZE && limit != 0 && limit % 1024 == 0 && unit < 4) {
+		limit /= 1024;
+		unit++;
+	}
+	(void)snprintf(text, NAME_SIZE_MAX, "%llu%s", (unsigned long long)limit, units[unit]);
+	return text;
+}
+
+static void say_out_of_range(const struct pd_options *options, const struct pd_option *option,
+			     const char *where, const char *value)
+{
+	char least[NAME_SIZE_MAX], most[NAME_SIZE_MAX];
+
+	if (option->most == 0)
+		(void)pd_options_wrong(options, "%s %s is too little: at least %s", where, value,
+				       limit_text(option->kind, option->least, least));
+	else
+		(void)pd_options_wrong(options, "%s %s is out of range: %s to %s", where, value,
+				       limit_text(option->kind, option->least, least),
+				       limit_text(option->kind, option->most, most));
+}
+
 /* `where` is how the value came: "--name" or "PERDURE_NAME". */
 static bool set_value(const struct pd_options *options, const struct pd_option *option, const char *where,
 		      const char *value, void *target)
@@ -268,9 +296,7 @@ static bool set_value(const struct pd_options *options, const struct pd_option *
 	if (option->kind == PD_OPTION_SWITCH || option->kind == PD_OPTION_FORMAT)
 		return true;
 	if (number < option->least || (option->most != 0 && number > option->most)) {
-		(void)pd_options_wrong(options, "%s %s is out of range: %llu to %llu", where, value,
-				       (unsigned long long)option->least,
-				       (unsigned long long)(option->most != 0 ? option->most : UINT64_MAX));
+		say_out_of_range(options, option, where, value);
 		return false;
 	}
 	memcpy(place, &number, sizeof number);

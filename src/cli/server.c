@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "engine/budget.h"
 #include "log/log.h"
 
 /* Values as they are given. */
@@ -14,6 +15,7 @@ struct given {
 	const char *data, *bind, *config, *durability, *log_format;
 	uint64_t resp, pg, http, grpc;
 	uint64_t sync_interval_ms, segment_size, queue_depth, max_clients;
+	uint64_t memory_budget, retention_ms, retention_size, compaction_rate;
 	bool memory, accept_damage;
 };
 
@@ -47,8 +49,19 @@ static const struct pd_option table[] = {
 	  "  strict       on stable storage: a power cut loses nothing (default)" },
 	{ "sync-interval", "MS", PD_OPTION_DURATION_MS, AT(sync_interval_ms), 1, 3600000,
 	  "How long performance and standard writes may stay unsynced (default 100ms)." },
+	{ "memory-budget", "SIZE", PD_OPTION_SIZE, AT(memory_budget), PD_BUDGET_MIN, 0,
+	  "Memory that the whole process may have (default: a quarter of the machine's, at least 64MiB).\n"
+	  "What would not fit has to wait, or is refused with -OOM." },
+	{ "retention-time", "DURATION", PD_OPTION_DURATION_MS, AT(retention_ms), 0, 0,
+	  "How much of the past is kept (default 24h): a checkpoint from before it, and all of the log "
+	  "since." },
+	{ "retention-size", "SIZE", PD_OPTION_SIZE, AT(retention_size), 0, 0,
+	  "How much of the log is kept for that at most (default 10GiB); 0: no more than recovery needs." },
+	{ "compaction-rate", "SIZE", PD_OPTION_SIZE, AT(compaction_rate), 0, 0,
+	  "Bytes a second that compaction may read and write (default 0: no limit)." },
 	{ "segment-size", "SIZE", PD_OPTION_SIZE, AT(segment_size), PD_LOG_SEGMENT_BYTES_MIN, 1u << 30,
-	  "Size of the log's files (default 64MiB), a multiple of 4KiB." },
+	  "Size of the log's files, a multiple of 4KiB (default 64MiB, less with a memory budget below\n"
+	  "1GiB)." },
 	{ "queue-depth", "N", PD_OPTION_NUMBER, AT(queue_depth), 0, 64,
 	  "Writes of the log in flight at once; 1 is synchronous; 0 measures the disk and chooses "
 	  "(default)." },
@@ -188,8 +201,9 @@ static int run(int argc, char **argv)
 			       .log_format = "text",
 			       .resp = (uint64_t)server.resp_port,
 			       .sync_interval_ms = server.sync_interval_ms,
-			       .segment_size = PD_LOG_SEGMENT_BYTES_DEFAULT,
-			       .max_clients = server.max_clients };
+			       .max_clients = server.max_clients,
+			       .retention_ms = server.retention_s * 1000,
+			       .retention_size = server.retention_bytes };
 	int status;
 
 	if (!pd_options_take(&options, argc, argv, &given, &status))
@@ -210,6 +224,10 @@ static int run(int argc, char **argv)
 	server.max_clients = (unsigned)given.max_clients;
 	server.in_memory = given.memory;
 	server.accept_damage = given.accept_damage;
+	server.memory_budget_bytes = given.memory_budget;
+	server.retention_s = (given.retention_ms + 999) / 1000;
+	server.retention_bytes = given.retention_size;
+	server.compaction_bytes_per_s = given.compaction_rate;
 	return pd_server_run(&server);
 }
 

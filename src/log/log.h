@@ -185,8 +185,8 @@ bool pd_log_can_submit(const struct pd_log *log);
 /* Readable while there is something to reap; -1: writes finish inside pd_log_submit(). */
 int pd_log_descriptor(const struct pd_log *log);
 /* Drop whole segments that hold only records below `lsn`, oldest first, and each for good before the next: after a crash the
- * log has no hole, it only begins earlier. At most PD_LOG_TRIM_MAX in one call, since each takes a sync of the directory: call it
- * again, with the same `lsn` too. log->first_lsn tells how far it came. A reader that asks for what is gone is told that it
+ * log has no hole, it only begins earlier. At most PD_LOG_TRIM_MAX files in one call, since each takes a sync of the directory:
+ * call it again, with the same `lsn` too. log->first_lsn tells how far it came. A reader that asks for what is gone is told that it
  * is missing: ask from where the state ends.
  * Durable when: it returns 0. After an error some may have gone; after one of a sync, none will in this process. */
 PD_MUST_CHECK int pd_log_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err);

@@ -11,9 +11,11 @@
 #include "base/memory.h"
 #include "net/net_private.h"
 
-#define CHUNK_FIRST 2048          /* bytes of the first recv: a request, or a short pipeline */
-#define CHUNK_MAX   (256u * 1024) /* what one client may have done before the next has its turn */
-#define MOVE_MIN    (64u * 1024)  /* less that has been sent is not worth moving the rest for */
+#define CHUNK_FIRST 2048                   /* bytes of the first recv into memory of its own */
+#define CHUNK_MAX   PD_NET_CHUNK_MAX       /* what one client may have done before the next has its turn */
+#define LENT_MAX    (PD_NET_CHUNK_MAX / 2) /* a request that will be larger is received where it will stay */
+#define OWN_KEPT    (64u * 1024)           /* so much is quickly allocated again; more is kept for a while */
+#define MOVE_MIN    (64u * 1024)           /* less that has been sent is not worth moving the rest for */
 
 static struct connection *inside(struct pd_connection *connection)
 {
@@ -38,6 +40,59 @@ static void on_writable(evutil_socket_t descriptor, short what, void *argument)
 	(void)what;
 	(void)pd_net_push(connection->net,
 			  (struct pd_net_event){ .kind = PD_NET_WRITABLE, .connection = &connection->door });
+}
+
+/* ---- the lent input ---- */
+
+/* The net's buffer becomes the input; what is in the input moves there. */
+static void lend(struct connection *connection)
+{
+	struct pd_buffer *input = &connection->door.input;
+	struct pd_net *net = connection->net;
+
+	PD_ASSERT(!net->lending && input->size < CHUNK_MAX);
+	if (input->size > 0)
+		memcpy(net->lent, input->data, input->size);
+	connection->own = *input;
+	*input = (struct pd_buffer){
+		.data = net->lent, .size = connection->own.size, .capacity = CHUNK_MAX, .max = CHUNK_MAX
+	};
+	connection->own.size = 0;
+	connection->lent = true;
+	net->lending = true;
+}
+
+/* What is in it is forgotten. */
+static void give_back_lent(struct connection *connection)
+{
+	if (!connection->lent)
+		return;
+	connection->door.input = connection->own;
+	connection->lent = false;
+	connection->net->lending = false;
+}
+
+int pd_connection_keep_input(struct pd_connection *door)
+{
+	struct connection *connection = inside(door);
+	struct pd_slice rest = pd_buffer_slice(&door->input);
+	bool was_lent = connection->lent;
+	int result = 0;
+
+	give_back_lent(connection);
+	if (was_lent)
+		result = pd_buffer_append_slice(&door->input, rest);
+	if (door->input.size == 0 && door->input.capacity <= OWN_KEPT)
+		pd_buffer_done(&door->input);
+	return result;
+}
+
+size_t pd_connection_memory(const struct pd_connection *door)
+{
+	const struct connection *connection = (const struct connection *)door;
+
+	return sizeof *connection + door->output.capacity +
+	       (connection->lent ? connection->own.capacity : door->input.capacity);
 }
 
 /* ---- life ---- */
@@ -125,6 +180,7 @@ void pd_connection_close(struct pd_connection *door)
 		(void)event_del(&connection->writable);
 	(void)close(door->descriptor);
 	door->descriptor = -1;
+	give_back_lent(connection);
 	if (connection->before != NULL)
 		connection->before->next = connection->next;
 	else
@@ -173,7 +229,8 @@ static void want_output(struct connection *connection, bool want)
 static size_t next_chunk(const struct connection *connection, size_t wanted)
 {
 	const struct pd_buffer *input = &connection->door.input;
-	size_t chunk = connection->chunk;
+	size_t chunk = connection->chunk < connection->net->chunk_max ? connection->chunk
+								      : connection->net->chunk_max;
 
 	if (wanted > input->size && wanted - input->size > chunk) {
 		size_t lacking = wanted - input->size;
@@ -187,31 +244,58 @@ static size_t next_chunk(const struct connection *connection, size_t wanted)
 	return chunk;
 }
 
-int pd_connection_receive(struct pd_connection *door, size_t wanted)
+/* Room for the next recv at the end of the input. 0, and how much; PD_TOO_LARGE, PD_NO_MEMORY. */
+static int make_room(struct connection *connection, size_t wanted, size_t *ret_chunk)
 {
-	struct connection *connection = inside(door);
-	struct pd_buffer *input = &door->input;
-	size_t chunk = next_chunk(connection, wanted);
-	ssize_t got;
+	struct pd_buffer *input = &connection->door.input;
+	size_t most = connection->net->chunk_max, chunk;
 	int result;
 
+	if (wanted <= LENT_MAX && input->size <= LENT_MAX) {
+		lend(connection);
+		*ret_chunk = input->size < most ? most - input->size : most;
+		if (*ret_chunk > CHUNK_MAX - input->size)
+			*ret_chunk = CHUNK_MAX - input->size;
+		return 0;
+	}
+	chunk = next_chunk(connection, wanted);
 	if (chunk == 0)
 		return PD_TOO_LARGE;
 	result = pd_buffer_reserve(input, chunk);
 	if (result != 0)
 		return result;
 	/* Room that is there anyway is used, up to a fair share. */
-	if (input->capacity - input->size > chunk)
-		chunk = input->capacity - input->size < CHUNK_MAX ? input->capacity - input->size : chunk;
+	if (input->capacity - input->size > chunk && chunk < most)
+		chunk = input->capacity - input->size < most ? input->capacity - input->size : most;
+	*ret_chunk = chunk;
+	return 0;
+}
+
+int pd_connection_receive(struct pd_connection *door, size_t wanted)
+{
+	struct connection *connection = inside(door);
+	struct pd_buffer *input = &door->input;
+	size_t chunk;
+	ssize_t got;
+	int result = make_room(connection, wanted, &chunk);
+
+	if (result != 0)
+		return result;
 	do {
 		got = recv(door->descriptor, input->data + input->size, chunk, 0);
 	} while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? PD_AGAIN : PD_IO;
-	if (got == 0)
-		return PD_END;
+	if (got <= 0) {
+		result = PD_END;
+		if (got < 0)
+			result = errno == EAGAIN || errno == EWOULDBLOCK ? PD_AGAIN : PD_IO;
+		if (pd_connection_keep_input(door) != 0)
+			result = PD_NO_MEMORY;
+		return result;
+	}
 	input->size += (size_t)got;
 	connection->net->stats.bytes_received += (uint64_t)got;
+	if (connection->lent)
+		return 0;
 	if ((size_t)got == chunk && connection->chunk < CHUNK_MAX)
 		connection->chunk *= 2;
 	else if ((size_t)got < connection->chunk / 8 && connection->chunk > CHUNK_FIRST)

@@ -139,6 +139,11 @@ int pd_net_set_max_connections(struct pd_net *net, unsigned max, struct pd_error
 	return 0;
 }
 
+void pd_net_set_chunk_max(struct pd_net *net, size_t bytes)
+{
+	net->chunk_max = bytes < PD_NET_CHUNK_MAX ? bytes : PD_NET_CHUNK_MAX;
+}
+
 void pd_net_stats(const struct pd_net *net, struct pd_net_stats *ret_stats)
 {
 	*ret_stats = net->stats;
@@ -156,6 +161,8 @@ int pd_net_new(const struct pd_net_options *options, struct pd_net **ret_net, st
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the network");
 	net->options = *options;
 	net->options.max_connections = allowed_connections(options->max_connections);
+	net->chunk_max = PD_NET_CHUNK_MAX;
+	net->lent = pd_malloc(PD_NET_CHUNK_MAX);
 	net->signal_descriptor = -1;
 	net->spare_descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	config = event_config_new();
@@ -164,9 +171,10 @@ int pd_net_new(const struct pd_net_options *options, struct pd_net **ret_net, st
 		net->base = event_base_new_with_config(config);
 	if (config != NULL)
 		event_config_free(config);
-	if (net->base == NULL || evtimer_assign(&net->timer, net->base, on_timer, NULL) != 0) {
+	if (net->base == NULL || net->lent == NULL ||
+	    evtimer_assign(&net->timer, net->base, on_timer, NULL) != 0) {
 		pd_net_free(net);
-		return pd_error_set(err, PD_NO_MEMORY, "cannot start libevent");
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the network");
 	}
 	*ret_net = net;
 	return 0;
@@ -194,6 +202,7 @@ void pd_net_free(struct pd_net *net)
 	}
 	if (net->spare_descriptor >= 0)
 		(void)close(net->spare_descriptor);
+	pd_free(net->lent);
 	pd_free(net->calling);
 	pd_free(net->ready);
 	pd_free(net);

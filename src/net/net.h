@@ -5,6 +5,9 @@
  * Nothing calls back: libevent's callbacks only note what is ready, and pd_net_poll() hands the notes out. Bytes
  * move when the owner of a connection says so: one recv into its input, one send from its output.
  *
+ * A connection has memory of its own only for what it keeps: what is received lies in one buffer of the net's, lent to the
+ * connection until its owner has dealt with it and says pd_connection_keep_input().
+ *
  * Threads: one. */
 #ifndef PD_NET_NET_H
 #define PD_NET_NET_H
@@ -70,6 +73,9 @@ unsigned pd_net_max_connections(const struct pd_net *net);
 /* PD_INVALID, with words, when the process may not open that many. Connections that are there stay. */
 PD_MUST_CHECK int pd_net_set_max_connections(struct pd_net *net, unsigned max, struct pd_error *err);
 void pd_net_stats(const struct pd_net *net, struct pd_net_stats *ret_stats);
+/* What one recv asks for at most (up to PD_NET_CHUNK_MAX), so many clients may leave a cut-off request of that size. */
+#define PD_NET_CHUNK_MAX (256u * 1024)
+void pd_net_set_chunk_max(struct pd_net *net, size_t bytes);
 
 struct pd_net_listener_options {
 	const char *address; /* numeric, IPv4 or IPv6 */
@@ -105,8 +111,14 @@ PD_MUST_CHECK int pd_net_poll(struct pd_net *net, int64_t timeout_us, const stru
 /* ---- one connection ---- */
 /* One recv onto the end of the input. `wanted`: how large the input is known to become, 0 if unknown: memory follows
  * the bytes that come, a stranger's announcement at most doubles it. 0: bytes came. PD_AGAIN: nothing there. PD_END:
- * the peer has sent everything it will. PD_IO: the connection broke. PD_TOO_LARGE, PD_NO_MEMORY: no room. */
+ * the peer has sent everything it will. PD_IO: the connection broke. PD_TOO_LARGE, PD_NO_MEMORY: no room.
+ * After 0, and before anything else is received, pd_connection_keep_input(). */
 PD_MUST_CHECK int pd_connection_receive(struct pd_connection *connection, size_t wanted);
+/* What is in the input now stays with the connection; it moves to memory of its own, or gives such memory back.
+ * PD_NO_MEMORY: it is lost, the connection can only be closed. */
+PD_MUST_CHECK int pd_connection_keep_input(struct pd_connection *connection);
+/* Bytes that the connection has allocated. */
+size_t pd_connection_memory(const struct pd_connection *connection);
 /* Send what is in the output up to `end` (an offset in it). What the system does not take now stays and is reported as
  * PD_NET_WRITABLE when it would. When all of the output is gone it is cleared. Returns how many bytes the output was
  * moved towards its front, by which every offset in it shrinks. A broken connection shows in `reset`. */

@@ -12,7 +12,9 @@ struct connection {
 	struct pd_net *net;
 	struct event readable, writable;
 	bool want_input, want_output; /* as the kernel was told */
-	size_t chunk;                 /* what the next recv asks for */
+	bool lent;                    /* the input is the net's; `own` is what it replaces */
+	struct pd_buffer own;
+	size_t chunk; /* what the next recv into memory of its own asks for */
 	struct connection *next, *before;
 };
 
@@ -44,6 +46,10 @@ struct pd_net {
 	size_t ready_count, ready_capacity;
 	struct listener **calling; /* listeners with somebody at the door */
 	size_t calling_count, calling_capacity;
+
+	uint8_t *lent; /* PD_NET_CHUNK_MAX bytes for the connection that is being dealt with */
+	bool lending;
+	size_t chunk_max;
 
 	struct connection *connections; /* open */
 	struct connection *closed;      /* to be freed by the next poll */

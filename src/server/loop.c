@@ -125,11 +125,15 @@ static int watch_engine(struct pd_server *server, struct pd_error *err)
 static void tick(struct pd_server *server)
 {
 	uint64_t now = now_us(server);
+	const char *notice;
 
 	if (now < server->next_tick_us)
 		return;
 	server->next_tick_us = now + TICK_US;
 	pd_resp_front_tick(server->resp);
+	notice = pd_resp_front_notice(server->resp);
+	if (notice != NULL)
+		pd_server_say("warning: %s", notice);
 }
 
 /* One write for all that was run, and the replies that it releases. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "os/heap.h"
 #include "server/server_private.h"
 
 #define ADMIN_EXTRA 8 /* an operator gets in when clients are at their maximum */
@@ -24,6 +25,19 @@ int pd_server_exit_status(int code)
 	}
 }
 
+static void plan_memory(struct pd_server *server)
+{
+	uint64_t machine = pd_os_machine_memory(server->os);
+	uint64_t budget = server->options->memory_budget_bytes;
+
+	pd_budget_plan(budget != 0 ? budget : pd_budget_default(machine), &server->plan);
+	pd_server_say("memory: a budget of %llu MiB, of the machine's %llu MiB%s",
+		      (unsigned long long)(server->plan.budget >> 20), (unsigned long long)(machine >> 20),
+		      server->plan.budget > machine / 10 * 9
+			      ? "; warning: that leaves nothing for the system, and it may end this process"
+			      : "");
+}
+
 static int open_engine(struct pd_server *server, struct pd_error *err)
 {
 	const struct pd_server_options *options = server->options;
@@ -33,10 +47,14 @@ static int open_engine(struct pd_server *server, struct pd_error *err)
 	engine.data_directory = options->in_memory ? NULL : options->data_directory;
 	engine.default_level = options->default_level;
 	engine.sync_interval_ms = options->sync_interval_ms;
-	engine.segment_bytes = options->segment_bytes;
+	engine.segment_bytes = options->segment_bytes != 0 ? options->segment_bytes : server->plan.segment;
 	engine.queue_depth = options->queue_depth;
 	engine.in_memory = options->in_memory;
 	engine.accept_damage = options->accept_damage;
+	engine.memory_budget_bytes = server->plan.budget;
+	engine.retention_s = options->retention_s;
+	engine.retention_bytes = options->retention_bytes;
+	engine.compaction_bytes_per_s = options->compaction_bytes_per_s;
 	return pd_engine_open(&engine, &server->engine, err);
 }
 
@@ -64,7 +82,7 @@ static void open_admin_socket(struct pd_server *server)
 	char *path = pd_asprintf("%s/" PD_ADMIN_SOCKET, server->options->data_directory);
 	struct pd_net_listener_options listener = { .path = path,
 						    .peer = "admin",
-						    .tag = TAG_RESP,
+						    .tag = TAG_ADMIN,
 						    .refusal = PD_RESP_MAX_CLIENTS_TEXT,
 						    .extra = ADMIN_EXTRA };
 	struct pd_error err;
@@ -90,7 +108,13 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 					       .bind_address = options->bind_address,
 					       .port = options->resp_port,
 					       .default_level = options->default_level,
-					       .in_memory = options->in_memory };
+					       .in_memory = options->in_memory,
+					       .operator_tag = TAG_ADMIN,
+					       .memory_max = server->plan.connections,
+					       .memory_budget = server->plan.budget,
+					       .retention_s = options->retention_s,
+					       .retention_bytes = options->retention_bytes,
+					       .compaction_bytes_per_s = options->compaction_bytes_per_s };
 	struct pd_net_listener_options listener = { .address = options->bind_address,
 						    .port = options->resp_port,
 						    .tag = TAG_RESP,
@@ -146,7 +170,10 @@ int pd_server_run(const struct pd_server_options *options)
 	else
 		pd_server_say("data: %s, default durability %s", options->data_directory,
 			      pd_level_name(options->default_level));
+	pd_os_tune_memory();
 	result = pd_os_real_new(&server.os, &err);
+	if (result == 0)
+		plan_memory(&server);
 	/* Opening the engine writes nothing but a new directory's manifest, and who has the directory is a better answer
 	 * than who has the port; listening comes before the log is replayed. */
 	if (result == 0)

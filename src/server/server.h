@@ -23,11 +23,15 @@ struct pd_server_options {
 	int resp_port;            /* 0: off */
 	enum pd_level default_level;
 	uint32_t sync_interval_ms;
-	uint32_t segment_bytes; /* 0: the log's default */
+	uint32_t segment_bytes; /* 0: as the memory budget allows, up to 64 MiB */
 	unsigned queue_depth;   /* 0: the log measures the disk and chooses */
 	unsigned max_clients;
 	bool in_memory;     /* no files */
 	bool accept_damage; /* serve what can be read of a log that is damaged */
+	/* Of the whole process, in bytes; 0: a quarter of what the machine has (engine/budget.h). */
+	uint64_t memory_budget_bytes;
+	uint64_t retention_s, retention_bytes;
+	uint64_t compaction_bytes_per_s; /* 0: no limit */
 };
 #define PD_SERVER_OPTIONS_DEFAULT                                      \
 	((struct pd_server_options){ .data_directory = "./data",       \
@@ -35,7 +39,9 @@ struct pd_server_options {
 				     .resp_port = 7379,                \
 				     .default_level = PD_LEVEL_STRICT, \
 				     .sync_interval_ms = 100,          \
-				     .max_clients = 10000 })
+				     .max_clients = 10000,             \
+				     .retention_s = 24 * 3600,         \
+				     .retention_bytes = UINT64_C(10) << 30 })
 
 /* Serve until SIGTERM, SIGINT or SHUTDOWN; says on standard error what an operator has to know. Returns an
  * enum pd_exit. */

@@ -2,6 +2,7 @@
 #ifndef PD_SERVER_SERVER_PRIVATE_H
 #define PD_SERVER_SERVER_PRIVATE_H
 
+#include "engine/budget.h"
 #include "engine/engine.h"
 #include "front/resp/front.h"
 #include "net/net.h"
@@ -14,13 +15,14 @@ struct pd_server {
 	struct pd_engine *engine;
 	struct pd_net *net;
 	struct pd_resp_front *resp;
+	struct pd_budget_plan plan; /* of the memory */
 	bool stopping;
 	bool descriptor_watched;
 	bool fence_told, disk_full_told;
 	uint64_t next_tick_us;
 };
 
-enum { TAG_RESP = 1, TAG_ENGINE = 2 };
+enum { TAG_RESP = 1, TAG_ENGINE, TAG_ADMIN };
 
 /* ---- loop.c ---- */
 /* Replay the log, answering what can be answered meanwhile. */

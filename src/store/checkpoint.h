@@ -18,7 +18,7 @@
  * see pd_checkpoints_hold(). A checkpoint does not change once it is made, except for its holds.
  *
  *     pd_checkpoints_plan()          shelf
- *     pd_checkpoint_create()         work: beside everything but a commit to these levels
+ *     pd_checkpoint_create()         work: no commit to these levels until it calls `progress` or returns
  *     pd_checkpoints_settle()        shelf: from here on it counts
  *
  *     pd_checkpoints_take()          shelf: it counts no more
@@ -97,7 +97,8 @@ struct pd_checkpoint_plan {
 	struct pd_log_position position;
 	uint64_t time_us;
 	struct pd_checkpoint *previous; /* whose hashes are remembered, held; NULL: none */
-	/* Called with the bytes read back, may be NULL. Returns false to stop. */
+	/* Called with the bytes read back, may be NULL. Returns false to stop. From the first call on the levels are copied, and
+	 * may change. */
 	pd_levels_progress *progress;
 	void *context;
 };
@@ -137,7 +138,7 @@ void pd_checkpoints_forget(struct pd_checkpoints *shelf, const char *path);
 /* ---- the work: any thread ---- */
 
 /* Make the checkpoint that was planned, and read back what is new in it. No batch is committed to the levels until it
- * returns: position says what they hold.
+ * calls plan->progress or returns: position says what they hold.
  * Durable when: it returns 0. After an error nothing of it counts. PD_NO_SPACE, PD_CANCELLED, what pd_levels_checkpoint()
  * says, PD_IO. */
 PD_MUST_CHECK int pd_checkpoint_create(const struct pd_checkpoint_plan *plan, struct pd_levels *levels,

@@ -235,6 +235,10 @@ static int make(const struct pd_checkpoint_plan *plan, struct pd_levels *levels,
 		result = pd_os_mkdir(plan->os, making, err);
 	if (result == 0)
 		result = pd_levels_checkpoint(levels, copy, err);
+	/* Nothing was committed beside it. From here on it is the copy that is looked at. */
+	if (result == 0)
+		PD_ASSERT(levels->applied.lsn == plan->position.lsn &&
+			  levels->applied.epoch == plan->position.epoch);
 	if (result == 0)
 		result = list_files(plan, copy, &pass, checkpoint, err);
 	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++)
@@ -268,8 +272,6 @@ int pd_checkpoint_create(const struct pd_checkpoint_plan *plan, struct pd_levels
 	if (checkpoint->path != NULL)
 		making = pd_asprintf("%s.new", checkpoint->path);
 	result = making == NULL ? no_memory(err) : make(plan, levels, making, checkpoint, err);
-	/* Nothing was committed beside it. */
-	PD_ASSERT(levels->applied.lsn == plan->position.lsn && levels->applied.epoch == plan->position.epoch);
 	if (result == 0)
 		result = pd_os_rename(plan->os, making, checkpoint->path, err);
 	else if (making != NULL) /* what stays is removed by the next opening */

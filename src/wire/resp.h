@@ -54,6 +54,15 @@ enum pd_resp_status pd_resp_parse(struct pd_resp_parser *parser, const uint8_t *
 				  struct pd_resp_request *ret_request, size_t *ret_consumed,
 				  size_t *ret_wanted, struct pd_error *err);
 
+/* Pass over the unfinished request of which pd_resp_parse() has said PD_RESP_MORE: nobody wants it. Called instead of
+ * pd_resp_parse(), with the same bytes and then with what has come, until PD_RESP_REQUEST. *ret_consumed bytes are to be
+ * dropped from the front each time, also with PD_RESP_MORE. PD_RESP_MALFORMED as above, and for a request of which not even
+ * the header is complete; no memory is needed. */
+enum pd_resp_status pd_resp_skip(struct pd_resp_parser *parser, const uint8_t *data, size_t size,
+				 size_t *ret_consumed, struct pd_error *err);
+/* Bytes that the parser has allocated. */
+size_t pd_resp_parser_memory(const struct pd_resp_parser *parser);
+
 /* ---- replies ---- */
 
 /* Writes one reply after another into a buffer. With protocol 2 the RESP3 kinds become what a RESP2 client

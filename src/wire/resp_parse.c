@@ -25,6 +25,7 @@ struct pd_resp_parser {
 	size_t expected;     /* arguments announced; 0: no header yet */
 	size_t count;        /* arguments complete, in `arguments` */
 	size_t bulk;         /* size of the argument that begins at `at`; UNKNOWN: its header is next */
+	size_t skipped;      /* of that argument and its line end, by pd_resp_skip() */
 	const uint8_t *base; /* where the input was when the arguments were cut from it */
 
 	struct pd_slice *arguments; /* `first`, or from the heap */
@@ -408,6 +409,7 @@ static void begin_request(struct pd_resp_parser *parser)
 	parser->expected = 0;
 	parser->count = 0;
 	parser->bulk = UNKNOWN;
+	parser->skipped = 0;
 }
 
 /* Make ready for bytes that may have moved since the last call. */
@@ -456,5 +458,51 @@ enum pd_resp_status pd_resp_parse(struct pd_resp_parser *parser, const uint8_t *
 		/* An inline command that failed: should it be tried again, then from its beginning. */
 		begin_request(parser);
 	}
+	return status;
+}
+
+size_t pd_resp_parser_memory(const struct pd_resp_parser *parser)
+{
+	return sizeof *parser + parser->unquoted.capacity +
+	       (parser->arguments != parser->first ? parser->capacity * sizeof *parser->arguments : 0);
+}
+
+enum pd_resp_status pd_resp_skip(struct pd_resp_parser *parser, const uint8_t *data, size_t size,
+				 size_t *ret_consumed, struct pd_error *err)
+{
+	enum pd_resp_status status = PD_RESP_REQUEST;
+
+	PD_ASSERT(size >= parser->at);
+	/* Where an inline command or a header ends is not known before it has ended. */
+	if (parser->expected == 0)
+		return malformed(err, "too big inline request");
+	release_arguments(parser);
+	while (parser->count < parser->expected) {
+		size_t there, left;
+
+		if (parser->bulk == UNKNOWN) {
+			status = take_bulk_header(parser, data, size, err);
+			if (status == PD_RESP_MALFORMED)
+				return status;
+			if (status == PD_RESP_MORE)
+				break;
+		}
+		there = size - parser->at;
+		left = parser->bulk + 2 - parser->skipped;
+		if (there < left) {
+			parser->skipped += there;
+			advance(parser, size);
+			status = PD_RESP_MORE;
+			break;
+		}
+		advance(parser, parser->at + left);
+		parser->count++;
+		parser->bulk = UNKNOWN;
+		parser->skipped = 0;
+	}
+	*ret_consumed = parser->at;
+	if (status == PD_RESP_REQUEST)
+		begin_request(parser);
+	parser->at = 0;
 	return status;
 }

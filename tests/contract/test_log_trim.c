@@ -204,7 +204,7 @@ static void trimming_comes_to_an_end(void **state)
 			assert_true(log_count_files(fixture, ".seg") + PD_LOG_TRIM_MAX >= files);
 		expect_first(fixture);
 	}
-	assert_true(calls > 3);
+	assert_true(calls > 3 || log_in_memory(fixture));
 	assert_true(fixture->log->first_lsn + 2 > lsn);
 }
 

@@ -39,7 +39,7 @@ static int make_room(struct pd_resp_front *front)
 	return 0;
 }
 
-int pd_resp_client_new(struct pd_resp_front *front, struct pd_connection *connection)
+int pd_resp_client_new(struct pd_resp_front *front, struct pd_connection *connection, bool is_operator)
 {
 	struct pd_resp_client *client;
 
@@ -56,11 +56,14 @@ int pd_resp_client_new(struct pd_resp_front *front, struct pd_connection *connec
 	client->front = front;
 	client->connection = connection;
 	client->protocol = 2;
-	client->since_ns = client->last_ns = pd_os_monotonic_ns(front->os);
+	client->is_operator = is_operator;
+	client->since_ns = client->last_ns = client->sent_ns = pd_os_monotonic_ns(front->os);
 	pd_resp_transaction_init(&client->transaction, PD_RESP_QUEUE_MAX);
 	client->slot = front->client_count;
 	front->clients[front->client_count++] = client;
 	connection->owner = client;
+	pd_resp_memory_count(client);
+	pd_resp_memory_share(front);
 	return 0;
 }
 
@@ -85,6 +88,9 @@ void pd_resp_client_close(struct pd_resp_client *client)
 	front->clients[client->slot] = last;
 	last->slot = client->slot;
 	front->client_count--;
+	pd_resp_front_unstall(client, 0);
+	pd_resp_memory_forget(client);
+	pd_resp_memory_share(front);
 	client->connection->owner = NULL;
 	pd_connection_close(client->connection);
 	pd_session_free(client->session);
@@ -145,8 +151,16 @@ bool pd_resp_client_send(struct pd_resp_client *client)
 	size_t end = (size_t)(client->hold.shown - client->base);
 
 	PD_ASSERT(client->hold.shown >= client->base && end <= connection->output.size);
-	if (connection->sent < end)
-		client->base += pd_connection_send(connection, end);
+	if (connection->sent < end) {
+		size_t sent = connection->sent;
+		size_t moved = pd_connection_send(connection, end);
+
+		client->base += moved;
+		if (connection->sent + moved > sent)
+			client->sent_ns = client->front->clock_ns;
+		if (connection->output.size == 0)
+			pd_resp_memory_count(client);
+	}
 	if (connection->reset || (client->closing && pd_resp_client_unsent(client) == 0)) {
 		pd_resp_client_close(client);
 		return false;

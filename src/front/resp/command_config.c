@@ -58,6 +58,26 @@ static void get_maxclients(const struct pd_resp_front *front, char value[VALUE_S
 	(void)snprintf(value, VALUE_SIZE, "%u", pd_net_max_connections(front->net));
 }
 
+static void get_maxmemory(const struct pd_resp_front *front, char value[VALUE_SIZE])
+{
+	(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->options.memory_budget);
+}
+
+static void get_retention_time(const struct pd_resp_front *front, char value[VALUE_SIZE])
+{
+	(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->options.retention_s);
+}
+
+static void get_retention_size(const struct pd_resp_front *front, char value[VALUE_SIZE])
+{
+	(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->options.retention_bytes);
+}
+
+static void get_compaction_rate(const struct pd_resp_front *front, char value[VALUE_SIZE])
+{
+	(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->options.compaction_bytes_per_s);
+}
+
 static int parse_number(struct pd_slice value, int64_t least, int64_t most, int64_t *ret_number,
 			struct pd_error *err)
 {
@@ -121,10 +141,13 @@ static const struct parameter parameters[] = {
 	{ "io-threads", "1", NULL, NULL },
 	{ "latency-monitor-threshold", "0", NULL, NULL },
 	{ "maxclients", NULL, get_maxclients, set_maxclients },
-	{ "maxmemory", "0", NULL, NULL },
+	{ "maxmemory", NULL, get_maxmemory, NULL },
 	{ "maxmemory-policy", "noeviction", NULL, NULL },
 	{ "notify-keyspace-events", "", NULL, NULL },
+	{ "perdure-compaction-rate", NULL, get_compaction_rate, NULL },
 	{ "perdure-durability", NULL, get_durability, NULL },
+	{ "perdure-retention-size", NULL, get_retention_size, NULL },
+	{ "perdure-retention-time", NULL, get_retention_time, NULL },
 	{ "port", NULL, get_port, NULL },
 	{ "proto-max-bulk-len", "536870912", NULL, NULL },
 	{ "requirepass", "", NULL, NULL },

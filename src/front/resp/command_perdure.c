@@ -247,6 +247,10 @@ static void answer_profile(struct pd_resp_call *call)
 	if (!parse_level(call, call->words[call->count - 1], &level))
 		return;
 	result = pd_engine_set_profile(call->client->front->engine, session, name, level, &receipt, &err);
+	if (pd_resp_must_wait(call->client, result, &receipt)) {
+		call->later = true;
+		return;
+	}
 	write_result(call, result, &err);
 	if (result == 0 && receipt.lsn != 0)
 		call->client->last_write = receipt;

@@ -80,9 +80,15 @@ static void answer_watch(struct pd_resp_call *call)
 		pd_resp_write_error(call->reply, "OOM out of memory for a session");
 		return;
 	}
-	for (size_t i = 1; i < call->count; i++)
+	for (size_t i = 1; i < call->count; i++) {
+		if (!pd_resp_memory_has_room(call->client, 2 * call->words[i].size)) {
+			pd_resp_write_error(call->reply,
+					    "OOM there is no memory for watched keys: watch fewer");
+			return;
+		}
 		if (watch(call, session, call->words[i]) != 0)
 			return;
+	}
 	pd_resp_write_status(call->reply, "OK");
 }
 

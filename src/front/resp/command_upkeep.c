@@ -108,11 +108,18 @@ static void answer_stats(struct pd_resp_call *call)
 		write_number(call->reply, figures[i].name, figures[i].value);
 }
 
+void pd_resp_read_memory(const struct pd_resp_front *front, struct pd_memory_report *ret_report)
+{
+	/* The engine knows these only as they were told to it last. */
+	pd_engine_note_memory(front->engine, "connections", front->memory.used);
+	pd_engine_memory(front->engine, ret_report);
+}
+
 static void answer_memory(struct pd_resp_call *call)
 {
 	struct pd_memory_report report;
 
-	pd_engine_memory(call->client->front->engine, &report);
+	pd_resp_read_memory(call->client->front, &report);
 	pd_resp_write_map(call->reply, 4);
 	write_number(call->reply, "budget", report.budget);
 	write_number(call->reply, "used", report.used);

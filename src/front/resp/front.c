@@ -1,16 +1,17 @@
 /* The turn: who runs when, and when replies go out. */
 #include "front/resp/front.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "engine/upkeep.h"
 #include "front/resp/front_private.h"
 #include "model/kv/kv.h"
 #include "os/os.h"
 
-#define IDLE_NS      2000000000u /* a client that has said nothing for so long gives its buffers back */
-#define RESUME_BELOW (PD_RESP_UNSENT_MAX / 2)
+#define IDLE_NS 2000000000u /* a client that has said nothing for so long gives its buffers back */
 
 /* ---- life ---- */
 
@@ -65,6 +66,7 @@ int pd_resp_front_new(const struct pd_resp_front_options *options, struct pd_res
 	front->started_ns = front->clock_ns = pd_os_monotonic_ns(front->os);
 	front->started_real_us = pd_os_real_us(front->os);
 	pd_resp_slowlog_init(&front->slowlog);
+	pd_resp_memory_init(front, options->memory_max != 0 ? options->memory_max : UINT64_MAX);
 	result = build_registry(&front->registry, err);
 	if (result != 0) {
 		pd_resp_front_free(front);
@@ -131,11 +133,20 @@ void pd_resp_front_stall(struct pd_resp_client *client, unsigned why)
 {
 	struct pd_resp_front *front = client->front;
 
+	if ((why & ~client->stall & PD_RESP_STALL_MEMORY) != 0)
+		front->memory.waiting++;
 	client->stall |= why;
 	if (!client->stalled) {
 		client->stalled = true;
 		front->stalled.items[front->stalled.count++] = client;
 	}
+}
+
+void pd_resp_front_unstall(struct pd_resp_client *client, unsigned left)
+{
+	if ((client->stall & ~left & PD_RESP_STALL_MEMORY) != 0)
+		client->front->memory.waiting--;
+	client->stall = left;
 }
 
 bool pd_resp_front_paused(const struct pd_resp_front *front, const struct pd_resp_client *client,
@@ -159,12 +170,21 @@ static void end_pause(struct pd_resp_front *front)
 		front->pause_until_ns = 0;
 }
 
-/* Which of the reasons to wait still hold? */
-static unsigned stall_left(const struct pd_resp_client *client)
+/* Which of the reasons to wait still hold? Memory is given out in the order in which clients have come to wait for it:
+ * *short_of_memory says, and is told, whether somebody earlier in the list still does. */
+static unsigned stall_left(const struct pd_resp_client *client, uint64_t now_ns, bool *short_of_memory)
 {
 	unsigned left = client->stall;
 
-	if (pd_resp_client_unsent(client) < RESUME_BELOW)
+	if (now_ns >= client->brake_until_ns)
+		left &= ~(unsigned)PD_RESP_STALL_BRAKE;
+
+	if ((left & PD_RESP_STALL_MEMORY) != 0) {
+		*short_of_memory = *short_of_memory || !pd_resp_memory_would_fit(client);
+		if (!*short_of_memory)
+			left &= ~(unsigned)PD_RESP_STALL_MEMORY;
+	}
+	if (pd_resp_client_unsent(client) < client->front->memory.unsent_max / 2)
 		left &= ~(unsigned)PD_RESP_STALL_UNSENT;
 	if (client->hold.count == 0)
 		left &= ~(unsigned)PD_RESP_STALL_HELD;
@@ -177,8 +197,17 @@ static unsigned stall_left(const struct pd_resp_client *client)
 
 void pd_resp_front_accepted(struct pd_resp_front *front, struct pd_connection *connection)
 {
-	if (pd_resp_client_new(front, connection) != 0)
+	bool is_operator = front->options.operator_tag != 0 && connection->tag == front->options.operator_tag;
+
+	if (!is_operator && !pd_resp_memory_admits(front)) {
+		static const char text[] = "-OOM there is no memory for another client\r\n";
+
+		if (pd_buffer_append(&connection->output, text, sizeof text - 1) == 0)
+			(void)pd_connection_send(connection, connection->output.size);
 		pd_connection_close(connection);
+	} else if (pd_resp_client_new(front, connection, is_operator) != 0) {
+		pd_connection_close(connection);
+	}
 }
 
 void pd_resp_front_readable(struct pd_resp_front *front, struct pd_connection *connection)
@@ -188,7 +217,7 @@ void pd_resp_front_readable(struct pd_resp_front *front, struct pd_connection *c
 
 	if (client == NULL || client->stall != 0 || client->closing)
 		return;
-	result = pd_connection_receive(connection, client->input_wanted);
+	result = pd_connection_receive(connection, client->skipping ? 0 : client->input_wanted);
 	switch (result) {
 	case 0:
 		break;
@@ -212,7 +241,7 @@ void pd_resp_front_writable(struct pd_resp_front *front, struct pd_connection *c
 {
 	struct pd_resp_client *client = connection->owner;
 
-	(void)front;
+	front->clock_ns = pd_os_monotonic_ns(front->os);
 	if (client != NULL)
 		(void)pd_resp_client_send(client);
 }
@@ -220,6 +249,7 @@ void pd_resp_front_writable(struct pd_resp_front *front, struct pd_connection *c
 void pd_resp_front_resume(struct pd_resp_front *front)
 {
 	size_t count = front->stalled.count;
+	bool short_of_memory = false;
 
 	if (count == 0)
 		return;
@@ -233,11 +263,13 @@ void pd_resp_front_resume(struct pd_resp_front *front)
 			continue;
 		front->stalled.items[i] = NULL;
 		client->stalled = false;
-		client->stall = stall_left(client);
-		if (client->stall != 0)
+		pd_resp_front_unstall(client, stall_left(client, front->clock_ns, &short_of_memory));
+		if (client->stall != 0) {
 			pd_resp_front_stall(client, client->stall);
-		else
+		} else {
+			(void)pd_resp_memory_grant(client, true);
 			pd_resp_client_run(client);
+		}
 	}
 	front->stalled.count -= count;
 	memmove(front->stalled.items, front->stalled.items + count,
@@ -313,21 +345,27 @@ void pd_resp_front_release(struct pd_resp_front *front)
 
 int64_t pd_resp_front_timeout_us(const struct pd_resp_front *front)
 {
-	int64_t timeout = -1;
+	uint64_t until_ns = UINT64_MAX, now_ns;
+	bool short_of_memory = false;
 
+	if (front->stalled.count == 0)
+		return -1;
+	now_ns = pd_os_monotonic_ns(front->os);
+	if (front->pause_until_ns != 0)
+		until_ns = front->pause_until_ns;
 	for (size_t i = 0; i < front->stalled.count; i++) {
 		const struct pd_resp_client *client = front->stalled.items[i];
 
-		if (client != NULL && stall_left(client) == 0)
+		if (client == NULL)
+			continue;
+		if (stall_left(client, now_ns, &short_of_memory) == 0)
 			return 0;
+		if ((client->stall & PD_RESP_STALL_BRAKE) != 0 && client->brake_until_ns < until_ns)
+			until_ns = client->brake_until_ns;
 	}
-	if (front->pause_until_ns != 0 && front->stalled.count > 0) {
-		uint64_t now = pd_os_monotonic_ns(front->os);
-
-		timeout = now >= front->pause_until_ns ? 0
-						       : (int64_t)((front->pause_until_ns - now) / 1000 + 1);
-	}
-	return timeout;
+	if (until_ns == UINT64_MAX)
+		return -1;
+	return until_ns > now_ns ? (int64_t)((until_ns - now_ns) / 1000 + 1) : 0;
 }
 
 void pd_resp_front_tick(struct pd_resp_front *front)
@@ -344,7 +382,19 @@ void pd_resp_front_tick(struct pd_resp_front *front)
 			pd_buffer_shrink(&client->connection->output, 0);
 			pd_resp_hold_done(&client->hold);
 		}
+		pd_resp_memory_count(client);
 	}
+	pd_resp_memory_tick(front, now);
+	pd_engine_note_memory(front->engine, "connections", front->memory.used);
+}
+
+const char *pd_resp_front_notice(struct pd_resp_front *front)
+{
+	struct pd_resp_memory *memory = &front->memory;
+
+	(void)snprintf(front->notice, sizeof front->notice, "%s", memory->notice);
+	memory->notice[0] = '\0';
+	return front->notice[0] != '\0' ? front->notice : NULL;
 }
 
 /* ---- the end ---- */

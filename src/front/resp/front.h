@@ -43,6 +43,10 @@ struct pd_resp_front_options {
 	int port;
 	enum pd_level default_level;
 	bool in_memory;
+	int operator_tag;       /* of connections that an operator makes: never held up; 0: none */
+	uint64_t memory_max;    /* bytes that all clients together may hold; 0: no limit */
+	uint64_t memory_budget; /* for CONFIG GET; 0: none */
+	uint64_t retention_s, retention_bytes, compaction_bytes_per_s;
 };
 
 PD_MUST_CHECK int pd_resp_front_new(const struct pd_resp_front_options *options,
@@ -69,8 +73,10 @@ void pd_resp_front_flush(struct pd_resp_front *front);
 void pd_resp_front_release(struct pd_resp_front *front);
 /* How long the next poll may wait as far as the front is concerned; < 0: for ever. */
 int64_t pd_resp_front_timeout_us(const struct pd_resp_front *front);
-/* Once a second: give back what idle clients do not use. */
+/* Once a second: give back what idle clients do not use, and look after those who keep others waiting for memory. */
 void pd_resp_front_tick(struct pd_resp_front *front);
+/* Something that an operator should read, once; NULL: nothing. Valid until the next call. */
+const char *pd_resp_front_notice(struct pd_resp_front *front);
 
 /* ---- the end ---- */
 /* SHUTDOWN was asked for. */

@@ -4,6 +4,7 @@
 
 #include "front/resp/front.h"
 #include "front/resp/hold.h"
+#include "front/resp/memory.h"
 #include "front/resp/registry.h"
 #include "front/resp/slowlog.h"
 #include "front/resp/transaction.h"
@@ -18,6 +19,8 @@ enum pd_resp_stall {
 	PD_RESP_STALL_UNSENT = 1 << 0, /* it does not take its replies */
 	PD_RESP_STALL_HELD = 1 << 1,   /* the next request is about what is still held */
 	PD_RESP_STALL_PAUSE = 1 << 2,  /* CLIENT PAUSE */
+	PD_RESP_STALL_MEMORY = 1 << 3, /* others have all of the clients' memory */
+	PD_RESP_STALL_BRAKE = 1 << 4,  /* the store must catch up before it takes the next write */
 };
 
 enum pd_resp_reply_mode {
@@ -27,6 +30,8 @@ enum pd_resp_reply_mode {
 	PD_RESP_REPLY_SKIP,      /* … which is this one */
 };
 
+struct pd_memory_report;
+
 struct pd_resp_client {
 	struct pd_resp_front *front;
 	struct pd_connection *connection;
@@ -35,6 +40,12 @@ struct pd_resp_client {
 	struct pd_resp_hold hold;
 	uint64_t base;       /* position (see hold.h) of output.data[0] */
 	size_t input_wanted; /* how large the unfinished request is known to become */
+	size_t granted;      /* input that it may have: see memory.h */
+	size_t room_wanted; /* for the reply of the next request, which did not fit; SIZE_MAX: what there is must do */
+	size_t memory;           /* as it was counted last */
+	uint64_t brake_until_ns; /* monotonic */
+	bool skipping;           /* an unfinished request was refused: its rest is dropped as it comes */
+	bool is_operator;        /* through the admin socket */
 	int protocol;
 	unsigned stall; /* enum pd_resp_stall */
 	enum pd_resp_reply_mode reply_mode;
@@ -49,7 +60,7 @@ struct pd_resp_client {
 	const struct pd_resp_entry *last_command;
 
 	char *name, *library_name, *library_version; /* NULL: not given */
-	uint64_t since_ns, last_ns;                  /* monotonic */
+	uint64_t since_ns, last_ns, sent_ns;         /* monotonic: made, last bytes received and sent */
 	size_t slot;                                 /* in front->clients */
 };
 
@@ -80,8 +91,10 @@ struct pd_resp_front {
 	bool loading, shutdown, stopping;
 	struct pd_recovery progress;
 
+	struct pd_resp_memory memory;
+	char notice[200];
 	struct pd_resp_slowlog slowlog;
-	uint64_t commands, rejected_calls, unexpected_errors;
+	uint64_t commands, rejected_calls, unexpected_errors, braked;
 	uint64_t net_accepted_base, net_refused_base, net_received_base, net_sent_base; /* CONFIG RESETSTAT */
 };
 
@@ -94,6 +107,7 @@ struct pd_resp_call {
 	struct pd_resp_writer *reply;
 	const struct pd_wait *wait; /* what the reply waits for; NULL: nothing */
 	struct pd_wait wait_storage;
+	bool later; /* nothing has happened, and the client is stalled: ask again */
 };
 
 struct pd_resp_command {
@@ -115,11 +129,14 @@ extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_comman
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);
 void pd_resp_front_stall(struct pd_resp_client *client, unsigned why);
+/* Only these reasons are left. */
+void pd_resp_front_unstall(struct pd_resp_client *client, unsigned left);
 bool pd_resp_front_paused(const struct pd_resp_front *front, const struct pd_resp_client *client,
 			  const struct pd_resp_entry *entry);
 
 /* ---- client.c ---- */
-PD_MUST_CHECK int pd_resp_client_new(struct pd_resp_front *front, struct pd_connection *connection);
+PD_MUST_CHECK int pd_resp_client_new(struct pd_resp_front *front, struct pd_connection *connection,
+				     bool is_operator);
 /* Close the connection and free the client; it leaves every list. */
 void pd_resp_client_close(struct pd_resp_client *client);
 /* NULL: no memory. */
@@ -134,8 +151,12 @@ PD_MUST_CHECK int pd_resp_client_set_name(struct pd_resp_client *client, struct 
 /* ---- run.c ---- */
 /* Run the requests that are complete in the input, as far as the client may. */
 void pd_resp_client_run(struct pd_resp_client *client);
+/* Refuse the unfinished request in the input: others wait for the memory that it was granted. */
+void pd_resp_client_refuse_request(struct pd_resp_client *client);
 /* EXEC. */
 void pd_resp_run_transaction(struct pd_resp_call *call);
+/* Did the engine say "not yet", before it did anything? Then the client is stalled until it may ask again. */
+bool pd_resp_must_wait(struct pd_resp_client *client, int result, const struct pd_receipt *receipt);
 /* Write the error that the engine gave. */
 void pd_resp_write_engine_error(struct pd_resp_writer *reply, int code, const struct pd_error *err);
 
@@ -147,6 +168,8 @@ const char *pd_resp_why_unknown(struct pd_slice word);
 /* The page of a container: its lines, between a heading and those about HELP itself. */
 void pd_resp_write_help(struct pd_resp_writer *reply, const char *container, const char *const *lines,
 			size_t count);
+/* ---- command_upkeep.c ---- */
+void pd_resp_read_memory(const struct pd_resp_front *front, struct pd_memory_report *ret_report);
 /* ---- info.c ---- */
 void pd_resp_answer_info(struct pd_resp_call *call);
 

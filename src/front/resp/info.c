@@ -1,9 +1,9 @@
 /* INFO: true figures, under Redis's names where they mean the same, the rest under "# Perdure". */
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "engine/upkeep.h"
 #include "front/resp/front_private.h"
 #include "os/os.h"
 
@@ -13,7 +13,7 @@ struct facts {
 	struct pd_engine_stats engine; /* zeros during recovery */
 	struct pd_net_stats net;
 	uint64_t uptime_s;
-	uint64_t allocated_bytes, resident_bytes;
+	struct pd_memory_report memory;
 };
 
 struct section {
@@ -25,37 +25,14 @@ struct section {
 
 #define U(number) ((unsigned long long)(number))
 
-/* The resident size, in pages, is the second number of this file. 0 when it cannot be read. */
-static uint64_t resident_bytes(struct pd_os *os)
-{
-	struct pd_os_file *file;
-	char text[128];
-	size_t size = 0, at = 0;
-	uint64_t pages = 0;
-
-	if (pd_os_open(os, "/proc/self/statm", PD_OS_READ, &file, NULL) != 0)
-		return 0;
-	if (pd_os_read(file, text, sizeof text, 0, &size, NULL) != 0)
-		size = 0;
-	pd_os_close(file);
-	while (at < size && text[at] != ' ')
-		at++;
-	for (at++; at < size && text[at] >= '0' && text[at] <= '9'; at++)
-		pages = pages * 10 + (uint64_t)(text[at] - '0');
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void collect(const struct pd_resp_front *front, struct facts *facts)
 {
-	struct mallinfo2 heap = mallinfo2();
-
 	*facts = (struct facts){ .front = front };
 	if (!front->loading)
 		pd_engine_stats(front->engine, &facts->engine);
 	pd_net_stats(front->net, &facts->net);
 	facts->uptime_s = (pd_os_monotonic_ns(front->os) - front->started_ns) / 1000000000u;
-	facts->allocated_bytes = heap.uordblks + heap.hblkhd;
-	facts->resident_bytes = resident_bytes(front->os);
+	pd_resp_read_memory(front, &facts->memory);
 }
 
 static int write_server(const struct facts *facts, struct pd_buffer *text)
@@ -105,18 +82,38 @@ static int write_clients(const struct facts *facts, struct pd_buffer *text)
 
 static int write_memory(const struct facts *facts, struct pd_buffer *text)
 {
+	const struct pd_memory_report *memory = &facts->memory;
+	int result = pd_buffer_printf(text,
+				      "used_memory:%llu\r\n"
+				      "used_memory_human:%.2fM\r\n"
+				      "used_memory_rss:%llu\r\n"
+				      "used_memory_rss_human:%.2fM\r\n"
+				      "used_memory_dataset:%llu\r\n"
+				      "total_system_memory:%llu\r\n"
+				      "maxmemory:%llu\r\n"
+				      "maxmemory_human:%.2fM\r\n"
+				      "maxmemory_policy:noeviction\r\n"
+				      "mem_clients_normal:%llu\r\n"
+				      "mem_allocator:libc\r\n",
+				      U(memory->used), (double)memory->used / (1024 * 1024),
+				      U(memory->resident), (double)memory->resident / (1024 * 1024),
+				      U(facts->engine.memory_bytes),
+				      U(pd_os_machine_memory(facts->front->os)), U(memory->budget),
+				      (double)memory->budget / (1024 * 1024), U(facts->front->memory.used));
+
+	for (size_t i = 0; i < memory->count && result == 0; i++)
+		result = pd_buffer_printf(text, "perdure_memory_%s:%llu\r\n", memory->parts[i].name,
+					  U(memory->parts[i].bytes));
+	if (result != 0)
+		return result;
 	return pd_buffer_printf(text,
-				"used_memory:%llu\r\n"
-				"used_memory_human:%.2fM\r\n"
-				"used_memory_rss:%llu\r\n"
-				"used_memory_rss_human:%.2fM\r\n"
-				"used_memory_dataset:%llu\r\n"
-				"maxmemory:0\r\n"
-				"maxmemory_policy:noeviction\r\n"
-				"mem_allocator:libc\r\n",
-				U(facts->allocated_bytes), (double)facts->allocated_bytes / (1024 * 1024),
-				U(facts->resident_bytes), (double)facts->resident_bytes / (1024 * 1024),
-				U(facts->engine.memory_bytes));
+				"perdure_clients_waiting_for_memory:%zu\r\n"
+				"perdure_clients_refused_for_memory:%llu\r\n"
+				"perdure_clients_closed_for_memory:%llu\r\n"
+				"perdure_requests_refused_for_memory:%llu\r\n",
+				facts->front->memory.waiting, U(facts->front->memory.refused_clients),
+				U(facts->front->memory.closed_clients),
+				U(facts->front->memory.refused_requests));
 }
 
 static int write_persistence(const struct facts *facts, struct pd_buffer *text)

@@ -5,6 +5,8 @@
 #include "front/resp/front_private.h"
 #include "os/os.h"
 
+#define ERROR_ROOM 512 /* bytes that an error's text may take in any case */
+
 /* What became of one request. */
 enum outcome {
 	DONE,    /* its reply is written */
@@ -197,13 +199,25 @@ static bool runs_inside_multi(const struct pd_resp_entry *entry)
 	return false;
 }
 
+/* About what a queued command takes: its buffers grow by doubling. */
+static size_t queued_size(const struct pd_slice *words, size_t count)
+{
+	size_t size = sizeof(struct pd_resp_queued);
+
+	for (size_t i = 0; i < count; i++)
+		size += sizeof *words + words[i].size;
+	return 2 * size;
+}
+
 static void queue(struct pd_resp_client *client, struct pd_resp_entry *entry, const struct pd_slice *words,
 		  size_t count, struct pd_resp_writer *reply)
 {
 	int result = 0;
 
 	/* What will never run needs no place. */
-	if (!client->transaction.poisoned)
+	if (!client->transaction.poisoned && !pd_resp_memory_has_room(client, queued_size(words, count)))
+		result = PD_NO_MEMORY;
+	else if (!client->transaction.poisoned)
 		result = pd_resp_transaction_queue(&client->transaction, entry, client, answer_queued, words,
 						   count);
 	if (result == 0) {
@@ -216,7 +230,20 @@ static void queue(struct pd_resp_client *client, struct pd_resp_entry *entry, co
 			reply, "ERR the transaction is too large: it may queue %zu MiB; send it in parts",
 			client->transaction.bytes_max / (1024 * 1024));
 	else
-		pd_resp_write_error(reply, "OOM out of memory for the transaction");
+		pd_resp_write_error(reply, "OOM there is no memory for the transaction: queue less at once");
+	pd_resp_transaction_give_up(&client->transaction);
+}
+
+/* ---- not now ---- */
+
+bool pd_resp_must_wait(struct pd_resp_client *client, int result, const struct pd_receipt *receipt)
+{
+	if (result != PD_AGAIN || receipt->retry_us == 0)
+		return false;
+	client->brake_until_ns = pd_os_monotonic_ns(client->front->os) + receipt->retry_us * 1000;
+	pd_resp_front_stall(client, PD_RESP_STALL_BRAKE);
+	client->front->braked++;
+	return true;
 }
 
 /* ---- commands of the models ---- */
@@ -240,12 +267,19 @@ static enum outcome execute(struct pd_resp_client *client, struct pd_request *re
 		return DONE;
 	}
 	/* The key waits for a write; reads may be repeated as they are. */
-	if (client->idempotency_size > 0 && (request->as_array || is_write(request->commands))) {
+	if (client->idempotency_size > 0 && (request->as_array || is_write(request->commands)))
 		request->idempotency_key = pd_slice(client->idempotency_key, client->idempotency_size);
-		client->idempotency_size = 0;
-	}
 	err.text[0] = '\0';
 	result = pd_engine_execute(client->front->engine, request, reply, receipt, &err);
+	/* Nothing has happened then, and all of it happens when the wait is over: the key is kept for that. */
+	if (pd_resp_must_wait(client, result, receipt) ||
+	    (result == PD_TOO_LARGE && pd_resp_memory_wait_for_room(client, start))) {
+		reply->failed = 0;
+		reply->buffer->size = start;
+		return LATER;
+	}
+	if (request->idempotency_key.size > 0)
+		client->idempotency_size = 0;
 	if (result == 0) {
 		if (receipt->lsn != 0)
 			client->last_write = *receipt;
@@ -274,7 +308,13 @@ void pd_resp_run_transaction(struct pd_resp_call *call)
 		pd_resp_write_array(call->reply, 0);
 		client->idempotency_size = 0;
 	} else {
-		if (execute(client, &request, call->reply, &receipt) == UNKNOWN)
+		enum outcome outcome = execute(client, &request, call->reply, &receipt);
+
+		if (outcome == LATER) {
+			call->later = true;
+			return;
+		}
+		if (outcome == UNKNOWN)
 			client->closing = true;
 		call->wait_storage = receipt.wait;
 		call->wait = &call->wait_storage;
@@ -295,6 +335,8 @@ static enum outcome run_model(struct pd_resp_client *client, struct pd_resp_entr
 	enum outcome outcome = execute(client, &request, reply, &receipt);
 	bool failed;
 
+	if (outcome == LATER)
+		return LATER;
 	if (outcome == UNKNOWN || reply->failed != 0)
 		return UNKNOWN;
 	failed = reply->buffer->data[start] == '-';
@@ -324,6 +366,11 @@ static enum outcome run_own(struct pd_resp_client *client, struct pd_resp_entry 
 		return LATER;
 	}
 	answer(client, entry, words, count, reply, &call);
+	/* What has effects has a small reply; lists may be asked for again. */
+	if (call.later || (reply->failed == PD_TOO_LARGE && pd_resp_memory_wait_for_room(client, start))) {
+		reply->buffer->size = start;
+		return LATER;
+	}
 	if (reply->failed != 0)
 		return UNKNOWN;
 	failed = reply->buffer->size > start && reply->buffer->data[start] == '-';
@@ -411,24 +458,120 @@ static size_t run_next(struct pd_resp_client *client, size_t at)
 		give_up(client, start);
 		break;
 	}
-	if (pd_resp_client_unsent(client) > PD_RESP_UNSENT_MAX)
+	client->room_wanted = 0;
+	if (pd_resp_client_unsent(client) > client->front->memory.unsent_max)
 		pd_resp_front_stall(client, PD_RESP_STALL_UNSENT);
 	return consumed;
 }
 
-void pd_resp_client_run(struct pd_resp_client *client)
+/* ---- requests that there is no memory for ---- */
+
+/* Answer the unfinished request; the rest of it is dropped as it comes. */
+static void refuse_unfinished(struct pd_resp_client *client, const char *why)
+{
+	struct pd_buffer *output = &client->connection->output;
+	struct pd_resp_writer reply = { .buffer = output, .protocol = client->protocol };
+	size_t start = output->size;
+
+	if (output->max - output->size < ERROR_ROOM)
+		output->max = output->size + ERROR_ROOM;
+	pd_resp_write_errorf(&reply, "OOM %s (%llu MiB): send less at once, or raise --memory-budget", why,
+			     (unsigned long long)(client->front->memory.max >> 20));
+	if (reply.failed != 0 || !keep_reply(client, start, NULL)) {
+		give_up(client, start);
+		return;
+	}
+	reject(client, NULL);
+	client->idempotency_size = 0;
+	client->skipping = true;
+	client->input_wanted = 0;
+	client->front->memory.refused_requests++;
+}
+
+/* Drop what is there of the refused request at `at`. Returns how much; 0: nothing can be dropped yet. */
+static size_t skip(struct pd_resp_client *client, size_t at)
+{
+	const struct pd_buffer *input = &client->connection->input;
+	size_t consumed = 0;
+	struct pd_error err;
+
+	switch (pd_resp_skip(client->parser, input->data + at, input->size - at, &consumed, &err)) {
+	case PD_RESP_REQUEST:
+		client->skipping = false;
+		return consumed;
+	case PD_RESP_MORE:
+		return consumed;
+	case PD_RESP_MALFORMED:
+		answer_malformed(client, &err);
+		break;
+	}
+	return 0;
+}
+
+/* The requests that are complete have been run: may the one that is not go on? */
+static void look_ahead(struct pd_resp_client *client)
+{
+	if (client->input_wanted != 0 && (client->stall != 0 || client->closing || client->skipping))
+		return;
+	switch (pd_resp_memory_grant(client, false)) {
+	case PD_RESP_GRANTED:
+		break;
+	case PD_RESP_GRANT_LATER:
+		pd_resp_front_stall(client, PD_RESP_STALL_MEMORY);
+		break;
+	case PD_RESP_GRANT_NEVER:
+		refuse_unfinished(client, "this request is too large for the memory that clients may have");
+		break;
+	}
+}
+
+/* Run, or drop, what is complete in the input. */
+static void run_input(struct pd_resp_client *client)
 {
 	struct pd_connection *connection = client->connection;
+	const struct pd_buffer *output = &connection->output;
 	size_t at = 0;
 
 	while (!client->closing && client->stall == 0 && at < connection->input.size) {
-		size_t consumed = run_next(client, at);
+		size_t consumed;
 
+		/* The first has been looked at by pd_resp_memory_open_output(). */
+		if (at > 0 && output->max - output->size < client->front->memory.room_min) {
+			pd_resp_front_stall(client, PD_RESP_STALL_MEMORY);
+			break;
+		}
+		consumed = client->skipping ? skip(client, at) : run_next(client, at);
 		if (consumed == 0)
 			break;
 		at += consumed;
 	}
 	pd_buffer_consume(&connection->input, at);
+}
+
+void pd_resp_client_run(struct pd_resp_client *client)
+{
+	struct pd_connection *connection = client->connection;
+
+	if (!pd_resp_memory_open_output(client))
+		pd_resp_front_stall(client, PD_RESP_STALL_MEMORY);
+	run_input(client);
+	/* What was asked is lost: to close the connection is the only honest answer. */
+	if (pd_connection_keep_input(connection) != 0)
+		client->closing = true;
+	look_ahead(client);
+	if (client->skipping)
+		run_input(client);
+	pd_resp_memory_count(client);
 	pd_connection_want_input(connection, client->stall == 0 && !client->closing);
 	pd_resp_front_touch(client);
+}
+
+void pd_resp_client_refuse_request(struct pd_resp_client *client)
+{
+	refuse_unfinished(client,
+			  "this request has stood still while others wait for the memory that clients may "
+			  "have");
+	pd_resp_front_unstall(client, client->stall & ~(unsigned)PD_RESP_STALL_MEMORY);
+	client->granted = 0;
+	pd_resp_client_run(client);
 }

@@ -57,12 +57,24 @@ void pd_resp_transaction_clear(struct pd_resp_transaction *transaction)
 	pd_resp_transaction_unwatch(transaction);
 	transaction->open = false;
 	transaction->poisoned = false;
+	transaction->taken = false;
 	transaction->count = 0;
 	transaction->word_count = 0;
 	pd_buffer_clear(&transaction->bytes);
 	pd_buffer_shrink(&transaction->bytes, KEPT_BYTES);
 	if (transaction->word_capacity > KEPT_ENTRIES || transaction->capacity > KEPT_ENTRIES)
 		free_queue(transaction);
+}
+
+void pd_resp_transaction_give_up(struct pd_resp_transaction *transaction)
+{
+	PD_ASSERT(transaction->open);
+	pd_resp_transaction_done(transaction);
+	transaction->poisoned = true;
+	transaction->taken = false;
+	transaction->watched_count = 0;
+	transaction->count = 0;
+	transaction->word_count = 0;
 }
 
 /* Make `*array` hold at least `needed` elements. */
@@ -112,7 +124,7 @@ int pd_resp_transaction_queue(struct pd_resp_transaction *transaction, struct pd
 	struct pd_resp_queued *queued;
 	int result;
 
-	PD_ASSERT(transaction->open);
+	PD_ASSERT(transaction->open && !transaction->taken);
 	for (size_t i = 0; i < count; i++)
 		size += words[i].size;
 	/* The arrays count as well: a million empty words are not free. */
@@ -193,11 +205,12 @@ void pd_resp_transaction_take(struct pd_resp_transaction *transaction, struct pd
 {
 	const uint8_t *bytes = transaction->bytes.data;
 
-	for (size_t i = 0; i < transaction->word_count; i++) {
+	for (size_t i = 0; i < transaction->word_count && !transaction->taken; i++) {
 		struct pd_slice *word = transaction->words + i;
 
 		word->data = word->size == 0 ? NULL : bytes + (uintptr_t)word->data;
 	}
+	transaction->taken = true;
 	for (size_t i = 0; i < transaction->count; i++) {
 		const struct pd_resp_queued *queued = transaction->queued + i;
 

@@ -36,6 +36,7 @@ struct pd_resp_watched {
 struct pd_resp_transaction {
 	bool open;     /* between MULTI and EXEC */
 	bool poisoned; /* EXEC will only say EXECABORT */
+	bool taken;    /* words point into `bytes` */
 	size_t bytes_max;
 
 	struct pd_buffer bytes; /* the words' bytes */
@@ -56,6 +57,8 @@ void pd_resp_transaction_done(struct pd_resp_transaction *transaction);
 /* Back to idle, watching nothing; memory beyond a little is given back. */
 void pd_resp_transaction_clear(struct pd_resp_transaction *transaction);
 void pd_resp_transaction_unwatch(struct pd_resp_transaction *transaction);
+/* An open one will never run: poisoned, and what it has queued and watches is forgotten. */
+void pd_resp_transaction_give_up(struct pd_resp_transaction *transaction);
 
 /* Keep a command for EXEC. `evaluate` replaces that of an entry which has none. PD_TOO_LARGE, PD_NO_MEMORY: it is not
  * kept; the transaction must be poisoned. */
@@ -68,7 +71,7 @@ PD_MUST_CHECK int pd_resp_transaction_watch(struct pd_resp_transaction *transact
 bool pd_resp_transaction_watches(const struct pd_resp_transaction *transaction, struct pd_slice actor,
 				 struct pd_slice key);
 /* All of it as a request for the engine: fills commands, count, preconditions and as_array. Valid until the transaction
- * is cleared; no more can be queued. */
+ * is cleared; no more can be queued. It may be taken again. */
 void pd_resp_transaction_take(struct pd_resp_transaction *transaction, struct pd_request *request);
 /* Bytes allocated. */
 size_t pd_resp_transaction_memory(const struct pd_resp_transaction *transaction);

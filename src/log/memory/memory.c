@@ -176,7 +176,7 @@ static int memory_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err)
 	size_t count = 0;
 
 	(void)err;
-	while (count + 1 < memory->count && count < PD_LOG_TRIM_MAX && memory->chunks[count].last_lsn < lsn)
+	while (count + 1 < memory->count && memory->chunks[count].last_lsn < lsn)
 		pd_free(memory->chunks[count++].data);
 	memory->count -= count;
 	memmove(memory->chunks, memory->chunks + count, memory->count * sizeof memory->chunks[0]);

@@ -15,6 +15,14 @@
 
 #define FILE_BYTES (64u * 1024 * 1024) /* where a file is cut */
 
+/* Of so many ranges of a batch compaction is asked to begin at once. */
+#define SOON_MAX 32u
+
+struct soon {
+	uint8_t *from, *to; /* one allocation, at `from` */
+	size_t from_size, to_size;
+};
+
 struct rocks_batch {
 	struct pd_levels_batch base;
 	struct pd_rocks_writer *data;   /* the file that takes puts and deletes; NULL: none */
@@ -22,7 +30,9 @@ struct rocks_batch {
 	char **paths;                   /* slot 0 is the file of ranges, NULL without one */
 	size_t count, capacity;         /* of paths */
 	char *applied_path;             /* NULL: not written yet */
-	bool failed;                    /* something of it is missing: it can only be freed */
+	struct soon soon[SOON_MAX];
+	size_t soon_count;
+	bool failed; /* something of it is missing: it can only be freed */
 	bool finished, committed;
 };
 
@@ -138,6 +148,42 @@ int pd_rocks_batch_delete(struct pd_levels_batch *base, struct pd_slice key, str
 	return result;
 }
 
+/* Is there anything for a range to delete? A range tombstone over nothing would lie at the bottom, where nothing takes it
+ * away, and slow down every scan. What cannot be read may be something. */
+static bool covers_anything(struct rocks_batch *batch, struct pd_slice from, struct pd_slice to)
+{
+	struct pd_rocks_iterator *scan;
+	const void *key, *value;
+	size_t key_size, value_size;
+	int result = pd_rocks_iterator_new(levels_of(batch)->rocks, from.data, from.size, to.data, to.size,
+					   false, &scan, NULL);
+
+	if (result != 0)
+		return true;
+	result = pd_rocks_iterator_next(scan, &key, &key_size, &value, &value_size, NULL);
+	pd_rocks_iterator_free(scan);
+	return result != 0;
+}
+
+/* Without memory for it compaction comes when it comes. */
+static void note_soon(struct rocks_batch *batch, struct pd_slice from, struct pd_slice to)
+{
+	struct soon *soon = &batch->soon[batch->soon_count];
+
+	if (batch->soon_count == SOON_MAX)
+		return;
+	soon->from = pd_malloc(from.size + to.size);
+	if (soon->from == NULL)
+		return;
+	soon->to = soon->from + from.size;
+	soon->from_size = from.size;
+	soon->to_size = to.size;
+	if (from.size > 0)
+		memcpy(soon->from, from.data, from.size);
+	memcpy(soon->to, to.data, to.size);
+	batch->soon_count++;
+}
+
 int pd_rocks_batch_delete_range(struct pd_levels_batch *base, struct pd_slice from, struct pd_slice to,
 				struct pd_error *err)
 {
@@ -145,11 +191,15 @@ int pd_rocks_batch_delete_range(struct pd_levels_batch *base, struct pd_slice fr
 	int result = check_whole(batch, err);
 
 	PD_ASSERT(!batch->finished);
+	if (result == 0 && !covers_anything(batch, from, to))
+		return 0;
 	if (result == 0 && batch->ranges == NULL)
 		result = begin_file(batch, PD_ROCKS_DATA, &batch->paths[0], &batch->ranges, err);
 	if (result == 0)
 		result = pd_rocks_writer_delete_range(batch->ranges, from.data, from.size, to.data, to.size,
 						      err);
+	if (result == 0)
+		note_soon(batch, from, to);
 	batch->failed |= result != 0;
 	return result;
 }
@@ -211,6 +261,9 @@ int pd_rocks_batch_commit(struct pd_levels_batch *base, struct pd_log_position a
 		return result;
 	batch->committed = true;
 	levels->base.applied = applied;
+	for (size_t i = 0; i < batch->soon_count; i++)
+		pd_rocks_compact_soon(levels->rocks, batch->soon[i].from, batch->soon[i].from_size,
+				      batch->soon[i].to, batch->soon[i].to_size);
 	return 0;
 }
 
@@ -231,6 +284,8 @@ void pd_rocks_batch_free(struct pd_levels_batch *base)
 	for (size_t i = 0; i < batch->count; i++)
 		drop_file(batch, batch->paths[i]);
 	drop_file(batch, batch->applied_path);
+	for (size_t i = 0; i < batch->soon_count; i++)
+		pd_free(batch->soon[i].from);
 	pd_free(batch->paths);
 	pd_free(batch);
 }

@@ -92,6 +92,9 @@ PD_MUST_CHECK int pd_rocks_checkpoint(struct pd_rocks *rocks, const char *path, 
 /* Sizes 0: everything. */
 PD_MUST_CHECK int pd_rocks_compact(struct pd_rocks *rocks, const void *from, size_t from_size, const void *to,
 				   size_t to_size, struct pd_error *err);
+/* Background work is to begin there, though there may not be enough to do yet. A hint. */
+void pd_rocks_compact_soon(struct pd_rocks *rocks, const void *from, size_t from_size, const void *to,
+			   size_t to_size);
 /* After an error in the background: do not let it try the same again and again. */
 void pd_rocks_stop_failing(struct pd_rocks *rocks);
 /* Let background work go on after an error; if need be by opening the database anew, for which nothing else may be under

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include <rocksdb/experimental.h>
 #include <rocksdb/utilities/checkpoint.h>
 
 int pd_rocks_checkpoint(struct pd_rocks *rocks, const char *path, struct pd_error *err)
@@ -32,6 +33,17 @@ int pd_rocks_compact(struct pd_rocks *rocks, const void *from, size_t from_size,
 		rocksdb::Status status = rocks->db->CompactRange(
 			options, rocks->data, from_size > 0 ? &begin : nullptr, to_size > 0 ? &end : nullptr);
 		return status.ok() ? 0 : rocks_fail(err, "compaction", status);
+	});
+}
+
+void pd_rocks_compact_soon(struct pd_rocks *rocks, const void *from, size_t from_size, const void *to,
+			   size_t to_size)
+{
+	(void)rocks_call(rocks, nullptr, "suggesting compaction", [&]() {
+		rocksdb::Slice begin = rocks_slice(from, from_size), end = rocks_slice(to, to_size);
+
+		return rocks_code(rocksdb::experimental::SuggestCompactRange(rocks->db.get(), rocks->data,
+									     &begin, &end));
 	});
 }
 

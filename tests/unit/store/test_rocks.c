@@ -68,6 +68,32 @@ static void test_ranges_in_any_order(void **state)
 	must_be(fixture->levels, "keyspace000015", "again");
 }
 
+/* Ranges are compacted away soon, and one that covers nothing is none. */
+static void test_ranges_go(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pd_levels_stats stats;
+
+	put_many(fixture, "actor--1", 1000);
+	put_many(fixture, "actor--2", 1000);
+	begin(fixture);
+	delete_range(fixture, "actor--3", "actor--4");
+	commit(fixture);
+	pd_levels_stats(fixture->levels, &stats);
+	assert_int_equal(stats.files, 2);
+	begin(fixture);
+	delete_range(fixture, "actor--2", "actor--3");
+	commit(fixture);
+	for (unsigned i = 0; i < 1000; i++) {
+		pd_levels_stats(fixture->levels, &stats);
+		if (stats.files == 1)
+			break;
+		(void)usleep(10 * 1000);
+	}
+	assert_int_equal(stats.files, 1);
+	assert_int_equal(count(fixture->levels, "a", "b", NULL), 1000);
+}
+
 static void test_ascending_goes_to_the_bottom(void **state)
 {
 	struct fixture *fixture = *state;
@@ -368,6 +394,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_range_spares_its_own_batch, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_ranges_in_any_order, rocks_setup, rocks_teardown),
+		cmocka_unit_test_setup_teardown(test_ranges_go, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_ascending_goes_to_the_bottom, rocks_setup,
 						rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_bounds_and_filters, rocks_setup, rocks_teardown),

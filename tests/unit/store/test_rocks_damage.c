@@ -213,17 +213,18 @@ static void test_flipped_beside_ranges(void **state)
 	struct fixture *fixture = *state;
 	struct pd_error err = { 0 };
 
-	put_many(fixture, "actor--1", 100);
 	put_many(fixture, "actor--3", 100);
-	begin(fixture);
-	delete_range(fixture, "actor--1000090", "actor--1000095");
-	delete_range(fixture, "actor--2000100", "actor--2000105");
-	put(fixture, "actor--0", "first");
-	commit(fixture);
 	damage_second(fixture, flip_front);
 	check(pd_levels_open(PD_LEVELS_ROCKSDB, &fixture->options, &fixture->levels, why));
-	assert_int_equal(count(fixture->levels, "actor--1", "actor--2", NULL), 100);
-	assert_int_equal(count(fixture->levels, "actor--3", "actor--4", NULL), 100);
+	begin(fixture);
+	delete_range(fixture, "actor--1000090", "actor--1000095");
+	/* It stays: compaction cannot read what it covers. */
+	delete_range(fixture, "actor--2000000", "actor--2000005");
+	delete_range(fixture, "actor--3000000", "actor--3000005");
+	put(fixture, "actor--0", "first");
+	commit(fixture);
+	assert_int_equal(count(fixture->levels, "actor--0", "actor--2", NULL), 96);
+	assert_int_equal(count(fixture->levels, "actor--3", "actor--4", NULL), 95);
 	assert_int_equal(count(fixture->levels, "actor--1", "actor--4", &err), PD_CORRUPT);
 	assert_non_null(strstr(err.text, ".sst"));
 	assert_int_equal(count(fixture->levels, "actor--0", "actor--4", &err), PD_CORRUPT);

@@ -1,0 +1,264 @@
+/* The memory budget: how it is divided, and how it is held. The process is a sum of parts in a variable. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "engine/budget.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+static uint64_t sum(const struct pd_budget_plan *plan)
+{
+	return plan->base + plan->work + plan->memtables + plan->cache + plan->connections + plan->log +
+	       plan->reserve;
+}
+
+#define assert_between(value, least, most)       \
+	do {                                     \
+		assert_true((value) >= (least)); \
+		assert_true((value) <= (most));  \
+	} while (0)
+
+static void test_parts_make_up_the_budget(void **state)
+{
+	(void)state;
+	for (uint64_t budget = 64 * MIB; budget < 2048 * GIB; budget += budget / 7) {
+		struct pd_budget_plan plan;
+
+		pd_budget_plan(budget, &plan);
+		assert_int_equal(plan.budget, budget);
+		assert_int_equal(sum(&plan), budget);
+		assert_true(plan.active <= plan.memtables / 3);
+		assert_true(plan.cache_floor < plan.cache);
+		assert_true(plan.request < plan.connections);
+		/* Recovery holds two segments, and there are no memtables yet that would fill up. */
+		assert_true(2 * (uint64_t)plan.segment <= budget / 8);
+		assert_int_equal(plan.segment % 4096, 0);
+	}
+}
+
+static void test_a_small_budget(void **state)
+{
+	struct pd_budget_plan plan;
+
+	(void)state;
+	pd_budget_plan(256 * MIB, &plan);
+	assert_between(plan.work, 36 * MIB, 42 * MIB);
+	assert_between(plan.memtables, 76 * MIB, 82 * MIB);
+	assert_between(plan.active, 24 * MIB, 27 * MIB);
+	assert_between(plan.cache, 64 * MIB, 72 * MIB);
+	assert_between(plan.connections, 30 * MIB, 34 * MIB);
+	assert_int_equal(plan.segment, 16 * MIB);
+}
+
+static void test_the_smallest_budget(void **state)
+{
+	struct pd_budget_plan plan, less;
+
+	(void)state;
+	pd_budget_plan(64 * MIB, &plan);
+	assert_true(plan.cache >= 8 * MIB && plan.active >= 4 * MIB && plan.connections >= 5 * MIB);
+	assert_int_equal(plan.segment, 4 * MIB);
+	pd_budget_plan(1, &less);
+	assert_int_equal(less.budget, plan.budget);
+}
+
+static void test_large_budgets(void **state)
+{
+	struct pd_budget_plan plan;
+
+	(void)state;
+	pd_budget_plan(4 * GIB, &plan);
+	assert_int_equal(plan.active, 256 * MIB);
+	assert_int_equal(plan.memtables, GIB);
+	assert_true(plan.cache > plan.budget / 3);
+	pd_budget_plan(64 * GIB, &plan);
+	assert_int_equal(plan.memtables, GIB);
+	assert_int_equal(plan.work, 256 * MIB);
+	assert_int_equal(plan.segment, 64 * MIB);
+	assert_true(plan.cache > plan.budget * 3 / 4);
+}
+
+/* A quarter of 24 GiB takes the largest value that the Redis protocol has. */
+static void test_the_largest_value_fits_where_there_is_room(void **state)
+{
+	struct pd_budget_plan plan;
+
+	(void)state;
+	pd_budget_plan(pd_budget_default(24 * GIB), &plan);
+	assert_true(plan.request > 513 * MIB);
+	assert_int_equal(pd_budget_default(100 * MIB), 64 * MIB);
+}
+
+/* ---- holding it ---- */
+
+static void test_nothing_changes_while_there_is_room(void **state)
+{
+	struct pd_budget budget;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	for (uint64_t now = 0; now < 100; now++) {
+		assert_false(pd_budget_adjust(&budget, 200 * MIB, 60 * MIB, now * 100000));
+		assert_false(budget.give_back);
+	}
+	assert_int_equal(budget.cache, budget.plan.cache);
+	assert_false(pd_budget_refuses(&budget, 100));
+	assert_false(pd_budget_refuses(&budget, 20 * MIB));
+}
+
+static void test_the_cache_gives_way_at_once_and_grows_back_slowly(void **state)
+{
+	struct pd_budget budget;
+	uint64_t shrunk;
+	unsigned steps = 0;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	/* 12 MiB over the mark: all of it comes from what the cache has. */
+	assert_true(pd_budget_adjust(&budget, 256 * MIB - budget.plan.reserve + 12 * MIB, 40 * MIB, 1));
+	shrunk = budget.cache;
+	assert_int_equal(shrunk, 28 * MIB);
+	assert_true(budget.give_back);
+	/* Between the marks: as it is. */
+	assert_false(pd_budget_adjust(&budget, 256 * MIB - 2 * budget.plan.reserve, 28 * MIB, 100001));
+	assert_int_equal(budget.cache, shrunk);
+	while (pd_budget_adjust(&budget, 150 * MIB, 28 * MIB, 200001 + 100000 * steps))
+		steps++;
+	assert_int_equal(budget.cache, budget.plan.cache);
+	assert_between(steps, 20, 64);
+}
+
+static void test_the_cache_keeps_its_floor(void **state)
+{
+	struct pd_budget budget;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	assert_true(pd_budget_adjust(&budget, 400 * MIB, 60 * MIB, 1));
+	assert_int_equal(budget.cache, budget.plan.cache_floor);
+	assert_false(pd_budget_adjust(&budget, 400 * MIB, 60 * MIB, 100001));
+	/* An empty cache has nothing to give, and its limit still goes down. */
+	pd_budget_init(&budget, 256 * MIB);
+	assert_true(pd_budget_adjust(&budget, 400 * MIB, 0, 1));
+	assert_int_equal(budget.cache, budget.plan.cache_floor);
+}
+
+static void test_giving_back_is_not_asked_for_again_and_again(void **state)
+{
+	struct pd_budget budget;
+	unsigned asked = 0;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	for (uint64_t now = 1; now < 60000000; now += 100000) {
+		(void)pd_budget_adjust(&budget, 256 * MIB, 20 * MIB, now);
+		asked += budget.give_back;
+	}
+	assert_between(asked, 4, 8);
+	/* Long after it has helped, it is tried at once. */
+	(void)pd_budget_adjust(&budget, 100 * MIB, 20 * MIB, 61000000);
+	assert_false(budget.give_back);
+	(void)pd_budget_adjust(&budget, 256 * MIB, 20 * MIB, 200000000);
+	assert_true(budget.give_back);
+	assert_int_equal(budget.patience_us, 1000000);
+}
+
+static void test_what_is_refused(void **state)
+{
+	struct pd_budget budget;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	/* Never: no client may have so much. */
+	assert_true(pd_budget_refuses(&budget, 40 * MIB));
+	(void)pd_budget_adjust(&budget, 230 * MIB, 20 * MIB, 1);
+	assert_false(pd_budget_refuses(&budget, 10 * MIB));
+	assert_true(pd_budget_refuses(&budget, 14 * MIB));
+	assert_false(pd_budget_refuses(&budget, 1000));
+	/* What came since counts as if it were there. */
+	pd_budget_take(&budget, 10 * MIB);
+	assert_true(pd_budget_refuses(&budget, 10 * MIB));
+	assert_false(pd_budget_refuses(&budget, 1000));
+	pd_budget_take(&budget, 10 * MIB);
+	assert_true(pd_budget_refuses(&budget, 1000));
+	(void)pd_budget_adjust(&budget, 240 * MIB, 20 * MIB, 100001);
+	assert_false(pd_budget_refuses(&budget, 1000));
+	/* A little over is let through, ten percent is not reached. */
+	(void)pd_budget_adjust(&budget, 260 * MIB, 20 * MIB, 200001);
+	assert_false(pd_budget_refuses(&budget, 1000));
+	assert_true(pd_budget_refuses(&budget, 64 * 1024));
+	(void)pd_budget_adjust(&budget, 266 * MIB, 20 * MIB, 300001);
+	assert_true(pd_budget_refuses(&budget, 1));
+}
+
+/* Where nobody knows how large the process is, only what never fits is refused. */
+static void test_without_a_resident_size(void **state)
+{
+	struct pd_budget budget;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	(void)pd_budget_adjust(&budget, 0, 20 * MIB, 1);
+	assert_int_equal(budget.cache, budget.plan.cache);
+	assert_false(pd_budget_refuses(&budget, 20 * MIB));
+	assert_true(pd_budget_refuses(&budget, 40 * MIB));
+}
+
+/* A process of which the allocator keeps holes of up to a sixth of what it has: whatever comes, it stays within ten percent. */
+static void test_a_load_is_held(void **state)
+{
+	struct pd_budget budget;
+	uint64_t random = 7, connections = 0, memtables = 0, cache = 0, peak = 0, refused = 0;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	for (uint64_t tick = 1; tick < 20000; tick++) {
+		uint64_t parts, resident, size;
+
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		/* All parts go to their limits and back. */
+		connections = (random >> 33) % (budget.plan.connections + 1);
+		memtables = (random >> 13) % (budget.plan.memtables + 1);
+		cache = cache + 8 * MIB < budget.cache ? cache + 8 * MIB : budget.cache;
+		parts = budget.plan.base + budget.plan.work + connections + memtables + cache;
+		resident = parts + parts / 6;
+		(void)pd_budget_adjust(&budget, resident, cache, tick * 100000);
+		cache = cache < budget.cache ? cache : budget.cache;
+		size = (random >> 40) % (8 * MIB);
+		if (pd_budget_refuses(&budget, size)) {
+			refused++;
+		} else {
+			pd_budget_take(&budget, size);
+			resident += 2 * size;
+		}
+		if (resident > peak && tick > 100)
+			peak = resident;
+	}
+	assert_true(refused > 0);
+	assert_true(peak < 256 * MIB + 256 * MIB / 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parts_make_up_the_budget),
+		cmocka_unit_test(test_a_small_budget),
+		cmocka_unit_test(test_the_smallest_budget),
+		cmocka_unit_test(test_large_budgets),
+		cmocka_unit_test(test_the_largest_value_fits_where_there_is_room),
+		cmocka_unit_test(test_nothing_changes_while_there_is_room),
+		cmocka_unit_test(test_the_cache_gives_way_at_once_and_grows_back_slowly),
+		cmocka_unit_test(test_the_cache_keeps_its_floor),
+		cmocka_unit_test(test_giving_back_is_not_asked_for_again_and_again),
+		cmocka_unit_test(test_what_is_refused),
+		cmocka_unit_test(test_without_a_resident_size),
+		cmocka_unit_test(test_a_load_is_held),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
