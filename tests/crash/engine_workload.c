@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "engine/engine.h"
+#include "engine/upkeep.h"
 #include "model/kv/kv.h"
 #include "must.h"
 #include "os/os.h"
@@ -18,7 +19,7 @@
 
 #include "engine_requests.h"
 
-enum { REQUESTS = 160, REQUESTS_AGAIN = 25, DEPTH_MAX = 4, SEGMENT_BYTES = 64 * 1024 };
+enum { REQUESTS = 240, REQUESTS_AGAIN = 25, DEPTH_MAX = 4, SEGMENT_BYTES = 64 * 1024 };
 
 struct driver {
 	struct pd_os *os;
@@ -120,6 +121,20 @@ static int send_request(struct driver *driver, uint64_t seed, unsigned number)
 	request_make(seed, number, &driver->request);
 	return execute(driver, driver->request.commands, driver->request.count, driver->request.level,
 		       driver->request.idempotency_key);
+}
+
+/* Again while the state must first catch up. */
+static int send_in_time(struct driver *driver, uint64_t seed, unsigned number)
+{
+	int result;
+
+	while ((result = send_request(driver, seed, number)) == PD_AGAIN) {
+		pd_os_sleep_us(driver->os, 200);
+		if (pd_engine_step(driver->engine) != 0)
+			return pd_error_set(&driver->err, PD_FENCED, "fenced: %s",
+					    pd_engine_fence_text(driver->engine));
+	}
+	return result;
 }
 
 /* Until it may be shown. */
@@ -257,10 +272,10 @@ static bool check_going_on(struct driver *driver, uint64_t seed, unsigned number
 {
 	unsigned again = number - number % 3;
 
-	if (again > 0 && (send_request(driver, seed, again) != 0 || !driver->receipt.duplicate))
+	if (again > 0 && (send_in_time(driver, seed, again) != 0 || !driver->receipt.duplicate))
 		return workload_broken(text, text_size, "request %u is done again: %s", again,
 				       driver->err.text);
-	if (send_request(driver, seed, number + 1) != 0 || driver->receipt.duplicate)
+	if (send_in_time(driver, seed, number + 1) != 0 || driver->receipt.duplicate)
 		return workload_broken(text, text_size, "request %u is not done: %s", number + 1,
 				       driver->err.text);
 	if (settle(driver, &driver->receipt.wait) != 0 || driver_close(driver) != 0 ||
@@ -269,6 +284,21 @@ static bool check_going_on(struct driver *driver, uint64_t seed, unsigned number
 	if (last_request(driver) != number + 1)
 		return workload_broken(text, text_size, "request %u is gone", number + 1);
 	return check_state(driver, seed, number + 1, text, text_size);
+}
+
+/* A crash must not cost the state, however little is lost with it. Of a new one the name may still go, where names are not
+ * journalled: then the whole log is there to make it from. */
+static bool check_rebuilt(struct driver *driver, const struct workload_case *given, char *text,
+			  size_t text_size)
+{
+	struct pd_engine_stats stats;
+
+	if (!driver->recovery.rebuilt || given->model == DISK_POSIX)
+		return true;
+	pd_engine_stats(driver->engine, &stats);
+	return (given->model != DISK_ORDERED && stats.log_first_lsn <= 1 &&
+		driver->recovery.checkpoint_lsn == 0) ||
+	       workload_broken(text, text_size, "the state is no good: %s", driver->recovery.rebuilt_why);
 }
 
 static bool check_recovered(struct driver *driver, const struct workload_case *given, char *text,
@@ -280,6 +310,8 @@ static bool check_recovered(struct driver *driver, const struct workload_case *g
 	uint64_t seed = given->options->seed;
 	struct chance chance = { given->chance };
 
+	if (!check_rebuilt(driver, given, text, text_size))
+		return false;
 	if (driver->recovery.damage_count > 0 || driver->recovery.quarantined_actors > 0)
 		return workload_broken(text, text_size,
 				       "%" PRIu64 " damaged places, %" PRIu64 " actors quarantined: %s",
@@ -325,7 +357,7 @@ static void send_many(struct driver *driver, uint64_t seed, unsigned first, unsi
 
 	for (unsigned i = 0; i < count; i++) {
 		workload_mark("begin %u", first + i);
-		must(driver, send_request(driver, seed, first + i));
+		must(driver, send_in_time(driver, seed, first + i));
 		waits[i] = driver->receipt.wait;
 		strict[i] = driver->request.level == PD_LEVEL_STRICT;
 	}
@@ -334,6 +366,36 @@ static void send_many(struct driver *driver, uint64_t seed, unsigned first, unsi
 		if (strict[i])
 			workload_mark("done %u", first + i);
 	}
+}
+
+/* What the engine does beside requests goes on for up to so many milliseconds. */
+static void idle(struct driver *driver, unsigned ms, bool until_upkeep_ends)
+{
+	for (unsigned i = 0; i < 2 * ms; i++) {
+		struct pd_upkeep_status status;
+
+		pd_os_sleep_us(driver->os, 500);
+		if (pd_engine_step(driver->engine) != 0)
+			die("engine: fenced: %s", pd_engine_fence_text(driver->engine));
+		pd_engine_upkeep_status(driver->engine, &status);
+		if (until_upkeep_ends && !status.running)
+			return;
+	}
+}
+
+/* Long work, as an operator starts it. Requests go on beside it, or not. */
+static void start_upkeep(struct driver *driver, struct chance *chance)
+{
+	static const enum pd_upkeep_kind kinds[] = { PD_UPKEEP_CHECKPOINT, PD_UPKEEP_COMPACT_STORE,
+						     PD_UPKEEP_COMPACT_LOG, PD_UPKEEP_COMPACT_LOG };
+	int result = pd_engine_upkeep_start(driver->engine, kinds[chance_below(chance, 4)], &driver->err);
+
+	if (result == PD_NOT_SUPPORTED)
+		return;
+	if (result != PD_BUSY)
+		must(driver, result);
+	if (chance_percent(chance, 60))
+		idle(driver, 1000, true);
 }
 
 static unsigned reopen(struct driver *driver)
@@ -362,12 +424,10 @@ static void run(const struct workload_options *options, const char *root,
 
 		send_many(&driver, options->seed, number + 1, count);
 		number += count;
-		/* Work beside the requests goes on. */
-		for (unsigned i = 0; chance_percent(&chance, 40) && i < 4; i++) {
-			pd_os_sleep_us(driver.os, 500);
-			if (pd_engine_step(driver.engine) != 0)
-				die("engine: fenced: %s", pd_engine_fence_text(driver.engine));
-		}
+		if (chance_percent(&chance, 40))
+			idle(&driver, 1 + (unsigned)chance_below(&chance, 8), false);
+		if (chance_percent(&chance, 10))
+			start_upkeep(&driver, &chance);
 		if (chance_percent(&chance, 4) && reopen(&driver) != number)
 			die("engine: not after request %u when opened anew", number);
 	}
@@ -378,31 +438,54 @@ static void run(const struct workload_options *options, const char *root,
 
 /* ---- configurations ---- */
 
-/* The lock file holds a process id only. */
+/* The lock file holds a process id only, RocksDB's information logs nothing of the state. */
 static const char *const engine_ignored[] = { "LOCK", "LOG", "LOG.old.*", NULL };
 static const char *const engine_blurred[] = { "ingest", NULL };
 
+/* Everything happens with little data: flushes, compaction, checkpoints, trimming of the log. */
+static void make_small(struct pd_engine_options *options, enum pd_levels_kind kind)
+{
+	options->levels = kind;
+	options->memory_budget_bytes = UINT64_C(64) << 20;
+	options->memtable_bytes = 8 * 1024;
+	options->compaction_trigger = 2;
+	options->checkpoint_log_bytes = 96 * 1024;
+	options->retention_s = 0;
+	options->retention_bytes = 0;
+}
+
 static void configure_memory(struct pd_engine_options *options)
 {
-	(void)options;
+	options->levels = PD_LEVELS_NONE;
 }
 
-static void run_memory(const struct workload_options *options, const char *directory)
+static void configure_rocksdb(struct pd_engine_options *options)
 {
-	run(options, directory, configure_memory);
+	make_small(options, PD_LEVELS_ROCKSDB);
 }
 
-static bool check_memory(const struct workload_case *given, char *text, size_t text_size)
+static void configure_plain(struct pd_engine_options *options)
 {
-	return check(given, configure_memory, text, text_size);
+	make_small(options, PD_LEVELS_PLAIN);
 }
 
-const struct workload engine_memory = {
-	.name = "engine-memory",
-	.ignored = engine_ignored,
-	.blurred = engine_blurred,
-	.models = WORKLOAD_ALL_MODELS,
-	.goes_on = true,
-	.run = run_memory,
-	.check = check_memory,
-};
+#define ENGINE(identifier, text, file_systems)                                                              \
+	static void run_##identifier(const struct workload_options *options, const char *directory)         \
+	{                                                                                                   \
+		run(options, directory, configure_##identifier);                                            \
+	}                                                                                                   \
+	static bool check_##identifier(const struct workload_case *given, char *broken, size_t broken_size) \
+	{                                                                                                   \
+		return check(given, configure_##identifier, broken, broken_size);                           \
+	}                                                                                                   \
+	const struct workload engine_##identifier = { .name = text,                                         \
+						      .ignored = engine_ignored,                            \
+						      .blurred = engine_blurred,                            \
+						      .models = file_systems,                               \
+						      .goes_on = true,                                      \
+						      .run = run_##identifier,                              \
+						      .check = check_##identifier };
+
+ENGINE(rocksdb, "engine", WORKLOAD_ALL_MODELS & ~(1u << DISK_POSIX))
+ENGINE(plain, "engine-plain", WORKLOAD_ALL_MODELS)
+ENGINE(memory, "engine-memory", WORKLOAD_ALL_MODELS)

@@ -4,6 +4,7 @@
 
 #include "workload.h"
 
-extern const struct workload engine_memory;
+/* State in RocksDB, in plain levels, in memory only. */
+extern const struct workload engine_rocksdb, engine_plain, engine_memory;
 
 #endif

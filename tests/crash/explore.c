@@ -200,6 +200,7 @@ static bool check_image(const struct explore_options *options, struct disk *disk
 	struct workload_case given = { .options = &options->given,
 				       .directory = directory,
 				       .trace = options->trace,
+				       .model = image->model,
 				       .known = image->known,
 				       .begun = image->begun,
 				       .chance = chance_next(&chance) };

@@ -23,6 +23,7 @@ struct workload_case {
 	const struct workload_options *options;
 	const char *directory; /* the image; may be changed */
 	const struct trace *trace;
+	enum disk_model model;
 	/* marks[0 .. known) had been made when the power went, as far as promises go; marks[0 .. begun) were the fewest:
 	 * nothing that only later marks allow may be there. */
 	size_t known, begun;

@@ -6,6 +6,8 @@
 const struct workload *const workloads[] = {
 	&levels_rocksdb,
 	&levels_plain,
+	&engine_rocksdb,
+	&engine_plain,
 	&engine_memory,
 	&toy_sound,
 	&toy_no_log_sync,
