@@ -63,15 +63,9 @@ static inline bool single(const struct pd_store_cursor *cursor)
 	return cursor->source_count == 1 && cursor->iterator == NULL && !cursor->ranged;
 }
 
-static bool beyond(const struct pd_store_cursor *cursor, struct pd_slice key)
-{
-	return cursor->to.size > 0 && pd_slice_compare(key, cursor->to) >= 0;
-}
-
 static void advance(struct pd_store_cursor *cursor, struct pd_store_source *source)
 {
-	source->valid = pd_memtable_next(&source->cursor, &source->entry) &&
-			!beyond(cursor, source->entry.key);
+	source->valid = pd_memtable_next_below(&source->cursor, cursor->to, &source->entry);
 }
 
 /* The next entry of the levels. */
@@ -124,7 +118,7 @@ static int start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd
 		if (table->map.count == 0)
 			continue;
 		source->table = (uint8_t)(number % PD_STORE_TABLES);
-		pd_memtable_seek(&table->map, from, &source->cursor);
+		pd_memtable_seek_below(&table->map, from, cursor->to, &source->cursor);
 		cursor->source_count++;
 	}
 	if (actor->in_levels) {
@@ -209,11 +203,12 @@ static int pass(struct pd_store_cursor *cursor, size_t index, struct pd_slice en
 
 	if (index < cursor->source_count) {
 		if (end.size > 0)
-			pd_memtable_seek(source->cursor.table, end, &source->cursor);
+			pd_memtable_seek_below(source->cursor.table, end, cursor->to, &source->cursor);
 		advance(cursor, source);
 	} else if (end.size == 0) {
 		cursor->below_taken = true;
-	} else if (beyond(cursor, end) || end.data[0] == PD_STORE_KEY_END) {
+	} else if (end.data[0] == PD_STORE_KEY_END ||
+		   (cursor->to.size > 0 && pd_slice_compare(end, cursor->to) >= 0)) {
 		cursor->has_below = cursor->below_taken = false;
 	} else {
 		return seek_below(cursor, end, err);
@@ -261,9 +256,7 @@ static int merge_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry
 /* One generation has it all. */
 static int single_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry)
 {
-	while (pd_memtable_next(&cursor->sources[0].cursor, ret_entry)) {
-		if (cursor->to.size > 0 && pd_slice_compare(ret_entry->key, cursor->to) >= 0)
-			return 0;
+	while (pd_memtable_next_below(&cursor->sources[0].cursor, cursor->to, ret_entry)) {
 		if (__builtin_expect(pd_slot_dead(ret_entry->lsn), 0))
 			continue;
 		ret_entry->lsn &= PD_SLOT_LSN;

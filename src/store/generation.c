@@ -124,10 +124,8 @@ bool pd_store_wants_freeze(const struct pd_store *store)
 {
 	const struct pd_generation *active = &store->generations[store->active % PD_STORE_TABLES];
 
-	/* What is left of the newest chunk is not in use yet. */
 	return store->memtable_bytes > 0 && store->levels != NULL &&
-	       pd_generation_bytes(active) - (size_t)(active->arena.end - active->arena.next) >=
-		       store->memtable_bytes;
+	       pd_generation_bytes(active) >= store->memtable_bytes;
 }
 
 bool pd_store_is_full(const struct pd_store *store)

@@ -163,20 +163,15 @@ static void remove_dead(struct pd_store *store)
 	for (size_t i = 0; i < journal->count; i++) {
 		struct pd_change *change = &journal->changes[i];
 		const struct pd_slot *slot;
-		uint64_t lsn;
+		bool gone;
 
 		if (change->kind != PD_CHANGE_FLAGGED)
 			continue;
-		slot = pd_memtable_find(change->map, pd_entry_key(change->entry));
-		if (slot == NULL || slot->entry != change->entry || !pd_slot_dead(slot->lsn))
-			continue;
-		if ((slot->lsn & PD_SLOT_FRESH) != 0) {
-			PD_ASSERT(pd_memtable_delete(change->map, pd_entry_key(change->entry), &lsn) ==
-				  change->entry);
+		slot = pd_memtable_purge(change->map, change->entry, &gone);
+		if (gone)
 			change->kind = PD_CHANGE_RELEASED;
-		} else {
+		else if (slot != NULL)
 			shrink(generation, change->map, slot, change);
-		}
 	}
 }
 

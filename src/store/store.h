@@ -178,6 +178,7 @@ struct pd_store_stats {
 	uint64_t actors, keys, expiring_keys;
 	size_t active_bytes, frozen_bytes; /* arenas with nodes and lent blocks */
 	size_t actor_bytes;                /* what stands for actors, busy or idle */
+	size_t spare_bytes;                /* of all these, waiting to be used again */
 	unsigned frozen;                   /* memtables that wait */
 	uint64_t flushes, flushed_bytes, flush_us_last, flush_failures;
 	struct pd_log_position applied;

@@ -101,6 +101,7 @@ struct pd_store {
 	uint64_t active, oldest; /* numbers of generations */
 	struct pd_generation generations[PD_STORE_TABLES];
 	struct pd_arena dying; /* of a generation that is gone */
+	struct pd_arena_pool pool, reads_pool;
 
 	struct pd_store_actor **actors; /* by id: ids only grow, so adding is appending */
 	size_t actor_count, actor_capacity;
@@ -110,7 +111,8 @@ struct pd_store {
 	uint64_t key_count, expiring_count;
 
 	struct pd_journal journal;
-	struct pd_arena reads; /* what was read from the levels */
+	struct pd_arena reads; /* what was read from the levels, if it is too much for reads_near */
+	size_t reads_near_used;
 
 	struct pd_levels_iterator **iterators; /* those in use first */
 	size_t iterator_count, iterators_used, iterator_capacity;
@@ -127,6 +129,7 @@ struct pd_store {
 	uint64_t flushes, flushed_bytes, flush_us_last, flush_failures;
 	struct pd_log_position applied;
 
+	uint8_t reads_near[4096];
 	/* Room for keys, so that nothing fails for want of it. */
 	uint8_t level_key[PD_LEVELS_KEY_SIZE_MAX];
 	uint8_t level_to[PD_LEVELS_KEY_SIZE_MAX];

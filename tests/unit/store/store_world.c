@@ -102,8 +102,8 @@ int world_open_store(struct world *world)
 	result = pd_store_open(&options, &world->store, &err);
 	if (result != 0)
 		return result;
-	for (unsigned i = 0; world->small_chunks && i < PD_STORE_TABLES; i++)
-		pd_arena_init(&world->store->generations[i].arena, 4096);
+	for (unsigned i = 0; world->fault_each && i < PD_STORE_TABLES; i++)
+		world->store->generations[i].arena.fault_each = true;
 	for (unsigned i = 0; i < WORLD_ACTORS; i++)
 		if (world_actor(world, i) == NULL)
 			assert_non_null(pd_store_actor_add(world->store, 5, 10 + i * 7));
@@ -120,7 +120,7 @@ void world_open(struct world *world, enum world_levels levels, uint64_t seed)
 	assert_int_equal(pd_os_sim_new(&options, &world->os, NULL), 0);
 	if (levels == WORLD_FAKE)
 		world->disk = fake_disk_new();
-	world->small_chunks = seed % 2 == 0;
+	world->fault_each = seed % 2 == 0;
 	assert_int_equal(world_open_store(world), 0);
 }
 

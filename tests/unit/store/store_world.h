@@ -57,7 +57,7 @@ struct world {
 	struct world_change *log;
 	size_t log_count, log_capacity;
 	bool lend;        /* some puts without a copy */
-	bool small_chunks; /* of the arenas, so that memory can fail everywhere */
+	bool fault_each;   /* memory can fail at every piece of an arena */
 	unsigned failures; /* of memory, that were met */
 };
 
