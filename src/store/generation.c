@@ -6,14 +6,11 @@
 
 /* ---- tables ---- */
 
-struct pd_table *pd_table_of(struct pd_store *store, struct pd_store_actor *actor)
+struct pd_table *pd_table_new(struct pd_store *store, struct pd_store_actor *actor)
 {
 	struct pd_generation *generation = pd_generation(store, store->active);
-	struct pd_table *table = pd_actor_table(actor, store->active);
+	struct pd_table *table = pd_arena_alloc(&generation->arena, sizeof *table);
 
-	if (__builtin_expect(table != NULL, 1))
-		return table;
-	table = pd_arena_alloc(&generation->arena, sizeof *table);
 	if (table == NULL)
 		return NULL;
 	*table = (struct pd_table){ .actor = actor, .next = generation->tables };

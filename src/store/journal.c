@@ -8,14 +8,12 @@
 #define CHANGES_KEPT  4096u /* between transactions */
 #define SHRINK_OVER   128u  /* a tombstone that could be so much smaller is worth a copy */
 
-int pd_journal_reserve(struct pd_store *store, size_t more)
+int pd_journal_grow(struct pd_store *store, size_t more)
 {
 	struct pd_journal *journal = &store->journal;
 	size_t capacity = journal->capacity > 0 ? journal->capacity : CHANGES_FIRST;
 	struct pd_change *changes;
 
-	if (__builtin_expect(journal->capacity - journal->count >= more, 1))
-		return 0;
 	while (capacity - journal->count < more)
 		capacity *= 2;
 	changes = pd_realloc(journal->changes, capacity * sizeof *changes);

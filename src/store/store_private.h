@@ -137,6 +137,9 @@ struct pd_store {
 	uint8_t expiry_floor[PD_KEY_SIZE_MAX + 1];
 };
 
+struct pd_table *pd_table_new(struct pd_store *store, struct pd_store_actor *actor);
+PD_MUST_CHECK int pd_journal_grow(struct pd_store *store, size_t more);
+
 static inline struct pd_generation *pd_generation(struct pd_store *store, uint64_t number)
 {
 	return &store->generations[number % PD_STORE_TABLES];
@@ -157,6 +160,22 @@ static inline uint64_t pd_entry_expires(const uint8_t *entry)
 	return (entry[1] & PD_ENTRY_EXPIRES) ? pd_load_u64(entry + PD_ENTRY_HEADER_SIZE) : 0;
 }
 
+/* The actor's table of the active generation, made if there is none. NULL: out of memory. */
+static inline struct pd_table *pd_table_of(struct pd_store *store, struct pd_store_actor *actor)
+{
+	struct pd_table *table = pd_actor_table(actor, store->active);
+
+	return __builtin_expect(table != NULL, 1) ? table : pd_table_new(store, actor);
+}
+
+/* Room for so many more changes. PD_NO_MEMORY. */
+PD_MUST_CHECK static inline int pd_journal_reserve(struct pd_store *store, size_t more)
+{
+	return __builtin_expect(store->journal.capacity - store->journal.count >= more, 1)
+		       ? 0
+		       : pd_journal_grow(store, more);
+}
+
 /* Is there anything older than the active generation that this actor could have entries in? */
 static inline bool pd_actor_has_older(const struct pd_store *store, const struct pd_store_actor *actor)
 {
@@ -167,8 +186,6 @@ static inline bool pd_actor_has_older(const struct pd_store *store, const struct
 }
 
 /* ---- generations (generation.c) ---- */
-/* The actor's table of the active generation, made if there is none. NULL: out of memory. */
-struct pd_table *pd_table_of(struct pd_store *store, struct pd_store_actor *actor);
 void pd_table_remove(struct pd_store *store, struct pd_table *table);
 /* Give back an entry of the active generation. */
 void pd_generation_release(struct pd_generation *generation, const uint8_t *entry);
@@ -177,8 +194,6 @@ size_t pd_generation_bytes(const struct pd_generation *generation);
 void pd_generation_free_blocks(struct pd_generation *generation);
 
 /* ---- the journal (journal.c) ---- */
-/* Room for so many more changes. PD_NO_MEMORY. */
-PD_MUST_CHECK int pd_journal_reserve(struct pd_store *store, size_t more);
 void pd_journal_add(struct pd_store *store, enum pd_change_kind kind, struct pd_memtable *map,
 		    const uint8_t *entry, uint64_t lsn);
 /* Before the actor's counters change. */
