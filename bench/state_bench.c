@@ -1,6 +1,6 @@
 /* How fast the store is, one change a transaction. Figures are nanoseconds an operation, of this process's processor time.
  *
- *   build/bench/store_bench [workload]    all workloads, or those whose name contains the text
+ *   build/bench/state_bench [workload]    all workloads, or those whose name contains the text
  *
  * put      new keys         over     the same keys again, other values      same     again and again one of 1,000 keys
  * get      hits             miss     keys that are not there                delete   everything
