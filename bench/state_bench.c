@@ -28,7 +28,7 @@ struct workload {
 };
 
 static const struct workload workloads[] = {
-	{ "1x1k", 1, 1000 },        { "1x100k", 1, 100 * 1000 },    { "1x1M", 1, 1000 * 1000 },
+	{ "1x1k", 1, 1000 },         { "1x100k", 1, 100 * 1000 },   { "1x1M", 1, 1000 * 1000 },
 	{ "1000x1000", 1000, 1000 }, { "100kx10", 100 * 1000, 10 }, { "1Mx1", 1000 * 1000, 1 },
 };
 
@@ -51,7 +51,8 @@ static double now(void)
 /* A number of many that comes once in each round. */
 static uint64_t scatter(const struct bench *bench, uint64_t n, uint64_t round)
 {
-	return (n * 2654435761u + round * 7919) % bench->count; /* a prime, which no count here is a multiple of */
+	return (n * 2654435761u + round * 7919) %
+	       bench->count; /* a prime, which no count here is a multiple of */
 }
 
 static void make_key(uint64_t number, uint8_t key[KEY_SIZE])
@@ -144,8 +145,8 @@ static double delete_all(struct bench *bench)
 
 		pd_store_begin(bench->store);
 		PD_ASSERT(pd_store_delete(bench->store, actor,
-					  pd_slice(bench->entry + PD_ENTRY_HEADER_SIZE, KEY_SIZE), ++bench->lsn,
-					  NULL) == 1);
+					  pd_slice(bench->entry + PD_ENTRY_HEADER_SIZE, KEY_SIZE),
+					  ++bench->lsn, NULL) == 1);
 		pd_store_commit(bench->store);
 	}
 	return (now() - start) / (double)bench->count;
@@ -154,8 +155,7 @@ static double delete_all(struct bench *bench)
 static void run(struct pd_os *os, const struct workload *workload)
 {
 	struct pd_store_options options = { .os = os, .count_prefix = 'k' };
-	struct bench bench = { .workload = workload,
-			       .count = (uint64_t)workload->actors * workload->keys };
+	struct bench bench = { .workload = workload, .count = (uint64_t)workload->actors * workload->keys };
 	struct pd_store_stats stats;
 	double put_new, over, same, get, miss, scan, delete;
 
@@ -178,8 +178,7 @@ static void run(struct pd_os *os, const struct workload *workload)
 	scan = scan_all(&bench);
 	delete = delete_all(&bench);
 	printf("%-10s %6.0f %6.0f %6.0f %6.0f %6.0f %6.1f %6.0f %8.1f %6.0f\n", workload->name, put_new, over,
-	       same, get, miss, scan, delete,
-	       (double)stats.active_bytes / (double)bench.count - ENTRY_SIZE,
+	       same, get, miss, scan, delete, (double)stats.active_bytes / (double)bench.count - ENTRY_SIZE,
 	       (double)stats.actor_bytes / workload->actors);
 	PD_ASSERT(bench.sum != 0);
 	pd_free(bench.actors);
@@ -191,8 +190,8 @@ int main(int argc, char **argv)
 	struct pd_os *os;
 
 	PD_ASSERT(pd_os_real_new(&os, NULL) == 0);
-	printf("%-10s %6s %6s %6s %6s %6s %6s %6s %8s %6s\n", "ns", "put", "over", "same", "get", "miss", "scan",
-	       "delete", "B/key", "actor");
+	printf("%-10s %6s %6s %6s %6s %6s %6s %6s %8s %6s\n", "ns", "put", "over", "same", "get", "miss",
+	       "scan", "delete", "B/key", "actor");
 	for (unsigned i = 0; i < sizeof workloads / sizeof workloads[0]; i++)
 		if (argc < 2 || strstr(workloads[i].name, argv[1]) != NULL)
 			run(os, &workloads[i]);

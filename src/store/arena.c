@@ -138,8 +138,7 @@ static bool chunk_add(struct pd_arena *arena)
 	for (unsigned i = PD_ARENA_PAGES; i-- > 0;) {
 		struct pd_arena_page *page = &chunk->pages[i];
 
-		*page = (struct pd_arena_page){ .index = (uint8_t)i,
-						.touched = fresh ? 0 : PD_ARENA_UNITS };
+		*page = (struct pd_arena_page){ .index = (uint8_t)i, .touched = fresh ? 0 : PD_ARENA_UNITS };
 		page_link(&arena->free_pages, page);
 	}
 	arena->free_count += PD_ARENA_PAGES;
@@ -186,7 +185,7 @@ static struct pd_arena_page *page_take(struct pd_arena *arena, size_t class)
 	page->free = NULL;
 	page->used = 0;
 	page->cut = first_unit(page);
-	page->class = (uint8_t)class;
+	page->class = (uint8_t) class;
 	page_link(&arena->open[class], page);
 	return page;
 }

@@ -56,7 +56,7 @@ struct pd_arena {
 	struct pd_arena_page *free_pages;
 	struct pd_arena_chunk *chunks;
 	struct pd_arena_large *large;
-	struct pd_arena_pool *pool;                    /* where chunks come from and go to; NULL: none */
+	struct pd_arena_pool *pool;                   /* where chunks come from and go to; NULL: none */
 	struct pd_arena_page *open[PD_ARENA_CLASSES]; /* pages with room */
 };
 
@@ -132,7 +132,8 @@ static inline void *pd_arena_alloc(struct pd_arena *arena, size_t size)
 static inline void pd_arena_release(struct pd_arena *arena, void *memory, size_t size)
 {
 	uintptr_t chunk = (uintptr_t)memory & ~(uintptr_t)(PD_ARENA_CHUNK - 1);
-	struct pd_arena_page *page = (struct pd_arena_page *)chunk + ((uintptr_t)memory - chunk) / PD_ARENA_PAGE;
+	struct pd_arena_page *page = (struct pd_arena_page *)chunk +
+				     ((uintptr_t)memory - chunk) / PD_ARENA_PAGE;
 	struct pd_arena_piece *piece = memory;
 	bool was_full;
 

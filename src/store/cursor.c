@@ -16,8 +16,8 @@ static struct pd_levels_iterator *take_iterator(struct pd_store *store, struct p
 		return store->iterators[store->iterators_used++];
 	if (store->iterator_count == store->iterator_capacity) {
 		size_t capacity = store->iterator_capacity > 0 ? 2 * store->iterator_capacity : 8;
-		struct pd_levels_iterator **iterators =
-			pd_realloc(store->iterators, capacity * sizeof(struct pd_levels_iterator *));
+		struct pd_levels_iterator **iterators = pd_realloc(
+			store->iterators, capacity * sizeof(struct pd_levels_iterator *));
 
 		if (iterators == NULL) {
 			*ret_code = pd_store_no_memory(err);
@@ -187,8 +187,7 @@ static bool hidden(const struct pd_store_cursor *cursor, size_t index, struct pd
 	for (uint64_t number = store->active; number >= store->oldest; number--) {
 		const struct pd_table *table = pd_actor_table(cursor->actor, number);
 
-		if (index < cursor->source_count &&
-		    cursor->sources[index].table == number % PD_STORE_TABLES)
+		if (index < cursor->source_count && cursor->sources[index].table == number % PD_STORE_TABLES)
 			return false;
 		if (table != NULL && table->ranges != NULL && pd_ranges_cover(table->ranges, key, ret_end))
 			return true;

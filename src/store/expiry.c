@@ -18,7 +18,7 @@ static struct pd_slice index_key(struct pd_store *store, uint64_t expires_us, ui
 				 struct pd_slice key)
 {
 	size_t size = key.size < PD_KEY_SIZE_MAX - PD_EXPIRY_PREFIX ? key.size
-								     : PD_KEY_SIZE_MAX - PD_EXPIRY_PREFIX;
+								    : PD_KEY_SIZE_MAX - PD_EXPIRY_PREFIX;
 
 	pd_store_be64(store->index_key, expires_us);
 	pd_store_be64(store->index_key + 8, actor);

@@ -11,11 +11,11 @@
 #include "os/os.h"
 #include "store/store_private.h"
 
-#define RETRY_NS       UINT64_C(100000000)
-#define TABLES_A_STEP  16384u
-#define CHUNKS_A_STEP  8u
-#define IDLE_NS        UINT64_C(1000000000) /* iterators hold on to files of the levels: not for longer than that */
-#define VALUE_KEPT     (1024u * 1024)
+#define RETRY_NS      UINT64_C(100000000)
+#define TABLES_A_STEP 16384u
+#define CHUNKS_A_STEP 8u
+#define IDLE_NS       UINT64_C(1000000000) /* iterators hold on to files of the levels: not for longer than that */
+#define VALUE_KEPT    (1024u * 1024)
 
 /* ---- in the task ---- */
 
@@ -39,7 +39,8 @@ static int by_actor(const void *a, const void *b)
 
 static int no_memory(struct writer *writer)
 {
-	return pd_error_set(writer->err, PD_NO_MEMORY, "out of memory while writing a memtable to the levels");
+	return pd_error_set(writer->err, PD_NO_MEMORY,
+			    "out of memory while writing a memtable to the levels");
 }
 
 static int sort_tables(struct writer *writer, const struct pd_generation *generation)
@@ -133,7 +134,8 @@ static int write_counters(struct writer *writer)
 		size += pd_varint_put(value + size, table->counters.expiring_count);
 		size += pd_varint_put(value + size, table->counters.last_delete_lsn);
 		result = pd_levels_batch_put(
-			writer->batch, pd_level_key(writer->key, PD_STORE_COUNTERS_ID, pd_slice(id, sizeof id)),
+			writer->batch,
+			pd_level_key(writer->key, PD_STORE_COUNTERS_ID, pd_slice(id, sizeof id)),
 			pd_slice(value, size), writer->err);
 	}
 	return result;
@@ -338,8 +340,7 @@ int pd_store_flush_wait(struct pd_store *store, uint64_t durable_lsn, struct pd_
 	PD_ASSERT(!store->in_transaction);
 	if (store->dropping)
 		drop(store, SIZE_MAX);
-	if (store->oldest == store->active ||
-	    durable_lsn < pd_generation(store, store->oldest)->position.lsn)
+	if (store->oldest == store->active || durable_lsn < pd_generation(store, store->oldest)->position.lsn)
 		return 0;
 	if (store->flush.task == NULL)
 		result = start(store, err);

@@ -30,8 +30,9 @@ void pd_journal_add(struct pd_store *store, enum pd_change_kind kind, struct pd_
 	struct pd_journal *journal = &store->journal;
 
 	PD_ASSERT(journal->count < journal->capacity);
-	journal->changes[journal->count++] =
-		(struct pd_change){ .kind = kind, .map = map, .entry = entry, .lsn = lsn };
+	journal->changes[journal->count++] = (struct pd_change){
+		.kind = kind, .map = map, .entry = entry, .lsn = lsn
+	};
 }
 
 void pd_journal_note(struct pd_store *store, struct pd_store_actor *actor)
@@ -139,7 +140,8 @@ static void shrink(struct pd_generation *generation, struct pd_memtable *map, co
 	const uint8_t *old;
 	uint64_t lsn = slot->lsn;
 
-	if (pd_entry_size(slot->entry) < size + SHRINK_OVER || pd_generation_owns_block(generation, slot->entry))
+	if (pd_entry_size(slot->entry) < size + SHRINK_OVER ||
+	    pd_generation_owns_block(generation, slot->entry))
 		return;
 	copy = pd_arena_alloc(&generation->arena, size);
 	if (copy == NULL)

@@ -152,7 +152,8 @@ struct pd_slot *pd_memtable_find(const struct pd_memtable *table, struct pd_slic
 		return NULL;
 	key = key_of_caller(key);
 	leaf = leaf_of(table, key);
-	return pd_node_find(leaf, key, &slot) ? pd_node_slots((struct pd_node *)(uintptr_t)leaf) + slot : NULL;
+	return pd_node_find(leaf, key, &slot) ? pd_node_slots((struct pd_node *)(uintptr_t)leaf) + slot
+					      : NULL;
 }
 
 bool pd_memtable_get(const struct pd_memtable *table, struct pd_slice key, struct pd_entry *ret_entry)

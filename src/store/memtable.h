@@ -71,9 +71,10 @@ struct pd_arena;
 struct pd_memtable;
 
 /* Beside its LSN a slot can carry two marks, which mean nothing to the map itself. */
-#define PD_SLOT_DEAD  (UINT64_C(1) << 63) /* a tombstone: of its entry only the key counts */
-#define PD_SLOT_FRESH (UINT64_C(1) << 62) /* nothing older has this key; stays as it was when the entry is replaced */
-#define PD_SLOT_LSN   (~(PD_SLOT_DEAD | PD_SLOT_FRESH))
+#define PD_SLOT_DEAD (UINT64_C(1) << 63) /* a tombstone: of its entry only the key counts */
+#define PD_SLOT_FRESH \
+	(UINT64_C(1) << 62) /* nothing older has this key; stays as it was when the entry is replaced */
+#define PD_SLOT_LSN (~(PD_SLOT_DEAD | PD_SLOT_FRESH))
 
 /* NULL: out of memory. An empty one is small (a million of them must be affordable): the first leaf is
  * allocated with the first put and grows from 1 to 64 slots. */
@@ -111,6 +112,7 @@ bool pd_memtable_next(struct pd_memtable_cursor *cursor, struct pd_entry *ret_en
  * search a leaf, not a comparison an entry. */
 void pd_memtable_seek_below(const struct pd_memtable *table, struct pd_slice from, struct pd_slice to,
 			    struct pd_memtable_cursor *ret_cursor);
-bool pd_memtable_next_below(struct pd_memtable_cursor *cursor, struct pd_slice to, struct pd_entry *ret_entry);
+bool pd_memtable_next_below(struct pd_memtable_cursor *cursor, struct pd_slice to,
+			    struct pd_entry *ret_entry);
 
 #endif

@@ -200,7 +200,7 @@ static int kill_points(struct deletion *deletion)
 	return result;
 }
 
-static int delete(struct deletion *deletion, struct pd_error *err)
+static int delete (struct deletion *deletion, struct pd_error *err)
 {
 	static const uint8_t last = PD_STORE_KEY_END;
 	struct pd_store *store = deletion->store;
@@ -245,7 +245,7 @@ int pd_store_delete_range(struct pd_store *store, struct pd_store_actor *actor, 
 	result = pd_store_prepare(store, actor, &deletion.table);
 	if (result != 0)
 		return pd_store_no_memory(err);
-	result = delete(&deletion, err);
+	result = delete (&deletion, err);
 	if (result < 0)
 		pd_journal_undo(store, mark);
 	return result;

@@ -215,10 +215,9 @@ static int load_actors(struct pd_store *store, struct pd_error *err)
 
 	if (result != 0)
 		return result;
-	result = pd_levels_seek(iterator,
-				pd_level_key(store->level_key, PD_STORE_COUNTERS_ID, pd_slice(NULL, 0)),
-				pd_level_bound(store->level_to, PD_STORE_COUNTERS_ID, pd_slice(NULL, 0)),
-				err);
+	result = pd_levels_seek(
+		iterator, pd_level_key(store->level_key, PD_STORE_COUNTERS_ID, pd_slice(NULL, 0)),
+		pd_level_bound(store->level_to, PD_STORE_COUNTERS_ID, pd_slice(NULL, 0)), err);
 	while (result == 0 && (result = pd_levels_next(iterator, &key, &value, err)) > 0)
 		result = load_actor(store, key, value, err);
 	pd_levels_iterator_free(iterator);
@@ -342,8 +341,7 @@ void pd_store_stats(const struct pd_store *store, bool with_levels, struct pd_st
 		.applied = store->applied,
 	};
 	for (uint64_t number = store->oldest; number < store->active; number++)
-		ret_stats->frozen_bytes +=
-			pd_generation_bytes(&store->generations[number % PD_STORE_TABLES]);
+		ret_stats->frozen_bytes += pd_generation_bytes(&store->generations[number % PD_STORE_TABLES]);
 	ret_stats->active_bytes = pd_generation_bytes(&store->generations[store->active % PD_STORE_TABLES]);
 	if (with_levels && store->levels != NULL)
 		pd_levels_stats(store->levels, &ret_stats->levels);

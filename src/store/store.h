@@ -34,10 +34,10 @@ struct pd_table;
 #define PD_STORE_TABLES 4u
 /* Ids from here on are not for users' actors: the store's own (counters, the index of what expires), and those that
  * its user keeps what is no state of anybody under; pd_store_actor_next() does not give them. */
-#define PD_STORE_RESERVED_ID  UINT64_C(0xffffffffffffff00)
-#define PD_STORE_COUNTERS_ID  UINT64_C(0xfffffffffffffff0)
-#define PD_STORE_EXPIRY_ID    UINT64_C(0xfffffffffffffff1)
-#define PD_STORE_NOTES_ID     UINT64_C(0xfffffffffffffff2) /* free for the store's user */
+#define PD_STORE_RESERVED_ID UINT64_C(0xffffffffffffff00)
+#define PD_STORE_COUNTERS_ID UINT64_C(0xfffffffffffffff0)
+#define PD_STORE_EXPIRY_ID   UINT64_C(0xfffffffffffffff1)
+#define PD_STORE_NOTES_ID    UINT64_C(0xfffffffffffffff2) /* free for the store's user */
 
 struct pd_store_options {
 	struct pd_os *os;
@@ -50,9 +50,9 @@ struct pd_store_options {
 /* One actor's state. Fields are for reading. */
 struct pd_store_actor {
 	uint64_t id, tenant;
-	uint64_t key_count;       /* keys that begin with the store's count_prefix */
-	uint64_t expiring_count;  /* those of them that expire */
-	uint64_t last_delete_lsn; /* of the last transaction that deleted anything */
+	uint64_t key_count;                       /* keys that begin with the store's count_prefix */
+	uint64_t expiring_count;                  /* those of them that expire */
+	uint64_t last_delete_lsn;                 /* of the last transaction that deleted anything */
 	struct pd_table *tables[PD_STORE_TABLES]; /* the store's: its part of each memtable, or NULL */
 	bool in_levels;                           /* something of it may be there */
 };
@@ -120,7 +120,7 @@ struct pd_store_source {
 struct pd_store_cursor {
 	struct pd_store *store;
 	struct pd_store_actor *actor;
-	struct pd_slice to; /* a copy, the store's */
+	struct pd_slice to;                              /* a copy, the store's */
 	struct pd_store_source sources[PD_STORE_TABLES]; /* newest first */
 	unsigned source_count;
 	struct pd_levels_iterator *iterator; /* NULL: nothing of this actor is in the levels */

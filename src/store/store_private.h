@@ -26,7 +26,8 @@ struct pd_store_counters {
 
 struct pd_table {
 	struct pd_memtable map;
-	struct pd_memtable *ranges; /* keyed by their ends, valued by their beginnings, disjoint; NULL: none */
+	struct pd_memtable
+		*ranges; /* keyed by their ends, valued by their beginnings, disjoint; NULL: none */
 	struct pd_store_actor *actor;
 	struct pd_table *next, *previous;  /* of its generation */
 	struct pd_store_counters counters; /* the actor's as of the last commit in this generation */
@@ -43,7 +44,8 @@ struct pd_generation {
 	size_t table_count;
 	struct pd_store_block *blocks; /* lent, by address */
 	size_t block_count, block_capacity, block_bytes;
-	struct pd_log_position position; /* of a frozen one: everything up to here is in it or in older ones */
+	struct pd_log_position
+		position; /* of a frozen one: everything up to here is in it or in older ones */
 };
 
 enum pd_change_kind {

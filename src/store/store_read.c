@@ -69,8 +69,8 @@ int pd_level_decode(const struct pd_store *store, const struct pd_store_actor *a
 	};
 	return 0;
 damaged:
-	return pd_error_set(err, PD_CORRUPT, "actor %" PRIu64 " has an entry in the levels that makes no sense",
-			    actor->id);
+	return pd_error_set(err, PD_CORRUPT,
+			    "actor %" PRIu64 " has an entry in the levels that makes no sense", actor->id);
 }
 
 static uint8_t *reads_alloc(struct pd_store *store, size_t size)

@@ -326,8 +326,7 @@ static int fake_batch_commit(struct pd_levels_batch *base, struct pd_log_positio
 		for (; old < disk->state->count && order < 0; old++) {
 			const struct row *older = &disk->state->rows[old];
 
-			order = row == NULL ? -1
-					    : pd_slice_compare(slice_of(older->key), slice_of(row->key));
+			order = row == NULL ? -1 : pd_slice_compare(slice_of(older->key), slice_of(row->key));
 			if (order > 0)
 				break;
 			if (order < 0 && !hidden(batch, slice_of(older->key)))

@@ -266,12 +266,12 @@ static void test_old_stays(void **state)
 	pd_store_begin(bench.store);
 	for (unsigned i = 0; i < 20; i++) {
 		if (i % 5 == 4) {
-			assert_int_equal(pd_store_get(bench.store, bench.actor, key_of(1, text), &olds[i], NULL),
+			assert_int_equal(
+				pd_store_get(bench.store, bench.actor, key_of(1, text), &olds[i], NULL), 1);
+			assert_int_equal(pd_store_delete(bench.store, bench.actor, key_of(1, text), 9, NULL),
 					 1);
-			assert_int_equal(
-				pd_store_delete(bench.store, bench.actor, key_of(1, text), 9, NULL), 1);
-			assert_int_equal(
-				pd_store_delete(bench.store, bench.actor, key_of(1, text), 9, NULL), 0);
+			assert_int_equal(pd_store_delete(bench.store, bench.actor, key_of(1, text), 9, NULL),
+					 0);
 			continue;
 		}
 		assert_int_equal(pd_store_put(bench.store, bench.actor, make_entry(entry, 1, 101 + i, 0), 9,
@@ -401,8 +401,8 @@ static void test_lent(void **state)
 		for (unsigned i = 1; i < 200; i++) {
 			if (i % 5 == 0 || i % 7 == 0)
 				continue;
-			assert_int_equal(pd_store_get(bench.store, bench.actor, key_of(i, text), &found, NULL),
-					 1);
+			assert_int_equal(
+				pd_store_get(bench.store, bench.actor, key_of(i, text), &found, NULL), 1);
 			assert_int_equal(found.value.size, 100 + round);
 		}
 		if (round % 10 == 9)
@@ -685,8 +685,7 @@ static void test_damaged_levels(void **state)
 		assert_int_equal(pd_levels_batch_put(batch, pd_slice(key, 16), pd_slice(values[i], 4), NULL),
 				 0);
 		assert_int_equal(pd_levels_batch_finish(batch, NULL), 0);
-		assert_int_equal(
-			pd_levels_batch_commit(batch, (struct pd_log_position){ 1, 1 }, NULL), 0);
+		assert_int_equal(pd_levels_batch_commit(batch, (struct pd_log_position){ 1, 1 }, NULL), 0);
 		pd_levels_batch_free(batch);
 		options.os = bench.os;
 		options.levels = levels;

@@ -256,8 +256,8 @@ static void test_limits(void **state)
 		assert_int_equal(pd_store_put(world.store, actor, entry, lsn, NULL, NULL), 0);
 		pd_store_commit(world.store);
 		if (pd_store_wants_freeze(world.store) && pd_store_can_freeze(world.store))
-			assert_int_equal(pd_store_freeze(world.store, (struct pd_log_position){ 1, lsn }, NULL),
-					 0);
+			assert_int_equal(
+				pd_store_freeze(world.store, (struct pd_log_position){ 1, lsn }, NULL), 0);
 		assert_true(lsn < 400);
 	}
 	assert_true(lsn > 150);
@@ -272,12 +272,9 @@ static void test_limits(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_failing),
-		cmocka_unit_test(test_without_memory),
-		cmocka_unit_test(test_many_actors),
-		cmocka_unit_test(test_close_while_flushing),
+		cmocka_unit_test(test_order),       cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_failing),     cmocka_unit_test(test_without_memory),
+		cmocka_unit_test(test_many_actors), cmocka_unit_test(test_close_while_flushing),
 		cmocka_unit_test(test_limits),
 	};
 

@@ -18,9 +18,9 @@ static void step(struct world *world)
 	if (dice < 10)
 		world_freeze(world);
 	else if (dice < 40)
-		assert_int_equal(pd_store_step(world->store,
-					       world_below(world, 4) == 0 ? 0 : world->frozen_lsn, &err),
-				 0);
+		assert_int_equal(
+			pd_store_step(world->store, world_below(world, 4) == 0 ? 0 : world->frozen_lsn, &err),
+			0);
 	else if (dice < 42)
 		assert_int_equal(pd_store_flush_wait(world->store, world->frozen_lsn, &err), 0);
 }
@@ -81,13 +81,33 @@ static void test_levels_failing(void **state)
 		run(WORLD_FAKE, seed, 800, true);
 }
 
+static void test_plain(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 12; seed++)
+		run(WORLD_PLAIN, seed, 1000, seed % 2 == 0);
+}
+
+static void test_plain_real(void **state)
+{
+	(void)state;
+	run(WORLD_PLAIN_REAL, 1, 1500, false);
+}
+
+static void test_rocksdb(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		run(WORLD_ROCKSDB, seed, 1000, false);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_in_memory),
-		cmocka_unit_test(test_in_memory_failing),
-		cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_levels_failing),
+		cmocka_unit_test(test_in_memory), cmocka_unit_test(test_in_memory_failing),
+		cmocka_unit_test(test_levels),    cmocka_unit_test(test_levels_failing),
+		cmocka_unit_test(test_plain),     cmocka_unit_test(test_plain_real),
+		cmocka_unit_test(test_rocksdb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
