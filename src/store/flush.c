@@ -264,7 +264,7 @@ static void drop(struct pd_store *store, size_t tables)
 	}
 	if (generation->tables != NULL)
 		return;
-	pd_generation_free_blocks(generation);
+	pd_lent_done(generation);
 	pd_arena_done(&store->dying);
 	store->dying = generation->arena;
 	pd_arena_init(&generation->arena, &store->pool);

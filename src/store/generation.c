@@ -1,7 +1,4 @@
-/* Generations: tables, lent blocks, freezing. */
-#include <string.h>
-
-#include "base/memory.h"
+/* Generations: tables, memory, freezing. */
 #include "store/store_private.h"
 
 /* ---- tables ---- */
@@ -42,69 +39,11 @@ void pd_table_remove(struct pd_store *store, struct pd_table *table)
 	pd_arena_release(&generation->arena, table, sizeof *table);
 }
 
-/* ---- lent blocks ---- */
-
-/* Where a block at `data` is or would be. */
-static size_t block_index(const struct pd_generation *generation, const uint8_t *data)
-{
-	size_t low = 0, high = generation->block_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (generation->blocks[middle].data + generation->blocks[middle].size <= data)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-bool pd_generation_owns_block(const struct pd_generation *generation, const uint8_t *entry)
-{
-	size_t index;
-
-	if (generation->block_count == 0)
-		return false;
-	index = block_index(generation, entry);
-	return index < generation->block_count && generation->blocks[index].data <= entry;
-}
-
-int pd_store_lend(struct pd_store *store, void *data, size_t size)
-{
-	struct pd_generation *generation = pd_generation(store, store->active);
-	size_t index;
-
-	if (generation->block_count == generation->block_capacity) {
-		size_t capacity = generation->block_capacity > 0 ? 2 * generation->block_capacity : 16;
-		struct pd_store_block *blocks = pd_realloc(generation->blocks, capacity * sizeof *blocks);
-
-		if (blocks == NULL)
-			return PD_NO_MEMORY;
-		generation->blocks = blocks;
-		generation->block_capacity = capacity;
-	}
-	index = block_index(generation, data);
-	memmove(&generation->blocks[index + 1], &generation->blocks[index],
-		(generation->block_count - index) * sizeof *generation->blocks);
-	generation->blocks[index] = (struct pd_store_block){ data, size };
-	generation->block_count++;
-	generation->block_bytes += size;
-	return 0;
-}
-
-void pd_generation_free_blocks(struct pd_generation *generation)
-{
-	for (size_t i = 0; i < generation->block_count; i++)
-		pd_free(generation->blocks[i].data);
-	pd_free(generation->blocks);
-	generation->blocks = NULL;
-	generation->block_count = generation->block_capacity = generation->block_bytes = 0;
-}
+/* ---- memory ---- */
 
 void pd_generation_release(struct pd_generation *generation, const uint8_t *entry)
 {
-	if (__builtin_expect(generation->block_count > 0, 0) && pd_generation_owns_block(generation, entry))
+	if (__builtin_expect(generation->block_count > 0, 0) && pd_lent_release(generation, entry))
 		return;
 	pd_arena_release(&generation->arena, (void *)(uintptr_t)entry, pd_entry_size(entry));
 }

@@ -140,8 +140,7 @@ static void shrink(struct pd_generation *generation, struct pd_memtable *map, co
 	const uint8_t *old;
 	uint64_t lsn = slot->lsn;
 
-	if (pd_entry_size(slot->entry) < size + SHRINK_OVER ||
-	    pd_generation_owns_block(generation, slot->entry))
+	if (pd_entry_size(slot->entry) < size + SHRINK_OVER || pd_lent_has(generation, slot->entry))
 		return;
 	copy = pd_arena_alloc(&generation->arena, size);
 	if (copy == NULL)

@@ -281,7 +281,7 @@ void pd_store_close(struct pd_store *store)
 	pd_store_iterators_free(store);
 	(void)pd_levels_close(store->levels, NULL);
 	for (unsigned i = 0; i < PD_STORE_TABLES; i++) {
-		pd_generation_free_blocks(&store->generations[i]);
+		pd_lent_done(&store->generations[i]);
 		pd_arena_done(&store->generations[i].arena);
 	}
 	pd_arena_done(&store->dying);

@@ -105,7 +105,9 @@ PD_MUST_CHECK int pd_store_delete_range(struct pd_store *store, struct pd_store_
 					struct pd_error *err);
 
 /* ---- lent memory: recovery points into the log's segments instead of copying what is in them ---- */
-/* The block is the active memtable's from here on and goes with it (pd_free()). PD_NO_MEMORY: still the caller's. */
+/* The block is the active memtable's from here on, and goes with it or when nothing in it is alive any more (pd_free()):
+ * entries are put from the block lent last only. Without levels, what still lives in mostly dead ones is copied out of
+ * them here. PD_NO_MEMORY: still the caller's. */
 PD_MUST_CHECK int pd_store_lend(struct pd_store *store, void *block, size_t size);
 
 /* ---- walking ---- */

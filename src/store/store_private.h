@@ -35,7 +35,7 @@ struct pd_table {
 
 struct pd_store_block {
 	uint8_t *data;
-	size_t size;
+	size_t size, live_bytes;
 };
 
 struct pd_generation {
@@ -43,7 +43,8 @@ struct pd_generation {
 	struct pd_table *tables;
 	size_t table_count;
 	struct pd_store_block *blocks; /* lent, by address */
-	size_t block_count, block_capacity, block_bytes;
+	size_t block_count, block_capacity, block_bytes, block_live_bytes;
+	const uint8_t *block_open; /* lent last: more entries of it may come */
 	struct pd_log_position
 		position; /* of a frozen one: everything up to here is in it or in older ones */
 };
@@ -191,9 +192,14 @@ static inline bool pd_actor_has_older(const struct pd_store *store, const struct
 void pd_table_remove(struct pd_store *store, struct pd_table *table);
 /* Give back an entry of the active generation. */
 void pd_generation_release(struct pd_generation *generation, const uint8_t *entry);
-bool pd_generation_owns_block(const struct pd_generation *generation, const uint8_t *entry);
 size_t pd_generation_bytes(const struct pd_generation *generation);
-void pd_generation_free_blocks(struct pd_generation *generation);
+
+/* ---- lent memory (lent.c) ---- */
+bool pd_lent_has(const struct pd_generation *generation, const uint8_t *entry);
+/* An entry in a block comes to life, or dies. false: it is in none. */
+bool pd_lent_take(struct pd_generation *generation, const uint8_t *entry);
+bool pd_lent_release(struct pd_generation *generation, const uint8_t *entry);
+void pd_lent_done(struct pd_generation *generation);
 
 /* ---- the journal (journal.c) ---- */
 void pd_journal_add(struct pd_store *store, enum pd_change_kind kind, struct pd_memtable *map,

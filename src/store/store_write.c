@@ -187,12 +187,12 @@ int pd_store_put_lent(struct pd_store *store, struct pd_store_actor *actor, cons
 	struct pd_table *table;
 	int result;
 
-	PD_ASSERT(pd_generation_owns_block(pd_generation(store, store->active), entry));
 	if (bad_key(pd_entry_key(entry)))
 		return refuse_key(err);
 	result = pd_store_prepare(store, actor, &table);
 	if (result != 0)
 		return pd_store_no_memory(err);
+	PD_ASSERT(pd_lent_take(pd_generation(store, store->active), entry));
 	return put(store, actor, table, entry, lsn, &old, err);
 }
 

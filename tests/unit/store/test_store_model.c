@@ -97,6 +97,9 @@ static void test_plain_real(void **state)
 static void test_rocksdb(void **state)
 {
 	(void)state;
+#ifdef __SANITIZE_THREAD__
+	skip(); /* RocksDB itself is not built for it */
+#endif
 	for (uint64_t seed = 1; seed <= 3; seed++)
 		run(WORLD_ROCKSDB, seed, 1000, false);
 }
