@@ -57,12 +57,6 @@ void pd_store_cursor_done(struct pd_store_cursor *cursor)
 
 /* ---- sources ---- */
 
-/* One generation has everything, and nothing hides any of it. */
-static inline bool single(const struct pd_store_cursor *cursor)
-{
-	return cursor->source_count == 1 && cursor->iterator == NULL && !cursor->ranged;
-}
-
 static void advance(struct pd_store_cursor *cursor, struct pd_store_source *source)
 {
 	source->valid = pd_memtable_next_below(&source->cursor, cursor->to, &source->entry);
@@ -128,7 +122,8 @@ static int start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd
 		if (result < 0)
 			return result;
 	}
-	if (single(cursor))
+	cursor->single = cursor->source_count == 1 && cursor->iterator == NULL && !cursor->ranged;
+	if (cursor->single)
 		cursor->told_active = cursor->sources[0].table == store->active % PD_STORE_TABLES;
 	else
 		for (unsigned i = 0; i < cursor->source_count; i++)
@@ -146,7 +141,7 @@ void pd_store_seek(struct pd_store *store, struct pd_store_actor *actor, struct 
 	cursor->to = pd_slice(NULL, 0);
 	cursor->source_count = 0;
 	cursor->iterator = NULL;
-	cursor->has_below = cursor->below_taken = cursor->ranged = false;
+	cursor->has_below = cursor->below_taken = cursor->ranged = cursor->single = false;
 	cursor->done = to.size > 0 && pd_slice_compare(from, to) >= 0;
 	cursor->told_active = false;
 	cursor->code = cursor->done ? 0 : start(cursor, from, to, &store->seek_error);
@@ -252,35 +247,27 @@ static int merge_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry
 	}
 }
 
-/* One generation has it all. */
-static int single_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry)
-{
-	while (pd_memtable_next_below(&cursor->sources[0].cursor, cursor->to, ret_entry)) {
-		if (__builtin_expect(pd_slot_dead(ret_entry->lsn), 0))
-			continue;
-		ret_entry->lsn &= PD_SLOT_LSN;
-		return 1;
-	}
-	return 0;
-}
-
 int pd_store_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry, struct pd_error *err)
 {
-	int result;
+	int result = 0;
 
 	if (cursor->done)
 		return 0;
-	if (cursor->code != 0) {
+	if (__builtin_expect(cursor->single, 1)) {
+		while (pd_memtable_next_below(&cursor->sources[0].cursor, cursor->to, ret_entry)) {
+			bool dead = pd_slot_dead(ret_entry->lsn);
+
+			ret_entry->lsn &= PD_SLOT_LSN;
+			if (__builtin_expect(!dead, 1))
+				return 1;
+		}
+	} else if (cursor->code != 0) {
 		if (err != NULL)
 			*err = cursor->store->seek_error;
 		return cursor->code;
-	}
-	if (cursor->source_count == 0 && cursor->iterator == NULL)
-		result = 0;
-	else if (single(cursor))
-		result = single_next(cursor, ret_entry);
-	else
+	} else if (cursor->source_count > 0 || cursor->iterator != NULL) {
 		result = merge_next(cursor, ret_entry, err);
+	}
 	if (result == 0)
 		cursor->done = true;
 	return result;

@@ -128,6 +128,7 @@ struct pd_store_cursor {
 	struct pd_levels_iterator *iterator; /* NULL: nothing of this actor is in the levels */
 	struct pd_entry below;               /* its next entry, if has_below */
 	bool has_below, below_taken;
+	bool single;      /* one memtable has everything, and nothing hides any of it */
 	bool ranged;      /* there are range tombstones to look at */
 	bool told_active; /* the entry told last is from the active memtable */
 	bool done;
