@@ -227,7 +227,7 @@ static void run(const struct workload *workload)
 	if (getenv("BENCH_HUGE") != NULL)
 		(void)madvise(bench.arena, bench.count * ENTRY_STEP, MADV_HUGEPAGE);
 	memset(bench.arena, 1, bench.count * ENTRY_STEP); /* page faults are not the memtable's */
-	pd_arena_init(&nodes, PD_ARENA_CHUNK_MAX);
+	pd_arena_init(&nodes, NULL);
 	for (unsigned i = 0; i < workload->tables; i++) {
 		bench.tables[i] = pd_memtable_new(&nodes);
 		PD_ASSERT(bench.tables[i] != NULL);

@@ -5,27 +5,28 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-#define ALLOCATION_OVERHEAD 16 /* what the allocator adds to a block on average, rounding included */
+#define ALLOCATION_OVERHEAD 16 /* what the allocator adds to a large piece on average, rounding included */
 #define LARGE_PER_CHUNK     64
+#define FREE_PAGES_KEPT     (2 * PD_ARENA_PAGES) /* beyond that, chunks of which nothing is in use go */
 
 struct pd_arena_chunk {
-	struct pd_arena_chunk *next;
-	size_t size;
-	uint8_t pieces[];
+	struct pd_arena_page pages[PD_ARENA_PAGES]; /* first, so that a piece finds its page */
+	struct pd_arena_chunk *next, *previous;
+	unsigned pages_used;
 };
-_Static_assert(sizeof(struct pd_arena_chunk) % PD_ARENA_STEP == 0, "pieces are aligned");
+/* Pieces of the first page begin behind it, where those of a multiple of 64 bytes are aligned. */
+#define HEADER_UNITS ((sizeof(struct pd_arena_chunk) + 63) / 64 * 64 / PD_ARENA_UNIT)
 
 struct pd_arena_large {
 	struct pd_arena_large *next, *previous;
 	size_t size, unused;
 	uint8_t piece[];
 };
-_Static_assert(sizeof(struct pd_arena_large) % PD_ARENA_STEP == 0, "pieces are aligned");
+_Static_assert(sizeof(struct pd_arena_large) % PD_ARENA_UNIT == 0, "pieces are aligned");
 
-void pd_arena_init(struct pd_arena *arena, size_t chunk_size_max)
+void pd_arena_init(struct pd_arena *arena, struct pd_arena_pool *pool)
 {
-	*arena = (struct pd_arena){ .chunk_size_max = chunk_size_max };
-	arena->chunk_size = chunk_size_max < PD_ARENA_CHUNK_MIN ? chunk_size_max : PD_ARENA_CHUNK_MIN;
+	*arena = (struct pd_arena){ .pool = pool };
 }
 
 /* ---- large pieces ---- */
@@ -41,6 +42,7 @@ static void *large_alloc(struct pd_arena *arena, size_t size)
 		large->next->previous = large;
 	arena->large = large;
 	arena->bytes += sizeof *large + size + ALLOCATION_OVERHEAD;
+	arena->resident += sizeof *large + size + ALLOCATION_OVERHEAD;
 	return large->piece;
 }
 
@@ -53,6 +55,7 @@ static void large_free(struct pd_arena *arena, struct pd_arena_large *large)
 	else
 		arena->large = large->next;
 	arena->bytes -= sizeof *large + large->size + ALLOCATION_OVERHEAD;
+	arena->resident -= sizeof *large + large->size + ALLOCATION_OVERHEAD;
 	pd_free(large);
 }
 
@@ -61,87 +64,204 @@ void pd_arena_release_large(struct pd_arena *arena, void *piece)
 	large_free(arena, (void *)((uint8_t *)piece - sizeof(struct pd_arena_large)));
 }
 
-/* ---- chunks ---- */
+/* ---- lists of pages ---- */
 
-/* What is left of the newest chunk waits for somebody whom it fits. */
-static void keep_rest(struct pd_arena *arena)
+static void page_link(struct pd_arena_page **list, struct pd_arena_page *page)
 {
-	while ((size_t)(arena->end - arena->next) >= PD_ARENA_STEP) {
-		size_t rest = (size_t)(arena->end - arena->next) / PD_ARENA_STEP * PD_ARENA_STEP;
-		size_t size = rest < PD_ARENA_PIECE_MAX ? rest : PD_ARENA_PIECE_MAX;
-
-		pd_arena_show(arena->next, size);
-		pd_arena_release(arena, arena->next, size);
-		arena->next += size;
-	}
+	page->previous = NULL;
+	page->next = *list;
+	if (page->next != NULL)
+		page->next->previous = page;
+	*list = page;
 }
 
-/* From the smallest class above that has something. */
-static void *alloc_from_larger(struct pd_arena *arena, size_t class)
+static void page_unlink(struct pd_arena_page **list, struct pd_arena_page *page)
 {
-	for (size_t set = class / 64; set < PD_ARENA_CLASS_SETS; set++) {
-		uint64_t bits = arena->some_free[set];
+	if (page->next != NULL)
+		page->next->previous = page->previous;
+	if (page->previous != NULL)
+		page->previous->next = page->next;
+	else
+		*list = page->next;
+}
 
-		if (set == class / 64)
-			bits &= UINT64_MAX << class % 64;
-		for (; bits != 0; bits &= bits - 1) {
-			size_t found = set * 64 + (size_t)__builtin_ctzll(bits);
-			struct pd_arena_piece *piece = arena->free[found];
+static struct pd_arena_chunk *chunk_of(const struct pd_arena_page *page)
+{
+	return (struct pd_arena_chunk *)(void *)((uint8_t *)(uintptr_t)(page - page->index));
+}
 
-			if (piece == NULL) {
-				arena->some_free[set] &= ~(UINT64_C(1) << found % 64);
-				continue;
-			}
-			pd_arena_show(piece, found * PD_ARENA_STEP);
-			arena->free[found] = piece->next;
-			if (found > class)
-				pd_arena_release(arena, (uint8_t *)piece + class * PD_ARENA_STEP,
-						 (found - class) * PD_ARENA_STEP);
-			return piece;
-		}
+static uint8_t *page_data(struct pd_arena_page *page)
+{
+	return (uint8_t *)chunk_of(page) + (size_t)page->index * PD_ARENA_PAGE;
+}
+
+static uint16_t first_unit(const struct pd_arena_page *page)
+{
+	return page->index == 0 ? HEADER_UNITS : 0;
+}
+
+/* ---- chunks ---- */
+
+static void chunk_free(struct pd_arena_pool *pool, struct pd_arena_chunk *chunk)
+{
+	if (pool != NULL && pool->count < pool->max) {
+		chunk->next = pool->chunks;
+		pool->chunks = chunk;
+		pool->count++;
+		return;
 	}
-	return NULL;
+	pd_arena_show(chunk, PD_ARENA_CHUNK);
+	pd_free(chunk);
 }
 
 static bool chunk_add(struct pd_arena *arena)
 {
-	struct pd_arena_chunk *chunk = pd_malloc_aligned(64, arena->chunk_size);
+	struct pd_arena_pool *pool = arena->pool;
+	struct pd_arena_chunk *chunk;
+	bool fresh = pool == NULL || pool->count == 0;
 
-	if (chunk == NULL)
-		return false;
-	keep_rest(arena);
-	*chunk = (struct pd_arena_chunk){ .next = arena->chunks, .size = arena->chunk_size };
+	if (fresh) {
+		chunk = pd_malloc_aligned(PD_ARENA_CHUNK, PD_ARENA_CHUNK);
+		if (chunk == NULL)
+			return false;
+	} else {
+		chunk = pool->chunks;
+		pool->chunks = chunk->next;
+		pool->count--;
+	}
+	chunk->pages_used = 0;
+	chunk->previous = NULL;
+	chunk->next = arena->chunks;
+	if (chunk->next != NULL)
+		chunk->next->previous = chunk;
 	arena->chunks = chunk;
-	arena->next = chunk->pieces;
-	arena->end = (uint8_t *)chunk + chunk->size;
-	pd_arena_hide(arena->next, (size_t)(arena->end - arena->next));
-	arena->bytes += chunk->size + ALLOCATION_OVERHEAD;
-	if (arena->chunk_size < arena->chunk_size_max)
-		arena->chunk_size *= 2;
+	for (unsigned i = PD_ARENA_PAGES; i-- > 0;) {
+		struct pd_arena_page *page = &chunk->pages[i];
+
+		*page = (struct pd_arena_page){ .index = (uint8_t)i, .touched = fresh ? 0 : PD_ARENA_UNITS };
+		page_link(&arena->free_pages, page);
+	}
+	arena->free_count += PD_ARENA_PAGES;
+	arena->bytes += HEADER_UNITS * PD_ARENA_UNIT;
+	arena->resident += fresh ? HEADER_UNITS * PD_ARENA_UNIT : PD_ARENA_CHUNK;
+	if (fresh)
+		chunk->pages[0].touched = HEADER_UNITS;
+	pd_arena_hide((uint8_t *)chunk + HEADER_UNITS * PD_ARENA_UNIT,
+		      PD_ARENA_CHUNK - HEADER_UNITS * PD_ARENA_UNIT);
 	return true;
+}
+
+/* Nothing of the chunk is in use. */
+static void chunk_remove(struct pd_arena *arena, struct pd_arena_chunk *chunk)
+{
+	for (unsigned i = 0; i < PD_ARENA_PAGES; i++) {
+		page_unlink(&arena->free_pages, &chunk->pages[i]);
+		arena->resident -= chunk->pages[i].touched * PD_ARENA_UNIT;
+	}
+	arena->free_count -= PD_ARENA_PAGES;
+	arena->bytes -= HEADER_UNITS * PD_ARENA_UNIT;
+	if (chunk->next != NULL)
+		chunk->next->previous = chunk->previous;
+	if (chunk->previous != NULL)
+		chunk->previous->next = chunk->next;
+	else
+		arena->chunks = chunk->next;
+	chunk_free(arena->pool, chunk);
+}
+
+/* ---- pages ---- */
+
+/* A page for pieces of this class, open. */
+static struct pd_arena_page *page_take(struct pd_arena *arena, size_t class)
+{
+	struct pd_arena_page *page;
+
+	if (arena->free_pages == NULL && !chunk_add(arena))
+		return NULL;
+	page = arena->free_pages;
+	page_unlink(&arena->free_pages, page);
+	arena->free_count--;
+	chunk_of(page)->pages_used++;
+	page->free = NULL;
+	page->used = 0;
+	page->cut = first_unit(page);
+	page->class = (uint8_t) class;
+	page_link(&arena->open[class], page);
+	return page;
+}
+
+static void *cut(struct pd_arena *arena, struct pd_arena_page *page, size_t size)
+{
+	uint8_t *piece = page_data(page) + (size_t)page->cut * PD_ARENA_UNIT;
+
+	page->cut += page->class;
+	page->used++;
+	arena->bytes += page->class * PD_ARENA_UNIT;
+	if (page->cut > page->touched) {
+		arena->resident += (size_t)(page->cut - page->touched) * PD_ARENA_UNIT;
+		page->touched = page->cut;
+	}
+	if (page->cut + page->class > PD_ARENA_UNITS)
+		pd_arena_page_full(arena, page);
+	pd_arena_show(piece, size);
+	return piece;
+}
+
+static bool fault(void)
+{
+	void *memory = pd_malloc(1);
+
+	pd_free(memory);
+	return memory == NULL;
 }
 
 void *pd_arena_alloc_slow(struct pd_arena *arena, size_t size)
 {
-	size_t class = size == 0 ? 1 : (size + PD_ARENA_STEP - 1) / PD_ARENA_STEP;
-	void *piece;
+	size_t class = size == 0 ? 1 : (size + PD_ARENA_UNIT - 1) / PD_ARENA_UNIT;
+	struct pd_arena_page *page;
 
+	if (arena->fault_each && fault())
+		return NULL;
 	if (size > PD_ARENA_PIECE_MAX)
 		return large_alloc(arena, size);
-	if (size == 0)
-		return pd_arena_alloc(arena, 1);
-	piece = alloc_from_larger(arena, class);
-	if (piece == NULL && chunk_add(arena)) {
-		piece = arena->next;
-		pd_arena_show(piece, size);
-		arena->next += class * PD_ARENA_STEP;
-	}
-	return piece;
+	page = arena->open[class];
+	if (page == NULL)
+		page = page_take(arena, class);
+	if (page == NULL)
+		return NULL;
+	return page->free != NULL ? pd_arena_pop(arena, page, size) : cut(arena, page, size);
 }
+
+void pd_arena_page_full(struct pd_arena *arena, struct pd_arena_page *page)
+{
+	page_unlink(&arena->open[page->class], page);
+}
+
+void pd_arena_page_not_full(struct pd_arena *arena, struct pd_arena_page *page, bool was_full)
+{
+	struct pd_arena_chunk *chunk = chunk_of(page);
+
+	if (page->used > 0) {
+		page_link(&arena->open[page->class], page);
+		return;
+	}
+	if (!was_full)
+		page_unlink(&arena->open[page->class], page);
+	arena->bytes -= (size_t)(page->cut - first_unit(page)) * PD_ARENA_UNIT;
+	page->class = 0;
+	page_link(&arena->free_pages, page);
+	arena->free_count++;
+	chunk->pages_used--;
+	if (chunk->pages_used == 0 && arena->free_count > FREE_PAGES_KEPT)
+		chunk_remove(arena, chunk);
+}
+
+/* ---- the end ---- */
 
 bool pd_arena_done_some(struct pd_arena *arena, unsigned chunks)
 {
 	unsigned large = chunks * LARGE_PER_CHUNK;
+	bool fault_each = arena->fault_each;
 
 	while (arena->large != NULL) {
 		if (large-- == 0)
@@ -154,12 +274,18 @@ bool pd_arena_done_some(struct pd_arena *arena, unsigned chunks)
 		if (chunks-- == 0)
 			return false;
 		arena->chunks = chunk->next;
-		arena->bytes -= chunk->size + ALLOCATION_OVERHEAD;
-		pd_arena_show(chunk->pieces, chunk->size - sizeof *chunk);
-		pd_free(chunk);
+		for (unsigned i = 0; i < PD_ARENA_PAGES; i++) {
+			arena->resident -= chunk->pages[i].touched * PD_ARENA_UNIT;
+			if (chunk->pages[i].class > 0)
+				arena->bytes -= (size_t)(chunk->pages[i].cut - first_unit(&chunk->pages[i])) *
+						PD_ARENA_UNIT;
+		}
+		arena->bytes -= HEADER_UNITS * PD_ARENA_UNIT;
+		chunk_free(arena->pool, chunk);
 	}
-	PD_ASSERT(arena->bytes == 0);
-	pd_arena_init(arena, arena->chunk_size_max);
+	PD_ASSERT(arena->bytes == 0 && arena->resident == 0);
+	pd_arena_init(arena, arena->pool);
+	arena->fault_each = fault_each;
 	return true;
 }
 
@@ -169,26 +295,17 @@ void pd_arena_done(struct pd_arena *arena)
 		;
 }
 
-void pd_arena_reset(struct pd_arena *arena, size_t keep)
+void pd_arena_pool_done(struct pd_arena_pool *pool)
 {
-	struct pd_arena_chunk *kept = arena->chunks;
-	size_t size_max = arena->chunk_size_max;
+	unsigned max = pool->max;
 
-	if (kept != NULL && kept->size <= keep)
-		arena->chunks = kept->next;
-	else
-		kept = NULL;
-	if (kept != NULL)
-		arena->bytes -= kept->size + ALLOCATION_OVERHEAD;
-	pd_arena_done(arena);
-	if (kept == NULL)
-		return;
-	pd_arena_init(arena, size_max);
-	kept->next = NULL;
-	arena->chunks = kept;
-	arena->next = kept->pieces;
-	arena->end = (uint8_t *)kept + kept->size;
-	pd_arena_hide(arena->next, (size_t)(arena->end - arena->next));
-	arena->bytes = kept->size + ALLOCATION_OVERHEAD;
-	arena->chunk_size = kept->size < size_max ? 2 * kept->size : size_max;
+	pool->max = 0;
+	while (pool->chunks != NULL) {
+		struct pd_arena_chunk *chunk = pool->chunks;
+
+		pool->chunks = chunk->next;
+		pool->count--;
+		chunk_free(NULL, chunk);
+	}
+	pool->max = max;
 }

@@ -57,21 +57,9 @@ void pd_store_cursor_done(struct pd_store_cursor *cursor)
 
 /* ---- sources ---- */
 
-/* One generation has everything, and nothing hides any of it. */
-static inline bool single(const struct pd_store_cursor *cursor)
-{
-	return cursor->source_count == 1 && cursor->iterator == NULL && !cursor->ranged;
-}
-
-static bool beyond(const struct pd_store_cursor *cursor, struct pd_slice key)
-{
-	return cursor->to.size > 0 && pd_slice_compare(key, cursor->to) >= 0;
-}
-
 static void advance(struct pd_store_cursor *cursor, struct pd_store_source *source)
 {
-	source->valid = pd_memtable_next(&source->cursor, &source->entry) &&
-			!beyond(cursor, source->entry.key);
+	source->valid = pd_memtable_next_below(&source->cursor, cursor->to, &source->entry);
 }
 
 /* The next entry of the levels. */
@@ -124,7 +112,7 @@ static int start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd
 		if (table->map.count == 0)
 			continue;
 		source->table = (uint8_t)(number % PD_STORE_TABLES);
-		pd_memtable_seek(&table->map, from, &source->cursor);
+		pd_memtable_seek_below(&table->map, from, cursor->to, &source->cursor);
 		cursor->source_count++;
 	}
 	if (actor->in_levels) {
@@ -134,7 +122,8 @@ static int start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd
 		if (result < 0)
 			return result;
 	}
-	if (single(cursor))
+	cursor->single = cursor->source_count == 1 && cursor->iterator == NULL && !cursor->ranged;
+	if (cursor->single)
 		cursor->told_active = cursor->sources[0].table == store->active % PD_STORE_TABLES;
 	else
 		for (unsigned i = 0; i < cursor->source_count; i++)
@@ -152,7 +141,7 @@ void pd_store_seek(struct pd_store *store, struct pd_store_actor *actor, struct 
 	cursor->to = pd_slice(NULL, 0);
 	cursor->source_count = 0;
 	cursor->iterator = NULL;
-	cursor->has_below = cursor->below_taken = cursor->ranged = false;
+	cursor->has_below = cursor->below_taken = cursor->ranged = cursor->single = false;
 	cursor->done = to.size > 0 && pd_slice_compare(from, to) >= 0;
 	cursor->told_active = false;
 	cursor->code = cursor->done ? 0 : start(cursor, from, to, &store->seek_error);
@@ -208,11 +197,12 @@ static int pass(struct pd_store_cursor *cursor, size_t index, struct pd_slice en
 
 	if (index < cursor->source_count) {
 		if (end.size > 0)
-			pd_memtable_seek(source->cursor.table, end, &source->cursor);
+			pd_memtable_seek_below(source->cursor.table, end, cursor->to, &source->cursor);
 		advance(cursor, source);
 	} else if (end.size == 0) {
 		cursor->below_taken = true;
-	} else if (beyond(cursor, end) || end.data[0] == PD_STORE_KEY_END) {
+	} else if (end.data[0] == PD_STORE_KEY_END ||
+		   (cursor->to.size > 0 && pd_slice_compare(end, cursor->to) >= 0)) {
 		cursor->has_below = cursor->below_taken = false;
 	} else {
 		return seek_below(cursor, end, err);
@@ -257,37 +247,27 @@ static int merge_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry
 	}
 }
 
-/* One generation has it all. */
-static int single_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry)
-{
-	while (pd_memtable_next(&cursor->sources[0].cursor, ret_entry)) {
-		if (cursor->to.size > 0 && pd_slice_compare(ret_entry->key, cursor->to) >= 0)
-			return 0;
-		if (__builtin_expect(pd_slot_dead(ret_entry->lsn), 0))
-			continue;
-		ret_entry->lsn &= PD_SLOT_LSN;
-		return 1;
-	}
-	return 0;
-}
-
 int pd_store_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry, struct pd_error *err)
 {
-	int result;
+	int result = 0;
 
 	if (cursor->done)
 		return 0;
-	if (cursor->code != 0) {
+	if (__builtin_expect(cursor->single, 1)) {
+		while (pd_memtable_next_below(&cursor->sources[0].cursor, cursor->to, ret_entry)) {
+			bool dead = pd_slot_dead(ret_entry->lsn);
+
+			ret_entry->lsn &= PD_SLOT_LSN;
+			if (__builtin_expect(!dead, 1))
+				return 1;
+		}
+	} else if (cursor->code != 0) {
 		if (err != NULL)
 			*err = cursor->store->seek_error;
 		return cursor->code;
-	}
-	if (cursor->source_count == 0 && cursor->iterator == NULL)
-		result = 0;
-	else if (single(cursor))
-		result = single_next(cursor, ret_entry);
-	else
+	} else if (cursor->source_count > 0 || cursor->iterator != NULL) {
 		result = merge_next(cursor, ret_entry, err);
+	}
 	if (result == 0)
 		cursor->done = true;
 	return result;

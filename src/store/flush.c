@@ -264,10 +264,11 @@ static void drop(struct pd_store *store, size_t tables)
 	}
 	if (generation->tables != NULL)
 		return;
-	pd_generation_free_blocks(generation);
+	pd_lent_done(generation);
 	pd_arena_done(&store->dying);
 	store->dying = generation->arena;
-	pd_arena_init(&generation->arena, store->dying.chunk_size_max);
+	pd_arena_init(&generation->arena, &store->pool);
+	generation->arena.fault_each = store->dying.fault_each;
 	store->oldest++;
 	store->dropping = false;
 }

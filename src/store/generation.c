@@ -1,19 +1,13 @@
-/* Generations: tables, lent blocks, freezing. */
-#include <string.h>
-
-#include "base/memory.h"
+/* Generations: tables, memory, freezing. */
 #include "store/store_private.h"
 
 /* ---- tables ---- */
 
-struct pd_table *pd_table_of(struct pd_store *store, struct pd_store_actor *actor)
+struct pd_table *pd_table_new(struct pd_store *store, struct pd_store_actor *actor)
 {
 	struct pd_generation *generation = pd_generation(store, store->active);
-	struct pd_table *table = pd_actor_table(actor, store->active);
+	struct pd_table *table = pd_arena_alloc(&generation->arena, sizeof *table);
 
-	if (__builtin_expect(table != NULL, 1))
-		return table;
-	table = pd_arena_alloc(&generation->arena, sizeof *table);
 	if (table == NULL)
 		return NULL;
 	*table = (struct pd_table){ .actor = actor, .next = generation->tables };
@@ -45,69 +39,11 @@ void pd_table_remove(struct pd_store *store, struct pd_table *table)
 	pd_arena_release(&generation->arena, table, sizeof *table);
 }
 
-/* ---- lent blocks ---- */
-
-/* Where a block at `data` is or would be. */
-static size_t block_index(const struct pd_generation *generation, const uint8_t *data)
-{
-	size_t low = 0, high = generation->block_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (generation->blocks[middle].data + generation->blocks[middle].size <= data)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-bool pd_generation_owns_block(const struct pd_generation *generation, const uint8_t *entry)
-{
-	size_t index;
-
-	if (generation->block_count == 0)
-		return false;
-	index = block_index(generation, entry);
-	return index < generation->block_count && generation->blocks[index].data <= entry;
-}
-
-int pd_store_lend(struct pd_store *store, void *data, size_t size)
-{
-	struct pd_generation *generation = pd_generation(store, store->active);
-	size_t index;
-
-	if (generation->block_count == generation->block_capacity) {
-		size_t capacity = generation->block_capacity > 0 ? 2 * generation->block_capacity : 16;
-		struct pd_store_block *blocks = pd_realloc(generation->blocks, capacity * sizeof *blocks);
-
-		if (blocks == NULL)
-			return PD_NO_MEMORY;
-		generation->blocks = blocks;
-		generation->block_capacity = capacity;
-	}
-	index = block_index(generation, data);
-	memmove(&generation->blocks[index + 1], &generation->blocks[index],
-		(generation->block_count - index) * sizeof *generation->blocks);
-	generation->blocks[index] = (struct pd_store_block){ data, size };
-	generation->block_count++;
-	generation->block_bytes += size;
-	return 0;
-}
-
-void pd_generation_free_blocks(struct pd_generation *generation)
-{
-	for (size_t i = 0; i < generation->block_count; i++)
-		pd_free(generation->blocks[i].data);
-	pd_free(generation->blocks);
-	generation->blocks = NULL;
-	generation->block_count = generation->block_capacity = generation->block_bytes = 0;
-}
+/* ---- memory ---- */
 
 void pd_generation_release(struct pd_generation *generation, const uint8_t *entry)
 {
-	if (__builtin_expect(generation->block_count > 0, 0) && pd_generation_owns_block(generation, entry))
+	if (__builtin_expect(generation->block_count > 0, 0) && pd_lent_release(generation, entry))
 		return;
 	pd_arena_release(&generation->arena, (void *)(uintptr_t)entry, pd_entry_size(entry));
 }
@@ -120,16 +56,12 @@ size_t pd_generation_bytes(const struct pd_generation *generation)
 
 /* ---- freezing ---- */
 
-/* What is left of the newest chunk is not in use yet. */
-static size_t bytes_used(const struct pd_generation *generation)
-{
-	return pd_generation_bytes(generation) - (size_t)(generation->arena.end - generation->arena.next);
-}
-
 bool pd_store_wants_freeze(const struct pd_store *store)
 {
+	const struct pd_generation *active = &store->generations[store->active % PD_STORE_TABLES];
+
 	return store->memtable_bytes > 0 && store->levels != NULL &&
-	       bytes_used(&store->generations[store->active % PD_STORE_TABLES]) >= store->memtable_bytes;
+	       pd_generation_bytes(active) >= store->memtable_bytes;
 }
 
 size_t pd_store_memtable_bytes(const struct pd_store *store)
@@ -137,7 +69,7 @@ size_t pd_store_memtable_bytes(const struct pd_store *store)
 	size_t bytes = pd_arena_bytes(&store->dying);
 
 	for (uint64_t number = store->oldest; number <= store->active; number++)
-		bytes += bytes_used(&store->generations[number % PD_STORE_TABLES]);
+		bytes += pd_generation_bytes(&store->generations[number % PD_STORE_TABLES]);
 	return bytes;
 }
 

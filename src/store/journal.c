@@ -8,14 +8,12 @@
 #define CHANGES_KEPT  4096u /* between transactions */
 #define SHRINK_OVER   128u  /* a tombstone that could be so much smaller is worth a copy */
 
-int pd_journal_reserve(struct pd_store *store, size_t more)
+int pd_journal_grow(struct pd_store *store, size_t more)
 {
 	struct pd_journal *journal = &store->journal;
 	size_t capacity = journal->capacity > 0 ? journal->capacity : CHANGES_FIRST;
 	struct pd_change *changes;
 
-	if (__builtin_expect(journal->capacity - journal->count >= more, 1))
-		return 0;
 	while (capacity - journal->count < more)
 		capacity *= 2;
 	changes = pd_realloc(journal->changes, capacity * sizeof *changes);
@@ -142,8 +140,7 @@ static void shrink(struct pd_generation *generation, struct pd_memtable *map, co
 	const uint8_t *old;
 	uint64_t lsn = slot->lsn;
 
-	if (pd_entry_size(slot->entry) < size + SHRINK_OVER ||
-	    pd_generation_owns_block(generation, slot->entry))
+	if (pd_entry_size(slot->entry) < size + SHRINK_OVER || pd_lent_has(generation, slot->entry))
 		return;
 	copy = pd_arena_alloc(&generation->arena, size);
 	if (copy == NULL)
@@ -165,20 +162,15 @@ static void remove_dead(struct pd_store *store)
 	for (size_t i = 0; i < journal->count; i++) {
 		struct pd_change *change = &journal->changes[i];
 		const struct pd_slot *slot;
-		uint64_t lsn;
+		bool gone;
 
 		if (change->kind != PD_CHANGE_FLAGGED)
 			continue;
-		slot = pd_memtable_find(change->map, pd_entry_key(change->entry));
-		if (slot == NULL || slot->entry != change->entry || !pd_slot_dead(slot->lsn))
-			continue;
-		if ((slot->lsn & PD_SLOT_FRESH) != 0) {
-			PD_ASSERT(pd_memtable_delete(change->map, pd_entry_key(change->entry), &lsn) ==
-				  change->entry);
+		slot = pd_memtable_purge(change->map, change->entry, &gone);
+		if (gone)
 			change->kind = PD_CHANGE_RELEASED;
-		} else {
+		else if (slot != NULL)
 			shrink(generation, change->map, slot, change);
-		}
 	}
 }
 

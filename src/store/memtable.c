@@ -324,6 +324,27 @@ static void rebalance(struct pd_memtable *table, struct path *path)
 	}
 }
 
+/* Take a slot out of the leaf that the path leads to. */
+static void remove_slot(struct pd_memtable *table, struct path *path, unsigned slot)
+{
+	struct pd_node *leaf = path->steps[0].node;
+
+	pd_node_remove(leaf, slot);
+	table->count--;
+	if (leaf != table->root) {
+		if (slot == 0 && leaf->count > 0)
+			set_smallest(table, path, 1, pd_node_slots(leaf)[0].entry);
+		if (leaf->count < PD_NODE_SLOTS_MIN)
+			rebalance(table, path);
+	} else if (table->count == 0) {
+		node_free(table, leaf);
+		table->root = NULL;
+	} else if (leaf->capacity > PD_NODE_SLOTS_FIRST && leaf->count <= leaf->capacity / 4) {
+		/* Give memory back where there is some to do it with; if not, the large leaf stays. */
+		(void)!root_resize(table, leaf->capacity / 2u);
+	}
+}
+
 const uint8_t *pd_memtable_delete(struct pd_memtable *table, struct pd_slice key, uint64_t *ret_old_lsn)
 {
 	const uint8_t *entry;
@@ -339,21 +360,32 @@ const uint8_t *pd_memtable_delete(struct pd_memtable *table, struct pd_slice key
 		return NULL;
 	entry = pd_node_slots(leaf)[slot].entry;
 	*ret_old_lsn = pd_node_slots(leaf)[slot].lsn;
-	pd_node_remove(leaf, slot);
-	table->count--;
-	if (leaf != table->root) {
-		if (slot == 0 && leaf->count > 0)
-			set_smallest(table, &path, 1, pd_node_slots(leaf)[0].entry);
-		if (leaf->count < PD_NODE_SLOTS_MIN)
-			rebalance(table, &path);
-	} else if (table->count == 0) {
-		node_free(table, leaf);
-		table->root = NULL;
-	} else if (leaf->capacity > PD_NODE_SLOTS_FIRST && leaf->count <= leaf->capacity / 4) {
-		/* Give memory back where there is some to do it with; if not, the large leaf stays. */
-		(void)!root_resize(table, leaf->capacity / 2u);
-	}
+	remove_slot(table, &path, slot);
 	return entry;
+}
+
+const struct pd_slot *pd_memtable_purge(struct pd_memtable *table, const uint8_t *entry, bool *ret_gone)
+{
+	struct pd_slice key = pd_entry_key(entry);
+	const struct pd_slot *found;
+	struct pd_node *leaf;
+	struct path path;
+	unsigned slot;
+
+	*ret_gone = false;
+	if (table->root == NULL)
+		return NULL;
+	leaf = leaf_of_with_path(table, key, &path);
+	if (!pd_node_find(leaf, key, &slot))
+		return NULL;
+	found = pd_node_slots(leaf) + slot;
+	if (found->entry != entry || (found->lsn & PD_SLOT_DEAD) == 0)
+		return NULL;
+	if ((found->lsn & PD_SLOT_FRESH) == 0)
+		return found;
+	remove_slot(table, &path, slot);
+	*ret_gone = true;
+	return NULL;
 }
 
 void pd_memtable_seek(const struct pd_memtable *table, struct pd_slice key,
@@ -367,7 +399,7 @@ void pd_memtable_seek(const struct pd_memtable *table, struct pd_slice key,
 		leaf = leaf_of(table, key);
 		slot = pd_node_search(leaf, key).slot;
 	}
-	*ret_cursor = (struct pd_memtable_cursor){ table, leaf, slot };
+	*ret_cursor = (struct pd_memtable_cursor){ table, leaf, slot, 0 };
 }
 
 /* Entries lie anywhere in memory: ask for those that a scan will reach soon. At the start of a leaf its first
@@ -412,6 +444,43 @@ struct pd_slot *pd_memtable_walk(struct pd_memtable_cursor *cursor)
 		prefetch_next_leaf(leaf);
 	prefetch_ahead(leaf, cursor->slot);
 	return pd_node_slots((struct pd_node *)(uintptr_t)leaf) + cursor->slot++;
+}
+
+/* How many slots of the leaf are before the bound. */
+static unsigned slots_below(const struct pd_node *leaf, struct pd_slice to)
+{
+	return to.size == 0 ? leaf->count : pd_node_search(leaf, to).slot;
+}
+
+void pd_memtable_seek_below(const struct pd_memtable *table, struct pd_slice from, struct pd_slice to,
+			    struct pd_memtable_cursor *ret_cursor)
+{
+	pd_memtable_seek(table, from, ret_cursor);
+	if (ret_cursor->leaf != NULL)
+		ret_cursor->limit = slots_below(ret_cursor->leaf, to);
+}
+
+bool pd_memtable_next_below(struct pd_memtable_cursor *cursor, struct pd_slice to, struct pd_entry *ret_entry)
+{
+	const struct pd_node *leaf = cursor->leaf;
+	const struct pd_slot *slot;
+
+	if (leaf == NULL)
+		return false;
+	while (cursor->slot >= cursor->limit) {
+		if (cursor->limit < leaf->count || leaf->next == NULL)
+			return false;
+		leaf = leaf->next;
+		cursor->leaf = leaf;
+		cursor->slot = 0;
+		cursor->limit = slots_below(leaf, to);
+	}
+	if (cursor->slot == 0)
+		prefetch_next_leaf(leaf);
+	prefetch_ahead(leaf, cursor->slot);
+	slot = pd_node_slots_const(leaf) + cursor->slot++;
+	pd_entry_read(slot->entry, slot->lsn, ret_entry);
+	return true;
 }
 
 bool pd_memtable_next(struct pd_memtable_cursor *cursor, struct pd_entry *ret_entry)

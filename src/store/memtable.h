@@ -100,11 +100,19 @@ struct pd_memtable_cursor {
 	const struct pd_memtable *table;
 	const void *leaf;
 	unsigned slot;
+	unsigned limit; /* slots of this leaf before the bound, if there is one */
 };
 /* Go to the first key >= `key`. */
 void pd_memtable_seek(const struct pd_memtable *table, struct pd_slice key,
 		      struct pd_memtable_cursor *ret_cursor);
 /* The entry at the cursor, then move on. false: the end. */
 bool pd_memtable_next(struct pd_memtable_cursor *cursor, struct pd_entry *ret_entry);
+
+/* The same with a bound, which is given with every call: to the first key in [from, to); `to` size 0: no bound. Costs a
+ * search a leaf, not a comparison an entry. */
+void pd_memtable_seek_below(const struct pd_memtable *table, struct pd_slice from, struct pd_slice to,
+			    struct pd_memtable_cursor *ret_cursor);
+bool pd_memtable_next_below(struct pd_memtable_cursor *cursor, struct pd_slice to,
+			    struct pd_entry *ret_entry);
 
 #endif

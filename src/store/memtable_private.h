@@ -78,6 +78,8 @@ struct pd_memtable {
 void pd_memtable_init(struct pd_memtable *table, struct pd_arena *arena);
 /* The slot of a key, NULL: none. Its LSN may be changed in place. Any put or delete makes it void. */
 struct pd_slot *pd_memtable_find(const struct pd_memtable *table, struct pd_slice key);
+/* Take the entry out if it is DEAD and FRESH. What it returns is its slot if it is only DEAD. */
+const struct pd_slot *pd_memtable_purge(struct pd_memtable *table, const uint8_t *entry, bool *ret_gone);
 /* The slot at the cursor, then move on; NULL: the end. */
 struct pd_slot *pd_memtable_walk(struct pd_memtable_cursor *cursor);
 

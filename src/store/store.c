@@ -7,6 +7,8 @@
 #include "base/memory.h"
 #include "store/store_private.h"
 
+#define POOL_CHUNKS_MAX 64u
+
 /* ---- finding actors by id ---- */
 
 static size_t slot_of(const struct pd_store *store, uint64_t id)
@@ -224,6 +226,14 @@ static int load_actors(struct pd_store *store, struct pd_error *err)
 
 /* ---- life ---- */
 
+/* Chunks from one memtable are kept for the next: what was touched once costs no page fault. */
+static unsigned pool_size(const struct pd_store_options *options)
+{
+	size_t chunks = options->memtable_bytes / PD_ARENA_CHUNK;
+
+	return options->levels == NULL ? 0 : chunks < POOL_CHUNKS_MAX ? (unsigned)chunks : POOL_CHUNKS_MAX;
+}
+
 int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_store, struct pd_error *err)
 {
 	struct pd_store *store = pd_calloc(1, sizeof *store);
@@ -240,10 +250,12 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 	store->memtables_bytes = options->memtables_bytes;
 	store->active = store->oldest = 1;
 	for (unsigned i = 0; i < PD_STORE_TABLES; i++)
-		pd_arena_init(&store->generations[i].arena, PD_ARENA_CHUNK_MAX);
-	pd_arena_init(&store->dying, PD_ARENA_CHUNK_MAX);
-	pd_arena_init(&store->actor_arena, PD_ARENA_CHUNK_MAX);
-	pd_arena_init(&store->reads, PD_ARENA_CHUNK_MAX);
+		pd_arena_init(&store->generations[i].arena, &store->pool);
+	pd_arena_init(&store->dying, &store->pool);
+	pd_arena_init(&store->actor_arena, NULL);
+	pd_arena_init(&store->reads, &store->reads_pool);
+	store->pool.max = pool_size(options);
+	store->reads_pool.max = 1;
 	store->first_expiry = UINT64_MAX;
 	store->expiry = actor_new(store, 0, PD_STORE_EXPIRY_ID);
 	if (store->expiry == NULL)
@@ -269,12 +281,14 @@ void pd_store_close(struct pd_store *store)
 	pd_store_iterators_free(store);
 	(void)pd_levels_close(store->levels, NULL);
 	for (unsigned i = 0; i < PD_STORE_TABLES; i++) {
-		pd_generation_free_blocks(&store->generations[i]);
+		pd_lent_done(&store->generations[i]);
 		pd_arena_done(&store->generations[i].arena);
 	}
 	pd_arena_done(&store->dying);
 	pd_arena_done(&store->actor_arena);
 	pd_arena_done(&store->reads);
+	pd_arena_pool_done(&store->pool);
+	pd_arena_pool_done(&store->reads_pool);
 	pd_journal_done(&store->journal);
 	pd_free(store->actors);
 	pd_free(store->slots);
@@ -293,16 +307,31 @@ struct pd_levels *pd_store_levels(const struct pd_store *store)
 
 /* ---- figures ---- */
 
+static size_t idle(const struct pd_arena *arena)
+{
+	return arena->resident - arena->bytes;
+}
+
+static size_t spare_bytes(const struct pd_store *store)
+{
+	size_t bytes = idle(&store->actor_arena) + idle(&store->dying) + store->reads.resident +
+		       (store->pool.count + store->reads_pool.count) * (size_t)PD_ARENA_CHUNK +
+		       store->journal.capacity * sizeof *store->journal.changes;
+
+	for (unsigned i = 0; i < PD_STORE_TABLES; i++)
+		bytes += idle(&store->generations[i].arena);
+	return bytes;
+}
+
 void pd_store_stats(const struct pd_store *store, bool with_levels, struct pd_store_stats *ret_stats)
 {
 	*ret_stats = (struct pd_store_stats){
 		.actors = store->actor_count,
 		.keys = store->key_count,
 		.expiring_keys = store->expiring_count,
-		.actor_bytes = sizeof *store + pd_arena_bytes(&store->actor_arena) +
-			       (store->slot_count + store->actor_capacity) * sizeof(void *) +
-			       store->journal.capacity * sizeof *store->journal.changes +
-			       pd_arena_bytes(&store->reads),
+		.actor_bytes = pd_arena_bytes(&store->actor_arena) +
+			       (store->slot_count + store->actor_capacity) * sizeof(void *),
+		.spare_bytes = spare_bytes(store),
 		.frozen_bytes = pd_arena_bytes(&store->dying),
 		.frozen = (unsigned)(store->active - store->oldest),
 		.flushes = store->flushes,

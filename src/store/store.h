@@ -105,7 +105,9 @@ PD_MUST_CHECK int pd_store_delete_range(struct pd_store *store, struct pd_store_
 					struct pd_error *err);
 
 /* ---- lent memory: recovery points into the log's segments instead of copying what is in them ---- */
-/* The block is the active memtable's from here on and goes with it (pd_free()). PD_NO_MEMORY: still the caller's. */
+/* The block is the active memtable's from here on, and goes with it or when nothing in it is alive any more (pd_free()):
+ * entries are put from the block lent last only. Without levels, what still lives in mostly dead ones is copied out of
+ * them here. PD_NO_MEMORY: still the caller's. */
 PD_MUST_CHECK int pd_store_lend(struct pd_store *store, void *block, size_t size);
 
 /* ---- walking ---- */
@@ -126,6 +128,7 @@ struct pd_store_cursor {
 	struct pd_levels_iterator *iterator; /* NULL: nothing of this actor is in the levels */
 	struct pd_entry below;               /* its next entry, if has_below */
 	bool has_below, below_taken;
+	bool single;      /* one memtable has everything, and nothing hides any of it */
 	bool ranged;      /* there are range tombstones to look at */
 	bool told_active; /* the entry told last is from the active memtable */
 	bool done;
@@ -180,6 +183,7 @@ struct pd_store_stats {
 	uint64_t actors, keys, expiring_keys;
 	size_t active_bytes, frozen_bytes; /* arenas with nodes and lent blocks */
 	size_t actor_bytes;                /* what stands for actors, busy or idle */
+	size_t spare_bytes;                /* of all these, waiting to be used again */
 	unsigned frozen;                   /* memtables that wait */
 	uint64_t flushes, flushed_bytes, flush_us_last, flush_failures;
 	struct pd_log_position applied;

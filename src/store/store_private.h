@@ -35,7 +35,7 @@ struct pd_table {
 
 struct pd_store_block {
 	uint8_t *data;
-	size_t size;
+	size_t size, live_bytes;
 };
 
 struct pd_generation {
@@ -43,7 +43,8 @@ struct pd_generation {
 	struct pd_table *tables;
 	size_t table_count;
 	struct pd_store_block *blocks; /* lent, by address */
-	size_t block_count, block_capacity, block_bytes;
+	size_t block_count, block_capacity, block_bytes, block_live_bytes;
+	const uint8_t *block_open; /* lent last: more entries of it may come */
 	struct pd_log_position
 		position; /* of a frozen one: everything up to here is in it or in older ones */
 };
@@ -103,6 +104,7 @@ struct pd_store {
 	uint64_t active, oldest; /* numbers of generations */
 	struct pd_generation generations[PD_STORE_TABLES];
 	struct pd_arena dying; /* of a generation that is gone */
+	struct pd_arena_pool pool, reads_pool;
 
 	struct pd_store_actor **actors; /* by id: ids only grow, so adding is appending */
 	size_t actor_count, actor_capacity;
@@ -112,7 +114,8 @@ struct pd_store {
 	uint64_t key_count, expiring_count;
 
 	struct pd_journal journal;
-	struct pd_arena reads; /* what was read from the levels */
+	struct pd_arena reads; /* what was read from the levels, if it is too much for reads_near */
+	size_t reads_near_used;
 
 	struct pd_levels_iterator **iterators; /* those in use first */
 	size_t iterator_count, iterators_used, iterator_capacity;
@@ -129,12 +132,16 @@ struct pd_store {
 	uint64_t flushes, flushed_bytes, flush_us_last, flush_failures;
 	struct pd_log_position applied;
 
+	uint8_t reads_near[4096];
 	/* Room for keys, so that nothing fails for want of it. */
 	uint8_t level_key[PD_LEVELS_KEY_SIZE_MAX];
 	uint8_t level_to[PD_LEVELS_KEY_SIZE_MAX];
 	uint8_t index_key[PD_KEY_SIZE_MAX];
 	uint8_t expiry_floor[PD_KEY_SIZE_MAX + 1];
 };
+
+struct pd_table *pd_table_new(struct pd_store *store, struct pd_store_actor *actor);
+PD_MUST_CHECK int pd_journal_grow(struct pd_store *store, size_t more);
 
 static inline struct pd_generation *pd_generation(struct pd_store *store, uint64_t number)
 {
@@ -156,6 +163,22 @@ static inline uint64_t pd_entry_expires(const uint8_t *entry)
 	return (entry[1] & PD_ENTRY_EXPIRES) ? pd_load_u64(entry + PD_ENTRY_HEADER_SIZE) : 0;
 }
 
+/* The actor's table of the active generation, made if there is none. NULL: out of memory. */
+static inline struct pd_table *pd_table_of(struct pd_store *store, struct pd_store_actor *actor)
+{
+	struct pd_table *table = pd_actor_table(actor, store->active);
+
+	return __builtin_expect(table != NULL, 1) ? table : pd_table_new(store, actor);
+}
+
+/* Room for so many more changes. PD_NO_MEMORY. */
+PD_MUST_CHECK static inline int pd_journal_reserve(struct pd_store *store, size_t more)
+{
+	return __builtin_expect(store->journal.capacity - store->journal.count >= more, 1)
+		       ? 0
+		       : pd_journal_grow(store, more);
+}
+
 /* Is there anything older than the active generation that this actor could have entries in? */
 static inline bool pd_actor_has_older(const struct pd_store *store, const struct pd_store_actor *actor)
 {
@@ -166,18 +189,19 @@ static inline bool pd_actor_has_older(const struct pd_store *store, const struct
 }
 
 /* ---- generations (generation.c) ---- */
-/* The actor's table of the active generation, made if there is none. NULL: out of memory. */
-struct pd_table *pd_table_of(struct pd_store *store, struct pd_store_actor *actor);
 void pd_table_remove(struct pd_store *store, struct pd_table *table);
 /* Give back an entry of the active generation. */
 void pd_generation_release(struct pd_generation *generation, const uint8_t *entry);
-bool pd_generation_owns_block(const struct pd_generation *generation, const uint8_t *entry);
 size_t pd_generation_bytes(const struct pd_generation *generation);
-void pd_generation_free_blocks(struct pd_generation *generation);
+
+/* ---- lent memory (lent.c) ---- */
+bool pd_lent_has(const struct pd_generation *generation, const uint8_t *entry);
+/* An entry in a block comes to life, or dies. false: it is in none. */
+bool pd_lent_take(struct pd_generation *generation, const uint8_t *entry);
+bool pd_lent_release(struct pd_generation *generation, const uint8_t *entry);
+void pd_lent_done(struct pd_generation *generation);
 
 /* ---- the journal (journal.c) ---- */
-/* Room for so many more changes. PD_NO_MEMORY. */
-PD_MUST_CHECK int pd_journal_reserve(struct pd_store *store, size_t more);
 void pd_journal_add(struct pd_store *store, enum pd_change_kind kind, struct pd_memtable *map,
 		    const uint8_t *entry, uint64_t lsn);
 /* Before the actor's counters change. */

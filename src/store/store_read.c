@@ -9,8 +9,6 @@
 #include "log/record.h"
 #include "store/store_private.h"
 
-#define READS_KEPT (64u * 1024)
-
 /* ---- the levels' side ---- */
 
 struct pd_slice pd_level_key(uint8_t *to, uint64_t actor, struct pd_slice key)
@@ -75,11 +73,21 @@ damaged:
 			    "actor %" PRIu64 " has an entry in the levels that makes no sense", actor->id);
 }
 
+static uint8_t *reads_alloc(struct pd_store *store, size_t size)
+{
+	uint8_t *piece = store->reads_near + store->reads_near_used;
+
+	if (size > sizeof store->reads_near - store->reads_near_used)
+		return pd_arena_alloc(&store->reads, size);
+	store->reads_near_used += size;
+	return piece;
+}
+
 /* Make it an entry in one piece that stays until the next begin. */
 static int keep(struct pd_store *store, struct pd_entry *entry, struct pd_error *err)
 {
 	size_t header = PD_ENTRY_HEADER_SIZE + (entry->expires_us != 0 ? 8 : 0);
-	uint8_t *copy = pd_arena_alloc(&store->reads, header + entry->key.size + entry->value.size);
+	uint8_t *copy = reads_alloc(store, header + entry->key.size + entry->value.size);
 
 	if (copy == NULL)
 		return pd_store_no_memory(err);
@@ -123,7 +131,7 @@ static int get_from_levels(struct pd_store *store, struct pd_store_actor *actor,
 
 uint8_t *pd_store_keep(struct pd_store *store, struct pd_slice bytes)
 {
-	uint8_t *copy = pd_arena_alloc(&store->reads, bytes.size);
+	uint8_t *copy = reads_alloc(store, bytes.size);
 
 	if (copy != NULL && bytes.size > 0)
 		memcpy(copy, bytes.data, bytes.size);
@@ -132,8 +140,9 @@ uint8_t *pd_store_keep(struct pd_store *store, struct pd_slice bytes)
 
 void pd_store_reads_reset(struct pd_store *store)
 {
+	store->reads_near_used = 0;
 	if (pd_arena_bytes(&store->reads) > 0)
-		pd_arena_reset(&store->reads, READS_KEPT);
+		pd_arena_done(&store->reads);
 }
 
 /* ---- all of it ---- */

@@ -163,7 +163,7 @@ int pd_store_put(struct pd_store *store, struct pd_store_actor *actor, const uin
 		 struct pd_entry *ret_old, struct pd_error *err)
 {
 	size_t size = pd_entry_size(entry);
-	struct pd_entry old;
+	struct pd_entry discarded;
 	struct pd_table *table;
 	uint8_t *copy;
 	int result;
@@ -177,10 +177,7 @@ int pd_store_put(struct pd_store *store, struct pd_store_actor *actor, const uin
 	if (copy == NULL)
 		return pd_store_no_memory(err);
 	memcpy(copy, entry, size);
-	result = put(store, actor, table, copy, lsn, &old, err);
-	if (result == 0 && ret_old != NULL)
-		*ret_old = old;
-	return result;
+	return put(store, actor, table, copy, lsn, ret_old != NULL ? ret_old : &discarded, err);
 }
 
 int pd_store_put_lent(struct pd_store *store, struct pd_store_actor *actor, const uint8_t *entry,
@@ -190,12 +187,12 @@ int pd_store_put_lent(struct pd_store *store, struct pd_store_actor *actor, cons
 	struct pd_table *table;
 	int result;
 
-	PD_ASSERT(pd_generation_owns_block(pd_generation(store, store->active), entry));
 	if (bad_key(pd_entry_key(entry)))
 		return refuse_key(err);
 	result = pd_store_prepare(store, actor, &table);
 	if (result != 0)
 		return pd_store_no_memory(err);
+	PD_ASSERT(pd_lent_take(pd_generation(store, store->active), entry));
 	return put(store, actor, table, entry, lsn, &old, err);
 }
 

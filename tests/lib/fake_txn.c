@@ -71,7 +71,7 @@ struct pd_txn *pd_fake_txn_new(void)
 	txn->now_us = UINT64_C(1700000000) * 1000 * 1000;
 	txn->random = 88172645463325252u;
 	txn->lsn = 1;
-	pd_arena_init(&txn->arena, PD_ARENA_CHUNK_MAX);
+	pd_arena_init(&txn->arena, NULL);
 	pd_fake_txn_use(txn, "");
 	return txn;
 }

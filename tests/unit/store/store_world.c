@@ -91,6 +91,25 @@ struct pd_store_actor *world_actor(const struct world *world, unsigned actor)
 	return pd_store_actor_get(world->store, 10 + actor * 7);
 }
 
+static struct pd_levels *open_levels(struct world *world)
+{
+	struct pd_levels_options options = { .os = world->os,
+					     .directory = world->directory,
+					     .create = true,
+					     .cache_bytes = 1024 * 1024,
+					     .compaction_trigger = 3 };
+	struct pd_levels *levels;
+	struct pd_error err;
+	int result = pd_levels_open(world->levels == WORLD_ROCKSDB ? PD_LEVELS_ROCKSDB : PD_LEVELS_PLAIN,
+				    &options, &levels, &err);
+
+	if (result == PD_NOT_SUPPORTED)
+		skip();
+	if (result != 0)
+		fail_msg("%s", err.text);
+	return levels;
+}
+
 int world_open_store(struct world *world)
 {
 	struct pd_store_options options = { .os = world->os, .count_prefix = 'k' };
@@ -99,11 +118,13 @@ int world_open_store(struct world *world)
 
 	if (world->levels == WORLD_FAKE)
 		options.levels = fake_levels_open(world->disk);
+	else if (world->levels != WORLD_NONE)
+		options.levels = open_levels(world);
 	result = pd_store_open(&options, &world->store, &err);
 	if (result != 0)
 		return result;
-	for (unsigned i = 0; world->small_chunks && i < PD_STORE_TABLES; i++)
-		pd_arena_init(&world->store->generations[i].arena, 4096);
+	for (unsigned i = 0; world->fault_each && i < PD_STORE_TABLES; i++)
+		world->store->generations[i].arena.fault_each = true;
 	for (unsigned i = 0; i < WORLD_ACTORS; i++)
 		if (world_actor(world, i) == NULL)
 			assert_non_null(pd_store_actor_add(world->store, 5, 10 + i * 7));
@@ -113,14 +134,27 @@ int world_open_store(struct world *world)
 void world_open(struct world *world, enum world_levels levels, uint64_t seed)
 {
 	struct pd_sim_options options = PD_SIM_OPTIONS_DEFAULT;
+	size_t used;
 
 	*world = (struct world){ .levels = levels, .random = seed };
 	options.seed = seed;
 	options.late_tasks = true;
-	assert_int_equal(pd_os_sim_new(&options, &world->os, NULL), 0);
+	if (levels <= WORLD_PLAIN)
+		assert_int_equal(pd_os_sim_new(&options, &world->os, NULL), 0);
+	else
+		assert_int_equal(pd_os_real_new(&world->os, NULL), 0);
 	if (levels == WORLD_FAKE)
 		world->disk = fake_disk_new();
-	world->small_chunks = seed % 2 == 0;
+	if (levels > WORLD_PLAIN) {
+		const char *root = getenv("TMPDIR");
+
+		(void)snprintf(world->directory, sizeof world->directory, "%s/store_world.XXXXXX",
+			       root != NULL ? root : "/tmp");
+		assert_non_null(mkdtemp(world->directory));
+	}
+	used = strlen(world->directory);
+	(void)snprintf(world->directory + used, sizeof world->directory - used, "/levels");
+	world->fault_each = seed % 2 == 0;
 	assert_int_equal(world_open_store(world), 0);
 }
 
@@ -129,6 +163,10 @@ void world_close(struct world *world)
 	pd_store_close(world->store);
 	if (world->disk != NULL)
 		fake_disk_free(world->disk);
+	if (world->levels > WORLD_PLAIN) {
+		*strrchr(world->directory, '/') = '\0';
+		assert_int_equal(pd_os_remove_tree(world->os, world->directory, NULL), 0);
+	}
 	pd_os_free(world->os);
 	free(world->log);
 }
@@ -140,6 +178,8 @@ void world_reopen(struct world *world)
 	size_t count = world->log_count;
 
 	pd_store_close(world->store);
+	if (world->levels == WORLD_PLAIN)
+		pd_sim_power_cut(world->os);
 	assert_int_equal(world_open_store(world), 0);
 	applied = pd_store_applied(world->store);
 	assert_true(applied.lsn <= world->lsn);

@@ -44,20 +44,23 @@ struct world_change {
 enum world_levels {
 	WORLD_NONE,
 	WORLD_FAKE,
-	WORLD_PLAIN,
+	WORLD_PLAIN, /* on the simulated machine, which loses its power before a reopen */
+	WORLD_PLAIN_REAL,
+	WORLD_ROCKSDB,
 };
 
 struct world {
 	enum world_levels levels;
 	struct pd_os *os;
-	struct fake_disk *disk;
+	struct fake_disk *disk; /* of WORLD_FAKE */
+	char directory[256];    /* of the others */
 	struct pd_store *store;
 	struct world_state state;
 	uint64_t random, lsn, frozen_lsn;
 	struct world_change *log;
 	size_t log_count, log_capacity;
 	bool lend;         /* some puts without a copy */
-	bool small_chunks; /* of the arenas, so that memory can fail everywhere */
+	bool fault_each;   /* memory can fail at every piece of an arena */
 	unsigned failures; /* of memory, that were met */
 };
 
@@ -68,7 +71,7 @@ void world_open(struct world *world, enum world_levels levels, uint64_t seed);
 void world_close(struct world *world);
 /* Close the store, open it again, and do once more what the levels have not. */
 void world_reopen(struct world *world);
-/* Only the store's open. */
+/* Only the store's open. The test is skipped where the build has no such levels. */
 PD_MUST_CHECK int world_open_store(struct world *world);
 
 struct pd_slice world_key(int number, uint8_t key[64]);

@@ -17,8 +17,6 @@
 #include "store/memtable.h"
 #include "store/memtable_private.h"
 
-#define CHUNK_SIZE 4096u /* of arenas: one node or a few, so that memory can fail at each */
-
 /* splitmix64 */
 static uint64_t random_next(uint64_t *state)
 {
@@ -180,7 +178,8 @@ struct pair {
 static void pair_open(struct pair *pair)
 {
 	*pair = (struct pair){ 0 };
-	pd_arena_init(&pair->arena, CHUNK_SIZE);
+	pd_arena_init(&pair->arena, NULL);
+	pair->arena.fault_each = true;
 	pair->table = pd_memtable_new(&pair->arena);
 	assert_non_null(pair->table);
 }
@@ -420,7 +419,8 @@ static void test_stream_before_the_last_child(void **state)
 	char key[32];
 
 	(void)state;
-	pd_arena_init(&arena, CHUNK_SIZE);
+	pd_arena_init(&arena, NULL);
+	arena.fault_each = true;
 	table = pd_memtable_new(&arena);
 	for (unsigned i = 0; i < 3000; i++) {
 		(void)snprintf(key, sizeof key, "f1big%06u", i * 7919 % 3000);
@@ -450,7 +450,8 @@ static void test_empty(void **state)
 	uint64_t lsn;
 
 	(void)state;
-	pd_arena_init(&arena, CHUNK_SIZE);
+	pd_arena_init(&arena, NULL);
+	arena.fault_each = true;
 	pd_memory_fail(1, 0);
 	assert_null(pd_memtable_new(&arena));
 	pd_memory_fail(0, 0);

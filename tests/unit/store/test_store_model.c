@@ -81,13 +81,36 @@ static void test_levels_failing(void **state)
 		run(WORLD_FAKE, seed, 800, true);
 }
 
+static void test_plain(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 12; seed++)
+		run(WORLD_PLAIN, seed, 1000, seed % 2 == 0);
+}
+
+static void test_plain_real(void **state)
+{
+	(void)state;
+	run(WORLD_PLAIN_REAL, 1, 1500, false);
+}
+
+static void test_rocksdb(void **state)
+{
+	(void)state;
+#ifdef __SANITIZE_THREAD__
+	skip(); /* RocksDB itself is not built for it */
+#endif
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		run(WORLD_ROCKSDB, seed, 1000, false);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_in_memory),
-		cmocka_unit_test(test_in_memory_failing),
-		cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_levels_failing),
+		cmocka_unit_test(test_in_memory), cmocka_unit_test(test_in_memory_failing),
+		cmocka_unit_test(test_levels),    cmocka_unit_test(test_levels_failing),
+		cmocka_unit_test(test_plain),     cmocka_unit_test(test_plain_real),
+		cmocka_unit_test(test_rocksdb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
