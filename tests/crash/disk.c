@@ -169,26 +169,32 @@ static void sync_reach(struct disk *disk, const struct reach *reach)
 	disk->unit_count = kept;
 }
 
-static void sync_node(struct disk *disk, uint32_t node, uint64_t from, uint64_t to)
+static bool is_lie(const struct disk *disk, enum disk_lie_kind kind, const char *path)
+{
+	const char *const pattern[2] = { disk->lie.on, NULL };
+
+	return (disk->lie.kinds & kind) != 0 && (disk->lie.on == NULL || trace_ignores(pattern, path));
+}
+
+static void sync_node(struct disk *disk, uint32_t node, const char *path, uint64_t from, uint64_t to)
 {
 	bool directory = disk->nodes[node].directory;
-	struct reach reach = { .from = from, .to = to };
+	struct reach reach = { .file = node, .from = from, .to = to, .files = !directory };
 
-	reach.files = !directory && (disk->lie & DISK_LIE_FILE) == 0;
-	reach.file = node;
-	if (directory || disk->model == DISK_ORDERED)
-		reach.names = (disk->lie & DISK_LIE_DIRECTORY) == 0;
-	reach.own_names = reach.files && disk->model == DISK_FREE;
-	/* Whatever is synced, the journal commits all names with it. */
+	if (is_lie(disk, directory ? DISK_LIE_DIRECTORY : DISK_LIE_FILE, path))
+		return;
+	/* Whatever is synced, a journal commits all names with it. */
+	reach.names = directory || disk->model == DISK_ORDERED;
 	reach.directory = disk->model == DISK_ORDERED ? 0 : node;
+	reach.own_names = !directory && disk->model == DISK_FREE;
 	sync_reach(disk, &reach);
 }
 
 static void sync_all(struct disk *disk)
 {
 	sync_reach(disk, &(struct reach){ .to = UINT64_MAX,
-					  .files = (disk->lie & DISK_LIE_FILE) == 0,
-					  .names = (disk->lie & DISK_LIE_DIRECTORY) == 0 });
+					  .files = (disk->lie.kinds & DISK_LIE_FILE) == 0,
+					  .names = (disk->lie.kinds & DISK_LIE_DIRECTORY) == 0 });
 }
 
 /* ---- what is not yet stable ---- */
@@ -265,6 +271,7 @@ static void step_open(struct disk *disk, const struct step *step)
 	if (step->truncate)
 		add_size(disk, place.node, 0);
 	disk->handles[step->handle] = place.node;
+	disk->paths[step->handle] = step->path;
 }
 
 static void step_rename(struct disk *disk, const struct step *step)
@@ -320,10 +327,10 @@ static void step_data(struct disk *disk, const struct step *step)
 			add_size(disk, node, step->offset);
 		break;
 	case STEP_SYNC_RANGE:
-		sync_node(disk, node, step->offset, step->offset + step->length);
+		sync_node(disk, node, disk->paths[step->handle], step->offset, step->offset + step->length);
 		break;
 	default:
-		sync_node(disk, node, 0, UINT64_MAX);
+		sync_node(disk, node, disk->paths[step->handle], 0, UINT64_MAX);
 		break;
 	}
 }
@@ -456,11 +463,12 @@ static void load_directory(struct disk *disk, uint32_t directory, const char *pa
 	closedir(stream);
 }
 
-void disk_init(struct disk *disk, const struct trace *trace, enum disk_model model, unsigned lie,
+void disk_init(struct disk *disk, const struct trace *trace, enum disk_model model, struct disk_lie lie,
 	       const char *base, const char *const *ignored)
 {
 	*disk = (struct disk){ .trace = trace, .model = model, .lie = lie };
 	disk->handles = must_zeroed(trace->handle_count, sizeof *disk->handles);
+	disk->paths = must_zeroed(trace->handle_count, sizeof *disk->paths);
 	new_node(disk, false);
 	new_node(disk, true);
 	if (base != NULL)
@@ -480,5 +488,6 @@ void disk_done(struct disk *disk)
 	free(disk->nodes);
 	free(disk->units);
 	free(disk->handles);
+	free(disk->paths);
 	*disk = (struct disk){ .trace = NULL };
 }

@@ -29,8 +29,14 @@
 enum disk_model { DISK_ORDERED, DISK_LENIENT, DISK_FREE, DISK_POSIX, DISK_MODELS };
 extern const char *const disk_model_names[DISK_MODELS];
 
-/* Syncs that the disk only pretends to do: a bit for each kind. */
-enum disk_lie { DISK_LIE_FILE = 1, DISK_LIE_DIRECTORY = 2 };
+/* Calls to sync that do nothing, as if the process had forgotten them: a bit for each kind. */
+enum disk_lie_kind { DISK_LIE_FILE = 1, DISK_LIE_DIRECTORY = 2 };
+
+struct disk_lie {
+	unsigned kinds;
+	const char
+		*on; /* a pattern as for fnmatch(): only of files or directories of this name; NULL: of all */
+};
 
 #define DISK_SECTOR 512u
 #define DISK_BLOCK  4096u
@@ -72,21 +78,22 @@ struct disk_unit {
 struct disk {
 	const struct trace *trace;
 	enum disk_model model;
-	unsigned lie;
+	struct disk_lie lie;
 	size_t steps;            /* done */
 	struct disk_node *nodes; /* 0 is none, 1 the directory itself */
 	size_t node_count, node_room;
 	struct disk_unit *units;
 	size_t unit_count, unit_room;
-	uint32_t *handles; /* node by handle */
-	char **texts;      /* names of the base */
+	uint32_t *handles;  /* node by handle */
+	const char **paths; /* by handle: as it was opened */
+	char **texts;       /* names of the base */
 	size_t text_count, text_room;
 };
 
 #define DISK_ROOT 1u
 
 /* `base`: what is on the disk, all of it stable, before the first step; NULL: an empty directory. */
-void disk_init(struct disk *disk, const struct trace *trace, enum disk_model model, unsigned lie,
+void disk_init(struct disk *disk, const struct trace *trace, enum disk_model model, struct disk_lie lie,
 	       const char *base, const char *const *ignored);
 void disk_done(struct disk *disk);
 /* Forward only. */

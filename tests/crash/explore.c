@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -231,6 +232,7 @@ static void __attribute__((noreturn)) work(struct checking *checking, unsigned n
 	char *directory = must_print("%s/%u", options->scratch, number);
 	struct disk disks[DISK_MODELS];
 
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	init_disks(options, disks);
 	for (;;) {
 		size_t at = atomic_load(&worker->at);
@@ -385,7 +387,8 @@ bool explore_compare(const struct explore_options *options, const char *director
 	struct disk disk;
 	bool same;
 
-	disk_init(&disk, options->trace, image.model, 0, options->base, options->workload->ignored);
+	disk_init(&disk, options->trace, image.model, (struct disk_lie){ .kinds = 0 }, options->base,
+		  options->workload->ignored);
 	disk_go(&disk, image.crash);
 	same = image_compare(&disk, &image, directory, options->workload->ignored);
 	disk_done(&disk);

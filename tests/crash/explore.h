@@ -19,8 +19,8 @@ struct explore_options {
 	uint64_t seed;       /* of the choice of images */
 	size_t count;        /* at most */
 	unsigned jobs;
-	unsigned models;    /* a bit for each enum disk_model */
-	unsigned lie;       /* enum disk_lie */
+	unsigned models; /* a bit for each enum disk_model */
+	struct disk_lie lie;
 	unsigned timeout_s; /* for one image */
 };
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -27,7 +28,8 @@ struct options {
 	const struct workload *only; /* NULL: each in turn */
 	uint64_t seed;
 	size_t count;
-	unsigned size, jobs, lie;
+	unsigned size, jobs;
+	struct disk_lie lie;
 	unsigned models; /* 0: the workload's */
 	bool expect_violation;
 	const char *traces; /* where those of violations are kept */
@@ -38,17 +40,20 @@ struct options {
 	char program[PATH_MAX];
 };
 
+static const char *const lie_names[] = { "", "file", "directory", "all" };
+
 struct totals {
 	size_t traces, calls, images, opened, violations;
 };
 
 static void __attribute__((noreturn)) usage(void)
 {
-	fprintf(stderr, "states [WORKLOAD] [--count N] [--seed S] [--size N] [--jobs N] [--model "
-			"ordered|lenient|free|posix]\n"
-			"       [--lie file|directory|all] [--expect-violation] [--traces DIR]\n"
-			"       [--trace FILE [--image TEXT [--keep DIR]]]\n"
-			"Workloads:");
+	fprintf(stderr,
+		"states [WORKLOAD] [--count N] [--seed S] [--size N] [--jobs N] [--model "
+		"ordered|lenient|free|posix]\n"
+		"       [--lie file|directory|all [--lie-on PATTERN]] [--expect-violation] [--traces DIR]\n"
+		"       [--trace FILE [--image TEXT [--keep DIR]]]\n"
+		"Workloads:");
 	for (size_t i = 0; workloads[i] != NULL; i++)
 		fprintf(stderr, " %s", workloads[i]->name);
 	fprintf(stderr, "\n");
@@ -102,6 +107,7 @@ static void record(const struct options *options, const struct workload *workloa
 	if (process < 0)
 		die("cannot fork: %s", strerror(errno));
 	if (process == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		setenv("LD_PRELOAD", library, 1);
 		setenv(RECORD_DIRECTORY_VARIABLE, directory, 1);
 		setenv(RECORD_TRACE_VARIABLE, trace, 1);
@@ -124,14 +130,12 @@ static void report(const struct options *options, const struct explore_options *
 
 		image_format(&findings->first[i].image, image);
 		printf("VIOLATION: %s\n    repeat: %s %s --seed %" PRIu64
-		       " --size %u --trace %s%s --image %s\n",
+		       " --size %u --trace %s%s%s%s%s --image %s\n",
 		       findings->first[i].text, options->program, explore->workload->name,
 		       explore->given.seed, explore->given.size, trace,
-		       options->lie == 0                    ? ""
-		       : options->lie == DISK_LIE_FILE      ? " --lie file"
-		       : options->lie == DISK_LIE_DIRECTORY ? " --lie directory"
-							    : " --lie all",
-		       image);
+		       options->lie.kinds != 0 ? " --lie " : "", lie_names[options->lie.kinds],
+		       options->lie.on != NULL ? " --lie-on " : "",
+		       options->lie.on != NULL ? options->lie.on : "", image);
 		if (options->expect_violation)
 			break;
 	}
@@ -263,7 +267,7 @@ static void session_done(struct session *session, bool keep)
 static void explore_seed(const struct options *options, const struct workload *workload, uint64_t seed,
 			 size_t count, struct totals *totals)
 {
-	bool again = workload->goes_on && options->lie == 0 && count >= 100, keep;
+	bool again = workload->goes_on && options->lie.kinds == 0 && count >= 100, keep;
 	size_t before = totals->violations;
 	struct session first, second;
 
@@ -356,8 +360,6 @@ static uint64_t number_of(const char *text)
 
 static void parse_value(struct options *options, const char *option, const char *value)
 {
-	static const char *const lies[] = { "", "file", "directory", "all" };
-
 	if (strcmp(option, "--count") == 0)
 		options->count = number_of(value);
 	else if (strcmp(option, "--seed") == 0)
@@ -372,6 +374,8 @@ static void parse_value(struct options *options, const char *option, const char 
 		options->trace = value;
 	else if (strcmp(option, "--image") == 0)
 		options->image = value;
+	else if (strcmp(option, "--lie-on") == 0)
+		options->lie.on = value;
 	else if (strcmp(option, "--keep") == 0)
 		options->keep = value;
 	else if (strcmp(option, "--model") == 0) {
@@ -383,9 +387,9 @@ static void parse_value(struct options *options, const char *option, const char 
 			usage();
 	} else if (strcmp(option, "--lie") == 0) {
 		for (unsigned i = 1; i < 4; i++)
-			if (strcmp(value, lies[i]) == 0)
-				options->lie = i;
-		if (options->lie == 0)
+			if (strcmp(value, lie_names[i]) == 0)
+				options->lie.kinds = i;
+		if (options->lie.kinds == 0)
 			usage();
 	} else {
 		usage();
@@ -456,6 +460,7 @@ int main(int count, char **arguments)
 	process = fork();
 	if (process == 0) {
 		(void)signal(SIGINT, SIG_DFL);
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		exit(options.trace != NULL ? explore_kept(&options) : explore_all(&options));
 	}
 	if (process < 0 || waitpid(process, &status, 0) != process)
