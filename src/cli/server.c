@@ -46,7 +46,8 @@ static const struct pd_option table[] = {
 	  "  none         evaluated; never synced for its own sake\n"
 	  "  performance  in the log's memory, synced within the sync interval\n"
 	  "  standard     handed to the kernel: a killed process loses nothing\n"
-	  "  strict       on stable storage: a power cut loses nothing (default)" },
+	  "  strict       on stable storage: a power cut loses nothing (default)\n"
+	  "  full         and in the state on disk, too: nothing to replay after a power cut" },
 	{ "sync-interval", "MS", PD_OPTION_DURATION_MS, AT(sync_interval_ms), 1, 3600000,
 	  "How long performance and standard writes may stay unsynced (default 100ms)." },
 	{ "memory-budget", "SIZE", PD_OPTION_SIZE, AT(memory_budget), PD_BUDGET_MIN, 0,
@@ -136,9 +137,9 @@ static bool take_level(const struct given *given, enum pd_level *ret_level)
 	const char *nearest;
 
 	if (pd_level_parse(pd_slice_string(given->durability), ret_level)) {
-		if (*ret_level <= PD_LEVEL_STRICT)
+		if (*ret_level <= PD_LEVEL_FULL)
 			return true;
-		(void)pd_options_wrong(&options, "durability %s is not built yet; the strongest is strict",
+		(void)pd_options_wrong(&options, "durability %s is not built yet; the strongest is full",
 				       given->durability);
 		return false;
 	}

@@ -290,6 +290,9 @@ PD_MUST_CHECK int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sy
 PD_MUST_CHECK int pd_engine_submit_last(struct pd_engine *engine);
 /* Remove what has expired, as transactions of their own. */
 PD_MUST_CHECK int pd_engine_expire(struct pd_engine *engine);
+/* Can this level be kept? PD_NOT_SUPPORTED, with what to do. */
+PD_MUST_CHECK int pd_engine_check_level(const struct pd_engine *engine, enum pd_level level,
+					struct pd_error *err);
 /* Look the session's names up again, if it has no actor yet. */
 void pd_session_resolve(struct pd_session *session);
 

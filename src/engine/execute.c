@@ -326,6 +326,8 @@ static uint64_t epoch_of(const struct pd_engine *engine, uint64_t lsn)
 /* What this LSN has reached when everything up to `wait` has settled. */
 static enum pd_level level_reached(const struct pd_engine *engine, const struct pd_wait *wait, uint64_t lsn)
 {
+	if (lsn <= wait->applied_lsn || lsn <= engine->applied_lsn)
+		return PD_LEVEL_FULL;
 	if (lsn <= wait->durable_lsn || lsn <= engine->log->marks.durable_lsn)
 		return PD_LEVEL_STRICT;
 	if (lsn <= wait->written_lsn || lsn <= engine->log->marks.written_lsn)

@@ -178,10 +178,9 @@ int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session, 
 	struct pd_receipt receipt = { 0 };
 	int result;
 
-	if (level >= PD_LEVEL_FULL || (engine->options.in_memory && level > PD_LEVEL_NONE))
-		return pd_error_set(err, PD_NOT_SUPPORTED,
-				    "durability %s cannot be kept by this server: use %s",
-				    pd_level_name(level), engine->options.in_memory ? "none" : "strict");
+	result = pd_engine_check_level(engine, level, err);
+	if (result != 0)
+		return result;
 	if (engine->log->fenced)
 		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
 	pd_session_resolve(session);

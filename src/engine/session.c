@@ -105,24 +105,32 @@ int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_e
 	return 0;
 }
 
-int pd_session_set_level(struct pd_session *session, enum pd_level level, struct pd_error *err)
+int pd_engine_check_level(const struct pd_engine *engine, enum pd_level level, struct pd_error *err)
 {
-	if (session->engine->options.in_memory && level > PD_LEVEL_NONE)
+	if (engine->options.in_memory && level > PD_LEVEL_NONE)
 		return pd_error_set(
 			err, PD_NOT_SUPPORTED,
 			"durability %s needs a disk, and this server keeps everything in memory: start "
 			"it with --data",
 			pd_level_name(level));
-	if (level == PD_LEVEL_FULL)
+	if (level == PD_LEVEL_FULL && engine->options.levels == PD_LEVELS_NONE)
 		return pd_error_set(err, PD_NOT_SUPPORTED,
-				    "durability full needs checkpoints of the state, which are not built "
-				    "yet: use strict");
+				    "durability full needs state on disk, which this server keeps in memory: "
+				    "use strict");
 	if (level == PD_LEVEL_CRITICAL)
 		return pd_error_set(err, PD_NOT_SUPPORTED,
 				    "durability critical needs a quorum of machines, and this server is "
 				    "alone: use strict");
-	session->level = level;
 	return 0;
+}
+
+int pd_session_set_level(struct pd_session *session, enum pd_level level, struct pd_error *err)
+{
+	int result = pd_engine_check_level(session->engine, level, err);
+
+	if (result == 0)
+		session->level = level;
+	return result;
 }
 
 void pd_session_set_read_strict(struct pd_session *session, bool strict)

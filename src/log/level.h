@@ -13,7 +13,7 @@ enum pd_level {
 	PD_LEVEL_PERFORMANCE, /* in the log's memory, synced within sync_interval */
 	PD_LEVEL_STANDARD,    /* handed to the kernel, synced within sync_interval */
 	PD_LEVEL_STRICT,      /* on stable storage */
-	PD_LEVEL_FULL,        /* and the next checkpoint of the state too */
+	PD_LEVEL_FULL,        /* and in the levels of the state, too: nothing to replay */
 	PD_LEVEL_CRITICAL,    /* strict, on a quorum of machines */
 	PD_LEVEL_COUNT,
 };

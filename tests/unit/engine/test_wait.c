@@ -290,20 +290,50 @@ static void test_levels_by_scope(void **state)
 
 static void test_levels_not_built(void **state)
 {
-	static const enum pd_level levels[] = { PD_LEVEL_FULL, PD_LEVEL_CRITICAL };
 	struct host host;
 
 	(void)state;
 	host_init(&host);
 	host_open(&host);
 	host_expect(&host, "set k v", "+OK\r\n");
-	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(pd_session_set_level(host.session, levels[i], &host.err), PD_NOT_SUPPORTED);
-		assert_int_equal(pd_engine_set_profile(host.engine, host.session, pd_slice(NULL, 0),
-						       levels[i], &host.receipt, &host.err),
-				 PD_NOT_SUPPORTED);
-	}
+	assert_int_equal(pd_session_set_level(host.session, PD_LEVEL_CRITICAL, &host.err), PD_NOT_SUPPORTED);
+	assert_int_equal(pd_engine_set_profile(host.engine, host.session, pd_slice(NULL, 0), PD_LEVEL_CRITICAL,
+					       &host.receipt, &host.err),
+			 PD_NOT_SUPPORTED);
 	assert_int_equal(pd_session_level(host.session), PD_LEVEL_UNSET);
+	host_done(&host);
+	/* Without state on disk there is nothing that full could wait for. */
+	host_init(&host);
+	host.options.levels = PD_LEVELS_NONE;
+	host_open(&host);
+	assert_int_equal(pd_session_set_level(host.session, PD_LEVEL_FULL, &host.err), PD_NOT_SUPPORTED);
+	host_done(&host);
+}
+
+/* Full is shown when the state on disk has it: nothing of it is left to replay. */
+static void test_full(void **state)
+{
+	struct host host;
+	uint64_t lsn;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	at_level(&host, "set k v", PD_LEVEL_FULL);
+	lsn = host.receipt.lsn;
+	assert_int_equal(pd_engine_settled(host.engine, &host.receipt.wait), 0);
+	for (unsigned i = 0; i < 100 && pd_engine_settled(host.engine, &host.receipt.wait) == 0; i++) {
+		host_advance_ms(&host, 1);
+		step(&host);
+	}
+	assert_int_equal(pd_engine_settled(host.engine, &host.receipt.wait), 1);
+	/* Whoever reads it waits no more. */
+	host_expect(&host, "get k", "$1\r\nv\r\n");
+	assert_int_equal(pd_engine_settled(host.engine, &host.receipt.wait), 1);
+	host_power_cycle(&host);
+	assert_int_equal(host.recovery.applied_lsn, lsn);
+	assert_int_equal(host.recovery.records, 0);
+	host_expect(&host, "get k", "$1\r\nv\r\n");
 	host_done(&host);
 }
 
@@ -339,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_strict_reader_sets_profile),
 		cmocka_unit_test(test_levels_by_scope),
 		cmocka_unit_test(test_levels_not_built),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_strict_carries_the_weak),
 	};
 
