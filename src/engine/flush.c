@@ -17,6 +17,7 @@
 #define LOOK_US          100000u   /* between two looks at what takes more than a glance */
 #define IDLE_US          10000000u /* the same when nothing is written */
 #define FLUSHING_US      2000u
+#define UPKEEP_US        10000u
 #define FLUSH_LAST_BYTES (16u * 1024 * 1024) /* less is replayed faster than it is written */
 #define RETRY_US         1000u
 #define REPLAY_BYTES_MAX (UINT64_C(512) * 1024 * 1024)
@@ -124,13 +125,15 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		/* What a start would have to replay stays short, whatever memory there is. */
 		if (pd_log_bytes_since(engine->log, engine->frozen_lsn + 1) > REPLAY_BYTES_MAX)
 			engine->freeze_wanted_lsn = newest_lsn(engine);
-		pd_engine_upkeep_step(engine);
 		engine->state_clock_us = now_us + LOOK_US;
+		pd_engine_upkeep_step(engine);
+	} else if (pd_engine_upkeep_busy(engine)) {
+		pd_engine_upkeep_step(engine);
 	}
 	if (pd_store_flushing(engine->store) || pd_store_flush_wants_lsn(engine->store) > 0)
 		engine->state_due_us = now_us + FLUSHING_US;
 	else if (pd_engine_upkeep_busy(engine))
-		engine->state_due_us = now_us + LOOK_US;
+		engine->state_due_us = now_us + UPKEEP_US;
 	else
 		engine->state_due_us = now_us + IDLE_US;
 	return result;

@@ -194,6 +194,11 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 	world->totals->rebuilt += recovery->rebuilt;
 	if (recovery->rebuilt)
 		world_say(world, "the state was made anew: %s", recovery->rebuilt_why);
+	if (recovery->applied_lsn < world->full_floor && !recovery->rebuilt)
+		return world_fail(world,
+				  "LSN %" PRIu64
+				  " was acknowledged as in the state, which begins with LSN %" PRIu64,
+				  world->full_floor, recovery->applied_lsn);
 	if (recovery->rebuilt && !world->plagued)
 		return world_fail(world, "the state was good, and was made anew: %s", recovery->rebuilt_why);
 	if (recovery->damage_count > 0)
@@ -215,6 +220,7 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 	world->newest_lsn = lsn;
 	world->power_floor = world->process_floor = lsn;
 	world->strict_lsn = world->standard_lsn = lsn;
+	world->full_lsn = 0;
 	world->begins = 0;
 	world->fenced = false;
 	return verify_moments(world) && verify_state(world);

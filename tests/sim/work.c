@@ -64,6 +64,10 @@ static bool set_level(struct world *world, struct client *client)
 	struct pd_error err;
 
 	client->level = levels[chance_below(&world->chance, 6)];
+	/* Where nothing keeps the state from moving on. */
+	if (world->plague == PLAGUE_NONE && world->options.levels != PD_LEVELS_NONE &&
+	    chance_one_in(&world->chance, 10))
+		client->level = PD_LEVEL_FULL;
 	client->read_strict = chance_one_in(&world->chance, 6);
 	pd_session_set_read_strict(client->session, client->read_strict);
 	if (pd_session_set_level(client->session, client->level, &err) != 0)
@@ -119,12 +123,14 @@ static bool hold(struct world *world, unsigned client, const struct pd_receipt *
 			       .wait = receipt->wait,
 			       .strict_lsn = world->strict_lsn,
 			       .standard_lsn = world->standard_lsn,
+			       .full_lsn = world->full_lsn,
 			       .epoch = receipt->epoch,
 			       .lsn = receipt->duplicate ? 0 : receipt->lsn };
 	if (world->clients[client].read_strict)
 		held->strict_lsn = world->newest_lsn;
 	/* Nobody waits for what is weaker than that. */
-	if (held->wait.durable_lsn > held->strict_lsn || held->wait.written_lsn > held->standard_lsn)
+	if (held->wait.durable_lsn > held->strict_lsn || held->wait.written_lsn > held->standard_lsn ||
+	    held->wait.applied_lsn > held->full_lsn)
 		return world_fail(world,
 				  "a reply waits for %" PRIu64 " durable and %" PRIu64
 				  " written, where %" PRIu64 " and %" PRIu64 " would do",
@@ -142,6 +148,7 @@ static void shown(struct world *world, const struct held *held)
 			  " durable, %" PRIu64 " written",
 			  held->strict_lsn, held->standard_lsn, held->wait.durable_lsn,
 			  held->wait.written_lsn);
+	raise_floor(&world->full_floor, held->full_lsn);
 	raise_floor(&world->power_floor, held->strict_lsn);
 	raise_floor(&world->process_floor, held->strict_lsn);
 	raise_floor(&world->process_floor, held->standard_lsn);
@@ -291,6 +298,8 @@ static void note_write(struct world *world, const struct pd_receipt *receipt)
 {
 	if (receipt->level >= PD_LEVEL_STRICT)
 		world->strict_lsn = receipt->lsn;
+	if (receipt->level == PD_LEVEL_FULL)
+		world->full_lsn = receipt->lsn;
 	if (receipt->level == PD_LEVEL_STANDARD)
 		world->standard_lsn = receipt->lsn;
 	if (receipt->level != PD_LEVEL_STANDARD && receipt->level != PD_LEVEL_PERFORMANCE)

@@ -48,7 +48,7 @@ struct held {
 	unsigned client;
 	bool done;
 	struct pd_wait wait;
-	uint64_t strict_lsn, standard_lsn; /* what its evaluation could have seen */
+	uint64_t strict_lsn, standard_lsn, full_lsn; /* what its evaluation could have seen */
 	uint64_t epoch, lsn;
 };
 
@@ -106,8 +106,9 @@ struct world {
 
 	/* What has been promised: LSNs up to these survive. */
 	uint64_t power_floor, process_floor;
-	uint64_t strict_lsn, standard_lsn; /* the newest that asked for it */
-	uint64_t newest_lsn;               /* that was ever given, in the epoch that ended last or runs */
+	uint64_t full_floor;                         /* up to here the state on disk has it */
+	uint64_t strict_lsn, standard_lsn, full_lsn; /* the newest that asked for it */
+	uint64_t newest_lsn; /* that was ever given, in the epoch that ended last or runs */
 	uint64_t epoch;
 	unsigned begins; /* attempts to open since then: each may have begun an epoch */
 
