@@ -18,6 +18,16 @@ enum pd_plant {
 	PD_PLANT_REUSE_EPOCH,          /* an epoch's number is given again */
 	PD_PLANT_IDEMPOTENCY_SEPARATE, /* a stored result is a transaction of its own */
 	PD_PLANT_KEEP_REFUSED,         /* what a refused transaction did stays */
+	PD_PLANT_FLUSH_AHEAD,          /* state goes to disk before the log has it on stable storage */
+	PD_PLANT_APPLIED_AHEAD,        /* the state says that it has applied one record more than it has */
+	PD_PLANT_SKIP_STATE_SYNC,   /* files of the levels are named by a manifest before they are synced */
+	PD_PLANT_FORGET_TOMBSTONES, /* deletes are not written to the levels */
+	PD_PLANT_FORGET_RANGES,     /* nor are range tombstones */
+	PD_PLANT_ALWAYS_FRESH,      /* nothing is ever thought to be hidden by a newer entry */
+	PD_PLANT_TRIM_EARLY, /* the log is trimmed up to what is durable, not to what is kept elsewhere */
+	PD_PLANT_READ_ERROR_IS_NOTHING, /* what cannot be read counts as not there */
+	PD_PLANT_FLUSH_LOSSY,           /* a replay that lost records moves the state on */
+	PD_PLANT_BELIEVE_STATE,         /* state that is ahead of the log is used */
 };
 
 #ifndef PD_PLANTED

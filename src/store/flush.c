@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "os/os.h"
 #include "store/store_private.h"
 
@@ -88,7 +89,7 @@ static int write_ranges(struct writer *writer, const struct pd_table *table)
 	struct pd_entry range;
 	int result = 0;
 
-	if (table->ranges == NULL || !table->actor->in_levels)
+	if (table->ranges == NULL || !table->actor->in_levels || pd_plant(PD_PLANT_FORGET_RANGES))
 		return 0;
 	pd_memtable_seek(table->ranges, pd_slice(NULL, 0), &cursor);
 	while (result == 0 && pd_memtable_next(&cursor, &range))
@@ -110,7 +111,7 @@ static int write_table(struct writer *writer, const struct pd_table *table)
 
 		if (!pd_slot_dead(entry.lsn))
 			result = write_value(writer, key, &entry);
-		else if (table->actor->in_levels)
+		else if (table->actor->in_levels && !pd_plant(PD_PLANT_FORGET_TOMBSTONES))
 			result = pd_levels_batch_delete(writer->batch, key, writer->err);
 	}
 	return result;
@@ -307,7 +308,8 @@ int pd_store_step(struct pd_store *store, uint64_t durable_lsn, struct pd_error 
 	if (store->dropping)
 		drop(store, TABLES_A_STEP);
 	if (result == 0 && !store->dropping && store->oldest < store->active &&
-	    durable_lsn >= pd_generation(store, store->oldest)->position.lsn &&
+	    (durable_lsn >= pd_generation(store, store->oldest)->position.lsn ||
+	     pd_plant(PD_PLANT_FLUSH_AHEAD)) &&
 	    (store->retry_ns == 0 || pd_os_monotonic_ns(store->os) >= store->retry_ns)) {
 		store->retry_ns = 0;
 		result = start(store, err);

@@ -124,7 +124,8 @@ static int put(struct pd_store *store, struct pd_store_actor *actor, struct pd_t
 	int result;
 
 	PD_ASSERT(lsn == (lsn & PD_SLOT_LSN));
-	result = put_owned(store, &table->map, entry, older ? lsn : lsn | PD_SLOT_FRESH, &replaced,
+	result = put_owned(store, &table->map, entry,
+			   older && !pd_plant(PD_PLANT_ALWAYS_FRESH) ? lsn : lsn | PD_SLOT_FRESH, &replaced,
 			   &replaced_lsn);
 	if (result != 0) {
 		pd_generation_release(pd_generation(store, store->active), entry);

@@ -17,6 +17,7 @@
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "store/plain/plain_private.h"
 
 enum {
@@ -379,7 +380,7 @@ int pd_plain_file_write(const struct pd_plain_file *file, struct pd_os *os, cons
 	rc = pd_os_open(os, path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE, &handle, err);
 	if (rc == 0)
 		rc = pd_os_write(handle, file->image, file->image_size, 0, err);
-	if (rc == 0)
+	if (rc == 0 && !pd_plant(PD_PLANT_SKIP_STATE_SYNC))
 		rc = pd_os_datasync(handle, err);
 	pd_os_close(handle);
 	if (rc != 0 && rc != PD_EXISTS)
