@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 
 #define LOOK_US          100000u   /* between two looks at what takes more than a glance */
@@ -59,7 +60,7 @@ static int freeze(struct pd_engine *engine)
 				  engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC : PD_LOG_WRITE);
 	if (result != 0 || !pd_log_group_empty(engine->open))
 		return result;
-	position.lsn = newest_lsn(engine);
+	position.lsn = newest_lsn(engine) + pd_plant(PD_PLANT_APPLIED_AHEAD);
 	if (pd_store_freeze(engine->store, position, &err) == 0)
 		engine->frozen_lsn = position.lsn;
 	else

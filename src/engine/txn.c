@@ -424,7 +424,7 @@ bool pd_txn_read(struct pd_txn *txn, struct pd_store_actor *state, struct pd_sli
 	if (txn->failed != 0)
 		return false;
 	result = pd_store_get(txn->engine->store, state, key, ret_entry, &txn->err);
-	if (result < 0)
+	if (result < 0 && !pd_plant(PD_PLANT_READ_ERROR_IS_NOTHING))
 		txn->failed = result;
 	return result == 1;
 }

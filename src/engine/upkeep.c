@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 
 #define DAMAGE_KEPT      100u /* places of a verification that are kept in words */
@@ -341,7 +342,8 @@ static void retain(struct pd_engine *engine)
 				return;
 			}
 	}
-	trim_log(engine, pd_retention_trim_lsn(&state, drop));
+	trim_log(engine, pd_plant(PD_PLANT_TRIM_EARLY) ? engine->log->marks.durable_lsn
+						       : pd_retention_trim_lsn(&state, drop));
 	/* It will be of what is newest now. The first one waits until there is something in the levels. */
 	if (state.count > 0) {
 		state.applied = (struct pd_log_position){ engine->log->epoch, engine->log->marks.tail_lsn };

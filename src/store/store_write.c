@@ -1,6 +1,7 @@
 /* Changing single entries. Every change is in the journal when it is made; what fails half-way is undone from there. */
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/store_private.h"
 
 #define PUT_CHANGES 8 /* that a put or a delete makes at most: counters, the slot, two of the index */
