@@ -297,8 +297,8 @@ static void test_levels_not_built(void **state)
 	host_open(&host);
 	host_expect(&host, "set k v", "+OK\r\n");
 	assert_int_equal(pd_session_set_level(host.session, PD_LEVEL_CRITICAL, &host.err), PD_NOT_SUPPORTED);
-	assert_int_equal(pd_engine_set_profile(host.engine, host.session, pd_slice(NULL, 0), PD_LEVEL_CRITICAL,
-					       &host.receipt, &host.err),
+	assert_int_equal(pd_engine_set_profile(host.engine, host.session, pd_slice(NULL, 0),
+					       PD_LEVEL_CRITICAL, &host.receipt, &host.err),
 			 PD_NOT_SUPPORTED);
 	assert_int_equal(pd_session_level(host.session), PD_LEVEL_UNSET);
 	host_done(&host);
