@@ -58,10 +58,8 @@ static struct pd_engine_options options_of(const struct subject_config *config, 
 	options.compaction_bytes_per_s = config->compaction_bytes_per_s;
 	options.retention_s = 0;
 	options.retention_bytes = config->retention_bytes;
-#ifdef BENCH_ENGINE_HAS_LEVELS
 	if (config->all_in_memory)
 		options.levels = PD_LEVELS_NONE;
-#endif
 	return options;
 }
 
@@ -350,11 +348,9 @@ static void figures(struct subject *subject, struct subject_figures *ret_figures
 	pd_engine_stats(subject->engine, &stats);
 	*ret_figures = subject->figures;
 	ret_figures->memory_bytes = stats.memory_bytes;
-#ifdef BENCH_ENGINE_HAS_LEVELS
 	ret_figures->level0_files = stats.store.levels.level0_files;
 	ret_figures->running_compactions = stats.store.levels.running_compactions;
 	ret_figures->pending_compaction_bytes = stats.store.levels.pending_compaction_bytes;
-#endif
 }
 
 const struct subject_ops bench_subject_perdure = {

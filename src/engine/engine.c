@@ -342,6 +342,8 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->tenants = engine->directory.tenant_count;
 	ret_stats->memory_bytes = ret_stats->store.active_bytes + ret_stats->store.frozen_bytes +
 				  ret_stats->store.actor_bytes + ret_stats->store.levels.cache_bytes;
+	if (engine->shelf != NULL && engine->shelf->count > 0)
+		ret_stats->checkpoint_lsn = engine->shelf->items[engine->shelf->count - 1]->position.lsn;
 	ret_stats->log_first_lsn = engine->log->first_lsn;
 	ret_stats->clock_jumps = engine->clock.jumps;
 	ret_stats->recovery = engine->recovery;

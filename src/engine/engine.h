@@ -243,9 +243,11 @@ struct pd_engine_stats {
 	uint64_t memory_bytes; /* entries and nodes */
 	uint64_t group_records_last;
 	struct pd_store_stats store;
-	uint64_t braked; /* writes that were told to come again */
-	uint64_t checkpoints, checkpoint_lsn, log_first_lsn;
-	uint64_t state_failures; /* flushes and checkpoints that failed and were tried again */
+	uint64_t braked;         /* writes that were told to come again */
+	uint64_t checkpoints;    /* made since open */
+	uint64_t checkpoint_lsn; /* of the newest there is; 0: none */
+	uint64_t log_first_lsn;
+	uint64_t state_failures; /* flushes, checkpoints and trims that failed and are tried again */
 	char state_damage[500];  /* damage that was met in the state; "": none in this life */
 	char state_failure[500]; /* the last one's words; "" when all is well since */
 	uint64_t clock_jumps;

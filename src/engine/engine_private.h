@@ -269,6 +269,9 @@ void pd_engine_flush_last(struct pd_engine *engine);
 /* May a write of so many bytes be evaluated now? 0; PD_AGAIN with the time to wait; PD_NO_SPACE. */
 PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retry_us,
 				  struct pd_error *err);
+/* Moving state on failed, and will be tried again. */
+void pd_engine_note_failure(struct pd_engine *engine, const struct pd_error *err);
+
 /* ---- upkeep.c ---- */
 PD_MUST_CHECK int pd_engine_upkeep_init(struct pd_engine *engine);
 /* Move the running work on; begin a checkpoint that is due, and drop what nobody needs any more. */

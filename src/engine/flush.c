@@ -38,13 +38,18 @@ static bool freeze_is_due(struct pd_engine *engine)
 	       (engine->last_full_lsn > engine->frozen_lsn && !pd_store_flushing(engine->store));
 }
 
-static void note_failure(struct pd_engine *engine, const struct pd_error *err)
+void pd_engine_note_failure(struct pd_engine *engine, const struct pd_error *err)
 {
 	engine->stats.state_failures++;
 	engine->state_failure = err->code;
+	(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s", err->text);
+}
+
+static void note_failure(struct pd_engine *engine, const struct pd_error *err)
+{
 	if (err->code == PD_CORRUPT)
 		pd_state_note_damage(engine, err);
-	(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s", err->text);
+	pd_engine_note_failure(engine, err);
 }
 
 /* The open group goes first: what is frozen ends where a group ends. */

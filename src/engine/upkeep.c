@@ -126,9 +126,12 @@ static void begin(struct pd_engine *engine, enum pd_upkeep_kind kind, bool autom
 
 	if (kind == PD_UPKEEP_VERIFY_STORE)
 		forget_damage(upkeep);
-	upkeep->status = (struct pd_upkeep_status){ .kind = kind,
-						    .running = true,
-						    .started_us = pd_os_real_us(engine->os) };
+	/* What was asked for has been told its start already: by that its owner knows it again. */
+	upkeep->status = (struct pd_upkeep_status){
+		.kind = kind,
+		.running = true,
+		.started_us = automatic ? pd_os_real_us(engine->os) : upkeep->asked.started_us,
+	};
 	upkeep->automatic = automatic;
 	upkeep->os = engine->os;
 	upkeep->levels = pd_store_levels(engine->store);
@@ -168,9 +171,7 @@ static void end(struct pd_engine *engine, int result)
 	if (result == 0)
 		return;
 	if (upkeep->automatic && result != PD_CANCELLED) {
-		engine->stats.state_failures++;
-		(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s",
-			       upkeep->err.text);
+		pd_engine_note_failure(engine, &upkeep->err);
 		engine->checkpoint_retry_us = pd_engine_monotonic_us(engine) + 1000000;
 	}
 }
@@ -232,7 +233,7 @@ static void take_in(struct pd_engine *engine)
 		if (upkeep->result != 0)
 			break;
 		engine->stats.checkpoints++;
-		engine->stats.checkpoint_lsn = upkeep->made->position.lsn;
+		engine->stats.state_failure[0] = '\0';
 		(void)snprintf(upkeep->status.text, sizeof upkeep->status.text,
 			       "checkpoint of LSN %" PRIu64 ", %.1f MiB, of which %.1f MiB are new",
 			       upkeep->made->position.lsn, (double)upkeep->made->bytes / (1 << 20),
@@ -282,11 +283,8 @@ static void trim_log(struct pd_engine *engine, uint64_t lsn)
 
 	if (lsn <= engine->log->first_lsn)
 		return;
-	if (pd_log_trim(engine->log, lsn, &err) != 0) {
-		engine->stats.state_failures++;
-		(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s",
-			       err.text);
-	}
+	if (pd_log_trim(engine->log, lsn, &err) != 0)
+		pd_engine_note_failure(engine, &err);
 }
 
 /* The checkpoints as retention sees them. Returns their number. */

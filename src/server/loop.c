@@ -134,6 +134,7 @@ static void tick(struct pd_server *server)
 	notice = pd_resp_front_notice(server->resp);
 	if (notice != NULL)
 		pd_server_say("warning: %s", notice);
+	pd_server_notice_state(server, now);
 }
 
 /* One write for all that was run, and the replies that it releases. */

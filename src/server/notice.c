@@ -122,10 +122,13 @@ static void say_damage(const struct pd_server *server, const struct pd_recovery 
 void pd_server_progress_end(struct pd_server_progress *progress, const struct pd_recovery *recovery,
 			    const struct pd_server *server)
 {
+	char text[PD_NOTICE_SIZE];
+
 	if (progress->shown)
 		(void)fputs("\r\033[K", stderr);
-	pd_server_say("recovery: %llu records, %.1f MiB in %.3f s", (unsigned long long)recovery->records,
-		      (double)recovery->bytes / (1024 * 1024), (double)recovery->elapsed_us / 1e6);
+	if (!server->options->in_memory)
+		for (unsigned line = 0; pd_notice_recovery(recovery, line, text); line++)
+			pd_server_say("%s", text);
 	if (recovery->torn_bytes > 0)
 		pd_server_say(
 			"recovery: an unfinished write of %llu bytes at the end of the log was cut; nothing "
@@ -163,4 +166,14 @@ void pd_server_notice_changes(struct pd_server *server)
 		else
 			pd_server_say("the disk has room again; writes are taken");
 	}
+}
+
+void pd_server_notice_state(struct pd_server *server, uint64_t now_us)
+{
+	struct pd_engine_stats stats;
+	char text[PD_NOTICE_SIZE];
+
+	pd_engine_stats(server->engine, &stats);
+	while (pd_notice_state(&server->state_notices, &stats, now_us, text))
+		pd_server_say("%s", text);
 }

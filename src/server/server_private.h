@@ -7,6 +7,7 @@
 #include "front/resp/front.h"
 #include "net/net.h"
 #include "os/os.h"
+#include "server/state_notice.h"
 #include "server/server.h"
 
 struct pd_server {
@@ -19,6 +20,7 @@ struct pd_server {
 	bool stopping;
 	bool descriptor_watched;
 	bool fence_told, disk_full_told;
+	struct pd_state_notices state_notices;
 	uint64_t next_tick_us;
 };
 
@@ -46,5 +48,7 @@ void pd_server_progress_end(struct pd_server_progress *progress, const struct pd
 			    const struct pd_server *server);
 /* Say once that the log is fenced, and each time that the disk fills up or has room again. */
 void pd_server_notice_changes(struct pd_server *server);
+/* Say what is new about the state on disk. Once a second is enough. */
+void pd_server_notice_state(struct pd_server *server, uint64_t now_us);
 
 #endif

@@ -94,7 +94,7 @@ struct pd_resp_front {
 	struct pd_resp_memory memory;
 	char notice[200];
 	struct pd_resp_slowlog slowlog;
-	uint64_t commands, rejected_calls, unexpected_errors, braked;
+	uint64_t commands, rejected_calls, unexpected_errors;
 	uint64_t net_accepted_base, net_refused_base, net_received_base, net_sent_base; /* CONFIG RESETSTAT */
 };
 

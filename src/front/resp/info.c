@@ -127,8 +127,13 @@ static int write_persistence(const struct facts *facts, struct pd_buffer *text)
 				"aof_enabled:%d\r\n"
 				"aof_last_write_status:%s\r\n"
 				"rdb_bgsave_in_progress:0\r\n"
-				"aof_rewrite_in_progress:0\r\n",
-				front->loading, !front->options.in_memory, fenced ? "err" : "ok");
+				"aof_rewrite_in_progress:0\r\n"
+				"perdure_applied_lsn:%llu\r\n"
+				"perdure_checkpoint_lsn:%llu\r\n"
+				"perdure_log_first_lsn:%llu\r\n",
+				front->loading, !front->options.in_memory, fenced ? "err" : "ok",
+				U(facts->engine.store.applied.lsn), U(facts->engine.checkpoint_lsn),
+				U(facts->engine.log_first_lsn));
 }
 
 static int write_stats(const struct facts *facts, struct pd_buffer *text)
@@ -226,10 +231,38 @@ static int write_recovery(const struct facts *facts, struct pd_buffer *text)
 				"recovery_torn_bytes:%llu\r\n"
 				"recovery_damaged_places:%llu\r\n"
 				"recovery_quarantined_actors:%llu\r\n"
-				"recovery_ms:%llu\r\n",
+				"recovery_ms:%llu\r\n"
+				"recovery_state_lsn:%llu\r\n"
+				"recovery_checkpoint_lsn:%llu\r\n"
+				"recovery_rebuilt:%d\r\n"
+				"recovery_rebuilt_why:%s\r\n",
 				!facts->front->loading, U(recovery->records), U(recovery->bytes),
 				U(recovery->total_bytes), U(recovery->torn_bytes), U(recovery->damage_count),
-				U(recovery->quarantined_actors), U(recovery->elapsed_us / 1000));
+				U(recovery->quarantined_actors), U(recovery->elapsed_us / 1000),
+				U(recovery->applied_lsn), U(recovery->checkpoint_lsn), recovery->rebuilt,
+				recovery->rebuilt_why);
+}
+
+/* How the state moves on from memory to the disk. */
+static int write_state(const struct facts *facts, struct pd_buffer *text)
+{
+	const struct pd_engine_stats *stats = &facts->engine;
+
+	return pd_buffer_printf(text,
+				"log_first_lsn:%llu\r\n"
+				"applied_lsn:%llu\r\n"
+				"flushes:%llu\r\n"
+				"flushed_bytes:%llu\r\n"
+				"checkpoints_made:%llu\r\n"
+				"checkpoint_lsn:%llu\r\n"
+				"state_failures:%llu\r\n"
+				"state_failure:%s\r\n"
+				"state_damage:%s\r\n"
+				"braked_writes:%llu\r\n",
+				U(stats->log_first_lsn), U(stats->store.applied.lsn), U(stats->store.flushes),
+				U(stats->store.flushed_bytes), U(stats->checkpoints),
+				U(stats->checkpoint_lsn), U(stats->state_failures), stats->state_failure,
+				stats->state_damage, U(stats->braked));
 }
 
 static int write_perdure(const struct facts *facts, struct pd_buffer *text)
@@ -276,6 +309,8 @@ static int write_perdure(const struct facts *facts, struct pd_buffer *text)
 				  U(stats->log.payload_bytes), U(stats->log.syncs),
 				  U(stats->log.direct_writes), U(stats->log.buffered_writes),
 				  U(stats->log.segments_begun), U(stats->group_records_last));
+	if (result == 0)
+		result = write_state(facts, text);
 	return result != 0 ? result : write_recovery(facts, text);
 }
 

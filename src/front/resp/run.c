@@ -242,7 +242,6 @@ bool pd_resp_must_wait(struct pd_resp_client *client, int result, const struct p
 		return false;
 	client->brake_until_ns = pd_os_monotonic_ns(client->front->os) + receipt->retry_us * 1000;
 	pd_resp_front_stall(client, PD_RESP_STALL_BRAKE);
-	client->front->braked++;
 	return true;
 }
 

@@ -56,7 +56,7 @@ static uint32_t crc_at(uint64_t number, uint64_t offset)
 {
 	uint8_t place[16];
 
-	pd_store_u64(place, 0 * number);
+	pd_store_u64(place, number);
 	pd_store_u64(place + 8, offset);
 	return pd_crc32c(0, place, sizeof place);
 }
