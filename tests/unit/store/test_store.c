@@ -538,6 +538,53 @@ static void test_read_errors(void **state)
 	close_bench(&bench);
 }
 
+/* Who looks and then puts asks the levels once, and never takes for true what was so in another transaction. */
+static void test_levels_asked_once(void **state)
+{
+	struct bench bench;
+	struct pd_entry entry;
+	unsigned calls;
+	char text[16];
+
+	(void)state;
+	open_bench(&bench, true);
+	for (unsigned i = 0; i < 10; i++)
+		put(&bench, i, 5, 0);
+	flush(&bench);
+	calls = fake_disk_calls(bench.disk, FAKE_GET);
+	for (unsigned i = 0; i < 20; i++) {
+		bench.lsn++;
+		pd_store_begin(bench.store);
+		assert_int_equal(pd_store_get(bench.store, bench.actor, key_of(i, text), &entry, NULL),
+				 i < 10);
+		assert_int_equal(pd_store_get(bench.store, bench.actor, key_of(i, text), &entry, NULL),
+				 i < 10);
+		if (i < 10)
+			assert_true(holds(&bench, i, 5));
+		if (i % 2 == 0)
+			put_in_transaction(&bench, i, 6, 0);
+		else
+			assert_int_equal(
+				pd_store_delete(bench.store, bench.actor, key_of(i, text), bench.lsn, NULL),
+				i < 10);
+		if (i % 4 < 2)
+			pd_store_rollback(bench.store);
+		else
+			pd_store_commit(bench.store);
+	}
+	assert_int_equal(fake_disk_calls(bench.disk, FAKE_GET), calls + 20);
+	flush(&bench);
+	pd_store_begin(bench.store);
+	for (unsigned i = 0; i < 20; i++) {
+		bool changed = i % 4 >= 2;
+
+		assert_true(holds(&bench, i, 6) == (changed && i % 2 == 0));
+		assert_true(holds(&bench, i, 5) == (!changed && i < 10));
+	}
+	pd_store_commit(bench.store);
+	close_bench(&bench);
+}
+
 /* ---- ranges ---- */
 
 /* However much is in the levels, deleting it all costs little, and so does walking over what is hidden. */
@@ -783,6 +830,7 @@ int main(void)
 		cmocka_unit_test(test_lent_without_levels),
 		cmocka_unit_test(test_cursors_side_by_side),
 		cmocka_unit_test(test_read_errors),
+		cmocka_unit_test(test_levels_asked_once),
 		cmocka_unit_test(test_range_is_cheap),
 		cmocka_unit_test(test_ranges_merge),
 		cmocka_unit_test(test_expiry),
