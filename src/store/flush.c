@@ -13,8 +13,8 @@
 #include "store/store_private.h"
 
 #define RETRY_NS      UINT64_C(100000000)
-#define TABLES_A_STEP 16384u
-#define CHUNKS_A_STEP 8u
+#define TABLES_A_STEP 4096u
+#define CHUNKS_A_STEP 4u
 #define IDLE_NS       UINT64_C(1000000000) /* iterators hold on to files of the levels: not for longer than that */
 #define VALUE_KEPT    (1024u * 1024)
 

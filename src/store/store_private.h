@@ -79,6 +79,16 @@ struct pd_journal {
 	struct pd_store_actor *noted; /* whose counters were noted last */
 };
 
+/* What the running transaction has found in the levels under a key, or that there is nothing. A command looks before it
+ * puts, and the put must know what it replaces: only the first of them asks the levels. */
+struct pd_store_look {
+	const struct pd_store_actor *actor; /* NULL: nothing is remembered here */
+	struct pd_slice key;
+	const uint8_t *entry; /* NULL: there is none */
+	uint64_t lsn;
+};
+#define PD_STORE_LOOKS 16u
+
 /* The expiry index: an actor of its own, whose keys are time and actor (big-endian), then the key. */
 #define PD_EXPIRY_PREFIX 16
 
@@ -116,6 +126,8 @@ struct pd_store {
 	struct pd_journal journal;
 	struct pd_arena reads; /* what was read from the levels, if it is too much for reads_near */
 	size_t reads_near_used;
+	struct pd_store_look looks[PD_STORE_LOOKS]; /* by a hash of the key */
+	bool looked;
 
 	struct pd_levels_iterator **iterators; /* those in use first */
 	size_t iterator_count, iterators_used, iterator_capacity;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "log/record.h"
 #include "store/store_private.h"
 
@@ -105,15 +106,13 @@ static int keep(struct pd_store *store, struct pd_entry *entry, struct pd_error 
 	return 0;
 }
 
-static int get_from_levels(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
-			   struct pd_entry *ret_entry, struct pd_error *err)
+static int ask_levels(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
+		      struct pd_entry *ret_entry, struct pd_error *err)
 {
 	struct pd_levels_value value;
 	struct pd_entry entry;
 	int result;
 
-	if (key.size > PD_KEY_SIZE_MAX)
-		return 0;
 	result = pd_levels_get(store->levels, pd_level_key(store->level_key, actor->id, key), &value, err);
 	if (result == 0)
 		return 0;
@@ -129,6 +128,40 @@ static int get_from_levels(struct pd_store *store, struct pd_store_actor *actor,
 	return 1;
 }
 
+/* What reaches the levels stays what it is for a whole transaction: what a flush could change there is in a frozen
+ * generation, too, until the transaction has ended. */
+static int get_from_levels(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key,
+			   struct pd_entry *ret_entry, struct pd_error *err)
+{
+	struct pd_store_look *look = &store->looks[pd_hash64(key, actor->id) % PD_STORE_LOOKS];
+	struct pd_store_look found = { .actor = actor };
+	int result;
+
+	if (key.size > PD_KEY_SIZE_MAX)
+		return 0;
+	if (!store->in_transaction)
+		return ask_levels(store, actor, key, ret_entry, err);
+	if (look->actor == actor && pd_slice_equal(look->key, key)) {
+		if (look->entry != NULL)
+			pd_entry_read(look->entry, look->lsn, ret_entry);
+		return look->entry != NULL;
+	}
+	result = ask_levels(store, actor, key, ret_entry, err);
+	if (result < 0)
+		return result;
+	if (result == 1) {
+		found.key = ret_entry->key;
+		found.entry = ret_entry->bytes;
+		found.lsn = ret_entry->lsn;
+	} else {
+		found.key = pd_slice(pd_store_keep(store, key), key.size);
+	}
+	if (found.key.data != NULL)
+		*look = found;
+	store->looked = true;
+	return result;
+}
+
 uint8_t *pd_store_keep(struct pd_store *store, struct pd_slice bytes)
 {
 	uint8_t *copy = reads_alloc(store, bytes.size);
@@ -141,6 +174,9 @@ uint8_t *pd_store_keep(struct pd_store *store, struct pd_slice bytes)
 void pd_store_reads_reset(struct pd_store *store)
 {
 	store->reads_near_used = 0;
+	if (store->looked)
+		memset(store->looks, 0, sizeof store->looks);
+	store->looked = false;
 	if (pd_arena_bytes(&store->reads) > 0)
 		pd_arena_done(&store->reads);
 }

@@ -177,6 +177,14 @@ void world_reopen(struct world *world)
 	struct pd_log_position applied;
 	size_t count = world->log_count;
 
+	/* The power may go anywhere in a flush. */
+	if (world->levels == WORLD_PLAIN && world_below(world, 2) == 0) {
+		world_freeze(world);
+		pd_sim_crash_at(world->os, 1 + world_below(world, 60));
+		for (unsigned i = 0; i < PD_STORE_TABLES; i++)
+			if (pd_store_flush_wait(world->store, world->lsn, NULL) != 0)
+				break;
+	}
 	pd_store_close(world->store);
 	if (world->levels == WORLD_PLAIN)
 		pd_sim_power_cut(world->os);

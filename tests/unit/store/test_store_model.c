@@ -42,7 +42,7 @@ static void run(enum world_levels levels, uint64_t seed, unsigned rounds, bool w
 			now_us = 1000 + world_below(&world, 300);
 			world_expire(&world, now_us, world_below(&world, 40));
 		}
-		if (levels != WORLD_NONE && world_below(&world, 200) == 0)
+		if (levels != WORLD_NONE && world_below(&world, 100) == 0)
 			world_reopen(&world);
 	}
 	world_check(&world);
