@@ -58,6 +58,7 @@ struct pd_engine_options {
 	/* For tests, in which much should happen with little data. 0: as the budget says. */
 	size_t memtable_bytes;
 	unsigned compaction_trigger;
+	unsigned range_points_max;     /* see struct pd_store_options, points_max */
 	uint64_t checkpoint_log_bytes; /* log between two checkpoints; 0: an eighth of the window */
 	/* Serve what can be read, even where nothing tells which actors the damage concerns. */
 	bool accept_damage;

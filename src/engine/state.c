@@ -79,7 +79,8 @@ static int open_store(struct pd_engine *engine, struct pd_levels *levels, struct
 					    .levels = levels,
 					    .count_prefix = PD_SPACE_KEY,
 					    .memtable_bytes = engine->budget.plan.active,
-					    .memtables_bytes = engine->budget.plan.memtables };
+					    .memtables_bytes = engine->budget.plan.memtables,
+					    .points_max = engine->options.range_points_max };
 	int result = pd_store_open(&options, &engine->store, err);
 
 	if (result != 0)
@@ -174,7 +175,9 @@ static int try_empty(struct pd_engine *engine, struct pd_error *err)
 {
 	int result = pd_os_remove_tree(engine->os, engine->live_directory, err);
 
-	return result == 0 ? open_levels(engine, true, err) : result;
+	if (result == 0)
+		result = open_levels(engine, true, err);
+	return result == 0 ? pd_os_sync_directory(engine->os, engine->state_directory, err) : result;
 }
 
 static int give_up(struct pd_engine *engine, struct pd_error *err)

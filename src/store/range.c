@@ -4,7 +4,7 @@
  * beyond a key is the only one that could hide it. */
 #include "store/store_private.h"
 
-#define POINTS_MAX 32u /* so many older keys get tombstones of their own; for more there is a range */
+#define POINTS_MAX PD_STORE_POINTS_MAX
 
 static struct pd_slice start_of(const uint8_t *range)
 {
@@ -96,7 +96,7 @@ static int find_older(struct deletion *deletion, struct pd_error *err)
 
 		if (cursor.told_active)
 			continue;
-		deletion->many = deletion->point_count == POINTS_MAX;
+		deletion->many = deletion->point_count == store->points_max;
 		if (deletion->many)
 			break;
 		copy = pd_store_keep(store, entry.key);

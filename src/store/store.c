@@ -248,6 +248,8 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 	store->count_prefix = options->count_prefix;
 	store->memtable_bytes = options->memtable_bytes;
 	store->memtables_bytes = options->memtables_bytes;
+	PD_ASSERT(options->points_max <= PD_STORE_POINTS_MAX);
+	store->points_max = options->points_max > 0 ? options->points_max : PD_STORE_POINTS_MAX;
 	store->active = store->oldest = 1;
 	for (unsigned i = 0; i < PD_STORE_TABLES; i++)
 		pd_arena_init(&store->generations[i].arena, &store->pool);

@@ -39,12 +39,17 @@ struct pd_table;
 #define PD_STORE_EXPIRY_ID   UINT64_C(0xfffffffffffffff1)
 #define PD_STORE_NOTES_ID    UINT64_C(0xfffffffffffffff2) /* free for the store's user */
 
+#define PD_STORE_POINTS_MAX 32u
+
 struct pd_store_options {
 	struct pd_os *os;
 	struct pd_levels *levels; /* open, the store's from here on; NULL: everything stays in memory */
 	uint8_t count_prefix;     /* the first byte of the keys that key_count counts */
 	size_t memtable_bytes;    /* the active one wants to be frozen at this; 0: never by size */
 	size_t memtables_bytes;   /* all of them together: beyond it nothing more is admitted; 0: no limit */
+	/* A deleted range that hides more older keys than this is kept as one, else as so many deletes. At most
+	 * PD_STORE_POINTS_MAX; 0: that. */
+	unsigned points_max;
 };
 
 /* One actor's state. Fields are for reading. */

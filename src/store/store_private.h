@@ -107,6 +107,7 @@ struct pd_store {
 	struct pd_os *os;
 	struct pd_levels *levels;
 	uint8_t count_prefix;
+	unsigned points_max;
 	bool in_transaction;
 	bool resume_first; /* the last flush failed so that the levels may have stopped */
 	size_t memtable_bytes, memtables_bytes;

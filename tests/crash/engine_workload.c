@@ -286,18 +286,13 @@ static bool check_going_on(struct driver *driver, uint64_t seed, unsigned number
 	return check_state(driver, seed, number + 1, text, text_size);
 }
 
-/* A crash must not cost the state, however little is lost with it. Of a new one the name may still go, where names are not
- * journalled: then the whole log is there to make it from. */
+/* A crash must not cost the state, however little is lost with it. */
 static bool check_rebuilt(struct driver *driver, const struct workload_case *given, char *text,
 			  size_t text_size)
 {
-	struct pd_engine_stats stats;
-
 	if (!driver->recovery.rebuilt || given->model == DISK_POSIX)
 		return true;
-	pd_engine_stats(driver->engine, &stats);
-	return (given->model != DISK_ORDERED && stats.log_first_lsn <= 1) ||
-	       workload_broken(text, text_size, "the state is no good: %s", driver->recovery.rebuilt_why);
+	return workload_broken(text, text_size, "the state is no good: %s", driver->recovery.rebuilt_why);
 }
 
 static bool check_recovered(struct driver *driver, const struct workload_case *given, char *text,
