@@ -54,10 +54,11 @@ static const struct pd_option table[] = {
 	  "Memory that the whole process may have (default: a quarter of the machine's, at least 64MiB).\n"
 	  "What would not fit has to wait, or is refused with -OOM." },
 	{ "retention-time", "DURATION", PD_OPTION_DURATION_MS, AT(retention_ms), 0, 0,
-	  "How much of the past is kept (default 24h): a checkpoint from before it, and all of the log "
-	  "since." },
+	  "How much of the past is kept (default 24h): a checkpoint from before it, and all of the log\n"
+	  "since; 0: time does not matter." },
 	{ "retention-size", "SIZE", PD_OPTION_SIZE, AT(retention_size), 0, 0,
-	  "How much of the log is kept for that at most (default 10GiB); 0: no more than recovery needs." },
+	  "How much of the log is kept for that at most (default 10GiB); 0: its size does not matter.\n"
+	  "Both 0: no more is kept than recovery needs." },
 	{ "compaction-rate", "SIZE", PD_OPTION_SIZE, AT(compaction_rate), 0, 0,
 	  "Bytes a second that compaction may read and write (default 0: no limit)." },
 	{ "segment-size", "SIZE", PD_OPTION_SIZE, AT(segment_size), PD_LOG_SEGMENT_BYTES_MIN, 1u << 30,

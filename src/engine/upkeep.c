@@ -111,6 +111,12 @@ static bool is_checkpoint(enum pd_upkeep_kind kind)
 	return kind == PD_UPKEEP_CHECKPOINT || kind == PD_UPKEEP_COMPACT_LOG;
 }
 
+/* Damage was met in the levels in use. */
+static bool is_damaged(const struct pd_engine *engine)
+{
+	return engine->state_marked || engine->stats.state_damage[0] != '\0';
+}
+
 static void forget_damage(struct pd_upkeep *upkeep)
 {
 	for (size_t i = 0; i < DAMAGE_KEPT; i++) {
@@ -332,6 +338,9 @@ static void retain(struct pd_engine *engine)
 				      .durable_lsn = engine->log->marks.durable_lsn,
 				      .follower_lsn = UINT64_MAX };
 
+	/* What is damaged is not copied, and what may take its place stays: older checkpoints, and the log behind them. */
+	if (is_damaged(engine))
+		return;
 	state.applied_log_bytes = pd_log_bytes_since(engine->log, state.applied.lsn);
 	if (pd_retention_drop(&state, drop) > 0) {
 		for (size_t i = 0; i < state.count; i++)
@@ -415,6 +424,10 @@ int pd_engine_upkeep_start(struct pd_engine *engine, enum pd_upkeep_kind kind, s
 			"this server keeps everything in memory: there is nothing on disk to look after");
 	if (!engine->recovered)
 		return pd_error_set(err, PD_AGAIN, "the log is being replayed: try again when that is done");
+	if (is_checkpoint(kind) && is_damaged(engine))
+		return pd_error_set(err, PD_CORRUPT,
+				    "the state is damaged, and no checkpoint is made of that: restart the "
+				    "server, so that it takes another state");
 	if (upkeep->queued != PD_UPKEEP_NONE || (upkeep->stage != STAGE_OVER && !upkeep->automatic))
 		return pd_error_set(err, PD_BUSY,
 				    "other work is running: see PD.STORE STATUS, and try again after it");

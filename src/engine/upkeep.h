@@ -30,7 +30,8 @@ struct pd_upkeep_status {
 	uint64_t damage_count;         /* places that verify found damaged */
 };
 
-/* Start long work beside the serving. PD_BUSY: another runs; PD_NOT_SUPPORTED: in memory only. */
+/* Start long work beside the serving. PD_BUSY: another runs; PD_NOT_SUPPORTED: in memory only; PD_AGAIN: recovery is not
+ * over; PD_CORRUPT: no checkpoint is made of a state that damage was met in. Thread: the engine's. */
 PD_MUST_CHECK int pd_engine_upkeep_start(struct pd_engine *engine, enum pd_upkeep_kind kind,
 					 struct pd_error *err);
 /* At any time after the engine was opened. */

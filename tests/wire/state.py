@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 
 
 def info(connection, section="perdure"):
@@ -77,6 +78,44 @@ def test_made_anew_from_the_log(world):
     figures = check(world, server)
     assert "made anew from the whole log" in server.printed(), server.printed()
     assert figures["recovery_rebuilt"] == "1" and figures["recovery_state_lsn"] == "0", figures
+
+
+def rot(path):
+    """One bit of a file has flipped."""
+    with open(path, "r+b") as file:
+        file.seek(20)
+        byte = file.read(1)[0]
+        file.seek(20)
+        file.write(bytes([byte ^ 1]))
+
+
+def test_damage_met_in_use(world):
+    """It is told once; nothing is copied or dropped; the next start takes another state."""
+    server = with_data(world, "rotten")
+    server.start()
+    live = os.path.join(state_of(server), "live")
+    for name in os.listdir(live):
+        if name.endswith(".sst"):
+            rot(os.path.join(live, name))
+    status, stdout, _ = world.perdure("store", "verify", "--data", server.directory, check=False)
+    assert status == 4 and "DAMAGE " in stdout, stdout
+    assert os.path.exists(os.path.join(state_of(server), "DAMAGED"))
+    status, _, stderr = world.perdure("store", "checkpoint", "--data", server.directory, check=False)
+    assert status != 0 and "restart the server" in stderr, stderr
+    connection = world.connect(server)
+    deadline = time.monotonic() + 10
+    while "warning: the state on disk is damaged" not in server.printed():
+        assert time.monotonic() < deadline, server.printed()
+        connection.expect("PONG", "PING")
+        time.sleep(0.1)
+    assert info(connection)["state_damage"] != ""
+    assert server.printed().count("warning: the state on disk is damaged") == 1, server.printed()
+    server.kill()
+    server.start()  # its checkpoint shares the files, but the log is whole
+    figures = check(world, server)
+    assert "made anew from the whole log" in server.printed(), server.printed()
+    assert figures["recovery_rebuilt"] == "1" and figures["state_damage"] == "", figures
+    assert not os.path.exists(os.path.join(state_of(server), "DAMAGED"))
 
 
 def test_nothing_about_state_in_memory(world):
