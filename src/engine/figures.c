@@ -35,6 +35,8 @@ size_t pd_engine_store_figures(const struct pd_engine *engine,
 	FIGURE("levels_level0_files", stats.levels.level0_files);
 	FIGURE("levels_pending_compaction_bytes", stats.levels.pending_compaction_bytes);
 	FIGURE("levels_running_compactions", stats.levels.running_compactions);
+	FIGURE("checkpoints_made", engine->stats.checkpoints);
+	FIGURE("state_damage", engine->stats.state_damage[0] != '\0');
 	FIGURE("checkpoints", engine->shelf != NULL ? engine->shelf->count : 0);
 	FIGURE("log_first_lsn", engine->log->first_lsn);
 	FIGURE("log_bytes", pd_log_bytes_since(engine->log, engine->log->first_lsn));

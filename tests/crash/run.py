@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from model import all_keys, find_prefix, pair_keys, PAIRS, State  # noqa: E402
 from processes import HOST, Perdure, Redis, ServerError, free_port  # noqa: E402
 from resp_connection import RespConnection, encode  # noqa: E402
+from upkeep import Upkeep  # noqa: E402
 from writer import Writer  # noqa: E402
 
 try:
@@ -34,7 +35,10 @@ WEAK_MARGIN_S = 0.6  # sync_interval (100 ms) and what a loaded machine may add
 TOKENS_KEPT = 200
 
 # Directories take these in turn: segments small enough to be crossed all the time, one write or several in flight.
-SERVER_OPTIONS = ((), ("--segment-size", "1MiB"), ("--queue-depth", "4"), ("--segment-size", "256KiB", "--queue-depth", "1"))
+# With no history to keep, the log is trimmed behind every checkpoint.
+NO_HISTORY = ("--retention-time", "0", "--retention-size", "0")
+SERVER_OPTIONS = ((), ("--segment-size", "1MiB", *NO_HISTORY), ("--queue-depth", "4"),
+                  ("--segment-size", "256KiB", "--queue-depth", "1", *NO_HISTORY))
 
 # (level, idempotent operations too, deepest pipeline). Strict is the default, so most say nothing.
 WRITERS = ((None, True, 1), (None, True, 8), (None, False, 64), (None, True, 16), (None, False, 1),
@@ -62,6 +66,7 @@ class Directory:
                         if level is None or not options.redis]
         self.killed_at = 0.0
         self.rounds = 0
+        self.moves = 0  # flushes and checkpoints, as far as somebody has seen them
 
 
 def make_server(options, path, variant):
@@ -245,6 +250,9 @@ def load_and_kill(directory, chance):
     """Write until the knife falls; the number of operations acknowledged before."""
     for writer in directory.writers:
         writer.start(directory.server.port)
+    upkeep = None
+    if directory.server.name == "perdure":
+        upkeep = Upkeep(directory.server.port, chance.random())
     time.sleep(chance.choice([0.1, 0.2, 0.4, 0.6, 1.5]) * (0.3 + chance.random()))
     directory.killed_at = time.monotonic()
     directory.server.kill()
@@ -252,6 +260,11 @@ def load_and_kill(directory, chance):
         writer.join()
         if writer.complaint:
             raise Wrong(f"writer {writer.number}: {writer.complaint}")
+    if upkeep is not None:
+        upkeep.join()
+        if upkeep.complaint:
+            raise Wrong(upkeep.complaint)
+        directory.moves += sum(upkeep.counts.values())
     return sum(writer.acknowledged for writer in directory.writers)
 
 
@@ -276,7 +289,7 @@ def run_round(directory, chance, lie):
 
 class Tally:
     def __init__(self):
-        self.passed = self.failed = self.void = self.operations = self.kills = 0
+        self.passed = self.failed = self.void = self.operations = self.kills = self.moves = 0
 
 
 def drop(directory, options):
@@ -298,6 +311,8 @@ def run_rounds(options, tally):
             tally.kills += kills
             tally.passed += operations >= WORTH_OPERATIONS
             tally.void += operations < WORTH_OPERATIONS
+            tally.moves += directory.moves
+            directory.moves = 0
             if directory.rounds >= FRESH_ROUNDS:
                 over = True
                 drop(directory, options)
@@ -324,7 +339,8 @@ def progress(options, tally):
     done = tally.passed + tally.failed
     if done % options.report == 0 or done == options.rounds:
         print(f"round {done}/{options.rounds}: {tally.passed} passed, {tally.failed} failed, {tally.void} void, "
-              f"{tally.kills} kills, {tally.operations} operations acknowledged", flush=True)
+              f"{tally.kills} kills, {tally.operations} operations acknowledged, {tally.moves} flushes and checkpoints",
+              flush=True)
 
 
 def check_the_check(options, tally):
