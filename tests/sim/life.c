@@ -70,7 +70,8 @@ static void break_out(struct world *world)
 /* Flip a bit somewhere in the log, or in the state. */
 static void rot(struct world *world)
 {
-	const char *directory = chance_one_in(&world->chance, 3) ? "data/store/0000/live" : "data/log/0000";
+	bool of_state = chance_one_in(&world->chance, 2);
+	const char *directory = of_state ? "data/store/0000/live" : "data/log/0000";
 	struct pd_os_names names;
 	char path[120];
 	const uint8_t *data;
@@ -83,9 +84,11 @@ static void rot(struct world *world)
 	if (names.count > 0) {
 		(void)snprintf(path, sizeof path, "%s/%.64s", directory, names.names[pick]);
 		if (pd_sim_content(world->os, path, &data, &size) == 0 && size > 0) {
-			/* What is written is at the front. */
-			offset = chance_below(&world->chance,
-					      1 + chance_below(&world->chance, size < 8192 ? size : 8192));
+			/* What is written of a segment is at the front. */
+			offset = chance_below(
+				&world->chance,
+				of_state ? size
+					 : 1 + chance_below(&world->chance, size < 8192 ? size : 8192));
 			world_say(world, "bit flip in %s at %" PRIu64, path, offset);
 			if (pd_sim_flip_bit(world->os, path, offset,
 					    (unsigned)chance_below(&world->chance, 8)) == 0)

@@ -15,6 +15,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HEADER = os.path.join(ROOT, "src", "base", "plant.h")
 
 
+# Bugs that it takes more to meet: damage, and then the one read or flush that matters.
+RARE = {"READ_ERROR_IS_NOTHING": 30000, "FLUSH_LOSSY": 60000}
+
+
 def plants():
     with open(HEADER, encoding="utf-8") as file:
         names = re.findall(r"^\tPD_PLANT_(\w+),", file.read(), re.MULTILINE)
@@ -61,7 +65,7 @@ def main():
         return 2
     results = [check("none", "", arguments.seeds, arguments.builds)]
     for plant in arguments.names or plants():
-        results.append(check(plant, plant, arguments.seeds, arguments.builds))
+        results.append(check(plant, plant, max(arguments.seeds, RARE.get(plant, 0)), arguments.builds))
     print(f"{results.count(True)} passed, {results.count(False)} failed")
     return 0 if all(results) else 1
 

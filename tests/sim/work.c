@@ -593,7 +593,7 @@ static bool keep_up(struct world *world)
 	if (status.damage_count > 0 && !world->plagued && !world_dead(world))
 		return world_fail(world, "a verification found damage: %s",
 				  pd_engine_upkeep_damage(world->engine, 0));
-	if (result == 0 || result == PD_BUSY ||
+	if (result == 0 || result == PD_BUSY || (result == PD_CORRUPT && world_rotten(world)) ||
 	    (result == PD_NOT_SUPPORTED && world->options.levels == PD_LEVELS_NONE))
 		return true;
 	return world_fail(world, "upkeep refused: %s", err.text);
