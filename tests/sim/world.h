@@ -143,7 +143,8 @@ void world_trace(struct world *world, uint64_t number);
 /* May something be unreadable, so that reading it is refused? */
 static inline bool world_rotten(const struct world *world)
 {
-	return world->plagued && (world->plague == PLAGUE_ROT || world->plague == PLAGUE_DRIVE);
+	return world->plagued && (world->plague == PLAGUE_ROT || world->plague == PLAGUE_DRIVE ||
+				  world->plague == PLAGUE_ERRORS);
 }
 static inline bool world_dead(const struct world *world)
 {

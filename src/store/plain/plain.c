@@ -306,13 +306,14 @@ static int open_here(struct pd_plain *plain, bool create, struct pd_error *err)
 	plain->next_number = highest >= plain->next_number ? highest + 1 : plain->next_number;
 	if (rc == PD_NOT_FOUND && !create)
 		rc = pd_error_set(err, PD_NOT_FOUND, "%s: there are no levels", plain->directory);
-	if (rc == 0)
-		sweep(plain, &names);
-	/* What the last process renamed may be in memory only, and the log will be trimmed by what is read here. */
+	/* What the last process renamed may be in memory only, and the log will be trimmed by what is read here. Nor may a file
+	 * go before the manifest that names it no more can be relied on. */
 	if (rc == 0)
 		rc = pd_os_sync_directory(plain->os, plain->directory, err);
 	if (rc == 0)
 		rc = sync_parent(plain, err);
+	if (rc == 0)
+		sweep(plain, &names);
 	pd_plain_manifest_done(&manifest);
 	pd_os_names_done(&names);
 	return rc;
