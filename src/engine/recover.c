@@ -124,10 +124,6 @@ static int apply_record(struct pd_engine *engine, const struct pd_record *record
 {
 	int result = 0;
 
-	if (record->memory.size > 0 && record->memory.data != engine->lent)
-		result = lend_block(engine, record->memory, err);
-	if (result != 0)
-		return result;
 	engine->recovery.records++;
 	engine->recovery.bytes += record->bytes.size;
 	pd_store_begin(engine->store);
@@ -359,6 +355,9 @@ static int replay_next(struct pd_engine *engine, struct pd_error *err)
 			engine->replay_lossy = true;
 		return keep_damage(engine, &damage, err);
 	}
+	/* Ours from here on, also where the record is not wanted. */
+	if (result == 0 && record.memory.size > 0 && record.memory.data != engine->lent)
+		result = lend_block(engine, record.memory, err);
 	if (result == 0)
 		result = join(engine, &record, &skip, err);
 	if (result != 0 || skip)

@@ -233,8 +233,9 @@ static void discard(struct pd_engine *engine)
 	(void)!pd_checkpoint_remove(engine->os, upkeep->made->path, NULL);
 	pd_checkpoint_free(upkeep->made);
 	upkeep->made = NULL;
-	upkeep->result = pd_error_set(&upkeep->err, PD_CORRUPT,
-				      "damage was met in the state while it was copied: the checkpoint was removed");
+	upkeep->result = pd_error_set(
+		&upkeep->err, PD_CORRUPT,
+		"damage was met in the state while it was copied: the checkpoint was removed");
 }
 
 static void take_in(struct pd_engine *engine)
