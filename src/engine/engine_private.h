@@ -217,14 +217,16 @@ struct pd_engine {
 	struct pd_log_position replay_from; /* what the state had applied when it was opened */
 	struct pd_log_position replayed;    /* the newest record that was replayed */
 	bool joined;                        /* the log has that record */
+	bool join_unknown;                  /* it may have been among those that cannot be read at its end */
 	bool replay_lossy;                  /* records were lost behind it */
 	bool state_live_tried, state_empty_tried, state_damaged_tried;
 	bool state_marked;        /* damage was met in it */
+	size_t wrecks_found;      /* on the shelf when it was opened */
 	uint64_t state_below_lsn; /* checkpoints from here on have been tried */
 	char state_why[400];
 
 	/* How state moves on from memory: flush.c. */
-	int state_failure;       /* the code of stats.state_failure */
+	int state_failure;       /* the code of the last flush, if it failed */
 	uint64_t applied_lsn;    /* what the levels hold */
 	uint64_t frozen_lsn;     /* what was frozen last */
 	uint64_t state_due_us;   /* monotonic: look again; UINT64_MAX: nothing is going on */
@@ -277,6 +279,8 @@ PD_MUST_CHECK int pd_engine_upkeep_init(struct pd_engine *engine);
 /* Move the running work on; begin a checkpoint that is due, and drop what nobody needs any more. */
 void pd_engine_upkeep_step(struct pd_engine *engine);
 bool pd_engine_upkeep_busy(const struct pd_engine *engine);
+/* They are about to be: no flush should begin. */
+bool pd_engine_upkeep_wants_pause(const struct pd_engine *engine);
 /* The levels are being copied: no flush may end. */
 bool pd_engine_upkeep_copying(const struct pd_engine *engine);
 /* End a running one and wait for it. */

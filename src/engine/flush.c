@@ -78,6 +78,8 @@ static int flush(struct pd_engine *engine)
 {
 	struct pd_error err;
 	uint64_t wants = pd_store_flush_wants_lsn(engine->store);
+	/* A checkpoint begins between two flushes: without this there may be none. */
+	uint64_t durable_lsn = pd_engine_upkeep_wants_pause(engine) ? 0 : engine->log->marks.durable_lsn;
 	int result = 0;
 
 	if (wants > engine->log->marks.durable_lsn)
@@ -86,11 +88,12 @@ static int flush(struct pd_engine *engine)
 		return result;
 	if (pd_engine_upkeep_copying(engine))
 		return 0;
-	if (pd_store_step(engine->store, engine->log->marks.durable_lsn, &err) != 0)
+	if (pd_store_step(engine->store, durable_lsn, &err) != 0)
 		note_failure(engine, &err);
 	if (pd_store_applied(engine->store).lsn > engine->applied_lsn) {
 		engine->applied_lsn = pd_store_applied(engine->store).lsn;
 		engine->stats.state_failure[0] = '\0';
+		engine->state_failure = 0;
 	}
 	return 0;
 }
@@ -109,7 +112,7 @@ static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
 					 .flushed_bytes = stats.flushed_bytes,
 					 .level0_files = stats.levels.level0_files,
 					 .pending_compaction_bytes = stats.levels.pending_compaction_bytes,
-					 .failing = engine->stats.state_failure[0] != '\0' };
+					 .failing = engine->state_failure != 0 };
 	pd_brake_update(&engine->brake, now_us, &facts);
 	if (pd_budget_adjust(&engine->budget, pd_os_process_memory(engine->os), stats.levels.cache_bytes,
 			     now_us))
@@ -126,6 +129,8 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		result = freeze(engine);
 	if (result == 0)
 		result = flush(engine);
+	if (pd_engine_upkeep_wants_pause(engine) && !pd_store_flushing(engine->store))
+		engine->state_clock_us = 0;
 	if (now_us >= engine->state_clock_us) {
 		look_at_brake(engine, now_us);
 		/* What a start would have to replay stays short, whatever memory there is. */
@@ -170,7 +175,7 @@ int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retr
 	if (engine->options.levels == PD_LEVELS_NONE)
 		return 0;
 	if (pd_store_is_full(engine->store)) {
-		if (engine->stats.state_failure[0] != '\0')
+		if (engine->state_failure != 0)
 			return pd_error_set(
 				err, engine->state_failure,
 				"memory is full, and what is in it cannot be moved to the disk (%s): "

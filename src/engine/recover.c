@@ -10,6 +10,16 @@
 
 /* ---- replaying ---- */
 
+/* What the store failed with. Damage of what it reads is damage of the state: another may do where this one does not. */
+static int store_failed(struct pd_engine *engine, int result, struct pd_error *err)
+{
+	if (result != PD_CORRUPT && result != PD_IO)
+		return result;
+	if (result == PD_CORRUPT)
+		pd_state_note_damage(engine, err);
+	return engine->options.levels == PD_LEVELS_NONE ? result : PD_LOST;
+}
+
 static int out_of_memory(struct pd_error *err)
 {
 	return pd_error_set(err, PD_NO_MEMORY, "out of memory while replaying the log: this data needs more");
@@ -50,7 +60,7 @@ static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect
 	}
 	if (result == PD_NO_MEMORY)
 		return out_of_memory(err);
-	return result < 0 ? result : 0;
+	return result < 0 ? store_failed(engine, result, err) : 0;
 }
 
 /* Memory for the replay is bounded, too: what is replayed goes on to the levels. Not beyond what the log is known to have
@@ -69,7 +79,9 @@ static int flush_replayed(struct pd_engine *engine, struct pd_error *err)
 		result = pd_store_flush_wait(engine->store, durable_lsn, err);
 	if (result == 0 && pd_store_wants_freeze(engine->store) && pd_store_can_freeze(engine->store))
 		result = pd_store_freeze(engine->store, engine->replayed, err);
-	return result == 0 ? pd_store_step(engine->store, durable_lsn, err) : result;
+	if (result == 0)
+		result = pd_store_step(engine->store, durable_lsn, err);
+	return result == 0 ? 0 : store_failed(engine, result, err);
 }
 
 /* The record lies in a block that is ours: the store's entries may point into it. */
@@ -112,15 +124,11 @@ static int apply_record(struct pd_engine *engine, const struct pd_record *record
 {
 	int result = 0;
 
-	if (record->memory.size > 0 && record->memory.data != engine->lent)
-		result = lend_block(engine, record->memory, err);
-	if (result != 0)
-		return result;
 	engine->recovery.records++;
 	engine->recovery.bytes += record->bytes.size;
 	pd_store_begin(engine->store);
 	if (record->head.kind == PD_RECORD_EPOCH)
-		result = pd_note_epoch(engine, record->epoch, record->lsn, err);
+		result = store_failed(engine, pd_note_epoch(engine, record->epoch, record->lsn, err), err);
 	else
 		result = apply_effects(engine, record, err);
 	pd_store_commit(engine->store);
@@ -204,8 +212,10 @@ static int quarantine_lost(struct pd_engine *engine, struct pd_error *err)
 									  damage->actors[a]);
 
 			if (actor != NULL) {
-				int result = pd_note_quarantine(engine, actor, damage->first_lsn,
-								damage->last_lsn, err);
+				int result = store_failed(engine,
+							  pd_note_quarantine(engine, actor, damage->first_lsn,
+									     damage->last_lsn, err),
+							  err);
 
 				if (result != 0)
 					return result;
@@ -241,7 +251,9 @@ static int begin(struct pd_engine *engine, const struct pd_log_end *end, struct 
 	result = pd_log_begin(engine->log, pd_clock_tick(&engine->clock), err);
 	if (result == 0) {
 		pd_store_begin(engine->store);
-		result = pd_note_epoch(engine, engine->log->epoch, engine->log->marks.tail_lsn, err);
+		result = store_failed(
+			engine, pd_note_epoch(engine, engine->log->epoch, engine->log->marks.tail_lsn, err),
+			err);
 		pd_store_commit(engine->store);
 	}
 	if (result != 0 || engine->options.in_memory)
@@ -261,9 +273,9 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 	engine->recovery.torn_bytes = end->torn_bytes;
 	result = check_epoch(engine, end, err);
 	if (result == 0)
-		result = pd_directory_load(&engine->directory, engine->store, err);
+		result = store_failed(engine, pd_directory_load(&engine->directory, engine->store, err), err);
 	if (result == 0)
-		result = pd_notes_load_quarantined(engine, err);
+		result = store_failed(engine, pd_notes_load_quarantined(engine, err), err);
 	if (result == 0)
 		result = quarantine_lost(engine, err);
 	if (result == 0)
@@ -285,8 +297,10 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 static int start_reading(struct pd_engine *engine, struct pd_error *err)
 {
 	uint64_t from = engine->replay_from.lsn;
-	int result = pd_notes_load_epochs(engine, err);
+	int result = store_failed(engine, pd_notes_load_epochs(engine, err), err);
 
+	engine->replayed = engine->replay_from;
+	engine->join_unknown = false;
 	if (result == 0)
 		result = pd_log_reader_new(engine->log, from > 0 ? from : 1, &engine->reader, err);
 	if (result != 0)
@@ -314,6 +328,9 @@ static int start_again(struct pd_engine *engine, const struct pd_error *why, str
 	engine->recovery.damage_count = 0;
 	engine->recovery.records = 0;
 	engine->recovery.bytes = 0;
+	engine->recovery.quarantined_actors = 0;
+	pd_directory_done(&engine->directory);
+	pd_directory_init(&engine->directory, engine->directory.hash_seed);
 	result = pd_state_reject(engine, why->text, err);
 	return result == 0 ? start_reading(engine, err) : result;
 }
@@ -331,11 +348,16 @@ static int replay_next(struct pd_engine *engine, struct pd_error *err)
 		if (damage.first_lsn <= engine->replay_from.lsn &&
 		    (damage.last_lsn >= engine->replay_from.lsn))
 			engine->joined = true;
+		if (damage.first_lsn <= engine->replay_from.lsn && damage.last_lsn == 0)
+			engine->join_unknown = true;
 		if (pd_log_damage_loses(&damage) &&
 		    (damage.last_lsn == 0 || damage.last_lsn > engine->replay_from.lsn))
 			engine->replay_lossy = true;
 		return keep_damage(engine, &damage, err);
 	}
+	/* Ours from here on, also where the record is not wanted. */
+	if (result == 0 && record.memory.size > 0 && record.memory.data != engine->lent)
+		result = lend_block(engine, record.memory, err);
 	if (result == 0)
 		result = join(engine, &record, &skip, err);
 	if (result != 0 || skip)
@@ -349,6 +371,10 @@ static int reach_end(struct pd_engine *engine, struct pd_error *err)
 	struct pd_error why;
 
 	pd_log_reader_end(engine->reader, &end);
+	/* Nothing can be read where the state ends, nor behind. But no later epoch has begun: what was there was the state's
+	 * own, and the state is all that is left of it. */
+	if (engine->join_unknown && end.epoch == engine->replay_from.epoch)
+		engine->joined = true;
 	if ((engine->joined && end.last_lsn >= engine->replay_from.lsn) || pd_plant(PD_PLANT_BELIEVE_STATE))
 		return finish(engine, &end, err);
 	(void)pd_error_set(&why, PD_LOST,
@@ -375,9 +401,10 @@ int pd_engine_recover(struct pd_engine *engine, uint64_t records, struct pd_reco
 	}
 	for (uint64_t i = 0; result == 0 && i < records; i++)
 		result = replay_next(engine, err);
-	if (result == PD_END) {
+	if (result == PD_END)
 		result = reach_end(engine, err);
-	} else if (result == PD_LOST) {
+	/* Before the log is begun another state may be tried, as long as there is one. */
+	while (result == PD_LOST && !engine->log->begun) {
 		struct pd_error why = *err;
 
 		result = start_again(engine, &why, err);

@@ -148,6 +148,12 @@ void pd_state_note(struct pd_engine *engine, const char *why)
 		       engine->state_why);
 }
 
+/* Does the log have everything since its first record? One of which nothing is left, though something was there, does not. */
+static bool log_has_all(const struct pd_engine *engine)
+{
+	return engine->log->first_lsn == 1 || (engine->log->first_lsn == 0 && engine->manifest.epoch == 0);
+}
+
 static int try_live(struct pd_engine *engine, struct pd_error *err)
 {
 	int result = open_levels(engine, false, err);
@@ -155,6 +161,26 @@ static int try_live(struct pd_engine *engine, struct pd_error *err)
 	if (result == 0)
 		result = check_reach(engine, err);
 	return result;
+}
+
+static bool note_place(void *context, const struct pd_levels_damage *damage)
+{
+	struct pd_error *err = context;
+
+	(void)pd_error_set(err, PD_CORRUPT, "%s is damaged: %s", damage->file, damage->text);
+	return false;
+}
+
+/* What rotted before it was copied is what the checkpoint's hashes are of. */
+static int check_content(struct pd_engine *engine, struct pd_error *err)
+{
+	struct pd_error place = { 0 };
+	int result = pd_levels_verify(pd_store_levels(engine->store), note_place, NULL, &place, err);
+
+	if (place.code == 0)
+		return result;
+	*err = place;
+	return place.code;
 }
 
 static int try_checkpoint(struct pd_engine *engine, const struct pd_checkpoint *checkpoint,
@@ -167,8 +193,22 @@ static int try_checkpoint(struct pd_engine *engine, const struct pd_checkpoint *
 	if (result == 0)
 		result = open_levels(engine, false, err);
 	if (result == 0)
+		result = check_content(engine, err);
+	if (result == 0)
 		result = check_reach(engine, err);
 	return result;
+}
+
+/* What was no good must not be what the log is trimmed behind, or what a better one goes for. */
+static void condemn(struct pd_engine *engine, uint64_t lsn, int code, const char *why)
+{
+	struct pd_checkpoint *checkpoint = pd_checkpoints_find(engine->shelf, lsn);
+	struct pd_error err;
+
+	if (checkpoint == NULL || checkpoint->position.lsn != lsn)
+		return;
+	(void)pd_error_set(&err, code, "%s", why);
+	pd_checkpoints_condemn(engine->shelf, checkpoint, &err);
 }
 
 static int try_empty(struct pd_engine *engine, struct pd_error *err)
@@ -204,7 +244,7 @@ static int try_next(struct pd_engine *engine, struct pd_error *err)
 			   NULL) {
 			engine->state_below_lsn = checkpoint->position.lsn;
 			result = try_checkpoint(engine, checkpoint, &why);
-		} else if (engine->log->first_lsn <= 1 && !engine->state_empty_tried) {
+		} else if (log_has_all(engine) && !engine->state_empty_tried) {
 			engine->state_empty_tried = true;
 			result = try_empty(engine, &why);
 			if (result != 0)
@@ -225,6 +265,8 @@ static int try_next(struct pd_engine *engine, struct pd_error *err)
 		close_store(engine);
 		if (!is_about_state(result))
 			return pd_error_set(err, result, "%s", why.text);
+		if (checkpoint != NULL)
+			condemn(engine, checkpoint->position.lsn, result, why.text);
 		/* A new directory has none, and nothing is wrong with that. */
 		if (result != PD_NOT_FOUND || engine->log->first_lsn > 1 || engine->log->size_bytes > 0)
 			pd_state_note(engine, why.text);
@@ -237,7 +279,14 @@ int pd_state_open(struct pd_engine *engine, struct pd_error *err)
 
 	if (engine->options.levels == PD_LEVELS_NONE)
 		return open_store(engine, NULL, err);
+	/* Before anything is put in another's place: without its log no state is right. */
+	if (engine->log->first_lsn == 0 && engine->log->size_bytes == 0 && engine->manifest.epoch > 0)
+		return pd_error_set(err, PD_CORRUPT,
+				    "there is nothing in %s/log, but the manifest has seen epoch %" PRIu64
+				    ": segments are missing. Put them back, or restore from a backup",
+				    engine->data_directory, engine->manifest.epoch);
 	engine->state_below_lsn = UINT64_MAX;
+	engine->wrecks_found = engine->shelf->wreck_count;
 	result = with_mark(engine, look_for_mark, err);
 	if (result != 0)
 		return result;
@@ -248,9 +297,40 @@ int pd_state_open(struct pd_engine *engine, struct pd_error *err)
 	return try_next(engine, err);
 }
 
+/* A checkpoint of what the log has lost since, with its end, is of another history. */
+static void condemn_lost(struct pd_engine *engine)
+{
+	for (size_t i = engine->shelf->count; i-- > 0;) {
+		struct pd_log_position position = engine->shelf->items[i]->position;
+
+		if (pd_engine_check_bookmark(engine, position.epoch, position.lsn) == PD_LOST)
+			condemn(engine, position.lsn, PD_LOST, "it is of what the log has lost");
+	}
+}
+
+/* Those that were found to be damaged go, now that another state is in use: the next start would count on them again. */
+static void remove_damaged(struct pd_engine *engine)
+{
+	struct pd_checkpoints *shelf = engine->shelf;
+
+	for (size_t i = shelf->wreck_count; i-- > engine->wrecks_found;) {
+		const struct pd_checkpoint_wreck *wreck = &shelf->wrecks[i];
+
+		if (wreck->why.code == PD_CORRUPT && pd_checkpoint_remove(engine->os, wreck->path, NULL) == 0)
+			pd_checkpoints_forget(shelf, wreck->path);
+	}
+}
+
 int pd_state_settle(struct pd_engine *engine, struct pd_error *err)
 {
-	if (!engine->state_marked || engine->state_damaged_tried)
+	if (engine->shelf != NULL) {
+		remove_damaged(engine);
+		condemn_lost(engine);
+	}
+	if (engine->state_damaged_tried)
+		return 0;
+	engine->stats.state_damage[0] = '\0';
+	if (!engine->state_marked)
 		return 0;
 	engine->state_marked = false;
 	return with_mark(engine, remove_mark, err);
@@ -260,5 +340,7 @@ int pd_state_reject(struct pd_engine *engine, const char *why, struct pd_error *
 {
 	close_store(engine);
 	pd_state_note(engine, why);
+	if (engine->recovery.checkpoint_lsn != 0)
+		condemn(engine, engine->recovery.checkpoint_lsn, PD_LOST, why);
 	return try_next(engine, err);
 }

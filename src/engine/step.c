@@ -176,6 +176,9 @@ int pd_engine_expire(struct pd_engine *engine)
 	struct pd_actor *actor;
 	int result = 0;
 
+	/* Removing takes memory, too. Nobody is shown what has expired. */
+	if (engine->options.levels != PD_LEVELS_NONE && pd_store_is_full(engine->store))
+		return 0;
 	pd_clock_update(&engine->clock);
 	for (unsigned i = 0; i < EXPIRE_BATCH; i++) {
 		uint64_t now_us = pd_clock_tick(&engine->clock);

@@ -111,7 +111,7 @@ static bool is_checkpoint(enum pd_upkeep_kind kind)
 	return kind == PD_UPKEEP_CHECKPOINT || kind == PD_UPKEEP_COMPACT_LOG;
 }
 
-/* Damage was met in the levels in use. */
+/* Damage was met in the levels in use, whether there was room for the mark or not. */
 static bool is_damaged(const struct pd_engine *engine)
 {
 	return engine->state_marked || engine->stats.state_damage[0] != '\0';
@@ -226,6 +226,18 @@ static void wait_on(struct pd_engine *engine)
 		end(engine, result);
 }
 
+static void discard(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	(void)!pd_checkpoint_remove(engine->os, upkeep->made->path, NULL);
+	pd_checkpoint_free(upkeep->made);
+	upkeep->made = NULL;
+	upkeep->result = pd_error_set(
+		&upkeep->err, PD_CORRUPT,
+		"damage was met in the state while it was copied: the checkpoint was removed");
+}
+
 static void take_in(struct pd_engine *engine)
 {
 	struct pd_upkeep *upkeep = engine->upkeep;
@@ -235,6 +247,9 @@ static void take_in(struct pd_engine *engine)
 	switch (upkeep->status.kind) {
 	case PD_UPKEEP_CHECKPOINT:
 	case PD_UPKEEP_COMPACT_LOG:
+		/* Damage that was met meanwhile may be in the copy as well. */
+		if (upkeep->result == 0 && is_damaged(engine))
+			discard(engine);
 		pd_checkpoints_settle(engine->shelf, &upkeep->plan, upkeep->made);
 		if (upkeep->result != 0)
 			break;
@@ -371,6 +386,14 @@ int pd_engine_upkeep_init(struct pd_engine *engine)
 bool pd_engine_upkeep_busy(const struct pd_engine *engine)
 {
 	return engine->upkeep->stage != STAGE_OVER;
+}
+
+bool pd_engine_upkeep_wants_pause(const struct pd_engine *engine)
+{
+	const struct pd_upkeep *upkeep = engine->upkeep;
+
+	return upkeep->stage == STAGE_WAIT && is_checkpoint(upkeep->status.kind) &&
+	       engine->applied_lsn >= upkeep->wait_lsn;
 }
 
 bool pd_engine_upkeep_copying(const struct pd_engine *engine)

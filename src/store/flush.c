@@ -218,6 +218,8 @@ static int start(struct pd_store *store, struct pd_error *err)
 		if (result != 0)
 			return failed(store, result);
 		store->resume_first = false;
+		/* A commit that had failed may turn out to be there. */
+		store->applied = store->levels->applied;
 	}
 	*flush = (struct pd_flush){ .levels = store->levels,
 				    .generation = pd_generation(store, store->oldest),

@@ -1,0 +1,428 @@
+/* State that is no good: damaged levels, damaged checkpoints, a log that is gone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/engine_private.h"
+#include "host.h"
+
+#define SHELF "data/store/0000"
+
+static void init(struct host *host)
+{
+	host_init(host);
+	host->options.memtable_bytes = 16 * 1024;
+	host->options.retention_s = 0;
+	host->options.retention_bytes = 0;
+	host->options.checkpoint_log_bytes = 256 * 1024;
+}
+
+static void stats(struct host *host, struct pd_engine_stats *ret_stats)
+{
+	pd_engine_stats(host->engine, ret_stats);
+}
+
+/* Time goes by, with nothing to do but what is due by itself. */
+static void idle(struct host *host, unsigned rounds)
+{
+	for (unsigned i = 0; i < rounds; i++) {
+		host_advance_ms(host, 200);
+		assert_int_equal(pd_engine_step(host->engine), 0);
+	}
+}
+
+static void fill(struct host *host, const char *name, unsigned count)
+{
+	char command[1200];
+
+	for (unsigned i = 0; i < count; i++) {
+		int size = snprintf(command, sizeof command, "set %s:%u ", name, i);
+
+		memset(command + size, 'a' + (int)(i % 26), 1000);
+		command[size + 1000] = '\0';
+		host_durable(host, command);
+		if (i % 8 == 0)
+			idle(host, 1);
+	}
+}
+
+static uint64_t make_checkpoint(struct host *host)
+{
+	struct pd_upkeep_status status;
+	struct pd_engine_stats now;
+
+	assert_int_equal(pd_engine_upkeep_start(host->engine, PD_UPKEEP_CHECKPOINT, &host->err), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		idle(host, 1);
+		pd_engine_upkeep_status(host->engine, &status);
+		if (!status.running)
+			break;
+	}
+	if (status.result != 0)
+		fail_msg("no checkpoint: %s", status.text);
+	stats(host, &now);
+	return now.checkpoint_lsn;
+}
+
+/* Calls `each` with every path in the directory that has the ending. */
+static unsigned for_files(struct host *host, const char *directory, const char *ending,
+			  void (*each)(struct host *host, const char *path))
+{
+	struct pd_os_names names;
+	struct pd_error err;
+	unsigned count = 0;
+
+	if (pd_os_list(host->os, directory, &names, &err) != 0)
+		return 0;
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.names[i];
+		size_t size = strlen(name), end = strlen(ending);
+
+		if (size >= end && strcmp(name + size - end, ending) == 0) {
+			char path[300];
+
+			(void)snprintf(path, sizeof path, "%s/%s", directory, name);
+			count++;
+			if (each != NULL)
+				each(host, path);
+		}
+	}
+	pd_os_names_done(&names);
+	return count;
+}
+
+static void rot(struct host *host, const char *path)
+{
+	const uint8_t *data;
+	uint64_t size;
+
+	assert_int_equal(pd_sim_content(host->os, path, &data, &size), 0);
+	for (uint64_t at = 64; at < size; at += 512)
+		assert_int_equal(pd_sim_flip_bit(host->os, path, at, 3), 0);
+}
+
+static void rot_checkpoint(struct host *host, uint64_t lsn, const char *ending)
+{
+	char path[200];
+
+	(void)snprintf(path, sizeof path, SHELF "/checkpoint-%020llu/levels", (unsigned long long)lsn);
+	assert_true(for_files(host, path, ending, rot) > 0);
+}
+
+static bool has_checkpoint(struct host *host, uint64_t lsn)
+{
+	struct pd_os_file_info info;
+	char path[200];
+
+	(void)snprintf(path, sizeof path, SHELF "/checkpoint-%020llu", (unsigned long long)lsn);
+	return pd_os_info(host->os, path, &info, NULL) == 0;
+}
+
+static void mark_damaged(struct host *host)
+{
+	struct pd_os_file *file;
+
+	assert_int_equal(
+		pd_os_open(host->os, SHELF "/DAMAGED", PD_OS_WRITE | PD_OS_CREATE, &file, &host->err), 0);
+	pd_os_close(file);
+	assert_int_equal(pd_os_sync_directory(host->os, SHELF, &host->err), 0);
+}
+
+/* ---- checkpoints ---- */
+
+/* With a window both stay; from then on without one, the older would go for the newer. */
+static void test_damaged_checkpoint_counts_for_nothing(void **state)
+{
+	struct host host;
+	struct pd_engine_stats now;
+	uint64_t first, second;
+
+	(void)state;
+	init(&host);
+	host.options.retention_s = 1000000;
+	host_open(&host);
+	fill(&host, "a", 40);
+	first = make_checkpoint(&host);
+	fill(&host, "b", 100);
+	second = make_checkpoint(&host);
+	host_durable(&host, "set last 1");
+	host_crash(&host, true);
+	mark_damaged(&host);
+	rot_checkpoint(&host, second, "MANIFEST");
+	host.options.retention_s = 0;
+	host_open(&host);
+	assert_true(host.recovery.rebuilt);
+	assert_int_equal(host.recovery.checkpoint_lsn, first);
+	idle(&host, 20);
+	/* Nothing has come that could take its place. */
+	assert_true(has_checkpoint(&host, first));
+	stats(&host, &now);
+	assert_true(now.log_first_lsn <= first);
+	assert_false(has_checkpoint(&host, second));
+	host_expect(&host, "get last", "$1\r\n1\r\n");
+	host_crash(&host, true);
+	/* And again, without the live levels. */
+	mark_damaged(&host);
+	host_open(&host);
+	host_expect(&host, "get last", "$1\r\n1\r\n");
+	host_done(&host);
+}
+
+/* As long as the state in use is known to be damaged, what another can be made of stays. */
+static void test_damaged_state_makes_no_checkpoint(void **state)
+{
+	struct host host;
+	struct pd_engine_stats before, now;
+	struct pd_error damage;
+	uint64_t first;
+
+	(void)state;
+	init(&host);
+	host_open(&host);
+	fill(&host, "a", 40);
+	first = make_checkpoint(&host);
+	idle(&host, 5);
+	stats(&host, &before);
+	(void)pd_error_set(&damage, PD_CORRUPT, "a test says so");
+	pd_state_note_damage(host.engine, &damage);
+	fill(&host, "b", 500);
+	idle(&host, 20);
+	assert_int_equal(pd_engine_upkeep_start(host.engine, PD_UPKEEP_CHECKPOINT, &host.err), PD_CORRUPT);
+	stats(&host, &now);
+	assert_int_equal(now.checkpoints, before.checkpoints);
+	assert_int_equal(now.log_first_lsn, before.log_first_lsn);
+	assert_true(has_checkpoint(&host, first));
+	host_power_cycle(&host);
+	assert_true(host.recovery.rebuilt);
+	assert_int_equal(host.recovery.checkpoint_lsn, first);
+	idle(&host, 20);
+	stats(&host, &now);
+	assert_true(now.checkpoints > 0);
+	assert_string_equal(now.state_damage, "");
+	host_done(&host);
+}
+
+/* Damage that is met while a checkpoint is being made may be in it. */
+static void test_checkpoint_of_damaged_state_goes(void **state)
+{
+	struct host host;
+	struct pd_error damage;
+	uint64_t first, second;
+
+	(void)state;
+	init(&host);
+	host_open(&host);
+	fill(&host, "a", 40);
+	first = make_checkpoint(&host);
+	host_durable(&host, "set b 1");
+	second = host_lsn(&host);
+	assert_int_equal(pd_engine_upkeep_start(host.engine, PD_UPKEEP_CHECKPOINT, &host.err), 0);
+	assert_int_equal(pd_engine_step(host.engine), 0);
+	(void)pd_error_set(&damage, PD_CORRUPT, "a test says so");
+	pd_state_note_damage(host.engine, &damage);
+	idle(&host, 20);
+	assert_false(has_checkpoint(&host, second));
+	assert_true(has_checkpoint(&host, first));
+	host_done(&host);
+}
+
+/* A checkpoint of another history, which the log has lost, takes no other's place. */
+static void test_lost_checkpoint_counts_for_nothing(void **state)
+{
+	struct host host;
+	struct pd_engine_stats now;
+	uint64_t first, second;
+
+	(void)state;
+	init(&host);
+	host.options.retention_s = 1000000;
+	host_open(&host);
+	fill(&host, "a", 40);
+	first = make_checkpoint(&host);
+	fill(&host, "b", 200);
+	second = make_checkpoint(&host);
+	host_crash(&host, true);
+	/* What its last segments hold the log has lost, and nothing tells. */
+	for (unsigned number = 4; number < 9; number++) {
+		char path[100];
+
+		(void)snprintf(path, sizeof path, "data/log/0000/%010u.seg", number);
+		(void)!pd_os_unlink(host.os, path, NULL);
+	}
+	host.options.retention_s = 0;
+	host_open(&host);
+	assert_int_equal(host.recovery.checkpoint_lsn, first);
+	fill(&host, "c", 100);
+	idle(&host, 20);
+	stats(&host, &now);
+	assert_true(has_checkpoint(&host, first) || now.checkpoints > 0);
+	assert_true(second > first);
+	host_crash(&host, true);
+	mark_damaged(&host);
+	host_open(&host);
+	host_expect(&host, "exists c:99 c:0 a:0", ":3\r\n");
+	host_done(&host);
+}
+
+/* ---- damage that is met by the start ---- */
+
+static void rot_value(struct host *host, const char *path)
+{
+	static const char value[] = "this-is-what-rots";
+	const uint8_t *data;
+	uint64_t size;
+
+	assert_int_equal(pd_sim_content(host->os, path, &data, &size), 0);
+	for (uint64_t at = 0; at + sizeof value <= size; at++)
+		if (memcmp(data + at, value, sizeof value - 1) == 0) {
+			assert_int_equal(pd_sim_flip_bit(host->os, path, at, 3), 0);
+			return;
+		}
+}
+
+/* The log replaces a value that cannot be read: another state is taken. */
+static void test_replay_meets_damage(void **state)
+{
+	struct host host;
+	struct pd_engine_stats now;
+	uint64_t applied;
+
+	(void)state;
+	init(&host);
+	host.options.checkpoint_log_bytes = 1 << 30;
+	host_open(&host);
+	fill(&host, "a", 10);
+	(void)make_checkpoint(&host);
+	host_durable(&host, "set aa this-is-what-rots");
+	stats(&host, &now);
+	applied = host_lsn(&host);
+	fill(&host, "b", 60);
+	stats(&host, &now);
+	assert_true(now.store.applied.lsn >= applied);
+	host_durable(&host, "set aa again");
+	host_crash(&host, true);
+	(void)for_files(&host, SHELF "/live", ".level", rot_value);
+	host_open(&host);
+	assert_true(host.recovery.rebuilt);
+	host_expect(&host, "get aa", "$5\r\nagain\r\n");
+	host_expect(&host, "exists a:0 b:9", ":2\r\n");
+	stats(&host, &now);
+	assert_string_equal(now.state_damage, "");
+	host_power_cycle(&host);
+	assert_false(host.recovery.rebuilt);
+	host_done(&host);
+}
+
+/* ---- the log ---- */
+
+/* A log that is not there, as where its disk is not mounted, is no reason to give up the state. */
+static void test_log_not_there(void **state)
+{
+	struct host host;
+	struct pd_hash128 before, after;
+	unsigned files;
+
+	(void)state;
+	init(&host);
+	host_open(&host);
+	fill(&host, "a", 40);
+	before = host_hash(&host, "");
+	host_close(&host);
+	files = for_files(&host, SHELF "/live", ".level", NULL);
+	assert_true(files > 0);
+	assert_int_equal(pd_os_rename(host.os, "data/log/0000", "data/elsewhere", &host.err), 0);
+	assert_int_equal(host_try_open(&host), PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, "segments are missing"));
+	assert_int_equal(for_files(&host, SHELF "/live", ".level", NULL), files);
+	(void)!pd_os_remove_tree(host.os, "data/log/0000", NULL);
+	assert_int_equal(pd_os_rename(host.os, "data/elsewhere", "data/log/0000", &host.err), 0);
+	host_open(&host);
+	assert_false(host.recovery.rebuilt);
+	after = host_hash(&host, "");
+	assert_memory_equal(&before, &after, sizeof before);
+	host_done(&host);
+}
+
+/* The end of the log rots, but the state has it: that is not given up for an older one. */
+static void test_end_of_log_rots(void **state)
+{
+	static const char path[] = "data/log/0000/0000000001.seg";
+	struct host host;
+	const uint8_t *data;
+	uint64_t size, last = 0;
+
+	(void)state;
+	init(&host);
+	host_open(&host);
+	fill(&host, "a", 10);
+	host_durable(&host, "set last 1");
+	assert_int_equal(make_checkpoint(&host), host_lsn(&host));
+	host_crash(&host, true);
+	assert_int_equal(pd_sim_content(host.os, path, &data, &size), 0);
+	for (uint64_t at = 0; at < size; at++)
+		if (data[at] != 0)
+			last = at / 512 * 512;
+	for (uint64_t at = last; at < last + 512; at++)
+		assert_int_equal(pd_sim_flip_bit(host.os, path, at, 5), 0);
+	assert_int_equal(host_try_open(&host), PD_CORRUPT);
+	host.options.accept_damage = true;
+	host_open(&host);
+	assert_false(host.recovery.rebuilt);
+	host_expect(&host, "get last", "$1\r\n1\r\n");
+	host_done(&host);
+}
+
+/* ---- work that goes on beside each other ---- */
+
+/* However much is written, a checkpoint has its turn. */
+static void test_checkpoint_under_load(void **state)
+{
+	struct host host;
+	struct pd_upkeep_status status = { .running = true };
+	char command[1100];
+
+	(void)state;
+	init(&host);
+	host.machine.late_tasks = true;
+	pd_sim_set_options(host.os, &host.machine);
+	host_open(&host);
+	host.engine->budget.plan.memtables = 1 << 30; /* nothing is slowed down */
+	fill(&host, "a", 40);
+	assert_int_equal(pd_engine_upkeep_start(host.engine, PD_UPKEEP_CHECKPOINT, &host.err), 0);
+	for (unsigned i = 0; status.running && i < 300; i++) {
+		for (unsigned j = 0; j < 20; j++) {
+			int size = snprintf(command, sizeof command, "set k:%u ", i * 20 + j);
+
+			memset(command + size, 'v', 1000);
+			command[size + 1000] = '\0';
+			(void)!host_run(&host, command);
+		}
+		pd_sim_advance_us(host.os, 50000);
+		assert_int_equal(pd_engine_step(host.engine), 0);
+		pd_engine_upkeep_status(host.engine, &status);
+	}
+	assert_false(status.running);
+	assert_int_equal(status.result, 0);
+	host_done(&host);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_damaged_checkpoint_counts_for_nothing),
+		cmocka_unit_test(test_damaged_state_makes_no_checkpoint),
+		cmocka_unit_test(test_checkpoint_of_damaged_state_goes),
+		cmocka_unit_test(test_lost_checkpoint_counts_for_nothing),
+		cmocka_unit_test(test_replay_meets_damage),
+		cmocka_unit_test(test_log_not_there),
+		cmocka_unit_test(test_end_of_log_rots),
+		cmocka_unit_test(test_checkpoint_under_load),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
