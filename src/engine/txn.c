@@ -160,6 +160,14 @@ static int prepare(struct pd_txn *txn, const struct pd_store_actor *state, uint6
 	return result;
 }
 
+/* A change reads first. What it could not read ends the transaction as a read of its own would. */
+static int note_failed(struct pd_txn *txn, int result)
+{
+	if (result == PD_CORRUPT || result == PD_IO)
+		txn->failed = result;
+	return result < 0 ? result : 0;
+}
+
 /* *ret_old (may be NULL): what it displaced. */
 static int put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant, uint8_t type,
 		     uint64_t expires_us, struct pd_slice key, struct pd_slice value,
@@ -175,7 +183,8 @@ static int put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t 
 	if (result == 0)
 		result = pd_log_record_put(engine->open, type, expires_us, key, value, &entry);
 	if (result == 0)
-		result = pd_store_put(engine->store, state, entry, txn->lsn, ret_old, &txn->err);
+		result = note_failed(txn,
+				     pd_store_put(engine->store, state, entry, txn->lsn, ret_old, &txn->err));
 	return result;
 }
 
@@ -198,8 +207,8 @@ int pd_txn_delete_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64
 	if (result == 0)
 		result = pd_log_record_delete(engine->open, key);
 	if (result == 0)
-		result = pd_store_delete(engine->store, state, key, txn->lsn, &txn->err);
-	return result < 0 ? result : 0;
+		result = note_failed(txn, pd_store_delete(engine->store, state, key, txn->lsn, &txn->err));
+	return result;
 }
 
 /* One effect in the log, however many entries go. */
@@ -214,13 +223,14 @@ int pd_txn_delete_range(struct pd_txn *txn, struct pd_store_actor *state, uint64
 	pd_store_seek(engine->store, state, from, to, &cursor);
 	result = pd_store_next(&cursor, &entry, &txn->err);
 	if (result <= 0)
-		return result; /* empty: nothing to write down */
+		return note_failed(txn, result); /* empty: nothing to write down */
 	result = prepare(txn, state, tenant, PD_ENTRY_HEADER_SIZE + from.size + to.size);
 	if (result == 0)
 		result = pd_log_record_delete_range(engine->open, from, to);
 	if (result == 0)
-		result = pd_store_delete_range(engine->store, state, from, to, txn->lsn, &txn->err);
-	return result < 0 ? result : 0;
+		result = note_failed(
+			txn, pd_store_delete_range(engine->store, state, from, to, txn->lsn, &txn->err));
+	return result;
 }
 
 /* ---- actors ---- */
