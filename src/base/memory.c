@@ -62,6 +62,21 @@ void pd_free(void *memory)
 	free(memory);
 }
 
+void *pd_grow(void *items, size_t count, size_t *capacity, size_t item_size, size_t first)
+{
+	size_t grown = *capacity > 0 ? 2 * *capacity : first, size;
+	void *memory;
+
+	if (count < *capacity)
+		return items;
+	if (grown <= *capacity || __builtin_mul_overflow(grown, item_size, &size))
+		return NULL;
+	memory = pd_realloc(items, size);
+	if (memory != NULL)
+		*capacity = grown;
+	return memory;
+}
+
 char *pd_strdup(const char *string)
 {
 	size_t size = strlen(string) + 1;

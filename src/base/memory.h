@@ -12,6 +12,10 @@ void *pd_realloc(void *old, size_t size);
 void *pd_malloc_aligned(size_t alignment, size_t size);
 void pd_free(void *memory); /* NULL is fine */
 
+/* Room for one more item behind the `count` of an array that doubles: `items` as it is, or moved, with its new *capacity, at
+ * first `first`. NULL: there is no memory, and nothing has changed. */
+void *pd_grow(void *items, size_t count, size_t *capacity, size_t item_size, size_t first);
+
 /* A copy of a C string, NULL when there is no memory. */
 char *pd_strdup(const char *string);
 /* printf into fresh memory, NULL when there is none. */

@@ -64,22 +64,18 @@ struct check {
 
 static void keep(struct check *check, const struct pd_log_sight *sight)
 {
+	struct finding *findings;
 	size_t size = sight->damage.actor_count * sizeof(uint64_t);
 	struct finding *finding;
 
 	if (check->count >= FINDINGS_MAX)
 		return;
-	if (check->count == check->capacity) {
-		size_t capacity = check->capacity > 0 ? 2 * check->capacity : 64;
-		struct finding *findings = pd_realloc(check->findings, capacity * sizeof *findings);
-
-		if (findings == NULL) {
-			check->out_of_memory = true;
-			return;
-		}
-		check->findings = findings;
-		check->capacity = capacity;
+	findings = pd_grow(check->findings, check->count, &check->capacity, sizeof *findings, 64);
+	if (findings == NULL) {
+		check->out_of_memory = true;
+		return;
 	}
+	check->findings = findings;
 	finding = &check->findings[check->count];
 	finding->sight = *sight;
 	finding->actors = NULL;

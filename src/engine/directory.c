@@ -162,17 +162,14 @@ static int slots_grow(struct pd_directory *directory)
 
 struct pd_tenant *pd_directory_add_tenant(struct pd_directory *directory, uint64_t id, struct pd_slice name)
 {
+	struct pd_tenant **tenants;
 	struct pd_tenant *tenant;
 
-	if (directory->tenant_count == directory->tenant_capacity) {
-		size_t capacity = directory->tenant_capacity > 0 ? 2 * directory->tenant_capacity : 8;
-		struct pd_tenant **tenants = pd_realloc(directory->tenants, capacity * sizeof *tenants);
-
-		if (tenants == NULL)
-			return NULL;
-		directory->tenants = tenants;
-		directory->tenant_capacity = capacity;
-	}
+	tenants = pd_grow(directory->tenants, directory->tenant_count, &directory->tenant_capacity,
+			  sizeof *tenants, 8);
+	if (tenants == NULL)
+		return NULL;
+	directory->tenants = tenants;
 	tenant = pd_calloc(1, sizeof *tenant + name.size);
 	if (tenant == NULL)
 		return NULL;
@@ -189,20 +186,17 @@ struct pd_tenant *pd_directory_add_tenant(struct pd_directory *directory, uint64
 struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t id, struct pd_tenant *tenant,
 					struct pd_slice name, struct pd_store_actor *state)
 {
+	struct pd_actor **actors;
 	struct pd_actor *actor;
 	size_t at;
 
 	if (slots_grow(directory) != 0)
 		return NULL;
-	if (directory->actor_count == directory->actor_capacity) {
-		size_t capacity = directory->actor_capacity > 0 ? 2 * directory->actor_capacity : 64;
-		struct pd_actor **actors = pd_realloc(directory->actors, capacity * sizeof *actors);
-
-		if (actors == NULL)
-			return NULL;
-		directory->actors = actors;
-		directory->actor_capacity = capacity;
-	}
+	actors = pd_grow(directory->actors, directory->actor_count, &directory->actor_capacity,
+			 sizeof *actors, 64);
+	if (actors == NULL)
+		return NULL;
+	directory->actors = actors;
 	actor = pd_calloc(1, sizeof *actor + name.size);
 	if (actor == NULL)
 		return NULL;

@@ -29,17 +29,13 @@ static int put(struct pd_engine *engine, uint8_t kind, uint64_t number, uint64_t
 
 static int add_epoch(struct pd_engine *engine, uint64_t epoch, uint64_t first_lsn, struct pd_error *err)
 {
+	struct pd_epoch *epochs;
 	if (engine->epoch_count > 0 && engine->epochs[engine->epoch_count - 1].epoch >= epoch)
 		return 0; /* replayed once more */
-	if (engine->epoch_count == engine->epoch_capacity) {
-		size_t capacity = engine->epoch_capacity > 0 ? 2 * engine->epoch_capacity : 16;
-		struct pd_epoch *epochs = pd_realloc(engine->epochs, capacity * sizeof *epochs);
-
-		if (epochs == NULL)
-			return pd_error_set(err, PD_NO_MEMORY, "out of memory for the history of epochs");
-		engine->epochs = epochs;
-		engine->epoch_capacity = capacity;
-	}
+	epochs = pd_grow(engine->epochs, engine->epoch_count, &engine->epoch_capacity, sizeof *epochs, 16);
+	if (epochs == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the history of epochs");
+	engine->epochs = epochs;
 	engine->epochs[engine->epoch_count++] = (struct pd_epoch){ .epoch = epoch, .first_lsn = first_lsn };
 	return 0;
 }

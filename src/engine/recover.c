@@ -157,18 +157,14 @@ static int join(struct pd_engine *engine, const struct pd_record *record, bool *
 
 static int keep_damage(struct pd_engine *engine, const struct pd_log_damage *damage, struct pd_error *err)
 {
+	struct pd_log_damage *all;
 	struct pd_log_damage copy = *damage;
 	uint64_t *actors;
 
-	if (engine->damage_count == engine->damage_capacity) {
-		size_t capacity = engine->damage_capacity > 0 ? 2 * engine->damage_capacity : 16;
-		struct pd_log_damage *all = pd_realloc(engine->damage, capacity * sizeof *all);
-
-		if (all == NULL)
-			return out_of_memory(err);
-		engine->damage = all;
-		engine->damage_capacity = capacity;
-	}
+	all = pd_grow(engine->damage, engine->damage_count, &engine->damage_capacity, sizeof *all, 16);
+	if (all == NULL)
+		return out_of_memory(err);
+	engine->damage = all;
 	actors = pd_malloc(damage->actor_count * sizeof *actors);
 	if (actors == NULL)
 		return out_of_memory(err);

@@ -280,15 +280,11 @@ static int bear_tenant(struct pd_txn *txn)
 
 static int note_born(struct pd_txn *txn)
 {
-	if (txn->born_count == txn->born_capacity) {
-		size_t capacity = txn->born_capacity > 0 ? 2 * txn->born_capacity : 8;
-		struct pd_actor **born = pd_realloc(txn->born, capacity * sizeof *born);
-
-		if (born == NULL)
-			return PD_NO_MEMORY;
-		txn->born = born;
-		txn->born_capacity = capacity;
-	}
+	struct pd_actor **born;
+	born = pd_grow(txn->born, txn->born_count, &txn->born_capacity, sizeof *born, 8);
+	if (born == NULL)
+		return PD_NO_MEMORY;
+	txn->born = born;
 	return 0;
 }
 

@@ -107,18 +107,13 @@ static uint8_t *put_extension(uint8_t *at, enum pd_extension tag, struct pd_slic
 static int note_actor(struct pd_log_group *group, uint64_t actor)
 {
 	uint64_t *actors;
-	size_t capacity;
 
 	if (group->actor_count > 0 && group->actors[group->actor_count - 1] == actor)
 		return 0;
-	if (group->actor_count == group->actor_capacity) {
-		capacity = group->actor_capacity > 0 ? 2 * group->actor_capacity : 16;
-		actors = pd_realloc(group->actors, capacity * sizeof *actors);
-		if (actors == NULL)
-			return PD_NO_MEMORY;
-		group->actors = actors;
-		group->actor_capacity = capacity;
-	}
+	actors = pd_grow(group->actors, group->actor_count, &group->actor_capacity, sizeof *actors, 16);
+	if (actors == NULL)
+		return PD_NO_MEMORY;
+	group->actors = actors;
 	group->actors[group->actor_count++] = actor;
 	return 0;
 }

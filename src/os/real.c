@@ -125,6 +125,7 @@ static int read_names(DIR *directory, struct pd_os_names *names)
 {
 	size_t capacity = 0;
 	struct dirent *entry;
+	char **grown;
 
 	for (;;) {
 		errno = 0;
@@ -133,15 +134,10 @@ static int read_names(DIR *directory, struct pd_os_names *names)
 			return errno;
 		if (is_dots(entry->d_name))
 			continue;
-		if (names->count == capacity) {
-			char **grown;
-
-			capacity = capacity > 0 ? 2 * capacity : 16;
-			grown = pd_realloc(names->names, capacity * sizeof *grown);
-			if (grown == NULL)
-				return ENOMEM;
-			names->names = grown;
-		}
+		grown = pd_grow(names->names, names->count, &capacity, sizeof *grown, 16);
+		if (grown == NULL)
+			return ENOMEM;
+		names->names = grown;
 		names->names[names->count] = pd_strdup(entry->d_name);
 		if (names->names[names->count] == NULL)
 			return ENOMEM;

@@ -228,15 +228,12 @@ static int page_for_write(struct pd_sim_disk *disk, struct pd_sim_content *conte
 	if (page_charge(disk, content, index) != 0)
 		return ENOSPC;
 	if (dirty && !page->queued) {
-		if (content->dirty_count == content->dirty_capacity) {
-			size_t capacity = content->dirty_capacity > 0 ? 2 * content->dirty_capacity : 16;
-			uint32_t *grown = pd_realloc(content->dirty, capacity * sizeof *grown);
+		uint32_t *grown = pd_grow(content->dirty, content->dirty_count, &content->dirty_capacity,
+					  sizeof *grown, 16);
 
-			if (grown == NULL)
-				return ENOMEM;
-			content->dirty = grown;
-			content->dirty_capacity = capacity;
-		}
+		if (grown == NULL)
+			return ENOMEM;
+		content->dirty = grown;
 		content->dirty[content->dirty_count++] = (uint32_t)index;
 		page->queued = true;
 	}

@@ -101,16 +101,12 @@ static struct pd_sim_node *entries_get(const struct pd_sim_entries *entries, con
 
 static int entries_reserve(struct pd_sim_entries *entries)
 {
-	size_t capacity = entries->capacity > 0 ? 2 * entries->capacity : 8;
-	struct pd_sim_entry *grown;
+	struct pd_sim_entry *grown = pd_grow(entries->items, entries->count, &entries->capacity,
+					     sizeof *grown, 8);
 
-	if (entries->count < entries->capacity)
-		return 0;
-	grown = pd_realloc(entries->items, capacity * sizeof *grown);
 	if (grown == NULL)
 		return ENOMEM;
 	entries->items = grown;
-	entries->capacity = capacity;
 	return 0;
 }
 
@@ -282,15 +278,11 @@ static void change_remove(struct pd_sim *sim, size_t index)
 /* Note a change before it is made, so that it can be taken back when the making fails. */
 static int change_add(struct pd_sim *sim, struct pd_sim_change change)
 {
-	if (sim->change_count == sim->change_capacity) {
-		size_t capacity = sim->change_capacity > 0 ? 2 * sim->change_capacity : 16;
-		struct pd_sim_change *grown = pd_realloc(sim->changes, capacity * sizeof *grown);
-
-		if (grown == NULL)
-			return ENOMEM;
-		sim->changes = grown;
-		sim->change_capacity = capacity;
-	}
+	struct pd_sim_change *grown;
+	grown = pd_grow(sim->changes, sim->change_count, &sim->change_capacity, sizeof *grown, 16);
+	if (grown == NULL)
+		return ENOMEM;
+	sim->changes = grown;
 	change.name = pd_strdup(change.name);
 	if (change.name == NULL)
 		return ENOMEM;

@@ -9,23 +9,19 @@
 
 static struct pd_levels_iterator *take_iterator(struct pd_store *store, struct pd_error *err, int *ret_code)
 {
+	struct pd_levels_iterator **iterators;
 	struct pd_levels_iterator *iterator;
 
 	*ret_code = 0;
 	if (store->iterators_used < store->iterator_count)
 		return store->iterators[store->iterators_used++];
-	if (store->iterator_count == store->iterator_capacity) {
-		size_t capacity = store->iterator_capacity > 0 ? 2 * store->iterator_capacity : 8;
-		struct pd_levels_iterator **iterators = pd_realloc(
-			store->iterators, capacity * sizeof(struct pd_levels_iterator *));
-
-		if (iterators == NULL) {
-			*ret_code = pd_store_no_memory(err);
-			return NULL;
-		}
-		store->iterators = iterators;
-		store->iterator_capacity = capacity;
+	iterators = pd_grow(store->iterators, store->iterator_count, &store->iterator_capacity,
+			    sizeof *iterators, 8);
+	if (iterators == NULL) {
+		*ret_code = pd_store_no_memory(err);
+		return NULL;
 	}
+	store->iterators = iterators;
 	*ret_code = pd_levels_iterator_new(store->levels, &iterator, err);
 	if (*ret_code != 0)
 		return NULL;
@@ -71,8 +67,8 @@ static int advance_below(struct pd_store_cursor *cursor, struct pd_error *err)
 	cursor->below_taken = false;
 	cursor->has_below = result > 0;
 	if (result > 0)
-		result = pd_level_decode(cursor->store, cursor->actor, pd_slice(key.data + 8, key.size - 8),
-					 value, &cursor->below, err);
+		result = pd_level_decode(cursor->actor, pd_slice(key.data + 8, key.size - 8), value,
+					 &cursor->below, err);
 	else if (result < 0)
 		result = pd_level_failed(result, cursor->actor, err);
 	return result;

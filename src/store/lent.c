@@ -121,6 +121,7 @@ static void empty_blocks(struct pd_generation *generation)
 
 int pd_store_lend(struct pd_store *store, void *data, size_t size)
 {
+	struct pd_store_block *blocks;
 	struct pd_generation *generation = pd_generation(store, store->active);
 	size_t index;
 
@@ -130,15 +131,11 @@ int pd_store_lend(struct pd_store *store, void *data, size_t size)
 			drop(generation, &generation->blocks[i]);
 	if (store->levels == NULL && !store->in_transaction)
 		empty_blocks(generation);
-	if (generation->block_count == generation->block_capacity) {
-		size_t capacity = generation->block_capacity > 0 ? 2 * generation->block_capacity : 16;
-		struct pd_store_block *blocks = pd_realloc(generation->blocks, capacity * sizeof *blocks);
-
-		if (blocks == NULL)
-			return PD_NO_MEMORY;
-		generation->blocks = blocks;
-		generation->block_capacity = capacity;
-	}
+	blocks = pd_grow(generation->blocks, generation->block_count, &generation->block_capacity,
+			 sizeof *blocks, 16);
+	if (blocks == NULL)
+		return PD_NO_MEMORY;
+	generation->blocks = blocks;
 	index = block_index(generation, data);
 	memmove(&generation->blocks[index + 1], &generation->blocks[index],
 		(generation->block_count - index) * sizeof *generation->blocks);

@@ -114,20 +114,16 @@ static struct pd_store_actor *actor_new(struct pd_store *store, uint64_t tenant,
 
 static struct pd_store_actor *actor_add(struct pd_store *store, uint64_t tenant, uint64_t id)
 {
+	struct pd_store_actor **actors;
 	struct pd_store_actor *actor;
 	size_t at;
 
 	if (slots_grow(store) != 0)
 		return NULL;
-	if (store->actor_count == store->actor_capacity) {
-		size_t capacity = store->actor_capacity > 0 ? 2 * store->actor_capacity : 64;
-		struct pd_store_actor **actors = pd_realloc(store->actors, capacity * sizeof *actors);
-
-		if (actors == NULL)
-			return NULL;
-		store->actors = actors;
-		store->actor_capacity = capacity;
-	}
+	actors = pd_grow(store->actors, store->actor_count, &store->actor_capacity, sizeof *actors, 64);
+	if (actors == NULL)
+		return NULL;
+	store->actors = actors;
 	actor = actor_new(store, tenant, id);
 	if (actor == NULL)
 		return NULL;

@@ -245,9 +245,8 @@ PD_MUST_CHECK int pd_store_look(struct pd_store *store, struct pd_store_actor *a
 PD_MUST_CHECK int pd_store_look_older(struct pd_store *store, struct pd_store_actor *actor,
 				      struct pd_slice key, struct pd_entry *ret_entry, struct pd_error *err);
 /* What the levels hold under a key, taken apart. The value's bytes are not copied. PD_CORRUPT. */
-PD_MUST_CHECK int pd_level_decode(const struct pd_store *store, const struct pd_store_actor *actor,
-				  struct pd_slice key, struct pd_slice value, struct pd_entry *ret_entry,
-				  struct pd_error *err);
+PD_MUST_CHECK int pd_level_decode(const struct pd_store_actor *actor, struct pd_slice key,
+				  struct pd_slice value, struct pd_entry *ret_entry, struct pd_error *err);
 /* `to` has room for PD_LEVELS_KEY_SIZE_MAX. */
 struct pd_slice pd_level_key(uint8_t *to, uint64_t actor, struct pd_slice key);
 /* Behind all keys of the actor, or with `to` of size > 0 that key. */

@@ -38,14 +38,13 @@ int pd_level_failed(int code, const struct pd_store_actor *actor, struct pd_erro
 	return pd_error_set(err, code, "reading actor %" PRIu64 ": %s", actor->id, text);
 }
 
-int pd_level_decode(const struct pd_store *store, const struct pd_store_actor *actor, struct pd_slice key,
-		    struct pd_slice value, struct pd_entry *ret_entry, struct pd_error *err)
+int pd_level_decode(const struct pd_store_actor *actor, struct pd_slice key, struct pd_slice value,
+		    struct pd_entry *ret_entry, struct pd_error *err)
 {
 	size_t at = 1;
 	uint64_t lsn, expires_us = 0;
 	size_t size;
 
-	(void)store;
 	if (value.size < 2)
 		goto damaged;
 	size = pd_varint_get(value.data + at, value.size - at, &lsn);
@@ -118,7 +117,7 @@ static int ask_levels(struct pd_store *store, struct pd_store_actor *actor, stru
 		return 0;
 	if (result < 0)
 		return pd_level_failed(result, actor, err);
-	result = pd_level_decode(store, actor, key, value.slice, &entry, err);
+	result = pd_level_decode(actor, key, value.slice, &entry, err);
 	if (result == 0)
 		result = keep(store, &entry, err);
 	pd_levels_value_done(store->levels, &value);

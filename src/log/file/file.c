@@ -44,15 +44,12 @@ static uint32_t segment_number(const char *name)
 
 int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment, struct pd_error *err)
 {
-	if (file->segment_count == file->segment_capacity) {
-		size_t capacity = file->segment_capacity > 0 ? 2 * file->segment_capacity : 16;
-		struct pd_segment *segments = pd_realloc(file->segments, capacity * sizeof *segments);
-
-		if (segments == NULL)
-			return pd_error_set(err, PD_NO_MEMORY, "out of memory for the list of log segments");
-		file->segments = segments;
-		file->segment_capacity = capacity;
-	}
+	struct pd_segment *segments;
+	segments = pd_grow(file->segments, file->segment_count, &file->segment_capacity, sizeof *segments,
+			   16);
+	if (segments == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the list of log segments");
+	file->segments = segments;
 	file->segments[file->segment_count++] = *segment;
 	return 0;
 }

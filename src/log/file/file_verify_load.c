@@ -7,19 +7,15 @@
 
 void *pd_verify_add(struct pd_log_verifier *verifier, struct pd_list *list, size_t item_size)
 {
+	void *items;
 	uint8_t *item;
 
-	if (list->count == list->capacity) {
-		size_t capacity = list->capacity > 0 ? 2 * list->capacity : 64;
-		void *items = pd_realloc(list->items, capacity * item_size);
-
-		if (items == NULL) {
-			verifier->failed = PD_NO_MEMORY;
-			return NULL;
-		}
-		list->items = items;
-		list->capacity = capacity;
+	items = pd_grow(list->items, list->count, &list->capacity, item_size, 64);
+	if (items == NULL) {
+		verifier->failed = PD_NO_MEMORY;
+		return NULL;
 	}
+	list->items = items;
 	item = (uint8_t *)list->items + list->count++ * item_size;
 	memset(item, 0, item_size);
 	return item;

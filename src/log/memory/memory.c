@@ -33,16 +33,11 @@ struct memory_reader {
 /* Room for one more chunk. */
 static int grow(struct memory_log *memory)
 {
-	size_t capacity = memory->capacity > 0 ? 2 * memory->capacity : 64;
-	struct chunk *chunks;
+	struct chunk *chunks = pd_grow(memory->chunks, memory->count, &memory->capacity, sizeof *chunks, 64);
 
-	if (memory->count < memory->capacity)
-		return 0;
-	chunks = pd_realloc(memory->chunks, capacity * sizeof *chunks);
 	if (chunks == NULL)
 		return PD_NO_MEMORY;
 	memory->chunks = chunks;
-	memory->capacity = capacity;
 	return 0;
 }
 

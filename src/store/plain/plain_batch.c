@@ -87,16 +87,12 @@ int pd_plain_batch_delete(struct pd_levels_batch *batch, struct pd_slice key, st
 
 static int reserve_file(struct plain_batch *batch)
 {
-	size_t capacity = batch->file_capacity > 0 ? 2 * batch->file_capacity : 4;
-	struct pd_plain_file **grown;
+	struct pd_plain_file **grown = pd_grow(batch->files, batch->file_count, &batch->file_capacity,
+					       sizeof *grown, 4);
 
-	if (batch->file_count < batch->file_capacity)
-		return 0;
-	grown = pd_realloc(batch->files, capacity * sizeof(struct pd_plain_file *));
 	if (grown == NULL)
 		return PD_NO_MEMORY;
 	batch->files = grown;
-	batch->file_capacity = capacity;
 	return 0;
 }
 
@@ -137,19 +133,15 @@ int pd_plain_batch_cut(struct pd_levels_batch *base, struct pd_error *err)
 int pd_plain_batch_delete_range(struct pd_levels_batch *base, struct pd_slice from, struct pd_slice to,
 				struct pd_error *err)
 {
+	struct plain_range *grown;
 	struct plain_batch *batch = (struct plain_batch *)base;
 	size_t at = batch->range_bytes.size;
 
 	PD_ASSERT(!batch->finished);
-	if (batch->range_count == batch->range_capacity) {
-		size_t capacity = batch->range_capacity > 0 ? 2 * batch->range_capacity : 8;
-		struct plain_range *grown = pd_realloc(batch->ranges, capacity * sizeof *grown);
-
-		if (grown == NULL)
-			return pd_plain_no_memory(plain_of(base)->directory, err);
-		batch->ranges = grown;
-		batch->range_capacity = capacity;
-	}
+	grown = pd_grow(batch->ranges, batch->range_count, &batch->range_capacity, sizeof *grown, 8);
+	if (grown == NULL)
+		return pd_plain_no_memory(plain_of(base)->directory, err);
+	batch->ranges = grown;
 	if (pd_buffer_append_slice(&batch->range_bytes, from) != 0 ||
 	    pd_buffer_append_slice(&batch->range_bytes, to) != 0)
 		return pd_plain_no_memory(plain_of(base)->directory, err);

@@ -23,6 +23,12 @@ static void *by_realloc(void)
 {
 	return pd_realloc(NULL, 8);
 }
+static void *by_grow(void)
+{
+	size_t capacity = 0;
+
+	return pd_grow(NULL, 0, &capacity, 8, 1);
+}
 static void *by_aligned(void)
 {
 	return pd_malloc_aligned(64, 8);
@@ -36,7 +42,8 @@ static void *by_asprintf(void)
 	return pd_asprintf("%d", 7);
 }
 
-static void *(*const ways[])(void) = { by_calloc, by_malloc, by_realloc, by_aligned, by_strdup, by_asprintf };
+static void *(*const ways[])(void) = { by_calloc,  by_malloc, by_realloc, by_grow,
+				       by_aligned, by_strdup, by_asprintf };
 #define WAYS (sizeof ways / sizeof ways[0])
 
 static void assert_works(size_t way, int works)
@@ -123,6 +130,35 @@ static void test_edges(void **state)
 	pd_free(text);
 }
 
+static void test_an_array_grows(void **state)
+{
+	uint32_t *items = NULL, *grown;
+	size_t capacity = 0;
+
+	(void)state;
+	for (uint32_t count = 0; count < 100; count++) {
+		grown = pd_grow(items, count, &capacity, sizeof *items, 3);
+		assert_non_null(grown);
+		items = grown;
+		assert_true(count < capacity);
+		items[count] = count;
+	}
+	assert_int_equal(capacity, 3 * 64);
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(items[i], i);
+	/* Nothing changes where there is no memory, and none is asked for where there is room. */
+	pd_memory_fail(1, 1);
+	assert_null(pd_grow(items, capacity, &capacity, sizeof *items, 3));
+	assert_int_equal(capacity, 3 * 64);
+	assert_ptr_equal(pd_grow(items, 100, &capacity, sizeof *items, 3), items);
+	pd_memory_fail(0, 0);
+	/* More bytes than there can be. */
+	assert_null(pd_grow(items, capacity, &capacity, SIZE_MAX / 8, 3));
+	assert_int_equal(capacity, 3 * 64);
+	assert_int_equal(items[99], 99);
+	pd_free(items);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_fails_for_good),
 		cmocka_unit_test(test_realloc_keeps_the_old),
 		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_an_array_grows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
