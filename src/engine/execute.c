@@ -294,10 +294,20 @@ static uint64_t size_of(const struct pd_request *request)
 	return size;
 }
 
+/* A delete takes some, too, but what it frees in the end is more: it is let through. */
+static bool takes_memory(const struct pd_request *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if (request->commands[i].command->flags & PD_COMMAND_DENY_OOM)
+			return true;
+	return request->idempotency_key.size > 0;
+}
+
 /* Why nothing may be evaluated now; 0: go on. */
 static int admit(struct pd_engine *engine, const struct pd_request *request, struct pd_receipt *receipt,
 		 struct pd_error *err)
 {
+	uint64_t size;
 	int result = 0;
 
 	PD_ASSERT(engine->recovered);
@@ -311,7 +321,10 @@ static int admit(struct pd_engine *engine, const struct pd_request *request, str
 		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
 	if (!is_write(request))
 		return 0;
-	return pd_engine_brake(engine, size_of(request), &receipt->retry_us, err);
+	size = size_of(request);
+	if (takes_memory(request))
+		result = pd_engine_check_budget(engine, size, err);
+	return result == 0 ? pd_engine_brake(engine, size, &receipt->retry_us, err) : result;
 }
 
 /* The epoch that this LSN was given in. */

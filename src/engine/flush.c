@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/plant.h"
 #include "engine/engine_private.h"
+#include "os/heap.h"
 
 #define LOOK_US          100000u   /* between two looks at what takes more than a glance */
 #define IDLE_US          10000000u /* the same when nothing is written */
@@ -100,6 +101,17 @@ static int flush(struct pd_engine *engine)
 
 /* ---- what takes more than a glance ---- */
 
+static void look_at_budget(struct pd_engine *engine, uint64_t cache_bytes, uint64_t now_us)
+{
+	struct pd_levels *levels = pd_store_levels(engine->store);
+
+	if (pd_budget_adjust(&engine->budget, pd_os_process_memory(engine->os), cache_bytes, now_us) &&
+	    levels != NULL)
+		pd_levels_set_cache_bytes(levels, engine->budget.cache);
+	if (engine->budget.give_back)
+		pd_os_release_memory();
+}
+
 static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
 {
 	struct pd_store_stats stats;
@@ -114,17 +126,20 @@ static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
 					 .pending_compaction_bytes = stats.levels.pending_compaction_bytes,
 					 .failing = engine->state_failure != 0 };
 	pd_brake_update(&engine->brake, now_us, &facts);
-	if (pd_budget_adjust(&engine->budget, pd_os_process_memory(engine->os), stats.levels.cache_bytes,
-			     now_us))
-		pd_levels_set_cache_bytes(pd_store_levels(engine->store), engine->budget.cache);
+	look_at_budget(engine, stats.levels.cache_bytes, now_us);
 }
 
 int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 {
 	int result = 0;
 
-	if (engine->options.levels == PD_LEVELS_NONE)
+	if (engine->options.levels == PD_LEVELS_NONE) {
+		if (now_us >= engine->state_clock_us) {
+			look_at_budget(engine, 0, now_us);
+			engine->state_clock_us = now_us + LOOK_US;
+		}
 		return 0;
+	}
 	if (freeze_is_due(engine))
 		result = freeze(engine);
 	if (result == 0)
@@ -166,6 +181,18 @@ void pd_engine_flush_last(struct pd_engine *engine)
 		while (pd_store_flush_wants_lsn(engine->store) > 0)
 			if (pd_store_flush_wait(engine->store, engine->log->marks.durable_lsn, NULL) != 0)
 				break;
+}
+
+int pd_engine_check_budget(struct pd_engine *engine, uint64_t bytes, struct pd_error *err)
+{
+	if (pd_budget_refuses(&engine->budget, bytes))
+		return pd_error_set(
+			err, PD_NO_MEMORY,
+			"the memory budget of %llu MiB is used up: writes that take memory are refused "
+			"until some is free; raise it with --memory-budget, or send smaller requests",
+			(unsigned long long)(engine->budget.plan.budget >> 20));
+	pd_budget_take(&engine->budget, bytes);
+	return 0;
 }
 
 int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retry_us, struct pd_error *err)
