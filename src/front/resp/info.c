@@ -291,8 +291,7 @@ static int write_perdure(const struct facts *facts, struct pd_buffer *text)
 		pd_level_name(front->options.default_level), U(stats->epoch), U(stats->marks.tail_lsn),
 		U(stats->marks.written_lsn), U(stats->marks.durable_lsn), U(stats->tenants), U(stats->actors),
 		U(stats->keys), U(stats->transactions), U(stats->conflicts), U(stats->duplicates),
-		U(stats->refused_no_space),
-		!front->loading && pd_engine_disk_full(front->engine),
+		U(stats->refused_no_space), !front->loading && pd_engine_disk_full(front->engine),
 		front->loading ? "" : pd_engine_fence_text(front->engine), U(stats->clock_jumps));
 	if (result != 0)
 		return result;
