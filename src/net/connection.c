@@ -87,6 +87,14 @@ int pd_connection_keep_input(struct pd_connection *door)
 	return result;
 }
 
+void pd_connection_free_empty(struct pd_connection *door)
+{
+	if (door->input.size == 0 && !inside(door)->lent)
+		pd_buffer_done(&door->input);
+	if (door->output.size == 0)
+		pd_buffer_done(&door->output);
+}
+
 size_t pd_connection_memory(const struct pd_connection *door)
 {
 	const struct connection *connection = (const struct connection *)door;

@@ -117,6 +117,8 @@ PD_MUST_CHECK int pd_connection_receive(struct pd_connection *connection, size_t
 /* What is in the input now stays with the connection; it moves to memory of its own, or gives such memory back.
  * PD_NO_MEMORY: it is lost, the connection can only be closed. */
 PD_MUST_CHECK int pd_connection_keep_input(struct pd_connection *connection);
+/* Free buffers that are empty. */
+void pd_connection_free_empty(struct pd_connection *connection);
 /* Bytes that the connection has allocated. */
 size_t pd_connection_memory(const struct pd_connection *connection);
 /* Send what is in the output up to `end` (an offset in it). What the system does not take now stays and is reported as

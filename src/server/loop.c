@@ -1,10 +1,11 @@
 /* The loop: poll, run everything that is ready, one write, reply to all. */
 #include "server/server_private.h"
 
-#define RECOVERY_SLICE    20000u   /* records replayed between two looks at the network */
-#define TICK_US           1000000u /* how often idle clients are looked after */
-#define DRAIN_US          5000000u /* what clients get at the end to take their replies */
-#define UNSETTLED_LOOK_US 1000     /* held replies and no descriptor that tells: look again */
+#define RECOVERY_SLICE    20000u    /* records replayed between two looks at the network */
+#define TICK_US           1000000u  /* how often idle clients are looked after */
+#define NOTICE_US         10000000u /* between two lines about clients */
+#define DRAIN_US          5000000u  /* what clients get at the end to take their replies */
+#define UNSETTLED_LOOK_US 1000      /* held replies and no descriptor that tells: look again */
 
 static uint64_t now_us(const struct pd_server *server)
 {
@@ -131,9 +132,12 @@ static void tick(struct pd_server *server)
 		return;
 	server->next_tick_us = now + TICK_US;
 	pd_resp_front_tick(server->resp);
-	notice = pd_resp_front_notice(server->resp);
-	if (notice != NULL)
+	/* Under a load that is too much, the same happens again and again: INFO has the counts. */
+	notice = now >= server->next_notice_us ? pd_resp_front_notice(server->resp) : NULL;
+	if (notice != NULL) {
 		pd_server_say("warning: %s", notice);
+		server->next_notice_us = now + NOTICE_US;
+	}
 	pd_server_notice_state(server, now);
 }
 

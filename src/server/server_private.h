@@ -21,7 +21,7 @@ struct pd_server {
 	bool descriptor_watched;
 	bool fence_told, disk_full_told;
 	struct pd_state_notices state_notices;
-	uint64_t next_tick_us;
+	uint64_t next_tick_us, next_notice_us;
 };
 
 enum { TAG_RESP = 1, TAG_ENGINE, TAG_ADMIN };

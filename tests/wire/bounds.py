@@ -1,7 +1,9 @@
 """Large values, many connections, clients that do not read: the server works on, within bounds."""
 
 import hashlib
+import os
 import random
+import shutil
 import socket
 import time
 
@@ -88,8 +90,17 @@ def test_large_transaction(world):
     world.connect().expect(50_000, "DBSIZE")
 
 
+def begin_anew(world):
+    """The server holds nothing, and has nothing left to do in the background: what grows from here on is what a test makes grow."""
+    world.server.stop()
+    shutil.rmtree(world.server.directory)
+    os.makedirs(world.server.directory)
+    world.server.start()
+
+
 def test_announced_but_never_sent(world):
     """A stranger's word alone costs no memory."""
+    begin_anew(world)
     before = world.server.status_kib("VmRSS")
     liars = [world.connect() for _ in range(100)]
     for connection in liars:
@@ -115,6 +126,7 @@ def send_until_blocked(connection, data, seconds):
 def test_slow_reader(world):
     """A client that asks for much and reads nothing is throttled; the others are served; it gets all in the end."""
     assert world.server.name == "perdure", "not to be tried on Redis: it takes all memory there is"
+    begin_anew(world)
     other = world.connect(timeout=10)
     other.expect("OK", "SET", "big", "x" * 100_000)
     other.expect("OK", "SET", "small", "y")
@@ -131,6 +143,7 @@ def test_slow_reader(world):
 
 
 def test_many_slow_readers(world):
+    begin_anew(world)
     other = world.connect(timeout=10)
     other.expect("OK", "SET", "big", "x" * 100_000)
     before = world.server.status_kib("VmRSS")
@@ -148,6 +161,7 @@ def test_many_slow_readers(world):
 
 
 def test_slow_reader_that_leaves(world):
+    begin_anew(world)
     before = world.server.status_kib("VmRSS")
     setter = world.connect()
     setter.expect("OK", "SET", "big", "x" * MIB)

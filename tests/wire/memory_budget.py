@@ -228,7 +228,8 @@ def test_idle_clients_cost_little(world):
         assert [client.read() for _ in range(4)] == ["OK"] + 3 * [b"v" * 10_000]
     time.sleep(4)
     each = (world.server.status_kib("VmRSS") - before) * 1024 / len(clients)
-    assert each < 8_000 * world.memory_slack, f"{each:.0f} B for each idle client"
+    most = 8_000 if world.memory_slack == 1 else 200_000  # sanitizers keep what is freed
+    assert each < most, f"{each:.0f} B for each idle client"
 
 
 def test_operator_is_not_held_up(world):

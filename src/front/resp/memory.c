@@ -14,6 +14,7 @@
 #define PATIENCE_NS     30000000000u
 #define RECLAIM_NS      10000000u
 #define GIVE_BACK_BYTES (32u << 20)
+#define UNREAD_NS       5000000000u /* its kernel may take a while to ask for more of its replies */
 #define STUCK_NS        2000000000u /* a client that moves nothing for so long may be keeping others waiting */
 
 static uint64_t between(uint64_t value, uint64_t least, uint64_t most)
@@ -78,14 +79,6 @@ bool pd_resp_memory_admits(struct pd_resp_front *front)
 
 /* ---- counting ---- */
 
-static void free_empty(struct pd_connection *connection)
-{
-	if (connection->input.size == 0)
-		pd_buffer_done(&connection->input);
-	if (connection->output.size == 0)
-		pd_buffer_done(&connection->output);
-}
-
 void pd_resp_memory_count(struct pd_resp_client *client)
 {
 	struct pd_resp_memory *memory = &client->front->memory;
@@ -93,7 +86,7 @@ void pd_resp_memory_count(struct pd_resp_client *client)
 	size_t now;
 
 	if (memory->waiting > 0 || memory->used > memory->max / 2)
-		free_empty(connection);
+		pd_connection_free_empty(connection);
 	now = sizeof *client + pd_connection_memory(connection) + pd_resp_parser_memory(client->parser) +
 	      client->hold.capacity * sizeof *client->hold.entries +
 	      pd_resp_transaction_memory(&client->transaction) +
@@ -138,7 +131,7 @@ static void reclaim(struct pd_resp_front *front, const struct pd_resp_client *ex
 	for (size_t i = 0; i < front->client_count; i++) {
 		if (front->clients[i] == except)
 			continue;
-		free_empty(front->clients[i]->connection);
+		pd_connection_free_empty(front->clients[i]->connection);
 		pd_resp_memory_count(front->clients[i]);
 	}
 }
@@ -245,9 +238,9 @@ bool pd_resp_memory_would_fit(const struct pd_resp_client *client)
 
 /* ---- those who keep others waiting ---- */
 
-static bool is_stuck(uint64_t since_ns, uint64_t now_ns)
+static bool is_longer(uint64_t since_ns, uint64_t now_ns, uint64_t patience_ns)
 {
-	return now_ns > since_ns && now_ns - since_ns > STUCK_NS;
+	return now_ns > since_ns && now_ns - since_ns > patience_ns;
 }
 
 /* The one that does not take its replies and has most of them. */
@@ -260,7 +253,7 @@ static struct pd_resp_client *worst_reader(const struct pd_resp_front *front, ui
 		size_t unsent = pd_resp_client_unsent(client);
 
 		if (!client->is_operator && unsent > front->memory.room_min && client->hold.count == 0 &&
-		    is_stuck(client->sent_ns, now_ns) &&
+		    is_longer(client->sent_ns, now_ns, UNREAD_NS) &&
 		    (worst == NULL || unsent > pd_resp_client_unsent(worst)))
 			worst = client;
 	}
@@ -302,16 +295,15 @@ static bool must_give_up_request(const struct pd_resp_client *client, uint64_t n
 	if (client->input_wanted == 0 || client->skipping)
 		return false;
 	if (client->granted > 0)
-		return is_stuck(client->last_ns, now_ns);
-	return (client->stall & PD_RESP_STALL_MEMORY) != 0 && now_ns > client->last_ns &&
-	       now_ns - client->last_ns > PATIENCE_NS;
+		return is_longer(client->last_ns, now_ns, STUCK_NS);
+	return (client->stall & PD_RESP_STALL_MEMORY) != 0 && is_longer(client->last_ns, now_ns, PATIENCE_NS);
 }
 
 /* It has waited for room for its reply for longer than makes sense. */
 static bool must_give_up_reply(const struct pd_resp_client *client, uint64_t now_ns)
 {
 	return client->room_wanted > 0 && (client->stall & PD_RESP_STALL_MEMORY) != 0 &&
-	       now_ns > client->last_ns && now_ns - client->last_ns > PATIENCE_NS;
+	       is_longer(client->last_ns, now_ns, PATIENCE_NS);
 }
 
 static void take_back(struct pd_resp_front *front, uint64_t now_ns)
@@ -330,7 +322,7 @@ static void take_back(struct pd_resp_front *front, uint64_t now_ns)
 		}
 		if (client->transaction.open && (client->stall & PD_RESP_STALL_BRAKE) == 0 &&
 		    pd_resp_transaction_memory(&client->transaction) > front->memory.room_min &&
-		    is_stuck(client->last_ns, now_ns)) {
+		    is_longer(client->last_ns, now_ns, STUCK_NS)) {
 			pd_resp_transaction_give_up(&client->transaction);
 			front->memory.refused_requests++;
 			pd_resp_memory_count(client);

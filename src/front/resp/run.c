@@ -199,27 +199,30 @@ static bool runs_inside_multi(const struct pd_resp_entry *entry)
 	return false;
 }
 
-/* About what a queued command takes: its buffers grow by doubling. */
-static size_t queued_size(const struct pd_slice *words, size_t count)
+static int keep_queued(struct pd_resp_client *client, struct pd_resp_entry *entry,
+		       const struct pd_slice *words, size_t count)
 {
-	size_t size = sizeof(struct pd_resp_queued);
+	struct pd_resp_transaction *transaction = &client->transaction;
+	size_t growth = pd_resp_transaction_growth(transaction, words, count);
+	int result;
 
-	for (size_t i = 0; i < count; i++)
-		size += sizeof *words + words[i].size;
-	return 2 * size;
+	/* What will never run needs no place. */
+	if (transaction->poisoned)
+		return 0;
+	if (growth > 0 && !pd_resp_memory_has_room(client, growth))
+		return PD_NO_MEMORY;
+	result = pd_resp_transaction_queue(transaction, entry, client, answer_queued, words, count);
+	/* One input may hold very many small commands. */
+	if (growth > 0)
+		pd_resp_memory_count(client);
+	return result;
 }
 
 static void queue(struct pd_resp_client *client, struct pd_resp_entry *entry, const struct pd_slice *words,
 		  size_t count, struct pd_resp_writer *reply)
 {
-	int result = 0;
+	int result = keep_queued(client, entry, words, count);
 
-	/* What will never run needs no place. */
-	if (!client->transaction.poisoned && !pd_resp_memory_has_room(client, queued_size(words, count)))
-		result = PD_NO_MEMORY;
-	else if (!client->transaction.poisoned)
-		result = pd_resp_transaction_queue(&client->transaction, entry, client, answer_queued, words,
-						   count);
 	if (result == 0) {
 		pd_resp_write_status(reply, "QUEUED");
 		return;

@@ -116,6 +116,23 @@ size_t pd_resp_transaction_memory(const struct pd_resp_transaction *transaction)
 		       (sizeof *transaction->watched + sizeof *transaction->preconditions);
 }
 
+size_t pd_resp_transaction_growth(const struct pd_resp_transaction *transaction, const struct pd_slice *words,
+				  size_t count)
+{
+	size_t size = 0, growth = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size += words[i].size;
+	if (transaction->bytes.size + size > transaction->bytes.capacity)
+		growth += size > transaction->bytes.capacity ? 2 * size : transaction->bytes.capacity;
+	if (transaction->word_count + count > transaction->word_capacity)
+		growth += (count + transaction->word_capacity) * sizeof *transaction->words;
+	if (transaction->count == transaction->capacity)
+		growth += (1 + transaction->capacity) *
+			  (sizeof *transaction->queued + sizeof *transaction->commands);
+	return growth;
+}
+
 int pd_resp_transaction_queue(struct pd_resp_transaction *transaction, struct pd_resp_entry *entry,
 			      void *client, int (*evaluate)(struct pd_call *call),
 			      const struct pd_slice *words, size_t count)

@@ -75,5 +75,8 @@ bool pd_resp_transaction_watches(const struct pd_resp_transaction *transaction, 
 void pd_resp_transaction_take(struct pd_resp_transaction *transaction, struct pd_request *request);
 /* Bytes allocated. */
 size_t pd_resp_transaction_memory(const struct pd_resp_transaction *transaction);
+/* About how many more will be, when a command of these words is queued: what is there doubles when it is full. */
+size_t pd_resp_transaction_growth(const struct pd_resp_transaction *transaction, const struct pd_slice *words,
+				  size_t count);
 
 #endif

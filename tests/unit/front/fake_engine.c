@@ -1,0 +1,333 @@
+#include "fake_engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "model/kv/kv.h"
+
+struct pd_session {
+	enum pd_level level;
+};
+
+void fake_engine_init(struct pd_engine *engine)
+{
+	*engine = (struct pd_engine){ .settled_lsn = UINT64_MAX };
+	pd_buffer_init(&engine->journal, 64 << 20);
+}
+
+void fake_engine_done(struct pd_engine *engine)
+{
+	pd_buffer_done(&engine->journal);
+}
+
+const char *fake_engine_journal(struct pd_engine *engine)
+{
+	PD_ASSERT(pd_buffer_append(&engine->journal, "", 1) == 0);
+	engine->journal.size = 0;
+	return (const char *)engine->journal.data;
+}
+
+/* ---- commands ---- */
+
+static int evaluate_set(struct pd_call *call)
+{
+	pd_resp_write_status(call->reply, "OK");
+	return 0;
+}
+
+static int evaluate_get(struct pd_call *call)
+{
+	pd_resp_write_bulk(call->reply, call->words[1]);
+	return 0;
+}
+
+static int evaluate_big(struct pd_call *call)
+{
+	int64_t size = 0;
+	char *bytes;
+
+	PD_ASSERT(pd_slice_to_int64(call->words[1], &size));
+	bytes = pd_malloc((size_t)size);
+	PD_ASSERT(bytes != NULL);
+	memset(bytes, 'x', (size_t)size);
+	pd_resp_write_bulk(call->reply, pd_slice(bytes, (size_t)size));
+	pd_free(bytes);
+	return 0;
+}
+
+const struct pd_command pd_kv_commands[] = {
+	{ "set", 3, PD_COMMAND_WRITE, 1, 1, 1, "string", "1", "s", "c", evaluate_set },
+	{ "get", 2, PD_COMMAND_READONLY, 1, 1, 1, "string", "1", "s", "c", evaluate_get },
+	{ "big", 2, PD_COMMAND_READONLY, 0, 0, 0, "string", "1", "s", "c", evaluate_big },
+};
+const size_t pd_kv_command_count = sizeof pd_kv_commands / sizeof *pd_kv_commands;
+
+/* ---- requests ---- */
+
+static bool is_write(const struct pd_request *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if ((request->commands[i].command->flags & PD_COMMAND_WRITE) != 0)
+			return true;
+	return request->idempotency_key.size > 0;
+}
+
+/* Large words by their size. */
+static void note(struct pd_engine *engine, const struct pd_request_command *command)
+{
+	for (size_t i = 0; i < command->count; i++) {
+		const struct pd_slice *word = command->words + i;
+		int result = word->size > 32 ? pd_buffer_printf(&engine->journal, "%s[%zu]", i > 0 ? " " : "",
+								word->size)
+					     : pd_buffer_printf(&engine->journal, "%s%.*s", i > 0 ? " " : "",
+								(int)word->size, (const char *)word->data);
+
+		PD_ASSERT(result == 0);
+	}
+	PD_ASSERT(pd_buffer_append(&engine->journal, ";", 1) == 0);
+}
+
+static int evaluate_all(struct pd_engine *engine, const struct pd_request *request,
+			struct pd_resp_writer *reply, struct pd_error *err)
+{
+	if (request->as_array)
+		pd_resp_write_array(reply, request->count);
+	for (size_t i = 0; i < request->count; i++) {
+		const struct pd_request_command *command = request->commands + i;
+		struct pd_call call = { .command = command->command,
+					.words = command->words,
+					.count = command->count,
+					.reply = reply };
+
+		PD_ASSERT(command->command->evaluate(&call) == 0);
+	}
+	if (reply->failed != 0) {
+		reply->failed = 0;
+		return pd_error_set(err, PD_TOO_LARGE, "the reply is larger than this server may hold");
+	}
+	for (size_t i = 0; i < request->count; i++)
+		note(engine, request->commands + i);
+	return 0;
+}
+
+int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request,
+		      struct pd_resp_writer *reply, struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	size_t start = reply->buffer->size;
+	int result;
+
+	*ret_receipt = (struct pd_receipt){ 0 };
+	engine->asked++;
+	engine->preconditions = request->precondition_count;
+	(void)snprintf(engine->key, sizeof engine->key, "%.*s", (int)request->idempotency_key.size,
+		       (const char *)request->idempotency_key.data);
+	if (is_write(request) && engine->brakes > 0) {
+		engine->brakes--;
+		ret_receipt->retry_us = engine->retry_us;
+		return pd_error_set(err, PD_AGAIN, "the store must catch up");
+	}
+	result = evaluate_all(engine, request, reply, err);
+	if (result != 0) {
+		reply->buffer->size = start;
+		return result;
+	}
+	if (is_write(request))
+		ret_receipt->lsn = ++engine->lsn;
+	ret_receipt->wait.durable_lsn = engine->lsn;
+	return 0;
+}
+
+int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session, struct pd_slice actor,
+			  enum pd_level level, struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	(void)session;
+	(void)actor;
+	(void)level;
+	*ret_receipt = (struct pd_receipt){ 0 };
+	if (engine->brakes > 0) {
+		engine->brakes--;
+		ret_receipt->retry_us = engine->retry_us;
+		return pd_error_set(err, PD_AGAIN, "the store must catch up");
+	}
+	PD_ASSERT(pd_buffer_append(&engine->journal, "profile;", 8) == 0);
+	return 0;
+}
+
+int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait)
+{
+	return wait->durable_lsn <= engine->settled_lsn;
+}
+
+struct pd_wait pd_engine_wait_now(const struct pd_engine *engine)
+{
+	return (struct pd_wait){ .durable_lsn = engine->lsn };
+}
+
+int pd_engine_version(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+		      struct pd_version *ret_version, struct pd_slice *ret_actor, struct pd_slice *ret_key,
+		      struct pd_wait *ret_wait, struct pd_error *err)
+{
+	(void)session;
+	(void)err;
+	*ret_version = (struct pd_version){ .lsn = engine->lsn };
+	*ret_actor = pd_slice_string("main");
+	*ret_key = name;
+	*ret_wait = pd_engine_wait_now(engine);
+	return 0;
+}
+
+/* ---- sessions ---- */
+
+struct pd_session *pd_session_new(struct pd_engine *engine, uint64_t client, const char *principal,
+				  const char *client_text)
+{
+	(void)engine;
+	(void)client;
+	(void)principal;
+	(void)client_text;
+	return pd_calloc(1, sizeof(struct pd_session));
+}
+
+void pd_session_free(struct pd_session *session)
+{
+	pd_free(session);
+}
+
+int pd_session_set_client_text(struct pd_session *session, const char *client_text)
+{
+	(void)session;
+	(void)client_text;
+	return 0;
+}
+
+int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_error *err)
+{
+	(void)session;
+	(void)name;
+	(void)err;
+	return 0;
+}
+
+int pd_session_set_level(struct pd_session *session, enum pd_level level, struct pd_error *err)
+{
+	(void)err;
+	session->level = level;
+	return 0;
+}
+
+enum pd_level pd_session_level(const struct pd_session *session)
+{
+	return session->level;
+}
+
+void pd_session_set_read_strict(struct pd_session *session, bool strict)
+{
+	(void)session;
+	(void)strict;
+}
+
+/* ---- upkeep and memory ---- */
+
+int pd_engine_upkeep_start(struct pd_engine *engine, enum pd_upkeep_kind kind, struct pd_error *err)
+{
+	if (engine->upkeep_result != 0)
+		return pd_error_set(err, engine->upkeep_result, "another runs");
+	engine->started = kind;
+	engine->upkeep = (struct pd_upkeep_status){ .kind = kind, .running = true, .total = 100 };
+	return 0;
+}
+
+void pd_engine_upkeep_status(const struct pd_engine *engine, struct pd_upkeep_status *ret_status)
+{
+	*ret_status = engine->upkeep;
+}
+
+const char *pd_engine_upkeep_damage(const struct pd_engine *engine, size_t n)
+{
+	return n < sizeof engine->damage / sizeof *engine->damage ? engine->damage[n] : NULL;
+}
+
+size_t pd_engine_store_figures(const struct pd_engine *engine,
+			       struct pd_store_figure figures[PD_STORE_FIGURES_MAX])
+{
+	figures[0] = (struct pd_store_figure){ "keys", engine->lsn };
+	return 1;
+}
+
+void pd_engine_memory(const struct pd_engine *engine, struct pd_memory_report *ret_report)
+{
+	*ret_report = engine->memory;
+}
+
+void pd_engine_note_memory(struct pd_engine *engine, const char *part, uint64_t bytes)
+{
+	PD_ASSERT(strcmp(part, "connections") == 0);
+	engine->noted = bytes;
+}
+
+/* ---- what these tests do not look at ---- */
+
+const char *pd_engine_fence_text(const struct pd_engine *engine)
+{
+	(void)engine;
+	return "";
+}
+
+bool pd_engine_disk_full(const struct pd_engine *engine)
+{
+	(void)engine;
+	return false;
+}
+
+bool pd_engine_durable(const struct pd_engine *engine, uint64_t lsn)
+{
+	return lsn <= engine->settled_lsn;
+}
+
+void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret_stats)
+{
+	(void)engine;
+	*ret_stats = (struct pd_engine_stats){ .log_way = "" };
+}
+
+void pd_engine_now(const struct pd_engine *engine, uint64_t *ret_epoch, uint64_t *ret_lsn)
+{
+	*ret_epoch = 1;
+	*ret_lsn = engine->lsn;
+}
+
+int pd_engine_check_bookmark(const struct pd_engine *engine, uint64_t epoch, uint64_t lsn)
+{
+	(void)engine;
+	(void)epoch;
+	(void)lsn;
+	return 0;
+}
+
+int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, struct pd_slice actor,
+			 struct pd_hash128 *ret_hash, struct pd_error *err)
+{
+	(void)engine;
+	(void)session;
+	(void)actor;
+	(void)err;
+	*ret_hash = (struct pd_hash128){ 0 };
+	return 0;
+}
+
+void pd_bookmark_format(uint32_t shard, uint64_t epoch, uint64_t lsn, char text[PD_BOOKMARK_SIZE])
+{
+	(void)snprintf(text, PD_BOOKMARK_SIZE, "%u-%llu-%llu", shard, (unsigned long long)epoch,
+		       (unsigned long long)lsn);
+}
+
+int pd_bookmark_parse(struct pd_slice text, uint32_t *ret_shard, uint64_t *ret_epoch, uint64_t *ret_lsn)
+{
+	(void)text;
+	(void)ret_shard;
+	(void)ret_epoch;
+	(void)ret_lsn;
+	return PD_INVALID;
+}
