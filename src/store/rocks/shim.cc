@@ -153,7 +153,9 @@ static void set_general(rocksdb::DBOptions *options)
 	options->paranoid_checks = false;
 	options->max_open_files = 1000;
 	options->max_file_opening_threads = 1;
-	options->max_background_jobs = 2;
+	/* One of them is for flushes, which there are none of. The second compaction merges what piles up in level 0 while the
+	 * first one is at the levels below: every get looks into each of its files. */
+	options->max_background_jobs = 3;
 	options->max_subcompactions = 1;
 	options->bytes_per_sync = MiB; /* so that the sync at a file's end finds little left */
 	options->compaction_readahead_size = MiB;
@@ -171,7 +173,7 @@ static void set_shape(rocksdb::ColumnFamilyOptions *options, unsigned trigger)
 {
 	options->write_buffer_size = 64 * 1024;
 	options->arena_block_size = 8 * 1024;
-	options->level0_file_num_compaction_trigger = trigger > 0 ? static_cast<int>(trigger) : 4;
+	options->level0_file_num_compaction_trigger = trigger > 0 ? static_cast<int>(trigger) : 6;
 	options->level0_slowdown_writes_trigger = 1 << 20;
 	options->level0_stop_writes_trigger = 1 << 20;
 	options->soft_pending_compaction_bytes_limit = 0;
