@@ -10,16 +10,18 @@
 #define MEMTABLES_MAX GIB
 #define ACTIVE_MAX    (256 * MIB)
 #define LOG_MAX       (64 * MIB)
+#define RESERVE_MIN   (4 * MIB)
 #define SEGMENT_MIN   (4 * MIB)
 #define SEGMENT_MAX   (64 * MIB)
 
 /* A request is in memory up to so many times: in its connection's input, in the log's group, in the memtable. The first is
  * there already when this is asked. */
 #define COPIES          2
-#define LARGE           (64u * 1024) /* smaller ones are refused only once the budget is exceeded */
+#define LARGE           (64u * 1024) /* smaller ones have to wait only once the budget is exceeded */
 #define CACHE_STEPS     64           /* the cache grows back in so many steps: about six seconds */
-#define PATIENCE_MIN_US 1000000u     /* giving memory back stops the world for a moment … */
-#define PATIENCE_MAX_US 16000000u    /* … so where it did not help, it is tried less and less often */
+#define WAIT_US         3000000u
+#define PATIENCE_MIN_US 1000000u  /* giving memory back stops the world for a moment … */
+#define PATIENCE_MAX_US 16000000u /* … so where it did not help, it is tried less and less often */
 
 static uint64_t at_most(uint64_t value, uint64_t most)
 {
@@ -53,7 +55,7 @@ void pd_budget_plan(uint64_t budget_bytes, struct pd_budget_plan *ret_plan)
 	plan.connections = rest / 7;
 	plan.request = plan.connections * 3 / 4;
 	plan.log = at_most(rest / 32, LOG_MAX);
-	plan.reserve = rest / 32;
+	plan.reserve = at_least(rest / 32, RESERVE_MIN);
 	plan.cache = rest - plan.work - plan.memtables - plan.connections - plan.log - plan.reserve;
 	plan.cache_floor = plan.cache / 4;
 	plan.segment = (uint32_t)at_least(at_most(power_below(budget / 16), SEGMENT_MAX), SEGMENT_MIN);
@@ -67,7 +69,7 @@ uint64_t pd_budget_default(uint64_t machine_bytes)
 
 void pd_budget_init(struct pd_budget *budget, uint64_t budget_bytes)
 {
-	*budget = (struct pd_budget){ .patience_us = PATIENCE_MIN_US };
+	*budget = (struct pd_budget){ .patience_us = PATIENCE_MIN_US, .wait_us = WAIT_US };
 	pd_budget_plan(budget_bytes, &budget->plan);
 	budget->cache = budget->plan.cache;
 }
@@ -97,41 +99,64 @@ static void ask_to_give_back(struct pd_budget *budget, uint64_t now_us)
 	budget->give_back = true;
 }
 
+/* Take from the cache what is missing. */
+static void make_room(struct pd_budget *budget, uint64_t over, uint64_t cache_used)
+{
+	/* What the cache may have and has not is no memory: it is what it has that gives way. */
+	uint64_t has = at_most(budget->cache, cache_used);
+	uint64_t left = at_least(has > over ? has - over : 0, budget->plan.cache_floor);
+
+	budget->cache = at_most(left, budget->cache);
+}
+
 bool pd_budget_adjust(struct pd_budget *budget, uint64_t resident, uint64_t cache_used, uint64_t now_us)
 {
 	const struct pd_budget_plan *plan = &budget->plan;
 	uint64_t before = budget->cache, high = high_mark(plan);
+	uint64_t needed = resident + budget->wanted;
 
+	if (!budget->asked_in_vain)
+		budget->short_us = 0;
+	budget->asked_in_vain = false;
 	budget->resident = resident;
 	budget->taken = 0;
+	budget->wanted = 0;
 	budget->give_back = false;
-	if (resident > high) {
-		/* What the cache may have and has not is no memory: it is what it has that gives way. */
-		uint64_t has = at_most(budget->cache, cache_used), over = resident - high;
-
-		budget->cache = at_least(has > over ? has - over : 0, plan->cache_floor);
-		budget->cache = at_most(budget->cache, before);
+	if (needed > high) {
+		make_room(budget, needed - high, cache_used);
 		ask_to_give_back(budget, now_us);
-	} else if (resident < low_mark(plan)) {
+	} else if (needed < low_mark(plan)) {
 		budget->cache = at_most(budget->cache + plan->cache / CACHE_STEPS, plan->cache);
 	}
 	return budget->cache != before;
 }
 
-bool pd_budget_refuses(const struct pd_budget *budget, uint64_t size)
+static bool fits(const struct pd_budget *budget, uint64_t size)
 {
-	const struct pd_budget_plan *plan = &budget->plan;
-	uint64_t expected = budget->resident + budget->taken;
+	uint64_t most = budget->plan.budget;
 
-	if (size > plan->request)
-		return true;
-	if (size >= LARGE)
-		return expected + COPIES * size > plan->budget;
-	/* A little beyond the budget is what the reserve of ten percent is there for; then it is the end. */
-	return expected > plan->budget + plan->budget / 32;
+	/* What small ones take is bounded by the memtables' part. */
+	if (size < LARGE)
+		return budget->resident <= most;
+	return budget->resident == 0 || budget->resident + budget->taken + COPIES * size <= most;
+}
+
+enum pd_budget_verdict pd_budget_ask(struct pd_budget *budget, uint64_t size, uint64_t now_us)
+{
+	if (size > budget->plan.request)
+		return PD_BUDGET_NEVER;
+	if (fits(budget, size))
+		return PD_BUDGET_FITS;
+	if (size >= LARGE && COPIES * size > budget->wanted)
+		budget->wanted = COPIES * size;
+	budget->asked_in_vain = true;
+	if (budget->short_us == 0)
+		budget->short_us = now_us;
+	return now_us - budget->short_us < budget->wait_us ? PD_BUDGET_LATER : PD_BUDGET_NEVER;
 }
 
 void pd_budget_take(struct pd_budget *budget, uint64_t size)
 {
-	budget->taken += COPIES * size;
+	if (size >= LARGE)
+		budget->taken += COPIES * size;
 }

@@ -5,7 +5,7 @@
  *
  * Memtables and connections keep to their parts by what they count themselves. What nobody counts (the allocator's
  * holes, libraries) shows in the process's resident size only: pd_budget_adjust() looks at that, takes from the cache
- * what is missing and gives it back slowly. What would still not fit is refused before it is evaluated.
+ * what is missing and gives it back slowly. What does not fit at the moment waits, and is refused when waiting does not help.
  *
  * Pure arithmetic: no memory, no clock of its own. */
 #ifndef PD_ENGINE_BUDGET_H
@@ -40,21 +40,31 @@ uint64_t pd_budget_default(uint64_t machine_bytes);
 
 struct pd_budget {
 	struct pd_budget_plan plan;
-	uint64_t cache;    /* the cache's limit at the moment */
-	uint64_t resident; /* of the process, when it was last looked at; 0: not known */
-	uint64_t taken;    /* by requests since then */
+	uint64_t wait_us;   /* how long requests wait for what does not fit, before they are refused */
+	uint64_t cache;     /* the cache's limit at the moment */
+	uint64_t resident;  /* of the process, when it was last looked at; 0: not known */
+	uint64_t taken;     /* by large requests since then */
+	uint64_t wanted;    /* by a request that had to wait since then */
+	bool asked_in_vain; /* somebody had to, since then */
+	uint64_t short_us;  /* since when somebody always had to; 0: nobody has */
 	bool give_back; /* what is free inside the heap should go back to the system: pd_os_release_memory() */
 	uint64_t given_us;    /* when that was last asked for */
 	uint64_t patience_us; /* and when it may be again at the earliest, after that */
 };
 
 void pd_budget_init(struct pd_budget *budget, uint64_t budget_bytes);
-/* To be called about ten times a second: `resident` is the process's size, `cache_used` what the cache has of its limit,
- * `now_us` monotonic. Returns true when budget->cache has changed; sets budget->give_back. */
+/* To be called about ten times a second, sooner when somebody waits: `resident` is the process's size, `cache_used` what the
+ * cache has of its limit, `now_us` monotonic. Returns true when budget->cache has changed; sets budget->give_back. */
 bool pd_budget_adjust(struct pd_budget *budget, uint64_t resident, uint64_t cache_used, uint64_t now_us);
-/* Must a request with so many bytes of words be refused, with PD_NO_MEMORY? */
-bool pd_budget_refuses(const struct pd_budget *budget, uint64_t size);
-/* It was not refused, and has been evaluated. */
+
+enum pd_budget_verdict {
+	PD_BUDGET_FITS,
+	PD_BUDGET_LATER, /* ask again after the next pd_budget_adjust(): until then, room is made */
+	PD_BUDGET_NEVER, /* PD_NO_MEMORY */
+};
+/* May a request with so many bytes of words be evaluated? */
+enum pd_budget_verdict pd_budget_ask(struct pd_budget *budget, uint64_t size, uint64_t now_us);
+/* It is: it may take a while to show in the resident size. */
 void pd_budget_take(struct pd_budget *budget, uint64_t size);
 
 #endif

@@ -214,6 +214,7 @@ static void plan_memory(struct pd_engine *engine)
 	if (engine->options.levels == PD_LEVELS_NONE) {
 		engine->budget.plan.active = 0;
 		engine->budget.plan.memtables = 0;
+		engine->budget.wait_us = 0; /* nothing moves on to anywhere */
 	}
 	if (engine->options.segment_bytes == 0)
 		engine->options.segment_bytes = engine->budget.plan.segment;

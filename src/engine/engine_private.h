@@ -268,8 +268,9 @@ PD_MUST_CHECK int pd_notes_load_quarantined(struct pd_engine *engine, struct pd_
 PD_MUST_CHECK int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us);
 /* At the end of a clean life: spare the next start the replay, if it would be a long one. */
 void pd_engine_flush_last(struct pd_engine *engine);
-/* Does a write of so many bytes fit into the memory budget? PD_NO_MEMORY. */
-PD_MUST_CHECK int pd_engine_check_budget(struct pd_engine *engine, uint64_t bytes, struct pd_error *err);
+/* Does a write of so many bytes fit into the memory budget? PD_AGAIN with the time to wait; PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_engine_check_budget(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retry_us,
+					 struct pd_error *err);
 /* May a write of so many bytes be evaluated now? 0; PD_AGAIN with the time to wait; PD_NO_SPACE. */
 PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retry_us,
 				  struct pd_error *err);

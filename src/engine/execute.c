@@ -323,8 +323,12 @@ static int admit(struct pd_engine *engine, const struct pd_request *request, str
 		return 0;
 	size = size_of(request);
 	if (takes_memory(request))
-		result = pd_engine_check_budget(engine, size, err);
-	return result == 0 ? pd_engine_brake(engine, size, &receipt->retry_us, err) : result;
+		result = pd_engine_check_budget(engine, size, &receipt->retry_us, err);
+	if (result == 0)
+		result = pd_engine_brake(engine, size, &receipt->retry_us, err);
+	if (result == 0)
+		pd_budget_take(&engine->budget, size);
+	return result;
 }
 
 /* The epoch that this LSN was given in. */

@@ -17,6 +17,7 @@
 #include "os/heap.h"
 
 #define LOOK_US          100000u   /* between two looks at what takes more than a glance */
+#define LOOK_SOON_US     5000u     /* the same when somebody waits for memory */
 #define IDLE_US          10000000u /* the same when nothing is written */
 #define FLUSHING_US      2000u
 #define UPKEEP_US        10000u
@@ -183,16 +184,29 @@ void pd_engine_flush_last(struct pd_engine *engine)
 				break;
 }
 
-int pd_engine_check_budget(struct pd_engine *engine, uint64_t bytes, struct pd_error *err)
+int pd_engine_check_budget(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retry_us,
+			   struct pd_error *err)
 {
-	if (pd_budget_refuses(&engine->budget, bytes))
+	uint64_t now_us = pd_engine_monotonic_us(engine);
+
+	switch (pd_budget_ask(&engine->budget, bytes, now_us)) {
+	case PD_BUDGET_FITS:
+		return 0;
+	case PD_BUDGET_LATER:
+		break;
+	case PD_BUDGET_NEVER:
 		return pd_error_set(
 			err, PD_NO_MEMORY,
 			"the memory budget of %llu MiB is used up: writes that take memory are refused "
 			"until some is free; raise it with --memory-budget, or send smaller requests",
 			(unsigned long long)(engine->budget.plan.budget >> 20));
-	pd_budget_take(&engine->budget, bytes);
-	return 0;
+	}
+	/* Somebody waits for the next look. */
+	if (engine->state_clock_us > now_us + LOOK_SOON_US)
+		engine->state_clock_us = now_us + LOOK_SOON_US;
+	engine->stats.braked++;
+	*ret_retry_us = LOOK_SOON_US;
+	return pd_error_set(err, PD_AGAIN, "memory must come free first: try again");
 }
 
 int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retry_us, struct pd_error *err)

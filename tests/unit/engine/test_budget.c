@@ -107,8 +107,8 @@ static void test_nothing_changes_while_there_is_room(void **state)
 		assert_false(budget.give_back);
 	}
 	assert_int_equal(budget.cache, budget.plan.cache);
-	assert_false(pd_budget_refuses(&budget, 100));
-	assert_false(pd_budget_refuses(&budget, 20 * MIB));
+	assert_int_equal(pd_budget_ask(&budget, 100, 10000000), PD_BUDGET_FITS);
+	assert_int_equal(pd_budget_ask(&budget, 20 * MIB, 10000000), PD_BUDGET_FITS);
 }
 
 static void test_the_cache_gives_way_at_once_and_grows_back_slowly(void **state)
@@ -168,32 +168,86 @@ static void test_giving_back_is_not_asked_for_again_and_again(void **state)
 	assert_int_equal(budget.patience_us, 1000000);
 }
 
-static void test_what_is_refused(void **state)
+static void look(struct pd_budget *budget, uint64_t resident, uint64_t now_us)
+{
+	(void)pd_budget_adjust(budget, resident, 20 * MIB, now_us);
+}
+
+#define assert_fits(budget, size)  assert_int_equal(pd_budget_ask(budget, size, 1000000), PD_BUDGET_FITS)
+#define assert_later(budget, size) assert_int_equal(pd_budget_ask(budget, size, 1000000), PD_BUDGET_LATER)
+#define assert_never(budget, size) assert_int_equal(pd_budget_ask(budget, size, 1000000), PD_BUDGET_NEVER)
+
+static void test_what_fits(void **state)
 {
 	struct pd_budget budget;
 
 	(void)state;
 	pd_budget_init(&budget, 256 * MIB);
 	/* Never: no client may have so much. */
-	assert_true(pd_budget_refuses(&budget, 40 * MIB));
-	(void)pd_budget_adjust(&budget, 230 * MIB, 20 * MIB, 1);
-	assert_false(pd_budget_refuses(&budget, 10 * MIB));
-	assert_true(pd_budget_refuses(&budget, 14 * MIB));
-	assert_false(pd_budget_refuses(&budget, 1000));
-	/* What came since counts as if it were there. */
+	assert_never(&budget, 40 * MIB);
+	look(&budget, 230 * MIB, 1);
+	assert_fits(&budget, 10 * MIB);
+	assert_later(&budget, 14 * MIB);
+	assert_fits(&budget, 1000);
+	/* What came since counts as if it were there; small things do not, they have their part. */
 	pd_budget_take(&budget, 10 * MIB);
-	assert_true(pd_budget_refuses(&budget, 10 * MIB));
-	assert_false(pd_budget_refuses(&budget, 1000));
-	pd_budget_take(&budget, 10 * MIB);
-	assert_true(pd_budget_refuses(&budget, 1000));
-	(void)pd_budget_adjust(&budget, 240 * MIB, 20 * MIB, 100001);
-	assert_false(pd_budget_refuses(&budget, 1000));
-	/* A little over is let through, ten percent is not reached. */
-	(void)pd_budget_adjust(&budget, 260 * MIB, 20 * MIB, 200001);
-	assert_false(pd_budget_refuses(&budget, 1000));
-	assert_true(pd_budget_refuses(&budget, 64 * 1024));
-	(void)pd_budget_adjust(&budget, 266 * MIB, 20 * MIB, 300001);
-	assert_true(pd_budget_refuses(&budget, 1));
+	assert_later(&budget, 10 * MIB);
+	for (unsigned i = 0; i < 100000; i++)
+		pd_budget_take(&budget, 1000);
+	assert_fits(&budget, 2 * MIB);
+	assert_fits(&budget, 1000);
+	look(&budget, 240 * MIB, 100001);
+	assert_fits(&budget, 7 * MIB);
+	look(&budget, 256 * MIB, 200001);
+	assert_fits(&budget, 1000);
+	assert_later(&budget, 64 * 1024);
+	look(&budget, 257 * MIB, 300001);
+	assert_later(&budget, 1);
+}
+
+static void test_who_waits_in_vain_is_refused(void **state)
+{
+	struct pd_budget budget;
+	uint64_t now_us = 1000000;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	for (; now_us < 3900000; now_us += 100000) {
+		look(&budget, 270 * MIB, now_us);
+		assert_int_equal(pd_budget_ask(&budget, 1, now_us), PD_BUDGET_LATER);
+	}
+	look(&budget, 270 * MIB, 4000000);
+	assert_int_equal(pd_budget_ask(&budget, 1, 4000000), PD_BUDGET_NEVER);
+	/* And so is everybody, as long as it lasts. */
+	look(&budget, 270 * MIB, 4100000);
+	assert_int_equal(pd_budget_ask(&budget, 5 * MIB, 4100000), PD_BUDGET_NEVER);
+	/* Nobody has asked in vain between two looks: the patience begins anew. */
+	look(&budget, 250 * MIB, 4200000);
+	assert_int_equal(pd_budget_ask(&budget, 1, 4200000), PD_BUDGET_FITS);
+	look(&budget, 270 * MIB, 4300000);
+	assert_int_equal(pd_budget_ask(&budget, 1, 4300000), PD_BUDGET_LATER);
+	/* Where nothing ever comes free, waiting has no sense. */
+	pd_budget_init(&budget, 256 * MIB);
+	budget.wait_us = 0;
+	look(&budget, 270 * MIB, 1);
+	assert_int_equal(pd_budget_ask(&budget, 1, 1), PD_BUDGET_NEVER);
+}
+
+static void test_the_cache_makes_room_for_who_waits(void **state)
+{
+	struct pd_budget budget;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	(void)pd_budget_adjust(&budget, 240 * MIB, 60 * MIB, 1);
+	assert_later(&budget, 15 * MIB);
+	assert_later(&budget, 10 * MIB);
+	assert_true(pd_budget_adjust(&budget, 240 * MIB, 60 * MIB, 100001));
+	/* 240 and twice 15 are 22 more than there may be before the reserve. */
+	assert_int_equal(budget.cache, 60 * MIB - (270 * MIB - (256 * MIB - budget.plan.reserve)));
+	assert_true(budget.give_back);
+	look(&budget, 222 * MIB, 200001);
+	assert_fits(&budget, 15 * MIB);
 }
 
 /* Where nobody knows how large the process is, only what never fits is refused. */
@@ -203,17 +257,20 @@ static void test_without_a_resident_size(void **state)
 
 	(void)state;
 	pd_budget_init(&budget, 256 * MIB);
-	(void)pd_budget_adjust(&budget, 0, 20 * MIB, 1);
+	look(&budget, 0, 1);
 	assert_int_equal(budget.cache, budget.plan.cache);
-	assert_false(pd_budget_refuses(&budget, 20 * MIB));
-	assert_true(pd_budget_refuses(&budget, 40 * MIB));
+	for (unsigned i = 0; i < 100; i++) {
+		assert_fits(&budget, 20 * MIB);
+		pd_budget_take(&budget, 20 * MIB);
+	}
+	assert_never(&budget, 40 * MIB);
 }
 
 /* A process of which the allocator keeps holes of up to a sixth of what it has: whatever comes, it stays within ten percent. */
 static void test_a_load_is_held(void **state)
 {
 	struct pd_budget budget;
-	uint64_t random = 7, connections = 0, memtables = 0, cache = 0, peak = 0, refused = 0;
+	uint64_t random = 7, cache = 0, peak = 0, waited = 0, done = 0;
 
 	(void)state;
 	pd_budget_init(&budget, 256 * MIB);
@@ -222,24 +279,24 @@ static void test_a_load_is_held(void **state)
 
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		/* All parts go to their limits and back. */
-		connections = (random >> 33) % (budget.plan.connections + 1);
-		memtables = (random >> 13) % (budget.plan.memtables + 1);
 		cache = cache + 8 * MIB < budget.cache ? cache + 8 * MIB : budget.cache;
-		parts = budget.plan.base + budget.plan.work + connections + memtables + cache;
+		parts = budget.plan.base + budget.plan.work + (random >> 33) % (budget.plan.connections + 1) +
+			(random >> 13) % (budget.plan.memtables + 1) + cache;
 		resident = parts + parts / 6;
 		(void)pd_budget_adjust(&budget, resident, cache, tick * 100000);
 		cache = cache < budget.cache ? cache : budget.cache;
 		size = (random >> 40) % (8 * MIB);
-		if (pd_budget_refuses(&budget, size)) {
-			refused++;
+		if (pd_budget_ask(&budget, size, tick * 100000) != PD_BUDGET_FITS) {
+			waited++;
 		} else {
+			done++;
 			pd_budget_take(&budget, size);
 			resident += 2 * size;
 		}
 		if (resident > peak && tick > 100)
 			peak = resident;
 	}
-	assert_true(refused > 0);
+	assert_true(waited > 0 && done > 10000);
 	assert_true(peak < 256 * MIB + 256 * MIB / 10);
 }
 
@@ -255,7 +312,9 @@ int main(void)
 		cmocka_unit_test(test_the_cache_gives_way_at_once_and_grows_back_slowly),
 		cmocka_unit_test(test_the_cache_keeps_its_floor),
 		cmocka_unit_test(test_giving_back_is_not_asked_for_again_and_again),
-		cmocka_unit_test(test_what_is_refused),
+		cmocka_unit_test(test_what_fits),
+		cmocka_unit_test(test_who_waits_in_vain_is_refused),
+		cmocka_unit_test(test_the_cache_makes_room_for_who_waits),
 		cmocka_unit_test(test_without_a_resident_size),
 		cmocka_unit_test(test_a_load_is_held),
 	};
