@@ -16,7 +16,7 @@ HEADER = os.path.join(ROOT, "src", "base", "plant.h")
 
 
 # Bugs that it takes more to meet: damage, and then the one read or flush that matters.
-RARE = {"READ_ERROR_IS_NOTHING": 30000, "FLUSH_LOSSY": 60000}
+RARE = {"READ_ERROR_IS_NOTHING": 30000, "FLUSH_LOSSY": 100000, "BELIEVE_STATE": 100000}
 
 
 def plants():
