@@ -7,6 +7,7 @@
 #include "cli/log_private.h"
 #include "cli/verbs.h"
 #include "server/server.h"
+#include "store/checkpoint.h"
 
 /* ---- the log that is looked at ---- */
 
@@ -81,6 +82,23 @@ static int read_manifest(struct pd_cli_log_source *source, const struct pd_optio
 	return result == 0 ? 0 : said(options, PD_EXIT_DAMAGED, err.text);
 }
 
+/* The log need not reach back further than the newest checkpoint of the state. 0: there is none. */
+static uint64_t trimmed_lsn(const struct pd_cli_log_source *source)
+{
+	struct pd_checkpoints_options options = { .os = source->os, .only_look = true };
+	char *directory = pd_asprintf("%s/store/%04u", source->data, 0u);
+	struct pd_checkpoints *shelf = NULL;
+	uint64_t lsn = 0;
+
+	options.directory = directory;
+	memcpy(options.cluster_id, source->manifest.cluster_id, sizeof options.cluster_id);
+	if (directory != NULL && pd_checkpoints_open(&options, &shelf, NULL) == 0 && shelf->count > 0)
+		lsn = shelf->items[shelf->count - 1]->position.lsn;
+	pd_checkpoints_free(shelf);
+	pd_free(directory);
+	return lsn;
+}
+
 int pd_cli_log_source_open(struct pd_cli_log_source *source, const struct pd_options *options,
 			   const char *data, bool json, const char *what)
 {
@@ -101,6 +119,7 @@ int pd_cli_log_source_open(struct pd_cli_log_source *source, const struct pd_opt
 	log.os = source->os;
 	log.directory = source->directory;
 	memcpy(log.cluster_id, source->manifest.cluster_id, sizeof log.cluster_id);
+	log.trimmed_lsn = trimmed_lsn(source);
 	result = pd_log_verifier_new(&log, &source->verifier, &err);
 	if (result != 0)
 		return said(options, pd_server_exit_status(result), err.text);

@@ -18,6 +18,7 @@
 #include "base/plant.h"
 #include "engine/engine_private.h"
 
+#define STEP_BYTES_LEAST (1u << 20)
 #define DAMAGE_KEPT      100u /* places of a verification that are kept in words */
 #define CHECKPOINTS_SEEN 64u  /* there are never more than a few */
 
@@ -332,6 +333,11 @@ static struct pd_retention_options retention_options(const struct pd_engine *eng
 
 	options.window_us = engine->options.retention_s * 1000000;
 	options.window_bytes = engine->options.retention_bytes;
+	/* A small window wants checkpoints more often than one of the usual size does. */
+	if (options.window_bytes > 0 && options.window_bytes / 4 < options.step_bytes_min)
+		options.step_bytes_min = options.window_bytes / 4 > STEP_BYTES_LEAST
+						 ? options.window_bytes / 4
+						 : STEP_BYTES_LEAST;
 	if (engine->options.checkpoint_log_bytes > 0) {
 		options.step_bytes_min = engine->options.checkpoint_log_bytes;
 		options.step_bytes = engine->options.checkpoint_log_bytes;

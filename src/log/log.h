@@ -58,6 +58,7 @@ struct pd_log_options {
 	unsigned queue_depth;
 	bool refuse_direct;      /* never use direct I/O */
 	unsigned spare_segments; /* trimmed segments kept for reuse; default 2 */
+	uint64_t trimmed_lsn;    /* for the verifier: what is below may have been trimmed */
 };
 
 /* Damage or loss found while reading: LSNs first..last are not readable. last below first: no record is concerned. */

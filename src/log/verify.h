@@ -52,7 +52,7 @@ struct pd_log_totals {
 	uint64_t first_time_us, last_time_us;
 };
 
-/* Of the options it takes os, directory, cluster_id and shard. A directory that is not there is an empty log.
+/* Of the options it takes os, directory, cluster_id, shard and trimmed_lsn. A directory that is not there is an empty log.
  * PD_NEWER_FORMAT, PD_NO_MEMORY, PD_IO. */
 PD_MUST_CHECK int pd_log_verifier_new(const struct pd_log_options *options,
 				      struct pd_log_verifier **ret_verifier, struct pd_error *err);

@@ -31,7 +31,7 @@ struct pd_retention_options {
 	((struct pd_retention_options){ .window_us = (uint64_t)24 * 60 * 60 * 1000000,     \
 					.window_bytes = (uint64_t)10 * 1024 * 1024 * 1024, \
 					.step_bytes_min = (uint64_t)64 * 1024 * 1024,      \
-					.step_bytes = (uint64_t)1024 * 1024 * 1024,        \
+					.step_bytes = (uint64_t)256 * 1024 * 1024,         \
 					.checkpoints_max = 8 })
 
 /* A checkpoint that can be relied on: it is whole, and what was found to be damaged is not listed. */

@@ -134,13 +134,18 @@ static void check_entry(struct pd_log_verifier *verifier)
 	uint64_t expected = verifier->expected_lsn;
 
 	if (head->first_lsn > expected) {
-		if (head->previous_segment == verifier->last_segment)
+		if (verifier->last_segment == 0 && head->first_lsn <= verifier->file->options.trimmed_lsn)
+			pd_verify_note(verifier, 0, 0,
+				       "the log begins at LSN %" PRIu64 ": what was before was trimmed",
+				       head->first_lsn);
+		else if (head->previous_segment == verifier->last_segment)
 			pd_verify_accuse(verifier, 0, 0, expected, head->first_lsn - expected,
 					 "segment %010u ends before its last record", verifier->last_segment);
 		else
 			pd_verify_accuse(verifier, 0, 0, expected, head->first_lsn - expected,
 					 "segment %010u, which came before this one, is missing",
 					 head->previous_segment);
+		verifier->gap = true;
 		verifier->chain_known = false;
 		verifier->in_frames = false;
 		verifier->expected_lsn = head->first_lsn;

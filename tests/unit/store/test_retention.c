@@ -49,8 +49,8 @@ static void one_is_due_when_enough_has_happened(void **state)
 		  true },
 		{ "only the log matters", 0, 12 * GIB, 100, 99 * HOUR, 2 * GIB - 1, 101, false },
 		{ "only the log matters, and there is enough", 0, 12 * GIB, 100, 0, 2 * GIB, 101, true },
-		{ "no window", 0, 0, 100, 99 * HOUR, GIB - 1, 101, false },
-		{ "no window, and much to recover", 0, 0, 100, 0, GIB, 101, true },
+		{ "no window", 0, 0, 100, 99 * HOUR, 256 * MIB - 1, 101, false },
+		{ "no window, and much to recover", 0, 0, 100, 0, 256 * MIB, 101, true },
 		{ "a tiny window of log is no reason to hurry", 0, 10 * MIB, 100, 0, 60 * MIB, 101, false },
 	};
 
