@@ -19,9 +19,9 @@
 #define COPIES          2
 #define LARGE           (64u * 1024) /* smaller ones have to wait only once the budget is exceeded */
 #define CACHE_STEPS     64           /* the cache grows back in so many steps: about six seconds */
-#define WAIT_US         3000000u
-#define PATIENCE_MIN_US 1000000u  /* giving memory back stops the world for a moment … */
-#define PATIENCE_MAX_US 16000000u /* … so where it did not help, it is tried less and less often */
+#define WAIT_US         5000000u
+#define PATIENCE_MIN_US 200000u   /* between two times that memory is given back … */
+#define PATIENCE_MAX_US 12800000u /* … the second time when it does not help */
 
 static uint64_t at_most(uint64_t value, uint64_t most)
 {
@@ -86,16 +86,19 @@ static uint64_t low_mark(const struct pd_budget_plan *plan)
 	return plan->budget - 3 * plan->reserve;
 }
 
+/* What is free inside the heap goes back when it is told to. That costs time for what goes back, and little where nothing
+ * does: it is asked for again soon where it has helped, and less and less often where it has not. */
 static void ask_to_give_back(struct pd_budget *budget, uint64_t now_us)
 {
 	if (budget->given_us != 0 && now_us - budget->given_us < budget->patience_us)
 		return;
-	/* Still too large though it has been asked for a moment ago: there is little left to give. */
-	if (budget->given_us != 0 && now_us - budget->given_us < 2 * budget->patience_us)
+	if (budget->given_us != 0 && now_us - budget->given_us < 2 * budget->patience_us && !budget->helped)
 		budget->patience_us = at_most(2 * budget->patience_us, PATIENCE_MAX_US);
 	else
 		budget->patience_us = PATIENCE_MIN_US;
 	budget->given_us = now_us;
+	budget->given_resident = budget->resident;
+	budget->helped = false;
 	budget->give_back = true;
 }
 
@@ -115,6 +118,8 @@ bool pd_budget_adjust(struct pd_budget *budget, uint64_t resident, uint64_t cach
 	uint64_t before = budget->cache, high = high_mark(plan);
 	uint64_t needed = resident + budget->wanted;
 
+	if (budget->give_back)
+		budget->helped = resident + plan->reserve / 2 < budget->given_resident;
 	if (!budget->asked_in_vain)
 		budget->short_us = 0;
 	budget->asked_in_vain = false;
@@ -122,10 +127,11 @@ bool pd_budget_adjust(struct pd_budget *budget, uint64_t resident, uint64_t cach
 	budget->taken = 0;
 	budget->wanted = 0;
 	budget->give_back = false;
+	budget->tight = needed >= low_mark(plan);
 	if (needed > high) {
 		make_room(budget, needed - high, cache_used);
 		ask_to_give_back(budget, now_us);
-	} else if (needed < low_mark(plan)) {
+	} else if (!budget->tight) {
 		budget->cache = at_most(budget->cache + plan->cache / CACHE_STEPS, plan->cache);
 	}
 	return budget->cache != before;
@@ -145,8 +151,12 @@ enum pd_budget_verdict pd_budget_ask(struct pd_budget *budget, uint64_t size, ui
 {
 	if (size > budget->plan.request)
 		return PD_BUDGET_NEVER;
-	if (fits(budget, size))
+	if (fits(budget, size)) {
+		/* There is a turn for everybody. */
+		if (size >= LARGE)
+			budget->short_us = 0;
 		return PD_BUDGET_FITS;
+	}
 	if (size >= LARGE && COPIES * size > budget->wanted)
 		budget->wanted = COPIES * size;
 	budget->asked_in_vain = true;

@@ -46,10 +46,13 @@ struct pd_budget {
 	uint64_t taken;     /* by large requests since then */
 	uint64_t wanted;    /* by a request that had to wait since then */
 	bool asked_in_vain; /* somebody had to, since then */
-	uint64_t short_us;  /* since when somebody always had to; 0: nobody has */
+	uint64_t short_us;  /* since when somebody had to and nothing large fitted; 0: that is not so */
+	bool tight;         /* little is left: look again sooner */
 	bool give_back; /* what is free inside the heap should go back to the system: pd_os_release_memory() */
-	uint64_t given_us;    /* when that was last asked for */
-	uint64_t patience_us; /* and when it may be again at the earliest, after that */
+	uint64_t given_us;       /* when that was last asked for */
+	uint64_t given_resident; /* what the process had then */
+	bool helped;             /* it had less after it */
+	uint64_t patience_us;    /* and when it may be again at the earliest, after that */
 };
 
 void pd_budget_init(struct pd_budget *budget, uint64_t budget_bytes);

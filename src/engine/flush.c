@@ -17,6 +17,7 @@
 #include "os/heap.h"
 
 #define LOOK_US          100000u   /* between two looks at what takes more than a glance */
+#define LOOK_TIGHT_US    20000u    /* the same when little memory is left */
 #define LOOK_SOON_US     5000u     /* the same when somebody waits for memory */
 #define IDLE_US          10000000u /* the same when nothing is written */
 #define FLUSHING_US      2000u
@@ -137,7 +138,7 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 	if (engine->options.levels == PD_LEVELS_NONE) {
 		if (now_us >= engine->state_clock_us) {
 			look_at_budget(engine, 0, now_us);
-			engine->state_clock_us = now_us + LOOK_US;
+			engine->state_clock_us = now_us + (engine->budget.tight ? LOOK_TIGHT_US : LOOK_US);
 		}
 		return 0;
 	}
@@ -152,7 +153,7 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		/* What a start would have to replay stays short, whatever memory there is. */
 		if (pd_log_bytes_since(engine->log, engine->frozen_lsn + 1) > REPLAY_BYTES_MAX)
 			engine->freeze_wanted_lsn = newest_lsn(engine);
-		engine->state_clock_us = now_us + LOOK_US;
+		engine->state_clock_us = now_us + (engine->budget.tight ? LOOK_TIGHT_US : LOOK_US);
 		pd_engine_upkeep_step(engine);
 	} else if (pd_engine_upkeep_busy(engine)) {
 		pd_engine_upkeep_step(engine);

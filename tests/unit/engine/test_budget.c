@@ -159,13 +159,28 @@ static void test_giving_back_is_not_asked_for_again_and_again(void **state)
 		(void)pd_budget_adjust(&budget, 256 * MIB, 20 * MIB, now);
 		asked += budget.give_back;
 	}
-	assert_between(asked, 4, 8);
+	assert_between(asked, 6, 12);
 	/* Long after it has helped, it is tried at once. */
 	(void)pd_budget_adjust(&budget, 100 * MIB, 20 * MIB, 61000000);
 	assert_false(budget.give_back);
 	(void)pd_budget_adjust(&budget, 256 * MIB, 20 * MIB, 200000000);
 	assert_true(budget.give_back);
-	assert_int_equal(budget.patience_us, 1000000);
+	assert_int_equal(budget.patience_us, 200000);
+}
+
+static void test_giving_back_goes_on_while_it_helps(void **state)
+{
+	struct pd_budget budget;
+	unsigned asked = 0;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	for (uint64_t now = 1; now < 20000000; now += 100000) {
+		/* Each time it is less, and then as much again. */
+		(void)pd_budget_adjust(&budget, budget.give_back ? 245 * MIB : 256 * MIB, 20 * MIB, now);
+		asked += budget.give_back;
+	}
+	assert_between(asked, 60, 100);
 }
 
 static void look(struct pd_budget *budget, uint64_t resident, uint64_t now_us)
@@ -212,20 +227,27 @@ static void test_who_waits_in_vain_is_refused(void **state)
 
 	(void)state;
 	pd_budget_init(&budget, 256 * MIB);
-	for (; now_us < 3900000; now_us += 100000) {
+	for (; now_us < 5900000; now_us += 100000) {
 		look(&budget, 270 * MIB, now_us);
 		assert_int_equal(pd_budget_ask(&budget, 1, now_us), PD_BUDGET_LATER);
 	}
-	look(&budget, 270 * MIB, 4000000);
-	assert_int_equal(pd_budget_ask(&budget, 1, 4000000), PD_BUDGET_NEVER);
+	look(&budget, 270 * MIB, 6000000);
+	assert_int_equal(pd_budget_ask(&budget, 1, 6000000), PD_BUDGET_NEVER);
 	/* And so is everybody, as long as it lasts. */
-	look(&budget, 270 * MIB, 4100000);
-	assert_int_equal(pd_budget_ask(&budget, 5 * MIB, 4100000), PD_BUDGET_NEVER);
+	look(&budget, 270 * MIB, 6100000);
+	assert_int_equal(pd_budget_ask(&budget, 5 * MIB, 6100000), PD_BUDGET_NEVER);
 	/* Nobody has asked in vain between two looks: the patience begins anew. */
-	look(&budget, 250 * MIB, 4200000);
-	assert_int_equal(pd_budget_ask(&budget, 1, 4200000), PD_BUDGET_FITS);
-	look(&budget, 270 * MIB, 4300000);
-	assert_int_equal(pd_budget_ask(&budget, 1, 4300000), PD_BUDGET_LATER);
+	look(&budget, 250 * MIB, 6200000);
+	assert_int_equal(pd_budget_ask(&budget, 1, 6200000), PD_BUDGET_FITS);
+	look(&budget, 270 * MIB, 6300000);
+	assert_int_equal(pd_budget_ask(&budget, 1, 6300000), PD_BUDGET_LATER);
+	/* Nor is anybody refused while there is a turn for one after the other. */
+	for (now_us = 7000000; now_us < 60000000; now_us += 100000) {
+		look(&budget, 246 * MIB, now_us);
+		assert_int_equal(pd_budget_ask(&budget, 4 * MIB, now_us), PD_BUDGET_FITS);
+		pd_budget_take(&budget, 4 * MIB);
+		assert_int_equal(pd_budget_ask(&budget, 4 * MIB, now_us), PD_BUDGET_LATER);
+	}
 	/* Where nothing ever comes free, waiting has no sense. */
 	pd_budget_init(&budget, 256 * MIB);
 	budget.wait_us = 0;
@@ -312,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_the_cache_gives_way_at_once_and_grows_back_slowly),
 		cmocka_unit_test(test_the_cache_keeps_its_floor),
 		cmocka_unit_test(test_giving_back_is_not_asked_for_again_and_again),
+		cmocka_unit_test(test_giving_back_goes_on_while_it_helps),
 		cmocka_unit_test(test_what_fits),
 		cmocka_unit_test(test_who_waits_in_vain_is_refused),
 		cmocka_unit_test(test_the_cache_makes_room_for_who_waits),
