@@ -25,6 +25,7 @@ GROUPS = (
     ("hash", "Hashes"),
     ("generic", "Keys"),
     ("transactions", "Transactions"),
+    ("pubsub", "Publish and subscribe"),
     ("perdure", "Perdure's own"),
     ("connection", "Connections"),
     ("server", "Server"),
@@ -50,6 +51,9 @@ TAIL = """
 - Expiry times end in the year 294247. What RANDOMKEY and HRANDFIELD choose is not quite even among many.
 - OBJECT ENCODING tells what Redis would do with the value; FREQ and IDLETIME are not tracked.
 - Nothing is ever evicted: `maxmemory` is the memory budget (`--memory-budget`), and what does not fit waits or is refused with `-OOM`.
+- A message waits until everything that was written before it has settled, and one that was published between MULTI and EXEC goes out when the
+  transaction has settled. Channels are a tenant's own. SUBSCRIBE and its kind are refused inside MULTI. There is one shard: SSUBSCRIBE and
+  SPUBLISH are channels with names of their own. A client may subscribe to 65,536 channels of up to 64 KiB and to 1,024 patterns of up to 1 KiB.
 - A NUL byte in a request's header is a byte like any other (Redis waits for ever).
 - A reply can be `-FENCED outcome unknown: …` (a disk failed), `-DISKFULL …`, `-CORRUPT …` (an actor is quarantined) or
   `-LOADING …`: see [operating.md](operating.md).

@@ -18,6 +18,7 @@ enum pd_command_flags {
 	PD_COMMAND_CONNECTION = 1 << 6, /* answered by the front, evaluates nothing */
 	PD_COMMAND_LOADING = 1 << 7,    /* allowed during recovery */
 	PD_COMMAND_PUBSUB = 1 << 8,
+	PD_COMMAND_SUBSCRIBED = 1 << 9, /* also for one who has subscribed to something with RESP2 */
 };
 
 struct pd_call;

@@ -91,6 +91,7 @@ void pd_resp_client_close(struct pd_resp_client *client)
 	pd_resp_front_unstall(client, 0);
 	pd_resp_memory_forget(client);
 	pd_resp_memory_share(front);
+	pd_resp_pubsub_leave_all(&front->pubsub, &client->subscriber);
 	client->connection->owner = NULL;
 	pd_connection_close(client->connection);
 	pd_session_free(client->session);
@@ -111,6 +112,12 @@ struct pd_session *pd_resp_client_session(struct pd_resp_client *client)
 		client->session = pd_session_new(client->front->engine, client->connection->id, "default",
 						 text);
 	return client->session;
+}
+
+struct pd_slice pd_resp_client_tenant(const struct pd_resp_client *client)
+{
+	/* As pd_session_new() begins. */
+	return client->session != NULL ? pd_session_tenant(client->session) : pd_slice_string("default");
 }
 
 int pd_resp_client_set_text(char **text, struct pd_slice value)
@@ -161,7 +168,7 @@ bool pd_resp_client_send(struct pd_resp_client *client)
 		if (connection->output.size == 0)
 			pd_resp_memory_count(client);
 	}
-	if (connection->reset || (client->closing && pd_resp_client_unsent(client) == 0)) {
+	if (connection->reset || client->overrun || (client->closing && pd_resp_client_unsent(client) == 0)) {
 		pd_resp_client_close(client);
 		return false;
 	}

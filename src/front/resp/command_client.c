@@ -96,12 +96,15 @@ static const char *or_empty(const char *text)
 static int describe(const struct pd_resp_client *client, struct pd_buffer *text)
 {
 	const struct pd_connection *connection = client->connection;
+	const struct pd_resp_subscriber *subscriber = &client->subscriber;
 	uint64_t now = pd_os_monotonic_ns(client->front->os);
 	size_t queued = pd_resp_transaction_memory(&client->transaction);
 	size_t unsent = pd_resp_client_unsent(client);
 	char flags[8];
 	size_t flag_count = 0;
 
+	if (pd_resp_subscriber_has_any(&client->subscriber))
+		flags[flag_count++] = 'P';
 	if (client->transaction.open)
 		flags[flag_count++] = 'x';
 	if (client->closing)
@@ -115,7 +118,8 @@ static int describe(const struct pd_resp_client *client, struct pd_buffer *text)
 	flags[flag_count] = '\0';
 	return pd_buffer_printf(
 		text,
-		"id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=0 psub=0 ssub=0 "
+		"id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0 sub=%zu psub=%zu "
+		"ssub=%zu "
 		"multi=%lld qbuf=%zu qbuf-free=%zu multi-mem=%zu obl=%zu oll=0 omem=%zu tot-mem=%zu "
 		"events=%s "
 		"cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
@@ -123,11 +127,11 @@ static int describe(const struct pd_resp_client *client, struct pd_buffer *text)
 		connection->descriptor, or_empty(client->name),
 		(unsigned long long)((now - client->since_ns) / 1000000000u),
 		(unsigned long long)((now > client->last_ns ? now - client->last_ns : 0) / 1000000000u),
-		flags, client->transaction.open ? (long long)client->transaction.count : -1LL,
+		flags, subscriber->topics[PD_RESP_CHANNEL].count, subscriber->topics[PD_RESP_PATTERN].count,
+		subscriber->topics[PD_RESP_SHARD].count,
+		client->transaction.open ? (long long)client->transaction.count : -1LL,
 		connection->input.size, connection->input.capacity - connection->input.size, queued, unsent,
-		connection->output.capacity,
-		sizeof *client + queued + connection->input.capacity + connection->output.capacity,
-		unsent > 0 ? "rw" : "r",
+		connection->output.capacity, client->memory, unsent > 0 ? "rw" : "r",
 		client->last_command != NULL ? client->last_command->name.text : "NULL", client->protocol,
 		or_empty(client->library_name), or_empty(client->library_version));
 }
@@ -150,19 +154,31 @@ static void answer_info(struct pd_resp_call *call)
 	write_text(call, &text, describe(call->client, &text));
 }
 
-enum client_type { NORMAL, NOBODY, UNKNOWN_TYPE };
+enum client_type { ANY_TYPE, NORMAL, PUBSUB, NOBODY, UNKNOWN_TYPE };
 
-/* Every client here is a normal one: there are no replicas and no subscribers. */
+/* There are no replicas. */
 static enum client_type parse_type(struct pd_slice word)
 {
-	static const char *const empty[] = { "master", "replica", "slave", "pubsub" };
+	static const struct {
+		const char *word;
+		enum client_type type;
+	} types[] = { { "normal", NORMAL },
+		      { "pubsub", PUBSUB },
+		      { "master", NOBODY },
+		      { "replica", NOBODY },
+		      { "slave", NOBODY } };
 
-	if (pd_slice_equal_nocase(word, "normal"))
-		return NORMAL;
-	for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
-		if (pd_slice_equal_nocase(word, empty[i]))
-			return NOBODY;
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (pd_slice_equal_nocase(word, types[i].word))
+			return types[i].type;
 	return UNKNOWN_TYPE;
+}
+
+static bool is_of_type(const struct pd_resp_client *client, enum client_type type)
+{
+	if (type == ANY_TYPE)
+		return true;
+	return type == (pd_resp_subscriber_has_any(&client->subscriber) ? PUBSUB : NORMAL);
 }
 
 static bool type_or_error(struct pd_resp_call *call, struct pd_slice word, enum client_type *ret_type)
@@ -190,7 +206,7 @@ static bool is_listed(const struct pd_resp_call *call, const struct pd_resp_clie
 static void answer_list(struct pd_resp_call *call)
 {
 	const struct pd_resp_front *front = call->client->front;
-	enum client_type type = NORMAL;
+	enum client_type type = ANY_TYPE;
 	struct pd_buffer text;
 	int result = 0;
 	int64_t id;
@@ -213,8 +229,8 @@ static void answer_list(struct pd_resp_call *call)
 	}
 	call->client->last_command = call->entry;
 	pd_buffer_init(&text, 256u * 1024 * 1024);
-	for (size_t i = 0; type == NORMAL && i < front->client_count && result == 0; i++)
-		if (is_listed(call, front->clients[i]))
+	for (size_t i = 0; i < front->client_count && result == 0; i++)
+		if (is_of_type(front->clients[i], type) && is_listed(call, front->clients[i]))
 			result = describe(front->clients[i], &text);
 	write_text(call, &text, result);
 }
@@ -268,7 +284,7 @@ static bool is_killed(const struct pd_resp_client *client, const struct kill_fil
 {
 	const struct pd_connection *connection = client->connection;
 
-	return filter->type == NORMAL && (filter->id == 0 || filter->id == connection->id) &&
+	return is_of_type(client, filter->type) && (filter->id == 0 || filter->id == connection->id) &&
 	       (filter->peer.size == 0 || pd_slice_equal(filter->peer, pd_slice_string(connection->peer))) &&
 	       (filter->local.size == 0 || pd_slice_equal(filter->local, pd_slice_string(connection->local)));
 }
@@ -295,7 +311,7 @@ static int64_t kill_clients(struct pd_resp_call *call, const struct kill_filter 
 
 static void answer_kill(struct pd_resp_call *call)
 {
-	struct kill_filter filter = { .type = NORMAL, .skip_me = true };
+	struct kill_filter filter = { .type = ANY_TYPE, .skip_me = true };
 
 	if (call->count == 3) {
 		/* The old form: an address alone, its own as well. */

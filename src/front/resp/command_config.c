@@ -130,11 +130,91 @@ static int set_slowlog_max(struct pd_resp_front *front, struct pd_slice value, s
 	return result;
 }
 
+static void get_output_limit(const struct pd_resp_front *front, char value[VALUE_SIZE])
+{
+	const struct pd_resp_pushes *pushes = &front->pushes;
+
+	(void)snprintf(value, VALUE_SIZE, "normal 0 0 0 slave 0 0 0 pubsub %llu %llu %llu",
+		       (unsigned long long)pushes->hard_bytes, (unsigned long long)pushes->soft_bytes,
+		       (unsigned long long)pushes->soft_seconds);
+}
+
+/* "33554432" or "32mb", as Redis writes sizes. */
+static bool parse_size(struct pd_slice word, uint64_t *ret_size)
+{
+	static const struct {
+		const char *unit;
+		uint64_t bytes;
+	} units[] = { { "kb", 1u << 10 }, { "mb", 1u << 20 }, { "gb", 1u << 30 }, { "b", 1 },
+		      { "k", 1000 },      { "m", 1000000 },   { "g", 1000000000 } };
+	uint64_t factor = 1;
+	int64_t number;
+
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		size_t size = strlen(units[i].unit);
+
+		if (word.size > size &&
+		    pd_slice_equal_nocase(pd_slice(word.data + word.size - size, size), units[i].unit)) {
+			factor = units[i].bytes;
+			word.size -= size;
+			break;
+		}
+	}
+	if (!pd_slice_to_int64(word, &number) || number < 0 || number > INT64_MAX / (1 << 30))
+		return false;
+	*ret_size = (uint64_t)number * factor;
+	return true;
+}
+
+static struct pd_slice next_word(struct pd_slice *rest)
+{
+	struct pd_slice word;
+
+	while (rest->size > 0 && rest->data[0] == ' ')
+		*rest = pd_slice(rest->data + 1, rest->size - 1);
+	word = pd_slice(rest->data, 0);
+	while (word.size < rest->size && rest->data[word.size] != ' ')
+		word.size++;
+	*rest = pd_slice(rest->data + word.size, rest->size - word.size);
+	return word;
+}
+
+/* "class hard soft seconds", once or more. Other clients are not read while they do not take their replies, so there is
+ * nothing to limit. */
+static int set_output_limit(struct pd_resp_front *front, struct pd_slice value, struct pd_error *err)
+{
+	struct pd_resp_pushes *pushes = &front->pushes;
+	uint64_t limits[3] = { pushes->hard_bytes, pushes->soft_bytes, pushes->soft_seconds };
+	struct pd_slice class;
+
+	while ((class = next_word(&value)).size > 0) {
+		bool pubsub = pd_slice_equal_nocase(class, "pubsub");
+		bool none = pd_slice_equal_nocase(class, "normal") || pd_slice_equal_nocase(class, "slave") ||
+			    pd_slice_equal_nocase(class, "replica");
+		uint64_t given[3];
+
+		for (size_t i = 0; i < 3; i++)
+			if (!parse_size(next_word(&value), &given[i]) || (!pubsub && !none) ||
+			    (none && given[i] != 0))
+				return pd_error_set(
+					err, PD_INVALID,
+					"it is 'pubsub <hard limit> <soft limit> <soft seconds>'; other "
+					"classes have no limits: they are not read while replies wait");
+		if (pubsub)
+			memcpy(limits, given, sizeof limits);
+	}
+	pushes->hard_bytes = limits[0];
+	pushes->soft_bytes = limits[1];
+	pushes->soft_seconds = limits[2] < UINT32_MAX ? limits[2] : UINT32_MAX;
+	return 0;
+}
+
 /* Sorted by name. Only what is true of this server: a parameter that means nothing here is not listed. */
 static const struct parameter parameters[] = {
 	{ "appendfsync", NULL, get_appendfsync, NULL },
 	{ "appendonly", NULL, get_appendonly, NULL },
 	{ "bind", NULL, get_bind, NULL },
+	{ "client-output-buffer-limit", NULL, get_output_limit, set_output_limit },
 	{ "cluster-enabled", "no", NULL, NULL },
 	{ "databases", "1", NULL, NULL },
 	{ "dir", NULL, get_dir, NULL },

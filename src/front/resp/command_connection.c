@@ -11,12 +11,21 @@
 
 static void answer_ping(struct pd_resp_call *call)
 {
-	if (call->count > 2)
+	struct pd_resp_client *client = call->client;
+
+	if (call->count > 2) {
 		pd_resp_write_error(call->reply, "ERR wrong number of arguments for 'ping' command");
-	else if (call->count == 2)
+	} else if (client->protocol == 2 && pd_resp_subscriber_has_any(&client->subscriber)) {
+		/* It must look like a message. */
+		call->is_push = true;
+		pd_resp_write_array(call->reply, 2);
+		pd_resp_write_bulk_string(call->reply, "pong");
+		pd_resp_write_bulk(call->reply, call->count == 2 ? call->words[1] : pd_slice(NULL, 0));
+	} else if (call->count == 2) {
 		pd_resp_write_bulk(call->reply, call->words[1]);
-	else
+	} else {
 		pd_resp_write_status(call->reply, "PONG");
+	}
 }
 
 static void answer_echo(struct pd_resp_call *call)
@@ -143,6 +152,7 @@ static void answer_reset(struct pd_resp_call *call)
 	struct pd_resp_client *client = call->client;
 
 	pd_resp_transaction_clear(&client->transaction);
+	pd_resp_pubsub_leave_all(&client->front->pubsub, &client->subscriber);
 	client->protocol = 2;
 	call->reply->protocol = 2;
 	client->reply_mode = PD_RESP_REPLY_ON;
@@ -168,9 +178,10 @@ static const struct pd_resp_command commands[] = {
 	ROW("auth", -2, ALWAYS, "1.0.0", "Authenticates the connection.", answer_auth),
 	ROW("echo", 2, ALWAYS, "1.0.0", "Returns the given string.", answer_echo),
 	ROW("hello", -1, ALWAYS | PD_COMMAND_NO_MULTI, "6.0.0", "Handshakes with the server.", answer_hello),
-	ROW("ping", -1, ALWAYS, "1.0.0", "Returns the server's liveliness response.", answer_ping),
-	ROW("quit", -1, ALWAYS, "1.0.0", "Closes the connection.", answer_quit),
-	ROW("reset", 1, ALWAYS, "6.2.0", "Resets the connection.", answer_reset),
+	ROW("ping", -1, ALWAYS | PD_COMMAND_SUBSCRIBED, "1.0.0", "Returns the server's liveliness response.",
+	    answer_ping),
+	ROW("quit", -1, ALWAYS | PD_COMMAND_SUBSCRIBED, "1.0.0", "Closes the connection.", answer_quit),
+	ROW("reset", 1, ALWAYS | PD_COMMAND_SUBSCRIBED, "6.2.0", "Resets the connection.", answer_reset),
 	ROW("select", 2, ALWAYS, "1.0.0", "Changes the selected database; there is one, 0.", answer_select),
 };
 

@@ -20,7 +20,7 @@ static int add_front_commands(struct pd_resp_registry *registry, struct pd_error
 	const struct pd_resp_commands *const tables[] = {
 		&pd_resp_commands_connection, &pd_resp_commands_client, &pd_resp_commands_command,
 		&pd_resp_commands_config,     &pd_resp_commands_server, &pd_resp_commands_transaction,
-		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep,
+		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep, &pd_resp_commands_pubsub,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
@@ -54,6 +54,7 @@ int pd_resp_front_new(const struct pd_resp_front_options *options, struct pd_res
 		      struct pd_error *err)
 {
 	struct pd_resp_front *front = pd_calloc(1, sizeof *front);
+	uint64_t seed;
 	int result;
 
 	if (front == NULL)
@@ -67,6 +68,9 @@ int pd_resp_front_new(const struct pd_resp_front_options *options, struct pd_res
 	front->started_real_us = pd_os_real_us(front->os);
 	pd_resp_slowlog_init(&front->slowlog);
 	pd_resp_memory_init(front, options->memory_max != 0 ? options->memory_max : UINT64_MAX);
+	pd_os_random(front->os, &seed, sizeof seed);
+	pd_resp_pubsub_init(&front->pubsub, seed);
+	pd_resp_push_init(front);
 	result = build_registry(&front->registry, err);
 	if (result != 0) {
 		pd_resp_front_free(front);
@@ -82,6 +86,8 @@ void pd_resp_front_free(struct pd_resp_front *front)
 		return;
 	while (front->client_count > 0)
 		pd_resp_client_close(front->clients[front->client_count - 1]);
+	pd_resp_pubsub_done(&front->pubsub);
+	pd_resp_push_done(front);
 	pd_resp_registry_done(&front->registry);
 	pd_resp_slowlog_clear(&front->slowlog);
 	pd_free(front->touched.items);
@@ -286,7 +292,7 @@ void pd_resp_front_flush(struct pd_resp_front *front)
 		if (client == NULL)
 			continue;
 		/* One send a client: the one that will have more after the step waits for it. */
-		if (client->hold.count > 0) {
+		if (client->hold.count > 0 && !client->overrun) {
 			front->touched.items[kept++] = client;
 			continue;
 		}
@@ -384,16 +390,18 @@ void pd_resp_front_tick(struct pd_resp_front *front)
 		}
 		pd_resp_memory_count(client);
 	}
+	pd_resp_push_tick(front, now);
+	pd_resp_front_flush(front);
 	pd_resp_memory_tick(front, now);
 	pd_engine_note_memory(front->engine, "connections", front->memory.used);
 }
 
 const char *pd_resp_front_notice(struct pd_resp_front *front)
 {
-	struct pd_resp_memory *memory = &front->memory;
+	char *text = front->memory.notice[0] != '\0' ? front->memory.notice : front->pushes.notice;
 
-	(void)snprintf(front->notice, sizeof front->notice, "%s", memory->notice);
-	memory->notice[0] = '\0';
+	(void)snprintf(front->notice, sizeof front->notice, "%s", text);
+	text[0] = '\0';
 	return front->notice[0] != '\0' ? front->notice : NULL;
 }
 

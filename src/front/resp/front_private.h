@@ -5,6 +5,8 @@
 #include "front/resp/front.h"
 #include "front/resp/hold.h"
 #include "front/resp/memory.h"
+#include "front/resp/pubsub.h"
+#include "front/resp/push.h"
 #include "front/resp/registry.h"
 #include "front/resp/slowlog.h"
 #include "front/resp/transaction.h"
@@ -52,8 +54,11 @@ struct pd_resp_client {
 	bool closing;                            /* runs nothing any more; closed when its replies are out */
 	bool touched, holding, stalled, waiting; /* in the front's lists */
 	bool no_evict, no_touch;
+	bool overrun; /* it does not take its messages: closed without sending the rest */
 
 	struct pd_resp_transaction transaction;
+	struct pd_resp_subscriber subscriber;
+	uint64_t soft_since_ns; /* over the soft limit of messages; 0: it is not */
 	uint8_t idempotency_key[PD_RESP_IDEMPOTENCY_KEY_MAX];
 	size_t idempotency_size;      /* 0: none was given */
 	struct pd_receipt last_write; /* lsn 0: none */
@@ -92,7 +97,9 @@ struct pd_resp_front {
 	struct pd_recovery progress;
 
 	struct pd_resp_memory memory;
-	char notice[200];
+	struct pd_resp_pubsub pubsub;
+	struct pd_resp_pushes pushes;
+	char notice[300];
 	struct pd_resp_slowlog slowlog;
 	uint64_t commands, rejected_calls, unexpected_errors;
 	uint64_t net_accepted_base, net_refused_base, net_received_base, net_sent_base; /* CONFIG RESETSTAT */
@@ -107,7 +114,8 @@ struct pd_resp_call {
 	struct pd_resp_writer *reply;
 	const struct pd_wait *wait; /* what the reply waits for; NULL: nothing */
 	struct pd_wait wait_storage;
-	bool later; /* nothing has happened, and the client is stalled: ask again */
+	bool is_push; /* shown also to one who wants no replies */
+	bool later;   /* nothing has happened, and the client is stalled: ask again */
 };
 
 struct pd_resp_command {
@@ -124,7 +132,8 @@ struct pd_resp_commands {
 };
 extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_commands_client,
 	pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
-	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep;
+	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
+	pd_resp_commands_pubsub;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);
@@ -141,6 +150,12 @@ PD_MUST_CHECK int pd_resp_client_new(struct pd_resp_front *front, struct pd_conn
 void pd_resp_client_close(struct pd_resp_client *client);
 /* NULL: no memory. */
 struct pd_session *pd_resp_client_session(struct pd_resp_client *client);
+/* Whose names it sees. */
+struct pd_slice pd_resp_client_tenant(const struct pd_resp_client *client);
+static inline struct pd_resp_client *pd_resp_client_of_subscriber(struct pd_resp_subscriber *subscriber)
+{
+	return (struct pd_resp_client *)((char *)subscriber - offsetof(struct pd_resp_client, subscriber));
+}
 /* Send what may be sent. The client may be closed and gone when it returns: false. */
 bool pd_resp_client_send(struct pd_resp_client *client);
 size_t pd_resp_client_unsent(const struct pd_resp_client *client);
@@ -168,6 +183,8 @@ const char *pd_resp_why_unknown(struct pd_slice word);
 /* The page of a container: its lines, between a heading and those about HELP itself. */
 void pd_resp_write_help(struct pd_resp_writer *reply, const char *container, const char *const *lines,
 			size_t count);
+/* Too many arguments for a subcommand, in Redis's words. */
+void pd_resp_write_subcommand_error(struct pd_resp_call *call);
 /* ---- command_upkeep.c ---- */
 void pd_resp_read_memory(const struct pd_resp_front *front, struct pd_memory_report *ret_report);
 /* ---- info.c ---- */

@@ -40,8 +40,8 @@ static void wait_longer(struct pd_wait *wait, const struct pd_wait *other)
 		wait->applied_lsn = other->applied_lsn;
 }
 
-int pd_resp_hold_add(struct pd_resp_hold *hold, const struct pd_engine *engine, uint64_t end,
-		     const struct pd_wait *wait, uint64_t turn)
+static int add(struct pd_resp_hold *hold, const struct pd_engine *engine, uint64_t end,
+	       const struct pd_wait *wait, uint64_t turn, size_t replies)
 {
 	static const struct pd_wait nothing = { 0 };
 	struct pd_resp_held *last;
@@ -56,7 +56,7 @@ int pd_resp_hold_add(struct pd_resp_hold *hold, const struct pd_engine *engine, 
 		PD_ASSERT(last->end <= end);
 		if (last->turn == turn) {
 			last->end = end;
-			last->replies++;
+			last->replies += replies;
 			if (wait != NULL)
 				wait_longer(&last->wait, wait);
 			return 0;
@@ -70,9 +70,21 @@ int pd_resp_hold_add(struct pd_resp_hold *hold, const struct pd_engine *engine, 
 	}
 	last = hold->entries + hold->first + hold->count++;
 	*last = (struct pd_resp_held){
-		.end = end, .turn = turn, .replies = 1, .wait = wait != NULL ? *wait : nothing
+		.end = end, .turn = turn, .replies = replies, .wait = wait != NULL ? *wait : nothing
 	};
 	return 0;
+}
+
+int pd_resp_hold_add(struct pd_resp_hold *hold, const struct pd_engine *engine, uint64_t end,
+		     const struct pd_wait *wait, uint64_t turn)
+{
+	return add(hold, engine, end, wait, turn, 1);
+}
+
+int pd_resp_hold_add_push(struct pd_resp_hold *hold, const struct pd_engine *engine, uint64_t end,
+			  const struct pd_wait *wait, uint64_t turn)
+{
+	return add(hold, engine, end, wait, turn, 0);
 }
 
 int pd_resp_hold_release(struct pd_resp_hold *hold, const struct pd_engine *engine)

@@ -18,7 +18,7 @@
 struct pd_resp_held {
 	uint64_t end; /* position behind the last byte */
 	uint64_t turn;
-	size_t replies;
+	size_t replies; /* messages that nobody has asked for are not counted */
 	struct pd_wait wait;
 };
 
@@ -33,6 +33,9 @@ void pd_resp_hold_done(struct pd_resp_hold *hold);
  * held and it has settled, it is shown at once. PD_NO_MEMORY: it is neither held nor shown. */
 PD_MUST_CHECK int pd_resp_hold_add(struct pd_resp_hold *hold, const struct pd_engine *engine, uint64_t end,
 				   const struct pd_wait *wait, uint64_t turn);
+/* The same for bytes that are no reply: where they will never settle, they vanish, and no error takes their place. */
+PD_MUST_CHECK int pd_resp_hold_add_push(struct pd_resp_hold *hold, const struct pd_engine *engine,
+					uint64_t end, const struct pd_wait *wait, uint64_t turn);
 /* Show what has settled, oldest first. PD_FENCED: the oldest left never will; pd_resp_hold_fence() then. */
 PD_MUST_CHECK int pd_resp_hold_release(struct pd_resp_hold *hold, const struct pd_engine *engine);
 /* Put one error in the place of each reply that will never settle, and show all. `output` holds the bytes from position

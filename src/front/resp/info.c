@@ -62,22 +62,24 @@ static int write_server(const struct facts *facts, struct pd_buffer *text)
 
 static int write_clients(const struct facts *facts, struct pd_buffer *text)
 {
-	size_t input = 0, output = 0;
+	size_t input = 0, output = 0, subscribers = 0;
 
 	for (size_t i = 0; i < facts->front->client_count; i++) {
 		const struct pd_connection *connection = facts->front->clients[i]->connection;
 
 		input = connection->input.capacity > input ? connection->input.capacity : input;
 		output = connection->output.capacity > output ? connection->output.capacity : output;
+		subscribers += pd_resp_subscriber_has_any(&facts->front->clients[i]->subscriber);
 	}
 	return pd_buffer_printf(text,
 				"connected_clients:%zu\r\n"
 				"maxclients:%u\r\n"
 				"client_recent_max_input_buffer:%zu\r\n"
 				"client_recent_max_output_buffer:%zu\r\n"
-				"blocked_clients:0\r\n",
+				"blocked_clients:0\r\n"
+				"pubsub_clients:%zu\r\n",
 				facts->front->client_count, pd_net_max_connections(facts->front->net), input,
-				output);
+				output, subscribers);
 }
 
 static int write_memory(const struct facts *facts, struct pd_buffer *text)
@@ -143,20 +145,26 @@ static int write_stats(const struct facts *facts, struct pd_buffer *text)
 
 	for (size_t i = 0; i < front->registry.count; i++)
 		errors += front->registry.entries[i].failed;
-	return pd_buffer_printf(text,
-				"total_connections_received:%llu\r\n"
-				"total_commands_processed:%llu\r\n"
-				"total_net_input_bytes:%llu\r\n"
-				"total_net_output_bytes:%llu\r\n"
-				"rejected_connections:%llu\r\n"
-				"expired_keys:%llu\r\n"
-				"evicted_keys:0\r\n"
-				"total_error_replies:%llu\r\n",
-				U(facts->net.accepted - front->net_accepted_base), U(front->commands),
-				U(facts->net.bytes_received - front->net_received_base),
-				U(facts->net.bytes_sent - front->net_sent_base),
-				U(facts->net.refused - front->net_refused_base),
-				U(facts->engine.expired_keys), U(errors));
+	return pd_buffer_printf(
+		text,
+		"total_connections_received:%llu\r\n"
+		"total_commands_processed:%llu\r\n"
+		"total_net_input_bytes:%llu\r\n"
+		"total_net_output_bytes:%llu\r\n"
+		"rejected_connections:%llu\r\n"
+		"expired_keys:%llu\r\n"
+		"evicted_keys:0\r\n"
+		"pubsub_channels:%zu\r\n"
+		"pubsub_patterns:%zu\r\n"
+		"pubsub_subscriptions:%zu\r\n"
+		"client_output_buffer_limit_disconnections:%llu\r\n"
+		"total_error_replies:%llu\r\n",
+		U(facts->net.accepted - front->net_accepted_base), U(front->commands),
+		U(facts->net.bytes_received - front->net_received_base),
+		U(facts->net.bytes_sent - front->net_sent_base),
+		U(facts->net.refused - front->net_refused_base), U(facts->engine.expired_keys),
+		front->pubsub.topic_count - front->pubsub.pattern_count, front->pubsub.pattern_count,
+		front->pubsub.subscriptions, U(front->pushes.disconnected), U(errors));
 }
 
 static int write_replication(const struct facts *facts, struct pd_buffer *text)

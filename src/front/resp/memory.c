@@ -89,7 +89,7 @@ void pd_resp_memory_count(struct pd_resp_client *client)
 		pd_connection_free_empty(connection);
 	now = sizeof *client + pd_connection_memory(connection) + pd_resp_parser_memory(client->parser) +
 	      client->hold.capacity * sizeof *client->hold.entries +
-	      pd_resp_transaction_memory(&client->transaction) +
+	      pd_resp_transaction_memory(&client->transaction) + client->subscriber.bytes +
 	      (client->session != NULL ? SESSION_BYTES : 0);
 	if (client->granted > connection->input.capacity)
 		now += client->granted - connection->input.capacity;

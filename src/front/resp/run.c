@@ -64,9 +64,9 @@ static void reject(struct pd_resp_client *client, struct pd_resp_entry *entry)
 {
 	if (client->transaction.open)
 		client->transaction.poisoned = true;
-	else if (entry != NULL && (entry->command.flags & PD_COMMAND_WRITE) != 0)
+	else if (entry == NULL || (entry->command.flags & PD_COMMAND_WRITE) != 0)
 		client->idempotency_size =
-			0; /* the key was for this write, not for whatever comes after it */
+			0; /* the key was for this write, or what may have been one, not for what comes after it */
 	client->front->rejected_calls++;
 	if (entry != NULL)
 		entry->rejected++;
@@ -113,6 +113,13 @@ static void write_unknown(struct pd_resp_writer *reply, const struct pd_slice *w
 			     printable(words[0], 128), (const char *)words[0].data, text);
 }
 
+/* With RESP2 nothing but the order of replies tells what is one: messages would be taken for some. */
+static bool is_for_subscribers(const struct pd_resp_client *client, const struct pd_resp_entry *entry)
+{
+	return client->protocol != 2 || (entry->command.flags & PD_COMMAND_SUBSCRIBED) != 0 ||
+	       !pd_resp_subscriber_has_any(&client->subscriber);
+}
+
 /* A request that is not right, or may not run now: EXEC is then over, as in Redis. */
 static void refuse(struct pd_resp_client *client, const struct pd_resp_entry *entry,
 		   struct pd_resp_writer *reply, const char *text)
@@ -143,6 +150,13 @@ static bool admit(struct pd_resp_client *client, struct pd_resp_entry *entry, si
 	}
 	if (client->transaction.open && (flags & PD_COMMAND_NO_MULTI) != 0) {
 		pd_resp_write_error(reply, "ERR Command not allowed inside a transaction");
+		return false;
+	}
+	if (!is_for_subscribers(client, entry)) {
+		pd_resp_write_errorf(reply,
+				     "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING "
+				     "/ QUIT / RESET are allowed in this context",
+				     entry->name.text);
 		return false;
 	}
 	if (front->loading && (flags & PD_COMMAND_LOADING) == 0) {
@@ -276,6 +290,7 @@ static enum outcome execute(struct pd_resp_client *client, struct pd_request *re
 	/* Nothing has happened then, and all of it happens when the wait is over: the key is kept for that. */
 	if (pd_resp_must_wait(client, result, receipt) ||
 	    (result == PD_TOO_LARGE && pd_resp_memory_wait_for_room(client, start))) {
+		pd_resp_push_forget(client->front);
 		reply->failed = 0;
 		reply->buffer->size = start;
 		return LATER;
@@ -287,6 +302,7 @@ static enum outcome execute(struct pd_resp_client *client, struct pd_request *re
 			client->last_write = *receipt;
 		return reply->failed == 0 ? DONE : UNKNOWN;
 	}
+	pd_resp_push_forget(client->front);
 	reply->failed = 0;
 	reply->buffer->size = start;
 	/* The log had been fenced before: nothing was evaluated, and there is nothing to wait for. */
@@ -348,6 +364,17 @@ static enum outcome run_model(struct pd_resp_client *client, struct pd_resp_entr
 	return DONE;
 }
 
+/* The reply of a command of the front. */
+static bool keep_own(struct pd_resp_client *client, size_t start, const struct pd_resp_call *call)
+{
+	uint64_t end = client->base + client->connection->output.size;
+
+	if (!call->is_push)
+		return keep_reply(client, start, call->wait);
+	return pd_resp_hold_add(&client->hold, client->front->engine, end, call->wait, client->front->turn) ==
+	       0;
+}
+
 /* A command of the front, or one that MULTI keeps. */
 static enum outcome run_own(struct pd_resp_client *client, struct pd_resp_entry *entry,
 			    const struct pd_slice *words, size_t count, struct pd_resp_writer *reply)
@@ -355,6 +382,7 @@ static enum outcome run_own(struct pd_resp_client *client, struct pd_resp_entry 
 	const struct pd_resp_command *own = entry->answer;
 	size_t start = reply->buffer->size;
 	struct pd_resp_call call = { 0 };
+	enum outcome outcome = UNKNOWN;
 	bool failed;
 
 	if (client->transaction.open && !runs_inside_multi(entry)) {
@@ -370,16 +398,22 @@ static enum outcome run_own(struct pd_resp_client *client, struct pd_resp_entry 
 	answer(client, entry, words, count, reply, &call);
 	/* What has effects has a small reply; lists may be asked for again. */
 	if (call.later || (reply->failed == PD_TOO_LARGE && pd_resp_memory_wait_for_room(client, start))) {
+		pd_resp_push_forget(client->front);
 		reply->buffer->size = start;
 		return LATER;
 	}
-	if (reply->failed != 0)
-		return UNKNOWN;
 	failed = reply->buffer->size > start && reply->buffer->data[start] == '-';
-	if (!keep_reply(client, start, call.wait))
-		return UNKNOWN;
-	account(client, entry, words, count, failed);
-	return DONE;
+	if ((entry->command.flags & PD_COMMAND_WRITE) != 0)
+		client->idempotency_size = 0;
+	if (reply->failed == 0 && keep_own(client, start, &call)) {
+		outcome = DONE;
+		account(client, entry, words, count, failed);
+	} else {
+		client->closing = true;
+	}
+	/* It has happened, whether its reply can be shown or not. */
+	pd_resp_push_deliver(client->front, call.wait);
+	return outcome;
 }
 
 static enum outcome run_request(struct pd_resp_client *client, const struct pd_slice *words, size_t count)

@@ -24,8 +24,6 @@ static const struct {
 	  "georadiusbymember_ro geosearch geosearchstore" },
 	{ "streams are not built yet", "xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending xrange "
 				       "xread xreadgroup xrevrange xsetid xtrim" },
-	{ "publish and subscribe are not built yet",
-	  "psubscribe publish pubsub punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe" },
 	{ "scripts are not built yet; MULTI and WATCH are",
 	  "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script" },
 	{ "HyperLogLogs are not built yet", "pfadd pfcount pfdebug pfmerge pfselftest" },

@@ -9,6 +9,7 @@
 
 struct pd_session {
 	enum pd_level level;
+	char tenant[32]; /* "": default */
 };
 
 void fake_engine_init(struct pd_engine *engine)
@@ -204,10 +205,17 @@ int pd_session_set_client_text(struct pd_session *session, const char *client_te
 
 int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_error *err)
 {
-	(void)session;
-	(void)name;
+	const uint8_t *end = name.size > 0 ? memchr(name.data, '/', name.size) : NULL;
+
 	(void)err;
+	(void)snprintf(session->tenant, sizeof session->tenant, "%.*s",
+		       end != NULL ? (int)(end - name.data) : 0, (const char *)name.data);
 	return 0;
+}
+
+struct pd_slice pd_session_tenant(const struct pd_session *session)
+{
+	return pd_slice_string(session->tenant[0] != '\0' ? session->tenant : "default");
 }
 
 int pd_session_set_level(struct pd_session *session, enum pd_level level, struct pd_error *err)
