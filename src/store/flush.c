@@ -151,14 +151,9 @@ static int write_all(struct writer *writer)
 	for (; result == 0 && i < writer->count && writer->tables[i]->actor->id < PD_STORE_COUNTERS_ID; i++)
 		result = write_table(writer, writer->tables[i]);
 	if (result == 0)
-		result = pd_levels_batch_cut(writer->batch, writer->err);
-	if (result == 0)
 		result = write_counters(writer);
-	for (; result == 0 && i < writer->count; i++) {
-		result = pd_levels_batch_cut(writer->batch, writer->err);
-		if (result == 0)
-			result = write_table(writer, writer->tables[i]);
-	}
+	for (; result == 0 && i < writer->count; i++)
+		result = write_table(writer, writer->tables[i]);
 	return result;
 }
 

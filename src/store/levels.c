@@ -2,6 +2,7 @@
 #include "store/levels.h"
 
 #include "base/assert.h"
+#include "base/codec.h"
 #include "store/levels_private.h"
 
 int pd_levels_open(enum pd_levels_kind kind, const struct pd_levels_options *options,
@@ -55,10 +56,24 @@ int pd_levels_iterator_new(struct pd_levels *levels, struct pd_levels_iterator *
 	return result;
 }
 
+static bool is_derived(struct pd_slice key)
+{
+	return key.size >= 8 && pd_load_be64(key.data) >= PD_LEVELS_DERIVED;
+}
+
+/* No part of [from, to) is below the derived keys while another is not. */
+static bool of_one_kind(struct pd_slice from, struct pd_slice to)
+{
+	uint8_t first[8];
+
+	pd_store_be64(first, PD_LEVELS_DERIVED);
+	return is_derived(from) || pd_slice_compare(to, pd_slice(first, sizeof(first))) <= 0;
+}
+
 int pd_levels_seek(struct pd_levels_iterator *iterator, struct pd_slice from, struct pd_slice to,
 		   struct pd_error *err)
 {
-	PD_ASSERT(to.size > 0);
+	PD_ASSERT(to.size > 0 && of_one_kind(from, to));
 	return iterator->levels->ops->seek(iterator, from, to, err);
 }
 
@@ -100,13 +115,8 @@ int pd_levels_batch_delete(struct pd_levels_batch *batch, struct pd_slice key, s
 int pd_levels_batch_delete_range(struct pd_levels_batch *batch, struct pd_slice from, struct pd_slice to,
 				 struct pd_error *err)
 {
-	PD_ASSERT(pd_slice_compare(from, to) < 0);
+	PD_ASSERT(pd_slice_compare(from, to) < 0 && of_one_kind(from, to));
 	return batch->levels->ops->batch_delete_range(batch, from, to, err);
-}
-
-int pd_levels_batch_cut(struct pd_levels_batch *batch, struct pd_error *err)
-{
-	return batch->levels->ops->batch_cut(batch, err);
 }
 
 int pd_levels_batch_finish(struct pd_levels_batch *batch, struct pd_error *err)

@@ -30,6 +30,10 @@ struct pd_levels;
 struct pd_levels_batch;
 struct pd_levels_iterator;
 
+/* What follows from entries, as counters do, has actors from here on. Backends may keep it apart: no range of keys reaches
+ * from below this actor's first key to beyond it. */
+#define PD_LEVELS_DERIVED UINT64_C(0xffffffffffffff00)
+
 #define PD_LEVELS_KEY_SIZE_MAX   (8u + UINT16_MAX)
 #define PD_LEVELS_VALUE_SIZE_MAX (512u * 1024 * 1024 + 64)
 
@@ -99,7 +103,6 @@ struct pd_levels_ops {
 	int (*batch_delete)(struct pd_levels_batch *batch, struct pd_slice key, struct pd_error *err);
 	int (*batch_delete_range)(struct pd_levels_batch *batch, struct pd_slice from, struct pd_slice to,
 				  struct pd_error *err);
-	int (*batch_cut)(struct pd_levels_batch *batch, struct pd_error *err);
 	int (*batch_finish)(struct pd_levels_batch *batch, struct pd_error *err);
 	int (*batch_commit)(struct pd_levels_batch *batch, struct pd_log_position applied,
 			    struct pd_error *err);
@@ -167,8 +170,6 @@ PD_MUST_CHECK int pd_levels_batch_delete(struct pd_levels_batch *batch, struct p
 					 struct pd_error *err);
 PD_MUST_CHECK int pd_levels_batch_delete_range(struct pd_levels_batch *batch, struct pd_slice from,
 					       struct pd_slice to, struct pd_error *err);
-/* What follows is of another kind and should not share a file with what came before. A hint. */
-PD_MUST_CHECK int pd_levels_batch_cut(struct pd_levels_batch *batch, struct pd_error *err);
 /* Everything is written and synced, and not yet visible. */
 PD_MUST_CHECK int pd_levels_batch_finish(struct pd_levels_batch *batch, struct pd_error *err);
 /* Make it visible, all of it at once, together with `applied`. An empty batch only moves `applied`.

@@ -34,7 +34,7 @@ struct pd_table;
 #define PD_STORE_TABLES 4u
 /* Ids from here on are not for users' actors: the store's own (counters, the index of what expires), and those that
  * its user keeps what is no state of anybody under; pd_store_actor_next() does not give them. */
-#define PD_STORE_RESERVED_ID UINT64_C(0xffffffffffffff00)
+#define PD_STORE_RESERVED_ID PD_LEVELS_DERIVED
 #define PD_STORE_COUNTERS_ID UINT64_C(0xfffffffffffffff0)
 #define PD_STORE_EXPIRY_ID   UINT64_C(0xfffffffffffffff1)
 #define PD_STORE_NOTES_ID    UINT64_C(0xfffffffffffffff2) /* free for the store's user */

@@ -17,6 +17,9 @@
 #define A "actor--A"
 #define B "actor--B"
 #define C "actor--C"
+#define D "\xff\xff\xff\xff\xff\xff\xff\x01"
+#define E "\xff\xff\xff\xff\xff\xff\xff\x02"
+#define F "\xff\xff\xff\xff\xff\xff\xff\x03"
 
 static const struct plan_options storm = {
 	.keys = 120, .points = 60, .ranges = 3, .deletes_percent = 25, .value_max = 300
@@ -165,27 +168,38 @@ static void a_range_covers_what_was_there_before(void **state)
 	expect(fixture, A "c", NULL);
 }
 
-static void cuts_change_nothing(void **state)
+/* They may be kept apart, but change with the rest, in one step. */
+static void derived_keys_change_with_the_rest(void **state)
 {
 	struct levels_fixture *fixture = *state;
 	struct pd_levels_batch *batch;
 
 	open_levels(fixture);
 	batch = new_batch(fixture);
-	check(pd_levels_batch_cut(batch, why));
 	put(batch, A "a", "1");
-	check(pd_levels_batch_cut(batch, why));
-	check(pd_levels_batch_cut(batch, why));
-	delete_range(batch, A, C);
-	put(batch, A "b", "2");
-	put(batch, B "a", "3");
-	check(pd_levels_batch_cut(batch, why));
-	put(batch, B "b", "4");
-	check(pd_levels_batch_cut(batch, why));
+	put(batch, A "b", "1");
+	put(batch, D "a", "1");
+	put(batch, E "a", "1");
 	commit(fixture, batch);
-	expect_scan(fixture, A, C, A "a=1 " A "b=2 " B "a=3 " B "b=4");
-	reopen_levels(fixture);
-	expect_scan(fixture, A, C, A "a=1 " A "b=2 " B "a=3 " B "b=4");
+	expect(fixture, D "a", "1");
+	batch = new_batch(fixture);
+	delete_range(batch, D, E);
+	delete_range(batch, A, B);
+	put(batch, A "b", "2");
+	put(batch, D "b", "2");
+	expect_scan(fixture, A, C, A "a=1 " A "b=1");
+	expect_scan(fixture, D, F, D "a=1 " E "a=1");
+	commit(fixture, batch);
+	for (unsigned round = 0; round < 3; round++) {
+		expect_scan(fixture, A, C, A "b=2");
+		expect_scan(fixture, D, F, D "b=2 " E "a=1");
+		expect(fixture, D "a", NULL);
+		expect(fixture, E "a", "1");
+		if (round == 0)
+			reopen_levels(fixture);
+		else if (round == 1)
+			check(pd_levels_compact(fixture->levels, pd_slice(NULL, 0), pd_slice(NULL, 0), why));
+	}
 }
 
 static void an_empty_batch_moves_applied(void **state)
@@ -234,7 +248,7 @@ static void a_batch_that_is_not_committed_leaves_nothing(void **state)
 	put(batch, A "a", "1");
 	commit(fixture, batch);
 	files = count_files(fixture);
-	for (unsigned stage = 0; stage < 4; stage++) {
+	for (unsigned stage = 0; stage < 3; stage++) {
 		batch = new_batch(fixture);
 		if (stage > 0) {
 			put(batch, A "a", "2");
@@ -242,8 +256,6 @@ static void a_batch_that_is_not_committed_leaves_nothing(void **state)
 			delete_range(batch, A, B);
 		}
 		if (stage > 1)
-			check(pd_levels_batch_cut(batch, why));
-		if (stage > 2)
 			check(pd_levels_batch_finish(batch, why));
 		expect_scan(fixture, A, C, A "a=1");
 		pd_levels_batch_free(batch);
@@ -637,7 +649,7 @@ int main(void)
 		ALL_LEVELS(what_is_put_is_got),
 		ALL_LEVELS(later_batches_count),
 		ALL_LEVELS(a_range_covers_what_was_there_before),
-		ALL_LEVELS(cuts_change_nothing),
+		ALL_LEVELS(derived_keys_change_with_the_rest),
 		ALL_LEVELS(an_empty_batch_moves_applied),
 		ALL_LEVELS(a_batch_that_is_not_committed_leaves_nothing),
 		ALL_LEVELS(scans_keep_their_bounds),

@@ -6,15 +6,24 @@
 
 #include "base/codec.h"
 #include "sim/chance.h"
+#include "store/levels.h"
 
 struct pd_slice model_key(unsigned key, uint8_t room[MODEL_KEY_SIZE])
 {
+	unsigned actor = key / MODEL_KEYS_EACH;
 	char text[5];
 
-	pd_store_be64(room, 1 + key / MODEL_KEYS_EACH);
+	pd_store_be64(room, actor == MODEL_ACTORS - 1 ? PD_LEVELS_DERIVED : 1 + actor);
 	(void)snprintf(text, sizeof text, "k%03u", key % MODEL_KEYS_EACH % 1000);
 	memcpy(room + 8, text, 4);
 	return pd_slice(room, MODEL_KEY_SIZE);
+}
+
+struct pd_slice model_bound(unsigned key, uint8_t room[MODEL_KEY_SIZE + 1])
+{
+	(void)model_key(key - 1, room);
+	room[MODEL_KEY_SIZE] = 0;
+	return pd_slice(room, MODEL_KEY_SIZE + 1);
 }
 
 struct pd_slice model_value(uint64_t seed, unsigned batch, unsigned key, uint8_t room[MODEL_VALUE_MAX])
@@ -55,7 +64,7 @@ void model_batch(uint64_t seed, unsigned number, struct model_batch *ret_batch)
 	struct chance chance = { seed * 7919 + number };
 	unsigned odds = chance_percent(&chance, 10) ? 0 : 1 + (unsigned)chance_below(&chance, 20);
 
-	*ret_batch = (struct model_batch){ .cuts = chance_percent(&chance, 30) };
+	*ret_batch = (struct model_batch){ 0 };
 	for (unsigned key = 0; key < MODEL_KEYS; key++)
 		if (chance_percent(&chance, odds))
 			ret_batch->changes[key] = chance_percent(&chance, 75) ? MODEL_PUT : MODEL_DELETE;

@@ -10,7 +10,7 @@
 #include "log/position.h"
 
 enum {
-	MODEL_ACTORS = 3,
+	MODEL_ACTORS = 4,
 	MODEL_KEYS_EACH = 40,
 	MODEL_KEYS = MODEL_ACTORS * MODEL_KEYS_EACH,
 	MODEL_KEY_SIZE = 12,
@@ -19,8 +19,10 @@ enum {
 	MODEL_BATCHES_MAX = 400,
 };
 
-/* Keys are numbered in their order; one beyond the last is the end. */
+/* Keys are numbered in their order. Those of the last actor are derived ones. */
 struct pd_slice model_key(unsigned key, uint8_t room[MODEL_KEY_SIZE]);
+/* The end of a range whose last key is the one before this. */
+struct pd_slice model_bound(unsigned key, uint8_t room[MODEL_KEY_SIZE + 1]);
 /* The value that the batch puts there. */
 struct pd_slice model_value(uint64_t seed, unsigned batch, unsigned key, uint8_t room[MODEL_VALUE_MAX]);
 
@@ -30,7 +32,6 @@ struct model_batch {
 	uint8_t changes[MODEL_KEYS]; /* enum model_change */
 	unsigned range_count;
 	unsigned from[MODEL_RANGES_MAX], to[MODEL_RANGES_MAX];
-	bool cuts; /* between actors */
 };
 
 /* Batches count from 1. */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/codec.h"
 #include "levels_batches.h"
 #include "must.h"
 #include "os/os.h"
@@ -72,17 +73,15 @@ static int close_levels(struct place *place)
 static int fill_batch(struct place *place, struct pd_levels_batch *batch, uint64_t seed, unsigned number)
 {
 	struct model_batch changes;
-	uint8_t value[MODEL_VALUE_MAX], from[MODEL_KEY_SIZE], to[MODEL_KEY_SIZE];
+	uint8_t value[MODEL_VALUE_MAX], from[MODEL_KEY_SIZE], to[MODEL_KEY_SIZE + 1];
 	int result = 0;
 
 	model_batch(seed, number, &changes);
 	for (unsigned i = 0; i < changes.range_count && result == 0; i++)
 		result = pd_levels_batch_delete_range(batch, model_key(changes.from[i], from),
-						      model_key(changes.to[i], to), &place->err);
+						      model_bound(changes.to[i], to), &place->err);
 	for (unsigned key = 0; key < MODEL_KEYS && result == 0; key++) {
-		if (changes.cuts && key > 0 && key % MODEL_KEYS_EACH == 0)
-			result = pd_levels_batch_cut(batch, &place->err);
-		if (result == 0 && changes.changes[key] == MODEL_PUT)
+		if (changes.changes[key] == MODEL_PUT)
 			result = pd_levels_batch_put(batch, model_key(key, from),
 						     model_value(seed, number, key, value), &place->err);
 		else if (result == 0 && changes.changes[key] == MODEL_DELETE)
@@ -110,16 +109,17 @@ static int commit_batch(struct place *place, uint64_t seed, unsigned number)
 
 /* ---- what is there ---- */
 
-static bool check_entries(struct place *place, struct pd_levels *levels, struct pd_levels_iterator *iterator,
-			  uint64_t seed, const struct model_state *state, char *text, size_t text_size)
+/* The entries in [from, to) are those from *next on. */
+static bool check_range(struct place *place, struct pd_levels_iterator *iterator, struct pd_slice from,
+			struct pd_slice to, uint64_t seed, const struct model_state *state, unsigned *ret_next,
+			char *text, size_t text_size)
 {
-	uint8_t key_room[MODEL_KEY_SIZE], value_room[MODEL_VALUE_MAX], last[9];
+	uint8_t key_room[MODEL_KEY_SIZE], value_room[MODEL_VALUE_MAX];
 	struct pd_slice key, value;
-	unsigned next = 0;
+	unsigned next = *ret_next;
 	int result;
 
-	memset(last, 0xff, sizeof last);
-	if (pd_levels_seek(iterator, pd_slice("", 0), pd_slice(last, sizeof last), &place->err) != 0)
+	if (pd_levels_seek(iterator, from, to, &place->err) != 0)
 		return workload_broken(text, text_size, "cannot seek: %s", place->err.text);
 	while ((result = pd_levels_next(iterator, &key, &value, &place->err)) == 1) {
 		while (next < MODEL_KEYS && state->from[next] == 0)
@@ -136,12 +136,28 @@ static bool check_entries(struct place *place, struct pd_levels *levels, struct 
 	}
 	if (result != 0)
 		return workload_broken(text, text_size, "cannot read on: %s", place->err.text);
+	*ret_next = next;
+	return true;
+}
+
+static bool check_entries(struct place *place, struct pd_levels_iterator *iterator, uint64_t seed,
+			  const struct model_state *state, char *text, size_t text_size)
+{
+	uint8_t derived[8], last[9];
+	unsigned next = 0;
+
+	pd_store_be64(derived, PD_LEVELS_DERIVED);
+	memset(last, 0xff, sizeof last);
+	if (!check_range(place, iterator, pd_slice("", 0), pd_slice(derived, sizeof derived), seed, state, &next,
+			 text, text_size) ||
+	    !check_range(place, iterator, pd_slice(derived, sizeof derived), pd_slice(last, sizeof last), seed,
+			 state, &next, text, text_size))
+		return false;
 	while (next < MODEL_KEYS && state->from[next] == 0)
 		next++;
 	if (next < MODEL_KEYS)
 		return workload_broken(text, text_size, "at batch %u: key %u of batch %u is missing",
 				       state->batch, next, state->from[next]);
-	(void)levels;
 	return true;
 }
 
@@ -186,7 +202,7 @@ static bool check_content(struct place *place, struct pd_levels *levels, const s
 	model_state(given->options->seed, batch, &state);
 	if (pd_levels_iterator_new(levels, &iterator, &place->err) != 0)
 		return workload_broken(text, text_size, "no iterator: %s", place->err.text);
-	sound = check_entries(place, levels, iterator, given->options->seed, &state, text, text_size);
+	sound = check_entries(place, iterator, given->options->seed, &state, text, text_size);
 	pd_levels_iterator_free(iterator);
 	return sound &&
 	       check_gets(place, levels, given->options->seed, &state, given->chance, text, text_size);

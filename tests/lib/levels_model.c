@@ -32,7 +32,7 @@ static uint8_t *copy_of(struct pd_slice slice)
 
 struct pd_slice beyond_all(void)
 {
-	return pd_slice("\xff\xff\xff\xff\xff\xff\xff\xff\xff", 9);
+	return pd_slice("\xff\xff\xff\xff\xff\xff\xff\x00", 8); /* PD_LEVELS_DERIVED */
 }
 
 /* ---- the model ---- */
@@ -229,10 +229,6 @@ static int fill(const struct plan *plan, struct pd_levels_batch *batch, struct p
 							  plan_key(&plan->options, to), err);
 		}
 		if (i == count || rc != 0)
-			break;
-		if (points[i].roll >> 60 == 0)
-			rc = pd_levels_batch_cut(batch, err);
-		if (rc != 0)
 			break;
 		if (points[i].is_delete)
 			rc = pd_levels_batch_delete(batch, plan_key(&plan->options, points[i].key), err);

@@ -140,7 +140,6 @@ static const struct pd_levels_ops plain_ops = {
 	.batch_put = pd_plain_batch_put,
 	.batch_delete = pd_plain_batch_delete,
 	.batch_delete_range = pd_plain_batch_delete_range,
-	.batch_cut = pd_plain_batch_cut,
 	.batch_finish = pd_plain_batch_finish,
 	.batch_commit = pd_plain_batch_commit,
 	.batch_free = pd_plain_batch_free,

@@ -114,9 +114,8 @@ static int add_file(struct plain_batch *batch, struct pd_plain_builder *builder,
 	return 0;
 }
 
-int pd_plain_batch_cut(struct pd_levels_batch *base, struct pd_error *err)
+static int write_points(struct plain_batch *batch, struct pd_error *err)
 {
-	struct plain_batch *batch = (struct plain_batch *)base;
 	int rc;
 
 	PD_ASSERT(!batch->finished);
@@ -216,7 +215,7 @@ int pd_plain_batch_finish(struct pd_levels_batch *base, struct pd_error *err)
 {
 	struct plain_batch *batch = (struct plain_batch *)base;
 	struct pd_plain *plain = plain_of(base);
-	int rc = pd_plain_batch_cut(base, err);
+	int rc = write_points(batch, err);
 
 	/* Ranges come below the batch's points, which they do not concern. */
 	if (rc == 0)

@@ -242,7 +242,6 @@ int pd_plain_batch_put(struct pd_levels_batch *batch, struct pd_slice key, struc
 int pd_plain_batch_delete(struct pd_levels_batch *batch, struct pd_slice key, struct pd_error *err);
 int pd_plain_batch_delete_range(struct pd_levels_batch *batch, struct pd_slice from, struct pd_slice to,
 				struct pd_error *err);
-int pd_plain_batch_cut(struct pd_levels_batch *batch, struct pd_error *err);
 int pd_plain_batch_finish(struct pd_levels_batch *batch, struct pd_error *err);
 int pd_plain_batch_commit(struct pd_levels_batch *batch, struct pd_log_position applied,
 			  struct pd_error *err);

@@ -220,9 +220,15 @@ static int remove_empty_logs(struct rocks_levels *levels, struct pd_error *err)
 	return result;
 }
 
+enum pd_rocks_family pd_rocks_family_of(const void *key, size_t size)
+{
+	return size >= 8 && pd_load_be64(key) >= PD_LEVELS_DERIVED ? PD_ROCKS_DERIVED : PD_ROCKS_DATA;
+}
+
 int pd_rocks_read_applied(struct rocks_levels *levels, struct pd_error *err)
 {
 	uint8_t data[ROCKS_POSITION_SIZE];
+	uint64_t flags;
 	size_t size;
 	int result = pd_rocks_get_applied(levels->rocks, data, sizeof data, &size, err);
 
@@ -233,8 +239,12 @@ int pd_rocks_read_applied(struct rocks_levels *levels, struct pd_error *err)
 	if (size != sizeof data)
 		return pd_error_set(err, PD_CORRUPT, "%s: the position has %zu bytes, not %zu",
 				    levels->directory, size, sizeof data);
+	flags = pd_load_u64(data + 16);
+	if (!(flags & ROCKS_POSITION_FAMILIES) || flags > (ROCKS_POSITION_FAMILIES | ROCKS_POSITION_RANGES))
+		return pd_error_set(err, PD_CORRUPT, "%s: made by another version of Perdure (flags %llu)",
+				    levels->directory, (unsigned long long)flags);
 	levels->base.applied = (struct pd_log_position){ pd_load_u64(data), pd_load_u64(data + 8) };
-	pd_rocks_set_ranges(levels->rocks, pd_load_u64(data + 16) & ROCKS_POSITION_RANGES);
+	pd_rocks_set_ranges(levels->rocks, flags & ROCKS_POSITION_RANGES);
 	return 0;
 }
 
@@ -252,7 +262,6 @@ static const struct pd_levels_ops rocks_ops = {
 	.batch_put = pd_rocks_batch_put,
 	.batch_delete = pd_rocks_batch_delete,
 	.batch_delete_range = pd_rocks_batch_delete_range,
-	.batch_cut = pd_rocks_batch_cut,
 	.batch_finish = pd_rocks_batch_finish,
 	.batch_commit = pd_rocks_batch_commit,
 	.batch_free = pd_rocks_batch_free,

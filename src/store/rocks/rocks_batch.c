@@ -1,10 +1,11 @@
-/* A batch: sorted files in the folder `ingest`, then one step in which RocksDB takes all of them over, together with a
- * file of the one key that holds the position. RocksDB records that step in its manifest as one group, synced.
+/* A batch: sorted files in the folder `ingest`, then one step in which RocksDB takes all of them over. It records that step
+ * in its manifest as one group, synced. Each family has files of its own:
  *
  *     ranges      first, if there are any: where files overlap RocksDB takes later ones as newer, so a range covers what
  *                 is in the levels already and nothing of its own batch
- *     data ...    ascending and apart from each other, so that without ranges RocksDB may put them straight to the bottom
- *     position    in a family of its own, where it overlaps with nothing */
+ *     points ...  ascending and apart from each other, so that without ranges RocksDB may put them straight to the bottom
+ *
+ * and the last family, that of the position, one file with one key. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -23,13 +24,17 @@ struct soon {
 	size_t from_size, to_size;
 };
 
+/* The files of one family. */
+struct part {
+	struct pd_rocks_writer *points; /* the file that takes puts and deletes; NULL: none */
+	struct pd_rocks_writer *ranges; /* NULL: none */
+	char **paths;                   /* slot 0 is the file of ranges, NULL without one; NULL: none yet */
+	size_t count, capacity;         /* of paths */
+};
+
 struct rocks_batch {
 	struct pd_levels_batch base;
-	struct pd_rocks_writer *data;   /* the file that takes puts and deletes; NULL: none */
-	struct pd_rocks_writer *ranges; /* NULL: none */
-	char **paths;                   /* slot 0 is the file of ranges, NULL without one */
-	size_t count, capacity;         /* of paths */
-	char *applied_path;             /* NULL: not written yet */
+	struct part parts[PD_ROCKS_FAMILIES];
 	struct soon soon[SOON_MAX];
 	size_t soon_count;
 	bool failed; /* something of it is missing: it can only be freed */
@@ -46,47 +51,45 @@ int pd_rocks_batch_new(struct pd_levels *levels, struct pd_levels_batch **ret_ba
 	struct rocks_batch *batch = pd_calloc(1, sizeof *batch);
 
 	pd_rocks_stop_failing(((struct rocks_levels *)levels)->rocks);
-	if (batch != NULL)
-		batch->paths = pd_calloc(4, sizeof *batch->paths);
-	if (batch == NULL || batch->paths == NULL) {
-		pd_free(batch);
+	if (batch == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "no memory for a batch");
-	}
-	batch->capacity = 4;
-	batch->count = 1;
 	*ret_batch = &batch->base;
 	return 0;
 }
 
-static char *new_path(struct rocks_levels *levels)
+static struct part *part_of(struct rocks_batch *batch, struct pd_slice key)
 {
-	return pd_asprintf("%s/%06llu.sst", levels->ingest, (unsigned long long)levels->next_file++);
+	return &batch->parts[pd_rocks_family_of(key.data, key.size)];
+}
+
+static enum pd_rocks_family family_of(const struct rocks_batch *batch, const struct part *part)
+{
+	return (enum pd_rocks_family)(part - batch->parts);
+}
+
+/* Room for one more path; slot 0 is there from then on. */
+static int reserve_path(struct part *part, struct pd_error *err)
+{
+	char **paths = pd_grow(part->paths, part->count, &part->capacity, sizeof *paths, 4);
+
+	if (paths == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "no memory for a batch");
+	part->paths = paths;
+	if (part->count == 0)
+		part->paths[part->count++] = NULL;
+	return 0;
 }
 
 /* Begin a file; *slot takes its path. */
-static int begin_file(struct rocks_batch *batch, enum pd_rocks_file_kind kind, char **slot,
+static int begin_file(struct rocks_batch *batch, struct part *part, char **slot,
 		      struct pd_rocks_writer **ret_writer, struct pd_error *err)
 {
 	struct rocks_levels *levels = levels_of(batch);
 
-	*slot = new_path(levels);
+	*slot = pd_asprintf("%s/%06llu.sst", levels->ingest, (unsigned long long)levels->next_file++);
 	if (*slot == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "no memory for a file name");
-	return pd_rocks_writer_new(levels->rocks, *slot, kind, ret_writer, err);
-}
-
-static int reserve_path(struct rocks_batch *batch, struct pd_error *err)
-{
-	char **paths;
-
-	if (batch->count < batch->capacity)
-		return 0;
-	paths = pd_realloc(batch->paths, 2 * batch->capacity * sizeof *paths);
-	if (paths == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "no memory for a batch");
-	batch->paths = paths;
-	batch->capacity *= 2;
-	return 0;
+	return pd_rocks_writer_new(levels->rocks, *slot, family_of(batch, part), ret_writer, err);
 }
 
 static int finish_file(struct rocks_batch *batch, struct pd_rocks_writer **writer, struct pd_error *err)
@@ -106,22 +109,25 @@ static int check_whole(const struct rocks_batch *batch, struct pd_error *err)
 	return !batch->failed ? 0 : pd_error_set(err, PD_INVALID, "a batch goes on after an error");
 }
 
-static int begin_data(struct rocks_batch *batch, struct pd_error *err)
+/* A file that takes points. */
+static int begin_points(struct rocks_batch *batch, struct part *part, struct pd_error *err)
 {
 	int result = check_whole(batch, err);
 
 	PD_ASSERT(!batch->finished);
-	if (result == 0 && batch->data != NULL && pd_rocks_writer_bytes(batch->data) >= FILE_BYTES)
-		result = finish_file(batch, &batch->data, err);
-	if (result != 0 || batch->data != NULL)
+	if (result == 0 && part->points != NULL && pd_rocks_writer_bytes(part->points) >= FILE_BYTES)
+		result = finish_file(batch, &part->points, err);
+	if (result != 0 || part->points != NULL)
 		return result;
-	result = reserve_path(batch, err);
+	result = reserve_path(part, err);
+	if (result == 0)
+		result = reserve_path(part, err); /* slot 0 may have taken the room */
 	if (result != 0)
 		return result;
-	batch->paths[batch->count] = NULL;
-	result = begin_file(batch, PD_ROCKS_DATA, &batch->paths[batch->count], &batch->data, err);
-	if (batch->paths[batch->count] != NULL)
-		batch->count++;
+	part->paths[part->count] = NULL;
+	result = begin_file(batch, part, &part->paths[part->count], &part->points, err);
+	if (part->paths[part->count] != NULL)
+		part->count++;
 	return result;
 }
 
@@ -129,10 +135,11 @@ int pd_rocks_batch_put(struct pd_levels_batch *base, struct pd_slice key, struct
 		       struct pd_error *err)
 {
 	struct rocks_batch *batch = (struct rocks_batch *)base;
-	int result = begin_data(batch, err);
+	struct part *part = part_of(batch, key);
+	int result = begin_points(batch, part, err);
 
 	if (result == 0)
-		result = pd_rocks_writer_put(batch->data, key.data, key.size, value.data, value.size, err);
+		result = pd_rocks_writer_put(part->points, key.data, key.size, value.data, value.size, err);
 	batch->failed |= result != 0;
 	return result;
 }
@@ -140,10 +147,11 @@ int pd_rocks_batch_put(struct pd_levels_batch *base, struct pd_slice key, struct
 int pd_rocks_batch_delete(struct pd_levels_batch *base, struct pd_slice key, struct pd_error *err)
 {
 	struct rocks_batch *batch = (struct rocks_batch *)base;
-	int result = begin_data(batch, err);
+	struct part *part = part_of(batch, key);
+	int result = begin_points(batch, part, err);
 
 	if (result == 0)
-		result = pd_rocks_writer_delete(batch->data, key.data, key.size, err);
+		result = pd_rocks_writer_delete(part->points, key.data, key.size, err);
 	batch->failed |= result != 0;
 	return result;
 }
@@ -188,27 +196,22 @@ int pd_rocks_batch_delete_range(struct pd_levels_batch *base, struct pd_slice fr
 				struct pd_error *err)
 {
 	struct rocks_batch *batch = (struct rocks_batch *)base;
+	struct part *part = part_of(batch, from);
 	int result = check_whole(batch, err);
 
 	PD_ASSERT(!batch->finished);
 	if (result == 0 && !covers_anything(batch, from, to))
 		return 0;
-	if (result == 0 && batch->ranges == NULL)
-		result = begin_file(batch, PD_ROCKS_DATA, &batch->paths[0], &batch->ranges, err);
 	if (result == 0)
-		result = pd_rocks_writer_delete_range(batch->ranges, from.data, from.size, to.data, to.size,
-						      err);
+		result = reserve_path(part, err);
+	if (result == 0 && part->ranges == NULL)
+		result = begin_file(batch, part, &part->paths[0], &part->ranges, err);
+	if (result == 0)
+		result = pd_rocks_writer_delete_range(part->ranges, from.data, from.size, to.data, to.size, err);
 	if (result == 0)
 		note_soon(batch, from, to);
 	batch->failed |= result != 0;
 	return result;
-}
-
-int pd_rocks_batch_cut(struct pd_levels_batch *base, struct pd_error *err)
-{
-	struct rocks_batch *batch = (struct rocks_batch *)base;
-
-	return finish_file(batch, &batch->data, err);
 }
 
 int pd_rocks_batch_finish(struct pd_levels_batch *base, struct pd_error *err)
@@ -216,47 +219,68 @@ int pd_rocks_batch_finish(struct pd_levels_batch *base, struct pd_error *err)
 	struct rocks_batch *batch = (struct rocks_batch *)base;
 	int result = check_whole(batch, err);
 
-	if (result == 0)
-		result = finish_file(batch, &batch->data, err);
-	if (result == 0)
-		result = finish_file(batch, &batch->ranges, err);
+	for (size_t i = 0; i < PD_ROCKS_FAMILIES && result == 0; i++) {
+		result = finish_file(batch, &batch->parts[i].points, err);
+		if (result == 0)
+			result = finish_file(batch, &batch->parts[i].ranges, err);
+	}
 	batch->finished = result == 0;
 	return result;
 }
 
-static int write_applied(struct rocks_batch *batch, struct pd_log_position applied, struct pd_error *err)
+static bool has_ranges(const struct part *part)
 {
-	struct pd_rocks_writer *writer = NULL;
-	bool ranges = batch->paths[0] != NULL || pd_rocks_ranges(levels_of(batch)->rocks);
+	return part->count > 0 && part->paths[0] != NULL;
+}
+
+static int write_applied(struct rocks_batch *batch, struct pd_log_position applied, bool ranges,
+			 struct pd_error *err)
+{
+	struct part *part = &batch->parts[PD_ROCKS_APPLIED];
 	uint8_t data[ROCKS_POSITION_SIZE];
-	int result = begin_file(batch, PD_ROCKS_APPLIED, &batch->applied_path, &writer, err);
+	int result = begin_points(batch, part, err);
 
 	pd_store_u64(data, applied.epoch);
 	pd_store_u64(data + 8, applied.lsn);
-	pd_store_u64(data + 16, ranges ? ROCKS_POSITION_RANGES : 0);
+	pd_store_u64(data + 16, ROCKS_POSITION_FAMILIES | (ranges ? ROCKS_POSITION_RANGES : 0));
 	if (result == 0)
-		result = pd_rocks_put_applied(writer, data, sizeof data, err);
+		result = pd_rocks_put_applied(part->points, data, sizeof data, err);
 	if (result == 0)
-		result = pd_rocks_writer_finish(writer, err);
-	pd_rocks_writer_free(writer);
+		result = finish_file(batch, &part->points, err);
 	return result;
+}
+
+/* RocksDB links the files into its own folder and syncs them, the folder and the manifest. */
+static int take_over(struct rocks_batch *batch, struct pd_error *err)
+{
+	struct pd_rocks_paths files[PD_ROCKS_FAMILIES] = { 0 };
+
+	for (size_t i = 0; i < PD_ROCKS_FAMILIES; i++) {
+		const struct part *part = &batch->parts[i];
+		size_t first = has_ranges(part) ? 0 : 1;
+
+		if (part->count > first)
+			files[i] = (struct pd_rocks_paths){ (const char *const *)part->paths + first,
+							    part->count - first };
+	}
+	return pd_rocks_ingest(levels_of(batch)->rocks, files, err);
 }
 
 int pd_rocks_batch_commit(struct pd_levels_batch *base, struct pd_log_position applied, struct pd_error *err)
 {
 	struct rocks_batch *batch = (struct rocks_batch *)base;
 	struct rocks_levels *levels = levels_of(batch);
-	size_t first = batch->paths[0] != NULL ? 0 : 1;
+	bool ranges = has_ranges(&batch->parts[PD_ROCKS_DATA]) || has_ranges(&batch->parts[PD_ROCKS_DERIVED]);
 	int result;
 
-	PD_ASSERT(batch->finished && !batch->committed && batch->applied_path == NULL);
-	result = write_applied(batch, applied, err);
-	if (result == 0 && first == 0)
+	PD_ASSERT(batch->finished && !batch->committed && batch->parts[PD_ROCKS_APPLIED].count == 0);
+	batch->finished = false;
+	result = write_applied(batch, applied, ranges || pd_rocks_ranges(levels->rocks), err);
+	batch->finished = true;
+	if (result == 0 && ranges)
 		pd_rocks_set_ranges(levels->rocks, true);
-	/* It links the files into its own folder and syncs them, the folder and the manifest. */
 	if (result == 0)
-		result = pd_rocks_ingest(levels->rocks, (const char *const *)batch->paths + first,
-					 batch->count - first, batch->applied_path, err);
+		result = take_over(batch, err);
 	if (result != 0)
 		return result;
 	batch->committed = true;
@@ -279,13 +303,16 @@ void pd_rocks_batch_free(struct pd_levels_batch *base)
 {
 	struct rocks_batch *batch = (struct rocks_batch *)base;
 
-	pd_rocks_writer_free(batch->data);
-	pd_rocks_writer_free(batch->ranges);
-	for (size_t i = 0; i < batch->count; i++)
-		drop_file(batch, batch->paths[i]);
-	drop_file(batch, batch->applied_path);
+	for (size_t i = 0; i < PD_ROCKS_FAMILIES; i++) {
+		struct part *part = &batch->parts[i];
+
+		pd_rocks_writer_free(part->points);
+		pd_rocks_writer_free(part->ranges);
+		for (size_t file = 0; file < part->count; file++)
+			drop_file(batch, part->paths[file]);
+		pd_free(part->paths);
+	}
 	for (size_t i = 0; i < batch->soon_count; i++)
 		pd_free(batch->soon[i].from);
-	pd_free(batch->paths);
 	pd_free(batch);
 }

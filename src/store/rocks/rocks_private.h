@@ -21,7 +21,8 @@ struct rocks_levels {
 
 /* What is kept under the one key of the family of the position: three numbers of 64 bits, little-endian. */
 #define ROCKS_POSITION_SIZE   24 /* epoch, LSN, flags */
-#define ROCKS_POSITION_RANGES 1u /* flag: some file may hold range tombstones */
+#define ROCKS_POSITION_RANGES   1u /* flag: some file may hold range tombstones */
+#define ROCKS_POSITION_FAMILIES 2u /* flag, always: derived keys are in the family `derived` */
 
 /* rocks.c: take over the position that is stored. */
 PD_MUST_CHECK int pd_rocks_read_applied(struct rocks_levels *levels, struct pd_error *err);
@@ -33,7 +34,6 @@ int pd_rocks_batch_put(struct pd_levels_batch *batch, struct pd_slice key, struc
 int pd_rocks_batch_delete(struct pd_levels_batch *batch, struct pd_slice key, struct pd_error *err);
 int pd_rocks_batch_delete_range(struct pd_levels_batch *batch, struct pd_slice from, struct pd_slice to,
 				struct pd_error *err);
-int pd_rocks_batch_cut(struct pd_levels_batch *batch, struct pd_error *err);
 int pd_rocks_batch_finish(struct pd_levels_batch *batch, struct pd_error *err);
 int pd_rocks_batch_commit(struct pd_levels_batch *batch, struct pd_log_position applied,
 			  struct pd_error *err);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/codec.h"
 #include "os/os.h"
 #include "store/rocks/rocks_private.h"
 
@@ -32,6 +33,15 @@ int pd_rocks_levels_compact(struct pd_levels *base, struct pd_slice from, struct
 
 	if (is_cancelled(levels))
 		return cancelled(levels, err);
+	if (from.size == 0 && to.size == 0) {
+		uint8_t derived[8];
+		int result;
+
+		pd_store_be64(derived, PD_LEVELS_DERIVED);
+		result = pd_rocks_compact(levels->rocks, derived, sizeof derived, NULL, 0, err);
+		if (result != 0)
+			return result;
+	}
 	return pd_rocks_compact(levels->rocks, from.data, from.size, to.data, to.size, err);
 }
 

@@ -1,6 +1,7 @@
 /* RocksDB's C++ behind shim.h: its options, opening and closing, errors. */
 #include "store/rocks/shim_private.hh"
 
+#include <algorithm>
 #include <cstdio>
 #include <vector>
 
@@ -234,6 +235,13 @@ rocksdb::ColumnFamilyOptions rocks_applied_options(const std::shared_ptr<rocksdb
 	return options;
 }
 
+/* ---- families ---- */
+
+rocksdb::ColumnFamilyHandle *rocks_family(const struct pd_rocks *rocks, const void *key, size_t size)
+{
+	return rocks->families[pd_rocks_family_of(key, size)];
+}
+
 /* ---- opening and closing ---- */
 
 rocksdb::Status rocks_open_db(struct pd_rocks *rocks)
@@ -243,13 +251,13 @@ rocksdb::Status rocks_open_db(struct pd_rocks *rocks)
 	rocksdb::DB *db = nullptr;
 
 	families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocks->options);
+	families.emplace_back(ROCKS_DERIVED_FAMILY, rocks->options);
 	families.emplace_back(ROCKS_APPLIED_FAMILY, rocks_applied_options(rocks->cache));
 	rocksdb::Status status = rocksdb::DB::Open(rocks->options, rocks->directory, families, &handles, &db);
 	if (!status.ok())
 		return status;
 	rocks->db.reset(db);
-	rocks->data = handles[0];
-	rocks->applied = handles[1];
+	std::copy(handles.begin(), handles.end(), rocks->families);
 	return status;
 }
 
@@ -273,7 +281,7 @@ int pd_rocks_open(const struct pd_rocks_options *options, struct pd_rocks **ret_
 rocksdb::Status rocks_close_db(struct pd_rocks *rocks)
 {
 	rocksdb::CancelAllBackgroundWork(rocks->db.get(), true);
-	for (rocksdb::ColumnFamilyHandle *family : { rocks->data, rocks->applied })
+	for (rocksdb::ColumnFamilyHandle *family : rocks->families)
 		(void)rocks->db->DestroyColumnFamilyHandle(family);
 	rocksdb::Status status = rocks->db->Close();
 	rocks->db.reset();

@@ -36,6 +36,18 @@ int pd_rocks_close(struct pd_rocks *rocks, struct pd_error *err);
 /* Compactions that a call is waiting for end soon, and all later ones at once, with PD_CANCELLED. Any thread. */
 void pd_rocks_cancel(struct pd_rocks *rocks);
 
+/* ---- families ---- */
+/* Entries and what follows from them are compacted apart: a batch changes counters of thousands of actors in one small file
+ * of the whole width, and were it in level 0 beside the batch's entries it would count as much as they do there. */
+enum pd_rocks_family {
+	PD_ROCKS_DATA,
+	PD_ROCKS_DERIVED, /* keys of actors from PD_LEVELS_DERIVED on */
+	PD_ROCKS_APPLIED, /* holds the position */
+	PD_ROCKS_FAMILIES,
+};
+/* Of a key, or of the first key of a range. */
+enum pd_rocks_family pd_rocks_family_of(const void *key, size_t size);
+
 /* ---- reading ---- */
 /* 1: found, at *ret_data until pd_rocks_pin_free(); 0: not there. One thread for these two. */
 PD_MUST_CHECK int pd_rocks_get(struct pd_rocks *rocks, const void *key, size_t key_size,
@@ -46,7 +58,7 @@ void pd_rocks_pin_free(struct pd_rocks_pin *pin);
 PD_MUST_CHECK int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_t capacity, size_t *ret_size,
 				       struct pd_error *err);
 
-/* Stands before the first key in [from, to) of the newest state. `same_prefix`: all keys there begin with the same
+/* Stands before the first key in [from, to) of the newest state, all of one family. `same_prefix`: all keys there begin with the same
  * 8 bytes, so that filters may be asked. */
 PD_MUST_CHECK int pd_rocks_iterator_new(struct pd_rocks *rocks, const void *from, size_t from_size,
 					const void *to, size_t to_size, bool same_prefix,
@@ -58,11 +70,7 @@ PD_MUST_CHECK int pd_rocks_iterator_next(struct pd_rocks_iterator *iterator, con
 void pd_rocks_iterator_free(struct pd_rocks_iterator *iterator); /* NULL is fine */
 
 /* ---- sorted files ---- */
-enum pd_rocks_file_kind {
-	PD_ROCKS_DATA,
-	PD_ROCKS_APPLIED, /* holds the position */
-};
-PD_MUST_CHECK int pd_rocks_writer_new(struct pd_rocks *rocks, const char *path, enum pd_rocks_file_kind kind,
+PD_MUST_CHECK int pd_rocks_writer_new(struct pd_rocks *rocks, const char *path, enum pd_rocks_family family,
 				      struct pd_rocks_writer **ret_writer, struct pd_error *err);
 /* Keys strictly ascend, with deletes in between; ranges come in any order. */
 PD_MUST_CHECK int pd_rocks_writer_put(struct pd_rocks_writer *writer, const void *key, size_t key_size,
@@ -82,14 +90,18 @@ PD_MUST_CHECK int pd_rocks_put_applied(struct pd_rocks_writer *writer, const voi
  * have become false again. From the writing thread. */
 void pd_rocks_set_ranges(struct pd_rocks *rocks, bool ranges);
 bool pd_rocks_ranges(struct pd_rocks *rocks);
-/* Take over all these files in one step; where they overlap, later ones are newer. The names given are gone after it.
- * Durable when: it returns 0. */
-PD_MUST_CHECK int pd_rocks_ingest(struct pd_rocks *rocks, const char *const *paths, size_t count,
-				  const char *applied_path, struct pd_error *err);
+struct pd_rocks_paths {
+	const char *const *paths;
+	size_t count;
+};
+/* Take over the files of all families in one step; where those of one overlap, later ones are newer. The names given are
+ * gone after it. Durable when: it returns 0. */
+PD_MUST_CHECK int pd_rocks_ingest(struct pd_rocks *rocks, const struct pd_rocks_paths files[PD_ROCKS_FAMILIES],
+				  struct pd_error *err);
 
 /* ---- upkeep ---- */
 PD_MUST_CHECK int pd_rocks_checkpoint(struct pd_rocks *rocks, const char *path, struct pd_error *err);
-/* Sizes 0: everything. */
+/* All of one family. Sizes 0: everything. */
 PD_MUST_CHECK int pd_rocks_compact(struct pd_rocks *rocks, const void *from, size_t from_size, const void *to,
 				   size_t to_size, struct pd_error *err);
 /* Background work is to begin there, though there may not be enough to do yet. A hint. */

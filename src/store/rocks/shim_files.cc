@@ -18,11 +18,11 @@ struct pd_rocks_writer {
 
 /* Their options are those of the family, but: written once and soon compacted, so fast compression; and no limit on
  * I/O, since somebody waits. */
-static rocksdb::Options writer_options(struct pd_rocks *rocks, enum pd_rocks_file_kind kind)
+static rocksdb::Options writer_options(struct pd_rocks *rocks, enum pd_rocks_family family)
 {
 	rocksdb::Options options(rocks->options);
 
-	if (kind == PD_ROCKS_APPLIED)
+	if (family == PD_ROCKS_APPLIED)
 		options = rocksdb::Options(rocks->options, rocks_applied_options(rocks->cache));
 	options.bottommost_compression = rocksdb::kDisableCompressionOption;
 	options.rate_limiter.reset();
@@ -30,18 +30,17 @@ static rocksdb::Options writer_options(struct pd_rocks *rocks, enum pd_rocks_fil
 	return options;
 }
 
-int pd_rocks_writer_new(struct pd_rocks *rocks, const char *path, enum pd_rocks_file_kind kind,
+int pd_rocks_writer_new(struct pd_rocks *rocks, const char *path, enum pd_rocks_family family,
 			struct pd_rocks_writer **ret_writer, struct pd_error *err)
 {
 	return rocks_call(rocks, err, path, [&]() {
 		rocks_owned<struct pd_rocks_writer> writer(rocks_make<struct pd_rocks_writer>());
-		rocksdb::Options options = writer_options(rocks, kind);
+		rocksdb::Options options = writer_options(rocks, family);
 
 		writer->path = path;
 		/* false: what was written stays in the page cache; compaction is going to read it. */
-		writer->file.reset(new rocksdb::SstFileWriter(
-			rocksdb::EnvOptions(options), options,
-			kind == PD_ROCKS_APPLIED ? rocks->applied : rocks->data, false));
+		writer->file.reset(new rocksdb::SstFileWriter(rocksdb::EnvOptions(options), options,
+							      rocks->families[family], false));
 		rocksdb::Status status = writer->file->Open(path);
 		if (!status.ok())
 			return rocks_fail(err, path, status);
@@ -111,6 +110,20 @@ void pd_rocks_set_ranges(struct pd_rocks *rocks, bool ranges)
 	rocks->ranges.store(ranges);
 }
 
+/* 1: there are some, 0, or an error. */
+static int family_ranges(struct pd_rocks *rocks, enum pd_rocks_family family)
+{
+	rocksdb::TablePropertiesCollection tables;
+	rocksdb::Status status = rocks->db->GetPropertiesOfAllTables(rocks->families[family], &tables);
+
+	if (!status.ok())
+		return rocks_code(status);
+	for (const auto &table : tables)
+		if (table.second->num_range_deletions > 0)
+			return 1;
+	return 0;
+}
+
 /* Only compaction takes range tombstones away. Asking opens every file, once. */
 bool pd_rocks_ranges(struct pd_rocks *rocks)
 {
@@ -119,14 +132,12 @@ bool pd_rocks_ranges(struct pd_rocks *rocks)
 	if (!rocks->ranges.load() || rocks->looked_at == compactions)
 		return rocks->ranges.load();
 	int result = rocks_call(rocks, nullptr, "looking for ranges", [&]() {
-		rocksdb::TablePropertiesCollection tables;
-		rocksdb::Status status = rocks->db->GetPropertiesOfAllTables(rocks->data, &tables);
+		for (enum pd_rocks_family family : { PD_ROCKS_DATA, PD_ROCKS_DERIVED }) {
+			int found = family_ranges(rocks, family);
 
-		if (!status.ok())
-			return rocks_code(status);
-		for (const auto &table : tables)
-			if (table.second->num_range_deletions > 0)
-				return 1;
+			if (found != 0)
+				return found;
+		}
 		return 0;
 	});
 	rocks->looked_at = compactions;
@@ -134,25 +145,26 @@ bool pd_rocks_ranges(struct pd_rocks *rocks)
 	return result != 0;
 }
 
-int pd_rocks_ingest(struct pd_rocks *rocks, const char *const *paths, size_t count, const char *applied_path,
+int pd_rocks_ingest(struct pd_rocks *rocks, const struct pd_rocks_paths files[PD_ROCKS_FAMILIES],
 		    struct pd_error *err)
 {
 	return rocks_call(rocks, err, "taking over files", [&]() {
-		std::vector<rocksdb::IngestExternalFileArg> files(count > 0 ? 2 : 1);
+		std::vector<rocksdb::IngestExternalFileArg> arguments;
 		rocksdb::IngestExternalFileOptions options;
 
 		options.move_files = true;
 		options.write_global_seqno = false;   /* a sorted file is never written again */
 		options.snapshot_consistency = false; /* there are none */
-		files[0].column_family = rocks->applied;
-		files[0].external_files.emplace_back(applied_path);
-		if (count > 0) {
-			files[1].column_family = rocks->data;
-			files[1].external_files.assign(paths, paths + count);
+		for (int family = 0; family < PD_ROCKS_FAMILIES; family++) {
+			if (files[family].count == 0)
+				continue;
+			arguments.emplace_back();
+			arguments.back().column_family = rocks->families[family];
+			arguments.back().external_files.assign(files[family].paths,
+							       files[family].paths + files[family].count);
+			arguments.back().options = options;
 		}
-		for (rocksdb::IngestExternalFileArg &file : files)
-			file.options = options;
-		rocksdb::Status status = rocks->db->IngestExternalFiles(files);
+		rocksdb::Status status = rocks->db->IngestExternalFiles(arguments);
 		return status.ok() ? 0 : rocks_fail(err, "taking over files", status);
 	});
 }
@@ -182,13 +194,13 @@ int pd_rocks_files_new(struct pd_rocks *rocks, struct pd_rocks_files **ret_files
 void pd_rocks_files_get(const struct pd_rocks_files *files, size_t index, struct pd_rocks_file *ret_file)
 {
 	const rocksdb::LiveFileMetaData &file = files->list[index];
-	bool is_data = file.column_family_name == rocksdb::kDefaultColumnFamilyName;
+	bool has_entries = file.column_family_name != ROCKS_APPLIED_FAMILY;
 
 	*ret_file = pd_rocks_file();
 	ret_file->path = files->paths[index].c_str();
 	ret_file->bytes = file.size;
 	ret_file->level = file.level;
-	if (is_data) {
+	if (has_entries) {
 		ret_file->smallest = file.smallestkey.data();
 		ret_file->smallest_size = file.smallestkey.size();
 		ret_file->largest = file.largestkey.data();

@@ -21,6 +21,7 @@ extern "C" {
 }
 #include "store/rocks/shim.h"
 
+#define ROCKS_DERIVED_FAMILY "derived"
 #define ROCKS_APPLIED_FAMILY "applied"
 #define ROCKS_APPLIED_KEY    "applied"
 
@@ -108,7 +109,7 @@ struct pd_rocks_pin {
 
 struct pd_rocks {
 	std::string directory;
-	rocksdb::Options options; /* of the data; those of its files are made from it */
+	rocksdb::Options options; /* of data and derived; those of their files are made from it */
 	std::shared_ptr<rocksdb::Cache> cache;
 	std::shared_ptr<RocksListener> listener = std::make_shared<RocksListener>();
 	rocksdb::ReadOptions get_options, get_options_plain; /* with range tombstones, and without */
@@ -116,7 +117,7 @@ struct pd_rocks {
 	/* Shared by every call that uses the database, and held alone while it is closed and opened anew. */
 	std::shared_timed_mutex gate;
 	std::unique_ptr<rocksdb::DB> db; /* none: it could not be opened again */
-	rocksdb::ColumnFamilyHandle *data = nullptr, *applied = nullptr;
+	rocksdb::ColumnFamilyHandle *families[PD_ROCKS_FAMILIES] = {};
 
 	struct pd_rocks_pin *free_pins = nullptr; /* the reading thread's */
 	std::atomic<bool> cancelled{ false };
@@ -141,6 +142,7 @@ int rocks_call(struct pd_rocks *rocks, struct pd_error *err, const char *what, W
 	});
 }
 
+rocksdb::ColumnFamilyHandle *rocks_family(const struct pd_rocks *rocks, const void *key, size_t size);
 rocksdb::BlockBasedTableOptions rocks_table_options(const std::shared_ptr<rocksdb::Cache> &cache);
 rocksdb::ColumnFamilyOptions rocks_applied_options(const std::shared_ptr<rocksdb::Cache> &cache);
 rocksdb::Status rocks_open_db(struct pd_rocks *rocks);

@@ -31,7 +31,8 @@ int pd_rocks_get(struct pd_rocks *rocks, const void *key, size_t key_size, const
 		rocksdb::Status status = rocks->db->Get(rocks->ranges.load(std::memory_order_relaxed)
 								? rocks->get_options
 								: rocks->get_options_plain,
-							rocks->data, rocks_slice(key, key_size), &pin->value);
+							rocks_family(rocks, key, key_size),
+							rocks_slice(key, key_size), &pin->value);
 
 		if (!status.ok()) {
 			pd_rocks_pin_free(pin);
@@ -49,8 +50,9 @@ int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_t capacity, si
 {
 	return rocks_call(rocks, err, "reading the position", [&]() {
 		std::string value;
-		rocksdb::Status status = rocks->db->Get(rocksdb::ReadOptions(), rocks->applied,
-							ROCKS_APPLIED_KEY, &value);
+		rocksdb::Status status = rocks->db->Get(rocksdb::ReadOptions(),
+							rocks->families[PD_ROCKS_APPLIED], ROCKS_APPLIED_KEY,
+							&value);
 
 		if (status.IsNotFound())
 			return 0;
@@ -105,8 +107,8 @@ static std::string version_of(const std::unique_ptr<rocksdb::Iterator> &iterator
 
 /* Both scans are of the same files; and files with range tombstones, which may have come while we looked, are not
  * mistaken for files without. */
-static void begin_scan(struct pd_rocks *rocks, struct pd_rocks_iterator *iterator,
-		       rocksdb::ReadOptions options)
+static void begin_scan(struct pd_rocks *rocks, rocksdb::ColumnFamilyHandle *family,
+		       struct pd_rocks_iterator *iterator, rocksdb::ReadOptions options)
 {
 	bool ranges, same;
 
@@ -114,10 +116,10 @@ static void begin_scan(struct pd_rocks *rocks, struct pd_rocks_iterator *iterato
 		ranges = rocks->ranges.load();
 		iterator->witness.reset();
 		options.ignore_range_deletions = !ranges;
-		iterator->position.reset(rocks->db->NewIterator(options, rocks->data));
+		iterator->position.reset(rocks->db->NewIterator(options, family));
 		if (ranges) {
 			options.ignore_range_deletions = true;
-			iterator->witness.reset(rocks->db->NewIterator(options, rocks->data));
+			iterator->witness.reset(rocks->db->NewIterator(options, family));
 			same = version_of(iterator->witness) == version_of(iterator->position);
 		} else {
 			same = !rocks->ranges.load();
@@ -139,7 +141,7 @@ int pd_rocks_iterator_new(struct pd_rocks *rocks, const void *from, size_t from_
 		options.total_order_seek = !same_prefix;
 		options.adaptive_readahead = true;
 		options.background_purge_on_iterator_cleanup = true;
-		begin_scan(rocks, iterator.get(), options);
+		begin_scan(rocks, rocks_family(rocks, from, from_size), iterator.get(), options);
 		if (iterator->witness)
 			iterator->witness->Seek(rocks_slice(from, from_size));
 		iterator->position->Seek(rocks_slice(from, from_size));

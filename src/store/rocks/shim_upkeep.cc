@@ -1,6 +1,7 @@
 /* RocksDB's C++ behind shim.h: checkpoints, compaction on demand, going on after an error, figures. */
 #include "store/rocks/shim_private.hh"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
@@ -31,7 +32,7 @@ int pd_rocks_compact(struct pd_rocks *rocks, const void *from, size_t from_size,
 		options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
 		options.canceled = &rocks->cancelled;
 		rocksdb::Status status = rocks->db->CompactRange(
-			options, rocks->data, from_size > 0 ? &begin : nullptr, to_size > 0 ? &end : nullptr);
+			options, rocks_family(rocks, from, from_size), from_size > 0 ? &begin : nullptr, to_size > 0 ? &end : nullptr);
 		return status.ok() ? 0 : rocks_fail(err, "compaction", status);
 	});
 }
@@ -42,8 +43,8 @@ void pd_rocks_compact_soon(struct pd_rocks *rocks, const void *from, size_t from
 	(void)rocks_call(rocks, nullptr, "suggesting compaction", [&]() {
 		rocksdb::Slice begin = rocks_slice(from, from_size), end = rocks_slice(to, to_size);
 
-		return rocks_code(rocksdb::experimental::SuggestCompactRange(rocks->db.get(), rocks->data,
-									     &begin, &end));
+		return rocks_code(rocksdb::experimental::SuggestCompactRange(
+			rocks->db.get(), rocks_family(rocks, from, from_size), &begin, &end));
 	});
 }
 
@@ -55,7 +56,7 @@ void pd_rocks_stop_failing(struct pd_rocks *rocks)
 	if (!rocks->listener->failed.load() || rocks->compactions_stopped.exchange(true))
 		return;
 	(void)rocks_call(rocks, nullptr, "stopping compaction", [&]() {
-		for (rocksdb::ColumnFamilyHandle *family : { rocks->data, rocks->applied })
+		for (rocksdb::ColumnFamilyHandle *family : rocks->families)
 			(void)rocks->db->SetOptions(family, { { "disable_auto_compactions", "true" } });
 		return 0;
 	});
@@ -71,7 +72,8 @@ static int resume_open(struct pd_rocks *rocks, struct pd_error *err)
 			return rocks_fail(err, "resuming", status);
 		rocks->listener->clear();
 		if (rocks->compactions_stopped.exchange(false))
-			status = rocks->db->EnableAutoCompaction({ rocks->data, rocks->applied });
+			status = rocks->db->EnableAutoCompaction(
+				{ std::begin(rocks->families), std::end(rocks->families) });
 		return status.ok() ? 0 : rocks_fail(err, "resuming", status);
 	});
 }
@@ -108,36 +110,43 @@ void pd_rocks_set_cache_bytes(struct pd_rocks *rocks, size_t bytes)
 	rocks->cache->SetCapacity(bytes);
 }
 
-static uint64_t property(struct pd_rocks *rocks, const std::string &name)
+static uint64_t property(struct pd_rocks *rocks, enum pd_rocks_family family, const std::string &name)
 {
 	uint64_t value = 0;
 
-	return rocks->db->GetIntProperty(rocks->data, name, &value) ? value : 0;
+	return rocks->db->GetIntProperty(rocks->families[family], name, &value) ? value : 0;
 }
 
-static uint64_t files_at(struct pd_rocks *rocks, int level)
+static uint64_t files_at(struct pd_rocks *rocks, enum pd_rocks_family family, int level)
 {
 	std::string value;
 
-	if (!rocks->db->GetProperty(rocks->data,
+	if (!rocks->db->GetProperty(rocks->families[family],
 				    rocksdb::DB::Properties::kNumFilesAtLevelPrefix + std::to_string(level),
 				    &value))
 		return 0;
 	return strtoull(value.c_str(), nullptr, 10);
 }
 
+static void add_figures(struct pd_rocks *rocks, enum pd_rocks_family family, struct pd_rocks_stats *stats)
+{
+	for (int level = 0; level < rocks->options.num_levels; level++)
+		stats->files += files_at(rocks, family, level);
+	stats->bytes += property(rocks, family, rocksdb::DB::Properties::kLiveSstFilesSize);
+	stats->pending_compaction_bytes +=
+		property(rocks, family, rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
+	stats->memory_bytes += property(rocks, family, rocksdb::DB::Properties::kEstimateTableReadersMem) +
+			       property(rocks, family, rocksdb::DB::Properties::kSizeAllMemTables);
+}
+
 static void get_figures(struct pd_rocks *rocks, struct pd_rocks_stats *ret_stats)
 {
-	ret_stats->level0_files = files_at(rocks, 0);
-	for (int level = 0; level < rocks->options.num_levels; level++)
-		ret_stats->files += files_at(rocks, level);
-	ret_stats->bytes = property(rocks, rocksdb::DB::Properties::kLiveSstFilesSize);
-	ret_stats->pending_compaction_bytes = property(
-		rocks, rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
-	ret_stats->running_compactions = property(rocks, rocksdb::DB::Properties::kNumRunningCompactions);
-	ret_stats->memory_bytes = property(rocks, rocksdb::DB::Properties::kEstimateTableReadersMem) +
-				  property(rocks, rocksdb::DB::Properties::kSizeAllMemTables);
-	ret_stats->entries = property(rocks, rocksdb::DB::Properties::kEstimateNumKeys);
+	add_figures(rocks, PD_ROCKS_DATA, ret_stats);
+	add_figures(rocks, PD_ROCKS_DERIVED, ret_stats);
+	ret_stats->level0_files = std::max(files_at(rocks, PD_ROCKS_DATA, 0), files_at(rocks, PD_ROCKS_DERIVED, 0));
+	ret_stats->running_compactions =
+		property(rocks, PD_ROCKS_DATA, rocksdb::DB::Properties::kNumRunningCompactions);
+	ret_stats->entries = property(rocks, PD_ROCKS_DATA, rocksdb::DB::Properties::kEstimateNumKeys);
 }
 
 void pd_rocks_stats_get(struct pd_rocks *rocks, struct pd_rocks_stats *ret_stats)

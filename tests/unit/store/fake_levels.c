@@ -283,13 +283,6 @@ static int fake_batch_delete_range(struct pd_levels_batch *base, struct pd_slice
 	return 0;
 }
 
-static int fake_batch_cut(struct pd_levels_batch *base, struct pd_error *err)
-{
-	(void)base;
-	(void)err;
-	return 0;
-}
-
 static int fake_batch_finish(struct pd_levels_batch *base, struct pd_error *err)
 {
 	((struct fake_batch *)(void *)base)->finished = true;
@@ -388,7 +381,6 @@ static const struct pd_levels_ops fake_ops = {
 	.batch_put = fake_batch_put,
 	.batch_delete = fake_batch_delete,
 	.batch_delete_range = fake_batch_delete_range,
-	.batch_cut = fake_batch_cut,
 	.batch_finish = fake_batch_finish,
 	.batch_commit = fake_batch_commit,
 	.batch_free = fake_batch_free,
