@@ -145,6 +145,16 @@ rocksdb::BlockBasedTableOptions rocks_table_options(const std::shared_ptr<rocksd
 	return table;
 }
 
+rocksdb::BlockBasedTableOptions rocks_new_file_options(const std::shared_ptr<rocksdb::Cache> &cache)
+{
+	rocksdb::BlockBasedTableOptions table = rocks_table_options(cache);
+
+	table.index_type = rocksdb::BlockBasedTableOptions::kBinarySearch;
+	table.partition_filters = false;
+	table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+	return table;
+}
+
 static void set_general(rocksdb::DBOptions *options)
 {
 	options->create_if_missing = true;
@@ -172,7 +182,8 @@ static void set_general(rocksdb::DBOptions *options)
 /* What compaction does to sorted files that come in whole. RocksDB's own memtable is never used, nor its brakes. */
 static void set_shape(rocksdb::ColumnFamilyOptions *options, unsigned trigger)
 {
-	options->write_buffer_size = 64 * 1024;
+	/* Nothing is ever in one. But files of level 0 keep their filters at hand only up to 1.5 times this size. */
+	options->write_buffer_size = 64 * MiB;
 	options->arena_block_size = 8 * 1024;
 	options->level0_file_num_compaction_trigger = trigger > 0 ? static_cast<int>(trigger) : 6;
 	options->level0_slowdown_writes_trigger = 1 << 20;

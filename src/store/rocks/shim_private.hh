@@ -144,6 +144,7 @@ int rocks_call(struct pd_rocks *rocks, struct pd_error *err, const char *what, W
 
 rocksdb::ColumnFamilyHandle *rocks_family(const struct pd_rocks *rocks, const void *key, size_t size);
 rocksdb::BlockBasedTableOptions rocks_table_options(const std::shared_ptr<rocksdb::Cache> &cache);
+rocksdb::BlockBasedTableOptions rocks_new_file_options(const std::shared_ptr<rocksdb::Cache> &cache);
 rocksdb::ColumnFamilyOptions rocks_applied_options(const std::shared_ptr<rocksdb::Cache> &cache);
 rocksdb::Status rocks_open_db(struct pd_rocks *rocks);
 rocksdb::Status rocks_close_db(struct pd_rocks *rocks);
