@@ -1,4 +1,5 @@
-/* store_bench: loading, in groups, each of which is on stable storage before the next one begins. */
+/* store_bench: loading, in groups. Where the subject can have several in flight, as a server's clients would, it has; else
+ * each is on stable storage before the next one begins. A group's time is that from its first put until it is durable. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,12 +13,18 @@
 #define LOOK_NS       (SECOND_NS / 10)
 #define RELAXED_GROUP 10000u
 
+struct flight {
+	uint64_t start_ns, count;
+};
+
 struct load {
 	struct store_run *run;
 	struct subject *subject;
 	struct bench_row *rows;
 	struct pd_bench_histogram *all, *compacting, *second;
 	struct subject_figures figures;
+	struct flight flights[BENCH_FLIGHT_MAX];
+	unsigned flight_head, flight_count;
 	uint64_t done; /* rows */
 	uint64_t start_ns, tick_ns, look_ns, second_ns;
 	uint64_t seconds, level0_most;
@@ -42,11 +49,32 @@ static double cpu_us(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+static void note_group(struct load *load, struct flight flight)
+{
+	uint64_t took = bench_now_ns() - flight.start_ns;
+
+	pd_bench_histogram_add(load->all, took, flight.count);
+	pd_bench_histogram_add(load->second, took, flight.count);
+	if (load->figures.running_compactions > 0)
+		pd_bench_histogram_add(load->compacting, took, flight.count);
+}
+
+/* Take in what has landed; with `most` flights at most left, if need be by waiting. */
+static void take_in(struct load *load, unsigned most)
+{
+	while (load->flight_count > 0 &&
+	       load->run->ops->landed(load->subject, load->flight_count > most)) {
+		note_group(load, load->flights[load->flight_head]);
+		load->flight_head = (load->flight_head + 1) % BENCH_FLIGHT_MAX;
+		load->flight_count--;
+	}
+}
+
 /* Put the next rows as one group. Making them up is not part of the time. */
-static uint64_t put_group(struct load *load, uint64_t count)
+static struct flight put_group(struct load *load, uint64_t count)
 {
 	const struct store_run *run = load->run;
-	uint64_t start;
+	struct flight flight = { .count = count };
 
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t number = bench_dataset_place(&run->dataset, load->done + i);
@@ -54,12 +82,27 @@ static uint64_t put_group(struct load *load, uint64_t count)
 		bench_row_key(&run->dataset, number, false, load->rows + i);
 		bench_row_value(&run->dataset, number, 0, load->rows + i);
 	}
-	start = bench_now_ns();
+	flight.start_ns = bench_now_ns();
 	for (uint64_t i = 0; i < count; i++)
 		run->ops->put(load->subject, load->rows + i);
-	run->ops->commit(load->subject);
 	load->done += count;
-	return bench_now_ns() - start;
+	return flight;
+}
+
+static void put_measured(struct load *load, uint64_t count)
+{
+	struct flight flight;
+
+	if (load->run->ops->submit == NULL) {
+		flight = put_group(load, count);
+		load->run->ops->commit(load->subject);
+		note_group(load, flight);
+		return;
+	}
+	take_in(load, BENCH_FLIGHT_MAX - 1);
+	flight = put_group(load, count);
+	load->run->ops->submit(load->subject);
+	load->flights[(load->flight_head + load->flight_count++) % BENCH_FLIGHT_MAX] = flight;
 }
 
 static void tell_second(struct load *load, uint64_t now)
@@ -114,17 +157,16 @@ static void measure(struct load *load)
 	while (load->done < run->dataset.rows) {
 		uint64_t left = run->dataset.rows - load->done;
 		uint64_t count = left < run->options->group ? left : run->options->group;
-		uint64_t took = put_group(load, count), now = bench_now_ns();
+		uint64_t now;
 
-		pd_bench_histogram_add(load->all, took, count);
-		pd_bench_histogram_add(load->second, took, count);
-		if (load->figures.running_compactions > 0)
-			pd_bench_histogram_add(load->compacting, took, count);
+		put_measured(load, count);
+		now = bench_now_ns();
 		if (now >= load->look_ns)
 			look(load, now);
 		if (limited(load, now))
 			break;
 	}
+	take_in(load, 0);
 }
 
 /* The rest, so that the other phases find the same data. */
@@ -139,6 +181,7 @@ static void load_the_rest(struct load *load)
 		uint64_t left = run->dataset.rows - load->done;
 
 		(void)put_group(load, left < RELAXED_GROUP ? left : RELAXED_GROUP);
+		run->ops->commit(load->subject);
 	}
 	run->ops->relax(load->subject, false);
 }

@@ -28,6 +28,8 @@ struct subject {
 	struct pd_buffer replies;
 	struct pd_resp_writer writer;
 	struct pd_wait wait; /* of the last request */
+	struct pd_wait flights[BENCH_FLIGHT_MAX];
+	unsigned flight_head, flight_count;
 	struct subject_figures figures;
 	unsigned gets;
 };
@@ -169,19 +171,51 @@ static void execute(struct subject *subject, const struct pd_command *command, c
 	subject->wait = receipt.wait;
 }
 
+static bool settled(struct subject *subject, const struct pd_wait *wait)
+{
+	int result = pd_engine_settled(subject->engine, wait);
+
+	if (result < 0)
+		bench_die("perdure", "will never settle", pd_engine_fence_text(subject->engine));
+	return result > 0;
+}
+
+static void settle(struct subject *subject, const struct pd_wait *wait)
+{
+	for (;;) {
+		step(subject);
+		if (settled(subject, wait))
+			return;
+		wait_until(subject, UINT64_MAX);
+	}
+}
+
 static void commit(struct subject *subject)
 {
-	int settled = 0;
-
-	while (settled == 0) {
-		step(subject);
-		settled = pd_engine_settled(subject->engine, &subject->wait);
-		if (settled == 0)
-			wait_until(subject, UINT64_MAX);
-	}
-	if (settled < 0)
-		bench_die("perdure", "will never settle", pd_engine_fence_text(subject->engine));
+	settle(subject, &subject->wait);
 	pd_buffer_clear(&subject->replies);
+}
+
+static void submit(struct subject *subject)
+{
+	unsigned at = (subject->flight_head + subject->flight_count++) % BENCH_FLIGHT_MAX;
+
+	step(subject);
+	subject->flights[at] = subject->wait;
+	pd_buffer_clear(&subject->replies);
+}
+
+static bool landed(struct subject *subject, bool wait)
+{
+	const struct pd_wait *oldest = &subject->flights[subject->flight_head];
+
+	if (wait)
+		settle(subject, oldest);
+	else if (!settled(subject, oldest))
+		return false;
+	subject->flight_head = (subject->flight_head + 1) % BENCH_FLIGHT_MAX;
+	subject->flight_count--;
+	return true;
 }
 
 /* ---- rows ---- */
@@ -361,6 +395,8 @@ const struct subject_ops bench_subject_perdure = {
 	.remove = delete_row,
 	.put_expiring = put_expiring,
 	.commit = commit,
+	.submit = submit,
+	.landed = landed,
 	.get = get,
 	.scan_actor = scan_actor,
 	.scan_all = scan_all,

@@ -41,6 +41,10 @@ struct subject_ops {
 	/* NULL: it knows no expiry. */
 	void (*put_expiring)(struct subject *subject, const struct bench_row *row, unsigned after_ms);
 	void (*commit)(struct subject *subject);
+	/* Instead of commit, while more groups come: hand this one over, and go on. NULL: there is no such thing. */
+	void (*submit)(struct subject *subject);
+	/* Is the oldest of those handed over on stable storage, and so forgotten? With `wait` it is when this returns. */
+	bool (*landed)(struct subject *subject, bool wait);
 	/* From here on commit need not make anything durable, until it is called with false: to get through loading what
 	 * would take hours. NULL: not needed. */
 	void (*relax)(struct subject *subject, bool relaxed);
@@ -63,7 +67,8 @@ extern const struct subject_ops bench_subject_perdure, bench_subject_rocksdb;
 #ifdef BENCH_HAS_LMDB
 extern const struct subject_ops bench_subject_lmdb;
 #endif
-#define BENCH_IDLE_MS 10
+#define BENCH_IDLE_MS    10
+#define BENCH_FLIGHT_MAX 8 /* groups handed over and not landed */
 
 /* Say it on standard error, and end the process. */
 _Noreturn void bench_die(const char *who, const char *what, const char *why);

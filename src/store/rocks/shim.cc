@@ -192,7 +192,7 @@ static void set_shape(rocksdb::ColumnFamilyOptions *options, unsigned trigger)
 	options->hard_pending_compaction_bytes_limit = 0;
 	options->level_compaction_dynamic_level_bytes = true;
 	options->target_file_size_base = 64 * MiB;
-	options->max_bytes_for_level_base = 256 * MiB;
+	options->max_bytes_for_level_base = 512 * MiB;
 	options->ttl = 0;
 	options->periodic_compaction_seconds = 0;
 	options->compression = rocksdb::kLZ4Compression;
