@@ -62,8 +62,7 @@ static void note_group(struct load *load, struct flight flight)
 /* Take in what has landed; with `most` flights at most left, if need be by waiting. */
 static void take_in(struct load *load, unsigned most)
 {
-	while (load->flight_count > 0 &&
-	       load->run->ops->landed(load->subject, load->flight_count > most)) {
+	while (load->flight_count > 0 && load->run->ops->landed(load->subject, load->flight_count > most)) {
 		note_group(load, load->flights[load->flight_head]);
 		load->flight_head = (load->flight_head + 1) % BENCH_FLIGHT_MAX;
 		load->flight_count--;

@@ -111,8 +111,8 @@ static int commit_batch(struct place *place, uint64_t seed, unsigned number)
 
 /* The entries in [from, to) are those from *next on. */
 static bool check_range(struct place *place, struct pd_levels_iterator *iterator, struct pd_slice from,
-			struct pd_slice to, uint64_t seed, const struct model_state *state, unsigned *ret_next,
-			char *text, size_t text_size)
+			struct pd_slice to, uint64_t seed, const struct model_state *state,
+			unsigned *ret_next, char *text, size_t text_size)
 {
 	uint8_t key_room[MODEL_KEY_SIZE], value_room[MODEL_VALUE_MAX];
 	struct pd_slice key, value;
@@ -148,10 +148,10 @@ static bool check_entries(struct place *place, struct pd_levels_iterator *iterat
 
 	pd_store_be64(derived, PD_LEVELS_DERIVED);
 	memset(last, 0xff, sizeof last);
-	if (!check_range(place, iterator, pd_slice("", 0), pd_slice(derived, sizeof derived), seed, state, &next,
-			 text, text_size) ||
-	    !check_range(place, iterator, pd_slice(derived, sizeof derived), pd_slice(last, sizeof last), seed,
-			 state, &next, text, text_size))
+	if (!check_range(place, iterator, pd_slice("", 0), pd_slice(derived, sizeof derived), seed, state,
+			 &next, text, text_size) ||
+	    !check_range(place, iterator, pd_slice(derived, sizeof derived), pd_slice(last, sizeof last),
+			 seed, state, &next, text, text_size))
 		return false;
 	while (next < MODEL_KEYS && state->from[next] == 0)
 		next++;

@@ -207,7 +207,8 @@ int pd_rocks_batch_delete_range(struct pd_levels_batch *base, struct pd_slice fr
 	if (result == 0 && part->ranges == NULL)
 		result = begin_file(batch, part, &part->paths[0], &part->ranges, err);
 	if (result == 0)
-		result = pd_rocks_writer_delete_range(part->ranges, from.data, from.size, to.data, to.size, err);
+		result = pd_rocks_writer_delete_range(part->ranges, from.data, from.size, to.data, to.size,
+						      err);
 	if (result == 0)
 		note_soon(batch, from, to);
 	batch->failed |= result != 0;

@@ -20,7 +20,7 @@ struct rocks_levels {
 #define ROCKS_INGEST "ingest"
 
 /* What is kept under the one key of the family of the position: three numbers of 64 bits, little-endian. */
-#define ROCKS_POSITION_SIZE   24 /* epoch, LSN, flags */
+#define ROCKS_POSITION_SIZE     24 /* epoch, LSN, flags */
 #define ROCKS_POSITION_RANGES   1u /* flag: some file may hold range tombstones */
 #define ROCKS_POSITION_FAMILIES 2u /* flag, always: derived keys are in the family `derived` */
 

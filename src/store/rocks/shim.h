@@ -96,8 +96,8 @@ struct pd_rocks_paths {
 };
 /* Take over the files of all families in one step; where those of one overlap, later ones are newer. The names given are
  * gone after it. Durable when: it returns 0. */
-PD_MUST_CHECK int pd_rocks_ingest(struct pd_rocks *rocks, const struct pd_rocks_paths files[PD_ROCKS_FAMILIES],
-				  struct pd_error *err);
+PD_MUST_CHECK int pd_rocks_ingest(struct pd_rocks *rocks,
+				  const struct pd_rocks_paths files[PD_ROCKS_FAMILIES], struct pd_error *err);
 
 /* ---- upkeep ---- */
 PD_MUST_CHECK int pd_rocks_checkpoint(struct pd_rocks *rocks, const char *path, struct pd_error *err);

@@ -26,7 +26,8 @@ static rocksdb::Options writer_options(struct pd_rocks *rocks, enum pd_rocks_fam
 	if (family == PD_ROCKS_APPLIED)
 		options = rocksdb::Options(rocks->options, rocks_applied_options(rocks->cache));
 	else
-		options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(rocks_new_file_options(rocks->cache)));
+		options.table_factory.reset(
+			rocksdb::NewBlockBasedTableFactory(rocks_new_file_options(rocks->cache)));
 	options.compression = rocksdb::kNoCompression;
 	options.bottommost_compression = rocksdb::kDisableCompressionOption;
 	options.rate_limiter.reset();

@@ -28,11 +28,10 @@ int pd_rocks_get(struct pd_rocks *rocks, const void *key, size_t key_size, const
 {
 	return rocks_call(rocks, err, "reading", [&]() {
 		struct pd_rocks_pin *pin = take_pin(rocks);
-		rocksdb::Status status = rocks->db->Get(rocks->ranges.load(std::memory_order_relaxed)
-								? rocks->get_options
-								: rocks->get_options_plain,
-							rocks_family(rocks, key, key_size),
-							rocks_slice(key, key_size), &pin->value);
+		rocksdb::Status status = rocks->db->Get(
+			rocks->ranges.load(std::memory_order_relaxed) ? rocks->get_options
+								      : rocks->get_options_plain,
+			rocks_family(rocks, key, key_size), rocks_slice(key, key_size), &pin->value);
 
 		if (!status.ok()) {
 			pd_rocks_pin_free(pin);
@@ -50,9 +49,8 @@ int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_t capacity, si
 {
 	return rocks_call(rocks, err, "reading the position", [&]() {
 		std::string value;
-		rocksdb::Status status = rocks->db->Get(rocksdb::ReadOptions(),
-							rocks->families[PD_ROCKS_APPLIED], ROCKS_APPLIED_KEY,
-							&value);
+		rocksdb::Status status = rocks->db->Get(
+			rocksdb::ReadOptions(), rocks->families[PD_ROCKS_APPLIED], ROCKS_APPLIED_KEY, &value);
 
 		if (status.IsNotFound())
 			return 0;

@@ -32,7 +32,8 @@ int pd_rocks_compact(struct pd_rocks *rocks, const void *from, size_t from_size,
 		options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
 		options.canceled = &rocks->cancelled;
 		rocksdb::Status status = rocks->db->CompactRange(
-			options, rocks_family(rocks, from, from_size), from_size > 0 ? &begin : nullptr, to_size > 0 ? &end : nullptr);
+			options, rocks_family(rocks, from, from_size), from_size > 0 ? &begin : nullptr,
+			to_size > 0 ? &end : nullptr);
 		return status.ok() ? 0 : rocks_fail(err, "compaction", status);
 	});
 }
@@ -133,8 +134,8 @@ static void add_figures(struct pd_rocks *rocks, enum pd_rocks_family family, str
 	for (int level = 0; level < rocks->options.num_levels; level++)
 		stats->files += files_at(rocks, family, level);
 	stats->bytes += property(rocks, family, rocksdb::DB::Properties::kLiveSstFilesSize);
-	stats->pending_compaction_bytes +=
-		property(rocks, family, rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
+	stats->pending_compaction_bytes += property(rocks, family,
+						    rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
 	stats->memory_bytes += property(rocks, family, rocksdb::DB::Properties::kEstimateTableReadersMem) +
 			       property(rocks, family, rocksdb::DB::Properties::kSizeAllMemTables);
 }
@@ -143,9 +144,10 @@ static void get_figures(struct pd_rocks *rocks, struct pd_rocks_stats *ret_stats
 {
 	add_figures(rocks, PD_ROCKS_DATA, ret_stats);
 	add_figures(rocks, PD_ROCKS_DERIVED, ret_stats);
-	ret_stats->level0_files = std::max(files_at(rocks, PD_ROCKS_DATA, 0), files_at(rocks, PD_ROCKS_DERIVED, 0));
-	ret_stats->running_compactions =
-		property(rocks, PD_ROCKS_DATA, rocksdb::DB::Properties::kNumRunningCompactions);
+	ret_stats->level0_files = std::max(files_at(rocks, PD_ROCKS_DATA, 0),
+					   files_at(rocks, PD_ROCKS_DERIVED, 0));
+	ret_stats->running_compactions = property(rocks, PD_ROCKS_DATA,
+						  rocksdb::DB::Properties::kNumRunningCompactions);
 	ret_stats->entries = property(rocks, PD_ROCKS_DATA, rocksdb::DB::Properties::kEstimateNumKeys);
 }
 
