@@ -43,6 +43,35 @@ static void test_range_spares_its_own_batch(void **state)
 	}
 }
 
+/* Level 0 counts files: what every batch brings beside its entries must not fill it, or compaction never gets to the levels
+ * below. */
+static void test_derived_keys_do_not_fill_level_0(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pd_levels_stats stats;
+
+	fixture->options.compaction_trigger = 100;
+	reopen(fixture);
+	for (unsigned i = 0; i < 5; i++) {
+		begin(fixture);
+		put(fixture, "actor--1a", "x");
+		put(fixture, "actor--9a", "x");
+		put(fixture,
+		    "\xff\xff\xff\xff\xff\xff\xff\xf0"
+		    "counter 1",
+		    "x");
+		put(fixture,
+		    "\xff\xff\xff\xff\xff\xff\xff\xf0"
+		    "counter 9",
+		    "x");
+		commit(fixture);
+		pd_levels_stats(fixture->levels, &stats);
+		assert_int_equal(stats.level0_files, i); /* the first of them went to the bottom */
+		assert_int_equal(stats.files, 2 * (i + 1));
+	}
+	assert_int_equal(count(fixture->levels, "a", "b", NULL), 2);
+}
+
 /* Ranges alone, overlapping and in any order; and what comes after them stays. */
 static void test_ranges_in_any_order(void **state)
 {
@@ -402,6 +431,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_checkpoint, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_many_openings, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_none_there, rocks_setup, rocks_teardown),
+		cmocka_unit_test_setup_teardown(test_derived_keys_do_not_fill_level_0, rocks_setup,
+						rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_large_values, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_readers_beside_batches, rocks_setup, rocks_teardown),
