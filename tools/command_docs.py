@@ -54,6 +54,8 @@ TAIL = """
 - A message waits until everything that was written before it has settled, and one that was published between MULTI and EXEC goes out when the
   transaction has settled. Channels are a tenant's own. SUBSCRIBE and its kind are refused inside MULTI. There is one shard: SSUBSCRIBE and
   SPUBLISH are channels with names of their own. A client may subscribe to 65,536 channels of up to 64 KiB and to 1,024 patterns of up to 1 KiB.
+- Events of keys (`notify-keyspace-events`) go out when their write has settled; keys are named as a connection without `PD.USE` writes them. A key that
+  has expired is told of within about 100 ms, or when it is overwritten.
 - A NUL byte in a request's header is a byte like any other (Redis waits for ever).
 - A reply can be `-FENCED outcome unknown: …` (a disk failed), `-DISKFULL …`, `-CORRUPT …` (an actor is quarantined) or
   `-LOADING …`: see [operating.md](operating.md).

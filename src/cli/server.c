@@ -12,7 +12,7 @@
 
 /* Values as they are given. */
 struct given {
-	const char *data, *bind, *config, *durability, *log_format;
+	const char *data, *bind, *config, *durability, *log_format, *notify;
 	uint64_t resp, pg, http, grpc;
 	uint64_t sync_interval_ms, segment_size, queue_depth, max_clients;
 	uint64_t memory_budget, retention_ms, retention_size, compaction_rate;
@@ -69,6 +69,8 @@ static const struct pd_option table[] = {
 	  "(default)." },
 	{ "max-clients", "N", PD_OPTION_NUMBER, AT(max_clients), 1, 1000000,
 	  "Connections at once (default 10000), as far as the limit of open files allows." },
+	{ "notify-keyspace-events", "EVENTS", PD_OPTION_TEXT, AT(notify), 0, 0,
+	  "Which events of keys are published, in Redis's letters, such as KEA (default: none)." },
 	{ "config", "FILE", PD_OPTION_TEXT, AT(config), 0, 0, "A configuration file: not built yet." },
 	{ "log-format", "text", PD_OPTION_TEXT, AT(log_format), 0, 0,
 	  "Form of the messages on standard error: text is the only one yet." },
@@ -201,6 +203,7 @@ static int run(int argc, char **argv)
 	struct given given = { .data = server.data_directory,
 			       .bind = server.bind_address,
 			       .log_format = "text",
+			       .notify = "",
 			       .resp = (uint64_t)server.resp_port,
 			       .sync_interval_ms = server.sync_interval_ms,
 			       .max_clients = server.max_clients,
@@ -224,6 +227,7 @@ static int run(int argc, char **argv)
 	server.segment_bytes = (uint32_t)given.segment_size;
 	server.queue_depth = (unsigned)given.queue_depth;
 	server.max_clients = (unsigned)given.max_clients;
+	server.notify_keyspace_events = given.notify;
 	server.in_memory = given.memory;
 	server.accept_damage = given.accept_damage;
 	server.memory_budget_bytes = given.memory_budget;

@@ -242,6 +242,7 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 	pd_directory_init(&engine->directory, seed);
 	pd_txn_init(&engine->txn, engine);
 	pd_buffer_init(&engine->idempotent_reply, PD_VALUE_SIZE_MAX);
+	pd_buffer_init(&engine->events, PD_EVENTS_BYTES_MAX);
 	pd_buffer_init(&engine->expiring, PD_KEY_SIZE_MAX);
 	engine->state_due_us = UINT64_MAX;
 	engine->data_directory = pd_strdup(options->data_directory != NULL ? options->data_directory : "");
@@ -261,6 +262,7 @@ static void engine_free(struct pd_engine *engine)
 	pd_free(engine->live_directory);
 	pd_hasher_free(engine->hasher);
 	pd_buffer_done(&engine->idempotent_reply);
+	pd_buffer_done(&engine->events);
 	pd_buffer_done(&engine->expiring);
 	pd_log_group_free(engine->open);
 	while (engine->idle != NULL) {

@@ -203,6 +203,23 @@ bool pd_engine_durable(const struct pd_engine *engine, uint64_t lsn);
 /* Anything held back at this moment is shown when this has settled. */
 struct pd_wait pd_engine_wait_now(const struct pd_engine *engine);
 
+/* ---- events of keys ---- */
+#define PD_EVENTS_BYTES_MAX (16u * 1024 * 1024) /* of those that wait to be fetched */
+
+struct pd_event {
+	enum pd_event_class class;
+	const char *name; /* "set", "expired" …: Redis's words */
+	struct pd_slice tenant, actor, key;
+};
+/* Note events of these classes (enum pd_event_class) from now on; 0: none, as it begins. */
+void pd_engine_listen(struct pd_engine *engine, unsigned classes);
+/* What executed requests, and keys that have expired in a step, have told since it was cleared last, oldest first. *at
+ * begins with 0. They may be shown when pd_engine_wait_now() has settled. Valid until the engine is asked for anything
+ * else. false: no more. */
+bool pd_engine_next_event(const struct pd_engine *engine, size_t *at, struct pd_event *ret_event);
+/* Forget them. true: some are missing, there was no room for all. */
+bool pd_engine_clear_events(struct pd_engine *engine);
+
 /* ---- time ---- */
 /* Submit what waits, collect what finished, sync, expire, purge: whatever is due. Returns 0 or PD_FENCED (also for
  * every call after it; the text is pd_engine_fence_text()). */

@@ -99,6 +99,8 @@ struct pd_txn {
 	size_t born_count, born_capacity;
 	struct pd_tenant *born_tenant;
 	uint64_t last_id_before;
+	size_t events_start; /* where its events begin, to be taken back with it */
+	bool events_lost_before;
 	struct pd_buffer key, bound; /* scratch: an encoded key, and the end of a range */
 	int failed;          /* the code of the first read that failed: the transaction cannot end well */
 	struct pd_error err; /* why an effect was refused or a read failed */
@@ -191,6 +193,9 @@ struct pd_engine {
 	struct pd_cursors cursors;
 	uint64_t random_state;
 	struct pd_buffer idempotent_reply;
+	unsigned listening;      /* enum pd_event_class */
+	struct pd_buffer events; /* told, and not fetched yet: events.c */
+	bool events_lost;
 
 	struct pd_log_group *open; /* the group being filled */
 	struct pd_log_group *idle; /* empty groups to be used again */

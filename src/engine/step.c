@@ -160,6 +160,8 @@ static int expire(struct pd_txn *txn, struct pd_store_actor *state, const struct
 	if (result == 0)
 		result = pd_txn_delete_entry(txn, state, state->tenant, entry->key);
 	if (result == 0) {
+		if (key.actor != NULL)
+			pd_txn_tell(txn, PD_EVENT_EXPIRED, "expired", &key);
 		(void)pd_txn_commit(txn);
 		engine->stats.expired_keys++;
 	} else {

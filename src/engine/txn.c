@@ -41,6 +41,8 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 	txn->idempotency_key = pd_slice(NULL, 0);
 	txn->request_id = pd_slice(NULL, 0);
 	txn->last_id_before = engine->directory.last_id;
+	txn->events_start = engine->events.size;
+	txn->events_lost_before = engine->events_lost;
 	txn->failed = 0;
 	txn->err.text[0] = '\0';
 }
@@ -101,6 +103,10 @@ void pd_txn_abort(struct pd_txn *txn)
 		pd_directory_remove_tenant(&engine->directory, txn->born_tenant);
 	}
 	engine->directory.last_id = txn->last_id_before;
+	/* Some may have been fetched already. */
+	if (engine->events.size > txn->events_start)
+		engine->events.size = txn->events_start;
+	engine->events_lost = txn->events_lost_before;
 	if (txn->writing)
 		pd_log_record_abort(engine->open);
 	forget(txn);

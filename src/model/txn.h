@@ -80,6 +80,20 @@ PD_MUST_CHECK int pd_txn_delete_fields(struct pd_txn *txn, struct pd_key *key);
 /* Delete everything of one actor (FLUSHDB after PD.USE). The actor stays. */
 PD_MUST_CHECK int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor);
 
+/* ---- telling ----
+ * Something happened to a key, in Redis's words: for whoever listens, when the transaction has settled. Forgotten when it is
+ * taken back, and when nobody listens to events of this class. */
+enum pd_event_class {
+	PD_EVENT_GENERIC = 1 << 0, /* of any type: deleted, renamed, given a time */
+	PD_EVENT_STRING = 1 << 1,
+	PD_EVENT_HASH = 1 << 2,
+	PD_EVENT_EXPIRED = 1 << 3, /* gone with its time */
+	PD_EVENT_NEW = 1 << 4,     /* it was not there before */
+	PD_EVENT_MISSED = 1 << 5,  /* somebody asked for it, and it is not there */
+};
+/* `event` is a literal: it is not copied. */
+void pd_txn_tell(struct pd_txn *txn, enum pd_event_class class, const char *event, const struct pd_key *key);
+
 /* ---- walking ---- */
 struct pd_walk {
 	struct pd_txn *txn;

@@ -112,6 +112,7 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 					       .operator_tag = TAG_ADMIN,
 					       .memory_max = server->plan.connections,
 					       .memory_budget = server->plan.budget,
+					       .notify_keyspace_events = options->notify_keyspace_events,
 					       .retention_s = options->retention_s,
 					       .retention_bytes = options->retention_bytes,
 					       .compaction_bytes_per_s = options->compaction_bytes_per_s };

@@ -26,8 +26,9 @@ struct pd_server_options {
 	uint32_t segment_bytes; /* 0: as the memory budget allows, up to 64 MiB */
 	unsigned queue_depth;   /* 0: the log measures the disk and chooses */
 	unsigned max_clients;
-	bool in_memory;     /* no files */
-	bool accept_damage; /* serve what can be read of a log that is damaged */
+	const char *notify_keyspace_events; /* in Redis's letters; NULL: none */
+	bool in_memory;                     /* no files */
+	bool accept_damage;                 /* serve what can be read of a log that is damaged */
 	/* Of the whole process, in bytes; 0: a quarter of what the machine has (engine/budget.h). */
 	uint64_t memory_budget_bytes;
 	uint64_t retention_s, retention_bytes;

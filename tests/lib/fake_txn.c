@@ -42,7 +42,8 @@ struct pd_txn {
 	struct corpse *corpses;
 	struct pd_fake_txn_calls calls;
 	unsigned writes;
-	struct pd_arena arena; /* of the maps' nodes, and of what was kept */
+	struct pd_buffer events; /* "set a;del b;" */
+	struct pd_arena arena;   /* of the maps' nodes, and of what was kept */
 };
 
 /* ---- life ---- */
@@ -71,6 +72,7 @@ struct pd_txn *pd_fake_txn_new(void)
 	txn->now_us = UINT64_C(1700000000) * 1000 * 1000;
 	txn->random = 88172645463325252u;
 	txn->lsn = 1;
+	pd_buffer_init(&txn->events, 64u << 20);
 	pd_arena_init(&txn->arena, NULL);
 	pd_fake_txn_use(txn, "");
 	return txn;
@@ -114,6 +116,7 @@ void pd_fake_txn_free(struct pd_txn *txn)
 	for (size_t i = 0; i < CURSORS; i++)
 		free_slice(txn->cursors[i].name);
 	free_slice(txn->current);
+	pd_buffer_done(&txn->events);
 	pd_arena_done(&txn->arena);
 	pd_free(txn);
 }
@@ -123,6 +126,21 @@ void pd_fake_txn_next(struct pd_txn *txn)
 	bury(txn);
 	txn->lsn++;
 	txn->calls = (struct pd_fake_txn_calls){ .gets = 0 };
+	pd_buffer_clear(&txn->events);
+}
+
+void pd_txn_tell(struct pd_txn *txn, enum pd_event_class class, const char *event, const struct pd_key *key)
+{
+	(void)class;
+	PD_ASSERT(pd_buffer_printf(&txn->events, "%s %.*s;", event, (int)key->name.size,
+				   (const char *)key->name.data) == 0);
+}
+
+const char *pd_fake_txn_events(struct pd_txn *txn)
+{
+	PD_ASSERT(pd_buffer_append(&txn->events, "", 1) == 0);
+	pd_buffer_clear(&txn->events);
+	return (const char *)txn->events.data;
 }
 
 void pd_fake_txn_set_time_us(struct pd_txn *txn, uint64_t now_us)

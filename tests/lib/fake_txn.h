@@ -23,6 +23,8 @@ uint64_t pd_fake_txn_lsn(struct pd_txn *txn, const char *name);
 struct pd_fake_txn_calls {
 	unsigned gets, puts, deletes;
 };
+/* What was told since the last call, or since the transaction began, "set a;del b;", valid until the next. */
+const char *pd_fake_txn_events(struct pd_txn *txn);
 struct pd_fake_txn_calls pd_fake_txn_calls(const struct pd_txn *txn);
 
 #endif

@@ -209,6 +209,17 @@ static int set_output_limit(struct pd_resp_front *front, struct pd_slice value, 
 	return 0;
 }
 
+static void get_notify(const struct pd_resp_front *front, char value[VALUE_SIZE])
+{
+	_Static_assert(PD_RESP_NOTIFY_TEXT_SIZE <= VALUE_SIZE, "the letters fit");
+	pd_resp_keyspace_text(front, value);
+}
+
+static int set_notify(struct pd_resp_front *front, struct pd_slice value, struct pd_error *err)
+{
+	return pd_resp_keyspace_set(front, value, err);
+}
+
 /* Sorted by name. Only what is true of this server: a parameter that means nothing here is not listed. */
 static const struct parameter parameters[] = {
 	{ "appendfsync", NULL, get_appendfsync, NULL },
@@ -223,7 +234,7 @@ static const struct parameter parameters[] = {
 	{ "maxclients", NULL, get_maxclients, set_maxclients },
 	{ "maxmemory", NULL, get_maxmemory, NULL },
 	{ "maxmemory-policy", "noeviction", NULL, NULL },
-	{ "notify-keyspace-events", "", NULL, NULL },
+	{ "notify-keyspace-events", NULL, get_notify, set_notify },
 	{ "perdure-compaction-rate", NULL, get_compaction_rate, NULL },
 	{ "perdure-durability", NULL, get_durability, NULL },
 	{ "perdure-retention-size", NULL, get_retention_size, NULL },

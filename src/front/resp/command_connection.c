@@ -153,6 +153,7 @@ static void answer_reset(struct pd_resp_call *call)
 
 	pd_resp_transaction_clear(&client->transaction);
 	pd_resp_pubsub_leave_all(&client->front->pubsub, &client->subscriber);
+	pd_resp_keyspace_listen(client->front);
 	client->protocol = 2;
 	call->reply->protocol = 2;
 	client->reply_mode = PD_RESP_REPLY_ON;

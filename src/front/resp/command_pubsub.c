@@ -88,6 +88,7 @@ static void subscribe(struct pd_resp_call *call, enum pd_resp_topic_kind kind)
 			break;
 		pd_resp_memory_count(client);
 	}
+	pd_resp_keyspace_listen(client->front);
 }
 
 static void unsubscribe_all(struct pd_resp_call *call, enum pd_resp_topic_kind kind)
@@ -107,6 +108,7 @@ static void unsubscribe_all(struct pd_resp_call *call, enum pd_resp_topic_kind k
 		pd_resp_pubsub_leave_last(&client->front->pubsub, subscriber, kind);
 	}
 	pd_resp_memory_count(client);
+	pd_resp_keyspace_listen(client->front);
 }
 
 static void unsubscribe(struct pd_resp_call *call, enum pd_resp_topic_kind kind)
@@ -134,6 +136,7 @@ static void unsubscribe(struct pd_resp_call *call, enum pd_resp_topic_kind kind)
 		write_change(call, kinds[kind].unsubscribe, call->words + i, count_of(subscriber, kind));
 	}
 	pd_resp_memory_count(client);
+	pd_resp_keyspace_listen(client->front);
 }
 
 static void answer_subscribe(struct pd_resp_call *call)
@@ -174,6 +177,8 @@ static void publish(struct pd_resp_call *call, enum pd_resp_topic_kind kind)
 	struct pd_slice tenant = pd_resp_client_tenant(call->client);
 	size_t audience = pd_resp_push_audience(front, kind, tenant, call->words[1]);
 
+	/* Of a transaction: in the order in which things happen. */
+	pd_resp_keyspace_collect(front);
 	if (audience > 0 && (!pd_resp_memory_has_room(call->client, call->words[2].size) ||
 			     pd_resp_push_note(front, kind, tenant, call->words[1], call->words[2]) != 0)) {
 		pd_resp_write_error(call->reply, "OOM there is no memory for the message");

@@ -71,7 +71,10 @@ int pd_resp_front_new(const struct pd_resp_front_options *options, struct pd_res
 	pd_os_random(front->os, &seed, sizeof seed);
 	pd_resp_pubsub_init(&front->pubsub, seed);
 	pd_resp_push_init(front);
+	pd_buffer_init(&front->keyspace_text, PD_KEY_SIZE_MAX + 1024);
 	result = build_registry(&front->registry, err);
+	if (result == 0 && options->notify_keyspace_events != NULL)
+		result = pd_resp_keyspace_set(front, pd_slice_string(options->notify_keyspace_events), err);
 	if (result != 0) {
 		pd_resp_front_free(front);
 		return result;
@@ -88,6 +91,7 @@ void pd_resp_front_free(struct pd_resp_front *front)
 		pd_resp_client_close(front->clients[front->client_count - 1]);
 	pd_resp_pubsub_done(&front->pubsub);
 	pd_resp_push_done(front);
+	pd_buffer_done(&front->keyspace_text);
 	pd_resp_registry_done(&front->registry);
 	pd_resp_slowlog_clear(&front->slowlog);
 	pd_free(front->touched.items);
@@ -327,6 +331,7 @@ void pd_resp_front_release(struct pd_resp_front *front)
 {
 	size_t kept = 0;
 
+	pd_resp_keyspace_deliver(front);
 	front->turn++;
 	for (size_t i = 0; i < front->holding.count; i++) {
 		struct pd_resp_client *client = front->holding.items[i];

@@ -46,6 +46,7 @@ struct pd_resp_front_options {
 	int operator_tag;       /* of connections that an operator makes: never held up; 0: none */
 	uint64_t memory_max;    /* bytes that all clients together may hold; 0: no limit */
 	uint64_t memory_budget; /* for CONFIG GET; 0: none */
+	const char *notify_keyspace_events; /* as Redis writes it; NULL: none */
 	uint64_t retention_s, retention_bytes, compaction_bytes_per_s;
 };
 

@@ -4,6 +4,7 @@
 
 #include "front/resp/front.h"
 #include "front/resp/hold.h"
+#include "front/resp/keyspace.h"
 #include "front/resp/memory.h"
 #include "front/resp/pubsub.h"
 #include "front/resp/push.h"
@@ -99,6 +100,9 @@ struct pd_resp_front {
 	struct pd_resp_memory memory;
 	struct pd_resp_pubsub pubsub;
 	struct pd_resp_pushes pushes;
+	unsigned notify;    /* which events of keys are told: keyspace.c */
+	unsigned listening; /* which of them the engine is asked for */
+	struct pd_buffer keyspace_text;
 	char notice[300];
 	struct pd_resp_slowlog slowlog;
 	uint64_t commands, rejected_calls, unexpected_errors;

@@ -104,16 +104,17 @@ static bool next_message(const struct pd_buffer *noted, size_t *at, struct messa
 
 /* ---- one client ---- */
 
-static void overrun(struct pd_resp_client *client, const char *why)
+void pd_resp_push_overrun(struct pd_resp_client *client, const char *why)
 {
 	struct pd_resp_pushes *pushes = &client->front->pushes;
 
+	if (client->overrun)
+		return;
 	client->overrun = true;
 	client->closing = true;
 	pushes->disconnected++;
 	(void)snprintf(pushes->notice, sizeof pushes->notice,
-		       "client %llu (%s) was closed: it does not take the messages that it subscribed to "
-		       "(%zu KiB unsent, %s)",
+		       "client %llu (%s) was closed, as it would have missed messages (%zu KiB unsent): %s",
 		       (unsigned long long)client->connection->id, client->connection->peer,
 		       pd_resp_client_unsent(client) / 1024, why);
 	pd_resp_front_touch(client);
@@ -142,22 +143,22 @@ void pd_resp_push_send(struct pd_resp_client *client, struct pd_slice bytes, con
 	if (client->closing)
 		return;
 	if (pushes->hard_bytes != 0 && pd_resp_client_unsent(client) + bytes.size > pushes->hard_bytes) {
-		overrun(client, "the hard limit of client-output-buffer-limit");
+		pd_resp_push_overrun(client, "the hard limit of client-output-buffer-limit");
 		return;
 	}
 	(void)pd_resp_memory_open_output(client);
 	if (pd_buffer_append_slice(output, bytes) != 0) {
-		overrun(client, "there is no more memory for clients");
+		pd_resp_push_overrun(client, "there is no more memory for clients");
 		return;
 	}
 	if (pd_resp_hold_add_push(&client->hold, front->engine, client->base + output->size, wait,
 				  front->turn) != 0) {
 		output->size = size;
-		overrun(client, "there is no more memory");
+		pd_resp_push_overrun(client, "there is no more memory");
 		return;
 	}
 	if (is_over_soft_limit(client, front->clock_ns))
-		overrun(client, "the soft limit of client-output-buffer-limit");
+		pd_resp_push_overrun(client, "the soft limit of client-output-buffer-limit");
 	pd_resp_memory_count(client);
 	pd_resp_front_touch(client);
 }
@@ -168,7 +169,7 @@ void pd_resp_push_tick(struct pd_resp_front *front, uint64_t now_ns)
 		struct pd_resp_client *client = front->clients[i];
 
 		if (client->soft_since_ns != 0 && !client->closing && is_over_soft_limit(client, now_ns))
-			overrun(client, "the soft limit of client-output-buffer-limit");
+			pd_resp_push_overrun(client, "the soft limit of client-output-buffer-limit");
 	}
 }
 
@@ -207,7 +208,7 @@ static void send_to_topic(struct pd_resp_front *front, const struct message *mes
 		if (failed[which] == 0)
 			pd_resp_push_send(client, pd_buffer_slice(&frames[which]), wait);
 		else if (!client->closing)
-			overrun(client, "there is no memory for a message");
+			pd_resp_push_overrun(client, "there is no memory for a message");
 	}
 	pd_buffer_shrink(&frames[0], KEPT_BYTES);
 	pd_buffer_shrink(&frames[1], KEPT_BYTES);

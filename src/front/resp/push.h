@@ -51,6 +51,8 @@ void pd_resp_push_deliver(struct pd_resp_front *front, const struct pd_wait *wai
 
 /* Send bytes to one client; wait NULL: when what is before them goes. Never closes it at once. */
 void pd_resp_push_send(struct pd_resp_client *client, struct pd_slice bytes, const struct pd_wait *wait);
+/* It must miss a message: it is closed at the end of the turn. */
+void pd_resp_push_overrun(struct pd_resp_client *client, const char *why);
 /* Once a second: those that are over the soft limit for too long. */
 void pd_resp_push_tick(struct pd_resp_front *front, uint64_t now_ns);
 

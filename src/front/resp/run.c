@@ -298,6 +298,7 @@ static enum outcome execute(struct pd_resp_client *client, struct pd_request *re
 	if (request->idempotency_key.size > 0)
 		client->idempotency_size = 0;
 	if (result == 0) {
+		pd_resp_keyspace_collect(client->front);
 		if (receipt->lsn != 0)
 			client->last_write = *receipt;
 		return reply->failed == 0 ? DONE : UNKNOWN;
@@ -351,17 +352,25 @@ static enum outcome run_model(struct pd_resp_client *client, struct pd_resp_entr
 	struct pd_request request = { .commands = &command, .count = 1 };
 	struct pd_receipt receipt;
 	enum outcome outcome = execute(client, &request, reply, &receipt);
-	bool failed;
 
 	if (outcome == LATER)
 		return LATER;
-	if (outcome == UNKNOWN || reply->failed != 0)
-		return UNKNOWN;
-	failed = reply->buffer->data[start] == '-';
-	if (!keep_reply(client, start, &receipt.wait))
-		return UNKNOWN;
-	account(client, entry, words, count, failed);
-	return DONE;
+	if (outcome == DONE && reply->failed == 0) {
+		bool failed = reply->buffer->data[start] == '-';
+
+		if (keep_reply(client, start, &receipt.wait))
+			account(client, entry, words, count, failed);
+		else
+			outcome = UNKNOWN;
+	} else {
+		outcome = UNKNOWN;
+	}
+	if (outcome == UNKNOWN)
+		client->closing = true;
+	/* It has happened, whether its reply can be shown or not. */
+	if (client->front->pushes.noted.size > 0)
+		pd_resp_push_deliver(client->front, &receipt.wait);
+	return outcome;
 }
 
 /* The reply of a command of the front. */

@@ -217,6 +217,7 @@ int pd_kv_bitfield(struct pd_call *call)
 	uint8_t *bytes;
 	size_t steps;
 	size_t size;
+	bool changes;
 	int r;
 
 	if (!check_steps(call, &steps, &needed))
@@ -225,6 +226,8 @@ int pd_kv_bitfield(struct pd_call *call)
 	if (r <= 0)
 		return r;
 	if (needed == 0) {
+		if (r == PD_KV_MISSING && (call->command->flags & PD_COMMAND_WRITE) != 0)
+			pd_kv_tell_missed(call, &key); /* it only reads, though its name does not say so */
 		run_steps(call, steps, entry.value, NULL);
 		return 0;
 	}
@@ -235,10 +238,13 @@ int pd_kv_bitfield(struct pd_call *call)
 	if (entry.value.size > 0)
 		memcpy(bytes, entry.value.data, entry.value.size);
 	run_steps(call, steps, pd_slice(bytes, size), bytes);
+	changes = size > entry.value.size || memcmp(bytes, entry.value.data, size) != 0;
 	r = 0;
 	/* As in Redis, the string has grown even if all that was to be written there failed. */
-	if (size > entry.value.size || memcmp(bytes, entry.value.data, size) != 0)
+	if (changes)
 		r = pd_kv_put(call, &key, PD_TYPE_STRING, entry.expires_us, pd_slice(bytes, size));
+	if (changes && r == 0)
+		pd_kv_tell(call, PD_EVENT_STRING, "setbit", &key);
 	pd_free(bytes);
 	return r;
 }

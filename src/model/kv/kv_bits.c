@@ -71,9 +71,12 @@ int pd_kv_setbit(struct pd_call *call)
 		byte = on == 1 ? byte | mask : byte & (uint8_t)~mask;
 		r = pd_kv_put_patched(call, &key, entry.expires_us, entry.value, bit / 8, pd_slice(&byte, 1));
 	}
-	if (r == 0)
-		pd_resp_write_integer(call->reply, was);
-	return r;
+	if (r < 0)
+		return r;
+	if (grows || was != (on == 1))
+		pd_kv_tell(call, PD_EVENT_STRING, "setbit", &key);
+	pd_resp_write_integer(call->reply, was);
+	return 0;
 }
 
 /* ---- ranges of bits ---- */
@@ -288,7 +291,9 @@ static int measure_sources(struct pd_call *call, size_t *ret_size)
 
 		if (found <= 0)
 			return found;
-		if (found == PD_KV_FOUND && entry.value.size > *ret_size)
+		if (found == PD_KV_MISSING)
+			pd_kv_tell_missed(call, &key);
+		else if (entry.value.size > *ret_size)
 			*ret_size = entry.value.size;
 	}
 	return PD_KV_FOUND;
@@ -325,6 +330,7 @@ int pd_kv_bitop(struct pd_call *call)
 	enum bit_operation operation;
 	struct pd_entry entry;
 	struct pd_key target;
+	bool deletes;
 	size_t size;
 	int r;
 
@@ -336,11 +342,17 @@ int pd_kv_bitop(struct pd_call *call)
 	r = pd_kv_key(call, call->words[2], &target);
 	if (r < 0)
 		return r;
+	deletes = size == 0 && pd_txn_get(call->txn, &target, &entry);
 	if (size > 0)
 		r = put_combined(call, operation, &target, size);
-	else if (pd_txn_get(call->txn, &target, &entry))
+	else if (deletes)
 		r = pd_kv_delete(call, &target, &entry);
-	if (r == 0)
-		pd_resp_write_integer(call->reply, (int64_t)size);
-	return r;
+	if (r < 0)
+		return r;
+	if (deletes)
+		pd_kv_tell(call, PD_EVENT_GENERIC, "del", &target);
+	else if (size > 0)
+		pd_kv_tell(call, PD_EVENT_STRING, "set", &target);
+	pd_resp_write_integer(call->reply, (int64_t)size);
+	return 0;
 }

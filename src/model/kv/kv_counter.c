@@ -22,9 +22,11 @@ static int add(struct pd_call *call, int64_t increment)
 	}
 	r = pd_kv_put(call, &key, PD_TYPE_STRING, entry.expires_us,
 		      pd_slice(text, pd_kv_format_integer(number, text)));
-	if (r == 0)
-		pd_resp_write_integer(call->reply, number);
-	return r;
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_STRING, "incrby", &key);
+	pd_resp_write_integer(call->reply, number);
+	return 0;
 }
 
 int pd_kv_incr(struct pd_call *call)
@@ -83,7 +85,9 @@ int pd_kv_incrbyfloat(struct pd_call *call)
 	}
 	sum = pd_slice(text, pd_kv_format_long_double(number, text));
 	r = pd_kv_put(call, &key, PD_TYPE_STRING, entry.expires_us, sum);
-	if (r == 0)
-		pd_resp_write_bulk(call->reply, sum);
-	return r;
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_STRING, "incrbyfloat", &key);
+	pd_resp_write_bulk(call->reply, sum);
+	return 0;
 }

@@ -27,13 +27,28 @@ int pd_kv_find(struct pd_call *call, struct pd_slice name, enum pd_type type, st
 
 	if (r < 0)
 		return r;
-	if (!pd_txn_get(call->txn, ret_key, ret_entry))
+	if (!pd_txn_get(call->txn, ret_key, ret_entry)) {
+		if ((call->command->flags & PD_COMMAND_READONLY) != 0)
+			pd_kv_tell_missed(call, ret_key);
 		return PD_KV_MISSING;
+	}
 	if (ret_entry->type != type) {
 		pd_kv_error_wrong_type(call);
 		return PD_KV_WRONG_TYPE;
 	}
 	return PD_KV_FOUND;
+}
+
+void pd_kv_tell_put(struct pd_call *call, const struct pd_key *key, const struct pd_entry *old)
+{
+	bool was_there = old->bytes != NULL;
+
+	if (was_there && pd_kv_is_past(call, old->expires_us)) {
+		pd_kv_tell(call, PD_EVENT_EXPIRED, "expired", key);
+		was_there = false;
+	}
+	if (!was_there)
+		pd_kv_tell(call, PD_EVENT_NEW, "new", key);
 }
 
 int pd_kv_put(struct pd_call *call, struct pd_key *key, enum pd_type type, uint64_t expires_us,
@@ -44,6 +59,7 @@ int pd_kv_put(struct pd_call *call, struct pd_key *key, enum pd_type type, uint6
 
 	if (r < 0)
 		return r;
+	pd_kv_tell_put(call, key, &old);
 	/* An expired hash is not seen by pd_txn_get(), but its fields are still there. */
 	if (old.bytes != NULL && old.type == PD_TYPE_HASH)
 		return pd_txn_delete_fields(call->txn, key);

@@ -80,6 +80,7 @@ static int expire(struct pd_call *call, bool in_seconds, bool absolute)
 	struct pd_entry entry;
 	struct pd_key key;
 	int64_t at_ms;
+	bool deletes;
 	int r;
 
 	if (!parse_conditions(call, &conditions) || !parse_time(call, in_seconds, absolute, &at_ms))
@@ -91,14 +92,17 @@ static int expire(struct pd_call *call, bool in_seconds, bool absolute)
 		pd_resp_write_integer(call->reply, 0);
 		return 0;
 	}
-	if (at_ms <= pd_kv_now_ms(call))
+	deletes = at_ms <= pd_kv_now_ms(call);
+	if (deletes)
 		r = pd_kv_delete(call, &key, &entry);
 	else
 		r = pd_txn_put(call->txn, &key, (enum pd_type)entry.type, pd_kv_expires_us(at_ms),
 			       entry.value, NULL);
-	if (r == 0)
-		pd_resp_write_integer(call->reply, 1);
-	return r;
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_GENERIC, deletes ? "del" : "expire", &key);
+	pd_resp_write_integer(call->reply, 1);
+	return 0;
 }
 
 int pd_kv_expire(struct pd_call *call)
@@ -133,9 +137,12 @@ int pd_kv_persist(struct pd_call *call)
 	had_time = pd_txn_get(call->txn, &key, &entry) && entry.expires_us != 0;
 	if (had_time)
 		r = pd_txn_put(call->txn, &key, (enum pd_type)entry.type, 0, entry.value, NULL);
-	if (r == 0)
-		pd_resp_write_integer(call->reply, had_time ? 1 : 0);
-	return r;
+	if (r < 0)
+		return r;
+	if (had_time)
+		pd_kv_tell(call, PD_EVENT_GENERIC, "persist", &key);
+	pd_resp_write_integer(call->reply, had_time ? 1 : 0);
+	return 0;
 }
 
 /* ---- asking ---- */
@@ -151,6 +158,7 @@ static int reply_time(struct pd_call *call, bool in_seconds, bool absolute)
 	if (r < 0)
 		return r;
 	if (!pd_txn_get(call->txn, &key, &entry)) {
+		pd_kv_tell_missed(call, &key);
 		pd_resp_write_integer(call->reply, -2);
 		return 0;
 	}

@@ -194,6 +194,8 @@ static int begin_change(struct pd_call *call, struct change *change, uint64_t fi
 	r = put_count(call, change, &old);
 	change->announced = fields;
 	change->count = 0;
+	if (r == 0)
+		pd_kv_tell_put(call, &change->key, &old);
 	if (r < 0 || old.bytes == NULL || old.type != PD_TYPE_HASH)
 		return r;
 	return pd_txn_delete_fields(call->txn, &change->key);
@@ -246,6 +248,7 @@ static int set_fields(struct pd_call *call, bool count_reply)
 	r = set_pairs(call, &change, &added);
 	if (r < 0)
 		return r;
+	pd_kv_tell(call, PD_EVENT_HASH, "hset", &change.key);
 	if (count_reply)
 		pd_resp_write_integer(call->reply, (int64_t)added);
 	else
@@ -277,9 +280,11 @@ int pd_kv_hsetnx(struct pd_call *call)
 		return 0;
 	}
 	r = set_pairs(call, &change, &added);
-	if (r == 0)
-		pd_resp_write_integer(call->reply, 1);
-	return r;
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_HASH, "hset", &change.key);
+	pd_resp_write_integer(call->reply, 1);
+	return 0;
 }
 
 int pd_kv_hdel(struct pd_call *call)
@@ -307,9 +312,14 @@ int pd_kv_hdel(struct pd_call *call)
 		r = pd_txn_delete(call->txn, &change.key);
 	else if (deleted > 0)
 		r = put_count(call, &change, NULL);
-	if (r == 0)
-		pd_resp_write_integer(call->reply, deleted);
-	return r;
+	if (r < 0)
+		return r;
+	if (deleted > 0)
+		pd_kv_tell(call, PD_EVENT_HASH, "hdel", &change.key);
+	if (deleted > 0 && change.count == 0)
+		pd_kv_tell(call, PD_EVENT_GENERIC, "del", &change.key);
+	pd_resp_write_integer(call->reply, deleted);
+	return 0;
 }
 
 /* ---- fields that are numbers ---- */
@@ -346,9 +356,11 @@ int pd_kv_hincrby(struct pd_call *call)
 		return 0;
 	}
 	r = put_number(call, &change, pd_slice(text, pd_kv_format_integer(number, text)));
-	if (r == 0)
-		pd_resp_write_integer(call->reply, number);
-	return r;
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_HASH, "hincrby", &change.key);
+	pd_resp_write_integer(call->reply, number);
+	return 0;
 }
 
 int pd_kv_hincrbyfloat(struct pd_call *call)
@@ -383,7 +395,9 @@ int pd_kv_hincrbyfloat(struct pd_call *call)
 	}
 	sum = pd_slice(text, pd_kv_format_long_double(number, text));
 	r = put_number(call, &change, sum);
-	if (r == 0)
-		pd_resp_write_bulk(call->reply, sum);
-	return r;
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_HASH, "hincrbyfloat", &change.key);
+	pd_resp_write_bulk(call->reply, sum);
+	return 0;
 }

@@ -17,6 +17,7 @@ int pd_kv_del(struct pd_call *call)
 		r = pd_kv_delete(call, &key, &entry);
 		if (r < 0)
 			return r;
+		pd_kv_tell(call, PD_EVENT_GENERIC, "del", &key);
 		deleted++;
 	}
 	pd_resp_write_integer(call->reply, deleted);
@@ -35,7 +36,10 @@ int pd_kv_exists(struct pd_call *call)
 
 		if (r < 0)
 			return r;
-		existing += pd_txn_get(call->txn, &key, &entry);
+		if (pd_txn_get(call->txn, &key, &entry))
+			existing++;
+		else
+			pd_kv_tell_missed(call, &key);
 	}
 	pd_resp_write_integer(call->reply, existing);
 	return 0;
@@ -52,6 +56,8 @@ int pd_kv_type(struct pd_call *call)
 		return r;
 	if (pd_txn_get(call->txn, &key, &entry))
 		name = pd_kv_type_name(entry.type);
+	else
+		pd_kv_tell_missed(call, &key);
 	pd_resp_write_status(call->reply, name);
 	return 0;
 }
@@ -92,8 +98,13 @@ static int copy_key(struct pd_call *call, const struct pd_key *from, const struc
 		    struct pd_key *to)
 {
 	bool is_hash = entry->type == PD_TYPE_HASH;
+	struct pd_entry replaced;
+	bool replaces = pd_txn_get(call->txn, to, &replaced);
 	int r = pd_kv_put(call, to, (enum pd_type)entry->type, entry->expires_us, entry->value);
 
+	/* As in Redis, which deletes it first. */
+	if (r == 0 && replaces)
+		pd_kv_tell(call, PD_EVENT_NEW, "new", to);
 	if (r < 0 || !is_hash)
 		return r;
 	return copy_fields(call, from, to);
@@ -106,7 +117,13 @@ static int move_key(struct pd_call *call, struct pd_key *from, const struct pd_e
 	struct pd_entry moved = { .type = entry->type };
 	int r = copy_key(call, from, entry, to);
 
-	return r < 0 ? r : pd_kv_delete(call, from, &moved);
+	if (r == 0)
+		r = pd_kv_delete(call, from, &moved);
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_GENERIC, "rename_from", from);
+	pd_kv_tell(call, PD_EVENT_GENERIC, "rename_to", to);
+	return 0;
 }
 
 static int rename_key(struct pd_call *call, bool overwrite)
@@ -176,7 +193,7 @@ int pd_kv_copy(struct pd_call *call)
 {
 	struct pd_entry entry, other;
 	struct pd_key from, to;
-	bool replace;
+	bool replace, found;
 	int r;
 
 	if (!parse_copy_options(call, &replace))
@@ -190,14 +207,19 @@ int pd_kv_copy(struct pd_call *call)
 		pd_resp_write_error(call->reply, "ERR source and destination objects are the same");
 		return 0;
 	}
-	if (!pd_txn_get(call->txn, &from, &entry) || (!replace && pd_txn_get(call->txn, &to, &other))) {
+	found = pd_txn_get(call->txn, &from, &entry);
+	if (!found)
+		pd_kv_tell_missed(call, &from);
+	if (!found || (!replace && pd_txn_get(call->txn, &to, &other))) {
 		pd_resp_write_integer(call->reply, 0);
 		return 0;
 	}
 	r = copy_key(call, &from, &entry, &to);
-	if (r == 0)
-		pd_resp_write_integer(call->reply, 1);
-	return r;
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_GENERIC, "copy_to", &to);
+	pd_resp_write_integer(call->reply, 1);
+	return 0;
 }
 
 /* ---- the whole database ---- */

@@ -120,8 +120,8 @@ static bool parse_options(struct pd_call *call, struct options *ret_options)
 	return true;
 }
 
-/* *ret_text: the string at a key, empty without one. 1: it is another type, the error reply is written. */
-static int find_text(struct pd_call *call, struct pd_slice name, struct pd_slice *ret_text)
+/* *ret_text: the string at a key, empty without one. *wrong_type becomes true for another type. */
+static int find_text(struct pd_call *call, struct pd_slice name, struct pd_slice *ret_text, bool *wrong_type)
 {
 	struct pd_entry entry;
 	struct pd_key key;
@@ -131,12 +131,11 @@ static int find_text(struct pd_call *call, struct pd_slice name, struct pd_slice
 		return r;
 	*ret_text = pd_slice(NULL, 0);
 	if (!pd_txn_get(call->txn, &key, &entry))
-		return 0;
-	if (entry.type != PD_TYPE_STRING) {
-		pd_resp_write_error(call->reply, "ERR The specified keys must contain string values");
-		return 1;
-	}
-	*ret_text = entry.value;
+		pd_kv_tell_missed(call, &key);
+	else if (entry.type != PD_TYPE_STRING)
+		*wrong_type = true;
+	else
+		*ret_text = entry.value;
 	return 0;
 }
 
@@ -171,13 +170,18 @@ int pd_kv_lcs(struct pd_call *call)
 {
 	struct options options;
 	struct lcs lcs = { .options = &options };
+	bool wrong_type = false;
 	size_t cells;
-	int r = find_text(call, call->words[1], &lcs.a);
+	int r = find_text(call, call->words[1], &lcs.a, &wrong_type);
 
 	if (r == 0)
-		r = find_text(call, call->words[2], &lcs.b);
-	if (r != 0)
-		return r < 0 ? r : 0;
+		r = find_text(call, call->words[2], &lcs.b, &wrong_type);
+	if (r < 0)
+		return r;
+	if (wrong_type) {
+		pd_resp_write_error(call->reply, "ERR The specified keys must contain string values");
+		return 0;
+	}
 	if (!parse_options(call, &options))
 		return 0;
 	if (__builtin_mul_overflow(lcs.a.size + 1, lcs.b.size + 1, &cells) ||

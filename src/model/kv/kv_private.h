@@ -50,6 +50,19 @@ enum pd_kv_found {
 PD_MUST_CHECK int pd_kv_find(struct pd_call *call, struct pd_slice name, enum pd_type type,
 			     struct pd_key *ret_key, struct pd_entry *ret_entry);
 
+static inline void pd_kv_tell(struct pd_call *call, enum pd_event_class class, const char *event,
+			      const struct pd_key *key)
+{
+	pd_txn_tell(call->txn, class, event, key);
+}
+/* Somebody has asked for what is not there. pd_kv_find() tells it itself for commands that only read. */
+static inline void pd_kv_tell_missed(struct pd_call *call, const struct pd_key *key)
+{
+	pd_txn_tell(call->txn, PD_EVENT_MISSED, "keymiss", key);
+}
+/* The key was put, over `old` (bytes NULL: over nothing). */
+void pd_kv_tell_put(struct pd_call *call, const struct pd_key *key, const struct pd_entry *old);
+
 /* Put the entry of a key and clean up the fields of a hash that it replaces, alive or expired. */
 PD_MUST_CHECK int pd_kv_put(struct pd_call *call, struct pd_key *key, enum pd_type type, uint64_t expires_us,
 			    struct pd_slice value);

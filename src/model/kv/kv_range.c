@@ -44,9 +44,11 @@ int pd_kv_append(struct pd_call *call)
 	if (r == PD_KV_FOUND && !pd_kv_length_argument(call, size, tail.size))
 		return 0;
 	r = pd_kv_put_patched(call, &key, entry.expires_us, entry.value, size, tail);
-	if (r == 0)
-		pd_resp_write_integer(call->reply, (int64_t)(size + tail.size));
-	return r;
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_STRING, "append", &key);
+	pd_resp_write_integer(call->reply, (int64_t)(size + tail.size));
+	return 0;
 }
 
 int pd_kv_setrange(struct pd_call *call)
@@ -77,9 +79,11 @@ int pd_kv_setrange(struct pd_call *call)
 	r = pd_kv_put_patched(call, &key, entry.expires_us, entry.value, (size_t)offset, patch);
 	if ((uint64_t)offset + patch.size > size)
 		size = (size_t)offset + patch.size;
-	if (r == 0)
-		pd_resp_write_integer(call->reply, (int64_t)size);
-	return r;
+	if (r < 0)
+		return r;
+	pd_kv_tell(call, PD_EVENT_STRING, "setrange", &key);
+	pd_resp_write_integer(call->reply, (int64_t)size);
+	return 0;
 }
 
 int pd_kv_getrange(struct pd_call *call)

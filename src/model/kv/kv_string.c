@@ -98,6 +98,17 @@ static void write_string_or_null(struct pd_call *call, bool found, const struct 
 		pd_resp_write_null(call->reply);
 }
 
+/* expires_us 0: it was given no time. With one in the past it is gone already. */
+static void tell_set(struct pd_call *call, const struct pd_key *key, uint64_t expires_us)
+{
+	pd_kv_tell(call, PD_EVENT_STRING, "set", key);
+	if (expires_us == 0)
+		return;
+	pd_kv_tell(call, PD_EVENT_GENERIC, "expire", key);
+	if (pd_kv_is_past(call, expires_us))
+		pd_kv_tell(call, PD_EVENT_EXPIRED, "expired", key);
+}
+
 static int set_with_options(struct pd_call *call)
 {
 	struct pd_entry entry;
@@ -114,6 +125,8 @@ static int set_with_options(struct pd_call *call)
 		return r;
 	found = pd_txn_get(call->txn, &key, &entry);
 	if (options.get) {
+		if (!found)
+			pd_kv_tell_missed(call, &key);
 		if (found && entry.type != PD_TYPE_STRING) {
 			pd_kv_error_wrong_type(call);
 			return 0;
@@ -129,9 +142,12 @@ static int set_with_options(struct pd_call *call)
 	if (options.expiry == EXPIRY_KEEP && found)
 		expires_us = entry.expires_us;
 	r = pd_kv_put_string(call, &key, expires_us, call->words[2]);
-	if (r == 0 && !options.get)
+	if (r < 0)
+		return r;
+	tell_set(call, &key, options.time.data != NULL ? expires_us : 0);
+	if (!options.get)
 		pd_resp_write_status(call->reply, "OK");
-	return r;
+	return 0;
 }
 
 int pd_kv_set(struct pd_call *call)
@@ -144,9 +160,11 @@ int pd_kv_set(struct pd_call *call)
 	r = pd_kv_key(call, call->words[1], &key);
 	if (r == 0)
 		r = pd_kv_put(call, &key, PD_TYPE_STRING, 0, call->words[2]);
-	if (r == 0)
-		pd_resp_write_status(call->reply, "OK");
-	return r;
+	if (r < 0)
+		return r;
+	tell_set(call, &key, 0);
+	pd_resp_write_status(call->reply, "OK");
+	return 0;
 }
 
 int pd_kv_setnx(struct pd_call *call)
@@ -161,9 +179,12 @@ int pd_kv_setnx(struct pd_call *call)
 	found = pd_txn_get(call->txn, &key, &entry);
 	if (!found)
 		r = pd_kv_put(call, &key, PD_TYPE_STRING, 0, call->words[2]);
-	if (r == 0)
-		pd_resp_write_integer(call->reply, found ? 0 : 1);
-	return r;
+	if (r < 0)
+		return r;
+	if (!found)
+		tell_set(call, &key, 0);
+	pd_resp_write_integer(call->reply, found ? 0 : 1);
+	return 0;
 }
 
 static int set_with_expiry(struct pd_call *call, bool in_seconds)
@@ -177,9 +198,11 @@ static int set_with_expiry(struct pd_call *call, bool in_seconds)
 	r = pd_kv_key(call, call->words[1], &key);
 	if (r == 0)
 		r = pd_kv_put(call, &key, PD_TYPE_STRING, expires_us, call->words[3]);
-	if (r == 0)
-		pd_resp_write_status(call->reply, "OK");
-	return r;
+	if (r < 0)
+		return r;
+	tell_set(call, &key, expires_us);
+	pd_resp_write_status(call->reply, "OK");
+	return 0;
 }
 
 int pd_kv_setex(struct pd_call *call)
@@ -228,11 +251,17 @@ int pd_kv_getset(struct pd_call *call)
 	struct pd_entry entry;
 	struct pd_key key;
 	int found = find_string(call, &key, &entry);
+	int r;
 
 	if (found <= 0)
 		return found;
+	if (found == PD_KV_MISSING)
+		pd_kv_tell_missed(call, &key);
 	write_string_or_null(call, found == PD_KV_FOUND, &entry);
-	return pd_kv_put(call, &key, PD_TYPE_STRING, 0, call->words[2]);
+	r = pd_kv_put(call, &key, PD_TYPE_STRING, 0, call->words[2]);
+	if (r == 0)
+		tell_set(call, &key, 0);
+	return r;
 }
 
 int pd_kv_getdel(struct pd_call *call)
@@ -240,11 +269,19 @@ int pd_kv_getdel(struct pd_call *call)
 	struct pd_entry entry;
 	struct pd_key key;
 	int found = find_string(call, &key, &entry);
+	int r;
 
 	if (found <= 0)
 		return found;
 	write_string_or_null(call, found == PD_KV_FOUND, &entry);
-	return found == PD_KV_FOUND ? pd_txn_delete(call->txn, &key) : 0;
+	if (found == PD_KV_MISSING) {
+		pd_kv_tell_missed(call, &key);
+		return 0;
+	}
+	r = pd_txn_delete(call->txn, &key);
+	if (r == 0)
+		pd_kv_tell(call, PD_EVENT_GENERIC, "del", &key);
+	return r;
 }
 
 int pd_kv_getex(struct pd_call *call)
@@ -253,13 +290,15 @@ int pd_kv_getex(struct pd_call *call)
 	uint64_t expires_us;
 	struct pd_entry entry;
 	struct pd_key key;
-	int found;
+	int found, r;
 
 	if (!parse_options(call, 2, false, &options))
 		return 0;
 	found = find_string(call, &key, &entry);
 	if (found <= 0)
 		return found;
+	if (found == PD_KV_MISSING)
+		pd_kv_tell_missed(call, &key);
 	/* Redis looks at the time only when there is a string. */
 	if (found == PD_KV_FOUND && !parse_time(call, &options, &expires_us))
 		return 0;
@@ -268,7 +307,14 @@ int pd_kv_getex(struct pd_call *call)
 		return 0; /* a mere GET */
 	if (options.expiry == EXPIRY_PERSIST && entry.expires_us == 0)
 		return 0;
-	return pd_kv_put_string(call, &key, expires_us, entry.value);
+	r = pd_kv_put_string(call, &key, expires_us, entry.value);
+	if (r < 0)
+		return r;
+	if (options.expiry == EXPIRY_PERSIST)
+		pd_kv_tell(call, PD_EVENT_GENERIC, "persist", &key);
+	else
+		pd_kv_tell(call, PD_EVENT_GENERIC, pd_kv_is_past(call, expires_us) ? "del" : "expire", &key);
+	return 0;
 }
 
 /* ---- many ---- */
@@ -279,12 +325,15 @@ int pd_kv_mget(struct pd_call *call)
 	for (size_t i = 1; i < call->count; i++) {
 		struct pd_entry entry;
 		struct pd_key key;
+		bool found;
 		int r = pd_kv_key(call, call->words[i], &key);
 
 		if (r < 0)
 			return r;
-		write_string_or_null(
-			call, pd_txn_get(call->txn, &key, &entry) && entry.type == PD_TYPE_STRING, &entry);
+		found = pd_txn_get(call->txn, &key, &entry);
+		if (!found)
+			pd_kv_tell_missed(call, &key);
+		write_string_or_null(call, found && entry.type == PD_TYPE_STRING, &entry);
 	}
 	return 0;
 }
@@ -300,6 +349,7 @@ static int set_many(struct pd_call *call)
 			r = pd_kv_put(call, &key, PD_TYPE_STRING, 0, call->words[i + 1]);
 		if (r < 0)
 			return r;
+		tell_set(call, &key, 0);
 	}
 	return 0;
 }

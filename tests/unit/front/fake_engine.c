@@ -275,6 +275,30 @@ void pd_engine_note_memory(struct pd_engine *engine, const char *part, uint64_t 
 	engine->noted = bytes;
 }
 
+/* ---- events ---- */
+
+void pd_engine_listen(struct pd_engine *engine, unsigned classes)
+{
+	engine->listening = classes;
+}
+
+bool pd_engine_next_event(const struct pd_engine *engine, size_t *at, struct pd_event *ret_event)
+{
+	if (*at >= engine->event_count)
+		return false;
+	*ret_event = engine->events[(*at)++];
+	return true;
+}
+
+bool pd_engine_clear_events(struct pd_engine *engine)
+{
+	bool lost = engine->events_lost;
+
+	engine->event_count = 0;
+	engine->events_lost = false;
+	return lost;
+}
+
 /* ---- what these tests do not look at ---- */
 
 const char *pd_engine_fence_text(const struct pd_engine *engine)

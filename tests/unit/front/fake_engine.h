@@ -17,7 +17,10 @@ struct pd_engine {
 	struct pd_upkeep_status upkeep;
 	const char *damage[4];
 	struct pd_memory_report memory;
-	int upkeep_result; /* of a start */
+	int upkeep_result;         /* of a start */
+	struct pd_event events[4]; /* to be fetched next */
+	size_t event_count;
+	bool events_lost;
 
 	/* ---- as the door has used it ---- */
 	struct pd_buffer journal; /* what was evaluated: "set a 1;get a;" */
@@ -26,6 +29,7 @@ struct pd_engine {
 	char key[FAKE_KEY_SIZE]; /* the idempotency key of the last request */
 	size_t preconditions;    /* of the last request */
 	enum pd_upkeep_kind started;
+	unsigned listening;
 	uint64_t noted; /* bytes of connections */
 };
 

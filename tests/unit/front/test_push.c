@@ -185,6 +185,66 @@ static void test_who_reads_too_slowly_for_too_long_is_closed(void **state)
 	(void)close(writer);
 }
 
+static struct pd_event event_of(const char *name, const char *tenant, const char *actor, const char *key)
+{
+	return (struct pd_event){ .class = PD_EVENT_STRING,
+				  .name = name,
+				  .tenant = pd_slice_string(tenant),
+				  .actor = pd_slice_string(actor),
+				  .key = pd_slice_string(key) };
+}
+
+static void test_events_wait_until_their_write_has_settled(void **state)
+{
+	struct door *door = *state;
+	int writer = door_connect(door), listener;
+
+	door_send(door, writer, "CONFIG SET notify-keyspace-events KE$x");
+	assert_int_equal(door->engine.listening, 0); /* nobody would hear */
+	listener = subscriber(door, "PSUBSCRIBE __key*");
+	assert_int_equal(door->engine.listening, PD_EVENT_STRING | PD_EVENT_EXPIRED);
+	door->engine.settled_lsn = 0;
+	door->engine.events[0] = event_of("set", "default", "main", "a");
+	door->engine.events[1] = event_of("set", "other", "main", "b");
+	door->engine.event_count = 2;
+	door_send(door, writer, "SET a 1");
+	door_expect(door, listener, "");
+	door->engine.settled_lsn = 1;
+	door_turn(door);
+	door_expect(door, listener,
+		    "*4 $8 pmessage $6 __key* $16 __keyspace@0__:a $3 set "
+		    "*4 $8 pmessage $6 __key* $18 __keyevent@0__:set $1 a ");
+	/* What keys do by themselves comes with a step. */
+	door->engine.events[0] = event_of("expired", "default", "alice", "c");
+	door->engine.event_count = 1;
+	door_turn(door);
+	door_expect(door, listener,
+		    "*4 $8 pmessage $6 __key* $23 __keyspace@0__:{alice}c $7 expired "
+		    "*4 $8 pmessage $6 __key* $22 __keyevent@0__:expired $8 {alice}c ");
+	(void)close(listener);
+	door_turn(door);
+	assert_int_equal(door->engine.listening, 0);
+	(void)close(writer);
+}
+
+static void test_who_would_miss_events_is_closed(void **state)
+{
+	struct door *door = *state;
+	int writer = door_connect(door), listener, other;
+
+	door_send(door, writer, "CONFIG SET notify-keyspace-events KE$");
+	listener = subscriber(door, "PSUBSCRIBE *a*");
+	other = subscriber(door, "PSUBSCRIBE x*\nSSUBSCRIBE __keyevent");
+	door->engine.events_lost = true;
+	door_send(door, writer, "SET a 1");
+	assert_true(door_is_closed(listener));
+	assert_false(door_is_closed(other));
+	assert_int_equal(pd_resp_front_client_count(door->front), 2);
+	(void)close(listener);
+	(void)close(other);
+	(void)close(writer);
+}
+
 static void test_an_unknown_command_ends_an_idempotency_key(void **state)
 {
 	struct door *door = *state;
@@ -214,6 +274,8 @@ int main(void)
 		TEST(test_tenants_do_not_hear_each_other),
 		TEST(test_who_does_not_read_is_closed),
 		TEST(test_who_reads_too_slowly_for_too_long_is_closed),
+		TEST(test_events_wait_until_their_write_has_settled),
+		TEST(test_who_would_miss_events_is_closed),
 		TEST(test_an_unknown_command_ends_an_idempotency_key),
 	};
 
