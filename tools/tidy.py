@@ -44,6 +44,7 @@ VENDORS = (
     (r"event2/.*|event\.h|evhttp\.h|evdns\.h", ("src/net/",), "libevent"),
     (r"xxhash\.h|xxh3\.h", ("src/base/",), "xxHash"),
     (r"rocksdb/.*", ("src/store/rocks/", "bench/peers/"), "RocksDB"),
+    (r"histedit\.h|editline/.*", ("src/cli/",), "libedit"),
     (r"lmdb\.h", ("bench/peers/",), "LMDB"),
     (r"sqlite3(ext)?\.h", ("src/sql/",), "SQLite"),
     (r"openssl/(ssl|tls1|dtls1|bio|err)\.h", ("src/crypto/", "src/net/"), "OpenSSL's TLS"),

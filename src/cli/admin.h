@@ -2,17 +2,16 @@
 #ifndef PD_CLI_ADMIN_H
 #define PD_CLI_ADMIN_H
 
-#include "base/buffer.h"
 #include "base/error.h"
 #include "base/slice.h"
+#include "cli/link.h"
 #include "cli/options.h"
 #include "os/os.h"
 
 struct pd_admin {
 	struct pd_os *os;
 	const char *data; /* the data directory */
-	int descriptor;
-	struct pd_buffer reply;
+	struct pd_link link;
 };
 
 /* Connect to the server that has the data directory. PD_NOT_FOUND: none does; PD_PERMISSION; PD_TOO_LARGE: the path is too

@@ -77,6 +77,22 @@ bool pd_parse_duration_ms(struct pd_slice text, uint64_t *ret_ms)
 	return parse_with_unit(text, units, sizeof units / sizeof *units, ret_ms);
 }
 
+bool pd_parse_interval_ms(struct pd_slice text, uint64_t *ret_ms)
+{
+	const uint64_t day_ms = UINT64_C(24) * 3600 * 1000;
+	uint64_t ms;
+	double seconds;
+
+	if (pd_slice_to_double(text, &seconds))
+		ms = seconds >= 0.001 && seconds <= 24 * 3600 ? (uint64_t)(seconds * 1000 + 0.5) : 0;
+	else if (!pd_parse_duration_ms(text, &ms))
+		return false;
+	if (ms == 0 || ms > day_ms)
+		return false;
+	*ret_ms = ms;
+	return true;
+}
+
 static bool parse_format(struct pd_slice text, bool *ret_json)
 {
 	*ret_json = pd_slice_equal_nocase(text, "json");
@@ -219,6 +235,8 @@ static const char *kind_words(enum pd_option_kind kind)
 		return "a size such as 64MiB, 1GiB or 100k";
 	case PD_OPTION_DURATION_MS:
 		return "a duration such as 100ms, 2s or 5m";
+	case PD_OPTION_INTERVAL_MS:
+		return "seconds such as 2 or 0.5, or a duration such as 500ms";
 	case PD_OPTION_FORMAT:
 		return "text or json";
 	case PD_OPTION_TEXT:
@@ -286,6 +304,9 @@ static bool set_value(const struct pd_options *options, const struct pd_option *
 		break;
 	case PD_OPTION_DURATION_MS:
 		understood = pd_parse_duration_ms(text, &number);
+		break;
+	case PD_OPTION_INTERVAL_MS:
+		understood = pd_parse_interval_ms(text, &number);
 		break;
 	}
 	if (!understood) {
@@ -402,11 +423,22 @@ static bool take_option(const struct pd_options *options, int argc, char **argv,
 	return set_value(options, option, where, value, target);
 }
 
-static bool asks_for_help(int argc, char **argv)
+/* Not among the operands: `perdure cli SET key -h` is about a value. */
+static bool asks_for_help(const struct pd_options *options, int argc, char **argv)
 {
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		const struct pd_option *option;
+
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			return true;
+		if (options->operands == NULL)
+			continue;
+		if (argv[i][0] != '-' || argv[i][1] == '\0')
+			return false;
+		option = find_option(options, argv[i] + (argv[i][1] == '-' ? 2 : 1),
+				     strlen(argv[i] + (argv[i][1] == '-' ? 2 : 1)));
+		i += option != NULL && option->kind != PD_OPTION_SWITCH;
+	}
 	return false;
 }
 
@@ -415,7 +447,7 @@ enum pd_options_outcome pd_options_parse(const struct pd_options *options, int a
 {
 	int at;
 
-	if (asks_for_help(argc, argv)) {
+	if (asks_for_help(options, argc, argv)) {
 		print_help(options);
 		return PD_OPTIONS_HELPED;
 	}

@@ -19,6 +19,7 @@ enum pd_option_kind {
 	PD_OPTION_NUMBER,      /* uint64_t */
 	PD_OPTION_SIZE,        /* uint64_t, bytes: "100k" "64MiB" "1GiB" "4096"; units are powers of 1024 */
 	PD_OPTION_DURATION_MS, /* uint64_t, milliseconds: "100ms" "2s" "5m" "1h"; without a unit: milliseconds */
+	PD_OPTION_INTERVAL_MS, /* uint64_t, milliseconds: "2" and "0.5" are seconds, "500ms" "2s" "1m"; not 0 */
 	PD_OPTION_FORMAT,      /* bool: text (false) or json (true) */
 };
 
@@ -37,7 +38,8 @@ struct pd_options {
 	const char *about;    /* what it does: paragraphs, separated by empty lines */
 	const struct pd_option *table;
 	size_t count;
-	const char *after; /* printed below the options; may be NULL: examples, exit statuses */
+	const char *operands; /* what follows the options: "[COMMAND [ARGUMENT...]]"; NULL: nothing does */
+	const char *after;    /* printed below the options; may be NULL: examples, exit statuses */
 	/* So many of the table's first options count as PERDURE_NAME, too, where they are not given. */
 	size_t environment_count;
 };
@@ -65,6 +67,8 @@ int pd_subcommand_unknown(const char *command, const char *word, const char *con
 /* The values alone. false: not one. */
 bool pd_parse_size(struct pd_slice text, uint64_t *ret_bytes);
 bool pd_parse_duration_ms(struct pd_slice text, uint64_t *ret_ms);
+/* How long between two: seconds without a unit, as people type them. A millisecond to a day. */
+bool pd_parse_interval_ms(struct pd_slice text, uint64_t *ret_ms);
 
 /* The candidate nearest to `word` in edits (insert, delete, change, swap), or NULL when none is near enough to be what
  * was meant. Candidates end with NULL. */

@@ -81,13 +81,13 @@ static void escape_byte(FILE *file, uint8_t byte)
 	}
 }
 
-void pd_output_escaped(struct pd_output *output, struct pd_slice bytes)
+static void print_escaped(struct pd_output *output, struct pd_slice bytes, bool quoted)
 {
 	for (size_t at = 0; at < bytes.size;) {
 		const uint8_t *character = bytes.data + at;
 		size_t size = character_size(character, bytes.size - at);
-		bool plain = size > 0 && !is_control(character, size) && *character != '"' &&
-			     *character != '\\';
+		bool plain = size > 0 && !is_control(character, size) &&
+			     (!quoted || (*character != '"' && *character != '\\'));
 
 		size = size > 0 ? size : 1;
 		if (plain)
@@ -97,6 +97,16 @@ void pd_output_escaped(struct pd_output *output, struct pd_slice bytes)
 				escape_byte(output->file, character[i]);
 		at += size;
 	}
+}
+
+void pd_output_escaped(struct pd_output *output, struct pd_slice bytes)
+{
+	print_escaped(output, bytes, true);
+}
+
+void pd_output_lax(struct pd_output *output, struct pd_slice bytes)
+{
+	print_escaped(output, bytes, false);
 }
 
 void pd_output_word(struct pd_output *output, struct pd_slice bytes)
@@ -147,6 +157,10 @@ void pd_output_time(struct pd_output *output, uint64_t time_us)
 
 static void begin_item(struct pd_output *output, const char *name)
 {
+	if (output->keyed) {
+		output->keyed = false;
+		return;
+	}
 	if (output->items++ > 0)
 		(void)fputs(", ", output->file);
 	if (name != NULL)
@@ -183,6 +197,50 @@ static void print_base64(FILE *file, struct pd_slice bytes)
 	}
 }
 
+static void print_json_byte(FILE *file, uint8_t byte)
+{
+	if (byte == '"' || byte == '\\')
+		(void)fprintf(file, "\\%c", byte);
+	else if (byte < 0x20 || byte == 0x7f)
+		(void)fprintf(file, "\\u%04x", byte);
+	else
+		(void)fputc(byte, file);
+}
+
+void pd_output_key(struct pd_output *output, struct pd_slice name)
+{
+	begin_item(output, NULL);
+	(void)fputc('"', output->file);
+	for (size_t at = 0; at < name.size;) {
+		size_t size = character_size(name.data + at, name.size - at);
+
+		if (size == 0)
+			(void)fprintf(output->file, "\\u%04x", name.data[at++]);
+		for (; size > 0; size--)
+			print_json_byte(output->file, name.data[at++]);
+	}
+	(void)fputs("\": ", output->file);
+	output->keyed = true;
+}
+
+void pd_output_null_field(struct pd_output *output, const char *name)
+{
+	begin_item(output, name);
+	(void)fputs("null", output->file);
+}
+
+void pd_output_literal_field(struct pd_output *output, const char *name, struct pd_slice number)
+{
+	begin_item(output, name);
+	(void)fwrite(number.data, 1, number.size, output->file);
+}
+
+void pd_output_integer_field(struct pd_output *output, const char *name, int64_t number)
+{
+	begin_item(output, name);
+	(void)fprintf(output->file, "%" PRId64, number);
+}
+
 void pd_output_bytes_field(struct pd_output *output, const char *name, struct pd_slice bytes)
 {
 	begin_item(output, name);
@@ -193,16 +251,8 @@ void pd_output_bytes_field(struct pd_output *output, const char *name, struct pd
 		return;
 	}
 	(void)fputc('"', output->file);
-	for (size_t i = 0; i < bytes.size; i++) {
-		uint8_t byte = bytes.data[i];
-
-		if (byte == '"' || byte == '\\')
-			(void)fprintf(output->file, "\\%c", byte);
-		else if (byte < 0x20 || byte == 0x7f)
-			(void)fprintf(output->file, "\\u%04x", byte);
-		else
-			(void)fputc(byte, output->file);
-	}
+	for (size_t i = 0; i < bytes.size; i++)
+		print_json_byte(output->file, bytes.data[i]);
 	(void)fputc('"', output->file);
 }
 

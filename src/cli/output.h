@@ -11,11 +11,14 @@
 struct pd_output {
 	FILE *file;
 	unsigned items; /* of the innermost JSON object or array: whether a comma is due */
+	bool keyed;     /* the name of the next field has been printed */
 };
 
 void pd_output_text(struct pd_output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* UTF-8 as it is; control characters, quotes, backslashes and other bytes as \n, \", \xNN. */
 void pd_output_escaped(struct pd_output *output, struct pd_slice bytes);
+/* The same with quotes and backslashes as they are: for a text that stands alone. */
+void pd_output_lax(struct pd_output *output, struct pd_slice bytes);
 /* As it is if it is one plain word, else "escaped". */
 void pd_output_word(struct pd_output *output, struct pd_slice bytes);
 /* "escaped", at most `max` bytes of it, then … if there is more. */
@@ -26,6 +29,12 @@ void pd_output_time(struct pd_output *output, uint64_t time_us);
 /* ---- JSON: commas set themselves; name NULL: an item of an array ---- */
 void pd_output_open(struct pd_output *output, const char *name, char bracket); /* '{' or '[' */
 void pd_output_close(struct pd_output *output, char bracket);                  /* '}' or ']' */
+/* The name of the field that comes next (its own name is NULL then): bytes of any kind, escaped; what is not UTF-8 as \u00NN. */
+void pd_output_key(struct pd_output *output, struct pd_slice name);
+void pd_output_null_field(struct pd_output *output, const char *name);
+/* A number as it is written. */
+void pd_output_literal_field(struct pd_output *output, const char *name, struct pd_slice number);
+void pd_output_integer_field(struct pd_output *output, const char *name, int64_t number);
 /* A string; where it is not UTF-8, {"base64": "..."}. */
 void pd_output_bytes_field(struct pd_output *output, const char *name, struct pd_slice bytes);
 void pd_output_string_field(struct pd_output *output, const char *name, const char *string);

@@ -15,6 +15,7 @@ enum pd_exit {
 	PD_EXIT_USAGE = 2,   /* the command line, the environment or the configuration is wrong */
 	PD_EXIT_BUSY = 3,    /* another process has the data directory */
 	PD_EXIT_DAMAGED = 4, /* the data directory is damaged, or of a newer format */
+	PD_EXIT_REFUSED = 5, /* the server answered a command with an error */
 };
 
 struct pd_server_options {

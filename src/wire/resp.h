@@ -118,6 +118,7 @@ enum pd_reply_kind {
 /* One reply, without its children. */
 struct pd_reply {
 	enum pd_reply_kind kind;
+	char mark; /* its first byte on the wire, for who shows more than the kind: '%' a map, ',' a double … */
 	struct pd_slice text; /* points into what was read */
 	int64_t integer;
 	size_t count;

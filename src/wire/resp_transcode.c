@@ -339,40 +339,48 @@ static struct pd_reply line_reply(const struct node *node)
 	return reply;
 }
 
-struct pd_reply pd_reply_read(struct pd_slice *rest)
+static struct pd_reply node_reply(const struct node *node)
 {
-	struct node node = take_node(rest);
-
-	while (node.kind == REPLY_ATTRIBUTE) {
-		for (size_t i = 0; i < node.children; i++)
-			pd_reply_skip(rest);
-		node = take_node(rest);
-	}
-	switch (node.kind) {
+	switch (node->kind) {
 	case REPLY_LINE:
-		return line_reply(&node);
+		return line_reply(node);
 	case REPLY_VERBATIM:
 		return (struct pd_reply){ .kind = PD_REPLY_TEXT,
-					  .text = pd_slice(node.text.data + 4, node.text.size - 4) };
+					  .text = pd_slice(node->text.data + 4, node->text.size - 4) };
 	case REPLY_BULK_ERROR:
-		return (struct pd_reply){ .kind = PD_REPLY_ERROR, .text = node.text };
+		return (struct pd_reply){ .kind = PD_REPLY_ERROR, .text = node->text };
 	case REPLY_NULL:
 	case REPLY_NULL_ARRAY:
 		return (struct pd_reply){ .kind = PD_REPLY_NULL };
 	case REPLY_BOOLEAN:
-		return (struct pd_reply){ .kind = PD_REPLY_INTEGER, .integer = node.text.data[0] == 't' };
+		return (struct pd_reply){ .kind = PD_REPLY_INTEGER, .integer = node->text.data[0] == 't' };
 	case REPLY_ARRAY:
 	case REPLY_MAP:
 	case REPLY_SET:
 	case REPLY_PUSH:
-		return (struct pd_reply){ .kind = PD_REPLY_LIST, .count = node.children };
+		return (struct pd_reply){ .kind = PD_REPLY_LIST, .count = node->children };
 	case REPLY_BULK:
 	case REPLY_DOUBLE:
 	case REPLY_BIG_NUMBER:
 	case REPLY_ATTRIBUTE:
 		break;
 	}
-	return (struct pd_reply){ .kind = PD_REPLY_TEXT, .text = node.text };
+	return (struct pd_reply){ .kind = PD_REPLY_TEXT, .text = node->text };
+}
+
+struct pd_reply pd_reply_read(struct pd_slice *rest)
+{
+	struct node node = take_node(rest);
+	struct pd_reply reply;
+
+	while (node.kind == REPLY_ATTRIBUTE) {
+		for (size_t i = 0; i < node.children; i++)
+			pd_reply_skip(rest);
+		node = take_node(rest);
+	}
+	reply = node_reply(&node);
+	reply.mark = (char)node.whole.data[0];
+	return reply;
 }
 
 void pd_reply_skip(struct pd_slice *rest)

@@ -22,7 +22,26 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from processes import Perdure, Redis, ServerError, need_program  # noqa: E402
 from resp_connection import RespConnection  # noqa: E402
 
-GROUPS = ("clients", "redis_py", "protocol", "pubsub", "notifications", "perdure_commands", "log_command", "log_tool", "admin", "life", "state", "golden", "bounds", "memory_budget", "faults", "examples", "oracle")
+GROUPS = (
+    "clients",
+    "redis_py",
+    "protocol",
+    "pubsub",
+    "notifications",
+    "perdure_commands",
+    "log_command",
+    "log_tool",
+    "admin",
+    "shell",
+    "life",
+    "state",
+    "golden",
+    "bounds",
+    "memory_budget",
+    "faults",
+    "examples",
+    "oracle",
+)
 
 
 class World:
