@@ -198,6 +198,9 @@ static int read_character(EditLine *line, wchar_t *ret_character)
 	do
 		got = read(STDIN_FILENO, &byte, 1);
 	while (got < 0 && errno == EINTR);
+	/* A Ctrl-D that was typed while the last command ran is a NUL by now. */
+	if (got == 1 && byte == 0 && el_line(line)->lastchar == el_line(line)->buffer)
+		return 0;
 	if (got != 1)
 		return got == 0 ? 0 : -1;
 	*ret_character = finish_character(byte);

@@ -189,7 +189,8 @@ static int write_request(struct pd_buffer *request, const struct pd_slice *words
 
 static int lost(struct pd_link *link, struct pd_error *err)
 {
-	return pd_error_set(err, PD_IO, "the server at %s has closed the connection", link->name);
+	return pd_error_set(err, PD_IO, "the server at %s has ended, or has closed the connection",
+			    link->name);
 }
 
 static int send_all(struct pd_link *link, const struct pd_buffer *request, struct pd_error *err)
@@ -294,10 +295,11 @@ int pd_link_receive(struct pd_link *link, unsigned timeout_s, struct pd_slice *r
 		int result;
 
 		if (size == (size_t)-1)
-			return pd_error_set(err, PD_IO,
-					    "what listens on %s does not speak the Redis protocol: is that "
-					    "the right port?",
-					    link->name);
+			return pd_error_set(
+				err, PD_IO,
+				"what comes from %s is no reply of the Redis protocol: is that the "
+				"right port?",
+				link->name);
 		if (size > 0) {
 			*ret_reply = pd_slice(in->data + link->taken, size);
 			link->taken += size;

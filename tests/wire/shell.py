@@ -363,6 +363,22 @@ def test_history_is_cut(world):
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
+def test_end_typed_ahead(world):
+    """Ctrl-D while the last command is still going on."""
+    fake = FakeServer(b"*0\r\n", b"")
+    world.opened.append(fake)
+    terminal = Terminal([world.binary, "cli", "--port", fake.port], environment={"PERDURE_HISTORY": ""})
+    world.opened.append(terminal)
+    terminal.expect("> ")
+    terminal.type("BLPOP l 0\r")
+    while len(fake.requests) < 2:
+        terminal.read_some(0.05)
+    terminal.type("\x04")
+    terminal.read_some(0.2)
+    os.kill(terminal.pid, signal.SIGINT)
+    assert terminal.wait() == OK
+
+
 def test_interrupt_gives_the_line_up(world):
     terminal = shell(world)
     terminal.expect("data> ")

@@ -17,11 +17,11 @@ class Terminal:
     def __init__(self, words, rows=24, columns=100, environment=None):
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.execvpe(words[0], [str(word) for word in words],
                        {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **(environment or {})})
         self.status = None
         self.raw = b""
-        self.resize(rows, columns)
 
     def resize(self, rows, columns):
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
