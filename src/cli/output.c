@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <time.h>
 
+#include "base/utf8.h"
+
 #define TIME_SIZE 40
 
 /* ---- text ---- */
@@ -17,46 +19,16 @@ void pd_output_text(struct pd_output *output, const char *format, ...)
 	va_end(arguments);
 }
 
-/* How many bytes at `at` are one character of UTF-8 (RFC 3629); 0: none. */
-static size_t character_size(const uint8_t *at, size_t left)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t size = at[0] < 0x80   ? 1
-		      : at[0] < 0xc2 ? 0
-		      : at[0] < 0xe0 ? 2
-		      : at[0] < 0xf0 ? 3
-		      : at[0] < 0xf5 ? 4
-				     : 0;
-	uint32_t code = size == 1 ? at[0] : at[0] & (0x7fu >> size);
-
-	if (size == 0 || size > left)
-		return 0;
-	for (size_t i = 1; i < size; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (at[i] & 0x3f);
-	}
-	if (code < least[size] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	return size;
-}
-
 static bool is_utf8(struct pd_slice bytes)
 {
 	for (size_t at = 0; at < bytes.size;) {
-		size_t size = character_size(bytes.data + at, bytes.size - at);
+		size_t size = pd_utf8_character(bytes.data + at, bytes.size - at);
 
 		if (size == 0)
 			return false;
 		at += size;
 	}
 	return true;
-}
-
-/* A terminal may obey these: C0 and C1 controls, DEL. */
-static bool is_control(const uint8_t *at, size_t size)
-{
-	return (size == 1 && (at[0] < 0x20 || at[0] == 0x7f)) || (size == 2 && at[0] == 0xc2 && at[1] < 0xa0);
 }
 
 static void escape_byte(FILE *file, uint8_t byte)
@@ -85,8 +57,8 @@ static void print_escaped(struct pd_output *output, struct pd_slice bytes, bool 
 {
 	for (size_t at = 0; at < bytes.size;) {
 		const uint8_t *character = bytes.data + at;
-		size_t size = character_size(character, bytes.size - at);
-		bool plain = size > 0 && !is_control(character, size) &&
+		size_t size = pd_utf8_character(character, bytes.size - at);
+		bool plain = size > 0 && !pd_utf8_is_control(character, size) &&
 			     (!quoted || (*character != '"' && *character != '\\'));
 
 		size = size > 0 ? size : 1;

@@ -35,7 +35,7 @@ static const struct pd_option table[] = {
 	{ "pg", "PORT", PD_OPTION_NUMBER, AT(pg), 0, PORT_MAX,
 	  "Port of the PostgreSQL protocol: not built yet, only 0 is taken." },
 	{ "http", "PORT", PD_OPTION_NUMBER, AT(http), 0, PORT_MAX,
-	  "Port of HTTP: not built yet, only 0 is taken." },
+	  "Port of HTTP (default 8080), for /livez, /readyz, /health and /metrics; 0 closes this door." },
 	{ "grpc", "PORT", PD_OPTION_NUMBER, AT(grpc), 0, PORT_MAX,
 	  "Port of gRPC: not built yet, only 0 is taken." },
 	{ "bind", "ADDRESS", PD_OPTION_TEXT, AT(bind), 0, 0,
@@ -110,7 +110,7 @@ static bool check_doors(const struct given *given)
 	const struct {
 		const char *name;
 		uint64_t port;
-	} doors[] = { { "pg", given->pg }, { "http", given->http }, { "grpc", given->grpc } };
+	} doors[] = { { "pg", given->pg }, { "grpc", given->grpc } };
 
 	for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
 		if (doors[i].port != 0) {
@@ -205,6 +205,7 @@ static int run(int argc, char **argv)
 			       .log_format = "text",
 			       .notify = "",
 			       .resp = (uint64_t)server.resp_port,
+			       .http = (uint64_t)server.http_port,
 			       .sync_interval_ms = server.sync_interval_ms,
 			       .max_clients = server.max_clients,
 			       .retention_ms = server.retention_s * 1000,
@@ -223,6 +224,7 @@ static int run(int argc, char **argv)
 	server.data_directory = given.data;
 	server.bind_address = given.bind;
 	server.resp_port = (int)given.resp;
+	server.http_port = (int)given.http;
 	server.sync_interval_ms = (uint32_t)given.sync_interval_ms;
 	server.segment_bytes = (uint32_t)given.segment_size;
 	server.queue_depth = (unsigned)given.queue_depth;

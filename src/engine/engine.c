@@ -330,6 +330,23 @@ int pd_engine_open(const struct pd_engine_options *options, struct pd_engine **r
 
 /* ---- figures ---- */
 
+static void add_checkpoints(const struct pd_checkpoints *shelf, struct pd_engine_stats *stats)
+{
+	const struct pd_checkpoint *newest, *oldest;
+
+	if (shelf == NULL || shelf->count == 0)
+		return;
+	newest = shelf->items[shelf->count - 1];
+	oldest = shelf->items[0];
+	stats->checkpoints_kept = shelf->count;
+	stats->checkpoint_lsn = newest->position.lsn;
+	stats->checkpoint_us = newest->time_us;
+	stats->oldest_lsn = oldest->position.lsn;
+	stats->oldest_us = oldest->time_us;
+	for (size_t i = 0; i < shelf->count; i++)
+		stats->checkpoint_bytes += shelf->items[i]->own_bytes;
+}
+
 void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;
@@ -345,9 +362,12 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->tenants = engine->directory.tenant_count;
 	ret_stats->memory_bytes = ret_stats->store.active_bytes + ret_stats->store.frozen_bytes +
 				  ret_stats->store.actor_bytes + ret_stats->store.levels.cache_bytes;
-	if (engine->shelf != NULL && engine->shelf->count > 0)
-		ret_stats->checkpoint_lsn = engine->shelf->items[engine->shelf->count - 1]->position.lsn;
+	add_checkpoints(engine->shelf, ret_stats);
 	ret_stats->log_first_lsn = engine->log->first_lsn;
+	ret_stats->log_bytes = pd_log_bytes_since(engine->log, engine->log->first_lsn);
+	ret_stats->brake_bytes_per_s = engine->brake.updated ? engine->brake.rate : PD_BRAKE_NONE;
+	ret_stats->memtable_limit_bytes = engine->budget.plan.memtables;
+	ret_stats->time_us = engine->clock.time_us;
 	ret_stats->clock_jumps = engine->clock.jumps;
 	ret_stats->recovery = engine->recovery;
 }

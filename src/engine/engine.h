@@ -264,7 +264,14 @@ struct pd_engine_stats {
 	uint64_t braked;         /* writes that were told to come again */
 	uint64_t checkpoints;    /* made since open */
 	uint64_t checkpoint_lsn; /* of the newest there is; 0: none */
-	uint64_t log_first_lsn;
+	uint64_t checkpoint_us;  /* and of which moment, since 1970; 0: none */
+	uint64_t checkpoints_kept;
+	uint64_t checkpoint_bytes;      /* that they have for themselves, about */
+	uint64_t oldest_lsn, oldest_us; /* what one can go back to, and of which moment; 0: nothing yet */
+	uint64_t log_first_lsn, log_bytes;
+	uint64_t brake_bytes_per_s; /* how fast writes are let through; UINT64_MAX: as they come */
+	uint64_t memtable_limit_bytes;
+	uint64_t time_us;        /* the newest transaction's, about: the hybrid logical clock */
 	uint64_t state_failures; /* flushes, checkpoints and trims that failed and are tried again */
 	char state_damage[500];  /* damage that was met in the state; "": none in this life */
 	char state_failure[500]; /* the last one's words; "" when all is well since */

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/histogram.h"
 #include "base/slice.h"
 #include "log/group.h"
 #include "log/record.h"
@@ -46,6 +47,9 @@ struct pd_log_marks {
 struct pd_log_stats {
 	uint64_t groups, records, bytes_written, payload_bytes, syncs, direct_writes, buffered_writes,
 		segments_begun;
+	/* Times until a write has landed: of one that is synced itself, or that goes into the page cache; and of a sync by
+	 * itself. Then what a group holds. */
+	struct pd_histogram write_time, sync_time, group_records;
 };
 
 struct pd_log_options {

@@ -170,7 +170,8 @@ int pd_connection_new(const struct listener *listener, int descriptor, struct co
 	if (net->connections != NULL)
 		net->connections->before = connection;
 	net->connections = connection;
-	net->connection_count++;
+	connection->apart = listener->apart;
+	net->connection_count += !connection->apart;
 	*ret_connection = connection;
 	return 0;
 }
@@ -195,7 +196,7 @@ void pd_connection_close(struct pd_connection *door)
 		net->connections = connection->next;
 	if (connection->next != NULL)
 		connection->next->before = connection->before;
-	net->connection_count--;
+	net->connection_count -= !connection->apart;
 	connection->next = net->closed;
 	net->closed = connection;
 }

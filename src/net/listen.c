@@ -76,7 +76,8 @@ static bool accept_one(struct listener *listener)
 		/* A client that gave up while it waited. */
 		return errno == ECONNABORTED || errno == EINTR;
 	}
-	if (net->connection_count >= (size_t)net->options.max_connections + listener->extra) {
+	if (!listener->apart &&
+	    net->connection_count >= (size_t)net->options.max_connections + listener->extra) {
 		refuse(listener, descriptor);
 		return true;
 	}
@@ -226,6 +227,7 @@ static struct listener *listener_new(struct pd_net *net, const struct pd_net_lis
 	listener->descriptor = -1;
 	listener->tag = options->tag;
 	listener->extra = options->extra;
+	listener->apart = options->apart;
 	listener->refusal = pd_strdup(options->refusal);
 	if (options->path != NULL) {
 		listener->path = pd_strdup(options->path);
@@ -261,19 +263,25 @@ int pd_net_listen(struct pd_net *net, const struct pd_net_listener_options *opti
 	return 0;
 }
 
-void pd_net_free_listeners(struct pd_net *net)
+void pd_net_free_listeners(struct pd_net *net, int except)
 {
-	net->calling_count = 0;
-	while (net->listeners != NULL) {
-		struct listener *listener = net->listeners;
+	struct listener **at = &net->listeners;
 
-		net->listeners = listener->next;
+	net->calling_count = 0;
+	while (*at != NULL) {
+		struct listener *listener = *at;
+
+		if (except != 0 && listener->tag == except) {
+			at = &listener->next;
+			continue;
+		}
+		*at = listener->next;
 		(void)event_del(&listener->readable);
 		listener_free(listener);
 	}
 }
 
-void pd_net_stop_listening(struct pd_net *net)
+void pd_net_stop_listening(struct pd_net *net, int except)
 {
-	pd_net_free_listeners(net);
+	pd_net_free_listeners(net, except);
 }

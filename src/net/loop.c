@@ -11,8 +11,9 @@
 #include "base/memory.h"
 #include "net/net_private.h"
 
-/* Descriptors that are not clients': standard streams, listeners, the log's segments, the store's files. */
-#define OTHER_DESCRIPTORS 128
+/* Descriptors that are not clients': standard streams, listeners, those that listeners take apart, the log's segments,
+ * the store's files. */
+#define OTHER_DESCRIPTORS 160
 
 /* ---- what is ready ---- */
 
@@ -187,7 +188,7 @@ void pd_net_free(struct pd_net *net)
 	while (net->connections != NULL)
 		pd_connection_close(&net->connections->door);
 	pd_net_free_closed(net);
-	pd_net_free_listeners(net);
+	pd_net_free_listeners(net, 0);
 	while (net->watches != NULL) {
 		struct watch *watch = net->watches;
 

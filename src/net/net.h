@@ -89,13 +89,14 @@ struct pd_net_listener_options {
 	const char *path;
 	const char *peer; /* with a path: what its clients are called, who have no address */
 	unsigned extra;   /* clients that it takes beyond the maximum of all */
+	bool apart; /* its clients do not count among all: whoever takes them keeps to a maximum of their own */
 };
 /* The texts are copied. PD_BUSY: the port is taken; PD_PERMISSION: it is the system's; PD_INVALID: the address.
  * PD_TOO_LARGE: the path is longer than the system takes (107 bytes). */
 PD_MUST_CHECK int pd_net_listen(struct pd_net *net, const struct pd_net_listener_options *options,
 				struct pd_error *err);
-/* Close all listeners and remove their paths; connections stay. */
-void pd_net_stop_listening(struct pd_net *net);
+/* Close all listeners but those with the tag `except` (0: all), and remove their paths; connections stay. */
+void pd_net_stop_listening(struct pd_net *net, int except);
 
 /* Report when `descriptor` is readable, until the net is freed. It stays the caller's. */
 PD_MUST_CHECK int pd_net_watch(struct pd_net *net, int descriptor, int tag, struct pd_error *err);

@@ -12,6 +12,7 @@ struct connection {
 	struct pd_net *net;
 	struct event readable, writable;
 	bool want_input, want_output; /* as the kernel was told */
+	bool apart;                   /* not among net->connection_count */
 	bool lent;                    /* the input is the net's; `own` is what it replaces */
 	struct pd_buffer own;
 	size_t chunk; /* what the next recv into memory of its own asks for */
@@ -23,6 +24,7 @@ struct listener {
 	int descriptor;
 	int tag;
 	unsigned extra;
+	bool apart;
 	char *refusal;
 	char *path, *peer; /* of a Unix socket; NULL: it has an address */
 	struct event readable;
@@ -69,8 +71,8 @@ struct pd_net {
 bool pd_net_push(struct pd_net *net, struct pd_net_event event);
 /* Take the clients that wait at the listeners found in `calling`. */
 void pd_net_accept_calling(struct pd_net *net);
-/* Stop listening and free. */
-void pd_net_free_listeners(struct pd_net *net);
+/* Stop listening and free, but for those with the tag `except`. */
+void pd_net_free_listeners(struct pd_net *net, int except);
 
 /* Take over `descriptor`, also when it fails. */
 PD_MUST_CHECK int pd_connection_new(const struct listener *listener, int descriptor,

@@ -16,17 +16,29 @@ static uint64_t now_us(const struct pd_server *server)
 
 static void dispatch(struct pd_server *server, const struct pd_net_event *event)
 {
+	struct pd_connection *connection = event->connection;
+	bool http = connection != NULL && connection->tag == TAG_HTTP;
+
+	if (connection != NULL && connection->descriptor < 0)
+		return;
 	switch (event->kind) {
 	case PD_NET_ACCEPTED:
-		pd_resp_front_accepted(server->resp, event->connection);
+		if (http)
+			pd_http_front_accepted(server->http, connection);
+		else
+			pd_resp_front_accepted(server->resp, connection);
 		break;
 	case PD_NET_READABLE:
-		if (event->connection->descriptor >= 0)
-			pd_resp_front_readable(server->resp, event->connection);
+		if (http)
+			pd_http_front_readable(server->http, connection);
+		else
+			pd_resp_front_readable(server->resp, connection);
 		break;
 	case PD_NET_WRITABLE:
-		if (event->connection->descriptor >= 0)
-			pd_resp_front_writable(server->resp, event->connection);
+		if (http)
+			pd_http_front_writable(server->http, connection);
+		else
+			pd_resp_front_writable(server->resp, connection);
 		break;
 	case PD_NET_WATCH:
 		break; /* the engine's step follows anyway */
@@ -65,16 +77,19 @@ int pd_server_recover(struct pd_server *server, struct pd_error *err)
 		result = pd_engine_recover(server->engine, RECOVERY_SLICE, &recovery, err);
 		if (result != 0)
 			return result;
+		server->recovery = recovery;
 		pd_server_progress_show(&progress, &recovery, now_us(server));
 		result = poll_once(server, 0, err);
 		if (result != 0)
 			return result;
 		pd_resp_front_resume(server->resp);
 		pd_resp_front_flush(server->resp);
+		pd_http_front_tick(server->http);
 		if (pd_resp_front_wants_shutdown(server->resp))
 			server->stopping = true;
 	}
 	if (recovery.done) {
+		server->recovered = true;
 		pd_resp_front_set_loading(server->resp, NULL);
 		pd_server_progress_end(&progress, &recovery, server);
 	}
@@ -102,7 +117,7 @@ static int64_t patience_us(struct pd_server *server)
 	now = now_us(server);
 	if (deadline != UINT64_MAX)
 		timeout = sooner(timeout, deadline > now ? (int64_t)(deadline - now) : 0);
-	if (pd_resp_front_client_count(server->resp) > 0)
+	if (pd_resp_front_client_count(server->resp) > 0 || pd_http_front_is_busy(server->http))
 		timeout = sooner(timeout,
 				 server->next_tick_us > now ? (int64_t)(server->next_tick_us - now) : 0);
 	if (pd_resp_front_holding(server->resp) > 0 && !server->descriptor_watched)
@@ -132,6 +147,7 @@ static void tick(struct pd_server *server)
 		return;
 	server->next_tick_us = now + TICK_US;
 	pd_resp_front_tick(server->resp);
+	pd_http_front_tick(server->http);
 	/* Under a load that is too much, the same happens again and again: INFO has the counts. */
 	notice = now >= server->next_notice_us ? pd_resp_front_notice(server->resp) : NULL;
 	if (notice != NULL) {
@@ -197,9 +213,11 @@ void pd_server_drain(struct pd_server *server)
 	uint64_t until = now_us(server) + DRAIN_US;
 	struct pd_error err;
 
-	pd_net_stop_listening(server->net);
+	/* Who asks how the server is hears of its end until the end. */
+	pd_net_stop_listening(server->net, TAG_HTTP);
 	settle(server);
 	pd_resp_front_stop(server->resp);
+	pd_http_front_stop(server->http);
 	while (pd_resp_front_client_count(server->resp) > 0 && now_us(server) < until) {
 		if (poll_once(server, UNSETTLED_LOOK_US, &err) != 0)
 			return;

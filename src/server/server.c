@@ -8,7 +8,8 @@
 #include "os/heap.h"
 #include "server/server_private.h"
 
-#define ADMIN_EXTRA 8 /* an operator gets in when clients are at their maximum */
+#define HTTP_CONNECTIONS 32
+#define ADMIN_EXTRA      8 /* an operator gets in when clients are at their maximum */
 
 int pd_server_exit_status(int code)
 {
@@ -130,19 +131,45 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 	return result;
 }
 
+/* The pages for whoever looks after the server. They are there while the log is replayed. */
+static int open_http(struct pd_server *server, struct pd_error *err)
+{
+	const struct pd_server_options *options = server->options;
+	struct pd_http_front_options front = { .os = server->os,
+					       .routes = pd_pages,
+					       .context = &server->pages,
+					       .max_connections = HTTP_CONNECTIONS };
+	struct pd_net_listener_options listener = { .address = options->bind_address,
+						    .port = options->http_port,
+						    .tag = TAG_HTTP,
+						    .flag = "--http",
+						    .refusal = PD_HTTP_REFUSAL_TEXT,
+						    .apart = true };
+	int result;
+
+	pd_server_open_pages(server);
+	result = pd_http_front_new(&front, &server->http, err);
+	if (result == 0 && options->http_port != 0)
+		result = pd_net_listen(server->net, &listener, err);
+	return result;
+}
+
 static void say_ready(const struct pd_server *server)
 {
 	const struct pd_server_options *options = server->options;
+	bool is_ipv6 = strchr(options->bind_address, ':') != NULL;
 	struct pd_engine_stats stats;
 
 	pd_engine_stats(server->engine, &stats);
 	pd_server_say("log: %s", stats.log_way);
+	if (options->http_port != 0)
+		pd_server_say("http: /livez, /readyz, /health and /metrics on %s%s%s:%d", is_ipv6 ? "[" : "",
+			      options->bind_address, is_ipv6 ? "]" : "", options->http_port);
 	if (options->resp_port == 0)
-		pd_server_say("ready: no listener (--resp 0)");
+		pd_server_say("ready: no listener for Redis clients (--resp 0)");
 	else
-		pd_server_say("ready: RESP on %s%s%s:%d",
-			      strchr(options->bind_address, ':') != NULL ? "[" : "", options->bind_address,
-			      strchr(options->bind_address, ':') != NULL ? "]" : "", options->resp_port);
+		pd_server_say("ready: RESP on %s%s%s:%d", is_ipv6 ? "[" : "", options->bind_address,
+			      is_ipv6 ? "]" : "", options->resp_port);
 }
 
 /* Recover and serve, everything being open. */
@@ -173,8 +200,10 @@ int pd_server_run(const struct pd_server_options *options)
 			      pd_level_name(options->default_level));
 	pd_os_tune_memory();
 	result = pd_os_real_new(&server.os, &err);
-	if (result == 0)
+	if (result == 0) {
+		server.started_real_us = pd_os_real_us(server.os);
 		plan_memory(&server);
+	}
 	/* Opening the engine writes nothing but a new directory's manifest, and who has the directory is a better answer
 	 * than who has the port; listening comes before the log is replayed. */
 	if (result == 0)
@@ -185,6 +214,8 @@ int pd_server_run(const struct pd_server_options *options)
 	if (result == 0) {
 		/* From here on PD_BUSY is a port, not the directory. */
 		result = open_front(&server, &err);
+		if (result == 0)
+			result = open_http(&server, &err);
 		if (result == 0)
 			result = pd_net_take_signals(server.net, &err);
 		status = result != 0 ? PD_EXIT_FAILURE : PD_EXIT_OK;
@@ -197,8 +228,9 @@ int pd_server_run(const struct pd_server_options *options)
 		pd_server_say("perdure: %s", err.text);
 	/* While the directory is still ours: the next server's socket must not be taken away. */
 	if (server.net != NULL)
-		pd_net_stop_listening(server.net);
+		pd_net_stop_listening(server.net, 0);
 	pd_resp_front_free(server.resp);
+	pd_http_front_free(server.http);
 	closed = server.engine != NULL ? pd_engine_close(server.engine, &close_err) : 0;
 	if (closed != 0) {
 		pd_server_say("perdure: %s", close_err.text);

@@ -22,6 +22,7 @@ struct pd_server_options {
 	const char *data_directory;
 	const char *bind_address; /* numeric; loopback only, for want of authentication */
 	int resp_port;            /* 0: off */
+	int http_port;            /* 0: off */
 	enum pd_level default_level;
 	uint32_t sync_interval_ms;
 	uint32_t segment_bytes; /* 0: as the memory budget allows, up to 64 MiB */
@@ -39,6 +40,7 @@ struct pd_server_options {
 	((struct pd_server_options){ .data_directory = "./data",       \
 				     .bind_address = "127.0.0.1",      \
 				     .resp_port = 7379,                \
+				     .http_port = 8080,                \
 				     .default_level = PD_LEVEL_STRICT, \
 				     .sync_interval_ms = 100,          \
 				     .max_clients = 10000,             \

@@ -4,9 +4,12 @@
 
 #include "engine/budget.h"
 #include "engine/engine.h"
+#include "engine/upkeep.h"
+#include "front/http/front.h"
 #include "front/resp/front.h"
 #include "net/net.h"
 #include "os/os.h"
+#include "server/pages.h"
 #include "server/state_notice.h"
 #include "server/server.h"
 
@@ -16,15 +19,19 @@ struct pd_server {
 	struct pd_engine *engine;
 	struct pd_net *net;
 	struct pd_resp_front *resp;
+	struct pd_http_front *http;
+	struct pd_pages_source pages;
 	struct pd_budget_plan plan; /* of the memory */
-	bool stopping;
+	bool stopping, recovered;
+	struct pd_recovery recovery; /* how far it has come */
 	bool descriptor_watched;
 	bool fence_told, disk_full_told;
 	struct pd_state_notices state_notices;
-	uint64_t next_tick_us, next_notice_us;
+	uint64_t next_tick_us, next_notice_us, looked_us;
+	uint64_t started_real_us;
 };
 
-enum { TAG_RESP = 1, TAG_ENGINE, TAG_ADMIN };
+enum { TAG_RESP = 1, TAG_ENGINE, TAG_ADMIN, TAG_HTTP };
 
 /* ---- loop.c ---- */
 /* Replay the log, answering what can be answered meanwhile. */
@@ -33,6 +40,9 @@ PD_MUST_CHECK int pd_server_recover(struct pd_server *server, struct pd_error *e
 PD_MUST_CHECK int pd_server_serve(struct pd_server *server, struct pd_error *err);
 /* Let what has been asked for be answered, within a few seconds. */
 void pd_server_drain(struct pd_server *server);
+
+/* ---- look.c ---- */
+void pd_server_open_pages(struct pd_server *server);
 
 /* ---- notice.c ---- */
 void pd_server_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

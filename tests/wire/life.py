@@ -28,7 +28,7 @@ def fails(world, *words, texts=(), prefix=(), status_wanted=None):
 
 
 def server_fails(world, directory, *options, **how):
-    return fails(world, "server", "--data", directory, "--resp", free_port(), *options, **how)
+    return fails(world, "server", "--data", directory, "--resp", free_port(), "--http", 0, *options, **how)
 
 
 def everything(connection):
@@ -157,10 +157,10 @@ def test_unknown_options(world):
 
 def test_doors_that_are_not_built(world):
     """0 is off, anything else is refused, until the door is there."""
-    server = world.new_server("doors", ["--pg", "0", "--http", "0", "--grpc", "0"])
+    server = world.new_server("doors", ["--pg", "0", "--grpc", "0"])
     server.start()
     server.stop()
-    for door in ("--pg", "--http", "--grpc"):
+    for door in ("--pg", "--grpc"):
         server_fails(world, world.path("doors"), door, free_port(), texts=[door], status_wanted=USAGE)
 
 
@@ -196,7 +196,7 @@ def reachable(world, name):
 
 
 def run_as_nobody(world, place, data):
-    command = [*unprivileged(world), os.path.join(place, "perdure"), "server", "--data", data, "--resp", free_port()]
+    command = [*unprivileged(world), os.path.join(place, "perdure"), "server", "--data", data, "--resp", free_port(), "--http", "0"]
     try:
         status, _, stderr = world.run(*command, timeout=FAIL_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:

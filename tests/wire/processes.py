@@ -170,7 +170,10 @@ class Perdure(Server):
         self.prefix = list(prefix)
 
     def command(self):
-        return [*self.prefix, self.binary, "server", "--data", self.directory, "--resp", str(self.port), *self.options]
+        # Its pages are of use to few tests, and their default port is one for all servers.
+        http = [] if "--http" in self.options else ["--http", "0"]
+        return [*self.prefix, self.binary, "server", "--data", self.directory, "--resp", str(self.port), *http,
+                *self.options]
 
     def is_ready(self, printed):
         return f"ready: RESP on {HOST}:{self.port}" in printed

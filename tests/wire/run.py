@@ -32,6 +32,7 @@ GROUPS = (
     "log_command",
     "log_tool",
     "admin",
+    "http_door",
     "shell",
     "life",
     "state",

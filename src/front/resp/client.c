@@ -59,6 +59,7 @@ int pd_resp_client_new(struct pd_resp_front *front, struct pd_connection *connec
 	client->is_operator = is_operator;
 	client->since_ns = client->last_ns = client->sent_ns = pd_os_monotonic_ns(front->os);
 	pd_resp_transaction_init(&client->transaction, PD_RESP_QUEUE_MAX);
+	front->operator_count += is_operator;
 	client->slot = front->client_count;
 	front->clients[front->client_count++] = client;
 	connection->owner = client;
@@ -88,6 +89,7 @@ void pd_resp_client_close(struct pd_resp_client *client)
 	front->clients[client->slot] = last;
 	last->slot = client->slot;
 	front->client_count--;
+	front->operator_count -= client->is_operator;
 	pd_resp_front_unstall(client, 0);
 	pd_resp_memory_forget(client);
 	pd_resp_memory_share(front);

@@ -2,6 +2,7 @@
 #ifndef PD_FRONT_RESP_FRONT_PRIVATE_H
 #define PD_FRONT_RESP_FRONT_PRIVATE_H
 
+#include "front/resp/figures.h"
 #include "front/resp/front.h"
 #include "front/resp/hold.h"
 #include "front/resp/keyspace.h"
@@ -105,6 +106,8 @@ struct pd_resp_front {
 	struct pd_buffer keyspace_text;
 	char notice[300];
 	struct pd_resp_slowlog slowlog;
+	struct pd_resp_counters counters;
+	size_t operator_count;
 	uint64_t commands, rejected_calls, unexpected_errors;
 	uint64_t net_accepted_base, net_refused_base, net_received_base, net_sent_base; /* CONFIG RESETSTAT */
 };

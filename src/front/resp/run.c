@@ -38,6 +38,17 @@ static bool keep_reply(struct pd_resp_client *client, size_t start, const struct
 				client->front->turn) == 0;
 }
 
+static enum pd_resp_class class_of(const struct pd_resp_entry *entry)
+{
+	unsigned flags = entry->command.flags;
+
+	if ((flags & PD_COMMAND_ADMIN) != 0)
+		return PD_RESP_CLASS_ADMIN;
+	if ((flags & PD_COMMAND_WRITE) != 0)
+		return PD_RESP_CLASS_WRITE;
+	return (flags & PD_COMMAND_READONLY) != 0 ? PD_RESP_CLASS_READ : PD_RESP_CLASS_OTHER;
+}
+
 /* Time since the last command ended goes to this one: parsing it belongs to it. */
 static void account(struct pd_resp_client *client, struct pd_resp_entry *entry, const struct pd_slice *words,
 		    size_t count, bool failed)
@@ -51,6 +62,8 @@ static void account(struct pd_resp_client *client, struct pd_resp_entry *entry, 
 	entry->calls++;
 	entry->nanoseconds += took;
 	entry->failed += failed;
+	pd_histogram_note_ns(&front->counters.evaluation_time[class_of(entry)], took);
+	front->counters.failed[class_of(entry)] += failed;
 	client->last_command = entry;
 	if (front->slowlog.slower_than_us >= 0 && took / 1000 >= (uint64_t)front->slowlog.slower_than_us)
 		pd_resp_slowlog_note(&front->slowlog, pd_os_real_us(front->os), took / 1000, words, count,
@@ -68,6 +81,7 @@ static void reject(struct pd_resp_client *client, struct pd_resp_entry *entry)
 		client->idempotency_size =
 			0; /* the key was for this write, or what may have been one, not for what comes after it */
 	client->front->rejected_calls++;
+	client->front->counters.rejected[entry != NULL ? class_of(entry) : PD_RESP_CLASS_OTHER]++;
 	if (entry != NULL)
 		entry->rejected++;
 }

@@ -52,15 +52,18 @@ struct pd_aligned {
 struct pd_flight {
 	struct pd_log_group *group;
 	uint64_t last_lsn;
-	uint64_t started_ns; /* if it was alone; else 0 */
+	uint64_t started_ns;
+	bool lone; /* nothing else was in flight when it took off */
 	bool done;
 };
 
 /* A sync on another thread. */
 struct pd_background_sync {
 	struct pd_os_task *task; /* NULL: none */
+	struct pd_os *os;
 	struct pd_os_file *file;
 	uint64_t covers_lsn; /* written when it began */
+	uint64_t took_ns;
 	int result;
 	struct pd_error err;
 };

@@ -111,8 +111,9 @@ int pd_file_queue_write(struct pd_log_file *file, struct pd_log_group *group, si
 		return result;
 	file->flights[at] = (struct pd_flight){ .group = group, .last_lsn = pd_log_group_last_lsn(group) };
 	file->since_lone++;
+	file->flights[at].started_ns = pd_os_monotonic_ns(file->os);
 	if (file->flight_count == 0) {
-		file->flights[at].started_ns = pd_os_monotonic_ns(file->os);
+		file->flights[at].lone = true;
 		file->since_lone = 0;
 	}
 	file->flight_count++;
@@ -139,9 +140,11 @@ int pd_file_queue_reap(struct pd_log_file *file, bool wait, struct pd_error *err
 	}
 	while (result == 0 && file->flight_count > 0 && file->flights[file->flight_head].done) {
 		struct pd_flight *flight = &file->flights[file->flight_head];
+		uint64_t took_ns = pd_os_monotonic_ns(file->os) - flight->started_ns;
 
-		if (flight->started_ns != 0)
-			pd_file_note_sync_time(file, pd_os_monotonic_ns(file->os) - flight->started_ns);
+		pd_histogram_note_ns(&file->log.stats.write_time, took_ns);
+		if (flight->lone)
+			pd_file_note_sync_time(file, took_ns);
 		file->log.marks.written_lsn = flight->last_lsn;
 		file->log.marks.durable_lsn = flight->last_lsn;
 		pd_file_finished(file, flight->group);

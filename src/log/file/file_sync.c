@@ -12,7 +12,10 @@ static void sync_run(void *argument)
 {
 	struct pd_background_sync *sync = argument;
 
+	uint64_t started_ns = pd_os_monotonic_ns(sync->os);
+
 	sync->result = pd_plant(PD_PLANT_SKIP_SYNC) ? 0 : pd_os_datasync(sync->file, &sync->err);
+	sync->took_ns = pd_os_monotonic_ns(sync->os) - started_ns;
 }
 
 /* The background sync is over: what it covers is durable, or the log is done for. */
@@ -25,6 +28,7 @@ static int sync_collect(struct pd_log_file *file, struct pd_error *err)
 	if (sync->result != 0)
 		return pd_error_set(err, sync->result, "%s", sync->err.text);
 	file->log.stats.syncs++;
+	pd_histogram_note_ns(&file->log.stats.sync_time, sync->took_ns);
 	if (sync->covers_lsn > file->log.marks.durable_lsn)
 		file->log.marks.durable_lsn = sync->covers_lsn;
 	if (sync->covers_lsn == file->log.marks.written_lsn)
@@ -47,11 +51,14 @@ int pd_file_sync_look(struct pd_log_file *file, struct pd_error *err)
 int pd_file_sync_buffered(struct pd_log_file *file, struct pd_error *err)
 {
 	int result = pd_file_sync_join(file, err);
+	uint64_t started_ns;
 
 	if (result != 0)
 		return result;
 	file->log.stats.syncs++;
+	started_ns = pd_os_monotonic_ns(file->os);
 	result = pd_plant(PD_PLANT_SKIP_SYNC) ? 0 : pd_os_datasync(file->buffered, err);
+	pd_histogram_note_ns(&file->log.stats.sync_time, pd_os_monotonic_ns(file->os) - started_ns);
 	if (result == 0)
 		file->unsynced = false;
 	return result;
@@ -66,6 +73,7 @@ int pd_file_sync_begin(struct pd_log *log)
 	if (sync->task != NULL || !file->unsynced)
 		return 0;
 	PD_ASSERT(file->flight_count == 0);
+	sync->os = file->os;
 	sync->file = file->buffered;
 	sync->covers_lsn = log->marks.written_lsn;
 	if (pd_os_task_start(file->os, sync_run, sync, &sync->task, &err) != 0)

@@ -65,23 +65,24 @@ static bool fits(const struct pd_log_file *file, const struct piece *piece)
 static int write_bytes(struct pd_log_file *file, const uint8_t *data, size_t size, enum pd_log_sync sync,
 		       struct pd_error *err)
 {
-	uint64_t offset = file->sector * PD_SECTOR_SIZE;
+	uint64_t offset = file->sector * PD_SECTOR_SIZE, started_ns = pd_os_monotonic_ns(file->os), took_ns;
 	int result;
 
 	PD_ASSERT(file->flight_count == 0);
 	/* A synced write says nothing of what went through the page cache before it: then sync the file. */
 	if (sync == PD_LOG_SYNC && file->synced != NULL && !file->unsynced) {
-		uint64_t started_ns = pd_os_monotonic_ns(file->os);
-
 		file->log.stats.direct_writes++;
 		file->log.stats.syncs++;
 		result = pd_os_write(file->synced, data, size, offset, err);
-		pd_file_note_sync_time(file, pd_os_monotonic_ns(file->os) - started_ns);
+		took_ns = pd_os_monotonic_ns(file->os) - started_ns;
+		pd_histogram_note_ns(&file->log.stats.write_time, took_ns);
+		pd_file_note_sync_time(file, took_ns);
 		return result;
 	}
 	file->log.stats.buffered_writes++;
 	file->unsynced = true;
 	result = pd_os_write(file->buffered, data, size, offset, err);
+	pd_histogram_note_ns(&file->log.stats.write_time, pd_os_monotonic_ns(file->os) - started_ns);
 	if (result != 0 || sync == PD_LOG_WRITE)
 		return result;
 	return pd_file_sync_buffered(file, err);
@@ -566,6 +567,7 @@ int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_s
 		return PD_FENCED;
 	}
 	log->stats.records += group->record_count;
+	pd_histogram_note(&log->stats.group_records, group->record_count);
 	log->stats.payload_bytes += group->size - PD_GROUP_HEADER_SIZE;
 	result = put_group(file, group, sync, &err);
 	group->sealed = true;

@@ -99,6 +99,7 @@ static int memory_submit(struct pd_log *log, struct pd_log_group *group, enum pd
 	log->marks.durable_lsn = log->marks.tail_lsn;
 	log->stats.groups++;
 	log->stats.records += group->record_count;
+	pd_histogram_note(&log->stats.group_records, group->record_count);
 	log->stats.payload_bytes += group->size - PD_GROUP_HEADER_SIZE;
 	log->stats.bytes_written += group->size - PD_GROUP_HEADER_SIZE;
 	return 0;

@@ -147,7 +147,7 @@ static void test_it_is_removed_at_the_end(void **state)
 	struct pd_error err;
 
 	assert_int_equal(listen_there(fixture, 0, &err), 0);
-	pd_net_stop_listening(fixture->net);
+	pd_net_stop_listening(fixture->net, 0);
 	assert_int_equal(access(fixture->path, F_OK), -1);
 	assert_int_equal(errno, ENOENT);
 }

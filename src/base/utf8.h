@@ -1,0 +1,23 @@
+/* UTF-8 (RFC 3629), and bytes of unknown kind put into text that people and programs read. */
+#ifndef PD_BASE_UTF8_H
+#define PD_BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/slice.h"
+
+/* How many bytes at `at` are one character; 0: none that is valid. `left` > 0. */
+size_t pd_utf8_character(const uint8_t *at, size_t left);
+/* Would a terminal obey it? C0 and C1 controls, DEL. `size` as pd_utf8_character() told. */
+bool pd_utf8_is_control(const uint8_t *at, size_t size);
+
+/* Append bytes so that they stay on their line: controls, what is no UTF-8, '"' and '\' come as \n, \x1b, \" … */
+PD_MUST_CHECK int pd_append_escaped(struct pd_buffer *buffer, struct pd_slice bytes);
+/* Append bytes as a JSON string with its quotes. What is no UTF-8 comes as U+FFFD, one for each byte. */
+PD_MUST_CHECK int pd_append_json_string(struct pd_buffer *buffer, struct pd_slice bytes);
+
+#endif

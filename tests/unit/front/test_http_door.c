@@ -1,0 +1,453 @@
+/* The HTTP door with clients who are slow, many or rude: real sockets, a clock of the test's own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "front/http/front.h"
+#include "os/sim.h"
+
+#define MAX       4u
+#define LARGE     (900u * 1024)
+#define SECOND_US 1000000u
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
+
+struct door {
+	struct pd_os *os;
+	struct pd_net *net;
+	struct pd_http_front *front;
+	char directory[64];
+	unsigned asked;
+};
+
+static int answer_small(void *context, const struct pd_http_request *request, struct pd_http_page *page)
+{
+	struct door *door = context;
+
+	(void)request;
+	door->asked++;
+	page->content_type = "text/plain";
+	return pd_buffer_append(page->body, "small", 5);
+}
+
+static int answer_large(void *context, const struct pd_http_request *request, struct pd_http_page *page)
+{
+	(void)context;
+	(void)request;
+	page->content_type = "text/plain";
+	if (pd_buffer_reserve(page->body, LARGE) != 0)
+		return PD_NO_MEMORY;
+	memset(page->body->data, 'x', LARGE);
+	page->body->size = LARGE;
+	return 0;
+}
+
+static int answer_fails(void *context, const struct pd_http_request *request, struct pd_http_page *page)
+{
+	(void)context;
+	(void)request;
+	(void)page;
+	return PD_NO_MEMORY;
+}
+
+static const struct pd_http_route routes[] = {
+	{ "/small", answer_small }, { "/large", answer_large }, { "/fails", answer_fails }, { NULL, NULL }
+};
+
+static int set_up(void **state)
+{
+	struct pd_net_options net = { .max_connections = 10, .input_max = 1 << 20, .output_max = 1 << 30 };
+	struct pd_sim_options machine = PD_SIM_OPTIONS_DEFAULT;
+	struct door *door = calloc(1, sizeof *door);
+	struct pd_http_front_options front = { .routes = routes, .max_connections = MAX, .context = door };
+	char path[96];
+	struct pd_net_listener_options listener = {
+		.path = path, .peer = "p", .tag = 1, .refusal = PD_HTTP_REFUSAL_TEXT, .apart = true
+	};
+	struct pd_error err;
+
+	assert_non_null(door);
+	assert_int_equal(pd_os_sim_new(&machine, &door->os, &err), 0);
+	assert_int_equal(pd_net_new(&net, &door->net, &err), 0);
+	front.os = door->os;
+	assert_int_equal(pd_http_front_new(&front, &door->front, &err), 0);
+	(void)snprintf(door->directory, sizeof door->directory, "/tmp/perdure-http-XXXXXX");
+	assert_non_null(mkdtemp(door->directory));
+	(void)snprintf(path, sizeof path, "%s/s", door->directory);
+	assert_int_equal(pd_net_listen(door->net, &listener, &err), 0);
+	*state = door;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct door *door = *state;
+
+	pd_http_front_free(door->front);
+	pd_net_free(door->net);
+	pd_os_free(door->os);
+	assert_int_equal(rmdir(door->directory), 0);
+	free(door);
+	return 0;
+}
+
+static void turn(struct door *door)
+{
+	const struct pd_net_event *events;
+	struct pd_error err;
+	size_t count;
+	unsigned turns = 0;
+
+	do {
+		assert_int_equal(pd_net_poll(door->net, 0, &events, &count, &err), 0);
+		for (size_t i = 0; i < count; i++) {
+			struct pd_connection *connection = events[i].connection;
+
+			if (connection->descriptor < 0)
+				continue;
+			if (events[i].kind == PD_NET_ACCEPTED)
+				pd_http_front_accepted(door->front, connection);
+			else if (events[i].kind == PD_NET_READABLE)
+				pd_http_front_readable(door->front, connection);
+			else
+				pd_http_front_writable(door->front, connection);
+		}
+		assert_true(++turns < 100000);
+	} while (count > 0);
+}
+
+static void wait_s(struct door *door, unsigned seconds)
+{
+	for (; seconds > 0; seconds--) {
+		pd_sim_advance_us(door->os, SECOND_US);
+		pd_http_front_tick(door->front);
+		turn(door);
+	}
+}
+
+static int connect_to(struct door *door)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(client >= 0);
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/s", door->directory);
+	assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
+	turn(door);
+	return client;
+}
+
+static void put(struct door *door, int client, const char *text)
+{
+	size_t size = strlen(text);
+
+	assert_int_equal(send(client, text, size, MSG_NOSIGNAL), (ssize_t)size);
+	turn(door);
+}
+
+/* What has come, all of it (at most size - 1). *ret_closed: and the end. */
+static size_t take(struct door *door, int client, char *text, size_t size, bool *ret_closed)
+{
+	size_t used = 0;
+
+	*ret_closed = false;
+	for (;;) {
+		ssize_t got = recv(client, text + used, size - 1 - used, MSG_DONTWAIT);
+
+		if (got == 0 || (got < 0 && errno == ECONNRESET)) {
+			*ret_closed = true;
+			break;
+		}
+		if (got < 0 && used == 0)
+			break;
+		if (got < 0) {
+			turn(door);
+			got = recv(client, text + used, size - 1 - used, MSG_DONTWAIT);
+			if (got <= 0)
+				break;
+		}
+		used += (size_t)got;
+		turn(door);
+	}
+	text[used] = '\0';
+	return used;
+}
+
+static void expect(struct door *door, int client, unsigned status, const char *part, bool closed)
+{
+	static char text[2u << 20];
+	char line[32];
+	bool is_closed;
+
+	(void)take(door, client, text, sizeof text, &is_closed);
+	(void)snprintf(line, sizeof line, "HTTP/1.1 %u ", status);
+	if (strncmp(text, line, strlen(line)) != 0 || strstr(text, part) == NULL || is_closed != closed)
+		fail_msg("wanted %u, \"%s\", %s; got %.600s", status, part, closed ? "closed" : "open", text);
+}
+
+static struct pd_http_figures figures(const struct door *door)
+{
+	struct pd_http_figures figures;
+
+	pd_http_front_figures(door->front, &figures);
+	return figures;
+}
+
+/* ---- tests ---- */
+
+static void test_answers(void **state)
+{
+	struct door *door = *state;
+	int client = connect_to(door);
+
+	put(door, client, GET("/small"));
+	expect(door, client, 200, "\r\n\r\nsmall", false);
+	put(door, client, GET("/small?x"));
+	expect(door, client, 200, "\r\n\r\nsmall", false);
+	put(door, client, GET("/none"));
+	expect(door, client, 404, "/small /large /fails", false);
+	put(door, client, "DELETE /small HTTP/1.1\r\nHost: h\r\n\r\n");
+	expect(door, client, 405, "Allow: GET, HEAD\r\n", false);
+	put(door, client, GET("/fails"));
+	expect(door, client, 503, "application/problem+json", false);
+	put(door, client, "HEAD /small HTTP/1.1\r\nHost: h\r\n\r\n");
+	expect(door, client, 200, "Content-Length: 5\r\n", false);
+	put(door, client, "GET /small HTTP/1.0\r\n\r\n");
+	expect(door, client, 200, "Connection: close\r\n\r\nsmall", true);
+	assert_int_equal(figures(door).requests, 7);
+	assert_int_equal(figures(door).errors, 3);
+	assert_int_equal(figures(door).connections, 0);
+	(void)close(client);
+}
+
+static void test_pieces_and_pipelines(void **state)
+{
+	static const char text[] = GET("/small") GET("/none");
+	struct door *door = *state;
+	char got[4096];
+	bool closed;
+	int client = connect_to(door);
+
+	for (size_t i = 0; text[i] != '\0'; i++)
+		put(door, client, (char[]){ text[i], '\0' });
+	(void)take(door, client, got, sizeof got, &closed);
+	assert_non_null(strstr(got, "\r\n\r\nsmall"));
+	assert_non_null(strstr(strstr(got, "small") + 1, "HTTP/1.1 404 "));
+	assert_false(closed);
+	(void)close(client);
+
+	/* So many at once, and no more: pages are not for nothing. */
+	client = connect_to(door);
+	door->asked = 0;
+	put(door, client,
+	    GET("/small") GET("/small") GET("/small") GET("/small") GET("/small") GET("/small") GET("/small")
+		    GET("/small") GET("/small") GET("/small"));
+	expect(door, client, 200, "Connection: close\r\n", true);
+	assert_int_equal(door->asked, 8);
+	(void)close(client);
+}
+
+static void test_rubbish_is_told_and_closed(void **state)
+{
+	static char long_line[64 * 1024];
+	struct door *door = *state;
+	int client = connect_to(door);
+
+	put(door, client, "*1\r\n$4\r\nPING\r\n");
+	expect(door, client, 400, "does not end with HTTP/1.1", true);
+	(void)close(client);
+	memset(long_line, 'x', sizeof long_line - 1);
+	memcpy(long_line, "GET /", 5);
+	client = connect_to(door);
+	put(door, client, long_line);
+	expect(door, client, 431, "8 KiB", true);
+	(void)close(client);
+	/* Half a request and then nothing at all. */
+	client = connect_to(door);
+	put(door, client, "GET /sm");
+	(void)close(client);
+	turn(door);
+	assert_int_equal(figures(door).connections, 0);
+}
+
+static void test_slow_request(void **state)
+{
+	struct door *door = *state;
+	int silent = connect_to(door), slow = connect_to(door);
+
+	/* A byte now and then does not buy more time. */
+	for (unsigned i = 0; i < PD_HTTP_HEAD_S; i++) {
+		put(door, slow, "G");
+		assert_int_equal(figures(door).connections, 2);
+		wait_s(door, 1);
+	}
+	expect(door, slow, 408, "in time", true);
+	assert_int_equal(figures(door).connections, 0);
+	assert_int_equal(figures(door).timeouts, 2);
+	(void)close(slow);
+	(void)close(silent);
+}
+
+static void test_idle_connection(void **state)
+{
+	struct door *door = *state;
+	int client = connect_to(door);
+
+	put(door, client, GET("/small"));
+	expect(door, client, 200, "small", false);
+	wait_s(door, PD_HTTP_IDLE_S - 1);
+	put(door, client, GET("/small"));
+	expect(door, client, 200, "small", false);
+	wait_s(door, PD_HTTP_IDLE_S);
+	assert_int_equal(figures(door).connections, 0);
+	assert_int_equal(figures(door).timeouts, 0);
+	(void)close(client);
+}
+
+/* A scraper that asks and does not read: it is not read any further, and goes after a while. */
+static void test_hanging_reader(void **state)
+{
+	struct door *door = *state;
+	int client = connect_to(door), other;
+	uint64_t bytes;
+
+	put(door, client, GET("/large"));
+	bytes = figures(door).bytes;
+	assert_true(bytes > LARGE / 2 && bytes < 4 * LARGE);
+	for (unsigned i = 0; i < 20; i++)
+		put(door, client, GET("/large"));
+	assert_int_equal(figures(door).bytes, bytes);
+	other = connect_to(door);
+	put(door, other, GET("/small"));
+	expect(door, other, 200, "small", false);
+	wait_s(door, PD_HTTP_SEND_S);
+	assert_int_equal(figures(door).connections, 1);
+	assert_int_equal(figures(door).timeouts, 1);
+	(void)close(client);
+	(void)close(other);
+}
+
+static void test_slow_reader_gets_it_all(void **state)
+{
+	static char text[2u << 20];
+	struct door *door = *state;
+	int client = connect_to(door);
+	size_t got = 0, size;
+	bool closed;
+
+	put(door, client, GET("/large"));
+	for (unsigned i = 0; i < 1000 && got < LARGE; i++) {
+		size = take(door, client, text + got, 30000, &closed);
+		got += size;
+	}
+	assert_non_null(strstr(text, "Content-Length: 921600\r\n"));
+	assert_int_equal(got, (size_t)(strstr(text, "\r\n\r\n") + 4 - text) + LARGE);
+	put(door, client, GET("/small"));
+	expect(door, client, 200, "small", false);
+	(void)close(client);
+}
+
+/* Idle connections make room for new ones, oldest first; when all are busy, a new one is refused. */
+static void test_too_many(void **state)
+{
+	struct door *door = *state;
+	int clients[MAX], more;
+
+	for (unsigned i = 0; i < MAX; i++) {
+		clients[i] = connect_to(door);
+		put(door, clients[i], GET("/small"));
+		expect(door, clients[i], 200, "small", false);
+		wait_s(door, 1);
+	}
+	more = connect_to(door);
+	put(door, more, GET("/small"));
+	expect(door, more, 200, "small", false);
+	assert_int_equal(figures(door).connections, MAX);
+	put(door, clients[1], GET("/small"));
+	expect(door, clients[1], 200, "small", false);
+	(void)close(clients[0]);
+	clients[0] = more;
+	for (unsigned i = 0; i < MAX; i++)
+		put(door, clients[i], "GET /");
+	more = connect_to(door);
+	expect(door, more, 503, "too many connections", true);
+	assert_int_equal(figures(door).refused, 1);
+	assert_int_equal(figures(door).connections, MAX);
+	(void)close(more);
+	for (unsigned i = 0; i < MAX; i++)
+		(void)close(clients[i]);
+}
+
+static void test_stop(void **state)
+{
+	struct door *door = *state;
+	int idle = connect_to(door), busy = connect_to(door);
+
+	put(door, idle, GET("/small"));
+	expect(door, idle, 200, "small", false);
+	put(door, busy, "GET /small HTTP/1.1\r\n");
+	pd_http_front_stop(door->front);
+	assert_int_equal(figures(door).connections, 1);
+	put(door, busy, "Host: h\r\n\r\n");
+	expect(door, busy, 200, "Connection: close\r\n\r\nsmall", true);
+	(void)close(idle);
+	(void)close(busy);
+}
+
+/* Every allocation fails once: the client gets an answer or the end, and the door works on. */
+static void test_no_memory(void **state)
+{
+	static char text[2u << 20];
+	struct door *door = *state;
+	unsigned answered = 0;
+
+	for (unsigned long n = 1; n < 40; n++) {
+		int client = connect_to(door);
+		bool closed;
+
+		assert_int_equal(send(client, GET("/large"), sizeof GET("/large") - 1, MSG_NOSIGNAL),
+				 sizeof GET("/large") - 1);
+		pd_memory_fail(n, 0);
+		turn(door);
+		pd_memory_fail(0, 0);
+		turn(door);
+		(void)take(door, client, text, sizeof text, &closed);
+		assert_true(closed || strncmp(text, "HTTP/1.1 ", 9) == 0);
+		answered += strncmp(text, "HTTP/1.1 200 ", 13) == 0;
+		(void)close(client);
+		turn(door);
+	}
+	assert_true(answered > 0);
+	assert_int_equal(figures(door).connections, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_answers),
+		TEST(test_pieces_and_pipelines),
+		TEST(test_rubbish_is_told_and_closed),
+		TEST(test_slow_request),
+		TEST(test_idle_connection),
+		TEST(test_hanging_reader),
+		TEST(test_slow_reader_gets_it_all),
+		TEST(test_too_many),
+		TEST(test_stop),
+		TEST(test_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,313 @@
+"""The HTTP door: who lives, who is ready, how healthy it is, and what it counts."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import time
+
+import exposition
+from processes import HOST, free_port
+from resp_connection import RespConnection, RespError
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+
+def with_http(world, name, options=(), prefix=()):
+    server = world.new_server(name, ["--http", "0", *options], prefix)
+    server.http_port = free_port()
+    server.options[1] = str(server.http_port)
+    return server
+
+
+def started(world, name="served", options=()):
+    server = with_http(world, name, options)
+    server.start()
+    return server
+
+
+def get(server, path, method="GET", accept=None, timeout=30):
+    """(status, headers, body)"""
+    connection = http.client.HTTPConnection(HOST, server.http_port, timeout=timeout)
+    try:
+        connection.request(method, path, headers={"Accept": accept} if accept else {})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read().decode()
+    finally:
+        connection.close()
+
+
+def metrics(server, accept=None):
+    status, headers, body = get(server, "/metrics", accept=accept)
+    assert status == 200, body
+    return exposition.read(body, headers["Content-Type"] == OPENMETRICS)
+
+
+# ---- pages ----
+
+
+def test_pages(world):
+    server = started(world)
+    assert get(server, "/livez")[0::2] == (200, "ok\n")
+    assert get(server, "/readyz")[0::2] == (200, "ready\n")
+    assert get(server, "/readyz?writes")[0::2] == (200, "ready\n")
+    status, headers, body = get(server, "/health")
+    health = json.loads(body)
+    assert status == 200 and headers["Content-Type"] == "application/json"
+    assert health["status"] == "healthy" and health["components"] == {"wal": "connected", "store": "ok", "disk": "ok"}, health
+    assert health["applier_lag_ms"] == 0 and health["last_snapshot"] is None, health
+    status, headers, body = get(server, "/nowhere")
+    problem = json.loads(body)
+    assert status == 404 and headers["Content-Type"] == "application/problem+json", headers
+    assert problem["status"] == 404 and problem["title"] == "Not Found" and "/metrics" in problem["detail"], problem
+    assert get(server, "/metrics", "PUT")[0] == 405
+    status, headers, body = get(server, "/metrics", "HEAD")
+    assert status == 200 and body == "" and int(headers["Content-Length"]) > 10000
+
+
+def test_snapshot_is_told(world):
+    server = started(world)
+    with RespConnection(server.port) as connection:
+        connection.expect("OK", "SET", "a", "1")
+    world.perdure("store", "checkpoint", "--data", server.directory)
+    moment = json.loads(get(server, "/health")[2])["last_snapshot"]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", moment), moment
+    assert exposition.value(metrics(server), "perdure_checkpoints") == 1
+
+
+def test_connection_is_kept(world):
+    server = started(world)
+    connection = http.client.HTTPConnection(HOST, server.http_port, timeout=30)
+    for _ in range(50):
+        connection.request("GET", "/livez")
+        assert connection.getresponse().read() == b"ok\n"
+    families = metrics(server)
+    assert exposition.value(families, "perdure_connections", door="http") == 2
+    assert exposition.value(families, "perdure_http_requests", result="ok") >= 50
+    connection.close()
+
+
+def test_off(world):
+    server = with_http(world, "off")
+    server.options[1] = "0"
+    server.start()
+    with socket.socket() as probe:
+        assert probe.connect_ex((HOST, server.http_port)) != 0
+
+
+def test_taken_port_is_told(world):
+    first = started(world, "first")
+    second = with_http(world, "second")
+    second.options[1] = str(first.http_port)
+    second.port = free_port()
+    second.launch()
+    assert second.process.wait(30) == 1
+    assert "--http" in second.printed() and str(first.http_port) in second.printed(), second.printed()
+
+
+# ---- metrics ----
+
+
+def test_metrics_are_well_formed(world):
+    server = started(world)
+    with RespConnection(server.port) as connection:
+        for i in range(100):
+            connection.expect("OK", "SET", f"k{i}", "v")
+        for accept in (None, "*/*", "text/html,*/*;q=0.8", "application/openmetrics-text;version=1.0.0;q=0.9,text/plain;q=0.5"):
+            status, headers, body = get(server, "/metrics", accept=accept)
+            assert status == 200 and headers["Content-Type"] == OPENMETRICS, accept
+            families = exposition.read(body, True)
+        status, headers, body = get(server, "/metrics", accept="text/plain;version=0.0.4")
+        assert headers["Content-Type"] == TEXT
+        plain = exposition.read(body, False)
+        assert list(plain) == list(families)
+        assert [family.kind for family in plain.values()] == [family.kind for family in families.values()]
+        promtool(world, body)
+
+
+def promtool(world, page):
+    """The real checker, where Debian's package prometheus is installed."""
+    program = os.environ.get("PROMTOOL") or shutil.which("promtool")
+    if program is None:
+        print("note  http_door: promtool (package prometheus) is not installed; the strict reader of exposition.py ran alone")
+        return
+    status, stdout, stderr = world.run(program, "check", "metrics", input=page.encode(), check=False)
+    assert status == 0 and not stdout and not stderr, stdout + stderr
+    print("note  http_door: promtool check metrics ran")
+
+
+def test_documentation_is_the_table(world):
+    _, page, _ = world.perdure("metrics", "docs")
+    with open(os.path.join(ROOT, "docs", "metrics.md")) as file:
+        assert file.read() == page, "docs/metrics.md is not what `perdure metrics docs` prints"
+    documented = set(re.findall(r"^\| `([a-z_0-9]+)` \|", page, re.MULTILINE))
+    told = set()
+    for family in metrics(started(world)).values():
+        told.add(family.name + {"counter": "_total", "info": "_info"}.get(family.kind, ""))
+    assert documented == told, documented ^ told
+
+
+def test_counters_count(world):
+    server = started(world)
+    before = metrics(server)
+    with RespConnection(server.port) as connection:
+        for i in range(20):
+            connection.expect("OK", "SET", "k", str(i))
+        for _ in range(30):
+            connection.command("GET", "k")
+        assert isinstance(connection.command("INCR", "k", "too", "many"), RespError)
+        connection.expect(b"19", "GET", "k")
+        assert isinstance(connection.command("HGET", "k", "f"), RespError)
+        connection.expect("OK", "CONFIG", "RESETSTAT")
+        time.sleep(0.2)
+        after = metrics(server)
+
+        def grew(name, **labels):
+            return exposition.value(after, name, **labels) - exposition.value(before, name, **labels)
+
+        assert grew("perdure_commands", **{"class": "write", "result": "ok"}) == 20
+        assert grew("perdure_commands", **{"class": "write", "result": "rejected"}) == 1
+        assert grew("perdure_commands", **{"class": "read", "result": "ok"}) == 31
+        assert grew("perdure_commands", **{"class": "read", "result": "error"}) == 1
+        assert grew("perdure_command_evaluation_seconds_count", **{"class": "write"}) == 20
+        assert grew("perdure_transactions") >= 20 and grew("perdure_log_records") >= 20
+        assert 0 < grew("perdure_log_group_write_seconds_count") <= grew("perdure_log_groups")
+        assert grew("perdure_log_group_records_sum") == grew("perdure_log_records")
+        assert exposition.value(after, "perdure_connections", door="resp") == 1
+        assert exposition.value(after, "perdure_keys") >= 1
+        assert exposition.value(after, "process_open_fds") > 5
+        assert exposition.value(after, "process_resident_memory_bytes") > 1 << 20
+        assert abs(exposition.value(after, "process_start_time_seconds") - time.time()) < 600
+        assert grew("process_cpu_seconds") >= 0 and exposition.value(after, "perdure_disk_free_bytes") > 0
+
+
+# ---- states ----
+
+
+def four_pages(server):
+    """What the pages say at one moment: each (status, body). They are asked for at once, so that they are answered at once."""
+    with socket.create_connection((HOST, server.http_port), timeout=30) as connection:
+        for path in ("/livez", "/readyz", "/health", "/metrics"):
+            last = "close" if path == "/metrics" else "keep-alive"
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: {last}\r\n\r\n".encode())
+        data = b"".join(iter(lambda: connection.recv(65536), b""))
+    answers = []
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        size = int(re.search(rb"Content-Length: (\d+)", head).group(1))
+        answers.append((int(head.split()[1]), data[:size].decode()))
+        data = data[size:]
+    return answers
+
+
+def test_recovery_is_told(world):
+    """Alive and not ready while the log is replayed, with progress; ready afterwards."""
+    server = started(world, "replayed", ["--memory-budget", "1GiB", "--durability", "standard"])
+    with RespConnection(server.port) as connection:
+        for start in range(0, 400000, 50000):
+            connection.send_raw(b"".join(b"*3\r\n$3\r\nSET\r\n$6\r\n%06d\r\n$3\r\nabc\r\n" % n
+                                         for n in range(start, start + 50000)))
+            assert [connection.read() for _ in range(50000)] == ["OK"] * 50000
+    server.kill()
+    seen = []
+    for _ in range(10):
+        server.launch()
+        while server.is_running() and not server.is_ready(server.printed()):
+            try:
+                seen.append(four_pages(server))
+            except OSError:
+                continue  # it does not listen yet
+        server.wait_ready()
+        assert get(server, "/readyz")[0] == 200
+        if any(len(answers) == 4 and answers[1][0] == 503 for answers in seen):
+            break
+        server.kill()
+    recovering = [answers for answers in seen if len(answers) == 4 and answers[1][0] == 503]
+    assert recovering, seen
+    for live, ready, health, figures in recovering:
+        assert live == (200, "ok\n")
+        assert re.match(r"recovering: .*\(\d+%, \d+ records", json.loads(ready[1])["detail"]), ready
+        if health[0] == 503:
+            assert json.loads(health[1])["status"] == "unhealthy" and json.loads(health[1])["components"]["wal"] == "recovering"
+        families = exposition.read(figures[1], True)
+        assert exposition.value(families, "perdure_recovering") in (0, 1)
+        assert exposition.value(families, "perdure_ready") == 1 - exposition.value(families, "perdure_recovering")
+
+
+def test_draining_is_told(world):
+    """A client that takes nothing holds up the end: meanwhile /readyz says no, and /livez yes."""
+    server = started(world, "draining")
+    with RespConnection(server.port) as connection:
+        connection.expect("OK", "SET", "large", b"x" * (8 << 20))
+        connection.send("GET", "large")
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        for _ in range(1000):
+            status, _, body = get(server, "/readyz")
+            if status == 503:
+                break
+            time.sleep(0.01)
+        assert status == 503 and "draining" in body, body
+        assert get(server, "/livez")[0] == 200
+        assert exposition.value(metrics(server), "perdure_draining") == 1
+        assert len(connection.read()) == 8 << 20
+    assert server.process.wait(30) == 0
+
+
+# ---- rude clients ----
+
+
+def test_resp_maximum_leaves_http_open(world):
+    server = started(world, "crowded", ["--max-clients", "3"])
+    clients = [RespConnection(server.port) for _ in range(3)]
+    for client in clients:
+        client.expect("PONG", "PING")
+    assert exposition.value(metrics(server), "perdure_connections", door="resp") == 3
+    for client in clients:
+        client.close()
+
+
+def test_hundred_connections(world):
+    """More than it takes: the oldest idle ones go, the newest are served, and RESP notices nothing."""
+    server = started(world)
+    held = []
+    for _ in range(100):
+        client = socket.create_connection((HOST, server.http_port), timeout=30)
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        held.append(client)
+    families = metrics(server)
+    assert exposition.value(families, "perdure_connections", door="http") <= 32
+    with RespConnection(server.port) as connection:
+        connection.expect("PONG", "PING")
+    for client in held:
+        client.close()
+
+
+def test_hanging_scrapers(world):
+    """They ask for the page again and again and never read: bounded memory, and the others are served."""
+    server = started(world)
+    before = server.status_kib("VmRSS")
+    held = []
+    for _ in range(30):
+        client = socket.create_connection((HOST, server.http_port), timeout=30)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        held.append(client)
+        for _ in range(200):
+            try:
+                client.send(b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n")
+            except (BlockingIOError, ConnectionError):
+                break
+    with RespConnection(server.port) as connection:
+        for i in range(100):
+            connection.expect("OK", "SET", "k", str(i))
+    assert get(server, "/livez")[0] == 200
+    assert server.status_kib("VmRSS") - before < 64 * 1024 * world.memory_slack
+    for client in held:
+        client.close()
