@@ -184,7 +184,7 @@ void pd_output_key(struct pd_output *output, struct pd_slice name)
 	begin_item(output, NULL);
 	(void)fputc('"', output->file);
 	for (size_t at = 0; at < name.size;) {
-		size_t size = character_size(name.data + at, name.size - at);
+		size_t size = pd_utf8_character(name.data + at, name.size - at);
 
 		if (size == 0)
 			(void)fprintf(output->file, "\\u%04x", name.data[at++]);
