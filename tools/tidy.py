@@ -23,7 +23,7 @@ import tempfile
 
 # Mirrors the table of rooms in ARCHITECTURE.md, from the top down. A room may use only rooms above it.
 ROOMS = ("include", "base", "os", "crypto", "wire", "log", "store", "model", "sql", "engine", "provider",
-         "history", "cluster", "security", "embed", "net", "front", "server", "cli")
+         "history", "cluster", "security", "config", "embed", "net", "front", "server", "cli")
 
 # Rooms that are held tighter than the order alone would.
 MAY_USE = {
@@ -49,6 +49,8 @@ VENDORS = (
     (r"sqlite3(ext)?\.h", ("src/sql/",), "SQLite"),
     (r"openssl/(ssl|tls1|dtls1|bio|err)\.h", ("src/crypto/", "src/net/"), "OpenSSL's TLS"),
     (r"openssl/.*", ("src/crypto/",), "OpenSSL"),
+    (r"jansson\.h", ("src/config/",), "jansson"),
+    (r"toml\+\+/.*|toml\.hpp", ("src/config/",), "toml++"),
     (r"zstd.*\.h|zdict\.h", ("src/log/",), "zstd"),
     (r"cmocka.*\.h", ("tests/",), "cmocka"),
     (r"hiredis/.*|hiredis\.h", ("tests/", "bench/"), "hiredis"),

@@ -11,7 +11,8 @@ struct pd_subcommand {
 };
 
 /* Each is defined in the file of its name and listed in main.c. */
-extern const struct pd_subcommand pd_subcommand_bench, pd_subcommand_cli, pd_subcommand_log,
-	pd_subcommand_memory, pd_subcommand_metrics, pd_subcommand_server, pd_subcommand_store;
+extern const struct pd_subcommand pd_subcommand_bench, pd_subcommand_cli, pd_subcommand_config,
+	pd_subcommand_log, pd_subcommand_memory, pd_subcommand_metrics, pd_subcommand_server,
+	pd_subcommand_store;
 
 #endif

@@ -7,8 +7,8 @@
 #include "server/server.h"
 
 static const struct pd_subcommand *const subcommands[] = {
-	&pd_subcommand_server, &pd_subcommand_cli,   &pd_subcommand_log,     &pd_subcommand_store,
-	&pd_subcommand_memory, &pd_subcommand_bench, &pd_subcommand_metrics,
+	&pd_subcommand_server, &pd_subcommand_cli,    &pd_subcommand_log,   &pd_subcommand_store,
+	&pd_subcommand_memory, &pd_subcommand_config, &pd_subcommand_bench, &pd_subcommand_metrics,
 };
 #define SUBCOMMAND_COUNT (sizeof subcommands / sizeof *subcommands)
 

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "config/value.h"
 
 enum pd_option_kind {
 	PD_OPTION_SWITCH,      /* bool; --name, or NAME=yes|no|true|false|1|0 in the environment */
@@ -21,6 +22,7 @@ enum pd_option_kind {
 	PD_OPTION_DURATION_MS, /* uint64_t, milliseconds: "100ms" "2s" "5m" "1h"; without a unit: milliseconds */
 	PD_OPTION_INTERVAL_MS, /* uint64_t, milliseconds: "2" and "0.5" are seconds, "500ms" "2s" "1m"; not 0 */
 	PD_OPTION_FORMAT,      /* bool: text (false) or json (true) */
+	PD_OPTION_SETTING, /* const char *; a text for src/config to understand. Without an argument: "yes" */
 };
 
 struct pd_option {
@@ -63,15 +65,5 @@ int pd_options_wrong(const struct pd_options *options, const char *format, ...)
 /* Say on standard error that `command` ("perdure log") has no subcommand called `word`, and which of `names` (NULL ends
  * them) was perhaps meant. Returns the exit status 2. */
 int pd_subcommand_unknown(const char *command, const char *word, const char *const *names);
-
-/* The values alone. false: not one. */
-bool pd_parse_size(struct pd_slice text, uint64_t *ret_bytes);
-bool pd_parse_duration_ms(struct pd_slice text, uint64_t *ret_ms);
-/* How long between two: seconds without a unit, as people type them. A millisecond to a day. */
-bool pd_parse_interval_ms(struct pd_slice text, uint64_t *ret_ms);
-
-/* The candidate nearest to `word` in edits (insert, delete, change, swap), or NULL when none is near enough to be what
- * was meant. Candidates end with NULL. */
-const char *pd_nearest_name(const char *word, const char *const *candidates);
 
 #endif

@@ -328,6 +328,28 @@ int pd_engine_open(const struct pd_engine_options *options, struct pd_engine **r
 	return 0;
 }
 
+/* ---- what can change ---- */
+
+int pd_engine_set_default_level(struct pd_engine *engine, enum pd_level level, struct pd_error *err)
+{
+	int result = pd_engine_check_level(engine, level, err);
+
+	if (result == 0)
+		engine->options.default_level = level;
+	return result;
+}
+
+void pd_engine_set_sync_interval(struct pd_engine *engine, uint32_t ms)
+{
+	engine->options.sync_interval_ms = ms;
+}
+
+void pd_engine_set_retention(struct pd_engine *engine, uint64_t seconds, uint64_t bytes)
+{
+	engine->options.retention_s = seconds;
+	engine->options.retention_bytes = bytes;
+}
+
 /* ---- figures ---- */
 
 static void add_checkpoints(const struct pd_checkpoints *shelf, struct pd_engine_stats *stats)

@@ -102,6 +102,13 @@ const struct pd_log_damage *pd_engine_damage(const struct pd_engine *engine, siz
 /* Sync everything, close the log, unlock. Frees also on an error. NULL is fine. */
 int pd_engine_close(struct pd_engine *engine, struct pd_error *err);
 
+/* ---- what can change while it is open ---- */
+/* PD_NOT_SUPPORTED for a level that this build or configuration cannot keep. */
+PD_MUST_CHECK int pd_engine_set_default_level(struct pd_engine *engine, enum pd_level level,
+					      struct pd_error *err);
+void pd_engine_set_sync_interval(struct pd_engine *engine, uint32_t ms);
+void pd_engine_set_retention(struct pd_engine *engine, uint64_t seconds, uint64_t bytes);
+
 /* ---- sessions: who is asking ---- */
 /* `client` numbers the connection (> 0, not reused while the engine is open). The texts are copied. NULL: no
  * memory. Its tenant is "default", its actor "main". */

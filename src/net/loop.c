@@ -63,6 +63,7 @@ static void stop_signals(struct pd_net *net)
 	(void)sigemptyset(&ours);
 	(void)sigaddset(&ours, SIGTERM);
 	(void)sigaddset(&ours, SIGINT);
+	(void)sigaddset(&ours, SIGHUP);
 	(void)sigprocmask(SIG_UNBLOCK, &ours, NULL);
 }
 
@@ -78,7 +79,8 @@ static void on_signal(evutil_socket_t descriptor, short what, void *argument)
 	event.number = (int)info.ssi_signo;
 	if (!pd_net_push(net, event) && net->ready_count > 0)
 		net->ready[net->ready_count - 1] = event; /* readiness is told again, a signal is not */
-	stop_signals(net);
+	if (info.ssi_signo != SIGHUP)
+		stop_signals(net);
 }
 
 int pd_net_take_signals(struct pd_net *net, struct pd_error *err)
@@ -89,6 +91,7 @@ int pd_net_take_signals(struct pd_net *net, struct pd_error *err)
 	(void)sigemptyset(&ours);
 	(void)sigaddset(&ours, SIGTERM);
 	(void)sigaddset(&ours, SIGINT);
+	(void)sigaddset(&ours, SIGHUP);
 	/* Threads started from here on inherit the mask, so the loop's descriptor is the only taker. */
 	if (sigprocmask(SIG_BLOCK, &ours, NULL) != 0)
 		return pd_error_system(err, errno, "cannot block signals");

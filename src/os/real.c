@@ -53,7 +53,8 @@ static int real_info(struct pd_os *os, const char *path, struct pd_os_file_info 
 		return pd_error_system(err, errno, "cannot look at '%s'", path);
 	*ret_info = (struct pd_os_file_info){ .size = (uint64_t)info.st_size,
 					      .id = (uint64_t)info.st_ino,
-					      .is_directory = S_ISDIR(info.st_mode) };
+					      .is_directory = S_ISDIR(info.st_mode),
+					      .mode = (unsigned)info.st_mode & 07777 };
 	return 0;
 }
 

@@ -481,7 +481,8 @@ int pd_sim_info(struct pd_os *os, const char *path, struct pd_os_file_info *ret_
 	if (rc == 0)
 		*ret_info = (struct pd_os_file_info){ .size = node->content.size,
 						      .id = node->id,
-						      .is_directory = node->is_directory };
+						      .is_directory = node->is_directory,
+						      .mode = node->is_directory ? 0700 : 0600 };
 	return pd_sim_end(sim, rc, err, "look at", path);
 }
 

@@ -27,8 +27,8 @@ static void look_at_memory(struct pd_server *server, struct pd_metrics_facts *fa
 static void look_at_disk(const struct pd_server *server, struct pd_metrics_facts *facts)
 {
 	facts->disk_free_bytes = PD_METRIC_UNKNOWN;
-	if (!server->options->in_memory &&
-	    pd_os_disk_free(server->os, server->options->data_directory, &facts->disk_free_bytes, NULL) != 0)
+	if (!server->options.in_memory &&
+	    pd_os_disk_free(server->os, server->options.data_directory, &facts->disk_free_bytes, NULL) != 0)
 		facts->disk_free_bytes = PD_METRIC_UNKNOWN;
 }
 

@@ -1,4 +1,6 @@
 /* The loop: poll, run everything that is ready, one write, reply to all. */
+#include <signal.h>
+
 #include "server/server_private.h"
 
 #define RECOVERY_SLICE    20000u    /* records replayed between two looks at the network */
@@ -43,8 +45,12 @@ static void dispatch(struct pd_server *server, const struct pd_net_event *event)
 	case PD_NET_WATCH:
 		break; /* the engine's step follows anyway */
 	case PD_NET_SIGNAL:
+		if (event->number == SIGHUP) {
+			pd_server_reload(server);
+			break;
+		}
 		pd_server_say("%s: stopping; a second one ends this process at once",
-			      event->number == 2 ? "interrupted" : "told to end");
+			      event->number == SIGINT ? "interrupted" : "told to end");
 		server->stopping = true;
 		break;
 	}

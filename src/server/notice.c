@@ -116,7 +116,7 @@ static void say_damage(const struct pd_server *server, const struct pd_recovery 
 			      (unsigned long long)(recovery->damage_count - DAMAGE_LINES_MAX));
 	pd_server_say(
 		"warning: 'perdure log verify --data %s' tells whose records are concerned, and what to do",
-		server->options->data_directory);
+		server->options.data_directory);
 }
 
 void pd_server_progress_end(struct pd_server_progress *progress, const struct pd_recovery *recovery,
@@ -126,7 +126,7 @@ void pd_server_progress_end(struct pd_server_progress *progress, const struct pd
 
 	if (progress->shown)
 		(void)fputs("\r\033[K", stderr);
-	if (!server->options->in_memory)
+	if (!server->options.in_memory)
 		for (unsigned line = 0; pd_notice_recovery(recovery, line, text); line++)
 			pd_server_say("%s", text);
 	if (recovery->torn_bytes > 0)
@@ -154,7 +154,7 @@ void pd_server_notice_changes(struct pd_server *server)
 		pd_server_say("*** Look after the disk under %s, then restart this server: what was "
 			      "acknowledged is "
 			      "replayed.",
-			      server->options->in_memory ? "this process" : server->options->data_directory);
+			      server->options.in_memory ? "this process" : server->options.data_directory);
 	}
 	if (full != server->disk_full_told) {
 		server->disk_full_told = full;
@@ -162,7 +162,7 @@ void pd_server_notice_changes(struct pd_server *server)
 			pd_server_say(
 				"warning: the disk under %s is full; writes are refused with -DISKFULL until "
 				"there is room, reads go on",
-				server->options->data_directory);
+				server->options.data_directory);
 		else
 			pd_server_say("the disk has room again; writes are taken");
 	}

@@ -29,7 +29,7 @@ int pd_server_exit_status(int code)
 static void plan_memory(struct pd_server *server)
 {
 	uint64_t machine = pd_os_machine_memory(server->os);
-	uint64_t budget = server->options->memory_budget_bytes;
+	uint64_t budget = server->options.memory_budget_bytes;
 
 	pd_budget_plan(budget != 0 ? budget : pd_budget_default(machine), &server->plan);
 	pd_server_say("memory: a budget of %llu MiB, of the machine's %llu MiB%s",
@@ -41,7 +41,7 @@ static void plan_memory(struct pd_server *server)
 
 static int open_engine(struct pd_server *server, struct pd_error *err)
 {
-	const struct pd_server_options *options = server->options;
+	const struct pd_server_options *options = &server->options;
 	struct pd_engine_options engine = PD_ENGINE_OPTIONS_DEFAULT;
 
 	engine.os = server->os;
@@ -61,7 +61,7 @@ static int open_engine(struct pd_server *server, struct pd_error *err)
 
 static int open_network(struct pd_server *server, struct pd_error *err)
 {
-	const struct pd_server_options *options = server->options;
+	const struct pd_server_options *options = &server->options;
 	struct pd_net_options net = { .max_connections = options->max_clients,
 				      .input_max = PD_RESP_INPUT_MAX,
 				      .output_max = PD_RESP_OUTPUT_MAX };
@@ -80,7 +80,7 @@ static int open_network(struct pd_server *server, struct pd_error *err)
  * everything else works. */
 static void open_admin_socket(struct pd_server *server)
 {
-	char *path = pd_asprintf("%s/" PD_ADMIN_SOCKET, server->options->data_directory);
+	char *path = pd_asprintf("%s/" PD_ADMIN_SOCKET, server->options.data_directory);
 	struct pd_net_listener_options listener = { .path = path,
 						    .peer = "admin",
 						    .tag = TAG_ADMIN,
@@ -101,22 +101,19 @@ static void open_admin_socket(struct pd_server *server)
 
 static int open_front(struct pd_server *server, struct pd_error *err)
 {
-	const struct pd_server_options *options = server->options;
+	const struct pd_server_options *options = &server->options;
 	struct pd_resp_front_options front = { .os = server->os,
 					       .net = server->net,
 					       .engine = server->engine,
 					       .data_directory = options->data_directory,
 					       .bind_address = options->bind_address,
 					       .port = options->resp_port,
-					       .default_level = options->default_level,
+					       .config = server->config,
 					       .in_memory = options->in_memory,
 					       .operator_tag = TAG_ADMIN,
 					       .memory_max = server->plan.connections,
 					       .memory_budget = server->plan.budget,
-					       .notify_keyspace_events = options->notify_keyspace_events,
-					       .retention_s = options->retention_s,
-					       .retention_bytes = options->retention_bytes,
-					       .compaction_bytes_per_s = options->compaction_bytes_per_s };
+					       .notify_keyspace_events = options->notify_keyspace_events };
 	struct pd_net_listener_options listener = { .address = options->bind_address,
 						    .port = options->resp_port,
 						    .tag = TAG_RESP,
@@ -128,13 +125,15 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 		result = pd_net_listen(server->net, &listener, err);
 	if (result == 0 && !options->in_memory)
 		open_admin_socket(server);
+	if (result == 0)
+		result = pd_server_attach_config(server, err);
 	return result;
 }
 
 /* The pages for whoever looks after the server. They are there while the log is replayed. */
 static int open_http(struct pd_server *server, struct pd_error *err)
 {
-	const struct pd_server_options *options = server->options;
+	const struct pd_server_options *options = &server->options;
 	struct pd_http_front_options front = { .os = server->os,
 					       .routes = pd_pages,
 					       .context = &server->pages,
@@ -156,7 +155,7 @@ static int open_http(struct pd_server *server, struct pd_error *err)
 
 static void say_ready(const struct pd_server *server)
 {
-	const struct pd_server_options *options = server->options;
+	const struct pd_server_options *options = &server->options;
 	bool is_ipv6 = strchr(options->bind_address, ':') != NULL;
 	struct pd_engine_stats stats;
 
@@ -186,12 +185,14 @@ static int run(struct pd_server *server, struct pd_error *err)
 	return result;
 }
 
-int pd_server_run(const struct pd_server_options *options)
+int pd_server_run(struct pd_config *config)
 {
-	struct pd_server server = { .options = options };
+	struct pd_server server = { .config = config };
+	const struct pd_server_options *options = &server.options;
 	struct pd_error err = { 0 }, close_err = { 0 };
 	int result, status, closed;
 
+	pd_server_options_from(config, &server.options);
 	pd_server_say("perdure " PD_VERSION);
 	if (options->in_memory)
 		pd_server_say("data: in memory only; it ends with this process");

@@ -36,20 +36,14 @@ struct pd_server_options {
 	uint64_t retention_s, retention_bytes;
 	uint64_t compaction_bytes_per_s; /* 0: no limit */
 };
-#define PD_SERVER_OPTIONS_DEFAULT                                      \
-	((struct pd_server_options){ .data_directory = "./data",       \
-				     .bind_address = "127.0.0.1",      \
-				     .resp_port = 7379,                \
-				     .http_port = 8080,                \
-				     .default_level = PD_LEVEL_STRICT, \
-				     .sync_interval_ms = 100,          \
-				     .max_clients = 10000,             \
-				     .retention_s = 24 * 3600,         \
-				     .retention_bytes = UINT64_C(10) << 30 })
 
-/* Serve until SIGTERM, SIGINT or SHUTDOWN; says on standard error what an operator has to know. Returns an
- * enum pd_exit. */
-int pd_server_run(const struct pd_server_options *options);
+struct pd_config;
+
+/* What the settings say. The texts are the configuration's. */
+void pd_server_options_from(const struct pd_config *config, struct pd_server_options *ret_options);
+/* Serve until SIGTERM, SIGINT or SHUTDOWN, as the configuration says, which SIGHUP loads anew; says on standard error what an
+ * operator has to know. Returns an enum pd_exit. */
+int pd_server_run(struct pd_config *config);
 
 /* Which exit status stands for an error code. */
 int pd_server_exit_status(int code);

@@ -2,6 +2,7 @@
 #ifndef PD_SERVER_SERVER_PRIVATE_H
 #define PD_SERVER_SERVER_PRIVATE_H
 
+#include "config/config.h"
 #include "engine/budget.h"
 #include "engine/engine.h"
 #include "engine/upkeep.h"
@@ -14,7 +15,8 @@
 #include "server/server.h"
 
 struct pd_server {
-	const struct pd_server_options *options;
+	struct pd_config *config;
+	struct pd_server_options options; /* as it was at the start */
 	struct pd_os *os;
 	struct pd_engine *engine;
 	struct pd_net *net;
@@ -43,6 +45,12 @@ void pd_server_drain(struct pd_server *server);
 
 /* ---- look.c ---- */
 void pd_server_open_pages(struct pd_server *server);
+
+/* ---- options.c ---- */
+/* Let the configuration change what runs, and begin with what it says now about that. */
+PD_MUST_CHECK int pd_server_attach_config(struct pd_server *server, struct pd_error *err);
+/* Load it anew, and say what came of it. */
+void pd_server_reload(struct pd_server *server);
 
 /* ---- notice.c ---- */
 void pd_server_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -45,7 +45,7 @@ def test_default_budget_and_retention(world):
     with open("/proc/meminfo") as file:
         machine = int(file.readline().split()[1]) * 1024
     assert 64 * MIB <= int(budget) <= machine / 3, (name, budget)
-    connection.expect([b"perdure-retention-time", b"86400"], "CONFIG", "GET", "perdure-retention-time")
+    connection.expect([b"perdure-retention-time", b"24h"], "CONFIG", "GET", "perdure-retention-time")
     connection.expect([b"perdure-retention-size", b"%d" % (10 << 30)], "CONFIG", "GET", "perdure-retention-size")
     connection.expect([b"perdure-compaction-rate", b"0"], "CONFIG", "GET", "perdure-compaction-rate")
 
@@ -53,7 +53,7 @@ def test_default_budget_and_retention(world):
 def test_options_are_taken(world):
     server = small(world, "--retention-time", "2h", "--retention-size", "0", "--compaction-rate", "16MiB")
     connection = world.connect(server)
-    connection.expect([b"perdure-retention-time", b"7200"], "CONFIG", "GET", "perdure-retention-time")
+    connection.expect([b"perdure-retention-time", b"2h"], "CONFIG", "GET", "perdure-retention-time")
     connection.expect([b"perdure-retention-size", b"0"], "CONFIG", "GET", "perdure-retention-size")
     connection.expect([b"perdure-compaction-rate", b"%d" % (16 * MIB)], "CONFIG", "GET", "perdure-compaction-rate")
     status, _, stderr = world.perdure("server", "--memory-budget", "10MiB", check=False)

@@ -35,6 +35,7 @@ GROUPS = (
     "http_door",
     "shell",
     "life",
+    "configuration",
     "state",
     "golden",
     "bounds",

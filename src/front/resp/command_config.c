@@ -1,11 +1,14 @@
 /* CONFIG …: what is so, and the little of it that can be changed while the server runs. */
 #include <stdio.h>
 
+#include "base/memory.h"
+#include "config/config.h"
 #include "front/resp/front_private.h"
 #include "model/kv/glob.h"
 
-#define VALUE_SIZE 4200 /* a path fits */
+#define VALUE_SIZE (PD_SETTING_TEXT_MAX + 1)
 
+/* What tools ask a Redis for, and is no setting: it follows from one, is always the same here, or is changed by tools alone. */
 struct parameter {
 	const char *name;
 	const char *fixed; /* its value, when it is always the same */
@@ -13,22 +16,6 @@ struct parameter {
 	/* NULL: cannot be changed. 0, or a negative code with words. */
 	int (*set)(struct pd_resp_front *front, struct pd_slice value, struct pd_error *err);
 };
-
-static void get_dir(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%s",
-		       front->options.in_memory ? "" : front->options.data_directory);
-}
-
-static void get_bind(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%s", front->options.bind_address);
-}
-
-static void get_port(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%d", front->options.port);
-}
 
 static void get_appendonly(const struct pd_resp_front *front, char value[VALUE_SIZE])
 {
@@ -38,96 +25,15 @@ static void get_appendonly(const struct pd_resp_front *front, char value[VALUE_S
 /* The nearest of Redis's words for when a write is acknowledged. */
 static void get_appendfsync(const struct pd_resp_front *front, char value[VALUE_SIZE])
 {
-	enum pd_level level = front->options.default_level;
+	const char *level = pd_config_text(front->options.config, PD_SETTING_DURABILITY);
 	const char *word = "always";
 
-	if (front->options.in_memory || level == PD_LEVEL_NONE)
+	if (front->options.in_memory || strcmp(level, pd_level_name(PD_LEVEL_NONE)) == 0)
 		word = "no";
-	else if (level == PD_LEVEL_PERFORMANCE || level == PD_LEVEL_STANDARD)
+	else if (strcmp(level, pd_level_name(PD_LEVEL_PERFORMANCE)) == 0 ||
+		 strcmp(level, pd_level_name(PD_LEVEL_STANDARD)) == 0)
 		word = "everysec";
 	(void)snprintf(value, VALUE_SIZE, "%s", word);
-}
-
-static void get_durability(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%s", pd_level_name(front->options.default_level));
-}
-
-static void get_maxclients(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%u", pd_net_max_connections(front->net));
-}
-
-static void get_maxmemory(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->options.memory_budget);
-}
-
-static void get_retention_time(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->options.retention_s);
-}
-
-static void get_retention_size(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->options.retention_bytes);
-}
-
-static void get_compaction_rate(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->options.compaction_bytes_per_s);
-}
-
-static int parse_number(struct pd_slice value, int64_t least, int64_t most, int64_t *ret_number,
-			struct pd_error *err)
-{
-	int64_t number;
-
-	if (!pd_slice_to_int64(value, &number))
-		return pd_error_set(err, PD_INVALID, "argument couldn't be parsed into an integer");
-	if (number < least || number > most)
-		return pd_error_set(err, PD_INVALID, "argument must be between %lld and %lld inclusive",
-				    (long long)least, (long long)most);
-	*ret_number = number;
-	return 0;
-}
-
-static int set_maxclients(struct pd_resp_front *front, struct pd_slice value, struct pd_error *err)
-{
-	int64_t number = 0;
-	int result = parse_number(value, 1, UINT32_MAX, &number, err);
-
-	return result != 0 ? result : pd_net_set_max_connections(front->net, (unsigned)number, err);
-}
-
-static void get_slower_than(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%lld", (long long)front->slowlog.slower_than_us);
-}
-
-static int set_slower_than(struct pd_resp_front *front, struct pd_slice value, struct pd_error *err)
-{
-	int64_t number = 0;
-	int result = parse_number(value, -1, INT64_MAX, &number, err);
-
-	if (result == 0)
-		front->slowlog.slower_than_us = number;
-	return result;
-}
-
-static void get_slowlog_max(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	(void)snprintf(value, VALUE_SIZE, "%zu", front->slowlog.max);
-}
-
-static int set_slowlog_max(struct pd_resp_front *front, struct pd_slice value, struct pd_error *err)
-{
-	int64_t number = 0;
-	int result = parse_number(value, 0, PD_RESP_SLOWLOG_LIMIT, &number, err);
-
-	if (result == 0)
-		pd_resp_slowlog_set_max(&front->slowlog, (size_t)number);
-	return result;
 }
 
 static void get_output_limit(const struct pd_resp_front *front, char value[VALUE_SIZE])
@@ -209,141 +115,204 @@ static int set_output_limit(struct pd_resp_front *front, struct pd_slice value, 
 	return 0;
 }
 
-static void get_notify(const struct pd_resp_front *front, char value[VALUE_SIZE])
-{
-	_Static_assert(PD_RESP_NOTIFY_TEXT_SIZE <= VALUE_SIZE, "the letters fit");
-	pd_resp_keyspace_text(front, value);
-}
-
-static int set_notify(struct pd_resp_front *front, struct pd_slice value, struct pd_error *err)
-{
-	return pd_resp_keyspace_set(front, value, err);
-}
-
-/* Sorted by name. Only what is true of this server: a parameter that means nothing here is not listed. */
+/* Only what is true of this server: a parameter that means nothing here is not listed. */
 static const struct parameter parameters[] = {
 	{ "appendfsync", NULL, get_appendfsync, NULL },
 	{ "appendonly", NULL, get_appendonly, NULL },
-	{ "bind", NULL, get_bind, NULL },
 	{ "client-output-buffer-limit", NULL, get_output_limit, set_output_limit },
 	{ "cluster-enabled", "no", NULL, NULL },
 	{ "databases", "1", NULL, NULL },
-	{ "dir", NULL, get_dir, NULL },
 	{ "io-threads", "1", NULL, NULL },
 	{ "latency-monitor-threshold", "0", NULL, NULL },
-	{ "maxclients", NULL, get_maxclients, set_maxclients },
-	{ "maxmemory", NULL, get_maxmemory, NULL },
 	{ "maxmemory-policy", "noeviction", NULL, NULL },
-	{ "notify-keyspace-events", NULL, get_notify, set_notify },
-	{ "perdure-compaction-rate", NULL, get_compaction_rate, NULL },
-	{ "perdure-durability", NULL, get_durability, NULL },
-	{ "perdure-retention-size", NULL, get_retention_size, NULL },
-	{ "perdure-retention-time", NULL, get_retention_time, NULL },
-	{ "port", NULL, get_port, NULL },
 	{ "proto-max-bulk-len", "536870912", NULL, NULL },
 	{ "requirepass", "", NULL, NULL },
 	{ "save", "", NULL, NULL },
-	{ "slowlog-log-slower-than", NULL, get_slower_than, set_slower_than },
-	{ "slowlog-max-len", NULL, get_slowlog_max, set_slowlog_max },
 	{ "tcp-keepalive", "300", NULL, NULL },
 	{ "timeout", "0", NULL, NULL },
 };
 #define PARAMETER_COUNT (sizeof parameters / sizeof *parameters)
+/* Settings first, by their id, then parameters. */
+#define ROW_COUNT (PD_SETTING_COUNT + PARAMETER_COUNT)
 
-static bool is_wanted(const struct pd_resp_call *call, const struct parameter *parameter)
+static void row_name(size_t row, char name[PD_SETTING_NAME_SIZE])
 {
-	for (size_t i = 2; i < call->count; i++)
-		if (pd_glob_match_nocase(call->words[i], pd_slice_string(parameter->name)))
-			return true;
-	return false;
+	if (row < PD_SETTING_COUNT)
+		pd_setting_config_name(pd_setting((enum pd_setting_id)row), name);
+	else
+		(void)snprintf(name, PD_SETTING_NAME_SIZE, "%s", parameters[row - PD_SETTING_COUNT].name);
 }
 
-static void get_value(const struct pd_resp_front *front, const struct parameter *parameter,
-		      char value[VALUE_SIZE])
+static void get_setting(const struct pd_resp_front *front, enum pd_setting_id id, char value[VALUE_SIZE])
 {
+	/* What became of the setting is the better answer. */
+	if (id == PD_SETTING_MAX_CLIENTS)
+		(void)snprintf(value, VALUE_SIZE, "%u", pd_net_max_connections(front->net));
+	else if (id == PD_SETTING_MEMORY_BUDGET)
+		(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->options.memory_budget);
+	else if (id == PD_SETTING_NOTIFY_KEYSPACE_EVENTS)
+		pd_resp_keyspace_text(front, value);
+	else
+		pd_setting_format(pd_setting(id), pd_config_value(front->options.config, id), true, value);
+}
+
+static void row_value(const struct pd_resp_front *front, size_t row, char value[VALUE_SIZE])
+{
+	const struct parameter *parameter;
+
+	if (row < PD_SETTING_COUNT) {
+		get_setting(front, (enum pd_setting_id)row, value);
+		return;
+	}
+	parameter = parameters + (row - PD_SETTING_COUNT);
 	if (parameter->get != NULL)
 		parameter->get(front, value);
 	else
 		(void)snprintf(value, VALUE_SIZE, "%s", parameter->fixed);
 }
 
+static bool is_wanted(const struct pd_resp_call *call, size_t row)
+{
+	char name[PD_SETTING_NAME_SIZE];
+
+	row_name(row, name);
+	for (size_t i = 2; i < call->count; i++)
+		if (pd_glob_match_nocase(call->words[i], pd_slice_string(name)))
+			return true;
+	return false;
+}
+
 static void answer_get(struct pd_resp_call *call)
 {
-	char value[VALUE_SIZE];
+	char value[VALUE_SIZE], name[PD_SETTING_NAME_SIZE];
 	size_t count = 0;
 
-	for (size_t i = 0; i < PARAMETER_COUNT; i++)
-		count += is_wanted(call, parameters + i);
+	for (size_t row = 0; row < ROW_COUNT; row++)
+		count += is_wanted(call, row);
 	pd_resp_write_map(call->reply, count);
-	for (size_t i = 0; i < PARAMETER_COUNT; i++) {
-		if (!is_wanted(call, parameters + i))
+	for (size_t row = 0; row < ROW_COUNT; row++) {
+		if (!is_wanted(call, row))
 			continue;
-		get_value(call->client->front, parameters + i, value);
-		pd_resp_write_bulk_string(call->reply, parameters[i].name);
+		row_name(row, name);
+		row_value(call->client->front, row, value);
+		pd_resp_write_bulk_string(call->reply, name);
 		pd_resp_write_bulk_string(call->reply, value);
 	}
 }
 
-static const struct parameter *find_parameter(struct pd_slice name)
+/* ROW_COUNT: there is none of that name. */
+static size_t find_row(struct pd_slice name)
 {
-	for (size_t i = 0; i < PARAMETER_COUNT; i++)
-		if (pd_slice_equal_nocase(name, parameters[i].name))
-			return parameters + i;
-	return NULL;
+	char own[PD_SETTING_NAME_SIZE];
+
+	for (size_t row = 0; row < ROW_COUNT; row++) {
+		row_name(row, own);
+		if (pd_slice_equal_nocase(name, own))
+			return row;
+	}
+	return ROW_COUNT;
 }
 
-/* false: the error is written. */
-static bool check_setting(struct pd_resp_call *call, size_t at)
+static void write_failed(struct pd_resp_call *call, struct pd_slice name, const char *why)
 {
-	const struct parameter *parameter = find_parameter(call->words[at]);
-	struct pd_slice name = call->words[at];
-	const char *why = NULL;
-	char value[VALUE_SIZE];
+	pd_resp_write_errorf(call->reply, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s",
+			     (int)(name.size < 64 ? name.size : 64), (const char *)name.data, why);
+}
 
-	if (parameter == NULL) {
+/* Could the words at `at` and behind it be set? If not, the error is written. */
+static bool check_change(struct pd_resp_call *call, size_t at)
+{
+	const struct pd_resp_front *front = call->client->front;
+	struct pd_slice name = call->words[at], wanted = call->words[at + 1];
+	size_t row = find_row(name);
+	char value[VALUE_SIZE];
+	struct pd_error err = { 0 };
+
+	if (row == ROW_COUNT) {
 		pd_resp_write_errorf(call->reply,
 				     "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
 				     (int)(name.size < 128 ? name.size : 128), (const char *)name.data);
 		return false;
 	}
 	for (size_t i = 2; i < at; i += 2)
-		if (pd_slice_equal_nocase(call->words[i], parameter->name))
-			why = "duplicate parameter";
-	if (why == NULL && parameter->set == NULL) {
-		get_value(call->client->front, parameter, value);
-		/* Saying what is so already changes nothing, and tools do say it ("save" to ""). */
-		if (!pd_slice_equal(call->words[at + 1], pd_slice_string(value)))
-			why = "can't set immutable config";
-	}
-	if (why == NULL)
+		if (find_row(call->words[i]) == row) {
+			write_failed(call, name, "duplicate parameter");
+			return false;
+		}
+	/* Saying what is so already changes nothing, and tools do say it ("save" to ""). */
+	row_value(front, row, value);
+	if (pd_slice_equal(wanted, pd_slice_string(value)))
 		return true;
-	pd_resp_write_errorf(call->reply, "ERR CONFIG SET failed (possibly related to argument '%s') - %s",
-			     parameter->name, why);
+	if (row >= PD_SETTING_COUNT) {
+		if (parameters[row - PD_SETTING_COUNT].set != NULL)
+			return true;
+		(void)pd_error_set(&err, PD_INVALID, "can't set immutable config");
+	} else if (pd_config_check_change(front->options.config, (enum pd_setting_id)row, wanted, &err) == 0)
+		return true;
+	write_failed(call, name, err.text);
 	return false;
 }
 
+static int set_row(struct pd_resp_front *front, size_t row, struct pd_slice value, struct pd_error *err)
+{
+	if (row < PD_SETTING_COUNT)
+		return pd_config_change(front->options.config, (enum pd_setting_id)row, value, err);
+	return parameters[row - PD_SETTING_COUNT].set(front, value, err);
+}
+
+/* The words at `at` and behind it. What was there before is kept in *ret_before, NULL if nothing changes. */
+static int change(struct pd_resp_call *call, size_t at, char **ret_before, struct pd_error *err)
+{
+	struct pd_resp_front *front = call->client->front;
+	size_t row = find_row(call->words[at]);
+	char value[VALUE_SIZE];
+	int result;
+
+	row_value(front, row, value);
+	if (pd_slice_equal(call->words[at + 1], pd_slice_string(value)))
+		return 0;
+	*ret_before = pd_strdup(value);
+	if (*ret_before == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory");
+	result = set_row(front, row, call->words[at + 1], err);
+	if (result == 0)
+		return 0;
+	pd_free(*ret_before);
+	*ret_before = NULL;
+	return result;
+}
+
+/* All of them or none. */
 static void answer_set(struct pd_resp_call *call)
 {
+	char *before[ROW_COUNT] = { NULL };
+	struct pd_error err = { 0 };
+	size_t at = 2;
+	int result = 0;
+
 	if (call->count % 2 != 0) {
 		pd_resp_write_error(call->reply, "ERR wrong number of arguments for 'config|set' command");
 		return;
 	}
+	/* Each row at most once, so `before` is long enough. */
 	for (size_t i = 2; i < call->count; i += 2)
-		if (!check_setting(call, i))
+		if (!check_change(call, i))
 			return;
+	for (; at < call->count && result == 0; at += 2)
+		result = change(call, at, before + (at - 2) / 2, &err);
 	for (size_t i = 2; i < call->count; i += 2) {
-		const struct parameter *parameter = find_parameter(call->words[i]);
-		struct pd_error err = { 0 };
+		char *old = before[(i - 2) / 2];
 
-		if (parameter->set == NULL ||
-		    parameter->set(call->client->front, call->words[i + 1], &err) == 0)
-			continue;
-		pd_resp_write_errorf(call->reply,
-				     "ERR CONFIG SET failed (possibly related to argument '%s') - %s",
-				     parameter->name, err.text);
-		return;
+		/* It was so a moment ago, so it can be again; if not, the first error is the one to show. */
+		if (old != NULL && result != 0 &&
+		    set_row(call->client->front, find_row(call->words[i]), pd_slice_string(old), NULL) != 0)
+			call->client->front->unexpected_errors++;
+		pd_free(old);
 	}
-	pd_resp_write_status(call->reply, "OK");
+	if (result != 0)
+		write_failed(call, call->words[at - 2], err.text);
+	else
+		pd_resp_write_status(call->reply, "OK");
 }
 
 static void answer_resetstat(struct pd_resp_call *call)
@@ -369,7 +338,10 @@ static void answer_resetstat(struct pd_resp_call *call)
 
 static void answer_rewrite(struct pd_resp_call *call)
 {
-	pd_resp_write_error(call->reply, "ERR The server is running without a config file");
+	pd_resp_write_error(
+		call->reply,
+		"ERR The configuration file is its owner's and is never written: put what shall stay "
+		"into it, and send SIGHUP");
 }
 
 static void answer_help(struct pd_resp_call *call)

@@ -108,6 +108,17 @@ void pd_resp_front_set_loading(struct pd_resp_front *front, const struct pd_reco
 		front->progress = *progress;
 }
 
+void pd_resp_front_set_slowlog(struct pd_resp_front *front, int64_t slower_than_us, size_t max)
+{
+	front->slowlog.slower_than_us = slower_than_us;
+	pd_resp_slowlog_set_max(&front->slowlog, max);
+}
+
+int pd_resp_front_set_notify(struct pd_resp_front *front, const char *letters, struct pd_error *err)
+{
+	return pd_resp_keyspace_set(front, pd_slice_string(letters), err);
+}
+
 size_t pd_resp_front_holding(const struct pd_resp_front *front)
 {
 	return front->holding.count;

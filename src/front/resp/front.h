@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "net/net.h"
 
+struct pd_config;
 struct pd_os;
 struct pd_resp_front;
 
@@ -41,13 +42,12 @@ struct pd_resp_front_options {
 	const char *data_directory;
 	const char *bind_address;
 	int port;
-	enum pd_level default_level;
+	struct pd_config *config; /* for CONFIG; it may change there */
 	bool in_memory;
 	int operator_tag;       /* of connections that an operator makes: never held up; 0: none */
 	uint64_t memory_max;    /* bytes that all clients together may hold; 0: no limit */
 	uint64_t memory_budget; /* for CONFIG GET; 0: none */
 	const char *notify_keyspace_events; /* as Redis writes it; NULL: none */
-	uint64_t retention_s, retention_bytes, compaction_bytes_per_s;
 };
 
 PD_MUST_CHECK int pd_resp_front_new(const struct pd_resp_front_options *options,
@@ -57,6 +57,13 @@ void pd_resp_front_free(struct pd_resp_front *front);
 
 /* The engine is still replaying: commands that need it get "-LOADING … (37%)". NULL: it is done. */
 void pd_resp_front_set_loading(struct pd_resp_front *front, const struct pd_recovery *progress);
+
+/* Which commands SLOWLOG notes, slower_than_us < 0: none; and how many of them. */
+void pd_resp_front_set_slowlog(struct pd_resp_front *front, int64_t slower_than_us, size_t max);
+
+/* Which events of keys are published, in Redis's letters. PD_INVALID. */
+PD_MUST_CHECK int pd_resp_front_set_notify(struct pd_resp_front *front, const char *letters,
+					   struct pd_error *err);
 
 /* ---- a turn ---- */
 void pd_resp_front_accepted(struct pd_resp_front *front, struct pd_connection *connection);

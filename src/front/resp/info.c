@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "engine/upkeep.h"
+#include "config/config.h"
 #include "front/resp/front_private.h"
 #include "os/os.h"
 
@@ -296,10 +297,11 @@ static int write_perdure(const struct facts *facts, struct pd_buffer *text)
 		"disk_full:%d\r\n"
 		"fenced:%s\r\n"
 		"clock_jumps:%llu\r\n",
-		pd_level_name(front->options.default_level), U(stats->epoch), U(stats->marks.tail_lsn),
-		U(stats->marks.written_lsn), U(stats->marks.durable_lsn), U(stats->tenants), U(stats->actors),
-		U(stats->keys), U(stats->transactions), U(stats->conflicts), U(stats->duplicates),
-		U(stats->refused_no_space), !front->loading && pd_engine_disk_full(front->engine),
+		pd_config_text(front->options.config, PD_SETTING_DURABILITY), U(stats->epoch),
+		U(stats->marks.tail_lsn), U(stats->marks.written_lsn), U(stats->marks.durable_lsn),
+		U(stats->tenants), U(stats->actors), U(stats->keys), U(stats->transactions),
+		U(stats->conflicts), U(stats->duplicates), U(stats->refused_no_space),
+		!front->loading && pd_engine_disk_full(front->engine),
 		front->loading ? "" : pd_engine_fence_text(front->engine), U(stats->clock_jumps));
 	if (result != 0)
 		return result;

@@ -139,39 +139,6 @@ static void test_environment(void **state)
 	assert_int_equal(unsetenv("PERDURE_SWITCH"), 0);
 }
 
-static void test_sizes_and_durations(void **state)
-{
-	uint64_t number;
-
-	(void)state;
-	assert_true(pd_parse_size(pd_slice_string("100k"), &number) && number == 102400);
-	assert_true(pd_parse_size(pd_slice_string("1GiB"), &number) && number == 1 << 30);
-	assert_true(pd_parse_size(pd_slice_string("3"), &number) && number == 3);
-	assert_true(pd_parse_size(pd_slice_string("18446744073709551615"), &number) && number == UINT64_MAX);
-	assert_false(pd_parse_size(pd_slice_string("18446744073709551616"), &number));
-	assert_false(pd_parse_size(pd_slice_string("99999999999999g"), &number));
-	assert_false(pd_parse_size(pd_slice_string(""), &number));
-	assert_false(pd_parse_size(pd_slice_string("k"), &number));
-	assert_false(pd_parse_size(pd_slice_string("-1"), &number));
-	assert_false(pd_parse_size(pd_slice_string("1 k"), &number));
-	assert_true(pd_parse_duration_ms(pd_slice_string("100"), &number) && number == 100);
-	assert_true(pd_parse_duration_ms(pd_slice_string("2s"), &number) && number == 2000);
-	assert_true(pd_parse_duration_ms(pd_slice_string("5m"), &number) && number == 300000);
-	assert_false(pd_parse_duration_ms(pd_slice_string("1.5s"), &number));
-}
-
-static void test_nearest(void **state)
-{
-	static const char *const names[] = { "data", "durability", "resp", "sync-interval", NULL };
-
-	(void)state;
-	assert_string_equal(pd_nearest_name("dtaa", names), "data");
-	assert_string_equal(pd_nearest_name("durabilty", names), "durability");
-	assert_string_equal(pd_nearest_name("sync-intervall", names), "sync-interval");
-	assert_null(pd_nearest_name("nonsense", names));
-	assert_null(pd_nearest_name("", names));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,8 +146,6 @@ int main(void)
 		cmocka_unit_test(test_wrong),
 		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_environment),
-		cmocka_unit_test(test_sizes_and_durations),
-		cmocka_unit_test(test_nearest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,10 @@ struct door *door_new(uint64_t memory_max)
 	front.os = door->os;
 	front.net = door->net;
 	front.engine = &door->engine;
+	assert_int_equal(pd_config_new(&(struct pd_config_sources){ 0 }, &door->config,
+				       &(struct pd_config_problems){ 0 }, &err),
+			 0);
+	front.config = door->config;
 	front.data_directory = "";
 	front.bind_address = "";
 	assert_int_equal(pd_resp_front_new(&front, &door->front, &err), 0);
@@ -65,6 +69,7 @@ struct door *door_new(uint64_t memory_max)
 void door_free(struct door *door)
 {
 	pd_resp_front_free(door->front);
+	pd_config_free(door->config);
 	pd_net_free(door->net);
 	pd_os_free(door->os);
 	fake_engine_done(&door->engine);

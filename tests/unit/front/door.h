@@ -2,6 +2,7 @@
 #ifndef PD_TESTS_UNIT_FRONT_DOOR_H
 #define PD_TESTS_UNIT_FRONT_DOOR_H
 
+#include "config/config.h"
 #include "fake_engine.h"
 #include "front/resp/front.h"
 
@@ -13,6 +14,7 @@ struct door {
 	struct pd_os *os;
 	struct pd_net *net;
 	struct pd_resp_front *front;
+	struct pd_config *config;
 	char directory[64];
 	char *received; /* by door_read() */
 };

@@ -1,0 +1,130 @@
+/* What no single setting shows. */
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "config/config_private.h"
+#include "log/level.h"
+
+/* How the user would find it: "--bind", "PERDURE_BIND", "server.bind". */
+static const char *place(const struct pd_config *config, enum pd_setting_id id,
+			 char text[PD_ORIGIN_TEXT_SIZE])
+{
+	const struct pd_setting *setting = pd_setting(id);
+
+	if (pd_config_origin(config, id) == PD_ORIGIN_FILE)
+		return setting->path;
+	if (pd_config_origin(config, id) == PD_ORIGIN_ENVIRONMENT)
+		pd_config_origin_text(config, id, text);
+	else
+		(void)snprintf(text, PD_ORIGIN_TEXT_SIZE, "--%s", setting->name);
+	return text;
+}
+
+static unsigned line_of(const struct pd_config *config, enum pd_setting_id id)
+{
+	return config->effective[id].line;
+}
+
+#define SAY(severity, id, format, ...)                                               \
+	pd_config_problem_add(problems, severity, line_of(config, id), "%s " format, \
+			      place(config, id, where), ##__VA_ARGS__)
+
+/* Doors that are known and not there yet. */
+static void check_doors(const struct pd_config *config, struct pd_config_problems *problems)
+{
+	static const enum pd_setting_id doors[] = { PD_SETTING_PG, PD_SETTING_GRPC };
+	char where[PD_ORIGIN_TEXT_SIZE];
+
+	for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
+		if (pd_config_number(config, doors[i]) != 0)
+			SAY(PD_CONFIG_ERROR, doors[i], "is not built yet; only 0 is taken");
+}
+
+static bool is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+/* Only digits and what stands between them: no name. */
+static bool is_numeric(const char *address)
+{
+	return address[0] != '\0' &&
+	       address[strspn(address, strchr(address, ':') != NULL ? "0123456789abcdefABCDEF.:"
+								    : "0123456789.")] == '\0';
+}
+
+static void check_bind(const struct pd_config *config, struct pd_config_problems *problems)
+{
+	const char *bind = pd_config_text(config, PD_SETTING_BIND);
+	char where[PD_ORIGIN_TEXT_SIZE];
+
+	if (!is_numeric(bind))
+		SAY(PD_CONFIG_ERROR, PD_SETTING_BIND,
+		    "is a numeric address, 127.0.0.1 or ::1, not a name: \"%.100s\"", bind);
+	else if (!is_loopback(bind))
+		SAY(PD_CONFIG_ERROR, PD_SETTING_BIND,
+		    "%.100s is refused: there is no authentication yet, and whoever reached that address "
+		    "could "
+		    "read and change everything. Use 127.0.0.1 and a tunnel",
+		    bind);
+}
+
+/* Memory keeps nothing on disk: its own default is not to promise it. */
+static void check_memory(struct pd_config *config, struct pd_config_problems *problems)
+{
+	struct pd_config_entry *durability = config->effective + PD_SETTING_DURABILITY;
+	char where[PD_ORIGIN_TEXT_SIZE];
+
+	if (!pd_config_on(config, PD_SETTING_MEMORY))
+		return;
+	if (durability->origin == PD_ORIGIN_DEFAULT)
+		pd_config_take(config, PD_SETTING_DURABILITY, PD_ORIGIN_DEFAULT, 0, "durability",
+			       pd_slice_string(pd_level_name(PD_LEVEL_NONE)), problems);
+	else if (strcmp(durability->value.text, pd_level_name(PD_LEVEL_NONE)) != 0)
+		SAY(PD_CONFIG_ERROR, PD_SETTING_MEMORY, "keeps nothing on disk: the only durability is none");
+}
+
+/* What loses data, or the way back to it. */
+static void warn(const struct pd_config *config, struct pd_config_problems *problems)
+{
+	const char *level = pd_config_text(config, PD_SETTING_DURABILITY);
+	char where[PD_ORIGIN_TEXT_SIZE], interval[PD_SETTING_TEXT_MAX + 1];
+
+	pd_setting_format(pd_setting(PD_SETTING_SYNC_INTERVAL),
+			  pd_config_value(config, PD_SETTING_SYNC_INTERVAL), false, interval);
+	if (pd_config_on(config, PD_SETTING_MEMORY))
+		SAY(PD_CONFIG_WARNING, PD_SETTING_MEMORY,
+		    "keeps everything in memory only: all is gone when the server ends");
+	else if (strcmp(level, pd_level_name(PD_LEVEL_NONE)) == 0)
+		SAY(PD_CONFIG_WARNING, PD_SETTING_DURABILITY,
+		    "none: a crash may lose writes that were acknowledged, however old");
+	else if (strcmp(level, pd_level_name(PD_LEVEL_PERFORMANCE)) == 0)
+		SAY(PD_CONFIG_WARNING, PD_SETTING_DURABILITY,
+		    "performance: a crash may lose the acknowledged writes of the last %s", interval);
+	else if (strcmp(level, pd_level_name(PD_LEVEL_STANDARD)) == 0)
+		SAY(PD_CONFIG_WARNING, PD_SETTING_DURABILITY,
+		    "standard: a power cut may lose the acknowledged writes of the last %s", interval);
+	if (pd_config_on(config, PD_SETTING_ACCEPT_DAMAGE))
+		SAY(PD_CONFIG_WARNING, PD_SETTING_ACCEPT_DAMAGE,
+		    "serves what is left of a damaged log: for a rescue, not for every day");
+	if (pd_config_number(config, PD_SETTING_RETENTION_TIME) == 0 &&
+	    pd_config_number(config, PD_SETTING_RETENTION_SIZE) == 0)
+		SAY(PD_CONFIG_WARNING, PD_SETTING_RETENTION_TIME,
+		    "and the size are 0: nothing of the past is kept, and there is no older state to go back "
+		    "to "
+		    "when the present one is damaged");
+}
+
+void pd_config_check(struct pd_config *config, struct pd_config_problems *problems)
+{
+	char where[PD_ORIGIN_TEXT_SIZE];
+
+	check_doors(config, problems);
+	check_bind(config, problems);
+	if (pd_config_number(config, PD_SETTING_SEGMENT_SIZE) % 4096 != 0)
+		SAY(PD_CONFIG_ERROR, PD_SETTING_SEGMENT_SIZE, "is a multiple of 4KiB");
+	if (pd_config_text(config, PD_SETTING_DATA)[0] == '\0')
+		SAY(PD_CONFIG_ERROR, PD_SETTING_DATA, "needs a directory");
+	check_memory(config, problems);
+	warn(config, problems);
+}

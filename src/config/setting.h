@@ -1,0 +1,149 @@
+/* The one table of settings. Flags of `perdure server`, PERDURE_* variables, the keys of a configuration file, CONFIG GET and
+ * SET, and docs/configuration.md all follow from it: to add a setting is to add a row, and to read it where it counts
+ * (pd_config_number() and its like in config/config.h). One that can change while the server runs is applied by
+ * src/server/apply.c.
+ *
+ *     --retention-time 2h     PERDURE_RETENTION_TIME=2h     [retention] time = "2h"     CONFIG SET perdure-retention-time 2h */
+#ifndef PD_CONFIG_SETTING_H
+#define PD_CONFIG_SETTING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "engine/budget.h"
+#include "log/log.h"
+
+enum pd_setting_kind {
+	PD_SETTING_SWITCH,   /* yes|no|true|false|on|off|1|0 */
+	PD_SETTING_TEXT,     /* any */
+	PD_SETTING_NUMBER,   /* a whole one */
+	PD_SETTING_SIZE,     /* bytes: "100k" "64MiB" "1GiB"; units are powers of 1024 */
+	PD_SETTING_DURATION, /* milliseconds: "100ms" "2s" "5m" "1h" "7d"; without a unit: milliseconds */
+	PD_SETTING_CHOICE,   /* one of the words in `argument`, which "|" separates */
+};
+
+enum pd_setting_flags {
+	PD_SETTING_LIVE = 1 << 0,   /* CONFIG SET and SIGHUP change it in a running server */
+	PD_SETTING_SECRET = 1 << 1, /* never shown; not taken from a command line, which everybody can read */
+	PD_SETTING_AUTO = 1 << 2,   /* the word "auto" is a value, too: 0, chosen by the server */
+};
+
+/* X(id, name, path, redis, kind, flags, least, most, initial, argument, help)
+ *
+ * name: the flag without "--", and with capitals and "_" behind PERDURE_. path: the key in a file. redis: what CONFIG GET calls
+ * it; NULL: "perdure-" and the name. least, most: the range; most 0: no limit. initial: the default. argument: of the flag; NULL
+ * for a switch. help: lines of at most 100 characters. */
+#define PD_SETTING_LIST(X)                                                                                  \
+	X(DATA, "data", "server.data", "dir", TEXT, 0, 0, 0, "./data", "DIR",                               \
+	  "Directory of the data (default ./data), created if missing. One server at a time.")              \
+	X(MEMORY, "memory", "server.memory", NULL, SWITCH, 0, 0, 0, "no", NULL,                             \
+	  "Keep everything in memory and write no files: all is gone when the server ends.")                \
+	X(ACCEPT_DAMAGE, "accept-damage", "server.accept-damage", NULL, SWITCH, 0, 0, 0, "no", NULL,        \
+	  "Serve what can be read of a damaged log, even where nothing tells which actors have lost\n"      \
+	  "writes. Look at 'perdure log verify' first.")                                                    \
+	X(RESP, "resp", "server.resp", "port", NUMBER, 0, 0, 65535, "7379", "PORT",                         \
+	  "Port of the Redis protocol (default 7379); 0 closes this door.")                                 \
+	X(PG, "pg", "server.pg", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                                    \
+	  "Port of the PostgreSQL protocol: not built yet, only 0 is taken.")                               \
+	X(HTTP, "http", "server.http", NULL, NUMBER, 0, 0, 65535, "8080", "PORT",                           \
+	  "Port of HTTP (default 8080), for /livez, /readyz, /health and /metrics; 0 closes this door.")    \
+	X(GRPC, "grpc", "server.grpc", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                              \
+	  "Port of gRPC: not built yet, only 0 is taken.")                                                  \
+	X(BIND, "bind", "server.bind", "bind", TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",                       \
+	  "Address to listen on (default 127.0.0.1). Only addresses of this machine itself are taken\n"     \
+	  "(127.0.0.0/8, ::1): there is no authentication yet.")                                            \
+	X(MAX_CLIENTS, "max-clients", "server.max-clients", "maxclients", NUMBER, PD_SETTING_LIVE, 1,       \
+	  1000000, "10000", "N",                                                                            \
+	  "Connections at once (default 10000), as far as the limit of open files allows.")                 \
+	X(DURABILITY, "durability", "durability.level", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "strict",      \
+	  "none|performance|standard|strict|full",                                                          \
+	  "When a write is acknowledged, unless the connection, actor or tenant says otherwise:\n"          \
+	  "  none         evaluated; never synced for its own sake\n"                                       \
+	  "  performance  in the log's memory, synced within the sync interval\n"                           \
+	  "  standard     handed to the kernel: a killed process loses nothing\n"                           \
+	  "  strict       on stable storage: a power cut loses nothing (default strict)\n"                  \
+	  "  full         and in the state on disk, too: nothing to replay after a power cut")              \
+	X(SYNC_INTERVAL, "sync-interval", "durability.sync-interval", NULL, DURATION, PD_SETTING_LIVE, 1,   \
+	  3600000, "100ms", "DURATION",                                                                     \
+	  "How long performance and standard writes may stay unsynced (default 100ms).")                    \
+	X(MEMORY_BUDGET, "memory-budget", "memory.budget", "maxmemory", SIZE, PD_SETTING_AUTO,              \
+	  PD_BUDGET_MIN, 0, "auto", "SIZE",                                                                 \
+	  "Memory that the whole process may have (default auto: a quarter of the machine's, at least\n"    \
+	  "64MiB). What would not fit has to wait, or is refused with -OOM.")                               \
+	X(RETENTION_TIME, "retention-time", "retention.time", NULL, DURATION, PD_SETTING_LIVE, 0, 0, "24h", \
+	  "DURATION",                                                                                       \
+	  "How much of the past is kept (default 24h): a checkpoint from before it, and all of the log\n"   \
+	  "since; 0: time does not matter.")                                                                \
+	X(RETENTION_SIZE, "retention-size", "retention.size", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "10GiB",   \
+	  "SIZE",                                                                                           \
+	  "How much of the log is kept for that at most (default 10GiB); 0: its size does not matter.\n"    \
+	  "Both 0: no more is kept than recovery needs.")                                                   \
+	X(COMPACTION_RATE, "compaction-rate", "compaction.rate", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "0",    \
+	  "SIZE", "Bytes a second that compaction may read and write (default 0: no limit).")               \
+	X(SEGMENT_SIZE, "segment-size", "log.segment-size", NULL, SIZE, PD_SETTING_AUTO,                    \
+	  PD_LOG_SEGMENT_BYTES_MIN, 1u << 30, "auto", "SIZE",                                               \
+	  "Size of the log's files, a multiple of 4KiB (default auto: 64MiB, less with a memory budget\n"   \
+	  "below 1GiB).")                                                                                   \
+	X(QUEUE_DEPTH, "queue-depth", "log.queue-depth", NULL, NUMBER, PD_SETTING_AUTO, 0, 64, "auto", "N", \
+	  "Writes of the log in flight at once; 1 is synchronous (default auto, or 0: the disk is\n"        \
+	  "measured).")                                                                                     \
+	X(LOG_FORMAT, "log-format", "logging.format", NULL, CHOICE, 0, 0, 0, "text", "text",                \
+	  "Form of the messages on standard error (default text, the only one yet).")                       \
+	X(SLOWLOG_SLOWER_THAN, "slowlog-slower-than", "slowlog.slower-than", "slowlog-log-slower-than",     \
+	  NUMBER, PD_SETTING_LIVE, -1, INT64_MAX, "10000", "MICROSECONDS",                                  \
+	  "Commands that take longer are noted by SLOWLOG (default 10000); 0: all of them, -1: none.")      \
+	X(SLOWLOG_MAX_LENGTH, "slowlog-max-length", "slowlog.max-length", "slowlog-max-len", NUMBER,        \
+	  PD_SETTING_LIVE, 0, 65536, "128", "N", "How many of them SLOWLOG keeps (default 128).")           \
+	X(NOTIFY_KEYSPACE_EVENTS, "notify-keyspace-events", "notifications.keyspace-events",                \
+	  "notify-keyspace-events", TEXT, PD_SETTING_LIVE, 0, 0, "", "EVENTS",                              \
+	  "Which events of keys are published, in Redis's letters, such as KEA (default: none).")
+
+enum pd_setting_id {
+#define X(id, ...) PD_SETTING_##id,
+	PD_SETTING_LIST(X)
+#undef X
+		PD_SETTING_COUNT,
+};
+
+struct pd_setting {
+	const char *name, *path, *redis;
+	enum pd_setting_kind kind;
+	unsigned flags; /* enum pd_setting_flags */
+	int64_t least, most;
+	const char *initial;
+	const char *argument;
+	const char *help;
+};
+
+/* What a text means. */
+struct pd_setting_value {
+	int64_t number; /* the number; 0 and 1 of a switch; the index of a choice */
+	char *text;     /* of a text or a choice, NUL-terminated; else NULL */
+};
+
+const struct pd_setting *pd_setting(enum pd_setting_id id);
+/* By the key in a file, or by what CONFIG calls it, without regard to case. PD_SETTING_COUNT: there is none. */
+enum pd_setting_id pd_setting_by_path(struct pd_slice path);
+enum pd_setting_id pd_setting_by_config_name(struct pd_slice name);
+
+#define PD_SETTING_NAME_SIZE 64 /* of any name or path, with a prefix and its NUL */
+/* PERDURE_SOME_NAME. */
+void pd_setting_environment_name(const struct pd_setting *setting, char name[PD_SETTING_NAME_SIZE]);
+/* What CONFIG calls it. */
+void pd_setting_config_name(const struct pd_setting *setting, char name[PD_SETTING_NAME_SIZE]);
+
+#define PD_SETTING_TEXT_MAX 4096 /* bytes of a value */
+/* Understand a text as a value: its text is the caller's to free. `where` names the source in the error: "--resp",
+ * "PERDURE_RESP", "server.resp". PD_INVALID, with what would do; PD_NO_MEMORY. A secret is not repeated. */
+PD_MUST_CHECK int pd_setting_parse(const struct pd_setting *setting, const char *where, struct pd_slice text,
+				   struct pd_setting_value *ret_value, struct pd_error *err);
+/* As one would write it: "64MiB", "24h", "yes". Of a secret: "(set)" or "". `plain`: sizes in bytes, for programs. */
+void pd_setting_format(const struct pd_setting *setting, const struct pd_setting_value *value, bool plain,
+		       char text[PD_SETTING_TEXT_MAX + 1]);
+/* "64 to 1GiB", "no | yes": what a value may be, for the pages. */
+void pd_setting_describe_values(const struct pd_setting *setting, char text[256]);
+
+#endif

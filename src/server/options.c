@@ -1,0 +1,123 @@
+/* Settings: what they mean for the parts of the server, at the start and when they change. */
+#include "base/assert.h"
+#include "server/server_private.h"
+
+void pd_server_options_from(const struct pd_config *config, struct pd_server_options *ret_options)
+{
+	enum pd_level level = PD_LEVEL_STRICT;
+
+	PD_ASSERT(pd_level_parse(pd_slice_string(pd_config_text(config, PD_SETTING_DURABILITY)), &level));
+	*ret_options = (struct pd_server_options){
+		.data_directory = pd_config_text(config, PD_SETTING_DATA),
+		.bind_address = pd_config_text(config, PD_SETTING_BIND),
+		.resp_port = (int)pd_config_number(config, PD_SETTING_RESP),
+		.http_port = (int)pd_config_number(config, PD_SETTING_HTTP),
+		.default_level = level,
+		.sync_interval_ms = (uint32_t)pd_config_number(config, PD_SETTING_SYNC_INTERVAL),
+		.segment_bytes = (uint32_t)pd_config_number(config, PD_SETTING_SEGMENT_SIZE),
+		.queue_depth = (unsigned)pd_config_number(config, PD_SETTING_QUEUE_DEPTH),
+		.max_clients = (unsigned)pd_config_number(config, PD_SETTING_MAX_CLIENTS),
+		.notify_keyspace_events = pd_config_text(config, PD_SETTING_NOTIFY_KEYSPACE_EVENTS),
+		.in_memory = pd_config_on(config, PD_SETTING_MEMORY),
+		.accept_damage = pd_config_on(config, PD_SETTING_ACCEPT_DAMAGE),
+		.memory_budget_bytes = (uint64_t)pd_config_number(config, PD_SETTING_MEMORY_BUDGET),
+		.retention_s = ((uint64_t)pd_config_number(config, PD_SETTING_RETENTION_TIME) + 999) / 1000,
+		.retention_bytes = (uint64_t)pd_config_number(config, PD_SETTING_RETENTION_SIZE),
+		.compaction_bytes_per_s = (uint64_t)pd_config_number(config, PD_SETTING_COMPACTION_RATE),
+	};
+}
+
+/* ---- changes ---- */
+
+static int apply_level(struct pd_server *server, const char *text, struct pd_error *err)
+{
+	enum pd_level level;
+
+	if (!pd_level_parse(pd_slice_string(text), &level))
+		return pd_error_set(err, PD_INVALID, "no durability level is called %s", text);
+	return pd_engine_set_default_level(server->engine, level, err);
+}
+
+/* The window's time and size go together; the one that does not change is what the configuration has. */
+static void apply_retention(struct pd_server *server, int64_t time_ms, int64_t size)
+{
+	pd_engine_set_retention(server->engine, ((uint64_t)time_ms + 999) / 1000, (uint64_t)size);
+}
+
+/* Every setting that is PD_SETTING_LIVE has its case here. */
+static int apply(void *context, enum pd_setting_id id, const struct pd_setting_value *value,
+		 struct pd_error *err)
+{
+	struct pd_server *server = context;
+	const struct pd_config *config = server->config;
+
+	switch (id) {
+	case PD_SETTING_MAX_CLIENTS:
+		return pd_net_set_max_connections(server->net, (unsigned)value->number, err);
+	case PD_SETTING_DURABILITY:
+		return apply_level(server, value->text, err);
+	case PD_SETTING_SYNC_INTERVAL:
+		pd_engine_set_sync_interval(server->engine, (uint32_t)value->number);
+		return 0;
+	case PD_SETTING_RETENTION_TIME:
+		apply_retention(server, value->number, pd_config_number(config, PD_SETTING_RETENTION_SIZE));
+		return 0;
+	case PD_SETTING_RETENTION_SIZE:
+		apply_retention(server, pd_config_number(config, PD_SETTING_RETENTION_TIME), value->number);
+		return 0;
+	case PD_SETTING_SLOWLOG_SLOWER_THAN:
+		pd_resp_front_set_slowlog(server->resp, value->number,
+					  (size_t)pd_config_number(config, PD_SETTING_SLOWLOG_MAX_LENGTH));
+		return 0;
+	case PD_SETTING_SLOWLOG_MAX_LENGTH:
+		pd_resp_front_set_slowlog(server->resp,
+					  pd_config_number(config, PD_SETTING_SLOWLOG_SLOWER_THAN),
+					  (size_t)value->number);
+		return 0;
+	case PD_SETTING_NOTIFY_KEYSPACE_EVENTS:
+		return pd_resp_front_set_notify(server->resp, value->text, err);
+	default:
+		return pd_error_set(err, PD_NOT_SUPPORTED, "%s needs a restart", pd_setting(id)->name);
+	}
+}
+
+int pd_server_attach_config(struct pd_server *server, struct pd_error *err)
+{
+	struct pd_config_host host = { server, apply };
+
+	pd_config_attach(server->config, &host);
+	/* What is not given to its part when that is opened. */
+	return apply(server, PD_SETTING_SLOWLOG_MAX_LENGTH,
+		     pd_config_value(server->config, PD_SETTING_SLOWLOG_MAX_LENGTH), err);
+}
+
+void pd_server_reload(struct pd_server *server)
+{
+	struct pd_config_problems problems = { 0 };
+	const char *file = pd_config_file(server->config);
+	struct pd_error err;
+
+	if (file == NULL) {
+		pd_server_say(
+			"SIGHUP: there is no configuration file to load anew; start with --config FILE");
+		return;
+	}
+	if (pd_config_reload(server->config, &problems, &err) != 0)
+		pd_server_say("warning: SIGHUP: %s", err.text);
+	for (size_t i = 0; i < problems.count; i++) {
+		const struct pd_config_problem *problem = problems.items + i;
+		const char *severity = problem->severity == PD_CONFIG_ERROR     ? "error: "
+				       : problem->severity == PD_CONFIG_WARNING ? "warning: "
+										: "";
+
+		if (problem->line > 0)
+			pd_server_say("%s%s:%u: %s", severity, file, problem->line, problem->text);
+		else
+			pd_server_say("%s%s", severity, problem->text);
+	}
+	if (problems.errors > 0)
+		pd_server_say("SIGHUP: %s was not taken, nothing has changed", file);
+	else
+		pd_server_say("SIGHUP: loaded %s", file);
+	pd_config_problems_done(&problems);
+}
