@@ -56,6 +56,9 @@ TAIL = """
   SPUBLISH are channels with names of their own. A client may subscribe to 65,536 channels of up to 64 KiB and to 1,024 patterns of up to 1 KiB.
 - Events of keys (`notify-keyspace-events`) go out when their write has settled; keys are named as a connection without `PD.USE` writes them. A key that
   has expired is told of within about 100 ms, or when it is overwritten.
+- MONITOR shows the first 128 words of a request and the first 1,024 bytes of each, no operator's commands and no secrets; 16 clients may watch.
+  MEMORY USAGE is what a key takes as it is stored. DEBUG SLEEP holds up its own connection alone. WAIT and WAITAOF never wait for replicas:
+  there are none. CLIENT TRACKING is always off.
 - A NUL byte in a request's header is a byte like any other (Redis waits for ever).
 - A reply can be `-FENCED outcome unknown: …` (a disk failed), `-DISKFULL …`, `-CORRUPT …` (an actor is quarantined) or
   `-LOADING …`: see [operating.md](operating.md).

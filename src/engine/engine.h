@@ -207,6 +207,8 @@ PD_MUST_CHECK int pd_engine_version(struct pd_engine *engine, struct pd_session 
 int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait);
 /* Is this record on stable storage by now? Never, without a directory. */
 bool pd_engine_durable(const struct pd_engine *engine, uint64_t lsn);
+/* Have everything up to this LSN brought to stable storage by the next step; what settles then. */
+struct pd_wait pd_engine_sync_up_to(struct pd_engine *engine, uint64_t lsn);
 /* Anything held back at this moment is shown when this has settled. */
 struct pd_wait pd_engine_wait_now(const struct pd_engine *engine);
 

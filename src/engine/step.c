@@ -308,6 +308,13 @@ bool pd_engine_durable(const struct pd_engine *engine, uint64_t lsn)
 	return !engine->options.in_memory && lsn <= engine->log->marks.durable_lsn;
 }
 
+struct pd_wait pd_engine_sync_up_to(struct pd_engine *engine, uint64_t lsn)
+{
+	if (lsn > engine->sync_wanted_lsn)
+		engine->sync_wanted_lsn = lsn;
+	return (struct pd_wait){ .durable_lsn = lsn };
+}
+
 struct pd_wait pd_engine_wait_now(const struct pd_engine *engine)
 {
 	return (struct pd_wait){ .durable_lsn = engine->last_strict_lsn,

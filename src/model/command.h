@@ -19,6 +19,10 @@ enum pd_command_flags {
 	PD_COMMAND_LOADING = 1 << 7,    /* allowed during recovery */
 	PD_COMMAND_PUBSUB = 1 << 8,
 	PD_COMMAND_SUBSCRIBED = 1 << 9, /* also for one who has subscribed to something with RESP2 */
+	PD_COMMAND_SECRET = 1 << 10,    /* its arguments are not shown to anybody */
+	PD_COMMAND_KEYSPACE =
+		1 << 12, /* for the category of that name, which the group "generic" has anyway */
+	PD_COMMAND_DANGEROUS = 1 << 11, /* for the category of that name; PD_COMMAND_ADMIN implies it */
 };
 
 struct pd_call;

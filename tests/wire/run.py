@@ -28,6 +28,7 @@ GROUPS = (
     "protocol",
     "pubsub",
     "notifications",
+    "introspection",
     "perdure_commands",
     "log_command",
     "log_tool",

@@ -95,6 +95,7 @@ void pd_resp_client_close(struct pd_resp_client *client)
 	pd_resp_memory_share(front);
 	pd_resp_pubsub_leave_all(&front->pubsub, &client->subscriber);
 	pd_resp_keyspace_listen(front);
+	pd_resp_show_no_more(client);
 	client->connection->owner = NULL;
 	pd_connection_close(client->connection);
 	pd_session_free(client->session);

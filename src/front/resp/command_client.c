@@ -105,6 +105,8 @@ static int describe(const struct pd_resp_client *client, struct pd_buffer *text)
 
 	if (pd_resp_subscriber_has_any(&client->subscriber))
 		flags[flag_count++] = 'P';
+	if (client->monitoring)
+		flags[flag_count++] = 'O';
 	if (client->transaction.open)
 		flags[flag_count++] = 'x';
 	if (client->closing)
@@ -389,9 +391,67 @@ static void answer_unpause(struct pd_resp_call *call)
 	pd_resp_write_status(call->reply, "OK");
 }
 
+/* ---- what is not there, said so ---- */
+
+static void answer_tracking(struct pd_resp_call *call)
+{
+	if (pd_slice_equal_nocase(call->words[2], "off"))
+		pd_resp_write_status(call->reply, "OK");
+	else if (pd_slice_equal_nocase(call->words[2], "on"))
+		pd_resp_write_error(
+			call->reply,
+			"ERR client side caching is not built yet: CLIENT TRACKING is always off");
+	else
+		pd_resp_write_error(call->reply, "ERR syntax error");
+}
+
+static void answer_caching(struct pd_resp_call *call)
+{
+	pd_resp_write_error(call->reply,
+			    "ERR CLIENT CACHING can be called only when the client is in tracking mode with "
+			    "OPTIN or OPTOUT mode enabled");
+}
+
+static void answer_getredir(struct pd_resp_call *call)
+{
+	pd_resp_write_integer(call->reply, -1);
+}
+
+static void answer_trackinginfo(struct pd_resp_call *call)
+{
+	pd_resp_write_map(call->reply, 3);
+	pd_resp_write_bulk_string(call->reply, "flags");
+	pd_resp_write_set(call->reply, 1);
+	pd_resp_write_bulk_string(call->reply, "off");
+	pd_resp_write_bulk_string(call->reply, "redirect");
+	pd_resp_write_integer(call->reply, -1);
+	pd_resp_write_bulk_string(call->reply, "prefixes");
+	pd_resp_write_array(call->reply, 0);
+}
+
+/* No command here ever blocks. */
+static void answer_unblock(struct pd_resp_call *call)
+{
+	int64_t id;
+
+	if (call->count > 4)
+		pd_resp_write_subcommand_error(call);
+	else if (call->count == 4 && !pd_slice_equal_nocase(call->words[3], "timeout") &&
+		 !pd_slice_equal_nocase(call->words[3], "error"))
+		pd_resp_write_error(call->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+	else if (!pd_slice_to_int64(call->words[2], &id))
+		pd_resp_write_error(call->reply, "ERR value is not an integer or out of range");
+	else
+		pd_resp_write_integer(call->reply, 0);
+}
+
 static void answer_help(struct pd_resp_call *call)
 {
 	static const char *const lines[] = {
+		"CACHING (YES|NO)",
+		"    Enable or disable tracking of the keys for the next command: it is always off.",
+		"GETREDIR",
+		"    Return the client that tracking messages go to: none, -1.",
 		"GETNAME",
 		"    Return the name of the current connection.",
 		"ID",
@@ -416,6 +476,12 @@ static void answer_help(struct pd_resp_call *call)
 		"    Tell which client library this is.",
 		"SETNAME <name>",
 		"    Assign the name <name> to the current connection.",
+		"TRACKING (ON|OFF)",
+		"    Client side caching: always off.",
+		"TRACKINGINFO",
+		"    Report that tracking is off.",
+		"UNBLOCK <clientid> [TIMEOUT|ERROR]",
+		"    Unblock a blocked client: no command here blocks, so 0.",
 		"UNPAUSE",
 		"    Stop the current client pause, resuming traffic.",
 	};
@@ -447,6 +513,10 @@ static void answer_help(struct pd_resp_call *call)
 	}
 
 static const struct pd_resp_command commands[] = {
+	ROW("caching", 3, FLAGS, "6.0.0", "Tells whether the next command is tracked; nothing is.",
+	    answer_caching),
+	ROW("getredir", 2, FLAGS, "6.0.0", "Returns the client that tracking messages go to: none.",
+	    answer_getredir),
 	ROW("getname", 2, FLAGS, "2.6.9", "Returns the name of the connection.", answer_getname),
 	ROW("help", 2, FLAGS, "5.0.0", "Returns helpful text about the different subcommands.", answer_help),
 	ROW("id", 2, FLAGS, "5.0.0", "Returns the unique client ID of the connection.", answer_id),
@@ -457,10 +527,15 @@ static const struct pd_resp_command commands[] = {
 	    answer_no_evict),
 	ROW("no-touch", 3, FLAGS, "7.2.0", "Controls whether commands change when keys were last used.",
 	    answer_no_touch),
-	ROW("pause", -3, ADMIN, "3.0.0", "Suspends commands processing.", answer_pause),
+	ROW("pause", -3, ADMIN, "2.9.50", "Suspends commands processing.", answer_pause),
 	ROW("reply", 3, FLAGS, "3.2.0", "Instructs the server whether to reply to commands.", answer_reply),
 	ROW("setinfo", 4, FLAGS, "7.2.0", "Sets information specific to the client library.", answer_setinfo),
 	ROW("setname", 3, FLAGS, "2.6.9", "Sets the connection name.", answer_setname),
+	ROW("tracking", -3, FLAGS, "6.0.0", "Controls client side caching, which is always off.",
+	    answer_tracking),
+	ROW("trackinginfo", 2, FLAGS, "6.2.0", "Tells that client side caching is off.", answer_trackinginfo),
+	ROW("unblock", -3, ADMIN, "5.0.0", "Unblocks a client that a command blocks; none here does.",
+	    answer_unblock),
 	ROW_N("unpause", 2, ADMIN, "6.2.0", "Resumes processing commands from paused clients.",
 	      answer_unpause),
 };

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "front/resp/front_private.h"
+#include "front/resp/syntax.h"
 #include "model/kv/glob.h"
 
 struct flag_name {
@@ -35,18 +36,23 @@ static size_t categories(const struct pd_command *command, const char *names[8])
 		{ "transactions", "@transaction" },
 	};
 	size_t count = 0;
+	bool container = command->evaluate == NULL && (command->flags & PD_COMMAND_CONNECTION) == 0;
 
 	if ((command->flags & PD_COMMAND_WRITE) != 0)
 		names[count++] = "@write";
 	if ((command->flags & PD_COMMAND_READONLY) != 0)
 		names[count++] = "@read";
 	for (size_t i = 0; i < sizeof of_group / sizeof *of_group; i++)
-		if (strcmp(command->group, of_group[i].group) == 0)
+		if (!container && strcmp(command->group, of_group[i].group) == 0)
 			names[count++] = of_group[i].category;
-	if ((command->flags & PD_COMMAND_ADMIN) != 0) {
+	if ((command->flags & PD_COMMAND_KEYSPACE) != 0)
+		names[count++] = "@keyspace";
+	if ((command->flags & PD_COMMAND_PUBSUB) != 0)
+		names[count++] = "@pubsub";
+	if ((command->flags & PD_COMMAND_ADMIN) != 0)
 		names[count++] = "@admin";
+	if ((command->flags & (PD_COMMAND_ADMIN | PD_COMMAND_DANGEROUS)) != 0)
 		names[count++] = "@dangerous";
-	}
 	names[count++] = (command->flags & PD_COMMAND_FAST) != 0 ? "@fast" : "@slow";
 	return count;
 }
@@ -71,6 +77,7 @@ static size_t subcommand_count(const struct pd_resp_registry *registry, const st
 /* One command without its subcommands: nine of the ten fields. */
 static void write_fields(struct pd_resp_writer *reply, const struct pd_command *command)
 {
+	const struct pd_resp_syntax *syntax = pd_resp_syntax_find(command->name);
 	const char *names[8];
 	size_t count = 0;
 
@@ -91,7 +98,7 @@ static void write_fields(struct pd_resp_writer *reply, const struct pd_command *
 	for (size_t i = 0; i < count; i++)
 		pd_resp_write_status(reply, names[i]);
 	pd_resp_write_array(reply, 0); /* tips */
-	pd_resp_write_array(reply, 0); /* key specifications: first, last and step say all there is */
+	pd_resp_syntax_write_keys(reply, syntax != NULL ? syntax->keys : "");
 }
 
 static void write_info(const struct pd_resp_registry *registry, const struct pd_resp_entry *entry,
@@ -225,12 +232,14 @@ static void answer_list(struct pd_resp_call *call)
 static void write_docs(const struct pd_resp_registry *registry, const struct pd_resp_entry *entry,
 		       struct pd_resp_writer *reply)
 {
+	const struct pd_resp_syntax *syntax = pd_resp_syntax_find(entry->name.text);
 	const struct pd_command *command = &entry->command;
 	size_t count = subcommand_count(registry, entry);
 	size_t size = strlen(entry->name.text);
+	bool has_arguments = syntax != NULL && syntax->arguments[0] != '\0';
 
 	pd_resp_write_bulk_string(reply, command->name);
-	pd_resp_write_map(reply, count > 0 ? 5 : 4);
+	pd_resp_write_map(reply, 4 + (size_t)has_arguments + (count > 0));
 	pd_resp_write_bulk_string(reply, "summary");
 	pd_resp_write_bulk_string(reply, command->summary);
 	pd_resp_write_bulk_string(reply, "since");
@@ -239,6 +248,10 @@ static void write_docs(const struct pd_resp_registry *registry, const struct pd_
 	pd_resp_write_bulk_string(reply, command->group);
 	pd_resp_write_bulk_string(reply, "complexity");
 	pd_resp_write_bulk_string(reply, command->complexity);
+	if (has_arguments) {
+		pd_resp_write_bulk_string(reply, "arguments");
+		pd_resp_syntax_write_arguments(reply, syntax->arguments);
+	}
 	if (count == 0)
 		return;
 	pd_resp_write_bulk_string(reply, "subcommands");
@@ -277,41 +290,96 @@ static void answer_docs(struct pd_resp_call *call)
 
 /* ---- GETKEYS ---- */
 
-/* The words behind COMMAND GETKEYS as a request of its own; false: the error is written. */
-static bool take_keys(struct pd_resp_call *call, size_t *ret_first, size_t *ret_last, size_t *ret_step)
+/* The words behind COMMAND GETKEYS as a request of its own. NULL: the error is written. */
+static const struct pd_resp_entry *find_with_keys(struct pd_resp_call *call)
 {
 	const struct pd_resp_entry *container, *entry;
+	const struct pd_resp_syntax *syntax;
 	size_t count = call->count - 2;
 
 	entry = pd_resp_registry_find(&call->client->front->registry, call->words + 2, count, &container);
 	if (entry == NULL) {
 		pd_resp_write_error(call->reply, "ERR Invalid command specified");
-		return false;
+		return NULL;
 	}
-	if (entry->command.first_key == 0) {
+	syntax = pd_resp_syntax_find(entry->name.text);
+	if (syntax == NULL || syntax->keys[0] == '\0' || strstr(syntax->keys, "not_key") != NULL) {
 		pd_resp_write_error(call->reply, "ERR The command has no key arguments");
-		return false;
+		return NULL;
 	}
 	if (!pd_resp_entry_takes(entry, count)) {
 		pd_resp_write_error(call->reply, "ERR Invalid number of arguments specified for command");
-		return false;
+		return NULL;
 	}
-	*ret_first = (size_t)entry->command.first_key;
-	*ret_last = entry->command.last_key < 0 ? count - (size_t)-entry->command.last_key
-						: (size_t)entry->command.last_key;
-	*ret_step = (size_t)entry->command.key_step;
-	return true;
+	return entry;
+}
+
+static bool has_word(const struct pd_resp_call *call, size_t from, const char *word)
+{
+	for (size_t i = from; i < call->count; i++)
+		if (pd_slice_equal_nocase(call->words[i], word))
+			return true;
+	return false;
+}
+
+/* What two commands do to their key depends on their options. */
+static struct pd_slice flags_of(const struct pd_resp_call *call, const struct pd_resp_entry *entry,
+				const struct pd_resp_keys *keys)
+{
+	if (strcmp(entry->name.text, "set") == 0)
+		return pd_slice_string(has_word(call, 5, "get") ? "RW access update" : "OW update");
+	if (strcmp(entry->name.text, "bitfield") == 0)
+		return pd_slice_string(has_word(call, 4, "set") || has_word(call, 4, "incrby")
+					       ? "RW access update"
+					       : "RO access");
+	return keys->flags;
+}
+
+/* The keys of one specification; `write` false: only count them. */
+static size_t write_keys(struct pd_resp_call *call, const struct pd_resp_entry *entry,
+			 const struct pd_resp_keys *keys, bool with_flags, bool write)
+{
+	size_t count = call->count - 2, step = (size_t)keys->step, found = 0;
+	size_t last = keys->last < 0 ? count - (size_t)-keys->last : (size_t)(keys->first + keys->last);
+
+	for (size_t i = (size_t)keys->first; i <= last; i += step, found++) {
+		if (!write)
+			continue;
+		if (with_flags)
+			pd_resp_write_array(call->reply, 2);
+		pd_resp_write_bulk(call->reply, call->words[2 + i]);
+		if (with_flags)
+			pd_resp_syntax_write_flags(call->reply, flags_of(call, entry, keys));
+	}
+	return found;
+}
+
+static void answer_keys(struct pd_resp_call *call, bool with_flags)
+{
+	const struct pd_resp_entry *entry = find_with_keys(call);
+	struct pd_resp_keys keys;
+	const char *rest;
+	size_t count = 0;
+
+	if (entry == NULL)
+		return;
+	rest = pd_resp_syntax_find(entry->name.text)->keys;
+	while (pd_resp_syntax_next_keys(&rest, &keys))
+		count += write_keys(call, entry, &keys, with_flags, false);
+	pd_resp_write_array(call->reply, count);
+	rest = pd_resp_syntax_find(entry->name.text)->keys;
+	while (pd_resp_syntax_next_keys(&rest, &keys))
+		(void)write_keys(call, entry, &keys, with_flags, true);
 }
 
 static void answer_getkeys(struct pd_resp_call *call)
 {
-	size_t first, last, step;
+	answer_keys(call, false);
+}
 
-	if (!take_keys(call, &first, &last, &step))
-		return;
-	pd_resp_write_array(call->reply, (last - first) / step + 1);
-	for (size_t i = first; i <= last; i += step)
-		pd_resp_write_bulk(call->reply, call->words[2 + i]);
+static void answer_getkeysandflags(struct pd_resp_call *call)
+{
+	answer_keys(call, true);
 }
 
 static void answer_help(struct pd_resp_call *call)
@@ -329,6 +397,8 @@ static void answer_help(struct pd_resp_call *call)
 		"    Return documentation of commands; without names, of all.",
 		"GETKEYS <full-command>",
 		"    Return the keys from a full command.",
+		"GETKEYSANDFLAGS <full-command>",
+		"    Return the keys from a full command, and what it does to them.",
 	};
 
 	pd_resp_write_help(call->reply, "COMMAND", lines, sizeof lines / sizeof *lines);
@@ -348,6 +418,8 @@ static const struct pd_resp_command commands[] = {
 	ROW("command|docs", -2, "7.0.0", "Returns documentary information about commands.", answer_docs),
 	ROW("command|getkeys", -4, "2.8.13", "Extracts the key names from an arbitrary command.",
 	    answer_getkeys),
+	ROW("command|getkeysandflags", -4, "7.0.0", "Extracts the key names and what is done to them.",
+	    answer_getkeysandflags),
 	ROW("command|help", 2, "5.0.0", "Returns helpful text about the different subcommands.", answer_help),
 	ROW("command|info", -2, "2.8.13", "Returns information about commands.", answer_info),
 	ROW("command|list", -2, "7.0.0", "Returns a list of command names.", answer_list),

@@ -358,26 +358,28 @@ static void answer_help(struct pd_resp_call *call)
 	pd_resp_write_help(call->reply, "CONFIG", lines, sizeof lines / sizeof *lines);
 }
 
-#define FLAGS (PD_COMMAND_CONNECTION | PD_COMMAND_LOADING | PD_COMMAND_ADMIN)
-#define ROW(name, arity, since, summary, answer)       \
-	{                                              \
-		{ "config|" name,                      \
-		  arity,                               \
-		  FLAGS,                               \
-		  0,                                   \
-		  0,                                   \
-		  0,                                   \
-		  "server",                            \
-		  since,                               \
-		  summary,                             \
-		  "O(N), N the number of parameters.", \
-		  NULL },                              \
-			answer, false                  \
+#define FLAGS                                    (PD_COMMAND_CONNECTION | PD_COMMAND_LOADING | PD_COMMAND_ADMIN)
+#define ROW(name, arity, since, summary, answer) ROW_FLAGS(name, arity, FLAGS, since, summary, answer)
+#define ROW_FLAGS(name, arity, flags, since, summary, answer) \
+	{                                                     \
+		{ "config|" name,                             \
+		  arity,                                      \
+		  flags,                                      \
+		  0,                                          \
+		  0,                                          \
+		  0,                                          \
+		  "server",                                   \
+		  since,                                      \
+		  summary,                                    \
+		  "O(N), N the number of parameters.",        \
+		  NULL },                                     \
+			answer, false                         \
 	}
 
 static const struct pd_resp_command commands[] = {
 	ROW("get", -3, "2.0.0", "Returns the effective values of configuration parameters.", answer_get),
-	ROW("help", 2, "5.0.0", "Returns helpful text about the different subcommands.", answer_help),
+	ROW_FLAGS("help", 2, FLAGS & ~(unsigned)PD_COMMAND_ADMIN, "5.0.0",
+		  "Returns helpful text about the different subcommands.", answer_help),
 	ROW("resetstat", 2, "2.0.0", "Resets the server's statistics.", answer_resetstat),
 	ROW("rewrite", 2, "2.8.0", "Persists the configuration to a file; there is none.", answer_rewrite),
 	ROW("set", -4, "2.0.0", "Sets configuration parameters in-flight.", answer_set),

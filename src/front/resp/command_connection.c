@@ -154,6 +154,7 @@ static void answer_reset(struct pd_resp_call *call)
 	pd_resp_transaction_clear(&client->transaction);
 	pd_resp_pubsub_leave_all(&client->front->pubsub, &client->subscriber);
 	pd_resp_keyspace_listen(client->front);
+	pd_resp_show_no_more(client);
 	client->protocol = 2;
 	call->reply->protocol = 2;
 	client->reply_mode = PD_RESP_REPLY_ON;
@@ -176,9 +177,10 @@ static void answer_reset(struct pd_resp_call *call)
 	}
 
 static const struct pd_resp_command commands[] = {
-	ROW("auth", -2, ALWAYS, "1.0.0", "Authenticates the connection.", answer_auth),
+	ROW("auth", -2, ALWAYS | PD_COMMAND_SECRET, "1.0.0", "Authenticates the connection.", answer_auth),
 	ROW("echo", 2, ALWAYS, "1.0.0", "Returns the given string.", answer_echo),
-	ROW("hello", -1, ALWAYS | PD_COMMAND_NO_MULTI, "6.0.0", "Handshakes with the server.", answer_hello),
+	ROW("hello", -1, ALWAYS | PD_COMMAND_NO_MULTI | PD_COMMAND_SECRET, "6.0.0",
+	    "Handshakes with the server.", answer_hello),
 	ROW("ping", -1, ALWAYS | PD_COMMAND_SUBSCRIBED, "1.0.0", "Returns the server's liveliness response.",
 	    answer_ping),
 	ROW("quit", -1, ALWAYS | PD_COMMAND_SUBSCRIBED, "1.0.0", "Closes the connection.", answer_quit),

@@ -62,6 +62,52 @@ static void answer_wait(struct pd_resp_call *call)
 	pd_resp_write_integer(call->reply, 0);
 }
 
+static void answer_monitor(struct pd_resp_call *call)
+{
+	if (pd_resp_show_to(call->client) != 0)
+		pd_resp_write_errorf(call->reply,
+				     "ERR %d clients MONITOR already: that is the most there may be",
+				     PD_RESP_MONITORS_MAX);
+	else
+		pd_resp_write_status(call->reply, "OK");
+}
+
+/* Everything that this connection has written is brought to stable storage now; there are no replicas to wait for. */
+static void answer_waitaof(struct pd_resp_call *call)
+{
+	struct pd_resp_client *client = call->client;
+	struct pd_resp_front *front = client->front;
+	int64_t local, replicas, timeout_ms;
+
+	if (!pd_slice_to_int64(call->words[1], &local) || local < 0 || local > 1) {
+		pd_resp_write_error(call->reply, "ERR value is out of range, value must between 0 and 1");
+		return;
+	}
+	if (!pd_slice_to_int64(call->words[2], &replicas) || replicas < 0) {
+		pd_resp_write_error(call->reply, "ERR value is out of range, must be positive");
+		return;
+	}
+	if (!pd_slice_to_int64(call->words[3], &timeout_ms) || timeout_ms < 0) {
+		pd_resp_write_error(call->reply, timeout_ms < 0
+							 ? "ERR timeout is negative"
+							 : "ERR timeout is not an integer or out of range");
+		return;
+	}
+	if (local > 0 && front->options.in_memory) {
+		pd_resp_write_error(call->reply,
+				    "ERR WAITAOF cannot be used when numlocal is set but there are no "
+				    "files (--memory)");
+		return;
+	}
+	pd_resp_write_array(call->reply, 2);
+	pd_resp_write_integer(call->reply, front->options.in_memory ? 0 : 1);
+	pd_resp_write_integer(call->reply, 0);
+	if (!front->options.in_memory) {
+		call->wait_storage = pd_engine_sync_up_to(front->engine, client->last_write.lsn);
+		call->wait = &call->wait_storage;
+	}
+}
+
 static void answer_shutdown(struct pd_resp_call *call)
 {
 	static const char *const options[] = { "nosave", "save", "now", "force" };
@@ -180,25 +226,28 @@ static void answer_module_help(struct pd_resp_call *call)
 
 static const struct pd_resp_command commands[] = {
 	ROW("cluster", -2, FLAGS, "cluster", "3.0.0", "Cluster support is disabled.", answer_cluster, false),
-	ROW("info", -1, FLAGS, "server", "1.0.0", "Returns information and statistics about the server.",
-	    pd_resp_answer_info, false),
-	ROW("latency|doctor", 2, FLAGS, "server", "2.8.13", "Returns a latency analysis report.",
+	ROW("info", -1, FLAGS | PD_COMMAND_DANGEROUS, "server", "1.0.0",
+	    "Returns information and statistics about the server.", pd_resp_answer_info, false),
+	ROW("latency|doctor", 2, ADMIN, "server", "2.8.13", "Returns a latency analysis report.",
 	    answer_latency_doctor, false),
 	ROW("latency|help", 2, FLAGS, "server", "2.8.13",
 	    "Returns helpful text about the different subcommands.", answer_latency_help, false),
-	ROW("latency|history", 3, FLAGS, "server", "2.8.13",
+	ROW("latency|history", 3, ADMIN, "server", "2.8.13",
 	    "Returns timestamp-latency samples for an event.", answer_empty_array, false),
-	ROW("latency|latest", 2, FLAGS, "server", "2.8.13",
+	ROW("latency|latest", 2, ADMIN, "server", "2.8.13",
 	    "Returns the latest latency samples for all events.", answer_empty_array, false),
-	ROW("latency|reset", -2, FLAGS, "server", "2.8.13", "Resets the latency data for events.",
+	ROW("latency|reset", -2, ADMIN, "server", "2.8.13", "Resets the latency data for events.",
 	    answer_latency_reset, false),
-	ROW("lolwut", -1, FLAGS, "server", "5.0.0", "Tells the version.", answer_lolwut, false),
+	ROW("lolwut", -1, FLAGS | PD_COMMAND_READONLY | PD_COMMAND_FAST, "server", "5.0.0",
+	    "Tells the version.", answer_lolwut, false),
 	ROW("module|help", 2, FLAGS, "server", "5.0.0",
 	    "Returns helpful text about the different subcommands.", answer_module_help, false),
-	ROW("module|list", 2, FLAGS, "server", "4.0.0", "Returns all loaded modules.", answer_empty_array,
+	ROW("module|list", 2, ADMIN, "server", "4.0.0", "Returns all loaded modules.", answer_empty_array,
 	    false),
-	ROW("role", 1, FLAGS | PD_COMMAND_FAST, "server", "2.8.12", "Returns the replication role.",
-	    answer_role, false),
+	ROW("monitor", 1, ADMIN | PD_COMMAND_NO_MULTI, "server", "1.0.0",
+	    "Listens for all requests received by the server in real-time.", answer_monitor, false),
+	ROW("role", 1, FLAGS | PD_COMMAND_DANGEROUS | PD_COMMAND_FAST, "server", "2.8.12",
+	    "Returns the replication role.", answer_role, false),
 	ROW("shutdown", -1, ADMIN | PD_COMMAND_NO_MULTI, "server", "1.0.0",
 	    "Syncs everything to disk and shuts down the server.", answer_shutdown, true),
 	ROW("slowlog|get", -2, ADMIN, "server", "2.2.12", "Returns the slow log's entries.",
@@ -213,6 +262,9 @@ static const struct pd_resp_command commands[] = {
 	    false),
 	ROW("wait", 3, FLAGS, "generic", "3.0.0",
 	    "Waits until replicas have acknowledged this connection's writes; there are none.", answer_wait,
+	    true),
+	ROW("waitaof", 4, PD_COMMAND_CONNECTION | PD_COMMAND_NO_MULTI, "generic", "7.2.0",
+	    "Brings this connection's writes to stable storage; there are no replicas.", answer_waitaof,
 	    true),
 };
 

@@ -10,6 +10,7 @@
 #include "front/resp/pubsub.h"
 #include "front/resp/push.h"
 #include "front/resp/registry.h"
+#include "front/resp/show.h"
 #include "front/resp/slowlog.h"
 #include "front/resp/transaction.h"
 #include "model/command.h"
@@ -56,7 +57,9 @@ struct pd_resp_client {
 	bool closing;                            /* runs nothing any more; closed when its replies are out */
 	bool touched, holding, stalled, waiting; /* in the front's lists */
 	bool no_evict, no_touch;
-	bool overrun; /* it does not take its messages: closed without sending the rest */
+	bool monitoring;
+	bool sleeping; /* DEBUG SLEEP: the next run of it ends it */
+	bool overrun;  /* it does not take its messages: closed without sending the rest */
 
 	struct pd_resp_transaction transaction;
 	struct pd_resp_subscriber subscriber;
@@ -101,6 +104,8 @@ struct pd_resp_front {
 	struct pd_resp_memory memory;
 	struct pd_resp_pubsub pubsub;
 	struct pd_resp_pushes pushes;
+	struct pd_resp_client *monitors[PD_RESP_MONITORS_MAX];
+	size_t monitor_count;
 	unsigned notify;    /* which events of keys are told: keyspace.c */
 	unsigned listening; /* which of them the engine is asked for */
 	struct pd_buffer keyspace_text;
@@ -140,7 +145,7 @@ struct pd_resp_commands {
 extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_commands_client,
 	pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
-	pd_resp_commands_pubsub;
+	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);

@@ -179,7 +179,7 @@ static int link_containers(struct pd_resp_registry *registry, struct pd_error *e
 			bare_name[size] = '\0';
 			bare.name = bare_name;
 			bare.arity = -2;
-			bare.flags &= PD_COMMAND_LOADING;
+			bare.flags = 0;
 			bare.first_key = bare.last_key = bare.key_step = 0;
 			bare.summary = "A container for subcommands";
 			bare.complexity = "Depends on subcommand.";

@@ -49,6 +49,18 @@ static enum pd_resp_class class_of(const struct pd_resp_entry *entry)
 	return (flags & PD_COMMAND_READONLY) != 0 ? PD_RESP_CLASS_READ : PD_RESP_CLASS_OTHER;
 }
 
+static void note_slow(struct pd_resp_client *client, const struct pd_resp_entry *entry,
+		      const struct pd_slice *words, size_t count, uint64_t took_ns)
+{
+	struct pd_resp_front *front = client->front;
+	struct pd_slice shown[PD_RESP_SLOWLOG_WORDS_MAX];
+
+	for (size_t i = 0; i < PD_RESP_SLOWLOG_WORDS_MAX && i < count; i++)
+		shown[i] = pd_resp_shown_word(entry, words, i);
+	pd_resp_slowlog_note(&front->slowlog, pd_os_real_us(front->os), took_ns / 1000, shown, count,
+			     client->connection->peer, client->name != NULL ? client->name : "");
+}
+
 /* Time since the last command ended goes to this one: parsing it belongs to it. */
 static void account(struct pd_resp_client *client, struct pd_resp_entry *entry, const struct pd_slice *words,
 		    size_t count, bool failed)
@@ -66,8 +78,9 @@ static void account(struct pd_resp_client *client, struct pd_resp_entry *entry, 
 	front->counters.failed[class_of(entry)] += failed;
 	client->last_command = entry;
 	if (front->slowlog.slower_than_us >= 0 && took / 1000 >= (uint64_t)front->slowlog.slower_than_us)
-		pd_resp_slowlog_note(&front->slowlog, pd_os_real_us(front->os), took / 1000, words, count,
-				     client->connection->peer, client->name != NULL ? client->name : "");
+		note_slow(client, entry, words, count, took);
+	if (front->monitor_count > 0)
+		pd_resp_show(client, entry, words, count, false);
 }
 
 /* ---- refusing ---- */
@@ -330,9 +343,28 @@ static enum outcome execute(struct pd_resp_client *client, struct pd_request *re
 	return DONE;
 }
 
+/* Is the reply of EXEC from `start` on an array, and not null or an error? */
+static bool was_run(const struct pd_resp_writer *reply, size_t start)
+{
+	const uint8_t *bytes = reply->buffer->data + start;
+
+	return reply->buffer->size > start + 1 && bytes[0] == '*' && bytes[1] != '-';
+}
+
+/* They have been run, or have failed together. */
+static void show_queued(struct pd_resp_client *client)
+{
+	const struct pd_resp_transaction *transaction = &client->transaction;
+
+	for (size_t i = 0; i < transaction->count && client->front->monitor_count > 0; i++)
+		pd_resp_show(client, transaction->queued[i].entry, transaction->commands[i].words,
+			     transaction->commands[i].count, true);
+}
+
 void pd_resp_run_transaction(struct pd_resp_call *call)
 {
 	struct pd_resp_client *client = call->client;
+	size_t start = call->reply->buffer->size;
 	struct pd_request request = { 0 };
 	struct pd_receipt receipt;
 
@@ -349,6 +381,8 @@ void pd_resp_run_transaction(struct pd_resp_call *call)
 		}
 		if (outcome == UNKNOWN)
 			client->closing = true;
+		if (outcome == UNKNOWN || was_run(call->reply, start))
+			show_queued(client);
 		call->wait_storage = receipt.wait;
 		call->wait = &call->wait_storage;
 	}

@@ -117,6 +117,62 @@ int pd_kv_object_help(struct pd_call *call)
 	return 0;
 }
 
+/* ---- MEMORY USAGE ---- */
+
+#define SAMPLES 5
+
+static uint64_t entry_bytes(size_t name_size, const struct pd_entry *entry)
+{
+	return PD_ENTRY_HEADER_SIZE + (entry->expires_us != 0 ? 8 : 0) + name_size + entry->value.size;
+}
+
+/* The fields of a hash; where not all are looked at, from those that are. */
+static uint64_t field_bytes(struct pd_call *call, const struct pd_key *key, uint64_t count, uint64_t samples)
+{
+	uint64_t bytes = 0, seen = 0;
+	struct pd_entry field;
+	struct pd_slice name;
+	struct pd_walk walk;
+
+	pd_txn_walk_fields(call->txn, key, pd_slice(NULL, 0), &walk);
+	while ((samples == 0 || seen < samples) && pd_walk_next(&walk, &name, &field)) {
+		bytes += entry_bytes(3 + key->name.size + name.size, &field);
+		seen++;
+	}
+	return seen == 0 || seen == count ? bytes : (uint64_t)((double)bytes / (double)seen * (double)count);
+}
+
+/* What the key takes as it is stored, before compression. */
+int pd_kv_memory_usage(struct pd_call *call)
+{
+	int64_t samples = SAMPLES;
+	struct pd_entry entry;
+	struct pd_key key;
+	uint64_t bytes;
+	int r;
+
+	for (size_t i = 3; i < call->count; i += 2) {
+		if (!pd_slice_equal_nocase(call->words[i], "samples") || i + 1 == call->count) {
+			pd_kv_error_syntax(call);
+			return 0;
+		}
+		if (!pd_kv_integer_argument(call, call->words[i + 1], &samples))
+			return 0;
+		if (samples < 0) {
+			pd_kv_error_syntax(call);
+			return 0;
+		}
+	}
+	r = find(call, &key, &entry);
+	if (r <= 0)
+		return r;
+	bytes = entry_bytes(1 + key.name.size, &entry);
+	if (entry.type == PD_TYPE_HASH)
+		bytes += field_bytes(call, &key, pd_kv_hash_count(&entry), (uint64_t)samples);
+	pd_resp_write_integer(call->reply, (int64_t)bytes);
+	return 0;
+}
+
 /* Only for an OBJECT whose subcommand is not in the table: the caller looks for "object|…" first. */
 int pd_kv_object(struct pd_call *call)
 {

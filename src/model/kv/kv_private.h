@@ -157,6 +157,7 @@ int pd_kv_incrby(struct pd_call *call);
 int pd_kv_incrbyfloat(struct pd_call *call);
 int pd_kv_keys(struct pd_call *call);
 int pd_kv_lcs(struct pd_call *call);
+int pd_kv_memory_usage(struct pd_call *call);
 int pd_kv_mget(struct pd_call *call);
 int pd_kv_mset(struct pd_call *call);
 int pd_kv_msetnx(struct pd_call *call);

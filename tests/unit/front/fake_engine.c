@@ -166,6 +166,12 @@ struct pd_wait pd_engine_wait_now(const struct pd_engine *engine)
 	return (struct pd_wait){ .durable_lsn = engine->lsn };
 }
 
+struct pd_wait pd_engine_sync_up_to(struct pd_engine *engine, uint64_t lsn)
+{
+	(void)engine;
+	return (struct pd_wait){ .durable_lsn = lsn };
+}
+
 int pd_engine_version(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
 		      struct pd_version *ret_version, struct pd_slice *ret_actor, struct pd_slice *ret_key,
 		      struct pd_wait *ret_wait, struct pd_error *err)
