@@ -10,9 +10,20 @@ struct pd_subcommand {
 	int (*run)(int argc, char **argv);
 };
 
-/* Each is defined in the file of its name and listed in main.c. */
-extern const struct pd_subcommand pd_subcommand_bench, pd_subcommand_cli, pd_subcommand_config,
-	pd_subcommand_log, pd_subcommand_memory, pd_subcommand_metrics, pd_subcommand_server,
-	pd_subcommand_store;
+/* All of them, in the order of `perdure --help`. pd_subcommand_NAME is defined in the file of its name. */
+#define PD_SUBCOMMANDS(X) \
+	X(server)         \
+	X(cli)            \
+	X(doctor)         \
+	X(log)            \
+	X(store)          \
+	X(memory)         \
+	X(config)         \
+	X(metrics)        \
+	X(bench)
+
+#define X(name) extern const struct pd_subcommand pd_subcommand_##name;
+PD_SUBCOMMANDS(X)
+#undef X
 
 #endif

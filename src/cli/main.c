@@ -7,8 +7,9 @@
 #include "server/server.h"
 
 static const struct pd_subcommand *const subcommands[] = {
-	&pd_subcommand_server, &pd_subcommand_cli,    &pd_subcommand_log,   &pd_subcommand_store,
-	&pd_subcommand_memory, &pd_subcommand_config, &pd_subcommand_bench, &pd_subcommand_metrics,
+#define X(name) &pd_subcommand_##name,
+	PD_SUBCOMMANDS(X)
+#undef X
 };
 #define SUBCOMMAND_COUNT (sizeof subcommands / sizeof *subcommands)
 
@@ -27,7 +28,7 @@ static void print_help(FILE *to)
 		      "  --help     print this page\n"
 		      "  --version  print the version\n"
 		      "\n"
-		      "To begin: `perdure server`, then `redis-cli -p 7379`.\n",
+		      "To begin: `perdure server`, then `perdure cli`.\n",
 		      "help");
 }
 

@@ -35,6 +35,7 @@ GROUPS = (
     "admin",
     "http_door",
     "shell",
+    "doctor",
     "life",
     "configuration",
     "state",
