@@ -131,6 +131,13 @@ void pd_sim_process_crash(struct pd_os *os)
 
 /* ---- the disk itself ---- */
 
+uint64_t pd_sim_image_hash(const struct pd_os *os)
+{
+	const struct pd_sim *sim = (const struct pd_sim *)os;
+
+	return pd_sim_tree_hash(sim->root, 0);
+}
+
 static int find_file(struct pd_sim *sim, const char *path, struct pd_sim_node **ret_node)
 {
 	struct pd_sim_node *node;
@@ -383,6 +390,15 @@ void pd_sim_set_options(struct pd_os *os, const struct pd_sim_options *options)
 {
 	/* The seed, the unit of the drive and the start of time belong to the disk and stay. */
 	take_options(pd_sim_of(os), options);
+}
+
+void pd_sim_set_chance(struct pd_os *os, uint64_t seed, enum pd_sim_survival survival)
+{
+	struct pd_sim *sim = pd_sim_of(os);
+
+	pd_sim_random_init(&sim->random, seed);
+	sim->random.all = survival == PD_SIM_SURVIVES_ALL;
+	sim->random.nothing = survival == PD_SIM_SURVIVES_NOTHING;
 }
 
 int pd_os_sim_new(const struct pd_sim_options *options, struct pd_os **ret_os, struct pd_error *err)

@@ -17,6 +17,13 @@
 
 #include "os/os.h"
 
+/* What of all that was not stable survives a power cut. */
+enum pd_sim_survival {
+	PD_SIM_SURVIVES_BY_CHANCE,
+	PD_SIM_SURVIVES_NOTHING,
+	PD_SIM_SURVIVES_ALL,
+};
+
 /* Chances are per million, rolled for each operation on its own. */
 struct pd_sim_options {
 	uint64_t seed;
@@ -58,6 +65,9 @@ uint64_t pd_sim_operations(const struct pd_os *os); /* disk operations so far */
 /* Lose everything that was not stable, as the seed decides. All handles, queues and locks of the dead process
  * become void: closing them is allowed and does nothing to the disk. */
 void pd_sim_power_cut(struct pd_os *os);
+/* From here on chance begins anew with this seed, and what was not stable survives power cuts like this. What the seed of the
+ * machine gave else (its clock, its random bytes) stays. */
+void pd_sim_set_chance(struct pd_os *os, uint64_t seed, enum pd_sim_survival survival);
 /* The process is gone, the kernel lives: everything written is kept. */
 void pd_sim_process_crash(struct pd_os *os);
 
@@ -70,6 +80,9 @@ PD_MUST_CHECK int pd_sim_flip_bit(struct pd_os *os, const char *path, uint64_t o
 /* Overwrite bytes at rest, both in what is visible and what is stable. */
 PD_MUST_CHECK int pd_sim_damage(struct pd_os *os, const char *path, uint64_t offset, const void *data,
 				size_t size);
+
+/* A hash of all names and bytes as they are seen: after a power cut, of the disk. */
+uint64_t pd_sim_image_hash(const struct pd_os *os);
 
 /* ---- time ---- */
 void pd_sim_advance_us(struct pd_os *os, uint64_t us);  /* both clocks */

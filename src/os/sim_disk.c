@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/memory.h"
 
 /* A piece of a transfer that lies in one unit. */
@@ -346,6 +347,22 @@ static void size_commit_at_least(struct pd_sim_disk *disk, struct pd_sim_content
 
 /* ---- transfers ---- */
 
+static bool is_zero(const struct pd_sim_page *page)
+{
+	if (page == NULL || page->written == 0)
+		return true;
+	return page->data[0] == 0 && memcmp(page->data, page->data + 1, PD_SIM_PAGE - 1) == 0;
+}
+
+uint64_t pd_sim_content_hash(const struct pd_sim_content *content, uint64_t hash)
+{
+	hash = pd_sim_mix(hash ^ content->size);
+	for (size_t index = 0; index < content->page_capacity; index++)
+		if (!is_zero(content->pages[index]))
+			hash = pd_hash64(pd_slice(content->pages[index]->data, PD_SIM_PAGE), hash ^ index);
+	return hash;
+}
+
 size_t pd_sim_content_read(const struct pd_sim_content *content, void *data, size_t size, uint64_t offset)
 {
 	uint8_t *to = data;
@@ -636,6 +653,10 @@ static bool size_power_cut(struct pd_sim_disk *disk, struct pd_sim_content *cont
 
 	if (content->older_size_count == 0 || pd_sim_random_chance(disk->random, chance))
 		return false;
+	if (disk->random->nothing) {
+		content->size = durable;
+		return content->shrunk && content->shrunk_at > 0;
+	}
 	/* The kernel writes a long extension back in pieces. */
 	if (!content->shrunk && content->size > durable && pd_sim_random_below(disk->random, 3) == 0) {
 		content->size = durable + pd_sim_random_below(disk->random, content->size - durable) /
@@ -669,7 +690,7 @@ static void unit_power_cut(struct pd_sim_disk *disk, struct pd_sim_page *page, u
 	}
 	if (candidates == 0 || (seen && pd_sim_random_chance(disk->random, chance)))
 		pick = candidates; /* what is seen; with nothing else to pick, a truncation left it */
-	else if (pd_sim_random_below(disk->random, 2) == 0)
+	else if (disk->random->nothing || pd_sim_random_below(disk->random, 2) == 0)
 		pick = candidates - 1;
 	else
 		pick = pd_sim_random_below(disk->random, candidates);

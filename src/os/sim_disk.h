@@ -82,6 +82,8 @@ void pd_sim_disk_done(struct pd_sim_disk *disk);
 /* Free everything; the content's pages are no longer counted as used. */
 void pd_sim_content_done(struct pd_sim_disk *disk, struct pd_sim_content *content);
 
+/* Of its size and bytes; runs of zeros cost nothing. */
+uint64_t pd_sim_content_hash(const struct pd_sim_content *content, uint64_t hash);
 size_t pd_sim_content_read(const struct pd_sim_content *content, void *data, size_t size, uint64_t offset);
 /* 0, ENOSPC (what fits is written) or ENOMEM. */
 int pd_sim_content_write(struct pd_sim_disk *disk, struct pd_sim_content *content, const void *data,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "os/sim_private.h"
 
@@ -385,6 +386,20 @@ void pd_sim_tree_free(struct pd_sim *sim)
 	pd_free(sim->changes);
 	if (sim->root != NULL)
 		pd_sim_node_unref(sim, sim->root);
+}
+
+uint64_t pd_sim_tree_hash(const struct pd_sim_node *directory, uint64_t hash)
+{
+	for (size_t i = 0; i < directory->seen.count; i++) {
+		const struct pd_sim_entry *entry = &directory->seen.items[i];
+
+		hash = pd_hash64(pd_slice_string(entry->name), hash);
+		if (entry->node->is_directory)
+			hash = pd_sim_tree_hash(entry->node, hash);
+		else
+			hash = pd_sim_content_hash(&entry->node->content, hash);
+	}
+	return pd_sim_mix(hash);
 }
 
 /* What is seen is what is stable. */

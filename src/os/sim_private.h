@@ -109,6 +109,8 @@ int pd_sim_refuse(struct pd_sim *sim, enum pd_sim_verdict verdict, int errnum, s
 int pd_sim_tree_new(struct pd_sim *sim); /* 0 or ENOMEM */
 void pd_sim_tree_free(struct pd_sim *sim);
 void pd_sim_tree_power_cut(struct pd_sim *sim);
+/* Of the names seen from this directory on, and the bytes behind them. */
+uint64_t pd_sim_tree_hash(const struct pd_sim_node *directory, uint64_t hash);
 /* 0, ENOENT, ENOTDIR, ENAMETOOLONG, EINVAL (".."). */
 int pd_sim_lookup(struct pd_sim *sim, const char *path, struct pd_sim_node **ret_node);
 /* Create an empty file or directory. 0, EEXIST, ENOMEM and those of a lookup. */

@@ -8,6 +8,7 @@
 
 struct pd_sim_random {
 	uint64_t state[4];
+	bool all, nothing; /* survives a power cut, whatever chance says */
 };
 
 static inline uint64_t pd_sim_mix(uint64_t number)
@@ -55,6 +56,8 @@ static inline unsigned pd_sim_random_survival(struct pd_sim_random *random)
 {
 	static const unsigned choices[] = { 0, 100000, 500000, 500000, 900000, 1000000 };
 
+	if (random->all || random->nothing)
+		return random->all ? 1000000 : 0;
 	return choices[pd_sim_random_below(random, sizeof choices / sizeof choices[0])];
 }
 

@@ -307,6 +307,43 @@ bool life_open(struct world *world)
 	return world_fail(world, "cannot open after %d attempts: %s", ATTEMPTS_MAX, err.text);
 }
 
+static void plan_death(struct world *world, uint64_t dying_at)
+{
+	uint64_t now = pd_sim_operations(world->os);
+
+	if (dying_at == 0 && world->dies_at > now)
+		dying_at = world->dies_at - now;
+	pd_sim_crash_at(world->os, dying_at);
+}
+
+int life_open_at(struct world *world, uint64_t dying_at)
+{
+	struct pd_recovery recovery;
+	struct pd_error err = { 0 };
+
+	plan_death(world, dying_at);
+	for (;;) {
+		int result = open_once(world, &recovery, &err);
+
+		if (world_dead(world))
+			return 0;
+		if (result == 0)
+			break;
+		/* Only a disk that is full has another chance. */
+		if (result != PD_NO_SPACE || world->machine.disk_bytes == 0) {
+			(void)world_fail(world, "cannot open: %s", err.text);
+			return -1;
+		}
+		make_room(world);
+	}
+	if (dying_at > 0)
+		pd_sim_crash_at(world->os, 0);
+	if (!check_recovered(world, &recovery))
+		return world_dead(world) && !world->failed ? 0 : -1;
+	work_begin(world);
+	return 1;
+}
+
 /* ---- dying ---- */
 
 /* Let go of the engine as it is. */

@@ -170,6 +170,14 @@ static bool run(struct world *world)
 	for (unsigned life = 0; life < lives && !world->over; life++)
 		if (!live(world, life + 1 == lives))
 			break;
+	world_finish(world);
+	return !world->failed;
+}
+
+void world_finish(struct world *world)
+{
+	if (world->os == NULL)
+		return;
 	if (world->engine != NULL) {
 		work_end(world);
 		pd_sim_crash_at(world->os, 1);
@@ -183,10 +191,9 @@ static bool run(struct world *world)
 	}
 	pd_os_free(world->os);
 	world->os = NULL;
-	return !world->failed;
 }
 
-bool world_run(struct world *world, uint64_t seed)
+void world_reset(struct world *world, uint64_t seed)
 {
 	struct world fresh = { .seed = seed,
 			       .verbose = world->verbose,
@@ -208,6 +215,11 @@ bool world_run(struct world *world, uint64_t seed)
 	arena_clear(&world->arena);
 	oracle_init(&world->oracle, &world->arena);
 	world->totals->seeds++;
+}
+
+bool world_run(struct world *world, uint64_t seed)
+{
+	world_reset(world, seed);
 	return run(world);
 }
 

@@ -384,7 +384,7 @@ static bool judge(struct world *world, unsigned number, const struct request *re
 	return hold(world, number, receipt);
 }
 
-static bool execute(struct world *world, unsigned number, const struct request *request)
+bool work_request(struct world *world, unsigned number, const struct request *request)
 {
 	struct pd_precondition preconditions[REQUEST_PRECONDITIONS_MAX];
 	struct pd_resp_writer writer = { .buffer = &world->actual, .protocol = request->resp3 ? 3 : 2 };
@@ -478,7 +478,7 @@ static bool new_request(struct world *world)
 		add_preconditions(world, request);
 	if (request->idempotency >= 0)
 		world->retries[world->retry_count++ % RETRIES_MAX] = request;
-	return execute(world, number, request);
+	return work_request(world, number, request);
 }
 
 /* Send an idempotent request again, perhaps over another connection. */
@@ -500,7 +500,7 @@ static bool retry(struct world *world)
 		request = arena_copy(&world->arena, old, sizeof *request);
 		/* The commands' words are the old request's, which stays. */
 		request->resp3 = client->resp3;
-		return execute(world, i, request);
+		return work_request(world, i, request);
 	}
 	return new_request(world);
 }
@@ -578,12 +578,9 @@ static void pass_time(struct world *world)
 	}
 }
 
-/* Checkpoints, compactions and verifications that somebody asks for. A verification finds nothing but what is there. */
-static bool keep_up(struct world *world)
+/* A verification finds nothing but what is there. */
+bool work_upkeep(struct world *world, enum pd_upkeep_kind kind)
 {
-	static const enum pd_upkeep_kind kinds[] = { PD_UPKEEP_CHECKPOINT, PD_UPKEEP_COMPACT_LOG,
-						     PD_UPKEEP_COMPACT_STORE, PD_UPKEEP_VERIFY_STORE };
-	enum pd_upkeep_kind kind = kinds[chance_below(&world->chance, 4)];
 	struct pd_upkeep_status status;
 	struct pd_error err;
 	int result = pd_engine_upkeep_start(world->engine, kind, &err);
@@ -597,6 +594,15 @@ static bool keep_up(struct world *world)
 	    (result == PD_NOT_SUPPORTED && world->options.levels == PD_LEVELS_NONE))
 		return true;
 	return world_fail(world, "upkeep refused: %s", err.text);
+}
+
+/* Checkpoints, compactions and verifications that somebody asks for. */
+static bool keep_up(struct world *world)
+{
+	static const enum pd_upkeep_kind kinds[] = { PD_UPKEEP_CHECKPOINT, PD_UPKEEP_COMPACT_LOG,
+						     PD_UPKEEP_COMPACT_STORE, PD_UPKEEP_VERIFY_STORE };
+
+	return work_upkeep(world, kinds[chance_below(&world->chance, 4)]);
 }
 
 static bool happen(struct world *world)

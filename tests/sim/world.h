@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "engine/engine.h"
+#include "engine/upkeep.h"
 #include "oracle.h"
 #include "os/os.h"
 #include "os/sim.h"
@@ -110,6 +111,8 @@ struct world {
 	uint64_t strict_lsn, standard_lsn, full_lsn; /* the newest that asked for it */
 	uint64_t newest_lsn; /* that was ever given, in the epoch that ended last or runs */
 	uint64_t epoch;
+	uint64_t
+		dies_at; /* the disk operation, counted from the beginning, in which the process dies; 0: none is planned */
 	unsigned begins; /* attempts to open since then: each may have begun an epoch */
 
 	struct held *held;
@@ -134,6 +137,9 @@ struct world {
 /* ---- seed.c ---- */
 /* Run a seed. false: world->failure says why. */
 bool world_run(struct world *world, uint64_t seed);
+/* As new, for a seed; memory is kept. And when all is over: what is still open is let go. */
+void world_reset(struct world *world, uint64_t seed);
+void world_finish(struct world *world);
 void world_init(struct world *world, const struct vocabulary *vocabulary, struct totals *totals);
 void world_done(struct world *world);
 /* Note a failure; the first one counts. Returns false. */
@@ -157,6 +163,9 @@ void world_dump(const struct world *world);
 /* ---- life.c: opening, dying, closing ---- */
 /* Open the engine, through whatever happens meanwhile, and check what came back. false: failed, or over. */
 bool life_open(struct world *world);
+/* The same without any chance in it: die at the nth disk operation from now (0: as dies_at says). 1: open, and all that came back is
+ * right; 0: dead; -1: failed, or over. */
+int life_open_at(struct world *world, uint64_t dying_at);
 /* The process or the machine stops here. */
 void life_kill(struct world *world, bool power);
 /* A clean close, if nothing comes between. */
@@ -166,6 +175,9 @@ bool life_close(struct world *world);
 /* Up to `count` things happen. false: failed. The process may have died. */
 bool work(struct world *world, unsigned count);
 bool work_step(struct world *world);
+/* One request of this client. */
+bool work_request(struct world *world, unsigned client, const struct request *request);
+bool work_upkeep(struct world *world, enum pd_upkeep_kind kind);
 /* All replies come to be shown, if steps go on. */
 bool work_settle(struct world *world);
 void work_begin(struct world *world);

@@ -1,0 +1,508 @@
+/* Exhaustive exploration of short scenarios: a crash at every disk operation, in every way in which it may leave the disk, and
+ * from there again at every operation of the recovery.
+ *
+ *     exhaustive [--script NAME] [--chances N] [--jobs J] [--once]
+ *     exhaustive --script NAME --crash K --after WAY [--again J --then WAY] [--verbose]     replay one
+ *     exhaustive … --lie sync|directory|early-reply [--expect-failure]
+ *
+ * A way is "process" (killed: all that was written is there), "nothing" (a power cut that leaves only what was stable), "all", or
+ * a number: a power cut by that chance. A disk that has been seen before, with the same promises made, is not gone into again.
+ *
+ * The last line is `N passed, N failed`: the scenarios. */
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "script.h"
+
+#define JOBS_MAX    64
+#define CHANCES_MAX 64
+#define REPORTS_MAX 5
+#define SET_ENTRIES (UINT64_C(1) << 24)
+
+/* ---- what has been seen, by all processes ---- */
+
+struct seen {
+	uint64_t *entries;
+	uint64_t count;
+};
+
+/* Shared by all processes: images of disks, and images with what had been promised about them. */
+struct shared {
+	struct seen images, states;
+	uint64_t runs, crashes, failed, reported, full;
+};
+
+static bool see(struct seen *seen, uint64_t key, struct shared *shared)
+{
+	uint64_t at;
+
+	key |= key == 0;
+	for (at = key & (SET_ENTRIES - 1);; at = (at + 1) & (SET_ENTRIES - 1)) {
+		uint64_t there = 0;
+
+		if (__atomic_load_n(&seen->count, __ATOMIC_RELAXED) > SET_ENTRIES / 8 * 7) {
+			__atomic_store_n(&shared->full, 1, __ATOMIC_RELAXED);
+			return false;
+		}
+		if (__atomic_compare_exchange_n(&seen->entries[at], &there, key, false, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED)) {
+			(void)__atomic_add_fetch(&seen->count, 1, __ATOMIC_RELAXED);
+			return true;
+		}
+		if (there == key)
+			return false;
+	}
+}
+
+/* ---- ways in which a crash leaves the disk ---- */
+
+enum { WAY_PROCESS, WAY_NOTHING, WAY_ALL, WAY_CHANCE /* and all numbers after it */ };
+
+static void print_way(unsigned way, char text[24])
+{
+	static const char *const names[] = { "process", "nothing", "all" };
+
+	if (way < WAY_CHANCE)
+		(void)snprintf(text, 24, "%s", names[way]);
+	else
+		(void)snprintf(text, 24, "%u", way - WAY_CHANCE + 1);
+}
+
+static void choose_way(struct world *world, unsigned way)
+{
+	enum pd_sim_survival survival = PD_SIM_SURVIVES_BY_CHANCE;
+
+	if (way == WAY_NOTHING)
+		survival = PD_SIM_SURVIVES_NOTHING;
+	else if (way == WAY_ALL)
+		survival = PD_SIM_SURVIVES_ALL;
+	pd_sim_set_chance(world->os, way, survival);
+}
+
+/* ---- one run ---- */
+
+struct run {
+	const struct script *script;
+	uint64_t crash, again; /* at which operation; 0: not at all */
+	unsigned after, then;
+};
+
+struct result {
+	bool died, fresh;    /* in the last crash; the state it left had not been seen */
+	uint64_t operations; /* of what was to be crashed */
+};
+
+struct options {
+	const struct script *script;
+	unsigned chances, jobs;
+	bool once, verbose, expect_failure;
+	struct lies lies;
+	const char *lie;
+	struct run replay;
+};
+
+static bool begin(struct world *world, const struct run *run)
+{
+	struct pd_error err;
+
+	world->machine = (struct pd_sim_options)PD_SIM_OPTIONS_DEFAULT;
+	world->machine.seed = 1;
+	world->machine.lying_sync = world->lies.sync;
+	world->machine.lying_directory_sync = world->lies.directory;
+	world->options = (struct pd_engine_options)PD_ENGINE_OPTIONS_DEFAULT;
+	world->options.data_directory = "data";
+	world->options.segment_bytes = 64 * 1024;
+	world->options.queue_depth = 1;
+	world->options.random_seed = 1;
+	world->options.levels = PD_LEVELS_PLAIN;
+	world->options.memory_budget_bytes = UINT64_C(256) << 20;
+	run->script->shape(&world->options, &world->machine);
+	world->plague = PLAGUE_NONE;
+	world->oracle.default_level = world->options.default_level;
+	world->oracle.idempotency_keep_us = world->options.idempotency_keep_s * 1000000;
+	if (pd_os_sim_new(&world->machine, &world->os, &err) != 0)
+		return world_fail(world, "no machine: %s", err.text);
+	return true;
+}
+
+/* The machine or the process ends; has this state been seen? */
+static bool crash(struct world *world, unsigned way, struct shared *shared)
+{
+	uint64_t image, state;
+
+	life_kill(world, way != WAY_PROCESS);
+	(void)__atomic_add_fetch(&shared->crashes, 1, __ATOMIC_RELAXED);
+	if (world->machine.disk_bytes > 0) {
+		world->machine.disk_bytes = 0;
+		pd_sim_set_options(world->os, &world->machine);
+	}
+	image = pd_sim_image_hash(world->os);
+	(void)see(&shared->images, image, shared);
+	state = pd_hash64(pd_slice(&world->power_floor, sizeof world->power_floor), image);
+	state = pd_hash64(pd_slice(&world->process_floor, sizeof world->process_floor), state);
+	state = pd_hash64(pd_slice(&world->full_floor, sizeof world->full_floor), state);
+	return see(&shared->states, state, shared);
+}
+
+/* What was recovered is of use: it takes a write, which is there after all else. */
+static bool go_on(struct world *world)
+{
+	static const struct script more = { "go on",
+					    NULL,
+					    { { ACT_PUT, 100, PD_LEVEL_UNSET },
+					      { ACT_SETTLE, 0, PD_LEVEL_UNSET },
+					      { ACT_REOPEN, 0, PD_LEVEL_UNSET } } };
+
+	return script_play(world, &more) && verify_state(world);
+}
+
+static bool play_run(struct world *world, const struct run *run, struct shared *shared, struct result *result)
+{
+	uint64_t before;
+	int opened;
+
+	if (!begin(world, run))
+		return false;
+	choose_way(world, run->after);
+	world->dies_at = run->crash;
+	opened = life_open_at(world, 0);
+	if (opened < 0 || (opened > 0 && !script_play(world, run->script)))
+		return false;
+	result->operations = pd_sim_operations(world->os);
+	result->died = world_dead(world);
+	if (!result->died)
+		return run->crash > 0 || go_on(world);
+	world->dies_at = 0;
+	result->fresh = crash(world, run->after, shared);
+	if (!result->fresh && run->again == 0)
+		return true;
+	choose_way(world, run->then);
+	before = pd_sim_operations(world->os);
+	opened = life_open_at(world, run->again);
+	result->operations = pd_sim_operations(world->os) - before;
+	result->died = opened == 0;
+	if (opened == 0) {
+		result->fresh = crash(world, run->then, shared);
+		if (!result->fresh)
+			return true;
+		opened = life_open_at(world, 0);
+	}
+	return opened == 1 && go_on(world);
+}
+
+static bool run_one(struct world *world, const struct run *run, struct shared *shared, struct result *result)
+{
+	bool good;
+
+	*result = (struct result){ 0 };
+	world_reset(world, 1);
+	(void)__atomic_add_fetch(&shared->runs, 1, __ATOMIC_RELAXED);
+	good = play_run(world, run, shared, result);
+	world_finish(world);
+	return good && !world->failed;
+}
+
+static void report(const struct options *options, const struct run *run, struct shared *shared,
+		   const char *failure)
+{
+	char after[24], then[24];
+
+	(void)__atomic_add_fetch(&shared->failed, 1, __ATOMIC_RELAXED);
+	if (options->expect_failure ||
+	    __atomic_add_fetch(&shared->reported, 1, __ATOMIC_RELAXED) > REPORTS_MAX)
+		return;
+	print_way(run->after, after);
+	print_way(run->then, then);
+	(void)printf("'%s' FAILED: %s\n    replay: build/tests/sim/exhaustive --script '%s'%s%s",
+		     run->script->name, failure, run->script->name, options->lie != NULL ? " --lie " : "",
+		     options->lie != NULL ? options->lie : "");
+	if (run->crash > 0)
+		(void)printf(" --crash %" PRIu64 " --after %s", run->crash, after);
+	if (run->again > 0)
+		(void)printf(" --again %" PRIu64 " --then %s", run->again, then);
+	(void)printf(" --verbose\n");
+	(void)fflush(stdout);
+}
+
+/* ---- all runs of a script ---- */
+
+struct job {
+	const struct options *options;
+	struct shared *shared;
+	struct world *world;
+	unsigned ways;
+};
+
+static bool try_run(struct job *job, const struct run *run, struct result *result)
+{
+	if (run_one(job->world, run, job->shared, result))
+		return true;
+	report(job->options, run, job->shared, job->world->failure);
+	return false;
+}
+
+/* Crash again, at every operation of the recovery from this crash. */
+static void explore_recovery(struct job *job, struct run run, uint64_t operations)
+{
+	struct result result;
+
+	for (run.then = 0; run.then < job->ways; run.then++)
+		for (run.again = 1; run.again <= operations; run.again++)
+			(void)try_run(job, &run, &result);
+}
+
+/* This job's share of the operations. */
+static void explore(struct job *job, const struct script *script, unsigned first)
+{
+	struct run run = { .script = script };
+	struct result whole, result;
+
+	if (!try_run(job, &run, &whole))
+		return;
+	for (run.crash = 1 + first; run.crash <= whole.operations; run.crash += job->options->jobs) {
+		for (run.after = 0; run.after < job->ways; run.after++) {
+			if (!try_run(job, &run, &result) || !result.fresh || job->options->once)
+				continue;
+			explore_recovery(job, run, result.operations);
+		}
+	}
+}
+
+/* ---- options ---- */
+
+static _Noreturn void usage(const char *wrong)
+{
+	(void)fprintf(stderr,
+		      "exhaustive: what is '%s'?\n"
+		      "usage: exhaustive [--script NAME] [--chances N] [--jobs J] [--once]\n"
+		      "                  [--crash K --after WAY [--again J --then WAY]] [--verbose]\n"
+		      "                  [--lie sync|directory|early-reply] [--expect-failure]\n"
+		      "Scripts:\n",
+		      wrong);
+	for (size_t i = 0; i < script_count; i++)
+		(void)fprintf(stderr, "  %s\n", scripts[i].name);
+	exit(2);
+}
+
+static uint64_t number(const char *name, const char *text)
+{
+	char *end;
+	uint64_t value = text == NULL ? 0 : strtoull(text, &end, 10);
+
+	if (text == NULL || *text == '\0' || *end != '\0')
+		usage(text != NULL ? text : name);
+	return value;
+}
+
+static unsigned parse_way(const char *name, const char *text)
+{
+	if (text != NULL && strcmp(text, "process") == 0)
+		return WAY_PROCESS;
+	if (text != NULL && strcmp(text, "nothing") == 0)
+		return WAY_NOTHING;
+	if (text != NULL && strcmp(text, "all") == 0)
+		return WAY_ALL;
+	return (unsigned)number(name, text) + WAY_CHANCE - 1;
+}
+
+static const struct script *parse_script(const char *name)
+{
+	for (size_t i = 0; name != NULL && i < script_count; i++)
+		if (strcmp(scripts[i].name, name) == 0)
+			return &scripts[i];
+	usage(name != NULL ? name : "--script");
+}
+
+static void set_lie(struct options *options, const char *lie)
+{
+	options->lie = lie;
+	if (lie != NULL && strcmp(lie, "sync") == 0)
+		options->lies.sync = true;
+	else if (lie != NULL && strcmp(lie, "directory") == 0)
+		options->lies.directory = true;
+	else if (lie != NULL && strcmp(lie, "early-reply") == 0)
+		options->lies.early_reply = true;
+	else
+		usage(lie != NULL ? lie : "--lie");
+}
+
+/* Options that take a value. */
+static void set_option(struct options *options, const char *name, const char *value)
+{
+	if (strcmp(name, "--script") == 0)
+		options->script = parse_script(value);
+	else if (strcmp(name, "--chances") == 0)
+		options->chances = (unsigned)number(name, value);
+	else if (strcmp(name, "--jobs") == 0)
+		options->jobs = (unsigned)number(name, value);
+	else if (strcmp(name, "--crash") == 0)
+		options->replay.crash = number(name, value);
+	else if (strcmp(name, "--again") == 0)
+		options->replay.again = number(name, value);
+	else if (strcmp(name, "--after") == 0)
+		options->replay.after = parse_way(name, value);
+	else if (strcmp(name, "--then") == 0)
+		options->replay.then = parse_way(name, value);
+	else if (strcmp(name, "--lie") == 0)
+		set_lie(options, value);
+	else
+		usage(name);
+}
+
+static struct options parse_options(int argc, char **argv)
+{
+	struct options options = { .chances = 3 };
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	options.jobs = cores > 0 && cores < JOBS_MAX ? (unsigned)cores : 1;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--once") == 0)
+			options.once = true;
+		else if (strcmp(argv[i], "--verbose") == 0)
+			options.verbose = true;
+		else if (strcmp(argv[i], "--expect-failure") == 0)
+			options.expect_failure = true;
+		else {
+			set_option(&options, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+			i++;
+		}
+	}
+	if (options.jobs == 0 || options.jobs > JOBS_MAX)
+		usage("--jobs");
+	if (options.chances > CHANCES_MAX)
+		usage("--chances");
+	return options;
+}
+
+/* ---- processes ---- */
+
+static void world_for(const struct options *options, struct world *world, struct vocabulary *vocabulary,
+		      struct totals *totals)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	vocabulary_init(vocabulary);
+	world_init(world, vocabulary, totals);
+	world->verbose = options->verbose;
+	world->lies = options->lies;
+}
+
+static void run_job(const struct options *options, struct shared *shared, const struct script *script,
+		    unsigned first)
+{
+	struct vocabulary vocabulary;
+	struct totals totals = { 0 };
+	struct world world;
+	struct job job = { .options = options, .shared = shared, .world = &world };
+
+	world_for(options, &world, &vocabulary, &totals);
+	job.ways = WAY_CHANCE + options->chances;
+	explore(&job, script, first);
+	world_done(&world);
+	vocabulary_done(&vocabulary);
+}
+
+/* true: nothing failed. */
+static bool run_script(const struct options *options, struct shared *shared, const struct script *script)
+{
+	uint64_t failed = shared->failed, states = shared->states.count, runs = shared->runs;
+	pid_t processes[JOBS_MAX];
+	int status;
+
+	for (unsigned i = 0; i < options->jobs; i++) {
+		(void)fflush(stdout);
+		processes[i] = fork();
+		if (processes[i] < 0) {
+			perror("exhaustive: fork");
+			exit(2);
+		}
+		if (processes[i] == 0) {
+			run_job(options, shared, script, i);
+			(void)fflush(stdout);
+			_exit(0);
+		}
+	}
+	for (unsigned i = 0; i < options->jobs; i++) {
+		if (waitpid(processes[i], &status, 0) == processes[i] && status == 0)
+			continue;
+		shared->failed++;
+		(void)printf("'%s' FAILED: a process ended with status %d (a broken invariant?)\n",
+			     script->name, status);
+	}
+	(void)printf("%-38s %8" PRIu64 " runs, %8" PRIu64 " states, %s\n", script->name, shared->runs - runs,
+		     shared->states.count - states, shared->failed == failed ? "ok" : "FAILED");
+	return shared->failed == failed;
+}
+
+static int replay(const struct options *options, struct shared *shared)
+{
+	struct vocabulary vocabulary;
+	struct totals totals = { 0 };
+	struct world world;
+	struct result result;
+	struct run run = options->replay;
+	bool good;
+
+	run.script = options->script;
+	world_for(options, &world, &vocabulary, &totals);
+	good = run_one(&world, &run, shared, &result);
+	(void)printf("%s\n", good ? "passed" : world.failure);
+	world_done(&world);
+	vocabulary_done(&vocabulary);
+	return good ? 0 : 1;
+}
+
+static void *share(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+			    -1, 0);
+
+	if (memory == MAP_FAILED) {
+		perror("exhaustive: mmap");
+		exit(2);
+	}
+	return memory;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = parse_options(argc, argv);
+	struct shared *shared = share(sizeof *shared);
+	unsigned passed = 0, count = 0;
+	time_t started = time(NULL);
+
+	shared->images.entries = share(SET_ENTRIES * sizeof(uint64_t));
+	shared->states.entries = share(SET_ENTRIES * sizeof(uint64_t));
+	if (options.replay.crash > 0 || (options.verbose && options.script != NULL)) {
+		if (options.script == NULL)
+			usage("--crash without --script");
+		return replay(&options, shared);
+	}
+	for (size_t i = 0; i < script_count; i++) {
+		if (options.script != NULL && options.script != &scripts[i])
+			continue;
+		count++;
+		passed += run_script(&options, shared, &scripts[i]);
+		if (options.expect_failure && passed < count)
+			break;
+	}
+	(void)printf("%" PRIu64 " runs in %lld s, %" PRIu64 " crashes, %" PRIu64 " distinct disks, %" PRIu64
+		     " distinct states gone into, %" PRIu64 " violations%s\n",
+		     shared->runs, (long long)(time(NULL) - started), shared->crashes, shared->images.count,
+		     shared->states.count, shared->failed,
+		     shared->full ? " (too many to remember: the rest was not gone into)" : "");
+	if (options.expect_failure) {
+		(void)printf("%d passed, %d failed\n", passed < count, passed == count);
+		return passed < count ? 0 : 1;
+	}
+	(void)printf("%u passed, %u failed\n", passed, count - passed);
+	return passed == count && !shared->full ? 0 : 1;
+}
