@@ -104,7 +104,7 @@ CLIENT LIST TYPE x|CLIENT LIST ID x|CLIENT LIST x|CLIENT NONSENSE|MEMORY USAGE n
 MEMORY USAGE none x 1|MEMORY NONSENSE|MEMORY|MEMORY PURGE|MEMORY USAGE|OBJECT FREQ none|OBJECT ENCODING none|OBJECT REFCOUNT none
 OBJECT NONSENSE none|WAIT 0 0|WAIT x 0|WAIT 0 x|WAIT 0 -1|SLOWLOG LEN x|SLOWLOG GET -2|SLOWLOG GET x|SLOWLOG NONSENSE|SLOWLOG RESET|CONFIG SET|CONFIG RESETSTAT x
 CONFIG SET maxclients|CONFIG SET nonsense 1|CONFIG GET|CONFIG GET nonsense|SELECT 0|SELECT x|SWAPDB|ECHO a|PING a|RESET
-LATENCY RESET|LATENCY HISTORY none|LATENCY LATEST|LATENCY NONSENSE|LATENCY RESET a b|COMMAND GETKEYS|COMMAND LIST x
+LATENCY RESET|LATENCY HISTORY none|LATENCY LATEST|LATENCY NONSENSE|LATENCY GRAPH none|LATENCY RESET a b|LATENCY HISTOGRAM nonsense|COMMAND GETKEYS|COMMAND LIST x
 COMMAND LIST FILTERBY x y|COMMAND DOCS nonsense|COMMAND NONSENSE|MODULE LIST|MODULE NONSENSE|CLUSTER INFO|HELLO 4|HELLO x|HELLO 2 x|HELLO 3 SETNAME|DEBUG NONSENSE
 MONITOR x|TIME x|ROLE x|LOLWUT VERSION 5|SHUTDOWN x|INFO nonsense|DBSIZE x|RANDOMKEY x|TOUCH none|UNLINK none|TOUCH|UNLINK|QUIT
 """
@@ -217,6 +217,49 @@ def test_memory(world):
     assert stats[b"budget"] == memory[b"budget"]
     assert b"emory" in connection.command("MEMORY", "DOCTOR")
     assert "PURGE" in " ".join(connection.command("MEMORY", "HELP"))
+
+
+def test_latency(world):
+    connection = world.connect()
+    assert b"Nothing is watched" in connection.command("LATENCY", "DOCTOR")
+    connection.expect("OK", "CONFIG", "SET", "latency-monitor-threshold", "1")
+    connection.send("MSET", *[text for number in range(200000) for text in (f"key-{number}", "v")])
+    connection.read()
+    for _ in range(3):
+        connection.command("KEYS", "*")
+    latest = {entry[0]: entry[1:] for entry in connection.command("LATENCY", "LATEST")}
+    when, last, worst = latest[b"command"]
+    assert abs(when - time.time()) < 3600 and 1 <= last <= worst, latest
+    history = connection.command("LATENCY", "HISTORY", "command")
+    assert history[-1] == [when, last] and max(entry[1] for entry in history) == worst, history
+    assert b"command - high " in connection.command("LATENCY", "GRAPH", "command")
+    assert b"SLOWLOG GET" in connection.command("LATENCY", "DOCTOR")
+    assert connection.command("LATENCY", "RESET") >= 1
+    connection.expect([], "LATENCY", "LATEST")
+    for wrong in ("x", "-1", "99999999999"):
+        assert isinstance(connection.command("CONFIG", "SET", "latency-monitor-threshold", wrong), RespError), wrong
+    connection.expect("OK", "CONFIG", "SET", "latency-monitor-threshold", "0")
+
+
+def test_latency_of_each_command(world):
+    connection = world.connect()
+    connection.expect("OK", "CONFIG", "RESETSTAT")
+    for _ in range(100):
+        connection.command("GET", "k")
+    histogram = pairs(connection.command("LATENCY", "HISTOGRAM", "get", "CONFIG"))
+    assert set(histogram) == {b"get", b"config|resetstat"}, histogram
+    figures = pairs(histogram[b"get"])
+    counts = pairs(figures[b"histogram_usec"])
+    assert figures[b"calls"] == 100 and max(counts.values()) == 100 and sorted(counts.values()) == list(counts.values()), figures
+    assert all(bound & (bound - 1) == 0 for bound in counts)
+    connection.command("HELLO", "3")
+    assert connection.command("LATENCY", "HISTOGRAM", "get")[b"get"][b"calls"] == 100
+    connection.command("GET")
+    connection.command("SET", "s", "x")
+    connection.command("HGET", "s", "f")
+    info = connection.command("INFO", "latencystats", "errorstats", "stats").decode()
+    assert re.search(r"latency_percentiles_usec_get:p50=\d+,p99=\d+,p99\.9=\d+\r\n", info), info
+    assert "errorstat_ERR:count=1\r\n" in info and "errorstat_WRONGTYPE:count=1\r\n" in info and "total_error_replies:2\r\n" in info, info
 
 
 def test_debug_sleep_holds_up_nobody_else(world):

@@ -115,6 +115,21 @@ static int set_output_limit(struct pd_resp_front *front, struct pd_slice value, 
 	return 0;
 }
 
+static void get_latency_threshold(const struct pd_resp_front *front, char value[VALUE_SIZE])
+{
+	(void)snprintf(value, VALUE_SIZE, "%llu", (unsigned long long)front->latency.threshold_ms);
+}
+
+static int set_latency_threshold(struct pd_resp_front *front, struct pd_slice value, struct pd_error *err)
+{
+	int64_t ms;
+
+	if (!pd_slice_to_int64(value, &ms) || ms < 0 || ms > INT32_MAX)
+		return pd_error_set(err, PD_INVALID, "it is a number of milliseconds; 0: nothing is watched");
+	pd_resp_latency_set_threshold(&front->latency, (uint64_t)ms);
+	return 0;
+}
+
 /* Only what is true of this server: a parameter that means nothing here is not listed. */
 static const struct parameter parameters[] = {
 	{ "appendfsync", NULL, get_appendfsync, NULL },
@@ -123,7 +138,7 @@ static const struct parameter parameters[] = {
 	{ "cluster-enabled", "no", NULL, NULL },
 	{ "databases", "1", NULL, NULL },
 	{ "io-threads", "1", NULL, NULL },
-	{ "latency-monitor-threshold", "0", NULL, NULL },
+	{ "latency-monitor-threshold", NULL, get_latency_threshold, set_latency_threshold },
 	{ "maxmemory-policy", "noeviction", NULL, NULL },
 	{ "proto-max-bulk-len", "536870912", NULL, NULL },
 	{ "requirepass", "", NULL, NULL },
@@ -331,8 +346,11 @@ static void answer_resetstat(struct pd_resp_call *call)
 	for (size_t i = 0; i < front->registry.count; i++) {
 		struct pd_resp_entry *entry = front->registry.entries + i;
 
-		entry->calls = entry->nanoseconds = entry->rejected = entry->failed = 0;
+		entry->times = (struct pd_histogram){ .count = 0 };
+		entry->rejected = entry->failed = 0;
 	}
+	front->error_count = 0;
+	front->error_replies = 0;
 	pd_resp_write_status(call->reply, "OK");
 }
 

@@ -1,4 +1,4 @@
-/* TIME, INFO, SHUTDOWN, SLOWLOG, LATENCY and the like. */
+/* TIME, INFO, SHUTDOWN, SLOWLOG, MONITOR and the like. */
 #include <stdio.h>
 
 #include "front/resp/front_private.h"
@@ -176,37 +176,6 @@ static void answer_slowlog_help(struct pd_resp_call *call)
 	pd_resp_write_help(call->reply, "SLOWLOG", lines, sizeof lines / sizeof *lines);
 }
 
-/* ---- LATENCY: the monitor is off, as it is in Redis by default, so there is nothing to tell ---- */
-
-static void answer_latency_reset(struct pd_resp_call *call)
-{
-	pd_resp_write_integer(call->reply, 0);
-}
-
-static void answer_latency_doctor(struct pd_resp_call *call)
-{
-	static const char text[] = "Latency monitoring is not built into this server. SLOWLOG GET lists slow "
-				   "commands, INFO commandstats tells what each costs.\n";
-
-	pd_resp_write_verbatim(call->reply, "txt", pd_slice_string(text));
-}
-
-static void answer_latency_help(struct pd_resp_call *call)
-{
-	static const char *const lines[] = {
-		"DOCTOR",
-		"    Tell where latency can be seen; the monitor itself is off.",
-		"HISTORY <event>",
-		"    Return time-latency samples for the <event> class: none.",
-		"LATEST",
-		"    Return the latest latency samples for all events: none.",
-		"RESET [<event> ...]",
-		"    Reset latency data: there is none.",
-	};
-
-	pd_resp_write_help(call->reply, "LATENCY", lines, sizeof lines / sizeof *lines);
-}
-
 static void answer_module_help(struct pd_resp_call *call)
 {
 	static const char *const lines[] = {
@@ -228,16 +197,6 @@ static const struct pd_resp_command commands[] = {
 	ROW("cluster", -2, FLAGS, "cluster", "3.0.0", "Cluster support is disabled.", answer_cluster, false),
 	ROW("info", -1, FLAGS | PD_COMMAND_DANGEROUS, "server", "1.0.0",
 	    "Returns information and statistics about the server.", pd_resp_answer_info, false),
-	ROW("latency|doctor", 2, ADMIN, "server", "2.8.13", "Returns a latency analysis report.",
-	    answer_latency_doctor, false),
-	ROW("latency|help", 2, FLAGS, "server", "2.8.13",
-	    "Returns helpful text about the different subcommands.", answer_latency_help, false),
-	ROW("latency|history", 3, ADMIN, "server", "2.8.13",
-	    "Returns timestamp-latency samples for an event.", answer_empty_array, false),
-	ROW("latency|latest", 2, ADMIN, "server", "2.8.13",
-	    "Returns the latest latency samples for all events.", answer_empty_array, false),
-	ROW("latency|reset", -2, ADMIN, "server", "2.8.13", "Resets the latency data for events.",
-	    answer_latency_reset, false),
 	ROW("lolwut", -1, FLAGS | PD_COMMAND_READONLY | PD_COMMAND_FAST, "server", "5.0.0",
 	    "Tells the version.", answer_lolwut, false),
 	ROW("module|help", 2, FLAGS, "server", "5.0.0",

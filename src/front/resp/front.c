@@ -21,7 +21,7 @@ static int add_front_commands(struct pd_resp_registry *registry, struct pd_error
 		&pd_resp_commands_connection, &pd_resp_commands_client, &pd_resp_commands_command,
 		&pd_resp_commands_config,     &pd_resp_commands_server, &pd_resp_commands_transaction,
 		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep, &pd_resp_commands_pubsub,
-		&pd_resp_commands_memory,     &pd_resp_commands_debug,
+		&pd_resp_commands_memory,     &pd_resp_commands_debug,  &pd_resp_commands_latency,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
@@ -407,6 +407,7 @@ void pd_resp_front_tick(struct pd_resp_front *front)
 		}
 		pd_resp_memory_count(client);
 	}
+	pd_resp_latency_tick(front);
 	pd_resp_push_tick(front, now);
 	pd_resp_front_flush(front);
 	pd_resp_memory_tick(front, now);

@@ -6,6 +6,7 @@
 #include "front/resp/front.h"
 #include "front/resp/hold.h"
 #include "front/resp/keyspace.h"
+#include "front/resp/latency.h"
 #include "front/resp/memory.h"
 #include "front/resp/pubsub.h"
 #include "front/resp/push.h"
@@ -80,6 +81,13 @@ struct pd_resp_list {
 	size_t count;
 };
 
+#define PD_RESP_ERROR_PREFIX_SIZE 24
+#define PD_RESP_ERRORS_MAX        32 /* kinds of errors that are counted by themselves */
+struct pd_resp_error_count {
+	char prefix[PD_RESP_ERROR_PREFIX_SIZE]; /* "ERR", "WRONGTYPE" … */
+	uint64_t count;
+};
+
 struct pd_resp_front {
 	struct pd_resp_front_options options;
 	struct pd_os *os;
@@ -111,6 +119,10 @@ struct pd_resp_front {
 	struct pd_buffer keyspace_text;
 	char notice[300];
 	struct pd_resp_slowlog slowlog;
+	struct pd_resp_latency latency;
+	struct pd_resp_error_count errors[PD_RESP_ERRORS_MAX];
+	size_t error_count;
+	uint64_t error_replies;
 	struct pd_resp_counters counters;
 	size_t operator_count;
 	uint64_t commands, rejected_calls, unexpected_errors;
@@ -145,7 +157,7 @@ struct pd_resp_commands {
 extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_commands_client,
 	pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
-	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug;
+	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug, pd_resp_commands_latency;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);

@@ -142,10 +142,6 @@ static int write_persistence(const struct facts *facts, struct pd_buffer *text)
 static int write_stats(const struct facts *facts, struct pd_buffer *text)
 {
 	const struct pd_resp_front *front = facts->front;
-	uint64_t errors = front->rejected_calls;
-
-	for (size_t i = 0; i < front->registry.count; i++)
-		errors += front->registry.entries[i].failed;
 	return pd_buffer_printf(
 		text,
 		"total_connections_received:%llu\r\n"
@@ -165,7 +161,7 @@ static int write_stats(const struct facts *facts, struct pd_buffer *text)
 		U(facts->net.bytes_sent - front->net_sent_base),
 		U(facts->net.refused - front->net_refused_base), U(facts->engine.expired_keys),
 		front->pubsub.topic_count - front->pubsub.pattern_count, front->pubsub.pattern_count,
-		front->pubsub.subscriptions, U(front->pushes.disconnected), U(errors));
+		front->pubsub.subscriptions, U(front->pushes.disconnected), U(front->error_replies));
 }
 
 static int write_replication(const struct facts *facts, struct pd_buffer *text)
@@ -200,15 +196,57 @@ static int write_commandstats(const struct facts *facts, struct pd_buffer *text)
 	for (size_t i = 0; i < registry->count && result == 0; i++) {
 		const struct pd_resp_entry *entry = registry->entries + i;
 
-		if (entry->calls == 0 && entry->rejected == 0)
+		if (entry->times.count == 0 && entry->rejected == 0)
 			continue;
 		result = pd_buffer_printf(
 			text,
 			"cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,"
 			"failed_calls=%llu\r\n",
-			entry->name.text, U(entry->calls), U(entry->nanoseconds / 1000),
-			entry->calls == 0 ? 0.0 : (double)entry->nanoseconds / 1000 / (double)entry->calls,
+			entry->name.text, U(entry->times.count), U(entry->times.sum / 1000),
+			entry->times.count == 0
+				? 0.0
+				: (double)entry->times.sum / 1000 / (double)entry->times.count,
 			U(entry->rejected), U(entry->failed));
+	}
+	return result;
+}
+
+static int write_errorstats(const struct facts *facts, struct pd_buffer *text)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < facts->front->error_count && result == 0; i++)
+		result = pd_buffer_printf(text, "errorstat_%s:count=%llu\r\n", facts->front->errors[i].prefix,
+					  U(facts->front->errors[i].count));
+	return result;
+}
+
+/* Microseconds that so many of a thousand calls took at most: a power of two. */
+static uint64_t percentile(const struct pd_histogram *times, uint64_t of_thousand)
+{
+	uint64_t wanted = (times->count * of_thousand + 999) / 1000, seen = 0;
+
+	for (unsigned i = 0; i <= PD_HISTOGRAM_BOUNDS; i++) {
+		seen += times->buckets[i];
+		if (seen >= wanted)
+			return UINT64_C(1) << i;
+	}
+	return 0;
+}
+
+static int write_latencystats(const struct facts *facts, struct pd_buffer *text)
+{
+	const struct pd_resp_registry *registry = &facts->front->registry;
+	int result = 0;
+
+	for (size_t i = 0; i < registry->count && result == 0; i++) {
+		const struct pd_resp_entry *entry = registry->entries + i;
+
+		if (entry->times.count > 0)
+			result = pd_buffer_printf(
+				text, "latency_percentiles_usec_%s:p50=%llu,p99=%llu,p99.9=%llu\r\n",
+				entry->name.text, U(percentile(&entry->times, 500)),
+				U(percentile(&entry->times, 990)), U(percentile(&entry->times, 999)));
 	}
 	return result;
 }
@@ -334,6 +372,8 @@ static const struct section sections[] = {
 	{ "cpu", "CPU", true, write_cpu },
 	{ "modules", "Modules", true, write_modules },
 	{ "commandstats", "Commandstats", false, write_commandstats },
+	{ "errorstats", "Errorstats", true, write_errorstats },
+	{ "latencystats", "Latencystats", false, write_latencystats },
 	{ "cluster", "Cluster", true, write_cluster },
 	{ "keyspace", "Keyspace", true, write_keyspace },
 	{ "perdure", "Perdure", true, write_perdure },

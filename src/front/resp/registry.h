@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/histogram.h"
 #include "base/slice.h"
 #include "model/command.h"
 
@@ -25,7 +26,8 @@ struct pd_resp_entry {
 	const void *answer; /* for PD_COMMAND_CONNECTION: its struct pd_resp_command */
 	bool container;     /* others are named "name|…" */
 	bool subcommand;
-	uint64_t calls, nanoseconds, rejected, failed;
+	struct pd_histogram times; /* its count: calls */
+	uint64_t rejected, failed;
 };
 
 struct pd_resp_registry {

@@ -21,11 +21,34 @@ void pd_resp_write_engine_error(struct pd_resp_writer *reply, int code, const st
 
 /* ---- replies ---- */
 
+/* By the first word of its text, up to so many of them. */
+static void count_error(struct pd_resp_front *front, struct pd_slice text)
+{
+	size_t size = 0, i = 0;
+
+	while (size < text.size && size < PD_RESP_ERROR_PREFIX_SIZE - 1 && text.data[size] > ' ')
+		size++;
+	while (i < front->error_count && (front->errors[i].prefix[size] != '\0' ||
+					  memcmp(front->errors[i].prefix, text.data, size) != 0))
+		i++;
+	front->error_replies++;
+	if (i == PD_RESP_ERRORS_MAX)
+		return;
+	if (i == front->error_count) {
+		front->error_count++;
+		front->errors[i] = (struct pd_resp_error_count){ .count = 0 };
+		memcpy(front->errors[i].prefix, text.data, size);
+	}
+	front->errors[i].count++;
+}
+
 /* One reply is in the output from `start` on: drop it, show it or hold it. false: there is no memory to hold it. */
 static bool keep_reply(struct pd_resp_client *client, size_t start, const struct pd_wait *wait)
 {
 	struct pd_buffer *output = &client->connection->output;
 
+	if (output->size > start && output->data[start] == '-')
+		count_error(client->front, pd_slice(output->data + start + 1, output->size - start - 1));
 	if (client->reply_mode != PD_RESP_REPLY_ON) {
 		if (client->reply_mode == PD_RESP_REPLY_SKIP_NEXT)
 			client->reply_mode = PD_RESP_REPLY_SKIP;
@@ -71,14 +94,19 @@ static void account(struct pd_resp_client *client, struct pd_resp_entry *entry, 
 
 	front->clock_ns = now;
 	front->commands++;
-	entry->calls++;
-	entry->nanoseconds += took;
+	pd_histogram_note_ns(&entry->times, took);
 	entry->failed += failed;
 	pd_histogram_note_ns(&front->counters.evaluation_time[class_of(entry)], took);
 	front->counters.failed[class_of(entry)] += failed;
 	client->last_command = entry;
 	if (front->slowlog.slower_than_us >= 0 && took / 1000 >= (uint64_t)front->slowlog.slower_than_us)
 		note_slow(client, entry, words, count, took);
+	if (front->latency.threshold_ms > 0)
+		pd_resp_latency_note(&front->latency,
+				     (entry->command.flags & PD_COMMAND_FAST) != 0
+					     ? PD_RESP_LATENCY_FAST_COMMAND
+					     : PD_RESP_LATENCY_COMMAND,
+				     pd_os_real_us(front->os), took / 1000);
 	if (front->monitor_count > 0)
 		pd_resp_show(client, entry, words, count, false);
 }

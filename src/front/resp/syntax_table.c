@@ -90,6 +90,8 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "incrbyfloat", "key~k0 increment~d", "1:0:1 RW access update" },
 	{ "info", "section?*", "" },
 	{ "keys", "pattern~p", "" },
+	{ "latency|graph", "event", "" },
+	{ "latency|histogram", "command?*", "" },
 	{ "latency|history", "event", "" },
 	{ "latency|reset", "event?*", "" },
 	{ "lcs", "key1~k0 key2~k0 len~t=LEN? idx~t=IDX? len~i=MINMATCHLEN? withmatchlen~t=WITHMATCHLEN?",

@@ -15,6 +15,7 @@ struct pd_engine {
 	uint64_t retry_us;    /* … after so long */
 	uint64_t settled_lsn; /* UINT64_MAX: everything settles at once */
 	struct pd_upkeep_status upkeep;
+	struct pd_engine_stats stats;
 	const char *damage[4];
 	struct pd_memory_report memory;
 	int upkeep_result;         /* of a start */
