@@ -194,12 +194,19 @@ static struct pd_event event_of(const char *name, const char *tenant, const char
 				  .key = pd_slice_string(key) };
 }
 
+static void listen_to(struct door *door, const char *letters)
+{
+	struct pd_error err;
+
+	assert_int_equal(pd_resp_front_set_notify(door->front, letters, &err), 0);
+}
+
 static void test_events_wait_until_their_write_has_settled(void **state)
 {
 	struct door *door = *state;
 	int writer = door_connect(door), listener;
 
-	door_send(door, writer, "CONFIG SET notify-keyspace-events KE$x");
+	listen_to(door, "KE$x");
 	assert_int_equal(door->engine.listening, 0); /* nobody would hear */
 	listener = subscriber(door, "PSUBSCRIBE __key*");
 	assert_int_equal(door->engine.listening, PD_EVENT_STRING | PD_EVENT_EXPIRED);
@@ -232,7 +239,7 @@ static void test_who_would_miss_events_is_closed(void **state)
 	struct door *door = *state;
 	int writer = door_connect(door), listener, other;
 
-	door_send(door, writer, "CONFIG SET notify-keyspace-events KE$");
+	listen_to(door, "KE$");
 	listener = subscriber(door, "PSUBSCRIBE *a*");
 	other = subscriber(door, "PSUBSCRIBE x*\nSSUBSCRIBE __keyevent");
 	door->engine.events_lost = true;
