@@ -55,6 +55,9 @@ struct pd_engine_options {
 	 * since. Both 0: only what recovery needs. */
 	uint64_t retention_s, retention_bytes;
 	uint64_t compaction_bytes_per_s; /* I/O limit of background work; 0: none */
+	/* Others live in this process, too: its size says nothing of the budget, and its heap is not ours to tidy up. What
+	 * is counted is what we know of. */
+	bool shares_process;
 	/* For tests, in which much should happen with little data. 0: as the budget says. */
 	size_t memtable_bytes;
 	unsigned compaction_trigger;
@@ -164,6 +167,7 @@ struct pd_request {
 	enum pd_level level;             /* PD_LEVEL_UNSET: the session's, actor's, tenant's, server's */
 	struct pd_slice idempotency_key; /* size 0: none */
 	struct pd_slice request_id;
+	uint64_t extra_bytes; /* that the commands will put beyond their words */
 };
 
 /* When a reply may be shown: everything that its evaluation could have seen has settled. */

@@ -286,7 +286,7 @@ static bool is_write(const struct pd_request *request)
 /* Bytes that it will put, about. */
 static uint64_t size_of(const struct pd_request *request)
 {
-	uint64_t size = 0;
+	uint64_t size = request->extra_bytes;
 
 	for (size_t i = 0; i < request->count; i++)
 		for (size_t word = 1; word < request->commands[i].count; word++)

@@ -106,11 +106,19 @@ static int flush(struct pd_engine *engine)
 static void look_at_budget(struct pd_engine *engine, uint64_t cache_bytes, uint64_t now_us)
 {
 	struct pd_levels *levels = pd_store_levels(engine->store);
+	bool alone = !engine->options.shares_process;
+	struct pd_memory_report counted;
+	uint64_t size;
 
-	if (pd_budget_adjust(&engine->budget, pd_os_process_memory(engine->os), cache_bytes, now_us) &&
-	    levels != NULL)
+	if (alone) {
+		size = pd_os_process_memory(engine->os);
+	} else {
+		pd_engine_memory(engine, &counted);
+		size = counted.used;
+	}
+	if (pd_budget_adjust(&engine->budget, size, cache_bytes, now_us) && levels != NULL)
 		pd_levels_set_cache_bytes(levels, engine->budget.cache);
-	if (engine->budget.give_back)
+	if (engine->budget.give_back && alone)
 		pd_os_release_memory();
 }
 

@@ -1,0 +1,485 @@
+/* Perdure inside your own program: the same engine, log and files as the server's, without a server.
+ *
+ *     struct perdure *db;
+ *     struct perdure_session *session;
+ *     struct perdure_error err;
+ *
+ *     if (perdure_open("data", NULL, &db, &err) != 0 || perdure_session_new(db, NULL, &session, &err) != 0)
+ *             fprintf(stderr, "%s\n", err.text);
+ *     perdure_put(session, perdure_text("user:42"), perdure_text("cart"), perdure_text("3 apples"), &err);
+ *
+ * Data belongs to actors: a key is a pair of an actor's name and a name within it. Both are bytes, not text. Names and
+ * values are given as struct perdure_bytes; nothing is kept of what they point to once a call has returned.
+ *
+ * Sessions. All reading and writing goes through a session: who is asking, for which tenant, how durable it must be.
+ * With perdure_begin() a transaction is open on the session, and every call takes part in it until perdure_commit() or
+ * perdure_rollback(). Without, every call is a transaction of its own.
+ *
+ * Transactions are optimistic and serializable. Writes are kept beside until the commit, reads see them, and nobody else
+ * does. What was read is looked at again at the commit, and with each read if anything has been written meanwhile: all
+ * reads of a transaction are of one moment, and the commit is as if it had all been done at its own moment. If that
+ * is not possible any more, the call says PERDURE_CONFLICT: nothing was changed, roll back and begin again. Nobody ever waits
+ * for somebody else's open transaction, and one may stay open as long as it likes.
+ *
+ * Durability. A call that writes outside a transaction, and perdure_commit(), return 0 when what was written has reached
+ * the level that was asked for; PERDURE_LEVEL_STRICT, the default, is stable storage. A reading call returns when
+ * everything that it could have seen has reached the level of its own writer: nobody is shown what a crash could take back.
+ *
+ * Threads. A struct perdure may be used by any number of threads at once, each with sessions of its own; threads that
+ * commit at the same time share one write to the disk. A session, with its transaction and its scans, is used by one thread
+ * at a time; two at once get PERDURE_INVALID. After fork() the child must not use what its parent opened: it gets
+ * PERDURE_INVALID.
+ *
+ * Errors. Functions return 0 or a negative enum perdure_code, and fill *err (which may be NULL): what failed, on what, and
+ * what to do. Results are written on success only, unless a comment says otherwise. Pointers to handles and results may not
+ * be NULL unless that is said; where it is seen, PERDURE_INVALID is returned. An invariant of the library that is
+ * broken ends the process (abort()).
+ *
+ * Ownership. What a function gives through a pointer to a pointer is freed by the function named beside it.
+ *
+ * Compatibility. The numbers here are stable. Structs of options and figures begin with their size: what a program that was
+ * built with an older header does not know has its default. Other structs do not change. perdure_abi_version() counts up
+ * when something is added, the soname when something had to go.
+ *
+ * Plain C99, or C++. */
+#ifndef PERDURE_H
+#define PERDURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PERDURE_API __attribute__((visibility("default")))
+#else
+#define PERDURE_API
+#endif
+
+/* ---- versions ---- */
+
+#define PERDURE_ABI_VERSION 1 /* of this header */
+
+PERDURE_API uint32_t perdure_abi_version(void); /* of the library that is loaded */
+PERDURE_API const char *perdure_version(void);  /* "0.1.0" */
+
+/* ---- errors ---- */
+
+enum perdure_code {
+	PERDURE_OK = 0,
+	PERDURE_INVALID = -1,   /* an argument is wrong, a handle is closed, or a call does not fit here */
+	PERDURE_NO_MEMORY = -2, /* nothing was changed. Retryable: memory may come free */
+	PERDURE_IO = -3,        /* the system could not read or write; the text has its words */
+	PERDURE_NO_SPACE = -4,  /* the disk is full: nothing was changed, reads go on. Retryable */
+	PERDURE_NOT_FOUND = -5, /* there is no such key, field, actor, directory */
+	PERDURE_EXISTS = -6,    /* there is already; an idempotency key was used for another request */
+	PERDURE_BUSY = -7,    /* another process has the directory: the text has its process id. Retryable */
+	PERDURE_CORRUPT = -8, /* what is stored is damaged; the text names the actor and the LSNs */
+	PERDURE_FENCED =
+		-9, /* a write to the disk failed: the outcome of this request is unknown, and nothing more is
+	                             * written until the directory is opened again. Only what has an idempotency key may be
+	                             * sent again after that */
+	PERDURE_TOO_LARGE = -10, /* over a maximum, which the text names */
+	PERDURE_NOT_SUPPORTED = -11,
+	PERDURE_NEWER_FORMAT = -12, /* written by a newer version of Perdure */
+	PERDURE_PERMISSION = -13,
+	PERDURE_READ_ONLY = -14,
+	PERDURE_CONFLICT =
+		-15, /* what was read has changed, or a precondition does not hold: nothing was changed. Retryable:
+	                             * the whole transaction, from its first read on */
+	PERDURE_WRONG_TYPE = -16, /* the key has a value of another kind */
+	PERDURE_AGAIN = -17,      /* not now: the same call may succeed later. Retryable */
+	PERDURE_LOST = -18,       /* this moment was lost in a crash */
+	PERDURE_END = -19,        /* no more items */
+	PERDURE_CANCELLED = -20   /* the caller said so. Retryable */
+};
+
+#define PERDURE_ERROR_TEXT_SIZE 500
+
+/* Belongs to the caller. Filled on an error only. */
+struct perdure_error {
+	int code; /* what the function has returned */
+	char text
+		[PERDURE_ERROR_TEXT_SIZE]; /* one sentence, NUL-terminated: what failed, on what, what to do */
+};
+
+/* Any thread, any number. Of unknown numbers: "unknown code", "unknown error", 0. */
+PERDURE_API const char *perdure_code_name(int code); /* "PERDURE_NO_SPACE" */
+PERDURE_API const char *perdure_code_text(int code); /* "no space left on the device" */
+PERDURE_API int
+perdure_code_retryable(int code); /* 1: the same request may succeed later, and trying is safe */
+
+/* ---- bytes ---- */
+
+/* Bytes that belong to somebody else. `data` may be NULL when size is 0. */
+struct perdure_bytes {
+	const void *data;
+	size_t size;
+};
+
+static inline struct perdure_bytes perdure_bytes(const void *data, size_t size)
+{
+	struct perdure_bytes bytes;
+
+	bytes.data = data;
+	bytes.size = size;
+	return bytes;
+}
+
+/* Of a C string, without its NUL. NULL: no bytes. */
+static inline struct perdure_bytes perdure_text(const char *text)
+{
+	return perdure_bytes(text, text != NULL ? strlen(text) : 0);
+}
+
+/* Maxima, in bytes; a longer one is PERDURE_TOO_LARGE or PERDURE_INVALID. */
+#define PERDURE_NAME_SIZE_MAX        256u /* a tenant's or an actor's name: at least one byte, none of them { } / */
+#define PERDURE_KEY_SIZE_MAX         65503u     /* a key; of a hash's field, both together */
+#define PERDURE_VALUE_SIZE_MAX       536870912u /* a value; how much fits at once depends on the memory budget */
+#define PERDURE_IDEMPOTENCY_SIZE_MAX 1024u      /* an idempotency key */
+#define PERDURE_REQUEST_ID_SIZE_MAX  1024u
+#define PERDURE_TRANSACTION_SIZE_MAX \
+	67108864u /* what a transaction may keep: writes, and names of what it read */
+
+/* ---- opening ---- */
+
+struct perdure;         /* an open directory */
+struct perdure_session; /* who is asking */
+struct perdure_scan;    /* going over keys, fields or records */
+struct perdure_reply;
+
+enum perdure_level {
+	PERDURE_LEVEL_DEFAULT = 0,     /* ask the next one: transaction, session, actor, tenant, directory */
+	PERDURE_LEVEL_NONE = 1,        /* evaluated; never synced for its own sake */
+	PERDURE_LEVEL_PERFORMANCE = 2, /* in the log's memory, synced within sync_interval_ms */
+	PERDURE_LEVEL_STANDARD = 3,    /* handed to the kernel, synced within sync_interval_ms */
+	PERDURE_LEVEL_STRICT = 4, /* on stable storage: what the directory's default is without any other */
+	PERDURE_LEVEL_FULL = 5    /* and in the state on disk, too: nothing of it is replayed */
+};
+
+enum perdure_open_flags {
+	/* PERDURE_NOT_FOUND where there is no directory of Perdure's yet, instead of making one. */
+	PERDURE_OPEN_EXISTING = 1 << 0,
+	/* Refuse every write through this handle with PERDURE_READ_ONLY. The directory is locked and recovered as by any
+	 * opening, which writes to it, so this is no way to open it twice; and what has expired may still be removed. */
+	PERDURE_OPEN_READ_ONLY = 1 << 1,
+	/* No files: everything ends with the handle. Levels above none are refused. `path` is not looked at. */
+	PERDURE_OPEN_IN_MEMORY = 1 << 2,
+	/* Serve what can be read where nothing tells which actors damage of the log concerns, instead of PERDURE_CORRUPT. */
+	PERDURE_OPEN_ACCEPT_DAMAGE = 1 << 3
+};
+
+/* How far recovery has come. */
+struct perdure_progress {
+	uint64_t records;     /* replayed so far */
+	uint64_t bytes;       /* of the log, read so far */
+	uint64_t total_bytes; /* to be read; 0: not known */
+	uint64_t elapsed_us;
+};
+
+/* 0 means the default, everywhere. struct perdure_options options = PERDURE_OPTIONS_INIT; */
+struct perdure_options {
+	size_t size;    /* sizeof(struct perdure_options) */
+	unsigned flags; /* enum perdure_open_flags */
+	int level;      /* enum perdure_level of the directory; default: strict */
+	uint64_t
+		memory_budget_bytes; /* what Perdure may take, at least 64 MiB; default: a quarter of the machine's memory.
+	                                   * The rest of the process is not counted */
+	uint32_t sync_interval_ms;   /* see enum perdure_level; default: 100 */
+	uint32_t idempotency_keep_s; /* how long idempotency keys are known; default: 7 days */
+	/* How far back one can go: there is always a checkpoint from before the window, and all log since. Both windows are
+	 * kept; UINT64_MAX: none. Default: 24 h, 10 GiB. */
+	uint64_t retention_s, retention_bytes;
+	uint64_t compaction_bytes_per_s; /* what background work may take of the disk; default: no limit */
+	/* Called now and then by perdure_open() while it replays the log, in its thread. It returns 0, or anything
+	 * else to give up: PERDURE_CANCELLED. It may call nothing here. NULL: none. */
+	int (*progress)(void *argument, const struct perdure_progress *progress);
+	void *progress_argument;
+	const char *client; /* who writes, in words, for whoever reads the log; NULL: "embedded" */
+};
+#define PERDURE_OPTIONS_INIT                                                             \
+	{                                                                                \
+		sizeof(struct perdure_options), 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL \
+	}
+
+/* Lock the directory at `path` (made if it is not there), recover it, and serve. `options` NULL: the defaults. Takes as long
+ * as replaying what the last process left in the log, milliseconds after a clean end. Starts threads, in which all signals
+ * are blocked.
+ * Free with perdure_close(). One process has a directory at a time: PERDURE_BUSY has the other's id. Commands that only
+ * read (perdure log dump, verify, stats) work beside it.
+ * PERDURE_NEWER_FORMAT, PERDURE_CORRUPT, PERDURE_PERMISSION, PERDURE_READ_ONLY, PERDURE_NO_SPACE, PERDURE_IO,
+ * PERDURE_NO_MEMORY, PERDURE_NOT_FOUND, PERDURE_CANCELLED: nothing stays locked. */
+PERDURE_API int perdure_open(const char *path, const struct perdure_options *options, struct perdure **ret_db,
+			     struct perdure_error *err);
+
+/* Wait for calls that are running in other threads, roll back what is open, sync everything, unlock. Sessions that are
+ * still there answer PERDURE_INVALID from then on, and are yet to be freed. The handle is gone whatever is returned.
+ * Durable when: it returns 0, all that was committed at any level but none. NULL is fine.
+ * PERDURE_FENCED, PERDURE_IO: what was acknowledged at strict or above is safe all the same. */
+PERDURE_API int perdure_close(struct perdure *db, struct perdure_error *err);
+
+/* ---- sessions ---- */
+
+/* Free with perdure_session_free(). `tenant`: whose data this is, as a name; NULL: "default". Tenants come into being when
+ * first written to. PERDURE_INVALID (name), PERDURE_NO_MEMORY. */
+PERDURE_API int perdure_session_new(struct perdure *db, const char *tenant,
+				    struct perdure_session **ret_session, struct perdure_error *err);
+/* Rolls back what is open, and closes its scans: they are yet to be freed. NULL is fine. */
+PERDURE_API void perdure_session_free(struct perdure_session *session);
+/* How durable the session's writes must be where the transaction says nothing. PERDURE_NOT_SUPPORTED: not possible here. */
+PERDURE_API int perdure_session_set_level(struct perdure_session *session, int level,
+					  struct perdure_error *err);
+/* Which actor is meant by one without a name (size 0) from now on; at first "main". */
+PERDURE_API int perdure_session_use(struct perdure_session *session, struct perdure_bytes actor,
+				    struct perdure_error *err);
+
+/* ---- transactions ---- */
+
+struct perdure_transaction_options {
+	size_t size; /* sizeof(struct perdure_transaction_options) */
+	int level;   /* enum perdure_level */
+	/* A name for this piece of work. Once a transaction with it has been committed, another commit with the same key changes
+	 * nothing, gives the first one's receipt and result, and says `duplicate`: so that work can be sent again when nobody
+	 * knows whether it was done. The key stands in the same record of the log as what it guards. Of the tenant; known for
+	 * idempotency_keep_s. Size 0: none. */
+	struct perdure_bytes idempotency_key;
+	/* What the key stands for, such as the request's own bytes: another one under the same key is refused with
+	 * PERDURE_EXISTS. Size 0 is a value like any other. */
+	struct perdure_bytes idempotency_request;
+	struct perdure_bytes request_id; /* stands in the log, for whoever reads it; size 0: none */
+};
+#define PERDURE_TRANSACTION_OPTIONS_INIT                                                 \
+	{                                                                                \
+		sizeof(struct perdure_transaction_options), 0, { NULL, 0 }, { NULL, 0 }, \
+		{                                                                        \
+			NULL, 0                                                          \
+		}                                                                        \
+	}
+
+#define PERDURE_BOOKMARK_SIZE 48 /* with the NUL */
+
+/* What a transaction got. */
+struct perdure_receipt {
+	uint64_t epoch, lsn; /* its place in the log; lsn 0: nothing was written */
+	uint64_t time_us;    /* hybrid logical time, microseconds since 1970 */
+	int level;           /* enum perdure_level that it has reached */
+	int duplicate; /* 1: the receipt of an earlier one with this idempotency key; nothing was done now */
+	char bookmark
+		[PERDURE_BOOKMARK_SIZE]; /* the moment in a printable form that sorts as time does; "" with lsn 0 */
+};
+
+/* `options` NULL: the defaults. Nothing is locked. PERDURE_INVALID: one is open already. */
+PERDURE_API int perdure_begin(struct perdure_session *session,
+			      const struct perdure_transaction_options *options, struct perdure_error *err);
+/* All of it, or on an error nothing. The transaction is over in either case. *ret_receipt may be NULL.
+ * Durable when: it returns 0, at the level asked for.
+ * PERDURE_CONFLICT; PERDURE_EXISTS: the idempotency key; PERDURE_WRONG_TYPE and what else a write that was kept may
+ * meet; PERDURE_NO_SPACE, PERDURE_NO_MEMORY. PERDURE_FENCED: unknown, see there. */
+PERDURE_API int perdure_commit(struct perdure_session *session, struct perdure_receipt *ret_receipt,
+			       struct perdure_error *err);
+/* Forget it. Also when none is open. */
+PERDURE_API void perdure_rollback(struct perdure_session *session);
+PERDURE_API int perdure_in_transaction(const struct perdure_session *session); /* 1: one is open */
+
+/* What is to be kept with the idempotency key, for whoever commits with it again. In a transaction with a key. */
+PERDURE_API int perdure_set_result(struct perdure_session *session, struct perdure_bytes result,
+				   struct perdure_error *err);
+/* Of the session's last commit: what perdure_set_result() had been given, by it or, when it was a duplicate, by the first.
+ * Valid until the session's next perdure_begin(). Size 0: nothing. */
+PERDURE_API struct perdure_bytes perdure_result(const struct perdure_session *session);
+
+enum perdure_condition {
+	PERDURE_IF_EXISTS = 0,
+	PERDURE_IF_ABSENT = 1,
+	PERDURE_IF_VERSION = 2, /* it has exactly this version: struct perdure_value, struct perdure_item */
+	PERDURE_IF_VALUE = 3    /* it is a string with exactly this value */
+};
+/* In a transaction: its commit says PERDURE_CONFLICT unless this holds, at its moment and before its own writes. */
+PERDURE_API int perdure_require(struct perdure_session *session, int condition, struct perdure_bytes actor,
+				struct perdure_bytes key, uint64_t version, struct perdure_bytes value,
+				struct perdure_error *err);
+
+/* The receipt of the session's last write outside a transaction, or last commit that wrote; lsn 0: none yet. */
+PERDURE_API int perdure_last_receipt(struct perdure_session *session, struct perdure_receipt *ret_receipt,
+				     struct perdure_error *err);
+
+/* ---- strings ----
+ *
+ * An actor comes into being with its first key. `actor` of size 0: the session's (perdure_session_use()). PERDURE_WRONG_TYPE: the key
+ * has a hash. PERDURE_CORRUPT: damage concerns this actor. */
+
+/* Free `data` with perdure_free(). */
+struct perdure_value {
+	void *data; /* a NUL follows, which is not counted */
+	size_t size;
+	uint64_t
+		version; /* of the key: the LSN of the transaction that wrote it last; within a transaction that wrote it, of no use */
+	uint64_t expires_us; /* microseconds since 1970; 0: never */
+};
+
+/* What any function here has allocated for the caller. NULL is fine. */
+PERDURE_API void perdure_free(void *memory);
+
+/* PERDURE_NOT_FOUND, PERDURE_WRONG_TYPE. */
+PERDURE_API int perdure_get(struct perdure_session *session, struct perdure_bytes actor,
+			    struct perdure_bytes key, struct perdure_value *ret_value,
+			    struct perdure_error *err);
+/* Whatever was there, a hash too; it never expires then. */
+PERDURE_API int perdure_put(struct perdure_session *session, struct perdure_bytes actor,
+			    struct perdure_bytes key, struct perdure_bytes value, struct perdure_error *err);
+/* The same; it is gone at that time (microseconds since 1970, counted in whole milliseconds; a past time: at once). 0: never. */
+PERDURE_API int perdure_put_until(struct perdure_session *session, struct perdure_bytes actor,
+				  struct perdure_bytes key, struct perdure_bytes value, uint64_t expires_us,
+				  struct perdure_error *err);
+
+/* ---- keys of any kind ---- */
+
+enum perdure_type {
+	PERDURE_TYPE_NONE = 0, /* there is no such key */
+	PERDURE_TYPE_STRING = 1,
+	PERDURE_TYPE_HASH = 2,
+	PERDURE_TYPE_OTHER = 3 /* of a kind that this header has no functions for: see perdure_command() */
+};
+
+struct perdure_key_info {
+	int type;            /* enum perdure_type */
+	uint64_t version;    /* as in struct perdure_value; 0: there is no such key */
+	uint64_t expires_us; /* 0: never */
+	uint64_t count;      /* bytes of a string, fields of a hash */
+};
+/* 0 also when there is no such key. */
+PERDURE_API int perdure_look(struct perdure_session *session, struct perdure_bytes actor,
+			     struct perdure_bytes key, struct perdure_key_info *ret_info,
+			     struct perdure_error *err);
+/* 0 also when there was none. *ret_deleted (NULL: not asked for): 1 if there was. In a transaction, to ask counts as reading. */
+PERDURE_API int perdure_delete(struct perdure_session *session, struct perdure_bytes actor,
+			       struct perdure_bytes key, int *ret_deleted, struct perdure_error *err);
+/* Of a key that is there, else nothing happens. 0: never. As perdure_put_until() counts it. *ret_changed (NULL: not asked
+ * for): 0 if there is no such key, or it is never to expire and did not before. */
+PERDURE_API int perdure_expire(struct perdure_session *session, struct perdure_bytes actor,
+			       struct perdure_bytes key, uint64_t expires_us, int *ret_changed,
+			       struct perdure_error *err);
+
+/* ---- hashes: named fields under one key, which has the version and the expiry ---- */
+
+/* PERDURE_NOT_FOUND: no such key, or no such field. The value's version and expiry are the key's. */
+PERDURE_API int perdure_hash_get(struct perdure_session *session, struct perdure_bytes actor,
+				 struct perdure_bytes key, struct perdure_bytes field,
+				 struct perdure_value *ret_value, struct perdure_error *err);
+/* PERDURE_WRONG_TYPE; in a transaction that comes from the commit, unless ret_created asks for it now. *ret_created (NULL: not
+ * asked for): 1 if the field is new. */
+PERDURE_API int perdure_hash_set(struct perdure_session *session, struct perdure_bytes actor,
+				 struct perdure_bytes key, struct perdure_bytes field,
+				 struct perdure_bytes value, int *ret_created, struct perdure_error *err);
+/* Without its last field the key is gone. *ret_deleted (NULL: not asked for): 1 if the field was there. */
+PERDURE_API int perdure_hash_delete(struct perdure_session *session, struct perdure_bytes actor,
+				    struct perdure_bytes key, struct perdure_bytes field, int *ret_deleted,
+				    struct perdure_error *err);
+
+/* ---- scans: in the order of the bytes, as unsigned numbers ---- */
+
+/* 0 means: no bound. */
+struct perdure_range {
+	size_t size;                 /* sizeof(struct perdure_range) */
+	struct perdure_bytes from;   /* the first that may come */
+	struct perdure_bytes to;     /* the first that may not come any more; size 0: to the end */
+	struct perdure_bytes prefix; /* with which all begin */
+	uint64_t limit;              /* how many at most */
+	int keys_only;               /* 1: leave the values out */
+};
+#define PERDURE_RANGE_INIT                                                                \
+	{                                                                                 \
+		sizeof(struct perdure_range), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0 \
+	}
+
+/* The bytes are valid until the next call on the scan. */
+struct perdure_item {
+	struct perdure_bytes key;   /* or the field's name */
+	struct perdure_bytes value; /* of a string or a field */
+	int type;                   /* enum perdure_type of a key; PERDURE_TYPE_STRING for a field */
+	uint64_t version;           /* of a key, as in struct perdure_value; 0 for a field */
+	uint64_t expires_us;        /* of a key */
+};
+
+/* The keys of an actor. `range` NULL: all. Free with perdure_scan_free(), at the latest when the session is.
+ * In a transaction, all that is seen is of one moment, the transaction's own writes included, and what comes, goes or changes in the
+ * stretch that was walked is a conflict. The scan ends with the transaction. Outside, items come in portions: each is of
+ * one moment, and what is there all the time comes exactly once. */
+PERDURE_API int perdure_scan(struct perdure_session *session, struct perdure_bytes actor,
+			     const struct perdure_range *range, struct perdure_scan **ret_scan,
+			     struct perdure_error *err);
+/* The fields of a hash; none if there is no such key. PERDURE_WRONG_TYPE. In a transaction any change of the hash is a conflict. */
+PERDURE_API int perdure_hash_scan(struct perdure_session *session, struct perdure_bytes actor,
+				  struct perdure_bytes key, const struct perdure_range *range,
+				  struct perdure_scan **ret_scan, struct perdure_error *err);
+/* PERDURE_END: no more. A write in the same transaction is seen from the next portion on. */
+PERDURE_API int perdure_scan_next(struct perdure_scan *scan, struct perdure_item *ret_item,
+				  struct perdure_error *err);
+PERDURE_API void perdure_scan_free(struct perdure_scan *scan); /* NULL is fine */
+
+/* ---- any command ---- */
+
+enum perdure_reply_kind {
+	PERDURE_REPLY_NULL = 0,
+	PERDURE_REPLY_TEXT = 1,    /* a string, a status, a number with a fraction as it is written */
+	PERDURE_REPLY_INTEGER = 2, /* also a boolean: 0 or 1 */
+	PERDURE_REPLY_LIST = 3,
+	PERDURE_REPLY_MAP = 4 /* items are names and values in turn: `count` counts both */
+};
+
+struct perdure_reply {
+	int kind;
+	int64_t integer;
+	struct perdure_bytes text; /* a NUL follows, which is not counted */
+	size_t count;
+	struct perdure_reply *items; /* `count` of them */
+};
+
+/* Run one command on data, as docs/commands.md has them (groups string, bitmap, hash and generic), given as words: "HINCRBY",
+ * "stock", "apples", "-1". A key that begins with "{name}" is the actor's of that name, any other the session's current one's.
+ * *ret_reply (NULL: not asked for) is freed with perdure_reply_free(). What Redis answers with an error is returned as one:
+ * PERDURE_WRONG_TYPE, else PERDURE_INVALID, with its words; nothing was changed then.
+ * In a transaction it counts as reading its keys. Commands that look at more than the keys they name are PERDURE_NOT_SUPPORTED
+ * there. */
+PERDURE_API int perdure_command(struct perdure_session *session, size_t count,
+				const struct perdure_bytes *words, struct perdure_reply **ret_reply,
+				struct perdure_error *err);
+PERDURE_API void perdure_reply_free(struct perdure_reply *reply); /* the tree's root; NULL is fine */
+
+/* ---- moments and figures ---- */
+
+/* 0: this moment is in the log's history. PERDURE_LOST: a crash took it; PERDURE_AGAIN: not reached yet; PERDURE_INVALID: not of
+ * this directory, or no bookmark. */
+PERDURE_API int perdure_bookmark_check(struct perdure *db, const char *bookmark, struct perdure_error *err);
+/* Durable when: it returns 0, everything that was committed before the call, at whatever level. */
+PERDURE_API int perdure_sync(struct perdure *db, struct perdure_error *err);
+
+struct perdure_status {
+	size_t size; /* sizeof(struct perdure_status), set by the caller */
+	uint64_t epoch, lsn, durable_lsn;
+	uint64_t keys, actors, tenants;
+	uint64_t transactions, conflicts, duplicates; /* since open */
+	uint64_t groups, records; /* written to the log since open: records share groups */
+	uint64_t memory_bytes, memory_budget_bytes;
+	uint64_t recovered_records, recovery_us;
+	uint64_t damage_count;       /* places of the log that cannot be read */
+	uint64_t quarantined_actors; /* whose data they concern: they are refused, all others are served */
+	char trouble[PERDURE_ERROR_TEXT_SIZE]; /* what is wrong now, in words; "" while all is well */
+};
+#define PERDURE_STATUS_INIT                                                                       \
+	{                                                                                         \
+		sizeof(struct perdure_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+		{                                                                                 \
+			0                                                                         \
+		}                                                                                 \
+	}
+PERDURE_API int perdure_status(struct perdure *db, struct perdure_status *ret_status,
+			       struct perdure_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,384 @@
+/* Scans: over the keys of an actor, or the fields of a hash, in portions. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "embed/embed_private.h"
+
+#define PORTION_FIRST 32u
+#define PORTION_MAX   1024u
+#define PORTION_BYTES ((size_t)256 * 1024)
+
+struct perdure_scan {
+	struct perdure_session *session; /* NULL: it is gone */
+	struct perdure_scan *next, *previous;
+	bool of_hash, keys_only, ended;
+	uint64_t transaction;  /* its number; 0: outside of any */
+	uint64_t left;         /* of the limit */
+	struct pd_buffer name; /* "{actor}", or "{actor}key" */
+	struct pd_buffer from; /* where the next portion begins */
+	struct pd_buffer to;   /* where it ends; size 0: at the end */
+	struct pd_stretch stretch;
+	struct pd_buffer stretch_to;
+
+	struct pd_keep keep; /* bytes of the portion */
+	struct perdure_item *items;
+	size_t count, capacity, at;
+	unsigned portion; /* items to be fetched at once */
+};
+
+static uint64_t transaction_of(const struct perdure_session *session)
+{
+	return session->transaction.state != PD_TRANSACTION_NONE ? session->transaction.number : 0;
+}
+
+/* ---- a portion ---- */
+
+static int keep_item(struct perdure_scan *scan, struct pd_slice name, const struct pd_entry *entry)
+{
+	struct perdure_item *items, *item;
+	struct pd_slice key, value = { NULL, 0 };
+	bool with_value = !scan->keys_only && (scan->of_hash || entry->type == PD_TYPE_STRING);
+	int result = pd_keep_copy(&scan->keep, name, &key);
+
+	if (result == 0 && with_value)
+		result = pd_keep_copy(&scan->keep, entry->value, &value);
+	if (result != 0)
+		return result;
+	items = pd_grow(scan->items, scan->count, &scan->capacity, sizeof *items, PORTION_FIRST);
+	if (items == NULL)
+		return PD_NO_MEMORY;
+	scan->items = items;
+	item = &items[scan->count++];
+	memset(item, 0, sizeof *item);
+	item->key = pd_embed_bytes(key);
+	item->value = pd_embed_bytes(value);
+	item->type = scan->of_hash ? PERDURE_TYPE_STRING : pd_embed_type(entry->type);
+	item->version = scan->of_hash ? 0 : entry->lsn;
+	item->expires_us = scan->of_hash ? 0 : entry->expires_us;
+	return 0;
+}
+
+/* The smallest name behind this one. */
+static int behind(struct pd_buffer *buffer, struct pd_slice name)
+{
+	int result;
+
+	pd_buffer_clear(buffer);
+	result = pd_buffer_append_slice(buffer, name);
+	return result == 0 ? pd_buffer_append(buffer, "", 1) : result;
+}
+
+/* What was walked: up to behind the last item, or all. */
+static int note_stretch(struct perdure_scan *scan)
+{
+	struct pd_stretch *stretch = &scan->stretch;
+
+	*stretch = (struct pd_stretch){ .actor = pd_buffer_slice(&scan->name),
+					.from = pd_buffer_slice(&scan->from),
+					.to = pd_buffer_slice(&scan->to),
+					.to_end = scan->to.size == 0 };
+	if (scan->ended)
+		return 0;
+	stretch->to_end = false;
+	stretch->to = pd_buffer_slice(&scan->stretch_to);
+	return 0;
+}
+
+static int start_walk(struct perdure_scan *scan, struct pd_call *call, struct pd_walk *ret_walk)
+{
+	struct pd_slice from = pd_buffer_slice(&scan->from);
+	struct pd_entry entry;
+	struct pd_key key;
+	int result = pd_txn_key(call->txn, pd_buffer_slice(&scan->name), &key, call->err);
+
+	if (result != 0)
+		return result;
+	if (!scan->of_hash) {
+		pd_txn_walk_keys(call->txn, key.actor, from, ret_walk);
+		return 0;
+	}
+	if (!pd_txn_get(call->txn, &key, &entry))
+		return PD_END;
+	if (entry.type != PD_TYPE_HASH)
+		return pd_error_set(
+			call->err, PD_WRONG_TYPE,
+			"the key holds something else than a hash: look with perdure_look() what it is");
+	pd_txn_walk_fields(call->txn, &key, from, ret_walk);
+	return 0;
+}
+
+static int look_portion(struct perdure_session *session, struct pd_call *call, void *argument)
+{
+	struct perdure_scan *scan = argument;
+	uint64_t most = scan->left < scan->portion ? scan->left : scan->portion;
+	struct pd_slice to = pd_buffer_slice(&scan->to), name;
+	struct pd_entry entry;
+	struct pd_walk walk;
+	int result = start_walk(scan, call, &walk);
+
+	(void)session;
+	scan->ended = true;
+	while (result == 0 && pd_walk_next(&walk, &name, &entry)) {
+		if (to.size > 0 && pd_slice_compare(name, to) >= 0)
+			break;
+		result = keep_item(scan, name, &entry);
+		if (result == 0 && (scan->count == most || scan->keep.size >= PORTION_BYTES)) {
+			scan->ended = false;
+			result = behind(&scan->stretch_to, name);
+			break;
+		}
+	}
+	if (result == 0)
+		result = note_stretch(scan);
+	if (result < 0 && result != PD_END && call->err->text[0] == '\0')
+		return pd_error_set(call->err, result, "a portion of a scan: %s", pd_code_text(result));
+	return result == PD_END ? 0 : result;
+}
+
+static int fetch(struct perdure_scan *scan, struct perdure_error *err)
+{
+	struct perdure_session *session = scan->session;
+	struct pd_slice name = pd_buffer_slice(&scan->name);
+	struct pd_interest interest = { .names = &name,
+					.name_count = scan->of_hash ? 1 : 0,
+					.whole = !scan->of_hash,
+					.stretch = scan->of_hash ? NULL : &scan->stretch };
+	int result;
+
+	pd_keep_clear(&scan->keep);
+	scan->count = 0;
+	scan->at = 0;
+	result = pd_embed_look(session, &interest, look_portion, scan, err);
+	if (result != 0) {
+		scan->count = 0;
+		return result;
+	}
+	if (scan->portion < PORTION_MAX)
+		scan->portion *= 2;
+	if (scan->left != UINT64_MAX)
+		scan->left -= scan->count;
+	if (scan->left == 0)
+		scan->ended = true;
+	if (scan->ended)
+		return 0;
+	pd_buffer_clear(&scan->from);
+	result = pd_buffer_append_slice(&scan->from, pd_buffer_slice(&scan->stretch_to));
+	return result == 0 ? 0
+			   : pd_embed_errorf(err, result, "a portion of a scan: %s", pd_code_text(result));
+}
+
+/* ---- beginning ---- */
+
+static int read_range(const struct perdure_range *given, struct perdure_range *ret_range,
+		      struct perdure_error *err)
+{
+	const struct perdure_range none = PERDURE_RANGE_INIT;
+	const struct perdure_bytes *all[] = { &ret_range->from, &ret_range->to, &ret_range->prefix };
+
+	*ret_range = none;
+	if (given == NULL)
+		return 0;
+	if (given->size < sizeof given->size + sizeof given->from || given->size > 4096)
+		return pd_embed_errorf(
+			err, PERDURE_INVALID,
+			"the range's size is %zu: begin with struct perdure_range range = PERDURE_RANGE_INIT",
+			given->size);
+	memcpy(ret_range, given, given->size < sizeof *ret_range ? given->size : sizeof *ret_range);
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		if (all[i]->size > PERDURE_KEY_SIZE_MAX || (all[i]->data == NULL && all[i]->size > 0))
+			return pd_embed_errorf(err, PERDURE_INVALID,
+					       "a bound of the range has %zu bytes, of at most %u",
+					       all[i]->size, PERDURE_KEY_SIZE_MAX);
+	return 0;
+}
+
+/* From and to, with what the prefix says of them. */
+static int set_bounds(struct perdure_scan *scan, const struct perdure_range *range)
+{
+	struct pd_slice prefix = pd_embed_slice(range->prefix), from = pd_embed_slice(range->from);
+	struct pd_slice to = pd_embed_slice(range->to);
+	size_t keep = prefix.size;
+	int result;
+
+	if (pd_slice_compare(from, prefix) < 0)
+		from = prefix;
+	result = pd_buffer_append_slice(&scan->from, from);
+	/* The first that does not begin with the prefix any more: its last byte that is not 0xff, and one more. */
+	while (keep > 0 && prefix.data[keep - 1] == 0xff)
+		keep--;
+	if (result == 0 && keep > 0) {
+		result = pd_buffer_append(&scan->to, prefix.data, keep);
+		if (result == 0)
+			scan->to.data[keep - 1]++;
+	}
+	if (result != 0 || to.size == 0 ||
+	    (scan->to.size > 0 && pd_slice_compare(to, pd_buffer_slice(&scan->to)) >= 0))
+		return result;
+	pd_buffer_clear(&scan->to);
+	return pd_buffer_append_slice(&scan->to, to);
+}
+
+static void free_scan(struct perdure_scan *scan)
+{
+	pd_buffer_done(&scan->name);
+	pd_buffer_done(&scan->from);
+	pd_buffer_done(&scan->to);
+	pd_buffer_done(&scan->stretch_to);
+	pd_keep_clear(&scan->keep);
+	pd_free(scan->items);
+	pd_free(scan);
+}
+
+static int new_scan(struct perdure_session *session, struct pd_slice name, bool of_hash,
+		    const struct perdure_range *range, struct perdure_scan **ret_scan)
+{
+	struct perdure_scan *scan = pd_calloc(1, sizeof *scan);
+	int result;
+
+	if (scan == NULL)
+		return PD_NO_MEMORY;
+	scan->of_hash = of_hash;
+	scan->keys_only = range->keys_only != 0;
+	scan->left = range->limit > 0 ? range->limit : UINT64_MAX;
+	scan->portion = PORTION_FIRST;
+	scan->transaction = transaction_of(session);
+	pd_buffer_init(&scan->name, PD_NAME_SIZE_MAX + PERDURE_KEY_SIZE_MAX + 2);
+	pd_buffer_init(&scan->from, PERDURE_KEY_SIZE_MAX + 1);
+	pd_buffer_init(&scan->to, PERDURE_KEY_SIZE_MAX + 1);
+	pd_buffer_init(&scan->stretch_to, PERDURE_KEY_SIZE_MAX + 1);
+	pd_keep_init(&scan->keep, (size_t)PD_VALUE_SIZE_MAX * 2);
+	result = pd_buffer_append_slice(&scan->name, name);
+	if (result == 0)
+		result = set_bounds(scan, range);
+	if (result != 0) {
+		free_scan(scan);
+		return result;
+	}
+	scan->session = session;
+	scan->next = session->scans;
+	if (scan->next != NULL)
+		scan->next->previous = scan;
+	session->scans = scan;
+	*ret_scan = scan;
+	return 0;
+}
+
+static void detach(struct perdure_scan *scan)
+{
+	struct perdure_session *session = scan->session;
+
+	if (session == NULL)
+		return;
+	if (scan->previous != NULL)
+		scan->previous->next = scan->next;
+	else
+		session->scans = scan->next;
+	if (scan->next != NULL)
+		scan->next->previous = scan->previous;
+	scan->session = NULL;
+	scan->next = NULL;
+	scan->previous = NULL;
+}
+
+void pd_embed_detach_scans(struct perdure_session *session)
+{
+	while (session->scans != NULL)
+		detach(session->scans);
+}
+
+static int begin(struct perdure_session *session, struct perdure_bytes actor, struct perdure_bytes key,
+		 bool of_hash, const struct perdure_range *given, struct perdure_scan **ret_scan,
+		 struct perdure_error *err)
+{
+	struct perdure_scan *scan = NULL;
+	struct perdure_range range;
+	struct pd_slice name;
+	int result = read_range(given, &range, err);
+
+	if (result == 0)
+		result = pd_embed_enter(session, err);
+	if (result != 0)
+		return result;
+	if (ret_scan == NULL)
+		result = pd_embed_errorf(err, PERDURE_INVALID, "there is no place for the scan");
+	if (result == 0)
+		result = pd_embed_name(session, actor, key, &name, err);
+	if (result == 0) {
+		result = new_scan(session, name, of_hash, &range, &scan);
+		if (result != 0)
+			(void)pd_embed_errorf(err, result, "a scan: %s", pd_code_text(result));
+	}
+	if (result == 0)
+		result = fetch(scan, err);
+	if (result == 0) {
+		*ret_scan = scan;
+	} else if (scan != NULL) {
+		detach(scan);
+		free_scan(scan);
+	}
+	pd_embed_leave(session);
+	return result;
+}
+
+/* ---- public ---- */
+
+int perdure_scan(struct perdure_session *session, struct perdure_bytes actor,
+		 const struct perdure_range *range, struct perdure_scan **ret_scan, struct perdure_error *err)
+{
+	return begin(session, actor, perdure_bytes(NULL, 0), false, range, ret_scan, err);
+}
+
+int perdure_hash_scan(struct perdure_session *session, struct perdure_bytes actor, struct perdure_bytes key,
+		      const struct perdure_range *range, struct perdure_scan **ret_scan,
+		      struct perdure_error *err)
+{
+	return begin(session, actor, key, true, range, ret_scan, err);
+}
+
+static int next_item(struct perdure_scan *scan, struct perdure_item *ret_item, struct perdure_error *err)
+{
+	int result = 0;
+
+	if (scan->transaction != transaction_of(scan->session))
+		return pd_embed_errorf(err, PERDURE_INVALID,
+				       scan->transaction != 0
+					       ? "this scan ended with its transaction: begin another"
+					       : "this scan was begun outside of the transaction that is "
+						 "open: begin another");
+	while (result == 0 && scan->at == scan->count) {
+		if (scan->ended)
+			return pd_embed_errorf(err, PERDURE_END, "no more items");
+		result = fetch(scan, err);
+	}
+	if (result == 0)
+		*ret_item = scan->items[scan->at++];
+	return result;
+}
+
+int perdure_scan_next(struct perdure_scan *scan, struct perdure_item *ret_item, struct perdure_error *err)
+{
+	struct perdure_session *session;
+	int result;
+
+	if (scan == NULL || ret_item == NULL)
+		return pd_embed_errorf(err, PERDURE_INVALID,
+				       "perdure_scan_next() needs a scan and a place for the item");
+	session = scan->session;
+	if (session == NULL)
+		return pd_embed_errorf(err, PERDURE_INVALID,
+				       "the session of this scan is gone: begin another");
+	result = pd_embed_enter(session, err);
+	if (result != 0)
+		return result;
+	result = next_item(scan, ret_item, err);
+	pd_embed_leave(session);
+	return result;
+}
+
+void perdure_scan_free(struct perdure_scan *scan)
+{
+	if (scan == NULL)
+		return;
+	detach(scan);
+	free_scan(scan);
+}
