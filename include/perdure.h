@@ -120,7 +120,7 @@ struct perdure_bytes {
 	size_t size;
 };
 
-static inline struct perdure_bytes perdure_bytes(const void *data, size_t size)
+static inline struct perdure_bytes perdure_data(const void *data, size_t size)
 {
 	struct perdure_bytes bytes;
 
@@ -132,7 +132,7 @@ static inline struct perdure_bytes perdure_bytes(const void *data, size_t size)
 /* Of a C string, without its NUL. NULL: no bytes. */
 static inline struct perdure_bytes perdure_text(const char *text)
 {
-	return perdure_bytes(text, text != NULL ? strlen(text) : 0);
+	return perdure_data(text, text != NULL ? strlen(text) : 0);
 }
 
 /* Maxima, in bytes; a longer one is PERDURE_TOO_LARGE or PERDURE_INVALID. */
@@ -408,9 +408,9 @@ struct perdure_item {
  * In a transaction, all that is seen is of one moment, the transaction's own writes included, and what comes, goes or changes in the
  * stretch that was walked is a conflict. The scan ends with the transaction. Outside, items come in portions: each is of
  * one moment, and what is there all the time comes exactly once. */
-PERDURE_API int perdure_scan(struct perdure_session *session, struct perdure_bytes actor,
-			     const struct perdure_range *range, struct perdure_scan **ret_scan,
-			     struct perdure_error *err);
+PERDURE_API int perdure_scan_keys(struct perdure_session *session, struct perdure_bytes actor,
+				  const struct perdure_range *range, struct perdure_scan **ret_scan,
+				  struct perdure_error *err);
 /* The fields of a hash; none if there is no such key. PERDURE_WRONG_TYPE. In a transaction any change of the hash is a conflict. */
 PERDURE_API int perdure_hash_scan(struct perdure_session *session, struct perdure_bytes actor,
 				  struct perdure_bytes key, const struct perdure_range *range,
@@ -476,8 +476,8 @@ struct perdure_status {
 			0                                                                         \
 		}                                                                                 \
 	}
-PERDURE_API int perdure_status(struct perdure *db, struct perdure_status *ret_status,
-			       struct perdure_error *err);
+PERDURE_API int perdure_get_status(struct perdure *db, struct perdure_status *ret_status,
+				   struct perdure_error *err);
 
 #ifdef __cplusplus
 }

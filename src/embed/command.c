@@ -89,7 +89,7 @@ static int spell_words(struct perdure_session *session, const struct perdure_byt
 
 		if (end != NULL && end != word->data + 1)
 			continue;
-		result = pd_embed_name(session, perdure_bytes(NULL, 0), pd_embed_bytes(*word), &name, err);
+		result = pd_embed_name(session, perdure_data(NULL, 0), pd_embed_bytes(*word), &name, err);
 		if (result != 0)
 			break;
 		result = pd_keep_copy(keep, name, word);
@@ -153,7 +153,7 @@ static struct perdure_bytes put_text(struct room *room, struct pd_slice text)
 		memcpy(at, text.data, text.size);
 	at[text.size] = '\0';
 	room->bytes += text.size + 1;
-	return perdure_bytes(at, text.size);
+	return perdure_data(at, text.size);
 }
 
 static void build(struct pd_slice *rest, struct room *room, struct perdure_reply *node)

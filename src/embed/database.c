@@ -374,7 +374,7 @@ static int fill_status(struct pd_job *job)
 	return 0;
 }
 
-int perdure_status(struct perdure *db, struct perdure_status *ret_status, struct perdure_error *err)
+int perdure_get_status(struct perdure *db, struct perdure_status *ret_status, struct perdure_error *err)
 {
 	struct perdure_status status = PERDURE_STATUS_INIT;
 	struct pd_job job = { .run = fill_status, .argument = &status };

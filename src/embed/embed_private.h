@@ -33,7 +33,7 @@ static inline struct pd_slice pd_embed_slice(struct perdure_bytes bytes)
 
 static inline struct perdure_bytes pd_embed_bytes(struct pd_slice slice)
 {
-	return perdure_bytes(slice.data, slice.size);
+	return perdure_data(slice.data, slice.size);
 }
 
 /* An enum perdure_type for an entry's. */

@@ -6,16 +6,22 @@
 #include "base/memory.h"
 #include "embed/embed_private.h"
 
-#define CODES(X)                                                                                      \
-	X(OK)                                                                                         \
-	X(INVALID) X(NO_MEMORY) X(IO) X(NO_SPACE) X(NOT_FOUND) X(EXISTS) X(BUSY) X(CORRUPT) X(FENCED) \
-		X(TOO_LARGE) X(NOT_SUPPORTED) X(NEWER_FORMAT) X(PERMISSION) X(READ_ONLY) X(CONFLICT)  \
-			X(WRONG_TYPE) X(AGAIN) X(LOST) X(END) X(CANCELLED)
+/* The numbers are the engine's, for good: an array of a negative size does not compile. */
+#define SAME(name) sizeof(char[(int)PERDURE_##name == (int)PD_##name ? 1 : -1])
+#define ROW(name)                                                       \
+	{                                                               \
+		PERDURE_##name, (unsigned)SAME(name), "PERDURE_" #name, \
+	}
 
-#define X(name) \
-	_Static_assert((int)PERDURE_##name == (int)PD_##name, "the numbers are the engine's, for good");
-CODES(X)
-#undef X
+static const struct {
+	int code;
+	unsigned same; /* 1 */
+	const char *name;
+} rows[] = { ROW(OK),        ROW(INVALID),       ROW(NO_MEMORY),    ROW(IO),         ROW(NO_SPACE),
+	     ROW(NOT_FOUND), ROW(EXISTS),        ROW(BUSY),         ROW(CORRUPT),    ROW(FENCED),
+	     ROW(TOO_LARGE), ROW(NOT_SUPPORTED), ROW(NEWER_FORMAT), ROW(PERMISSION), ROW(READ_ONLY),
+	     ROW(CONFLICT),  ROW(WRONG_TYPE),    ROW(AGAIN),        ROW(LOST),       ROW(END),
+	     ROW(CANCELLED) };
 
 int pd_embed_error(struct perdure_error *to, int code, const struct pd_error *from)
 {
@@ -44,15 +50,10 @@ int pd_embed_errorf(struct perdure_error *to, int code, const char *format, ...)
 
 const char *perdure_code_name(int code)
 {
-	switch (code) {
-#define X(name)              \
-	case PERDURE_##name: \
-		return "PERDURE_" #name;
-		CODES(X)
-#undef X
-	default:
-		return "unknown code";
-	}
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].code == code)
+			return rows[i].name;
+	return "unknown code";
 }
 
 const char *perdure_code_text(int code)

@@ -322,10 +322,11 @@ static int begin(struct perdure_session *session, struct perdure_bytes actor, st
 
 /* ---- public ---- */
 
-int perdure_scan(struct perdure_session *session, struct perdure_bytes actor,
-		 const struct perdure_range *range, struct perdure_scan **ret_scan, struct perdure_error *err)
+int perdure_scan_keys(struct perdure_session *session, struct perdure_bytes actor,
+		      const struct perdure_range *range, struct perdure_scan **ret_scan,
+		      struct perdure_error *err)
 {
-	return begin(session, actor, perdure_bytes(NULL, 0), false, range, ret_scan, err);
+	return begin(session, actor, perdure_data(NULL, 0), false, range, ret_scan, err);
 }
 
 int perdure_hash_scan(struct perdure_session *session, struct perdure_bytes actor, struct perdure_bytes key,

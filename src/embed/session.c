@@ -237,9 +237,10 @@ void perdure_session_free(struct perdure_session *session)
 	db = session->db;
 	pd_embed_detach_scans(session);
 	if (db->process == getpid()) {
-		/* Closed already: then there is nothing of it left in the engine. */
 		(void)!pd_embed_run(db, &job, NULL);
 		unlink_session(session);
+		/* Refused, and out of the list before the closing had come to it: nobody else has it now. */
+		pd_session_free(session->session);
 	}
 	free_session(session);
 	pd_embed_release(db);

@@ -173,7 +173,7 @@ int perdure_set_result(struct perdure_session *session, struct perdure_bytes res
 
 struct perdure_bytes perdure_result(const struct perdure_session *session)
 {
-	return session != NULL ? pd_embed_bytes(pd_buffer_slice(&session->result)) : perdure_bytes(NULL, 0);
+	return session != NULL ? pd_embed_bytes(pd_buffer_slice(&session->result)) : perdure_data(NULL, 0);
 }
 
 static int keep_precondition(struct pd_transaction *transaction, const struct pd_precondition *given)

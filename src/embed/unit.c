@@ -567,7 +567,7 @@ int pd_embed_do(struct perdure_session *session, const struct pd_operation *oper
 		result = pd_embed_errorf(
 			err, PERDURE_NOT_SUPPORTED,
 			"%s looks at more than the keys that it names, so a transaction cannot tell what it "
-			"depends on: use perdure_scan(), or run it outside",
+			"depends on: use perdure_scan_keys(), or run it outside",
 			operation->command->name);
 	else
 		result = add_operation(session, operation, names, count, ret_reply, err);

@@ -113,7 +113,7 @@ const char *host_scan(struct host *host, struct perdure_session *session, const 
 	int result;
 
 	text[0] = '\0';
-	assert_ok(host, perdure_scan(session, ACTOR, range, &scan, &host->err));
+	assert_ok(host, perdure_scan_keys(session, ACTOR, range, &scan, &host->err));
 	while ((result = perdure_scan_next(scan, &item, &host->err)) == 0) {
 		size += (size_t)snprintf(text + size, sizeof text - size, "%s%.*s", size > 0 ? " " : "",
 					 (int)item.key.size, (const char *)item.key.data);

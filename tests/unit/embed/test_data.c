@@ -18,9 +18,9 @@ static void test_strings(void **state)
 	struct perdure_receipt receipt;
 	const char binary[] = "a\0b\xff";
 
-	assert_ok(host, perdure_put(host->session, ACTOR, perdure_bytes(binary, 4), perdure_bytes(binary, 4),
+	assert_ok(host, perdure_put(host->session, ACTOR, perdure_data(binary, 4), perdure_data(binary, 4),
 				    &host->err));
-	assert_ok(host, perdure_get(host->session, ACTOR, perdure_bytes(binary, 4), &value, &host->err));
+	assert_ok(host, perdure_get(host->session, ACTOR, perdure_data(binary, 4), &value, &host->err));
 	assert_int_equal(value.size, 4);
 	assert_memory_equal(value.data, binary, 5);
 	assert_int_equal(value.expires_us, 0);
@@ -211,7 +211,7 @@ static void test_long_scan(void **state)
 		(void)snprintf(key, sizeof key, "key:%06u", i);
 		host_put(host, host->session, key, "value");
 	}
-	assert_ok(host, perdure_scan(host->session, ACTOR, NULL, &scan, &host->err));
+	assert_ok(host, perdure_scan_keys(host->session, ACTOR, NULL, &scan, &host->err));
 	for (; perdure_scan_next(scan, &item, &host->err) == 0; count++) {
 		(void)snprintf(key, sizeof key, "key:%06u", count);
 		assert_int_equal(item.key.size, strlen(key));
@@ -292,7 +292,7 @@ static void test_moments(void **state)
 	assert_refused(host, perdure_bookmark_check(host->db, receipt.bookmark, &host->err), PERDURE_AGAIN);
 	assert_refused(host, perdure_bookmark_check(host->db, "yesterday", &host->err), PERDURE_INVALID);
 	assert_ok(host, perdure_sync(host->db, &host->err));
-	assert_ok(host, perdure_status(host->db, &status, &host->err));
+	assert_ok(host, perdure_get_status(host->db, &status, &host->err));
 	assert_int_equal(status.keys, 1);
 	assert_int_equal(status.lsn, receipt.lsn);
 	assert_string_equal(status.trouble, "");

@@ -106,7 +106,7 @@ static void test_writes_share_syncs(void **state)
 	struct worker workers[THREADS];
 
 	run_all(host, workers, put_own);
-	assert_ok(host, perdure_status(host->db, &status, &host->err));
+	assert_ok(host, perdure_get_status(host->db, &status, &host->err));
 	assert_int_equal(status.keys, THREADS * ROUNDS);
 	assert_true(status.records >= THREADS * ROUNDS);
 	print_message("%llu records in %llu groups\n", (unsigned long long)status.records,
@@ -114,7 +114,7 @@ static void test_writes_share_syncs(void **state)
 	assert_true(status.groups < status.records);
 	host_close(host);
 	host_open(host);
-	assert_ok(host, perdure_status(host->db, &status, &host->err));
+	assert_ok(host, perdure_get_status(host->db, &status, &host->err));
 	assert_int_equal(status.keys, THREADS * ROUNDS);
 }
 
@@ -145,7 +145,7 @@ static void *mix(void *argument)
 							&worker->err);
 		if (worker->result != 0 || kind != 3)
 			continue;
-		worker->result = perdure_scan(session, ACTOR, NULL, &scan, &worker->err);
+		worker->result = perdure_scan_keys(session, ACTOR, NULL, &scan, &worker->err);
 		while (worker->result == 0 && perdure_scan_next(scan, &item, &worker->err) == 0)
 			worker->done++;
 		if (worker->result == 0)
@@ -197,7 +197,7 @@ static void *close_soon(void *argument)
 
 	/* All have begun, and written something. */
 	do {
-		assert_int_equal(perdure_status(closer->db, &status, NULL), 0);
+		assert_int_equal(perdure_get_status(closer->db, &status, NULL), 0);
 	} while (status.keys < 20 * THREADS);
 	closer->result = perdure_close(closer->db, NULL);
 	return NULL;
@@ -220,7 +220,7 @@ static void test_close_while_running(void **state)
 	for (unsigned i = 0; i < THREADS; i++)
 		acknowledged += workers[i].done - 1;
 	host_open(host);
-	assert_ok(host, perdure_status(host->db, &status, &host->err));
+	assert_ok(host, perdure_get_status(host->db, &status, &host->err));
 	assert_int_equal(status.keys, acknowledged);
 }
 

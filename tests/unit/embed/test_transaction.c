@@ -376,13 +376,13 @@ static void test_too_large(void **state)
 
 	assert_non_null(value);
 	host_begin(host, host->session);
-	assert_ok(host, perdure_put(host->session, ACTOR, perdure_text("1"), perdure_bytes(value, size),
+	assert_ok(host, perdure_put(host->session, ACTOR, perdure_text("1"), perdure_data(value, size),
 				    &host->err));
-	assert_ok(host, perdure_put(host->session, ACTOR, perdure_text("2"), perdure_bytes(value, size),
+	assert_ok(host, perdure_put(host->session, ACTOR, perdure_text("2"), perdure_data(value, size),
 				    &host->err));
 	assert_refused(
 		host,
-		perdure_put(host->session, ACTOR, perdure_text("3"), perdure_bytes(value, size), &host->err),
+		perdure_put(host->session, ACTOR, perdure_text("3"), perdure_data(value, size), &host->err),
 		PERDURE_TOO_LARGE);
 	perdure_rollback(host->session);
 	free(value);
@@ -401,7 +401,7 @@ static void test_many_operations(void **state)
 	}
 	assert_string_equal(host_get(host, host->session, "012345"), "value");
 	host_commit(host, host->session);
-	assert_ok(host, perdure_status(host->db, &status, &host->err));
+	assert_ok(host, perdure_get_status(host->db, &status, &host->err));
 	assert_int_equal(status.keys, 20000);
 	/* One transaction is one record. */
 	assert_true(status.records < 10);
@@ -415,11 +415,11 @@ static void test_scan_ends_with_its_transaction(void **state)
 
 	host_put(host, host->session, "a", "1");
 	host_begin(host, host->session);
-	assert_ok(host, perdure_scan(host->session, ACTOR, NULL, &scan, &host->err));
+	assert_ok(host, perdure_scan_keys(host->session, ACTOR, NULL, &scan, &host->err));
 	host_commit(host, host->session);
 	assert_refused(host, perdure_scan_next(scan, &item, &host->err), PERDURE_INVALID);
 	perdure_scan_free(scan);
-	assert_ok(host, perdure_scan(host->session, ACTOR, NULL, &scan, &host->err));
+	assert_ok(host, perdure_scan_keys(host->session, ACTOR, NULL, &scan, &host->err));
 	host_begin(host, host->session);
 	assert_refused(host, perdure_scan_next(scan, &item, &host->err), PERDURE_INVALID);
 	perdure_scan_free(scan);
