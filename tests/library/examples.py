@@ -53,7 +53,7 @@ def test_commands_read_beside_it(world):
         assert "no damage" in world.run(world.binary, "log", "verify", "--data", world.path("data"))
         said = world.run(world.example("hello"), world.path("data"), status=1)
         assert "PERDURE_BUSY" in said and str(agent.pid) in said, said
-        said = world.run(world.binary, "server", "--data", world.path("data"), "--resp", "0", status=3)
+        said = world.run(world.binary, "server", "--data", world.path("data"), "--resp", "0", "--http", "0", status=3)
         assert str(agent.pid) in said, said
     finally:
         agent.kill()
@@ -63,7 +63,7 @@ def test_commands_read_beside_it(world):
 def test_server_takes_over(world):
     """What the library has written, the server serves."""
     world.run(world.example("hello"), world.path("data"))
-    server = subprocess.Popen([world.binary, "server", "--data", world.path("data"), "--resp", "0"], stdout=subprocess.DEVNULL,
+    server = subprocess.Popen([world.binary, "server", "--data", world.path("data"), "--resp", "0", "--http", "0"], stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True)
     try:
         line = ""
