@@ -50,6 +50,14 @@ enum pd_sim_verdict pd_sim_begin(struct pd_sim *sim, enum pd_os_operation operat
 		*ret_errnum = sim->fail_errnum[operation];
 		return PD_SIM_FAIL;
 	}
+	if (sim->fail_any_in > 1) {
+		sim->fail_any_in--;
+	} else if (sim->fail_any_in == 1) {
+		if (!sim->fail_any_for_good)
+			sim->fail_any_in = 0;
+		*ret_errnum = sim->fail_any_errnum;
+		return PD_SIM_FAIL;
+	}
 	return PD_SIM_GO;
 }
 
@@ -84,6 +92,15 @@ void pd_sim_fail_at(struct pd_os *os, enum pd_os_operation operation, uint64_t n
 	PD_ASSERT(operation < PD_OS_OP_COUNT && (n == 0 || errnum > 0));
 	sim->fail_in[operation] = n;
 	sim->fail_errnum[operation] = errnum;
+}
+
+void pd_sim_fail_from(struct pd_os *os, uint64_t n, int errnum, bool for_good)
+{
+	struct pd_sim *sim = pd_sim_of(os);
+
+	sim->fail_any_in = n;
+	sim->fail_any_errnum = errnum;
+	sim->fail_any_for_good = for_good;
 }
 
 uint64_t pd_sim_operations(const struct pd_os *os)

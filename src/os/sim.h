@@ -60,6 +60,8 @@ void pd_sim_crash_at(struct pd_os *os, uint64_t n);
 bool pd_sim_crashed(const struct pd_os *os);
 /* The nth operation of this kind from now fails once with `errnum` (EIO, ENOSPC, …). */
 void pd_sim_fail_at(struct pd_os *os, enum pd_os_operation operation, uint64_t n, int errnum);
+/* The nth disk operation from now, of any kind, fails with `errnum`; with `for_good` all after it, too. 0 switches it off. */
+void pd_sim_fail_from(struct pd_os *os, uint64_t n, int errnum, bool for_good);
 uint64_t pd_sim_operations(const struct pd_os *os); /* disk operations so far */
 
 /* Lose everything that was not stable, as the seed decides. All handles, queues and locks of the dead process

@@ -71,6 +71,9 @@ struct pd_sim {
 	uint64_t crash_in; /* operations until the crash, 0: none is planned */
 	uint64_t fail_in[PD_OS_OP_COUNT];
 	int fail_errnum[PD_OS_OP_COUNT];
+	uint64_t fail_any_in; /* operations until the one that fails, 0: none is planned */
+	int fail_any_errnum;
+	bool fail_any_for_good;
 	uint64_t operations;
 	uint64_t real_us, monotonic_ns;
 	uint64_t trace;

@@ -1,14 +1,16 @@
 /* Exhaustive exploration of short scenarios: a crash at every disk operation, in every way in which it may leave the disk, and
- * from there again at every operation of the recovery.
+ * from there again at every operation of the recovery; and every operation failing, once and for good.
  *
  *     exhaustive [--script NAME] [--chances N] [--jobs J] [--once]
  *     exhaustive --script NAME --crash K --after WAY [--again J --then WAY] [--verbose]     replay one
+ *     exhaustive --script NAME --fail K eio|enospc|eio-on|enospc-on --after WAY [--verbose]
  *     exhaustive … --lie sync|directory|early-reply [--expect-failure]
  *
  * A way is "process" (killed: all that was written is there), "nothing" (a power cut that leaves only what was stable), "all", or
  * a number: a power cut by that chance. A disk that has been seen before, with the same promises made, is not gone into again.
  *
  * The last line is `N passed, N failed`: the scenarios. */
+#include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -93,7 +95,20 @@ struct run {
 	const struct script *script;
 	uint64_t crash, again; /* at which operation; 0: not at all */
 	unsigned after, then;
+	unsigned trouble; /* instead of the crash, which comes when all is done; of troubles[] */
 };
+
+/* What becomes of a disk operation that does not end the process. */
+static const struct trouble {
+	const char *name;
+	int errnum;
+	bool for_good;
+} troubles[] = { { "", 0, false },
+		 { "eio", EIO, false },
+		 { "enospc", ENOSPC, false },
+		 { "eio-on", EIO, true },
+		 { "enospc-on", ENOSPC, true } };
+#define TROUBLES (sizeof troubles / sizeof troubles[0])
 
 struct result {
 	bool died, fresh;    /* in the last crash; the state it left had not been seen */
@@ -164,6 +179,21 @@ static bool go_on(struct world *world)
 	return script_play(world, &more) && verify_state(world);
 }
 
+/* The disk fails, now or from now on, and is whole again when all is done. */
+static bool play_trouble(struct world *world, const struct run *run, struct shared *shared)
+{
+	const struct trouble *trouble = &troubles[run->trouble];
+
+	world->plague = PLAGUE_ERRORS;
+	world->sick = world->plagued = true;
+	pd_sim_fail_from(world->os, run->crash, trouble->errnum, trouble->for_good);
+	if (life_open_at(world, 0) < 0 || !script_play(world, run->script))
+		return false;
+	life_heal(world);
+	(void)crash(world, run->after, shared);
+	return life_open_at(world, 0) == 1 && go_on(world);
+}
+
 static bool play_run(struct world *world, const struct run *run, struct shared *shared, struct result *result)
 {
 	uint64_t before;
@@ -172,6 +202,8 @@ static bool play_run(struct world *world, const struct run *run, struct shared *
 	if (!begin(world, run))
 		return false;
 	choose_way(world, run->after);
+	if (run->trouble > 0)
+		return play_trouble(world, run, shared);
 	world->dies_at = run->crash;
 	opened = life_open_at(world, 0);
 	if (opened < 0 || (opened > 0 && !script_play(world, run->script)))
@@ -224,7 +256,10 @@ static void report(const struct options *options, const struct run *run, struct 
 	(void)printf("'%s' FAILED: %s\n    replay: build/tests/sim/exhaustive --script '%s'%s%s",
 		     run->script->name, failure, run->script->name, options->lie != NULL ? " --lie " : "",
 		     options->lie != NULL ? options->lie : "");
-	if (run->crash > 0)
+	if (run->trouble > 0)
+		(void)printf(" --fail %" PRIu64 " %s --after %s", run->crash, troubles[run->trouble].name,
+			     after);
+	else if (run->crash > 0)
 		(void)printf(" --crash %" PRIu64 " --after %s", run->crash, after);
 	if (run->again > 0)
 		(void)printf(" --again %" PRIu64 " --then %s", run->again, then);
@@ -259,6 +294,15 @@ static void explore_recovery(struct job *job, struct run run, uint64_t operation
 			(void)try_run(job, &run, &result);
 }
 
+static void explore_troubles(struct job *job, struct run run)
+{
+	struct result result;
+
+	for (run.trouble = 1; run.trouble < TROUBLES; run.trouble++)
+		for (run.after = WAY_PROCESS; run.after <= WAY_NOTHING; run.after++)
+			(void)try_run(job, &run, &result);
+}
+
 /* This job's share of the operations. */
 static void explore(struct job *job, const struct script *script, unsigned first)
 {
@@ -268,6 +312,7 @@ static void explore(struct job *job, const struct script *script, unsigned first
 	if (!try_run(job, &run, &whole))
 		return;
 	for (run.crash = 1 + first; run.crash <= whole.operations; run.crash += job->options->jobs) {
+		explore_troubles(job, run);
 		for (run.after = 0; run.after < job->ways; run.after++) {
 			if (!try_run(job, &run, &result) || !result.fresh || job->options->once)
 				continue;
@@ -284,6 +329,7 @@ static _Noreturn void usage(const char *wrong)
 		      "exhaustive: what is '%s'?\n"
 		      "usage: exhaustive [--script NAME] [--chances N] [--jobs J] [--once]\n"
 		      "                  [--crash K --after WAY [--again J --then WAY]] [--verbose]\n"
+		      "                  [--fail K eio|enospc|eio-on|enospc-on --after WAY]\n"
 		      "                  [--lie sync|directory|early-reply] [--expect-failure]\n"
 		      "Scripts:\n",
 		      wrong);
@@ -337,7 +383,9 @@ static void set_lie(struct options *options, const char *lie)
 /* Options that take a value. */
 static void set_option(struct options *options, const char *name, const char *value)
 {
-	if (strcmp(name, "--script") == 0)
+	if (strcmp(name, "--fail") == 0)
+		options->replay.crash = number(name, value);
+	else if (strcmp(name, "--script") == 0)
 		options->script = parse_script(value);
 	else if (strcmp(name, "--chances") == 0)
 		options->chances = (unsigned)number(name, value);
@@ -357,6 +405,17 @@ static void set_option(struct options *options, const char *name, const char *va
 		usage(name);
 }
 
+static bool parse_trouble(struct options *options, const char *name)
+{
+	for (unsigned i = 1; i < TROUBLES; i++) {
+		if (strcmp(name, troubles[i].name) != 0)
+			continue;
+		options->replay.trouble = i;
+		return true;
+	}
+	return false;
+}
+
 static struct options parse_options(int argc, char **argv)
 {
 	struct options options = { .chances = 3 };
@@ -370,6 +429,8 @@ static struct options parse_options(int argc, char **argv)
 			options.verbose = true;
 		else if (strcmp(argv[i], "--expect-failure") == 0)
 			options.expect_failure = true;
+		else if (parse_trouble(&options, argv[i]))
+			continue;
 		else {
 			set_option(&options, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
 			i++;

@@ -9,7 +9,7 @@
 
 /* ---- plagues ---- */
 
-static void heal(struct world *world)
+void life_heal(struct world *world)
 {
 	world->machine.write_error_ppm = 0;
 	world->machine.sync_error_ppm = 0;
@@ -20,6 +20,7 @@ static void heal(struct world *world)
 	pd_sim_set_options(world->os, &world->machine);
 	for (int operation = 0; operation < PD_OS_OP_COUNT; operation++)
 		pd_sim_fail_at(world->os, (enum pd_os_operation)operation, 0, 0);
+	pd_sim_fail_from(world->os, 0, 0, false);
 	world->sick = false;
 	world->healed_us = pd_os_monotonic_ns(world->os) / 1000;
 }
@@ -267,7 +268,7 @@ static bool after_failed_open(struct world *world, int result, const struct pd_e
 		world->over = true;
 		return false;
 	} else if (world->sick && world->plague == PLAGUE_ERRORS) {
-		heal(world);
+		life_heal(world);
 	} else {
 		return world_fail(world, "cannot open: %s", err->text);
 	}
@@ -297,7 +298,7 @@ bool life_open(struct world *world)
 		}
 		pd_sim_crash_at(world->os, 0);
 		if (world->plague != PLAGUE_ROT)
-			heal(world);
+			life_heal(world);
 		if (!check_recovered(world, &recovery))
 			return false;
 		break_out(world);
@@ -329,7 +330,12 @@ int life_open_at(struct world *world, uint64_t dying_at)
 			return 0;
 		if (result == 0)
 			break;
-		/* Only a disk that is full has another chance. */
+		/* Only a disk that is full, or fails, has another chance. */
+		if (world->sick) {
+			life_heal(world);
+			world->process_floor = world->power_floor;
+			continue;
+		}
 		if (result != PD_NO_SPACE || world->machine.disk_bytes == 0) {
 			(void)world_fail(world, "cannot open: %s", err.text);
 			return -1;
@@ -387,7 +393,7 @@ void life_kill(struct world *world, bool power)
 		pd_sim_jump_real_us(world->os,
 				    (int64_t)chance_below(&world->chance, 7200000000) - 3600000000);
 	if (chance_one_in(&world->chance, 4))
-		heal(world);
+		life_heal(world);
 }
 
 bool life_close(struct world *world)

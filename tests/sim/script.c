@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define SEGMENT    (64u * 1024)
+#define SICK_STEPS 40u
 #define ENDING_MAX 200u /* steps in which work ends */
 #define HALF       (SEGMENT / 2)
 #define NOTHING                            \
@@ -300,6 +301,19 @@ static bool ask(struct world *world, const struct act *act, size_t number)
 	return work_request(world, 0, request);
 }
 
+/* Where the disk fails, some things are never shown. */
+static bool settle(struct world *world)
+{
+	if (!world->sick)
+		return work_settle(world);
+	for (unsigned i = 0; i < SICK_STEPS && !world_dead(world); i++) {
+		if (!work_step(world))
+			return false;
+		pd_sim_advance_us(world->os, 10000);
+	}
+	return true;
+}
+
 /* Begin it, and step until nothing of it is left. */
 static bool keep_up(struct world *world, enum pd_upkeep_kind kind)
 {
@@ -315,29 +329,34 @@ static bool keep_up(struct world *world, enum pd_upkeep_kind kind)
 			return false;
 		pd_sim_advance_us(world->os, 1000);
 	}
-	return world_dead(world) || world_fail(world, "upkeep does not end");
+	return world_dead(world) || world->sick || world_fail(world, "upkeep does not end");
 }
 
 static bool reopen(struct world *world, bool kill)
 {
 	struct pd_error err = { 0 };
 	uint64_t epoch;
+	int result;
 
-	if (kill) {
+	if (!kill && (!settle(world) || world_dead(world)))
+		return !world->failed;
+	if (kill || world->fenced) {
 		life_kill(world, false);
 		return life_open_at(world, 0) >= 0;
 	}
-	if (!work_settle(world) || world_dead(world))
-		return !world->failed;
 	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
 	work_end(world);
 	world->hash_known = false;
-	if (pd_engine_close(world->engine, &err) != 0 && !world_dead(world))
-		(void)world_fail(world, "cannot close: %s", err.text);
+	result = pd_engine_close(world->engine, &err);
 	world->engine = NULL;
-	if (world_dead(world) || world->failed)
-		return !world->failed;
-	world->power_floor = world->process_floor = world->newest_lsn;
+	if (world_dead(world))
+		return true;
+	if (result == 0)
+		world->power_floor = world->process_floor = world->newest_lsn;
+	else if (world->sick)
+		life_kill(world, false);
+	else
+		return world_fail(world, "cannot close: %s", err.text);
 	return life_open_at(world, 0) >= 0;
 }
 
@@ -363,7 +382,7 @@ static bool play(struct world *world, const struct act *act, size_t number)
 	case ACT_STEP:
 		return work_step(world);
 	case ACT_SETTLE:
-		return work_settle(world);
+		return settle(world);
 	case ACT_PASS:
 		pd_sim_advance_us(world->os, (uint64_t)act->size * 1000);
 		return true;

@@ -591,7 +591,7 @@ bool work_upkeep(struct world *world, enum pd_upkeep_kind kind)
 		return world_fail(world, "a verification found damage: %s",
 				  pd_engine_upkeep_damage(world->engine, 0));
 	if (result == 0 || result == PD_BUSY || (result == PD_CORRUPT && world_rotten(world)) ||
-	    (result == PD_NOT_SUPPORTED && world->options.levels == PD_LEVELS_NONE))
+	    (result == PD_NOT_SUPPORTED && world->options.levels == PD_LEVELS_NONE) || world->sick)
 		return true;
 	return world_fail(world, "upkeep refused: %s", err.text);
 }

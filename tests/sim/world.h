@@ -166,6 +166,8 @@ bool life_open(struct world *world);
 /* The same without any chance in it: die at the nth disk operation from now (0: as dies_at says). 1: open, and all that came back is
  * right; 0: dead; -1: failed, or over. */
 int life_open_at(struct world *world, uint64_t dying_at);
+/* The plague is over. */
+void life_heal(struct world *world);
 /* The process or the machine stops here. */
 void life_kill(struct world *world, bool power);
 /* A clean close, if nothing comes between. */
