@@ -47,15 +47,15 @@ static int append_escaped_byte(struct pd_buffer *buffer, uint8_t byte)
 	}
 }
 
-int pd_append_escaped(struct pd_buffer *buffer, struct pd_slice bytes)
+static int append(struct pd_buffer *buffer, struct pd_slice bytes, bool quoted)
 {
 	int result = 0;
 
 	for (size_t at = 0; at < bytes.size && result == 0;) {
 		const uint8_t *character = bytes.data + at;
 		size_t size = pd_utf8_character(character, bytes.size - at);
-		bool plain = size > 0 && !pd_utf8_is_control(character, size) && *character != '"' &&
-			     *character != '\\';
+		bool plain = size > 0 && !pd_utf8_is_control(character, size) &&
+			     !(quoted && (*character == '"' || *character == '\\'));
 
 		size = size > 0 ? size : 1;
 		if (plain)
@@ -66,6 +66,16 @@ int pd_append_escaped(struct pd_buffer *buffer, struct pd_slice bytes)
 		at += size;
 	}
 	return result;
+}
+
+int pd_append_escaped(struct pd_buffer *buffer, struct pd_slice bytes)
+{
+	return append(buffer, bytes, true);
+}
+
+int pd_append_line(struct pd_buffer *buffer, struct pd_slice text)
+{
+	return append(buffer, text, false);
 }
 
 int pd_append_json_string(struct pd_buffer *buffer, struct pd_slice bytes)

@@ -17,6 +17,8 @@ bool pd_utf8_is_control(const uint8_t *at, size_t size);
 
 /* Append bytes so that they stay on their line: controls, what is no UTF-8, '"' and '\' come as \n, \x1b, \" … */
 PD_MUST_CHECK int pd_append_escaped(struct pd_buffer *buffer, struct pd_slice bytes);
+/* Append text of our own that may have such bytes in it: the same, but quotes and backslashes stay as they are. */
+PD_MUST_CHECK int pd_append_line(struct pd_buffer *buffer, struct pd_slice text);
 /* Append bytes as a JSON string with its quotes. What is no UTF-8 comes as U+FFFD, one for each byte. */
 PD_MUST_CHECK int pd_append_json_string(struct pd_buffer *buffer, struct pd_slice bytes);
 
