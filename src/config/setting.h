@@ -58,6 +58,9 @@ enum pd_setting_flags {
 	X(MAX_CLIENTS, "max-clients", "server.max-clients", "maxclients", NUMBER, PD_SETTING_LIVE, 1,       \
 	  1000000, "10000", "N",                                                                            \
 	  "Connections at once (default 10000), as far as the limit of open files allows.")                 \
+	X(NO_CORE_DUMPS, "no-core-dumps", "server.no-core-dumps", NULL, SWITCH, 0, 0, 0, "no", NULL,        \
+	  "Write no core dump when the process crashes, and let no debugger of the same user in: either\n"  \
+	  "would show whatever is in memory.")                                                              \
 	X(DURABILITY, "durability", "durability.level", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "strict",      \
 	  "none|performance|standard|strict|full",                                                          \
 	  "When a write is acknowledged, unless the connection, actor or tenant says otherwise:\n"          \
@@ -90,8 +93,12 @@ enum pd_setting_flags {
 	X(QUEUE_DEPTH, "queue-depth", "log.queue-depth", NULL, NUMBER, PD_SETTING_AUTO, 0, 64, "auto", "N", \
 	  "Writes of the log in flight at once; 1 is synchronous (default auto, or 0: the disk is\n"        \
 	  "measured).")                                                                                     \
-	X(LOG_FORMAT, "log-format", "logging.format", NULL, CHOICE, 0, 0, 0, "text", "text",                \
-	  "Form of the messages on standard error (default text, the only one yet).")                       \
+	X(LOG_FORMAT, "log-format", "logging.format", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "text",          \
+	  "text|json",                                                                                      \
+	  "Form of the messages on standard error (default text): lines for people, with the time where\n"  \
+	  "it is no terminal, or one JSON object a line.")                                                  \
+	X(LOG_LEVEL, "log-level", "logging.level", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "info",             \
+	  "error|warning|info|debug", "The least urgent messages that are said (default info).")            \
 	X(SLOWLOG_SLOWER_THAN, "slowlog-slower-than", "slowlog.slower-than", "slowlog-log-slower-than",     \
 	  NUMBER, PD_SETTING_LIVE, -1, INT64_MAX, "10000", "MICROSECONDS",                                  \
 	  "Commands that take longer are noted by SLOWLOG (default 10000); 0: all of them, -1: none.")      \

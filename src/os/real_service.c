@@ -85,8 +85,8 @@ struct pd_os_notify *pd_os_notify_new(void)
 	memcpy(notify->address.sun_path, path, size);
 	if (path[0] == '@')
 		notify->address.sun_path[0] = '\0';
-	notify->address_size =
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + (path[0] == '/' ? 1 : 0));
+	notify->address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size +
+					   (path[0] == '/' ? 1 : 0));
 	notify->descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (notify->descriptor < 0) {
 		pd_free(notify);

@@ -46,6 +46,7 @@ static void look(void *context, struct pd_metrics_facts *facts)
 	facts->draining = server->stopping;
 	facts->fenced = ready == PD_NOT_READY_FENCED;
 	facts->disk_full = pd_engine_disk_full(server->engine);
+	facts->messages_suppressed = server->messages.suppressed;
 	facts->start_us = server->started_real_us;
 	facts->connections_max = pd_net_max_connections(server->net);
 	if (server->recovered && now_us < server->looked_us + LOOK_EVERY_US)

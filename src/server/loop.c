@@ -25,6 +25,8 @@ static void dispatch(struct pd_server *server, const struct pd_net_event *event)
 		return;
 	switch (event->kind) {
 	case PD_NET_ACCEPTED:
+		pd_message_about(&server->messages, PD_MESSAGE_DEBUG, http ? "http" : "resp", connection->id,
+				 "accepted %s", connection->peer);
 		if (http)
 			pd_http_front_accepted(server->http, connection);
 		else
@@ -49,8 +51,9 @@ static void dispatch(struct pd_server *server, const struct pd_net_event *event)
 			pd_server_reload(server);
 			break;
 		}
-		pd_server_say("%s: stopping; a second one ends this process at once",
-			      event->number == SIGINT ? "interrupted" : "told to end");
+		pd_message(&server->messages, PD_MESSAGE_INFO, "server",
+			   "%s: stopping; a second one ends this process at once",
+			   event->number == SIGINT ? "interrupted" : "told to end");
 		server->stopping = true;
 		break;
 	}
@@ -77,14 +80,15 @@ int pd_server_recover(struct pd_server *server, struct pd_error *err)
 	struct pd_recovery recovery = { 0 };
 	int result = 0;
 
-	pd_server_progress_begin(&progress);
+	pd_server_progress_begin(&progress, server);
 	while (!recovery.done && !server->stopping) {
 		pd_resp_front_set_loading(server->resp, &recovery);
 		result = pd_engine_recover(server->engine, RECOVERY_SLICE, &recovery, err);
 		if (result != 0)
 			return result;
 		server->recovery = recovery;
-		pd_server_progress_show(&progress, &recovery, now_us(server));
+		pd_server_progress_show(&progress, server, now_us(server));
+		pd_server_tell_recovery(server, now_us(server));
 		result = poll_once(server, 0, err);
 		if (result != 0)
 			return result;
@@ -126,6 +130,9 @@ static int64_t patience_us(struct pd_server *server)
 	if (pd_resp_front_client_count(server->resp) > 0 || pd_http_front_is_busy(server->http))
 		timeout = sooner(timeout,
 				 server->next_tick_us > now ? (int64_t)(server->next_tick_us - now) : 0);
+	deadline = pd_server_watchdog_due_us(server);
+	if (deadline != UINT64_MAX)
+		timeout = sooner(timeout, deadline > now ? (int64_t)(deadline - now) : 0);
 	if (pd_resp_front_holding(server->resp) > 0 && !server->descriptor_watched)
 		timeout = sooner(timeout, UNSETTLED_LOOK_US);
 	return timeout;
@@ -149,15 +156,17 @@ static void tick(struct pd_server *server)
 	uint64_t now = now_us(server);
 	const char *notice;
 
+	pd_server_tell_alive(server, now);
 	if (now < server->next_tick_us)
 		return;
 	server->next_tick_us = now + TICK_US;
 	pd_resp_front_tick(server->resp);
 	pd_http_front_tick(server->http);
+	pd_messages_tick(&server->messages);
 	/* Under a load that is too much, the same happens again and again: INFO has the counts. */
 	notice = now >= server->next_notice_us ? pd_resp_front_notice(server->resp) : NULL;
 	if (notice != NULL) {
-		pd_server_say("warning: %s", notice);
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "clients", "%s", notice);
 		server->next_notice_us = now + NOTICE_US;
 	}
 	pd_server_notice_state(server, now);
@@ -207,7 +216,7 @@ int pd_server_serve(struct pd_server *server, struct pd_error *err)
 			return result;
 		tick(server);
 		if (pd_resp_front_wants_shutdown(server->resp)) {
-			pd_server_say("SHUTDOWN: stopping");
+			pd_message(&server->messages, PD_MESSAGE_INFO, "server", "SHUTDOWN: stopping");
 			server->stopping = true;
 		}
 	}
@@ -219,6 +228,7 @@ void pd_server_drain(struct pd_server *server)
 	uint64_t until = now_us(server) + DRAIN_US;
 	struct pd_error err;
 
+	pd_server_tell_stopping(server);
 	/* Who asks how the server is hears of its end until the end. */
 	pd_net_stop_listening(server->net, TAG_HTTP);
 	settle(server);

@@ -11,7 +11,7 @@
 #define WHILE_US  (UINT64_C(1000000) * PD_MESSAGE_WHILE_S)
 
 const char *const pd_message_level_names[PD_MESSAGE_LEVEL_COUNT + 1] = { "error", "warning", "info", "debug",
-									   NULL };
+									 NULL };
 const char *const pd_message_format_names[PD_MESSAGE_FORMAT_COUNT + 1] = { "text", "json", NULL };
 
 /* As syslog numbers them. */
@@ -78,7 +78,8 @@ static int put_text(const struct pd_messages *messages, const struct message *me
 	if (result == 0)
 		result = pd_append_line(line, message->text);
 	if (result == 0 && message->connection != 0)
-		result = pd_buffer_printf(line, " (connection %llu)", (unsigned long long)message->connection);
+		result = pd_buffer_printf(line, " (connection %llu)",
+					  (unsigned long long)message->connection);
 	return result;
 }
 

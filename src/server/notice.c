@@ -1,7 +1,6 @@
 /* What an operator reads on standard error. */
-#include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "server/server_private.h"
 
@@ -10,21 +9,24 @@
 #define LINE_INTERVAL_US 2000000u /* elsewhere, a line every two seconds */
 #define DAMAGE_LINES_MAX 20
 
-void pd_server_say(const char *format, ...)
+/* A line of state_notice.h, which begins with what it is. */
+static void say_line(struct pd_server *server, const char *line)
 {
-	va_list arguments;
+	static const char warning[] = "warning: ", state[] = "state: ";
 
-	va_start(arguments, format);
-	(void)vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	(void)fputc('\n', stderr);
+	if (strncmp(line, warning, sizeof warning - 1) == 0)
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "state", "%s", line + sizeof warning - 1);
+	else
+		pd_message(&server->messages, PD_MESSAGE_INFO, "state", "%s",
+			   strncmp(line, state, sizeof state - 1) == 0 ? line + sizeof state - 1 : line);
 }
 
 /* ---- recovery ---- */
 
-void pd_server_progress_begin(struct pd_server_progress *progress)
+void pd_server_progress_begin(struct pd_server_progress *progress, const struct pd_server *server)
 {
-	*progress = (struct pd_server_progress){ .bar = isatty(STDERR_FILENO) == 1 };
+	*progress = (struct pd_server_progress){ .bar = server->messages.stream == PD_OS_STREAM_TERMINAL &&
+							server->messages.format == PD_MESSAGE_TEXT };
 }
 
 static unsigned percent_of(const struct pd_recovery *recovery)
@@ -43,9 +45,21 @@ static double seconds_left(const struct pd_recovery *recovery)
 	       (double)recovery->bytes;
 }
 
-void pd_server_progress_show(struct pd_server_progress *progress, const struct pd_recovery *recovery,
-			     uint64_t now_us)
+static void show_line(struct pd_server *server, const struct pd_recovery *recovery)
 {
+	/* Where it is not known how much there is to read, what has been done is all there is to say. */
+	if (recovery->total_bytes == 0)
+		pd_message(&server->messages, PD_MESSAGE_INFO, "recovery", "%llu records, %.1f MiB so far",
+			   (unsigned long long)recovery->records, (double)recovery->bytes / (1024 * 1024));
+	else
+		pd_message(&server->messages, PD_MESSAGE_INFO, "recovery",
+			   "%u%%, %llu records, about %.0f s left", percent_of(recovery),
+			   (unsigned long long)recovery->records, seconds_left(recovery));
+}
+
+void pd_server_progress_show(struct pd_server_progress *progress, struct pd_server *server, uint64_t now_us)
+{
+	const struct pd_recovery *recovery = &server->recovery;
 	unsigned percent = percent_of(recovery);
 	char bar[BAR_WIDTH + 1];
 
@@ -57,28 +71,24 @@ void pd_server_progress_show(struct pd_server_progress *progress, const struct p
 		return;
 	}
 	progress->next_us = now_us + (progress->bar ? BAR_INTERVAL_US : LINE_INTERVAL_US);
-	if (recovery->total_bytes == 0) {
-		/* How much there is to read is not known: what has been done is all there is to say. */
-		progress->shown = progress->bar;
-		(void)fprintf(stderr, "%srecovery: %llu records, %.1f MiB so far%s",
-			      progress->bar ? "\r" : "", (unsigned long long)recovery->records,
-			      (double)recovery->bytes / (1024 * 1024), progress->bar ? " " : "\n");
+	if (!progress->bar) {
+		show_line(server, recovery);
 		return;
 	}
-	if (!progress->bar) {
-		pd_server_say("recovery: %u%%, %llu records, about %.0f s left", percent,
-			      (unsigned long long)recovery->records, seconds_left(recovery));
+	progress->shown = true;
+	if (recovery->total_bytes == 0) {
+		(void)fprintf(stderr, "\rrecovery: %llu records, %.1f MiB so far ",
+			      (unsigned long long)recovery->records, (double)recovery->bytes / (1024 * 1024));
 		return;
 	}
 	for (unsigned i = 0; i < BAR_WIDTH; i++)
 		bar[i] = i * 100 < percent * BAR_WIDTH ? '#' : '.';
 	bar[BAR_WIDTH] = '\0';
-	progress->shown = true;
 	(void)fprintf(stderr, "\rrecovery [%s] %3u%%  %llu records, about %.0f s left ", bar, percent,
 		      (unsigned long long)recovery->records, seconds_left(recovery));
 }
 
-static void say_place(const struct pd_log_damage *damage)
+static void say_place(struct pd_server *server, const struct pd_log_damage *damage)
 {
 	char lost[80] = "no record is concerned";
 
@@ -91,36 +101,37 @@ static void say_place(const struct pd_log_damage *damage)
 	else if (pd_log_damage_loses(damage))
 		(void)snprintf(lost, sizeof lost, "LSN %llu to %llu cannot be read",
 			       (unsigned long long)damage->first_lsn, (unsigned long long)damage->last_lsn);
-	pd_server_say("warning: log segment %010u, byte %llu: %s; %s", damage->segment,
-		      (unsigned long long)damage->offset, damage->text, lost);
+	pd_message(&server->messages, PD_MESSAGE_WARNING, "log", "log segment %010u, byte %llu: %s; %s",
+		   damage->segment, (unsigned long long)damage->offset, damage->text, lost);
 }
 
 /* What is wrong with the log, and what to do about it. */
-static void say_damage(const struct pd_server *server, const struct pd_recovery *recovery)
+static void say_damage(struct pd_server *server, const struct pd_recovery *recovery)
 {
 	const struct pd_log_damage *damage;
 
-	pd_server_say("warning: the log is damaged in %llu place%s; %llu actor%s quarantined, all others are "
-		      "served",
-		      (unsigned long long)recovery->damage_count, recovery->damage_count == 1 ? "" : "s",
-		      (unsigned long long)recovery->quarantined_actors,
-		      recovery->quarantined_actors == 1 ? " is" : "s are");
+	pd_message(&server->messages, PD_MESSAGE_WARNING, "log",
+		   "the log is damaged in %llu place%s; %llu actor%s quarantined, all others are "
+		   "served",
+		   (unsigned long long)recovery->damage_count, recovery->damage_count == 1 ? "" : "s",
+		   (unsigned long long)recovery->quarantined_actors,
+		   recovery->quarantined_actors == 1 ? " is" : "s are");
 	for (size_t n = 0; n < DAMAGE_LINES_MAX; n++) {
 		damage = pd_engine_damage(server->engine, n);
 		if (damage == NULL)
 			break;
-		say_place(damage);
+		say_place(server, damage);
 	}
 	if (recovery->damage_count > DAMAGE_LINES_MAX)
-		pd_server_say("warning: … and %llu more places",
-			      (unsigned long long)(recovery->damage_count - DAMAGE_LINES_MAX));
-	pd_server_say(
-		"warning: 'perdure log verify --data %s' tells whose records are concerned, and what to do",
-		server->options.data_directory);
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "log", "… and %llu more places",
+			   (unsigned long long)(recovery->damage_count - DAMAGE_LINES_MAX));
+	pd_message(&server->messages, PD_MESSAGE_WARNING, "log",
+		   "'perdure log verify --data %s' tells whose records are concerned, and what to do",
+		   server->options.data_directory);
 }
 
 void pd_server_progress_end(struct pd_server_progress *progress, const struct pd_recovery *recovery,
-			    const struct pd_server *server)
+			    struct pd_server *server)
 {
 	char text[PD_NOTICE_SIZE];
 
@@ -128,12 +139,12 @@ void pd_server_progress_end(struct pd_server_progress *progress, const struct pd
 		(void)fputs("\r\033[K", stderr);
 	if (!server->options.in_memory)
 		for (unsigned line = 0; pd_notice_recovery(recovery, line, text); line++)
-			pd_server_say("%s", text);
+			say_line(server, text);
 	if (recovery->torn_bytes > 0)
-		pd_server_say(
-			"recovery: an unfinished write of %llu bytes at the end of the log was cut; nothing "
-			"acknowledged was in it",
-			(unsigned long long)recovery->torn_bytes);
+		pd_message(&server->messages, PD_MESSAGE_INFO, "recovery",
+			   "an unfinished write of %llu bytes at the end of the log was cut; nothing "
+			   "acknowledged was in it",
+			   (unsigned long long)recovery->torn_bytes);
 	if (recovery->damage_count > 0)
 		say_damage(server, recovery);
 }
@@ -147,24 +158,26 @@ void pd_server_notice_changes(struct pd_server *server)
 
 	if (fence[0] != '\0' && !server->fence_told) {
 		server->fence_told = true;
-		pd_server_say("*** THE LOG IS FENCED: %s", fence);
-		pd_server_say(
-			"*** Writes that were not acknowledged have an unknown outcome. Every command that "
-			"needs the log is answered with -FENCED.");
-		pd_server_say("*** Look after the disk under %s, then restart this server: what was "
-			      "acknowledged is "
-			      "replayed.",
-			      server->options.in_memory ? "this process" : server->options.data_directory);
+		pd_message(&server->messages, PD_MESSAGE_ERROR, "log", "THE LOG IS FENCED: %s", fence);
+		pd_message(&server->messages, PD_MESSAGE_ERROR, "log",
+			   "Writes that were not acknowledged have an unknown outcome. Every command that "
+			   "needs the log is answered with -FENCED.");
+		pd_message(&server->messages, PD_MESSAGE_ERROR, "log",
+			   "Look after the disk under %s, then restart this server: what was "
+			   "acknowledged is "
+			   "replayed.",
+			   server->options.in_memory ? "this process" : server->options.data_directory);
 	}
 	if (full != server->disk_full_told) {
 		server->disk_full_told = full;
 		if (full)
-			pd_server_say(
-				"warning: the disk under %s is full; writes are refused with -DISKFULL until "
-				"there is room, reads go on",
-				server->options.data_directory);
+			pd_message(&server->messages, PD_MESSAGE_WARNING, "disk",
+				   "the disk under %s is full; writes are refused with -DISKFULL until "
+				   "there is room, reads go on",
+				   server->options.data_directory);
 		else
-			pd_server_say("the disk has room again; writes are taken");
+			pd_message(&server->messages, PD_MESSAGE_INFO, "disk",
+				   "the disk has room again; writes are taken");
 	}
 }
 
@@ -175,5 +188,5 @@ void pd_server_notice_state(struct pd_server *server, uint64_t now_us)
 
 	pd_engine_stats(server->engine, &stats);
 	while (pd_notice_state(&server->state_notices, &stats, now_us, text))
-		pd_server_say("%s", text);
+		say_line(server, text);
 }

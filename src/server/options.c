@@ -23,6 +23,10 @@ void pd_server_options_from(const struct pd_config *config, struct pd_server_opt
 		.memory_budget_bytes = (uint64_t)pd_config_number(config, PD_SETTING_MEMORY_BUDGET),
 		.retention_s = ((uint64_t)pd_config_number(config, PD_SETTING_RETENTION_TIME) + 999) / 1000,
 		.retention_bytes = (uint64_t)pd_config_number(config, PD_SETTING_RETENTION_SIZE),
+		.message_format =
+			(enum pd_message_format)pd_config_value(config, PD_SETTING_LOG_FORMAT)->number,
+		.message_level = (enum pd_message_level)pd_config_value(config, PD_SETTING_LOG_LEVEL)->number,
+		.no_core_dumps = pd_config_on(config, PD_SETTING_NO_CORE_DUMPS),
 		.compaction_bytes_per_s = (uint64_t)pd_config_number(config, PD_SETTING_COMPACTION_RATE),
 	};
 }
@@ -74,6 +78,12 @@ static int apply(void *context, enum pd_setting_id id, const struct pd_setting_v
 					  pd_config_number(config, PD_SETTING_SLOWLOG_SLOWER_THAN),
 					  (size_t)value->number);
 		return 0;
+	case PD_SETTING_LOG_FORMAT:
+		server->messages.format = (enum pd_message_format)value->number;
+		return 0;
+	case PD_SETTING_LOG_LEVEL:
+		server->messages.level = (enum pd_message_level)value->number;
+		return 0;
 	case PD_SETTING_NOTIFY_KEYSPACE_EVENTS:
 		return pd_resp_front_set_notify(server->resp, value->text, err);
 	default:
@@ -98,26 +108,28 @@ void pd_server_reload(struct pd_server *server)
 	struct pd_error err;
 
 	if (file == NULL) {
-		pd_server_say(
-			"SIGHUP: there is no configuration file to load anew; start with --config FILE");
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "config",
+			   "SIGHUP: there is no configuration file to load anew; start with --config FILE");
 		return;
 	}
 	if (pd_config_reload(server->config, &problems, &err) != 0)
-		pd_server_say("warning: SIGHUP: %s", err.text);
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "config", "SIGHUP: %s", err.text);
 	for (size_t i = 0; i < problems.count; i++) {
 		const struct pd_config_problem *problem = problems.items + i;
-		const char *severity = problem->severity == PD_CONFIG_ERROR     ? "error: "
-				       : problem->severity == PD_CONFIG_WARNING ? "warning: "
-										: "";
+		enum pd_message_level level = problem->severity == PD_CONFIG_ERROR     ? PD_MESSAGE_ERROR
+					      : problem->severity == PD_CONFIG_WARNING ? PD_MESSAGE_WARNING
+										       : PD_MESSAGE_INFO;
 
 		if (problem->line > 0)
-			pd_server_say("%s%s:%u: %s", severity, file, problem->line, problem->text);
+			pd_message(&server->messages, level, "config", "%s:%u: %s", file, problem->line,
+				   problem->text);
 		else
-			pd_server_say("%s%s", severity, problem->text);
+			pd_message(&server->messages, level, "config", "%s", problem->text);
 	}
 	if (problems.errors > 0)
-		pd_server_say("SIGHUP: %s was not taken, nothing has changed", file);
+		pd_message(&server->messages, PD_MESSAGE_ERROR, "config",
+			   "SIGHUP: %s was not taken, nothing has changed", file);
 	else
-		pd_server_say("SIGHUP: loaded %s", file);
+		pd_message(&server->messages, PD_MESSAGE_INFO, "config", "SIGHUP: loaded %s", file);
 	pd_config_problems_done(&problems);
 }

@@ -32,11 +32,12 @@ static void plan_memory(struct pd_server *server)
 	uint64_t budget = server->options.memory_budget_bytes;
 
 	pd_budget_plan(budget != 0 ? budget : pd_budget_default(machine), &server->plan);
-	pd_server_say("memory: a budget of %llu MiB, of the machine's %llu MiB%s",
-		      (unsigned long long)(server->plan.budget >> 20), (unsigned long long)(machine >> 20),
-		      server->plan.budget > machine / 10 * 9
-			      ? "; warning: that leaves nothing for the system, and it may end this process"
-			      : "");
+	pd_message(&server->messages, PD_MESSAGE_INFO, "memory",
+		   "a budget of %llu MiB, of the machine's %llu MiB",
+		   (unsigned long long)(server->plan.budget >> 20), (unsigned long long)(machine >> 20));
+	if (server->plan.budget > machine / 10 * 9)
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "memory",
+			   "that budget leaves nothing for the system, and it may end this process");
 }
 
 static int open_engine(struct pd_server *server, struct pd_error *err)
@@ -70,9 +71,9 @@ static int open_network(struct pd_server *server, struct pd_error *err)
 	if (result != 0)
 		return result;
 	if (pd_net_max_connections(server->net) < options->max_clients)
-		pd_server_say(
-			"warning: the limit of open files allows %u clients, not %u; raise it with ulimit -n",
-			pd_net_max_connections(server->net), options->max_clients);
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "net",
+			   "the limit of open files allows %u clients, not %u; raise it with ulimit -n",
+			   pd_net_max_connections(server->net), options->max_clients);
 	return 0;
 }
 
@@ -91,11 +92,11 @@ static void open_admin_socket(struct pd_server *server)
 				  : pd_error_set(&err, PD_NO_MEMORY, "out of memory for its path");
 
 	if (result != 0)
-		pd_server_say("warning: no admin socket, so perdure store, perdure memory and the like "
-			      "cannot reach "
-			      "this server, while PD.STORE and PD.MEMORY through redis-cli can: %s%s",
-			      err.text,
-			      result == PD_TOO_LARGE ? "; name the directory by a shorter path" : "");
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "admin",
+			   "no admin socket, so perdure store, perdure memory and the like "
+			   "cannot reach "
+			   "this server, while PD.STORE and PD.MEMORY through redis-cli can: %s%s",
+			   err.text, result == PD_TOO_LARGE ? "; name the directory by a shorter path" : "");
 	pd_free(path);
 }
 
@@ -153,22 +154,24 @@ static int open_http(struct pd_server *server, struct pd_error *err)
 	return result;
 }
 
-static void say_ready(const struct pd_server *server)
+static void say_ready(struct pd_server *server)
 {
 	const struct pd_server_options *options = &server->options;
 	bool is_ipv6 = strchr(options->bind_address, ':') != NULL;
 	struct pd_engine_stats stats;
 
 	pd_engine_stats(server->engine, &stats);
-	pd_server_say("log: %s", stats.log_way);
+	pd_message(&server->messages, PD_MESSAGE_INFO, "log", "%s", stats.log_way);
 	if (options->http_port != 0)
-		pd_server_say("http: /livez, /readyz, /health and /metrics on %s%s%s:%d", is_ipv6 ? "[" : "",
-			      options->bind_address, is_ipv6 ? "]" : "", options->http_port);
+		pd_message(&server->messages, PD_MESSAGE_INFO, "http",
+			   "/livez, /readyz, /health and /metrics on %s%s%s:%d", is_ipv6 ? "[" : "",
+			   options->bind_address, is_ipv6 ? "]" : "", options->http_port);
 	if (options->resp_port == 0)
-		pd_server_say("ready: no listener for Redis clients (--resp 0)");
+		pd_message(&server->messages, PD_MESSAGE_INFO, "server",
+			   "ready: no listener for Redis clients (--resp 0)");
 	else
-		pd_server_say("ready: RESP on %s%s%s:%d", is_ipv6 ? "[" : "", options->bind_address,
-			      is_ipv6 ? "]" : "", options->resp_port);
+		pd_message(&server->messages, PD_MESSAGE_INFO, "server", "ready: RESP on %s%s%s:%d",
+			   is_ipv6 ? "[" : "", options->bind_address, is_ipv6 ? "]" : "", options->resp_port);
 }
 
 /* Recover and serve, everything being open. */
@@ -179,68 +182,104 @@ static int run(struct pd_server *server, struct pd_error *err)
 	if (result != 0 || server->stopping)
 		return result;
 	say_ready(server);
+	pd_server_tell_ready(server);
 	result = pd_server_serve(server, err);
 	if (result == 0)
 		pd_server_drain(server);
 	return result;
 }
 
+static void say_beginning(struct pd_server *server)
+{
+	const struct pd_server_options *options = &server->options;
+
+	pd_message(&server->messages, PD_MESSAGE_INFO, "server", "perdure " PD_VERSION);
+	if (options->in_memory)
+		pd_message(&server->messages, PD_MESSAGE_INFO, "data",
+			   "in memory only; it ends with this process");
+	else
+		pd_message(&server->messages, PD_MESSAGE_INFO, "data", "%s, default durability %s",
+			   options->data_directory, pd_level_name(options->default_level));
+}
+
+/* Before anything is opened: what the process may do and show. */
+static int prepare_process(struct pd_server *server, struct pd_error *err)
+{
+	pd_os_tune_memory();
+	pd_os_private_files();
+	if (server->options.no_core_dumps && pd_os_no_core_dumps(err) != 0)
+		return err->code;
+	/* Without a manager there is none, and nobody to tell. */
+	server->notify = pd_os_notify_new();
+	server->started_real_us = pd_os_real_us(server->os);
+	return 0;
+}
+
+/* Open everything, in an order that gives the best answers. Returns an exit status. */
+static enum pd_exit open_all(struct pd_server *server, struct pd_error *err)
+{
+	/* Opening the engine writes nothing but a new directory's manifest, and who has the directory is a better answer
+	 * than who has the port; listening comes before the log is replayed. */
+	int result = open_network(server, err);
+
+	if (result == 0)
+		result = open_engine(server, err);
+	if (result != 0)
+		return (enum pd_exit)pd_server_exit_status(result);
+	/* From here on PD_BUSY is a port, not the directory. */
+	result = open_front(server, err);
+	if (result == 0)
+		result = open_http(server, err);
+	if (result == 0)
+		result = pd_net_take_signals(server->net, err);
+	return result == 0 ? PD_EXIT_OK : PD_EXIT_FAILURE;
+}
+
+/* Close what is open. The socket in the directory goes while the directory is still ours: the next server's must not be
+ * taken away. */
+static int close_all(struct pd_server *server, int status)
+{
+	struct pd_error err = { 0 };
+
+	if (server->net != NULL)
+		pd_net_stop_listening(server->net, 0);
+	pd_resp_front_free(server->resp);
+	pd_http_front_free(server->http);
+	if (server->engine != NULL && pd_engine_close(server->engine, &err) != 0) {
+		pd_message(&server->messages, PD_MESSAGE_ERROR, "server", "%s", err.text);
+		status = status != PD_EXIT_OK ? status : PD_EXIT_FAILURE;
+	}
+	pd_net_free(server->net);
+	return status;
+}
+
 int pd_server_run(struct pd_config *config)
 {
 	struct pd_server server = { .config = config };
-	const struct pd_server_options *options = &server.options;
-	struct pd_error err = { 0 }, close_err = { 0 };
-	int result, status, closed;
+	struct pd_error err = { 0 };
+	int status = PD_EXIT_FAILURE;
 
 	pd_server_options_from(config, &server.options);
-	pd_server_say("perdure " PD_VERSION);
-	if (options->in_memory)
-		pd_server_say("data: in memory only; it ends with this process");
-	else
-		pd_server_say("data: %s, default durability %s", options->data_directory,
-			      pd_level_name(options->default_level));
-	pd_os_tune_memory();
-	result = pd_os_real_new(&server.os, &err);
-	if (result == 0) {
-		server.started_real_us = pd_os_real_us(server.os);
-		plan_memory(&server);
-	}
-	/* Opening the engine writes nothing but a new directory's manifest, and who has the directory is a better answer
-	 * than who has the port; listening comes before the log is replayed. */
-	if (result == 0)
-		result = open_network(&server, &err);
-	if (result == 0)
-		result = open_engine(&server, &err);
-	status = pd_server_exit_status(result);
-	if (result == 0) {
-		/* From here on PD_BUSY is a port, not the directory. */
-		result = open_front(&server, &err);
-		if (result == 0)
-			result = open_http(&server, &err);
-		if (result == 0)
-			result = pd_net_take_signals(server.net, &err);
-		status = result != 0 ? PD_EXIT_FAILURE : PD_EXIT_OK;
-	}
-	if (result == 0) {
-		result = run(&server, &err);
-		status = pd_server_exit_status(result);
-	}
-	if (result != 0)
-		pd_server_say("perdure: %s", err.text);
-	/* While the directory is still ours: the next server's socket must not be taken away. */
-	if (server.net != NULL)
-		pd_net_stop_listening(server.net, 0);
-	pd_resp_front_free(server.resp);
-	pd_http_front_free(server.http);
-	closed = server.engine != NULL ? pd_engine_close(server.engine, &close_err) : 0;
-	if (closed != 0) {
-		pd_server_say("perdure: %s", close_err.text);
-		status = status != PD_EXIT_OK ? status : PD_EXIT_FAILURE;
-	}
-	pd_net_free(server.net);
-	pd_os_free(server.os);
+	pd_messages_init(&server.messages, NULL, server.options.message_format, server.options.message_level);
+	if (pd_os_real_new(&server.os, &err) != 0)
+		goto out;
+	server.messages.os = server.os;
+	say_beginning(&server);
+	if (prepare_process(&server, &err) != 0)
+		goto out;
+	plan_memory(&server);
+	status = open_all(&server, &err);
 	if (status == PD_EXIT_OK)
-		pd_server_say(options->in_memory ? "stopped: what was in memory is gone"
-						 : "stopped: everything is on stable storage");
+		status = pd_server_exit_status(run(&server, &err));
+out:
+	if (status != PD_EXIT_OK)
+		pd_message(&server.messages, PD_MESSAGE_ERROR, "server", "%s", err.text);
+	status = close_all(&server, status);
+	if (status == PD_EXIT_OK)
+		pd_message(&server.messages, PD_MESSAGE_INFO, "server", "%s",
+			   server.options.in_memory ? "stopped: what was in memory is gone"
+						    : "stopped: everything is on stable storage");
+	pd_os_notify_free(server.notify);
+	pd_os_free(server.os);
 	return status;
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "log/level.h"
+#include "server/message.h"
 
 /* What `perdure server` and its like end with. */
 enum pd_exit {
@@ -35,6 +36,9 @@ struct pd_server_options {
 	uint64_t memory_budget_bytes;
 	uint64_t retention_s, retention_bytes;
 	uint64_t compaction_bytes_per_s; /* 0: no limit */
+	enum pd_message_format message_format;
+	enum pd_message_level message_level;
+	bool no_core_dumps;
 };
 
 struct pd_config;

@@ -10,6 +10,8 @@
 #include "front/resp/front.h"
 #include "net/net.h"
 #include "os/os.h"
+#include "os/service.h"
+#include "server/message.h"
 #include "server/pages.h"
 #include "server/state_notice.h"
 #include "server/server.h"
@@ -17,7 +19,9 @@
 struct pd_server {
 	struct pd_config *config;
 	struct pd_server_options options; /* as it was at the start */
+	struct pd_messages messages;
 	struct pd_os *os;
+	struct pd_os_notify *notify; /* the service manager; NULL: none */
 	struct pd_engine *engine;
 	struct pd_net *net;
 	struct pd_resp_front *resp;
@@ -31,6 +35,8 @@ struct pd_server {
 	struct pd_state_notices state_notices;
 	uint64_t next_tick_us, next_notice_us, looked_us;
 	uint64_t started_real_us;
+	uint64_t next_watchdog_us, next_status_us;
+	uint64_t told_bytes, told_records; /* of recovery, to the service manager */
 };
 
 enum { TAG_RESP = 1, TAG_ENGINE, TAG_ADMIN, TAG_HTTP };
@@ -52,18 +58,26 @@ PD_MUST_CHECK int pd_server_attach_config(struct pd_server *server, struct pd_er
 /* Load it anew, and say what came of it. */
 void pd_server_reload(struct pd_server *server);
 
+/* ---- manager.c ---- */
+/* How far recovery is, once a second; more time to start is asked for as long as it gets on. */
+void pd_server_tell_recovery(struct pd_server *server, uint64_t now_us);
+void pd_server_tell_ready(struct pd_server *server);
+void pd_server_tell_stopping(struct pd_server *server);
+/* The loop turns. */
+void pd_server_tell_alive(struct pd_server *server, uint64_t now_us);
+/* When that must be told next, monotonic; UINT64_MAX: nobody wants to hear it. */
+uint64_t pd_server_watchdog_due_us(const struct pd_server *server);
+
 /* ---- notice.c ---- */
-void pd_server_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Recovery as it goes on: a bar on a terminal, a line now and then elsewhere. */
 struct pd_server_progress {
 	bool bar, shown;
 	uint64_t next_us;
 };
-void pd_server_progress_begin(struct pd_server_progress *progress);
-void pd_server_progress_show(struct pd_server_progress *progress, const struct pd_recovery *recovery,
-			     uint64_t now_us);
+void pd_server_progress_begin(struct pd_server_progress *progress, const struct pd_server *server);
+void pd_server_progress_show(struct pd_server_progress *progress, struct pd_server *server, uint64_t now_us);
 void pd_server_progress_end(struct pd_server_progress *progress, const struct pd_recovery *recovery,
-			    const struct pd_server *server);
+			    struct pd_server *server);
 /* Say once that the log is fenced, and each time that the disk fills up or has room again. */
 void pd_server_notice_changes(struct pd_server *server);
 /* Say what is new about the state on disk. Once a second is enough. */

@@ -34,6 +34,8 @@ GROUPS = (
     "log_tool",
     "admin",
     "http_door",
+    "service",
+    "package",
     "shell",
     "doctor",
     "life",

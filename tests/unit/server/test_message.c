@@ -104,12 +104,12 @@ static void test_escapes(void **state)
 	(void)state;
 	set_up(&heard, PD_MESSAGE_TEXT, PD_OS_STREAM_TERMINAL);
 	pd_message(&heard.messages, PD_MESSAGE_INFO, "a", "%s", name);
-	assert_string_equal(heard.text,
-			    "a: a\\n<0>b\\r\\t\\x1b[31m\\x7f\\xc2\\x9b\\xff\xc3\xa4\"\\");
+	assert_string_equal(heard.text, "a: a\\n<0>b\\r\\t\\x1b[31m\\x7f\\xc2\\x9b\\xff\xc3\xa4\"\\");
 	heard.messages.format = PD_MESSAGE_JSON;
 	pd_message(&heard.messages, PD_MESSAGE_INFO, "a", "%s", name);
-	assert_non_null(strstr(heard.text, "\"message\":\"a\\u000a<0>b\\u000d\\u0009\\u001b[31m\\u007f\\u009b\\ufffd"
-					   "\xc3\xa4\\\"\\\\\"}"));
+	assert_non_null(strstr(heard.text,
+			       "\"message\":\"a\\u000a<0>b\\u000d\\u0009\\u001b[31m\\u007f\\u009b\\ufffd"
+			       "\xc3\xa4\\\"\\\\\"}"));
 	/* The largest there can be: cut, and still one line. */
 	memset(longest, 1, sizeof longest - 1);
 	pd_message(&heard.messages, PD_MESSAGE_INFO, "a", "%s", longest);
@@ -136,8 +136,9 @@ static void test_limits(void **state)
 	pd_sim_advance_us(heard.os, PD_MESSAGE_WHILE_S * UINT64_C(1000000));
 	pd_messages_tick(&heard.messages);
 	assert_int_equal(heard.lines, PD_MESSAGE_BURST + 2);
-	assert_string_equal(heard.text,
-			    "resp: warning: suppressed 970 more lines like the last one of 'client %u is rude'");
+	assert_string_equal(
+		heard.text,
+		"resp: warning: suppressed 970 more lines like the last one of 'client %u is rude'");
 	pd_messages_tick(&heard.messages);
 	assert_int_equal(heard.lines, PD_MESSAGE_BURST + 2);
 	pd_message(&heard.messages, PD_MESSAGE_WARNING, "resp", "client %u is rude", 1000u);
