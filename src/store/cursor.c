@@ -1,7 +1,8 @@
 /* Walking: a merge of the actor's part of every generation, and of the levels.
  *
  * The smallest key comes next, and of equal ones the newest; a tombstone and what a newer generation's range hides
- * are passed over. Where only one generation has anything of the actor, there is nothing to merge. */
+ * are passed over. Where only one generation has anything of the actor, there is nothing to merge. A view's cursors are the
+ * same, over its own tables and iterators (view_read.c). */
 #include "base/memory.h"
 #include "store/store_private.h"
 
@@ -76,21 +77,58 @@ static int advance_below(struct pd_store_cursor *cursor, struct pd_error *err)
 
 static int seek_below(struct pd_store_cursor *cursor, struct pd_slice from, struct pd_error *err)
 {
-	struct pd_store *store = cursor->store;
-	uint64_t id = cursor->actor->id;
-	int result = pd_levels_seek(cursor->iterator, pd_level_key(store->level_key, id, from),
-				    pd_level_bound(store->level_to, id, cursor->to), err);
+	int result = pd_levels_seek(cursor->iterator, pd_level_key(cursor->level_key, cursor->actor, from),
+				    pd_level_bound(cursor->level_to, cursor->actor, cursor->to), err);
 
 	if (result != 0)
 		return pd_level_failed(result, cursor->actor, err);
 	return advance_below(cursor, err);
 }
 
-static int start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd_slice to,
-		 struct pd_error *err)
+void pd_cursor_init(struct pd_store_cursor *cursor, uint64_t actor)
+{
+	cursor->store = NULL;
+	cursor->actor = actor;
+	cursor->to = pd_slice(NULL, 0);
+	cursor->table_count = cursor->source_count = 0;
+	cursor->iterator = NULL;
+	cursor->has_below = cursor->below_taken = cursor->ranged = cursor->single = false;
+	cursor->active = cursor->told_active = cursor->done = false;
+	cursor->code = 0;
+}
+
+int pd_cursor_start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd_error *err)
+{
+	for (unsigned rank = 0; rank < cursor->table_count; rank++) {
+		const struct pd_table *table = cursor->tables[rank];
+		struct pd_store_source *source = &cursor->sources[cursor->source_count];
+
+		cursor->ranged = cursor->ranged || table->ranges != NULL;
+		if (table->map.count == 0)
+			continue;
+		source->rank = (uint8_t)rank;
+		pd_memtable_seek_below(&table->map, from, cursor->to, &source->cursor);
+		cursor->source_count++;
+	}
+	if (cursor->iterator != NULL) {
+		int result = seek_below(cursor, from, err);
+
+		if (result < 0)
+			return result;
+	}
+	cursor->single = cursor->source_count == 1 && cursor->iterator == NULL && !cursor->ranged;
+	if (cursor->single)
+		cursor->told_active = cursor->active && cursor->sources[0].rank == 0;
+	else
+		for (unsigned i = 0; i < cursor->source_count; i++)
+			advance(cursor, &cursor->sources[i]);
+	return 0;
+}
+
+static int start(struct pd_store_cursor *cursor, const struct pd_store_actor *actor, struct pd_slice from,
+		 struct pd_slice to, struct pd_error *err)
 {
 	struct pd_store *store = cursor->store;
-	struct pd_store_actor *actor = cursor->actor;
 	int result;
 
 	if (to.size > 0) {
@@ -98,33 +136,21 @@ static int start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd
 		if (cursor->to.data == NULL)
 			return pd_store_no_memory(err);
 	}
+	cursor->active = pd_actor_table(actor, store->active) != NULL;
 	for (uint64_t number = store->active; number >= store->oldest; number--) {
 		const struct pd_table *table = pd_actor_table(actor, number);
-		struct pd_store_source *source = &cursor->sources[cursor->source_count];
 
-		if (table == NULL)
-			continue;
-		cursor->ranged = cursor->ranged || table->ranges != NULL;
-		if (table->map.count == 0)
-			continue;
-		source->table = (uint8_t)(number % PD_STORE_TABLES);
-		pd_memtable_seek_below(&table->map, from, cursor->to, &source->cursor);
-		cursor->source_count++;
+		if (table != NULL)
+			cursor->tables[cursor->table_count++] = table;
 	}
 	if (actor->in_levels) {
+		cursor->level_key = store->level_key;
+		cursor->level_to = store->level_to;
 		cursor->iterator = take_iterator(store, err, &result);
-		if (cursor->iterator != NULL)
-			result = seek_below(cursor, from, err);
-		if (result < 0)
+		if (cursor->iterator == NULL)
 			return result;
 	}
-	cursor->single = cursor->source_count == 1 && cursor->iterator == NULL && !cursor->ranged;
-	if (cursor->single)
-		cursor->told_active = cursor->sources[0].table == store->active % PD_STORE_TABLES;
-	else
-		for (unsigned i = 0; i < cursor->source_count; i++)
-			advance(cursor, &cursor->sources[i]);
-	return 0;
+	return pd_cursor_start(cursor, from, err);
 }
 
 void pd_store_seek(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice from,
@@ -132,15 +158,10 @@ void pd_store_seek(struct pd_store *store, struct pd_store_actor *actor, struct 
 {
 	struct pd_store_cursor *cursor = ret_cursor;
 
+	pd_cursor_init(cursor, actor->id);
 	cursor->store = store;
-	cursor->actor = actor;
-	cursor->to = pd_slice(NULL, 0);
-	cursor->source_count = 0;
-	cursor->iterator = NULL;
-	cursor->has_below = cursor->below_taken = cursor->ranged = cursor->single = false;
 	cursor->done = to.size > 0 && pd_slice_compare(from, to) >= 0;
-	cursor->told_active = false;
-	cursor->code = cursor->done ? 0 : start(cursor, from, to, &store->seek_error);
+	cursor->code = cursor->done ? 0 : start(cursor, actor, from, to, &store->seek_error);
 }
 
 /* ---- the merge ---- */
@@ -173,14 +194,12 @@ static size_t smallest(struct pd_store_cursor *cursor)
 static bool hidden(const struct pd_store_cursor *cursor, size_t index, struct pd_slice key,
 		   struct pd_slice *ret_end)
 {
-	const struct pd_store *store = cursor->store;
+	for (unsigned rank = 0; rank < cursor->table_count; rank++) {
+		const struct pd_table *table = cursor->tables[rank];
 
-	for (uint64_t number = store->active; number >= store->oldest; number--) {
-		const struct pd_table *table = pd_actor_table(cursor->actor, number);
-
-		if (index < cursor->source_count && cursor->sources[index].table == number % PD_STORE_TABLES)
+		if (index < cursor->source_count && cursor->sources[index].rank == rank)
 			return false;
-		if (table != NULL && table->ranges != NULL && pd_ranges_cover(table->ranges, key, ret_end))
+		if (table->ranges != NULL && pd_ranges_cover(table->ranges, key, ret_end))
 			return true;
 	}
 	return false;
@@ -236,8 +255,8 @@ static int merge_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry
 		if (pd_slot_dead(entry.lsn))
 			continue;
 		entry.lsn &= PD_SLOT_LSN;
-		cursor->told_active = index < cursor->source_count &&
-				      cursor->sources[index].table == cursor->store->active % PD_STORE_TABLES;
+		cursor->told_active = cursor->active && index < cursor->source_count &&
+				      cursor->sources[index].rank == 0;
 		*ret_entry = entry;
 		return 1;
 	}

@@ -209,6 +209,10 @@ static int start(struct pd_store *store, struct pd_error *err)
 
 	if (store->resume_first) {
 		pd_store_iterators_free(store);
+		if (!pd_views_give_up(store, "the levels were opened again after an error"))
+			return failed(store, pd_error_set(err, PD_AGAIN,
+							  "the levels cannot be opened again yet: a view of "
+							  "them is being read"));
 		result = pd_levels_resume(store->levels, err);
 		if (result != 0)
 			return failed(store, result);
@@ -247,10 +251,12 @@ static int collect(struct pd_store *store, struct pd_error *err)
 	return 0;
 }
 
-/* Take so many tables of the oldest generation apart, which is in the levels. */
+/* Take so many tables of the oldest generation apart, which is in the levels. The tables themselves stay as they are: views may
+ * read them. */
 static void drop(struct pd_store *store, size_t tables)
 {
 	struct pd_generation *generation = pd_generation(store, store->oldest);
+	bool fault_each;
 
 	for (; tables > 0 && generation->tables != NULL; tables--) {
 		struct pd_table *table = generation->tables;
@@ -262,11 +268,16 @@ static void drop(struct pd_store *store, size_t tables)
 	}
 	if (generation->tables != NULL)
 		return;
-	pd_lent_done(generation);
-	pd_arena_done(&store->dying);
-	store->dying = generation->arena;
+	fault_each = generation->arena.fault_each;
+	if (generation->pin != NULL) {
+		pd_pin_keep(store, generation);
+	} else {
+		pd_lent_done(generation);
+		pd_arena_done(&store->dying);
+		store->dying = generation->arena;
+	}
 	pd_arena_init(&generation->arena, &store->pool);
-	generation->arena.fault_each = store->dying.fault_each;
+	generation->arena.fault_each = fault_each;
 	store->oldest++;
 	store->dropping = false;
 }
@@ -295,6 +306,7 @@ int pd_store_step(struct pd_store *store, uint64_t durable_lsn, struct pd_error 
 		return 0;
 	if (store->iterator_count > 0)
 		free_idle_iterators(store);
+	pd_views_step(store);
 	if (pd_arena_bytes(&store->dying) > 0)
 		(void)pd_arena_done_some(&store->dying, CHUNKS_A_STEP);
 	if (store->flush.task != NULL) {

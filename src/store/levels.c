@@ -89,6 +89,40 @@ void pd_levels_iterator_free(struct pd_levels_iterator *iterator)
 		iterator->levels->ops->iterator_free(iterator);
 }
 
+/* ---- views ---- */
+
+int pd_levels_view_new(struct pd_levels *levels, struct pd_levels_view **ret_view, struct pd_error *err)
+{
+	int result = levels->ops->view_new(levels, ret_view, err);
+
+	if (result == 0)
+		(*ret_view)->levels = levels;
+	return result;
+}
+
+int pd_levels_view_get(struct pd_levels_view *view, struct pd_slice key, struct pd_levels_value *ret_value,
+		       struct pd_error *err)
+{
+	PD_ASSERT(key.size <= PD_LEVELS_KEY_SIZE_MAX);
+	return view->levels->ops->view_get(view, key, ret_value, err);
+}
+
+int pd_levels_view_iterator_new(struct pd_levels_view *view, struct pd_levels_iterator **ret_iterator,
+				struct pd_error *err)
+{
+	int result = view->levels->ops->view_iterator_new(view, ret_iterator, err);
+
+	if (result == 0)
+		(*ret_iterator)->levels = view->levels;
+	return result;
+}
+
+void pd_levels_view_free(struct pd_levels_view *view)
+{
+	if (view != NULL)
+		view->levels->ops->view_free(view);
+}
+
 /* ---- batches ---- */
 
 int pd_levels_batch_new(struct pd_levels *levels, struct pd_levels_batch **ret_batch, struct pd_error *err)

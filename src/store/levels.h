@@ -8,6 +8,7 @@
  *     open -> { get, iterator, stats }*                        the shard's thread
  *          -> { batch_new, put/delete/range, finish, commit }* one other thread at a time, beside it
  *          -> { checkpoint, compact, verify }*                 threads of their own, beside all
+ *          -> view_new -> { get, iterator }* -> view_free      made by the shard's thread, read by any, beside all
  *
  * Keys are bytes in the order of memcmp(), up to PD_LEVELS_KEY_SIZE_MAX; values up to PD_LEVELS_VALUE_SIZE_MAX. The first 8
  * bytes of a key are its actor: filters may use them.
@@ -29,6 +30,7 @@ struct pd_os;
 struct pd_levels;
 struct pd_levels_batch;
 struct pd_levels_iterator;
+struct pd_levels_view;
 
 /* What follows from entries, as counters do, has actors from here on. Backends may keep it apart: no range of keys reaches
  * from below this actor's first key to beyond it. */
@@ -97,6 +99,12 @@ struct pd_levels_ops {
 	int (*next)(struct pd_levels_iterator *iterator, struct pd_slice *ret_key, struct pd_slice *ret_value,
 		    struct pd_error *err);
 	void (*iterator_free)(struct pd_levels_iterator *iterator);
+	int (*view_new)(struct pd_levels *levels, struct pd_levels_view **ret_view, struct pd_error *err);
+	int (*view_get)(struct pd_levels_view *view, struct pd_slice key, struct pd_levels_value *ret_value,
+			struct pd_error *err);
+	int (*view_iterator_new)(struct pd_levels_view *view, struct pd_levels_iterator **ret_iterator,
+				 struct pd_error *err);
+	void (*view_free)(struct pd_levels_view *view);
 	int (*batch_new)(struct pd_levels *levels, struct pd_levels_batch **ret_batch, struct pd_error *err);
 	int (*batch_put)(struct pd_levels_batch *batch, struct pd_slice key, struct pd_slice value,
 			 struct pd_error *err);
@@ -117,7 +125,7 @@ struct pd_levels_ops {
 	void (*set_cache_bytes)(struct pd_levels *levels, size_t bytes);
 	void (*stats)(const struct pd_levels *levels, struct pd_levels_stats *ret_stats);
 };
-#define PD_LEVELS_ABI 1
+#define PD_LEVELS_ABI 2
 
 /* First member of every backend. */
 struct pd_levels {
@@ -134,11 +142,15 @@ struct pd_levels_batch {
 	struct pd_levels *levels;
 };
 
+struct pd_levels_view {
+	struct pd_levels *levels;
+};
+
 /* Open what is there, or with `create` make an empty one. PD_NOT_FOUND; PD_CORRUPT: it cannot be opened as it is.
  * What a crashed batch left behind is removed. */
 PD_MUST_CHECK int pd_levels_open(enum pd_levels_kind kind, const struct pd_levels_options *options,
 				 struct pd_levels **ret_levels, struct pd_error *err);
-/* No iterator, batch or other call is left. Frees also on an error. NULL is fine. */
+/* No iterator, view, batch or other call is left. Frees also on an error. NULL is fine. */
 int pd_levels_close(struct pd_levels *levels, struct pd_error *err);
 
 /* 1: found, *ret_value to be given back; 0: not there. */
@@ -157,6 +169,22 @@ PD_MUST_CHECK int pd_levels_seek(struct pd_levels_iterator *iterator, struct pd_
 PD_MUST_CHECK int pd_levels_next(struct pd_levels_iterator *iterator, struct pd_slice *ret_key,
 				 struct pd_slice *ret_value, struct pd_error *err);
 void pd_levels_iterator_free(struct pd_levels_iterator *iterator); /* NULL is fine */
+
+/* ---- views: the state of one moment ----
+ *
+ * No batch that is committed later, no compaction and no other upkeep changes what a view shows. It keeps what it shows on the
+ * disk meanwhile, so it should not live for long. One thread at a time uses it, its values and its iterators, whichever that is. */
+
+/* The state at this moment. PD_AGAIN: a batch is being committed right now, which takes milliseconds. Thread: the shard's. */
+PD_MUST_CHECK int pd_levels_view_new(struct pd_levels *levels, struct pd_levels_view **ret_view,
+				     struct pd_error *err);
+/* As pd_levels_get(); the value is given back before the view is freed. */
+PD_MUST_CHECK int pd_levels_view_get(struct pd_levels_view *view, struct pd_slice key,
+				     struct pd_levels_value *ret_value, struct pd_error *err);
+/* As pd_levels_iterator_new(), but every seek of it sees the view. It goes before the view does. */
+PD_MUST_CHECK int pd_levels_view_iterator_new(struct pd_levels_view *view,
+					      struct pd_levels_iterator **ret_iterator, struct pd_error *err);
+void pd_levels_view_free(struct pd_levels_view *view); /* NULL is fine */
 
 /* ---- batches: one at a time ----
  *
@@ -192,7 +220,7 @@ PD_MUST_CHECK int pd_levels_verify(struct pd_levels *levels, pd_levels_report *r
 				   pd_levels_progress *progress, void *context, struct pd_error *err);
 /* Calls of other threads that take long come back soon with PD_CANCELLED, these and all later ones. For closing. */
 void pd_levels_cancel(struct pd_levels *levels);
-/* After stats.failed or PD_NO_SPACE: try whether background work can go on. No iterator is open. 0: it does. */
+/* After stats.failed or PD_NO_SPACE: try whether background work can go on. No iterator or view is open. 0: it does. */
 PD_MUST_CHECK int pd_levels_resume(struct pd_levels *levels, struct pd_error *err);
 void pd_levels_set_cache_bytes(struct pd_levels *levels, size_t bytes);
 void pd_levels_stats(const struct pd_levels *levels, struct pd_levels_stats *ret_stats);

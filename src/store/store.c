@@ -167,11 +167,10 @@ void pd_store_actor_remove(struct pd_store *store, struct pd_store_actor *actor)
 
 /* ---- the actors of an earlier life ---- */
 
-static int load_actor(struct pd_store *store, struct pd_slice key, struct pd_slice value,
-		      struct pd_error *err)
+int pd_counters_read(struct pd_slice key, struct pd_slice value, struct pd_store_view_actor *ret_actor,
+		     struct pd_error *err)
 {
 	uint64_t numbers[4]; /* tenant, keys, expiring, last delete */
-	struct pd_store_actor *actor;
 	size_t at = 1;
 
 	if (key.size != 16 || value.size < 1)
@@ -187,20 +186,36 @@ static int load_actor(struct pd_store *store, struct pd_slice key, struct pd_sli
 			goto damaged;
 		at += size;
 	}
-	if (at != value.size || pd_store_actor_get(store, pd_load_be64(key.data + 8)) != NULL)
+	if (at != value.size)
 		goto damaged;
-	actor = actor_add(store, numbers[0], pd_load_be64(key.data + 8));
-	if (actor == NULL)
-		return pd_store_no_memory(err);
-	actor->key_count = numbers[1];
-	actor->expiring_count = numbers[2];
-	actor->last_delete_lsn = numbers[3];
-	actor->in_levels = true;
-	store->key_count += numbers[1];
-	store->expiring_count += numbers[2];
+	*ret_actor = (struct pd_store_view_actor){ pd_load_be64(key.data + 8), numbers[0], numbers[1],
+						   numbers[2], numbers[3] };
 	return 0;
 damaged:
 	return pd_error_set(err, PD_CORRUPT, "an actor's counters in the levels make no sense");
+}
+
+static int load_actor(struct pd_store *store, struct pd_slice key, struct pd_slice value,
+		      struct pd_error *err)
+{
+	struct pd_store_view_actor counters;
+	struct pd_store_actor *actor;
+	int result = pd_counters_read(key, value, &counters, err);
+
+	if (result != 0)
+		return result;
+	if (pd_store_actor_get(store, counters.id) != NULL)
+		return pd_error_set(err, PD_CORRUPT, "an actor's counters are in the levels twice");
+	actor = actor_add(store, counters.tenant, counters.id);
+	if (actor == NULL)
+		return pd_store_no_memory(err);
+	actor->key_count = counters.key_count;
+	actor->expiring_count = counters.expiring_count;
+	actor->last_delete_lsn = counters.last_delete_lsn;
+	actor->in_levels = true;
+	store->key_count += counters.key_count;
+	store->expiring_count += counters.expiring_count;
+	return 0;
 }
 
 static int load_actors(struct pd_store *store, struct pd_error *err)
@@ -244,6 +259,8 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 	store->count_prefix = options->count_prefix;
 	store->memtable_bytes = options->memtable_bytes;
 	store->memtables_bytes = options->memtables_bytes;
+	store->views_bytes = options->views_bytes;
+	store->views_age_s = options->views_age_s;
 	PD_ASSERT(options->points_max <= PD_STORE_POINTS_MAX);
 	store->points_max = options->points_max > 0 ? options->points_max : PD_STORE_POINTS_MAX;
 	store->active = store->oldest = 1;
@@ -276,6 +293,7 @@ void pd_store_close(struct pd_store *store)
 	if (store == NULL)
 		return;
 	pd_flush_stop(store);
+	pd_views_done(store);
 	pd_store_iterators_free(store);
 	(void)pd_levels_close(store->levels, NULL);
 	for (unsigned i = 0; i < PD_STORE_TABLES; i++) {
@@ -332,6 +350,9 @@ void pd_store_stats(const struct pd_store *store, bool with_levels, struct pd_st
 		.spare_bytes = spare_bytes(store),
 		.frozen_bytes = pd_arena_bytes(&store->dying),
 		.frozen = (unsigned)(store->active - store->oldest),
+		.views = store->view_count,
+		.view_bytes = pd_store_view_bytes(store),
+		.views_given_up = store->views_given_up,
 		.flushes = store->flushes,
 		.flushed_bytes = store->flushed_bytes,
 		.flush_us_last = store->flush_us_last,

@@ -50,6 +50,9 @@ struct pd_store_options {
 	/* A deleted range that hides more older keys than this is kept as one, else as so many deletes. At most
 	 * PD_STORE_POINTS_MAX; 0: that. */
 	unsigned points_max;
+	/* Views beyond these are given up (view.h): memory that only views keep; how long one may be open. 0: no limit. */
+	size_t views_bytes;
+	uint64_t views_age_s;
 };
 
 /* One actor's state. Fields are for reading. */
@@ -120,22 +123,25 @@ struct pd_store_source {
 	struct pd_memtable_cursor cursor;
 	struct pd_entry entry; /* the next one */
 	bool valid;
-	uint8_t table; /* whose: an index into pd_store_actor.tables */
+	uint8_t rank; /* whose: an index into the cursor's tables */
 };
 /* A place in one actor's part of the map, between two bounds. Any change makes it void; so does the end of the
  * transaction, or outside of one the next begin. Nothing has to be freed: what it holds is the store's. */
 struct pd_store_cursor {
-	struct pd_store *store;
-	struct pd_store_actor *actor;
+	struct pd_store *store; /* NULL: of a view */
+	uint64_t actor;
 	struct pd_slice to;                              /* a copy, the store's */
-	struct pd_store_source sources[PD_STORE_TABLES]; /* newest first */
-	unsigned source_count;
+	const struct pd_table *tables[PD_STORE_TABLES];  /* the actor's, newest first */
+	struct pd_store_source sources[PD_STORE_TABLES]; /* those that have entries, newest first */
+	unsigned table_count, source_count;
 	struct pd_levels_iterator *iterator; /* NULL: nothing of this actor is in the levels */
+	uint8_t *level_key, *level_to;       /* room for keys of the levels */
 	struct pd_entry below;               /* its next entry, if has_below */
 	bool has_below, below_taken;
 	bool single;      /* one memtable has everything, and nothing hides any of it */
 	bool ranged;      /* there are range tombstones to look at */
-	bool told_active; /* the entry told last is from the active memtable */
+	bool active;      /* the first of the tables is the active memtable's */
+	bool told_active; /* the entry told last is from there */
 	bool done;
 	int code; /* what the seek failed with */
 };
@@ -190,6 +196,9 @@ struct pd_store_stats {
 	size_t actor_bytes;                /* what stands for actors, busy or idle */
 	size_t spare_bytes;                /* of all these, waiting to be used again */
 	unsigned frozen;                   /* memtables that wait */
+	unsigned views;                    /* that are open */
+	size_t view_bytes;                 /* what only they keep */
+	uint64_t views_given_up;
 	uint64_t flushes, flushed_bytes, flush_us_last, flush_failures;
 	struct pd_log_position applied;
 	struct pd_levels_stats levels;

@@ -17,6 +17,7 @@
 #include "store/arena.h"
 #include "store/memtable_private.h"
 #include "store/store.h"
+#include "store/view.h"
 
 #define PD_STORE_KEY_END 0xff /* no user's key begins with it: the end of a range without one */
 
@@ -33,6 +34,8 @@ struct pd_table {
 	struct pd_store_counters counters; /* the actor's as of the last commit in this generation */
 };
 
+struct pd_pin;
+
 struct pd_store_block {
 	uint8_t *data;
 	size_t size, live_bytes;
@@ -47,6 +50,7 @@ struct pd_generation {
 	const uint8_t *block_open; /* lent last: more entries of it may come */
 	struct pd_log_position
 		position; /* of a frozen one: everything up to here is in it or in older ones */
+	struct pd_pin *pin; /* views read it; NULL: none does */
 };
 
 enum pd_change_kind {
@@ -144,6 +148,12 @@ struct pd_store {
 	bool dropping;     /* the oldest generation is in the levels and is taken apart */
 	uint64_t flushes, flushed_bytes, flush_us_last, flush_failures;
 	struct pd_log_position applied;
+
+	struct pd_store_view *views; /* the oldest first */
+	unsigned view_count;
+	struct pd_pin *kept; /* flushed generations that views still read, or that are being freed */
+	size_t views_bytes;
+	uint64_t views_age_s, views_given_up;
 
 	uint8_t reads_near[4096];
 	/* Room for keys, so that nothing fails for want of it. */
@@ -245,17 +255,21 @@ PD_MUST_CHECK int pd_store_look(struct pd_store *store, struct pd_store_actor *a
 PD_MUST_CHECK int pd_store_look_older(struct pd_store *store, struct pd_store_actor *actor,
 				      struct pd_slice key, struct pd_entry *ret_entry, struct pd_error *err);
 /* What the levels hold under a key, taken apart. The value's bytes are not copied. PD_CORRUPT. */
-PD_MUST_CHECK int pd_level_decode(const struct pd_store_actor *actor, struct pd_slice key,
-				  struct pd_slice value, struct pd_entry *ret_entry, struct pd_error *err);
+PD_MUST_CHECK int pd_level_decode(uint64_t actor, struct pd_slice key, struct pd_slice value,
+				  struct pd_entry *ret_entry, struct pd_error *err);
 /* `to` has room for PD_LEVELS_KEY_SIZE_MAX. */
 struct pd_slice pd_level_key(uint8_t *to, uint64_t actor, struct pd_slice key);
 /* Behind all keys of the actor, or with `to` of size > 0 that key. */
 struct pd_slice pd_level_bound(uint8_t *into, uint64_t actor, struct pd_slice to);
 /* Name the actor in what the levels complain of. */
-PD_MUST_CHECK int pd_level_failed(int code, const struct pd_store_actor *actor, struct pd_error *err);
+PD_MUST_CHECK int pd_level_failed(int code, uint64_t actor, struct pd_error *err);
 void pd_store_reads_reset(struct pd_store *store);
 
 /* ---- cursors (cursor.c) ---- */
+/* Nowhere, and of nothing yet. */
+void pd_cursor_init(struct pd_store_cursor *cursor, uint64_t actor);
+/* To the first key from `from` on; what it goes over and its upper bound were given to it. */
+PD_MUST_CHECK int pd_cursor_start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd_error *err);
 /* The cursor seeked last is not used any more: its iterator can go to the next. */
 void pd_store_cursor_done(struct pd_store_cursor *cursor);
 void pd_store_iterators_free(struct pd_store *store);
@@ -264,13 +278,39 @@ void pd_store_iterators_free(struct pd_store *store);
 /* Does a range hide the key? *ret_end: where that range ends; no user's key is beyond PD_STORE_KEY_END. */
 bool pd_ranges_cover(const struct pd_memtable *ranges, struct pd_slice key, struct pd_slice *ret_end);
 
+/* What one table says of a key. 1: it has it; 0: it is not there, whatever older ones have; -1: nothing. */
+static inline int pd_table_look(const struct pd_table *table, struct pd_slice key, struct pd_entry *ret_entry)
+{
+	struct pd_slice end;
+
+	if (pd_memtable_get(&table->map, key, ret_entry)) {
+		if (pd_slot_dead(ret_entry->lsn))
+			return 0;
+		ret_entry->lsn &= PD_SLOT_LSN;
+		return 1;
+	}
+	return table->ranges != NULL && pd_ranges_cover(table->ranges, key, &end) ? 0 : -1;
+}
+
 /* ---- expiry (expiry.c); room for two changes is reserved ---- */
 PD_MUST_CHECK int pd_expiry_add(struct pd_store *store, uint64_t actor, struct pd_slice key,
 				uint64_t expires_us, uint64_t lsn);
 PD_MUST_CHECK int pd_expiry_remove(struct pd_store *store, uint64_t actor, struct pd_slice key,
 				   uint64_t expires_us, uint64_t lsn);
 
+/* ---- views (view.c) ---- */
+/* The generation has been flushed, and there is a pin: its memory is the pin's from here on. */
+void pd_pin_keep(struct pd_store *store, struct pd_generation *generation);
+/* Give up what is beyond the limits, free what nobody reads any more. */
+void pd_views_step(struct pd_store *store);
+/* Give up all of them. true: none holds anything any more; false: somebody is in one, ask again. */
+bool pd_views_give_up(struct pd_store *store, const char *why);
+void pd_views_done(struct pd_store *store);
+
 /* ---- actors (store.c) ---- */
+/* An actor's counters as the levels have them. PD_CORRUPT, PD_NEWER_FORMAT. */
+PD_MUST_CHECK int pd_counters_read(struct pd_slice key, struct pd_slice value,
+				   struct pd_store_view_actor *ret_actor, struct pd_error *err);
 #define PD_COUNTERS_VERSION  1
 #define PD_COUNTERS_SIZE_MAX (1 + 4 * PD_VARINT_MAX)
 

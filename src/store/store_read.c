@@ -28,18 +28,18 @@ struct pd_slice pd_level_bound(uint8_t *into, uint64_t actor, struct pd_slice to
 	return pd_level_key(into, actor, to);
 }
 
-int pd_level_failed(int code, const struct pd_store_actor *actor, struct pd_error *err)
+int pd_level_failed(int code, uint64_t actor, struct pd_error *err)
 {
 	char text[sizeof err->text];
 
 	if (err == NULL || code == PD_NO_MEMORY)
 		return code;
 	(void)snprintf(text, sizeof text, "%s", err->text);
-	return pd_error_set(err, code, "reading actor %" PRIu64 ": %s", actor->id, text);
+	return pd_error_set(err, code, "reading actor %" PRIu64 ": %s", actor, text);
 }
 
-int pd_level_decode(const struct pd_store_actor *actor, struct pd_slice key, struct pd_slice value,
-		    struct pd_entry *ret_entry, struct pd_error *err)
+int pd_level_decode(uint64_t actor, struct pd_slice key, struct pd_slice value, struct pd_entry *ret_entry,
+		    struct pd_error *err)
 {
 	size_t at = 1;
 	uint64_t lsn, expires_us = 0;
@@ -70,7 +70,7 @@ int pd_level_decode(const struct pd_store_actor *actor, struct pd_slice key, str
 	return 0;
 damaged:
 	return pd_error_set(err, PD_CORRUPT,
-			    "actor %" PRIu64 " has an entry in the levels that makes no sense", actor->id);
+			    "actor %" PRIu64 " has an entry in the levels that makes no sense", actor);
 }
 
 static uint8_t *reads_alloc(struct pd_store *store, size_t size)
@@ -116,8 +116,8 @@ static int ask_levels(struct pd_store *store, struct pd_store_actor *actor, stru
 	if (result == 0)
 		return 0;
 	if (result < 0)
-		return pd_level_failed(result, actor, err);
-	result = pd_level_decode(actor, key, value.slice, &entry, err);
+		return pd_level_failed(result, actor->id, err);
+	result = pd_level_decode(actor->id, key, value.slice, &entry, err);
 	if (result == 0)
 		result = keep(store, &entry, err);
 	pd_levels_value_done(store->levels, &value);
@@ -185,21 +185,12 @@ void pd_store_reads_reset(struct pd_store *store)
 int pd_store_look(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key, uint64_t newest,
 		  struct pd_entry *ret_entry, struct pd_error *err)
 {
-	struct pd_slice end;
-
 	for (uint64_t number = newest; number >= store->oldest; number--) {
 		const struct pd_table *table = pd_actor_table(actor, number);
+		int result = table != NULL ? pd_table_look(table, key, ret_entry) : -1;
 
-		if (table == NULL)
-			continue;
-		if (pd_memtable_get(&table->map, key, ret_entry)) {
-			if (pd_slot_dead(ret_entry->lsn))
-				return 0;
-			ret_entry->lsn &= PD_SLOT_LSN;
-			return 1;
-		}
-		if (table->ranges != NULL && pd_ranges_cover(table->ranges, key, &end))
-			return 0;
+		if (result >= 0)
+			return result;
 	}
 	return actor->in_levels ? get_from_levels(store, actor, key, ret_entry, err) : 0;
 }

@@ -310,13 +310,15 @@ bool scan_equal(struct pd_levels_iterator *iterator, const struct levels_model *
 	return true;
 }
 
-static bool get_equal(struct pd_levels *levels, const struct levels_model *model, struct pd_slice key,
-		      char problem[300])
+/* `view` NULL: of the newest state. */
+static bool get_equal(struct pd_levels *levels, struct pd_levels_view *view, const struct levels_model *model,
+		      struct pd_slice key, char problem[300])
 {
 	const struct model_entry *entry = model_get(model, key);
 	struct pd_levels_value value;
 	struct pd_error err = { 0 };
-	int rc = pd_levels_get(levels, key, &value, &err);
+	int rc = view != NULL ? pd_levels_view_get(view, key, &value, &err)
+			      : pd_levels_get(levels, key, &value, &err);
 	bool same;
 
 	if (rc < 0)
@@ -330,8 +332,8 @@ static bool get_equal(struct pd_levels *levels, const struct levels_model *model
 	return same || wrong(problem, "get finds another value", key, "");
 }
 
-bool levels_equal(struct pd_levels *levels, const struct levels_model *model,
-		  const struct plan_options *options, char problem[300])
+static bool all_equal(struct pd_levels *levels, struct pd_levels_view *view, const struct levels_model *model,
+		      const struct plan_options *options, char problem[300])
 {
 	unsigned all = plan_key_count(options);
 	struct pd_levels_iterator *iterator;
@@ -339,9 +341,10 @@ bool levels_equal(struct pd_levels *levels, const struct levels_model *model,
 	bool same;
 
 	for (unsigned i = 0; i < all; i++)
-		if (!get_equal(levels, model, plan_key(options, i), problem))
+		if (!get_equal(levels, view, model, plan_key(options, i), problem))
 			return false;
-	if (pd_levels_iterator_new(levels, &iterator, &err) != 0)
+	if ((view != NULL ? pd_levels_view_iterator_new(view, &iterator, &err)
+			  : pd_levels_iterator_new(levels, &iterator, &err)) != 0)
 		return wrong(problem, "no iterator", pd_slice(NULL, 0), err.text);
 	same = scan_equal(iterator, model, pd_slice(NULL, 0), beyond_all(), problem);
 	/* Parts, with bounds that are keys, within an actor and over several. */
@@ -350,4 +353,16 @@ bool levels_equal(struct pd_levels *levels, const struct levels_model *model,
 				  plan_key(options, i + 1 + (i * 13) % (all - i - 1)), problem);
 	pd_levels_iterator_free(iterator);
 	return same;
+}
+
+bool levels_equal(struct pd_levels *levels, const struct levels_model *model,
+		  const struct plan_options *options, char problem[300])
+{
+	return all_equal(levels, NULL, model, options, problem);
+}
+
+bool view_equal(struct pd_levels_view *view, const struct levels_model *model,
+		const struct plan_options *options, char problem[300])
+{
+	return all_equal(view->levels, view, model, options, problem);
 }

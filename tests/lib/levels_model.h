@@ -49,6 +49,9 @@ int plan_commit(const struct plan *plan, struct pd_levels *levels, struct pd_log
  * is wrong is in `problem`. */
 bool levels_equal(struct pd_levels *levels, const struct levels_model *model,
 		  const struct plan_options *options, char problem[300]);
+/* The same of a view. */
+bool view_equal(struct pd_levels_view *view, const struct levels_model *model,
+		const struct plan_options *options, char problem[300]);
 /* A scan of [from, to) alone. */
 bool scan_equal(struct pd_levels_iterator *iterator, const struct levels_model *model, struct pd_slice from,
 		struct pd_slice to, char problem[300]);

@@ -16,9 +16,8 @@ static struct pd_plain *plain_of(struct pd_levels *levels)
 
 /* ---- single keys ---- */
 
-/* The newest file that knows of the key. 1: it has it; 0: nobody has. */
-static int find(const struct pd_plain_version *version, const char *directory, struct pd_slice key,
-		struct pd_plain_entry *ret_entry, struct pd_plain_file **ret_file, struct pd_error *err)
+int pd_plain_find(const struct pd_plain_version *version, const char *directory, struct pd_slice key,
+		  struct pd_plain_entry *ret_entry, struct pd_plain_file **ret_file, struct pd_error *err)
 {
 	for (size_t i = 0; i < version->count; i++) {
 		struct pd_plain_file *file = version->files[i];
@@ -46,7 +45,7 @@ static int plain_get(struct pd_levels *levels, struct pd_slice key, struct pd_le
 	int rc;
 
 	pd_plain_lock(&plain->state);
-	rc = find(plain->version, plain->directory, key, &entry, &file, err);
+	rc = pd_plain_find(plain->version, plain->directory, key, &entry, &file, err);
 	if (rc == 1) {
 		file->references++;
 		*ret_value = (struct pd_levels_value){ .slice = entry.value, .pin = file };
@@ -136,6 +135,10 @@ static const struct pd_levels_ops plain_ops = {
 	.seek = pd_plain_seek,
 	.next = pd_plain_next,
 	.iterator_free = pd_plain_iterator_free,
+	.view_new = pd_plain_view_new,
+	.view_get = pd_plain_view_get,
+	.view_iterator_new = pd_plain_view_iterator_new,
+	.view_free = pd_plain_view_free,
 	.batch_new = pd_plain_batch_new,
 	.batch_put = pd_plain_batch_put,
 	.batch_delete = pd_plain_batch_delete,

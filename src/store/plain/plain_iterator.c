@@ -16,6 +16,7 @@ struct pd_plain_cursor {
 struct plain_iterator {
 	struct pd_levels_iterator base;
 	struct pd_plain_version *version; /* NULL: nowhere */
+	const struct pd_plain_view *view; /* of which it is; NULL: of the newest state */
 	struct pd_plain_merge merge;
 	uint8_t *to;
 	size_t to_size, to_capacity;
@@ -155,6 +156,17 @@ int pd_plain_iterator_new(struct pd_levels *levels, struct pd_levels_iterator **
 	return 0;
 }
 
+int pd_plain_view_iterator_new(struct pd_levels_view *base, struct pd_levels_iterator **ret_iterator,
+			       struct pd_error *err)
+{
+	const struct pd_plain_view *view = (const struct pd_plain_view *)base;
+	int rc = pd_plain_iterator_new(base->levels, ret_iterator, err);
+
+	if (rc == 0)
+		((struct plain_iterator *)*ret_iterator)->view = view;
+	return rc;
+}
+
 static void go_nowhere(struct plain_iterator *iterator)
 {
 	pd_plain_version_release(plain_of(&iterator->base), iterator->version);
@@ -190,7 +202,8 @@ int pd_plain_seek(struct pd_levels_iterator *base, struct pd_slice from, struct 
 		return 0;
 	if (keep_bound(iterator, to) != 0)
 		return pd_plain_no_memory(plain->directory, err);
-	iterator->version = pd_plain_version_get(plain);
+	iterator->version = iterator->view != NULL ? pd_plain_version_keep(plain, iterator->view->version)
+						   : pd_plain_version_get(plain);
 	for (size_t i = 0; i < iterator->version->count && rc == 0; i++)
 		rc = pd_plain_file_check(iterator->version->files[i], plain->directory, from, to, err);
 	if (rc == 0 && pd_plain_merge_seek(&iterator->merge, iterator->version, from) != 0)

@@ -13,6 +13,7 @@
  *   plain_manifest.c   the manifest: written, read
  *   plain_version.c    which files an iterator, a value, a checkpoint still needs
  *   plain_iterator.c   files merged
+ *   plain_view.c       the files of one moment, for as long as somebody reads them
  *   plain_batch.c      batches
  *   plain_upkeep.c     compaction, checkpoint, verify, resume
  *   plain.c            open and close, get, figures */
@@ -172,6 +173,13 @@ size_t pd_plain_file_block(const struct pd_plain_file *file, struct pd_slice key
 /* Read the entry at `at`; where the next one is. NULL: there is none in these bytes. */
 const uint8_t *pd_plain_entry_read(const uint8_t *at, const uint8_t *end, struct pd_plain_entry *ret_entry);
 
+/* ---- plain.c ---- */
+
+/* The newest file of the version that knows of the key. 1: it has it; 0: nobody has. */
+PD_MUST_CHECK int pd_plain_find(const struct pd_plain_version *version, const char *directory,
+				struct pd_slice key, struct pd_plain_entry *ret_entry,
+				struct pd_plain_file **ret_file, struct pd_error *err);
+
 /* ---- plain_manifest.c ---- */
 
 struct pd_plain_manifest {
@@ -200,6 +208,8 @@ struct pd_plain_version *pd_plain_version_new(struct pd_plain *plain, struct pd_
 					      size_t newer_count, const struct pd_plain_version *older,
 					      struct pd_log_position applied);
 struct pd_plain_version *pd_plain_version_get(struct pd_plain *plain); /* the newest; holds a reference */
+/* One more reference to one that is held. */
+struct pd_plain_version *pd_plain_version_keep(struct pd_plain *plain, struct pd_plain_version *version);
 void pd_plain_version_release(struct pd_plain *plain, struct pd_plain_version *version); /* NULL is fine */
 /* A file that was made (a leftover until a manifest names it) or read, for these levels; the caller has the reference. */
 void pd_plain_file_own(struct pd_plain *plain, struct pd_plain_file *file, bool leftover);
@@ -233,6 +243,20 @@ int pd_plain_seek(struct pd_levels_iterator *iterator, struct pd_slice from, str
 int pd_plain_next(struct pd_levels_iterator *iterator, struct pd_slice *ret_key, struct pd_slice *ret_value,
 		  struct pd_error *err);
 void pd_plain_iterator_free(struct pd_levels_iterator *iterator);
+int pd_plain_view_iterator_new(struct pd_levels_view *view, struct pd_levels_iterator **ret_iterator,
+			       struct pd_error *err);
+
+/* ---- plain_view.c ---- */
+
+struct pd_plain_view {
+	struct pd_levels_view base;
+	struct pd_plain_version *version;
+};
+
+int pd_plain_view_new(struct pd_levels *levels, struct pd_levels_view **ret_view, struct pd_error *err);
+int pd_plain_view_get(struct pd_levels_view *view, struct pd_slice key, struct pd_levels_value *ret_value,
+		      struct pd_error *err);
+void pd_plain_view_free(struct pd_levels_view *view);
 
 /* ---- plain_batch.c ---- */
 

@@ -36,6 +36,15 @@ struct pd_plain_version *pd_plain_version_get(struct pd_plain *plain)
 	return version;
 }
 
+struct pd_plain_version *pd_plain_version_keep(struct pd_plain *plain, struct pd_plain_version *version)
+{
+	pd_plain_lock(&plain->state);
+	PD_ASSERT(version->references > 0);
+	version->references++;
+	pd_plain_unlock(&plain->state);
+	return version;
+}
+
 void pd_plain_file_own(struct pd_plain *plain, struct pd_plain_file *file, bool leftover)
 {
 	file->plain = plain;

@@ -31,7 +31,7 @@ struct fake_disk {
 	struct pd_log_position applied;
 	unsigned fail_in[FAKE_CALLS], calls[FAKE_CALLS];
 	int fail_code[FAKE_CALLS];
-	unsigned iterators;
+	unsigned iterators, views;
 	bool open, batch_open;
 };
 
@@ -43,8 +43,14 @@ struct fake_levels {
 struct fake_iterator {
 	struct pd_levels_iterator base;
 	struct rows *state;
+	struct rows *view; /* of which every seek is; NULL: of the newest */
 	size_t at;
 	struct bytes to;
+};
+
+struct fake_view {
+	struct pd_levels_view base;
+	struct rows *state;
 };
 
 struct fake_batch {
@@ -145,16 +151,16 @@ static int fails(struct pd_levels *levels, enum fake_call call, struct pd_error 
 static int fake_close(struct pd_levels *levels, struct pd_error *err)
 {
 	(void)err;
-	PD_ASSERT(disk_of(levels)->iterators == 0 && !disk_of(levels)->batch_open);
+	PD_ASSERT(disk_of(levels)->iterators == 0 && disk_of(levels)->views == 0);
+	PD_ASSERT(!disk_of(levels)->batch_open);
 	disk_of(levels)->open = false;
 	free(levels);
 	return 0;
 }
 
-static int fake_get(struct pd_levels *levels, struct pd_slice key, struct pd_levels_value *ret_value,
-		    struct pd_error *err)
+static int get(struct pd_levels *levels, const struct rows *rows, struct pd_slice key,
+	       struct pd_levels_value *ret_value, struct pd_error *err)
 {
-	const struct rows *rows = disk_of(levels)->state;
 	size_t at = rows_search(rows, key);
 	int result = fails(levels, FAKE_GET, err);
 	struct bytes value;
@@ -166,6 +172,12 @@ static int fake_get(struct pd_levels *levels, struct pd_slice key, struct pd_lev
 	value = copy(slice_of(rows->rows[at].value));
 	*ret_value = (struct pd_levels_value){ slice_of(value), value.data };
 	return 1;
+}
+
+static int fake_get(struct pd_levels *levels, struct pd_slice key, struct pd_levels_value *ret_value,
+		    struct pd_error *err)
+{
+	return get(levels, disk_of(levels)->state, key, ret_value, err);
 }
 
 static void fake_value_done(struct pd_levels_value *value)
@@ -196,7 +208,7 @@ static int fake_seek(struct pd_levels_iterator *base, struct pd_slice from, stru
 	rows_release(iterator->state);
 	free(iterator->to.data);
 	iterator->to = copy(to);
-	iterator->state = disk_of(base->levels)->state;
+	iterator->state = iterator->view != NULL ? iterator->view : disk_of(base->levels)->state;
 	iterator->state->users++;
 	iterator->at = rows_search(iterator->state, from);
 	return result;
@@ -230,6 +242,47 @@ static void fake_iterator_free(struct pd_levels_iterator *base)
 	rows_release(iterator->state);
 	free(iterator->to.data);
 	free(iterator);
+}
+
+static int fake_view_new(struct pd_levels *levels, struct pd_levels_view **ret_view, struct pd_error *err)
+{
+	struct fake_view *view;
+	int result = fails(levels, FAKE_VIEW_NEW, err);
+
+	if (result != 0)
+		return result;
+	view = allocate(sizeof *view);
+	view->state = disk_of(levels)->state;
+	view->state->users++;
+	disk_of(levels)->views++;
+	*ret_view = &view->base;
+	return 0;
+}
+
+static int fake_view_get(struct pd_levels_view *base, struct pd_slice key, struct pd_levels_value *ret_value,
+			 struct pd_error *err)
+{
+	return get(base->levels, ((struct fake_view *)(void *)base)->state, key, ret_value, err);
+}
+
+static int fake_view_iterator_new(struct pd_levels_view *base, struct pd_levels_iterator **ret_iterator,
+				  struct pd_error *err)
+{
+	int result = fake_iterator_new(base->levels, ret_iterator, err);
+
+	if (result == 0)
+		((struct fake_iterator *)(void *)*ret_iterator)->view =
+			((struct fake_view *)(void *)base)->state;
+	return result;
+}
+
+static void fake_view_free(struct pd_levels_view *base)
+{
+	struct fake_view *view = (struct fake_view *)(void *)base;
+
+	disk_of(base->levels)->views--;
+	rows_release(view->state);
+	free(view);
 }
 
 static int fake_batch_new(struct pd_levels *levels, struct pd_levels_batch **ret_batch, struct pd_error *err)
@@ -356,7 +409,7 @@ static void fake_cancel(struct pd_levels *levels)
 
 static int fake_resume(struct pd_levels *levels, struct pd_error *err)
 {
-	PD_ASSERT(disk_of(levels)->iterators == 0);
+	PD_ASSERT(disk_of(levels)->iterators == 0 && disk_of(levels)->views == 0);
 	return fails(levels, FAKE_RESUME, err);
 }
 
@@ -377,6 +430,10 @@ static const struct pd_levels_ops fake_ops = {
 	.seek = fake_seek,
 	.next = fake_next,
 	.iterator_free = fake_iterator_free,
+	.view_new = fake_view_new,
+	.view_get = fake_view_get,
+	.view_iterator_new = fake_view_iterator_new,
+	.view_free = fake_view_free,
 	.batch_new = fake_batch_new,
 	.batch_put = fake_batch_put,
 	.batch_delete = fake_batch_delete,
@@ -432,6 +489,11 @@ unsigned fake_disk_calls(const struct fake_disk *disk, enum fake_call call)
 unsigned fake_disk_iterators(const struct fake_disk *disk)
 {
 	return disk->iterators;
+}
+
+unsigned fake_disk_views(const struct fake_disk *disk)
+{
+	return disk->views;
 }
 
 uint64_t fake_disk_rows(const struct fake_disk *disk)

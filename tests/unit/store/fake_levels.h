@@ -15,6 +15,7 @@ enum fake_call {
 	FAKE_ITERATOR_NEW,
 	FAKE_SEEK,
 	FAKE_NEXT,
+	FAKE_VIEW_NEW,
 	FAKE_BATCH_NEW,
 	FAKE_BATCH_WRITE, /* put, delete or range */
 	FAKE_BATCH_FINISH,
@@ -27,6 +28,7 @@ void fake_disk_fail(struct fake_disk *disk, enum fake_call call, unsigned n, int
 /* Calls of this kind so far. */
 unsigned fake_disk_calls(const struct fake_disk *disk, enum fake_call call);
 unsigned fake_disk_iterators(const struct fake_disk *disk); /* that are open */
+unsigned fake_disk_views(const struct fake_disk *disk);     /* the same */
 uint64_t fake_disk_rows(const struct fake_disk *disk);
 
 #endif

@@ -70,6 +70,25 @@ static size_t make_entry(const struct world_change *change, uint8_t *to)
 	return header + key.size + entry->value_size;
 }
 
+bool world_is_counted(int key)
+{
+	return counted(key);
+}
+
+bool world_entry_equal(const struct pd_entry *entry, int key, const struct world_entry *expected)
+{
+	uint8_t bytes[64];
+
+	if (!pd_slice_equal(entry->key, world_key(key, bytes)) || entry->kind != PD_EFFECT_PUT ||
+	    entry->type != expected->type || entry->expires_us != expected->expires_us ||
+	    entry->lsn != expected->lsn || entry->value.size != expected->value_size)
+		return false;
+	for (size_t i = 0; i < entry->value.size; i++)
+		if (entry->value.data[i] != (uint8_t)(expected->seed * 31 + i * 7))
+			return false;
+	return true;
+}
+
 static void assert_entry(const struct pd_entry *entry, int key, const struct world_entry *expected)
 {
 	uint8_t bytes[64];

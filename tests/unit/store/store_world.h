@@ -75,6 +75,9 @@ void world_reopen(struct world *world);
 PD_MUST_CHECK int world_open_store(struct world *world);
 
 struct pd_slice world_key(int number, uint8_t key[64]);
+bool world_is_counted(int key);
+/* For threads, where nothing can be asserted. */
+bool world_entry_equal(const struct pd_entry *entry, int key, const struct world_entry *expected);
 struct pd_store_actor *world_actor(const struct world *world, unsigned actor);
 
 /* A change as chance has it. */
