@@ -107,17 +107,27 @@ static void a_view_of_nothing_shows_nothing(void **state)
 	compact(fixture);
 	view_has(view, A "a", NULL);
 	view_scan(view, A, C, "");
+	for (unsigned i = 0; i < 3; i++) {
+		batch = new_batch(fixture);
+		put(batch, A "a", "1");
+		put(batch, A "b", "1");
+		if (i == 1)
+			delete_range(batch, A, C);
+		commit(fixture, batch);
+	}
+	compact(fixture);
+	view_scan(view, A, C, "");
+	expect_scan(fixture, A, C, A "a=1 " A "b=1");
 	pd_levels_view_free(view);
 	pd_levels_view_free(NULL);
 	view = new_view(fixture);
-	view_scan(view, A, C, A "a=1");
+	view_scan(view, A, C, A "a=1 " A "b=1");
 	pd_levels_view_free(view);
 }
 
 /* Files that overlap with nothing go where they would hide nothing, and must not show all the same. */
-static void what_comes_after_it_does_not_show(void **state)
+static void show_nothing_later(struct levels_fixture *fixture, bool reopened)
 {
-	struct levels_fixture *fixture = *state;
 	struct pd_levels_view *view;
 	struct pd_levels_batch *batch;
 
@@ -128,6 +138,8 @@ static void what_comes_after_it_does_not_show(void **state)
 	put(batch, B "c", "1");
 	commit(fixture, batch);
 	compact(fixture);
+	if (reopened)
+		reopen_levels(fixture);
 	view = new_view(fixture);
 	batch = new_batch(fixture);
 	put(batch, A "x", "2"); /* below all */
@@ -163,6 +175,17 @@ static void what_comes_after_it_does_not_show(void **state)
 	pd_levels_view_free(view);
 	compact(fixture);
 	expect_scan(fixture, A, D, B "c=4");
+}
+
+static void what_comes_after_it_does_not_show(void **state)
+{
+	struct levels_fixture *fixture = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		show_nothing_later(fixture, i == 1);
+		close_levels(fixture);
+		check(pd_os_remove_tree(fixture->os, path_of(fixture, "levels"), why));
+	}
 }
 
 static void ranges_before_it_count_and_later_ones_do_not(void **state)
@@ -414,7 +437,10 @@ static struct pd_slice number_key(uint8_t to[16], uint64_t actor, uint64_t numbe
 	return pd_slice(to, 16);
 }
 
-/* Batch n says n under one key, which overlaps, and brings a key of its own, which does not; every 8th deletes all before. */
+/* Batch n says n under one key, which overlaps and is kept apart, and brings a key of its own, which overlaps with nothing; every
+ * 8th deletes those of all before. */
+#define SAYS (PD_LEVELS_DERIVED + 5)
+
 static int commit_one(struct pd_levels *levels, unsigned n, struct pd_error *err)
 {
 	struct pd_levels_batch *batch;
@@ -427,9 +453,9 @@ static int commit_one(struct pd_levels *levels, unsigned n, struct pd_error *err
 	if (n % 8 == 0)
 		rc = pd_levels_batch_delete_range(batch, number_key(key, 2, 0), number_key(to, 2, n), err);
 	if (rc == 0)
-		rc = pd_levels_batch_put(batch, number_key(key, 1, 0), pd_slice(value, 8), err);
-	if (rc == 0)
 		rc = pd_levels_batch_put(batch, number_key(key, 2, n), pd_slice(value, 8), err);
+	if (rc == 0)
+		rc = pd_levels_batch_put(batch, number_key(key, SAYS, 0), pd_slice(value, 8), err);
 	if (rc == 0)
 		rc = pd_levels_batch_finish(batch, err);
 	if (rc == 0)
@@ -477,7 +503,7 @@ static uint64_t batch_of(struct pd_levels_view *view)
 	uint8_t from[16], to[16];
 	uint64_t n, first, last = 0, count = 0;
 	struct pd_error err = { 0 };
-	int rc = pd_levels_view_get(view, number_key(from, 1, 0), &value, &err);
+	int rc = pd_levels_view_get(view, number_key(from, SAYS, 0), &value, &err);
 
 	if (rc < 0)
 		fail_msg("%s", err.text);

@@ -12,25 +12,37 @@
 /* The bytes of a key that its actor takes, by which files are filtered. */
 #define ACTOR_SIZE 8
 
+struct rocks_view {
+	struct pd_levels_view base;
+	struct pd_rocks_view *view;
+};
+
 struct rocks_iterator {
 	struct pd_levels_iterator base;
-	struct pd_rocks_iterator *scan; /* NULL: nowhere */
+	struct pd_rocks_iterator *scan;   /* NULL: nowhere */
+	const struct pd_rocks_view *view; /* of which every scan is; NULL: of the newest state */
 };
 
 /* ---- reading ---- */
 
-static int rocks_get(struct pd_levels *levels, struct pd_slice key, struct pd_levels_value *ret_value,
-		     struct pd_error *err)
+static int get(struct pd_levels *levels, struct pd_rocks_view *view, struct pd_slice key,
+	       struct pd_levels_value *ret_value, struct pd_error *err)
 {
 	struct rocks_levels *rocks = (struct rocks_levels *)levels;
 	struct pd_rocks_pin *pin;
 	const void *data;
 	size_t size;
-	int result = pd_rocks_get(rocks->rocks, key.data, key.size, &data, &size, &pin, err);
+	int result = pd_rocks_get(rocks->rocks, view, key.data, key.size, &data, &size, &pin, err);
 
 	if (result == 1)
 		*ret_value = (struct pd_levels_value){ pd_slice(data, size), pin };
 	return result;
+}
+
+static int rocks_get(struct pd_levels *levels, struct pd_slice key, struct pd_levels_value *ret_value,
+		     struct pd_error *err)
+{
+	return get(levels, NULL, key, ret_value, err);
 }
 
 static void rocks_value_done(struct pd_levels_value *value)
@@ -73,7 +85,7 @@ static int rocks_seek(struct pd_levels_iterator *base, struct pd_slice from, str
 	iterator->scan = NULL;
 	if (pd_slice_compare(from, to) >= 0)
 		return 0;
-	return pd_rocks_iterator_new(rocks->rocks, from.data, from.size, to.data, to.size,
+	return pd_rocks_iterator_new(rocks->rocks, iterator->view, from.data, from.size, to.data, to.size,
 				     is_of_one_actor(from, to), &iterator->scan, err);
 }
 
@@ -104,6 +116,47 @@ static void rocks_iterator_free(struct pd_levels_iterator *base)
 
 	pd_rocks_iterator_free(iterator->scan);
 	pd_free(iterator);
+}
+
+/* ---- views ---- */
+
+static int rocks_view_new(struct pd_levels *levels, struct pd_levels_view **ret_view, struct pd_error *err)
+{
+	struct rocks_view *view = pd_calloc(1, sizeof *view);
+	int result;
+
+	if (view == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "no memory for a view");
+	result = pd_rocks_view_new(((struct rocks_levels *)levels)->rocks, &view->view, err);
+	if (result == 0)
+		*ret_view = &view->base;
+	else
+		pd_free(view);
+	return result;
+}
+
+static int rocks_view_get(struct pd_levels_view *view, struct pd_slice key, struct pd_levels_value *ret_value,
+			  struct pd_error *err)
+{
+	return get(view->levels, ((struct rocks_view *)view)->view, key, ret_value, err);
+}
+
+static int rocks_view_iterator_new(struct pd_levels_view *view, struct pd_levels_iterator **ret_iterator,
+				   struct pd_error *err)
+{
+	int result = rocks_iterator_new(view->levels, ret_iterator, err);
+
+	if (result == 0)
+		((struct rocks_iterator *)*ret_iterator)->view = ((struct rocks_view *)view)->view;
+	return result;
+}
+
+static void rocks_view_free(struct pd_levels_view *base)
+{
+	struct rocks_view *view = (struct rocks_view *)base;
+
+	pd_rocks_view_free(view->view);
+	pd_free(view);
 }
 
 /* ---- opening ---- */
@@ -258,6 +311,10 @@ static const struct pd_levels_ops rocks_ops = {
 	.seek = rocks_seek,
 	.next = rocks_next,
 	.iterator_free = rocks_iterator_free,
+	.view_new = rocks_view_new,
+	.view_get = rocks_view_get,
+	.view_iterator_new = rocks_view_iterator_new,
+	.view_free = rocks_view_free,
 	.batch_new = pd_rocks_batch_new,
 	.batch_put = pd_rocks_batch_put,
 	.batch_delete = pd_rocks_batch_delete,

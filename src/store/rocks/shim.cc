@@ -299,16 +299,6 @@ rocksdb::Status rocks_close_db(struct pd_rocks *rocks)
 	return status;
 }
 
-pd_rocks::~pd_rocks()
-{
-	while (free_pins != nullptr) {
-		struct pd_rocks_pin *pin = free_pins;
-
-		free_pins = pin->next;
-		rocks_destroy(pin);
-	}
-}
-
 int pd_rocks_close(struct pd_rocks *rocks, struct pd_error *err)
 {
 	int result = rocks_guarded(err, "closing", [&]() {

@@ -19,6 +19,7 @@ extern "C" {
 struct pd_rocks;          /* an open database */
 struct pd_rocks_pin;      /* what keeps a value in memory */
 struct pd_rocks_iterator; /* one scan */
+struct pd_rocks_view;     /* the state of one moment */
 struct pd_rocks_writer;   /* one sorted file that is being written */
 
 struct pd_rocks_options {
@@ -49,20 +50,27 @@ enum pd_rocks_family {
 enum pd_rocks_family pd_rocks_family_of(const void *key, size_t size);
 
 /* ---- reading ---- */
-/* 1: found, at *ret_data until pd_rocks_pin_free(); 0: not there. One thread for these two. */
-PD_MUST_CHECK int pd_rocks_get(struct pd_rocks *rocks, const void *key, size_t key_size,
-			       const void **ret_data, size_t *ret_size, struct pd_rocks_pin **ret_pin,
-			       struct pd_error *err);
+/* Whatever is taken over or compacted later does not change what it shows. PD_AGAIN: files are being taken over right now. */
+PD_MUST_CHECK int pd_rocks_view_new(struct pd_rocks *rocks, struct pd_rocks_view **ret_view,
+				    struct pd_error *err);
+void pd_rocks_view_free(struct pd_rocks_view *view); /* none of its pins and iterators is left */
+
+/* 1: found, at *ret_data until pd_rocks_pin_free(); 0: not there. One thread for these two, for each view and for the newest
+ * state (`view` NULL). */
+PD_MUST_CHECK int pd_rocks_get(struct pd_rocks *rocks, struct pd_rocks_view *view, const void *key,
+			       size_t key_size, const void **ret_data, size_t *ret_size,
+			       struct pd_rocks_pin **ret_pin, struct pd_error *err);
 void pd_rocks_pin_free(struct pd_rocks_pin *pin);
 /* The value under which the position is kept. 1: found, 0: none yet; more than `capacity` bytes are PD_CORRUPT. */
 PD_MUST_CHECK int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_t capacity, size_t *ret_size,
 				       struct pd_error *err);
 
-/* Stands before the first key in [from, to) of the newest state, all of one family. `same_prefix`: all keys there begin with the same
- * 8 bytes, so that filters may be asked. */
-PD_MUST_CHECK int pd_rocks_iterator_new(struct pd_rocks *rocks, const void *from, size_t from_size,
-					const void *to, size_t to_size, bool same_prefix,
-					struct pd_rocks_iterator **ret_iterator, struct pd_error *err);
+/* Stands before the first key in [from, to), all of one family, of a view or (NULL) of the newest state. `same_prefix`: all keys
+ * there begin with the same 8 bytes, so that filters may be asked. */
+PD_MUST_CHECK int pd_rocks_iterator_new(struct pd_rocks *rocks, const struct pd_rocks_view *view,
+					const void *from, size_t from_size, const void *to, size_t to_size,
+					bool same_prefix, struct pd_rocks_iterator **ret_iterator,
+					struct pd_error *err);
 /* 1 and an entry, valid until the next call; 0: the end. */
 PD_MUST_CHECK int pd_rocks_iterator_next(struct pd_rocks_iterator *iterator, const void **ret_key,
 					 size_t *ret_key_size, const void **ret_value, size_t *ret_value_size,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <rocksdb/metadata.h>
+#include <rocksdb/snapshot.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
 
@@ -156,10 +157,14 @@ int pd_rocks_ingest(struct pd_rocks *rocks, const struct pd_rocks_paths files[PD
 	return rocks_call(rocks, err, "taking over files", [&]() {
 		std::vector<rocksdb::IngestExternalFileArg> arguments;
 		rocksdb::IngestExternalFileOptions options;
+		std::lock_guard<std::mutex> guard(rocks->taking_over);
+		std::unique_ptr<rocksdb::ManagedSnapshot> first;
 
 		options.move_files = true;
-		options.write_global_seqno = false;   /* a sorted file is never written again */
-		options.snapshot_consistency = false; /* there are none */
+		options.write_global_seqno = false; /* a sorted file is never written again */
+		/* While there are views, every file gets a number of its own that they do not see: without one, those
+		 * that overlap with nothing would be seen by all. */
+		options.snapshot_consistency = true;
 		for (int family = 0; family < PD_ROCKS_FAMILIES; family++) {
 			if (files[family].count == 0)
 				continue;
@@ -169,6 +174,10 @@ int pd_rocks_ingest(struct pd_rocks *rocks, const struct pd_rocks_paths files[PD
 							       files[family].paths + files[family].count);
 			arguments.back().options = options;
 		}
+		/* Numbers begin with 0, and compaction takes a snapshot of number 0 for none. So the first files get one in any
+		 * case, which any snapshot brings about. */
+		if (rocks->db->GetLatestSequenceNumber() == 0)
+			first.reset(new rocksdb::ManagedSnapshot(rocks->db.get()));
 		rocksdb::Status status = rocks->db->IngestExternalFiles(arguments);
 		return status.ok() ? 0 : rocks_fail(err, "taking over files", status);
 	});

@@ -103,8 +103,16 @@ class RocksListener : public rocksdb::EventListener
 
 struct pd_rocks_pin {
 	rocksdb::PinnableSlice value;
-	struct pd_rocks *rocks = nullptr;
+	struct rocks_pins *home = nullptr;
 	struct pd_rocks_pin *next = nullptr;
+};
+
+/* Pins that are not in use. One thread's at a time. */
+struct rocks_pins {
+	struct pd_rocks_pin *free = nullptr;
+
+	struct pd_rocks_pin *take();
+	~rocks_pins();
 };
 
 struct pd_rocks {
@@ -119,13 +127,14 @@ struct pd_rocks {
 	std::unique_ptr<rocksdb::DB> db; /* none: it could not be opened again */
 	rocksdb::ColumnFamilyHandle *families[PD_ROCKS_FAMILIES] = {};
 
-	struct pd_rocks_pin *free_pins = nullptr; /* the reading thread's */
+	struct rocks_pins pins; /* the reading thread's */
+	/* Held while files are taken over. A snapshot that came in the middle would see those files that get no number of
+	 * their own, and not the others. */
+	std::mutex taking_over;
 	std::atomic<bool> cancelled{ false };
 	std::atomic<bool> compactions_stopped{ false };
 	std::atomic<bool> ranges{ true }; /* some file may hold range tombstones */
 	uint64_t looked_at = UINT64_MAX;  /* compactions that were done when files were last asked for them */
-
-	~pd_rocks();
 };
 
 /* A call that uses the database: work() gives 0 or more, or an error. */

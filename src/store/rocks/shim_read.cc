@@ -3,35 +3,94 @@
 
 #include <cstring>
 
-static struct pd_rocks_pin *take_pin(struct pd_rocks *rocks)
+/* ---- views ---- */
+
+struct pd_rocks_view {
+	struct pd_rocks *rocks = nullptr;
+	const rocksdb::Snapshot *snapshot = nullptr;
+	struct rocks_pins pins;
+	rocksdb::ReadOptions get_options, get_options_plain; /* with range tombstones, and without */
+};
+
+int pd_rocks_view_new(struct pd_rocks *rocks, struct pd_rocks_view **ret_view, struct pd_error *err)
 {
-	struct pd_rocks_pin *pin = rocks->free_pins;
+	return rocks_call(rocks, err, "opening a view", [&]() {
+		rocks_owned<struct pd_rocks_view> view(rocks_make<struct pd_rocks_view>());
+		std::unique_lock<std::mutex> lock(rocks->taking_over, std::try_to_lock);
+
+		if (!lock.owns_lock())
+			return pd_error_set(err, PD_AGAIN, "%s: a batch is being committed: try again",
+					    rocks->directory.c_str());
+		view->rocks = rocks;
+		view->snapshot = rocks->db->GetSnapshot();
+		view->get_options.snapshot = view->snapshot;
+		view->get_options_plain.snapshot = view->snapshot;
+		view->get_options_plain.ignore_range_deletions = true;
+		*ret_view = view.release();
+		return 0;
+	});
+}
+
+void pd_rocks_view_free(struct pd_rocks_view *view)
+{
+	(void)rocks_call(view->rocks, nullptr, "closing a view", [&]() {
+		view->rocks->db->ReleaseSnapshot(view->snapshot);
+		return 0;
+	});
+	rocks_destroy(view);
+}
+
+/* ---- single keys ---- */
+
+struct pd_rocks_pin *rocks_pins::take()
+{
+	struct pd_rocks_pin *pin = free;
 
 	if (pin != nullptr) {
-		rocks->free_pins = pin->next;
+		free = pin->next;
 		return pin;
 	}
 	pin = rocks_make<struct pd_rocks_pin>();
-	pin->rocks = rocks;
+	pin->home = this;
 	return pin;
+}
+
+rocks_pins::~rocks_pins()
+{
+	while (free != nullptr) {
+		struct pd_rocks_pin *pin = free;
+
+		free = pin->next;
+		rocks_destroy(pin);
+	}
 }
 
 void pd_rocks_pin_free(struct pd_rocks_pin *pin)
 {
 	pin->value.Reset();
-	pin->next = pin->rocks->free_pins;
-	pin->rocks->free_pins = pin;
+	pin->next = pin->home->free;
+	pin->home->free = pin;
 }
 
-int pd_rocks_get(struct pd_rocks *rocks, const void *key, size_t key_size, const void **ret_data,
-		 size_t *ret_size, struct pd_rocks_pin **ret_pin, struct pd_error *err)
+/* Range tombstones that have come since the view was opened are no concern of it, so that it does not matter how soon its
+ * thread hears of them. */
+static const rocksdb::ReadOptions &get_options(const struct pd_rocks *rocks, const struct pd_rocks_view *view)
+{
+	bool ranges = rocks->ranges.load(std::memory_order_relaxed);
+
+	if (view != nullptr)
+		return ranges ? view->get_options : view->get_options_plain;
+	return ranges ? rocks->get_options : rocks->get_options_plain;
+}
+
+int pd_rocks_get(struct pd_rocks *rocks, struct pd_rocks_view *view, const void *key, size_t key_size,
+		 const void **ret_data, size_t *ret_size, struct pd_rocks_pin **ret_pin, struct pd_error *err)
 {
 	return rocks_call(rocks, err, "reading", [&]() {
-		struct pd_rocks_pin *pin = take_pin(rocks);
-		rocksdb::Status status = rocks->db->Get(
-			rocks->ranges.load(std::memory_order_relaxed) ? rocks->get_options
-								      : rocks->get_options_plain,
-			rocks_family(rocks, key, key_size), rocks_slice(key, key_size), &pin->value);
+		struct pd_rocks_pin *pin = (view != nullptr ? view->pins : rocks->pins).take();
+		rocksdb::Status status =
+			rocks->db->Get(get_options(rocks, view), rocks_family(rocks, key, key_size),
+				       rocks_slice(key, key_size), &pin->value);
 
 		if (!status.ok()) {
 			pd_rocks_pin_free(pin);
@@ -65,6 +124,8 @@ int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_t capacity, si
 		return 1;
 	});
 }
+
+/* ---- scans ---- */
 
 /* RocksDB 7.8 loses errors while it merges levels in which there are, or may be, range tombstones: a file that cannot be
  * read where a level goes on to it (https://github.com/facebook/rocksdb/pull/11782), or that is met before a tombstone
@@ -125,9 +186,9 @@ static void begin_scan(struct pd_rocks *rocks, rocksdb::ColumnFamilyHandle *fami
 	} while (!same);
 }
 
-int pd_rocks_iterator_new(struct pd_rocks *rocks, const void *from, size_t from_size, const void *to,
-			  size_t to_size, bool same_prefix, struct pd_rocks_iterator **ret_iterator,
-			  struct pd_error *err)
+int pd_rocks_iterator_new(struct pd_rocks *rocks, const struct pd_rocks_view *view, const void *from,
+			  size_t from_size, const void *to, size_t to_size, bool same_prefix,
+			  struct pd_rocks_iterator **ret_iterator, struct pd_error *err)
 {
 	return rocks_call(rocks, err, "seeking", [&]() {
 		rocks_owned<struct pd_rocks_iterator> iterator(rocks_make<struct pd_rocks_iterator>());
@@ -135,6 +196,7 @@ int pd_rocks_iterator_new(struct pd_rocks *rocks, const void *from, size_t from_
 
 		iterator->upper.assign(static_cast<const char *>(to), to_size);
 		iterator->upper_slice = iterator->upper;
+		options.snapshot = view != nullptr ? view->snapshot : nullptr;
 		options.iterate_upper_bound = &iterator->upper_slice;
 		options.total_order_seek = !same_prefix;
 		options.adaptive_readahead = true;
