@@ -49,7 +49,7 @@ struct pd_generation {
 	size_t block_count, block_capacity, block_bytes, block_live_bytes;
 	const uint8_t *block_open; /* lent last: more entries of it may come */
 	struct pd_log_position
-		position; /* of a frozen one: everything up to here is in it or in older ones */
+		position;   /* of a frozen one: everything up to here is in it or in older ones */
 	struct pd_pin *pin; /* views read it; NULL: none does */
 };
 

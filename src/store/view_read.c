@@ -18,8 +18,8 @@ static int by_actor(const void *a, const void *b)
 static struct pd_table **index_new(const struct pd_pin *pin)
 {
 	size_t count = 0;
-	struct pd_table **index = pd_malloc(
-		(pin->table_count > 0 ? pin->table_count : 1) * sizeof(struct pd_table *));
+	struct pd_table **index = pd_malloc((pin->table_count > 0 ? pin->table_count : 1) *
+					    sizeof(struct pd_table *));
 
 	if (index == NULL)
 		return NULL;
@@ -231,10 +231,9 @@ static int seek_actors(struct pd_store_view *view, uint64_t after, struct pd_err
 	if (result != 0)
 		return result;
 	pd_store_be64(id, after + 1);
-	result = pd_levels_seek(
-		view->actors,
-		pd_level_key(view->level_key, PD_STORE_COUNTERS_ID, pd_slice(id, sizeof id)),
-		pd_level_bound(view->level_to, PD_STORE_COUNTERS_ID, pd_slice(NULL, 0)), err);
+	result = pd_levels_seek(view->actors,
+				pd_level_key(view->level_key, PD_STORE_COUNTERS_ID, pd_slice(id, sizeof id)),
+				pd_level_bound(view->level_to, PD_STORE_COUNTERS_ID, pd_slice(NULL, 0)), err);
 	return result == 0 ? advance_actors(view, err) : result;
 }
 
@@ -276,12 +275,13 @@ int pd_store_view_actor_next(struct pd_store_view *view, uint64_t after,
 			found = view->indexes[i][at];
 	}
 	if (found != NULL && (!view->has_actor || found->actor->id <= view->actor.id))
-		*ret_actor = (struct pd_store_view_actor){ .id = found->actor->id,
-							   .tenant = found->actor->tenant,
-							   .key_count = found->counters.key_count,
-							   .expiring_count = found->counters.expiring_count,
-							   .last_delete_lsn =
-								   found->counters.last_delete_lsn };
+		*ret_actor = (struct pd_store_view_actor){
+			.id = found->actor->id,
+			.tenant = found->actor->tenant,
+			.key_count = found->counters.key_count,
+			.expiring_count = found->counters.expiring_count,
+			.last_delete_lsn = found->counters.last_delete_lsn
+		};
 	else if (view->has_actor)
 		*ret_actor = view->actor;
 	else

@@ -414,7 +414,8 @@ static void without_memory_there_is_no_view(void **state)
 		pd_memory_fail(n, 0);
 		rc = pd_levels_view_new(fixture->levels, &view, NULL);
 		if (rc == 0)
-			rc = pd_levels_view_get(view, pd_slice(model.entries[0].key, model.entries[0].key_size),
+			rc = pd_levels_view_get(view,
+						pd_slice(model.entries[0].key, model.entries[0].key_size),
 						&value, NULL);
 		if (rc == 1) {
 			pd_levels_value_done(fixture->levels, &value);

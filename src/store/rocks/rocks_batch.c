@@ -163,8 +163,8 @@ static bool covers_anything(struct rocks_batch *batch, struct pd_slice from, str
 	struct pd_rocks_iterator *scan;
 	const void *key, *value;
 	size_t key_size, value_size;
-	int result = pd_rocks_iterator_new(levels_of(batch)->rocks, NULL, from.data, from.size, to.data, to.size,
-					   false, &scan, NULL);
+	int result = pd_rocks_iterator_new(levels_of(batch)->rocks, NULL, from.data, from.size, to.data,
+					   to.size, false, &scan, NULL);
 
 	if (result != 0)
 		return true;

@@ -88,9 +88,9 @@ int pd_rocks_get(struct pd_rocks *rocks, struct pd_rocks_view *view, const void 
 {
 	return rocks_call(rocks, err, "reading", [&]() {
 		struct pd_rocks_pin *pin = (view != nullptr ? view->pins : rocks->pins).take();
-		rocksdb::Status status =
-			rocks->db->Get(get_options(rocks, view), rocks_family(rocks, key, key_size),
-				       rocks_slice(key, key_size), &pin->value);
+		rocksdb::Status status = rocks->db->Get(get_options(rocks, view),
+							rocks_family(rocks, key, key_size),
+							rocks_slice(key, key_size), &pin->value);
 
 		if (!status.ok()) {
 			pd_rocks_pin_free(pin);

@@ -585,12 +585,12 @@ static void test_cursors(void **state)
 	assert_int_equal(found, there);
 	pd_store_view_cursor_free(cursor);
 	for (unsigned i = 0; i < PD_STORE_VIEW_CURSORS_MAX; i++)
-		assert_int_equal(pd_store_view_seek(kept->view, actor_id(i % WORLD_ACTORS),
-						    pd_slice(NULL, 0), pd_slice(NULL, 0), &cursors[i], &err),
+		assert_int_equal(pd_store_view_seek(kept->view, actor_id(i % WORLD_ACTORS), pd_slice(NULL, 0),
+						    pd_slice(NULL, 0), &cursors[i], &err),
 				 0);
-	assert_int_equal(pd_store_view_seek(kept->view, 10, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor,
-					    &err),
-			 PD_INVALID);
+	assert_int_equal(
+		pd_store_view_seek(kept->view, 10, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor, &err),
+		PD_INVALID);
 	pd_store_view_leave(kept->view);
 	let_go(kept);
 	world_close(&world);
