@@ -62,9 +62,13 @@ static struct kept *keep(struct world *world)
 {
 	struct kept *kept = calloc(1, sizeof *kept);
 	struct pd_error err = { 0 };
+	int result = PD_AGAIN;
 
 	assert_non_null(kept);
-	if (try_open(world, &kept->view, &err) != 0)
+	/* A batch may just be committed, which has an end. */
+	for (unsigned tries = 0; result == PD_AGAIN && tries < 10000000; tries++)
+		result = try_open(world, &kept->view, &err);
+	if (result != 0)
 		fail_msg("%s", err.text);
 	kept->state = world->state;
 	kept->lsn = world->lsn;
