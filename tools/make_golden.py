@@ -1,14 +1,17 @@
 #!/usr/bin/python3
-"""Makes the golden data directories of the running format: what every later build must still open.
+"""Makes the golden data directories of the running formats: what every later build must still open.
 
-    tools/make_golden.py build/perdure tests/golden/format-1
+    tools/make_golden.py build/perdure tests/golden/format-1          of the log: directories of which the log has everything
+    tools/make_golden.py build/perdure tests/golden/state-1 --state   of the state on disk: levels, checkpoints, a trimmed log
 
 Run once for each format version, by whoever freezes it, and never over an existing directory: what is in the tree
 was written by the version that had that format, and stays as it is.
 """
 
+import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -75,5 +78,50 @@ def make(binary, directory):
     subprocess.run(["du", "-sh", directory], check=True)
 
 
+# ---- state ----
+
+
+def settle(server, *words):
+    subprocess.run([server.binary, *words, "--data", server.directory], check=True, stdout=subprocess.DEVNULL)
+
+
+def make_state(binary, directory):
+    """A state that the log alone could not give: its oldest part was trimmed. In levels, in a checkpoint, and behind both
+    some log that they do not have. Packed, since RocksDB's files are mostly air."""
+    os.makedirs(directory)
+    server = Perdure(binary, os.path.join(directory, "trimmed"), [*OPTIONS, "--retention-time", "0", "--retention-size", "0"])
+    server.start(free_port())
+    with RespConnection(server.port) as connection:
+        first_life(connection)
+        settle(server, "store", "checkpoint")
+        for number in range(0, 300, 3):
+            connection.expect(1, "DEL", f"{{fill:{number % 7}}}key:{number}")
+        connection.expect("OK", "SET", "large", b"0123456789abcdef" * 12800)
+        settle(server, "log", "compact")
+        settle(server, "store", "checkpoint")
+    server.stop()
+    server.start(free_port())
+    with RespConnection(server.port) as connection:
+        second_life(connection)
+        facts = {"hashes": {name: connection.command("PD.STATEHASH", name).decode() for name in ACTORS},
+                 "keys": connection.command("DBSIZE")}
+    server.kill()
+    for name in ("LOCK", "admin.sock"):
+        os.unlink(os.path.join(server.directory, name))
+    with open(os.path.join(directory, "trimmed.json"), "w") as file:
+        json.dump(facts, file, indent=1)
+        file.write("\n")
+    subprocess.run(["tar", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=u=rwX,go=", "-C", directory, "--sparse", "-cJf",
+                    os.path.join(directory, "trimmed.tar.xz"), "trimmed"], check=True)
+    shutil.rmtree(server.directory)
+    os.unlink(server.log_path)
+    subprocess.run(["du", "-sh", directory], check=True)
+
+
 if __name__ == "__main__":
-    make(sys.argv[1], sys.argv[2])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary")
+    parser.add_argument("directory")
+    parser.add_argument("--state", action="store_true")
+    options = parser.parse_args()
+    (make_state if options.state else make)(options.binary, options.directory)
