@@ -14,6 +14,7 @@ struct pd_subcommand {
 #define PD_SUBCOMMANDS(X) \
 	X(server)         \
 	X(cli)            \
+	X(top)            \
 	X(doctor)         \
 	X(log)            \
 	X(store)          \

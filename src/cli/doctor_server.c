@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "cli/admin.h"
 #include "cli/doctor_private.h"
+#include "cli/info_text.h"
 #include "cli/target.h"
 #include "engine/engine.h"
 #include "wire/resp.h"
@@ -28,37 +29,14 @@ static bool ask(struct pd_doctor *doctor, const char *const *words, struct pd_sl
 	return false;
 }
 
-/* The value of a line "name:value" of INFO; "" where there is none. */
-static const char *info_value(struct pd_slice info, const char *name, char value[VALUE_SIZE])
+/* The value of a name in INFO, as a string. */
+static const char *info_text(struct pd_slice info, const char *name, char value[VALUE_SIZE])
 {
-	size_t size = strlen(name);
+	struct pd_slice text = pd_info_value(info, name);
 
-	value[0] = '\0';
-	for (size_t at = 0; at < info.size;) {
-		const char *line = (const char *)info.data + at;
-		const char *end = memchr(line, '\n', info.size - at);
-		size_t line_size = end != NULL ? (size_t)(end - line) : info.size - at;
-
-		if (line_size > size && line[size] == ':' && memcmp(line, name, size) == 0) {
-			size_t value_size = line_size - size - 1;
-
-			if (value_size > 0 && line[line_size - 1] == '\r')
-				value_size--;
-			(void)snprintf(value, VALUE_SIZE, "%.*s",
-				       (int)(value_size < VALUE_SIZE ? value_size : VALUE_SIZE - 1),
-				       line + size + 1);
-			return value;
-		}
-		at += line_size + 1;
-	}
+	(void)snprintf(value, VALUE_SIZE, "%.*s", (int)(text.size < VALUE_SIZE ? text.size : VALUE_SIZE - 1),
+		       text.size > 0 ? (const char *)text.data : "");
 	return value;
-}
-
-static uint64_t info_number(struct pd_slice info, const char *name)
-{
-	char value[VALUE_SIZE];
-
-	return strtoull(info_value(info, name, value), NULL, 10);
 }
 
 /* ---- what INFO says ---- */
@@ -67,7 +45,7 @@ static void check_durability(struct pd_doctor *doctor, struct pd_slice info)
 {
 	char level[VALUE_SIZE];
 
-	(void)info_value(info, "default_durability", level);
+	(void)info_text(info, "default_durability", level);
 	if (strcmp(level, "none") == 0) {
 		pd_doctor_found(
 			doctor, PD_DOCTOR_DANGER, "settings.durability",
@@ -92,43 +70,43 @@ static void check_health(struct pd_doctor *doctor, struct pd_slice info)
 	char text[VALUE_SIZE];
 	uint64_t number;
 
-	if (info_value(info, "fenced", text)[0] != '\0') {
+	if (info_text(info, "fenced", text)[0] != '\0') {
 		pd_doctor_found(doctor, PD_DOCTOR_DANGER, "server.fenced", "the log is fenced: %s", text);
 		pd_doctor_fix(doctor, "look after the disk (dmesg, SMART), then restart the server: what was "
 				      "acknowledged is "
 				      "replayed");
 	}
-	if (info_number(info, "disk_full") != 0) {
+	if (pd_info_number(info, "disk_full") != 0) {
 		pd_doctor_found(doctor, PD_DOCTOR_DANGER, "server.disk_full",
 				"the disk is full: writes are refused");
 		pd_doctor_fix(doctor, "make room; writes are taken again at once, with no restart");
 	}
-	if (info_value(info, "state_damage", text)[0] != '\0') {
+	if (info_text(info, "state_damage", text)[0] != '\0') {
 		pd_doctor_found(doctor, PD_DOCTOR_DANGER, "server.state", "the state on disk is damaged: %s",
 				text);
 		pd_doctor_fix(doctor, "look after the disk, then restart the server: it takes another state");
 	}
-	if (info_value(info, "state_failure", text)[0] != '\0') {
+	if (info_text(info, "state_failure", text)[0] != '\0') {
 		pd_doctor_found(doctor, PD_DOCTOR_WARNING, "server.state",
 				"the state cannot be moved on to the disk: %s", text);
 		pd_doctor_fix(doctor, "make room, or look after the disk; it is tried again by itself");
 	}
-	number = info_number(info, "recovery_quarantined_actors");
+	number = pd_info_number(info, "recovery_quarantined_actors");
 	if (number > 0) {
 		pd_doctor_found(doctor, PD_DOCTOR_DANGER, "server.quarantine",
 				"%" PRIu64 " %s quarantined: the log has lost records of theirs", number,
 				number == 1 ? "actor is" : "actors are");
 		pd_doctor_fix(doctor, "'perdure log verify --data %s' tells whose, and which", doctor->data);
 	}
-	if (info_number(info, "refused_no_space") > 0 && info_number(info, "disk_full") == 0)
+	if (pd_info_number(info, "refused_no_space") > 0 && pd_info_number(info, "disk_full") == 0)
 		pd_doctor_found(doctor, PD_DOCTOR_NOTE, "server.disk_full",
 				"%" PRIu64
 				" writes have been refused since the start, for want of room on the disk",
-				info_number(info, "refused_no_space"));
-	if (info_number(info, "rejected_connections") > 0) {
+				pd_info_number(info, "refused_no_space"));
+	if (pd_info_number(info, "rejected_connections") > 0) {
 		pd_doctor_found(doctor, PD_DOCTOR_NOTE, "server.clients",
 				"%" PRIu64 " connections were turned away since the start",
-				info_number(info, "rejected_connections"));
+				pd_info_number(info, "rejected_connections"));
 		pd_doctor_fix(doctor, "--max-clients, and the limit of open files");
 	}
 }
@@ -212,7 +190,7 @@ void pd_doctor_server(struct pd_doctor *doctor)
 	if (!ask(doctor, info, &reply))
 		return;
 	reply = pd_reply_read(&reply).text;
-	if (info_number(reply, "loading") != 0) {
+	if (pd_info_number(reply, "loading") != 0) {
 		pd_doctor_found(doctor, PD_DOCTOR_NOTE, "server.loading", "it is replaying the log");
 		return;
 	}

@@ -38,6 +38,7 @@ GROUPS = (
     "package",
     "shell",
     "doctor",
+    "top",
     "life",
     "configuration",
     "state",

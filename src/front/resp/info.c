@@ -1,4 +1,5 @@
 /* INFO: true figures, under Redis's names where they mean the same, the rest under "# Perdure". */
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -362,6 +363,55 @@ static int write_perdure(const struct facts *facts, struct pd_buffer *text)
 	return result != 0 ? result : write_recovery(facts, text);
 }
 
+/* "name:count=2,sum=310,7=1,8=1": of values up to 2^7, of those above up to 2^8, …; times in microseconds, their sum in
+ * nanoseconds (base/histogram.h). */
+static int write_histogram(struct pd_buffer *text, const char *name, const struct pd_histogram *histogram)
+{
+	int result = pd_buffer_printf(text, "%s:count=%llu,sum=%llu", name, U(histogram->count),
+				      U(histogram->sum));
+
+	for (unsigned i = 0; i <= PD_HISTOGRAM_BOUNDS && result == 0; i++)
+		if (histogram->buckets[i] > 0)
+			result = pd_buffer_printf(text, ",%u=%llu", i, U(histogram->buckets[i]));
+	return result == 0 ? pd_buffer_append(text, "\r\n", 2) : result;
+}
+
+static int write_histograms(const struct facts *facts, struct pd_buffer *text)
+{
+	const struct pd_resp_counters *counters = &facts->front->counters;
+	int result = write_histogram(text, "log_group_write", &facts->engine.log.write_time);
+	char name[32];
+
+	if (result == 0)
+		result = write_histogram(text, "log_sync", &facts->engine.log.sync_time);
+	if (result == 0)
+		result = write_histogram(text, "log_group_records", &facts->engine.log.group_records);
+	for (unsigned i = 0; i < PD_RESP_CLASS_COUNT && result == 0; i++) {
+		(void)snprintf(name, sizeof name, "evaluation_%s", pd_resp_class_names[i]);
+		result = write_histogram(text, name, &counters->evaluation_time[i]);
+	}
+	for (unsigned i = 0; i < PD_RESP_CLASS_COUNT && result == 0; i++)
+		result = pd_buffer_printf(text, "failed_%s:%llu\r\n", pd_resp_class_names[i],
+					  U(counters->failed[i] + counters->rejected[i]));
+	return result;
+}
+
+/* Who waits, and for what. */
+static int write_waiting(const struct facts *facts, struct pd_buffer *text)
+{
+	struct pd_resp_figures figures;
+
+	pd_resp_front_figures(facts->front, &figures);
+	return pd_buffer_printf(text,
+				"holding_replies:%llu\r\n"
+				"waiting_for_reader:%llu\r\n"
+				"waiting_for_memory:%llu\r\n"
+				"waiting_for_brake:%llu\r\n"
+				"waiting_for_other:%llu\r\n",
+				U(figures.holding), U(figures.stalled_unsent), U(figures.stalled_memory),
+				U(figures.stalled_brake), U(figures.stalled_other));
+}
+
 static const struct section sections[] = {
 	{ "server", "Server", true, write_server },
 	{ "clients", "Clients", true, write_clients },
@@ -377,6 +427,8 @@ static const struct section sections[] = {
 	{ "cluster", "Cluster", true, write_cluster },
 	{ "keyspace", "Keyspace", true, write_keyspace },
 	{ "perdure", "Perdure", true, write_perdure },
+	{ "histograms", "Histograms", false, write_histograms },
+	{ "waiting", "Waiting", false, write_waiting },
 };
 #define SECTION_COUNT (sizeof sections / sizeof *sections)
 
