@@ -94,7 +94,7 @@ int pd_admin_begin(struct pd_admin *admin, const struct pd_options *options, con
 	result = pd_os_real_new(&os, &err);
 	if (result == 0)
 		result = pd_admin_open(admin, os, data, &err);
-	if (result == 0)
+	if (result == 0 && words != NULL)
 		result = pd_admin_ask(admin, words, ret_reply, &err);
 	if (result == 0)
 		return PD_EXIT_OK;

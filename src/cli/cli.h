@@ -18,6 +18,7 @@ struct pd_subcommand {
 	X(doctor)         \
 	X(log)            \
 	X(store)          \
+	X(actor)          \
 	X(memory)         \
 	X(config)         \
 	X(metrics)        \

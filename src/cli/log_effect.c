@@ -120,6 +120,9 @@ static struct system_entry system_entry(const struct pd_effect *effect)
 	case 'n':
 		entry.what = "last id";
 		break;
+	case 'd':
+		entry.what = "drop of actor";
+		break;
 	case 'l':
 	case 'p':
 		entry.what = key.data[0] == 'l' ? "durability of tenant" : "durability of actor";

@@ -8,27 +8,35 @@
 #include "base/memory.h"
 #include "engine/engine_private.h"
 
+static void release_actor(void *context, void *item)
+{
+	struct pd_directory *directory = context;
+	struct pd_actor *actor = item;
+
+	directory->name_bytes -= actor->name_size;
+	pd_free(actor);
+}
+
 void pd_directory_init(struct pd_directory *directory, uint64_t hash_seed)
 {
 	*directory = (struct pd_directory){ .hash_seed = hash_seed };
+	pd_id_list_init(&directory->actors, release_actor, directory);
 }
 
 void pd_directory_done(struct pd_directory *directory)
 {
 	for (size_t i = 0; i < directory->tenant_count; i++)
 		pd_free(directory->tenants[i]);
-	for (size_t i = 0; i < directory->actor_count; i++)
-		pd_free(directory->actors[i]);
+	pd_id_list_done(&directory->actors);
 	pd_free(directory->tenants);
-	pd_free(directory->actors);
 	pd_free(directory->slots);
 }
 
 size_t pd_directory_bytes(const struct pd_directory *directory)
 {
-	return directory->name_bytes + directory->actor_count * sizeof(struct pd_actor) +
+	return directory->name_bytes + directory->actors.count * sizeof(struct pd_actor) +
 	       directory->tenant_count * sizeof(struct pd_tenant) +
-	       (directory->actor_capacity + directory->tenant_capacity + directory->slot_count) *
+	       (directory->actors.capacity + directory->tenant_capacity + directory->slot_count) *
 		       sizeof(void *);
 }
 
@@ -69,33 +77,14 @@ struct pd_actor *pd_directory_actor(const struct pd_directory *directory, const 
 	return NULL;
 }
 
-static size_t index_after(const struct pd_directory *directory, uint64_t after)
-{
-	size_t low = 0, high = directory->actor_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (directory->actors[middle]->id <= after)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 struct pd_actor *pd_directory_actor_next(const struct pd_directory *directory, uint64_t after)
 {
-	size_t index = index_after(directory, after);
-
-	return index < directory->actor_count ? directory->actors[index] : NULL;
+	return pd_id_list_next(&directory->actors, after);
 }
 
 struct pd_actor *pd_directory_actor_by_id(const struct pd_directory *directory, uint64_t id)
 {
-	struct pd_actor *actor = id == 0 ? NULL : pd_directory_actor_next(directory, id - 1);
-
-	return actor != NULL && actor->id == id ? actor : NULL;
+	return pd_id_list_find(&directory->actors, id);
 }
 
 int pd_actor_check(const struct pd_actor *actor, struct pd_error *err)
@@ -144,19 +133,20 @@ static void slot_clear(struct pd_directory *directory, const struct pd_actor *ac
 
 static int slots_grow(struct pd_directory *directory)
 {
-	size_t count = directory->slot_count > 0 ? 2 * directory->slot_count : 64;
-	struct pd_actor **slots;
+	size_t old_count = directory->slot_count, count = old_count > 0 ? 2 * old_count : 64;
+	struct pd_actor **old = directory->slots, **slots;
 
-	if (2 * (directory->actor_count + 1) <= directory->slot_count)
+	if (2 * (pd_id_list_count(&directory->actors) + 1) <= old_count)
 		return 0;
 	slots = pd_calloc(count, sizeof(struct pd_actor *));
 	if (slots == NULL)
 		return PD_NO_MEMORY;
-	pd_free(directory->slots);
 	directory->slots = slots;
 	directory->slot_count = count;
-	for (size_t i = 0; i < directory->actor_count; i++)
-		slot_fill(directory, directory->actors[i]);
+	for (size_t i = 0; i < old_count; i++)
+		if (old[i] != NULL)
+			slot_fill(directory, old[i]);
+	pd_free(old);
 	return 0;
 }
 
@@ -186,17 +176,11 @@ struct pd_tenant *pd_directory_add_tenant(struct pd_directory *directory, uint64
 struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t id, struct pd_tenant *tenant,
 					struct pd_slice name, struct pd_store_actor *state)
 {
-	struct pd_actor **actors;
 	struct pd_actor *actor;
-	size_t at;
+	int result;
 
 	if (slots_grow(directory) != 0)
 		return NULL;
-	actors = pd_grow(directory->actors, directory->actor_count, &directory->actor_capacity,
-			 sizeof *actors, 64);
-	if (actors == NULL)
-		return NULL;
-	directory->actors = actors;
 	actor = pd_calloc(1, sizeof *actor + name.size);
 	if (actor == NULL)
 		return NULL;
@@ -204,14 +188,15 @@ struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t
 	actor->tenant = tenant;
 	actor->state = state;
 	actor->name_size = name.size;
-	directory->name_bytes += name.size;
 	memcpy(actor->name, name.data, name.size);
 	/* New ids are the highest; loading comes in the order of names, and sorts at the end. */
-	at = directory->loading ? directory->actor_count : index_after(directory, id);
-	memmove(&directory->actors[at + 1], &directory->actors[at],
-		(directory->actor_count - at) * sizeof directory->actors[0]);
-	directory->actors[at] = actor;
-	directory->actor_count++;
+	result = directory->loading ? pd_id_list_append(&directory->actors, actor)
+				    : pd_id_list_add(&directory->actors, actor);
+	if (result != 0) {
+		pd_free(actor);
+		return NULL;
+	}
+	directory->name_bytes += name.size;
 	slot_fill(directory, actor);
 	if (id > directory->last_id)
 		directory->last_id = id;
@@ -228,11 +213,9 @@ void pd_directory_remove_tenant(struct pd_directory *directory, struct pd_tenant
 
 void pd_directory_remove_actor(struct pd_directory *directory, struct pd_actor *actor)
 {
-	PD_ASSERT(directory->actors[directory->actor_count - 1] == actor);
-	directory->actor_count--;
-	directory->name_bytes -= actor->name_size;
 	slot_clear(directory, actor);
-	pd_free(actor);
+	pd_id_list_remove(&directory->actors, actor);
+	directory->removals++;
 }
 
 /* ---- loading ---- */
@@ -342,14 +325,6 @@ static int load_kind(struct pd_directory *directory, struct pd_store *store, uin
 	return result;
 }
 
-static int order_by_id(const void *left, const void *right)
-{
-	uint64_t a = (*(struct pd_actor *const *)left)->id;
-	uint64_t b = (*(struct pd_actor *const *)right)->id;
-
-	return (a > b) - (a < b);
-}
-
 int pd_directory_load(struct pd_directory *directory, struct pd_store *store, struct pd_error *err)
 {
 	static const uint8_t kinds[] = { 't', 'a', 'n', 'l', 'p' }; /* tenants before their actors */
@@ -358,9 +333,8 @@ int pd_directory_load(struct pd_directory *directory, struct pd_store *store, st
 	directory->loading = true;
 	for (size_t i = 0; result == 0 && i < sizeof kinds; i++) {
 		result = load_kind(directory, store, kinds[i], err);
-		if (kinds[i] == 'a' && directory->actor_count > 0)
-			qsort(directory->actors, directory->actor_count, sizeof directory->actors[0],
-			      order_by_id);
+		if (kinds[i] == 'a')
+			pd_id_list_sort(&directory->actors);
 	}
 	directory->loading = false;
 	return result;

@@ -275,6 +275,7 @@ static void engine_free(struct pd_engine *engine)
 		pd_free((void *)(uintptr_t)engine->damage[i].actors);
 	pd_free(engine->damage);
 	pd_free(engine->epochs);
+	pd_drop_forget_replayed(engine);
 	for (size_t i = 0; engine->cursors.places != NULL && i < PD_CURSORS_MAX; i++)
 		pd_free(engine->cursors.places[i].name);
 	pd_free(engine->cursors.places);
@@ -380,7 +381,7 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->keys = ret_stats->store.keys;
 	ret_stats->expiring_keys = ret_stats->store.expiring_keys;
 	ret_stats->log_way = engine->log->way;
-	ret_stats->actors = engine->directory.actor_count;
+	ret_stats->actors = pd_id_list_count(&engine->directory.actors);
 	ret_stats->tenants = engine->directory.tenant_count;
 	ret_stats->memory_bytes = ret_stats->store.active_bytes + ret_stats->store.frozen_bytes +
 				  ret_stats->store.actor_bytes + ret_stats->store.levels.cache_bytes;

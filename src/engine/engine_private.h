@@ -3,6 +3,8 @@
 #define PD_ENGINE_ENGINE_PRIVATE_H
 
 #include "base/buffer.h"
+#include "base/id_list.h"
+#include "engine/actor.h"
 #include "engine/budget.h"
 #include "engine/clock.h"
 #include "engine/engine.h"
@@ -22,6 +24,7 @@
  *     't' name                      -> varint tenant id
  *     'a' varint tenant, name       -> varint actor id
  *     'n'                           -> varint: the highest id ever given, to a tenant or an actor
+ *     'd'                           -> varint: the id of the actor dropped last. Comes first in the record of each drop
  *     'l' varint tenant             -> u8 level: the tenant's profile
  *     'p' varint actor              -> u8 level: the actor's profile
  *     'i' varint tenant, key        -> an idempotency key's request hash (16 bytes) and stored reply; expires
@@ -29,6 +32,7 @@
 #define PD_SYSTEM_TENANT  0u
 #define PD_SYSTEM_ACTOR   0u
 #define PD_SYSTEM_KEY_MAX (1u + PD_VARINT_MAX)
+#define PD_NAME_KEY_MAX   (1u + PD_VARINT_MAX + PD_NAME_SIZE_MAX)
 
 struct pd_tenant {
 	uint64_t id;
@@ -51,13 +55,13 @@ struct pd_actor {
 struct pd_directory {
 	struct pd_tenant **tenants; /* in the order of their ids */
 	size_t tenant_count, tenant_capacity;
-	struct pd_actor **actors; /* in the order of their ids */
-	size_t actor_count, actor_capacity;
+	struct pd_id_list actors;
 	struct pd_actor **slots; /* by tenant and name; open addressing, at most half full */
 	size_t slot_count;
 	size_t name_bytes;
 	uint64_t last_id;
 	uint64_t hash_seed;
+	uint64_t removals; /* of actors, so far: a pointer to one is good while this stays the same */
 	bool loading;
 };
 
@@ -78,6 +82,7 @@ struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t
 					struct pd_slice name, struct pd_store_actor *state);
 /* Take back the last one added. */
 void pd_directory_remove_tenant(struct pd_directory *directory, struct pd_tenant *tenant);
+/* Its state is the caller's to remove. */
 void pd_directory_remove_actor(struct pd_directory *directory, struct pd_actor *actor);
 /* Build the directory from the system actor's entries. */
 PD_MUST_CHECK int pd_directory_load(struct pd_directory *directory, struct pd_store *store,
@@ -123,6 +128,8 @@ PD_MUST_CHECK int pd_txn_delete_range(struct pd_txn *txn, struct pd_store_actor 
 				      struct pd_slice from, struct pd_slice to);
 /* The actor of that name, created if it is not there. */
 PD_MUST_CHECK int pd_txn_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor **ret_actor);
+/* All that the actor has goes, and the actor itself from the store. */
+PD_MUST_CHECK int pd_txn_drop_state(struct pd_txn *txn, struct pd_actor *actor);
 /* Begin the record if need be. */
 PD_MUST_CHECK int pd_txn_begin_record(struct pd_txn *txn, uint64_t tenant, uint64_t actor);
 /* Encode the key of an entry into txn->key. */
@@ -169,6 +176,13 @@ struct pd_session {
 	size_t tenant_name_size, actor_name_size;
 	struct pd_tenant *tenant; /* NULL: does not exist yet */
 	struct pd_actor *actor;   /* NULL: does not exist yet, or not looked up */
+	uint64_t removals;        /* the directory's when `actor` was looked up */
+};
+
+/* When actors were dropped, by a hash of their names: since a moment, none of that name was, or maybe one was. */
+#define PD_DROPS_SLOTS 1024u
+struct pd_drops {
+	uint64_t lsn[PD_DROPS_SLOTS];
 };
 
 #define PD_MEMORY_NOTED_MAX 4 /* parts that others than the engine hold */
@@ -187,6 +201,7 @@ struct pd_engine {
 	struct pd_store_actor *system, *notes;
 	struct pd_budget budget;
 	struct pd_directory directory;
+	struct pd_drops drops;
 	struct pd_clock clock;
 	struct pd_hasher *hasher;
 	struct pd_txn txn; /* the one in progress */
@@ -214,6 +229,8 @@ struct pd_engine {
 	size_t damage_count, damage_capacity;
 	struct pd_recovery recovery;
 	uint64_t recovery_started_us;
+	uint64_t *replayed_drops; /* ids of actors that the replayed part of the log drops */
+	size_t replayed_drop_count, replayed_drop_capacity;
 	bool recovered;
 
 	/* Which state recovery began with: state.c. */
@@ -267,6 +284,31 @@ PD_MUST_CHECK int pd_notes_load_epochs(struct pd_engine *engine, struct pd_error
 PD_MUST_CHECK int pd_note_quarantine(struct pd_engine *engine, struct pd_actor *actor, uint64_t first_lsn,
 				     uint64_t last_lsn, struct pd_error *err);
 PD_MUST_CHECK int pd_notes_load_quarantined(struct pd_engine *engine, struct pd_error *err);
+/* Within a transaction of the store: the actor is dropped. */
+PD_MUST_CHECK int pd_note_dropped(struct pd_engine *engine, const struct pd_actor *actor, uint64_t lsn,
+				  struct pd_error *err);
+
+/* ---- drop.c ---- */
+/* Where the system actor has its name. */
+struct pd_slice pd_actor_name_key(const struct pd_actor *actor, uint8_t key[PD_NAME_KEY_MAX]);
+/* Replaying the record of a drop has come to this actor (NULL: nothing of it is left). PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_drop_replay(struct pd_engine *engine, struct pd_store_actor *state, uint64_t id,
+				 uint64_t lsn, struct pd_error *err);
+/* Did a replayed record drop it? */
+bool pd_drop_was_replayed(const struct pd_engine *engine, uint64_t id);
+/* Recovery is over. */
+PD_MUST_CHECK int pd_drop_settle(struct pd_engine *engine, struct pd_error *err);
+/* Recovery begins again. */
+void pd_drop_forget_replayed(struct pd_engine *engine);
+/* The actor dropped in the effect, if it is that of a drop. */
+bool pd_drop_effect(const struct pd_effect *effect, uint64_t *ret_id);
+/* May an actor of that name have been dropped after `lsn`? `tenant` may be NULL. */
+bool pd_dropped_since(const struct pd_engine *engine, const struct pd_tenant *tenant, struct pd_slice name,
+		      uint64_t lsn);
+/* Drop it, in a transaction that has just begun and does nothing else; to be committed as every other. */
+PD_MUST_CHECK int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor);
+/* The transaction has been committed. The actor is void. */
+void pd_drop_done(struct pd_engine *engine, struct pd_actor *actor, uint64_t lsn);
 
 /* ---- flush.c: from memory to the levels, and what may then go ---- */
 /* Called by every step. PD_FENCED. */
@@ -293,6 +335,21 @@ bool pd_engine_upkeep_wants_pause(const struct pd_engine *engine);
 bool pd_engine_upkeep_copying(const struct pd_engine *engine);
 /* End a running one and wait for it. */
 void pd_engine_upkeep_stop(struct pd_engine *engine);
+
+/* ---- actor.c ---- */
+/* "actor" of the session's tenant, or "tenant/actor". NULL: there is none. */
+struct pd_actor *pd_engine_find_actor(struct pd_engine *engine, struct pd_session *session,
+				      struct pd_slice name);
+/* PD_NOT_FOUND, in words. */
+int pd_engine_no_actor(struct pd_slice name, struct pd_error *err);
+
+/* ---- execute.c ---- */
+/* The epoch that this LSN was given in. */
+uint64_t pd_engine_epoch_of(const struct pd_engine *engine, uint64_t lsn);
+/* May a request that writes about so many bytes be evaluated now? PD_FENCED, PD_NO_SPACE; PD_AGAIN and PD_NO_MEMORY, the
+ * latter only if it `takes_memory` in the end. */
+PD_MUST_CHECK int pd_engine_admit(struct pd_engine *engine, uint64_t size, bool takes_memory,
+				  struct pd_receipt *receipt, struct pd_error *err);
 
 uint64_t pd_engine_monotonic_us(const struct pd_engine *engine);
 /* A record with this level was committed. */

@@ -31,6 +31,9 @@ static bool version_holds(struct pd_txn *txn, const struct pd_key *key, bool exi
 		return false;
 	if (exists)
 		return entry->lsn == version->lsn;
+	/* Or the whole actor was, and went. */
+	if (pd_dropped_since(txn->engine, txn->session->tenant, key->actor_name, version->lsn))
+		return false;
 	/* It was not there then and is not there now: it may have come and gone. What is known is when the actor
 	 * last deleted anything. */
 	return key->actor == NULL ||
@@ -41,14 +44,18 @@ static int check_precondition(struct pd_txn *txn, const struct pd_precondition *
 			      struct pd_error *err)
 {
 	struct pd_session *session = txn->session;
-	struct pd_key key = { .space = PD_SPACE_KEY, .name = precondition->key };
+	struct pd_key key = { .actor_name = precondition->actor,
+			      .space = PD_SPACE_KEY,
+			      .name = precondition->key };
 	struct pd_entry entry = { 0 };
 	bool exists, holds = false;
 	int result;
 
 	pd_session_resolve(session);
 	key.actor = session->actor;
-	if (precondition->actor.size > 0)
+	if (precondition->actor.size == 0)
+		key.actor_name = pd_session_actor(session);
+	else
 		key.actor = pd_directory_actor(&txn->engine->directory, session->tenant, precondition->actor);
 	result = pd_actor_check(key.actor, err);
 	if (result != 0)
@@ -303,26 +310,22 @@ static bool takes_memory(const struct pd_request *request)
 	return request->idempotency_key.size > 0;
 }
 
-/* Why nothing may be evaluated now; 0: go on. */
-static int admit(struct pd_engine *engine, const struct pd_request *request, struct pd_receipt *receipt,
-		 struct pd_error *err)
+/* A full group goes to the log before it would grow too large for one write. */
+static int submit_full(struct pd_engine *engine)
 {
-	uint64_t size;
+	if (engine->open->size < GROUP_BYTES_MAX && engine->open->size < engine->log->group_bytes_max / 2)
+		return 0;
+	return pd_engine_submit(engine, engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC : PD_LOG_WRITE);
+}
+
+int pd_engine_admit(struct pd_engine *engine, uint64_t size, bool takes_memory, struct pd_receipt *receipt,
+		    struct pd_error *err)
+{
 	int result = 0;
 
-	PD_ASSERT(engine->recovered);
-	if (engine->log->fenced && is_write(request))
+	if (engine->log->fenced || submit_full(engine) != 0)
 		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
-	/* A full group goes to the log before it would grow too large for one write. */
-	if (engine->open->size >= GROUP_BYTES_MAX || engine->open->size >= engine->log->group_bytes_max / 2)
-		result = pd_engine_submit(engine, engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC
-											 : PD_LOG_WRITE);
-	if (result != 0 && is_write(request))
-		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
-	if (!is_write(request))
-		return 0;
-	size = size_of(request);
-	if (takes_memory(request))
+	if (takes_memory)
 		result = pd_engine_check_budget(engine, size, &receipt->retry_us, err);
 	if (result == 0)
 		result = pd_engine_brake(engine, size, &receipt->retry_us, err);
@@ -331,8 +334,18 @@ static int admit(struct pd_engine *engine, const struct pd_request *request, str
 	return result;
 }
 
-/* The epoch that this LSN was given in. */
-static uint64_t epoch_of(const struct pd_engine *engine, uint64_t lsn)
+/* Why nothing may be evaluated now; 0: go on. */
+static int admit(struct pd_engine *engine, const struct pd_request *request, struct pd_receipt *receipt,
+		 struct pd_error *err)
+{
+	PD_ASSERT(engine->recovered);
+	if (is_write(request))
+		return pd_engine_admit(engine, size_of(request), takes_memory(request), receipt, err);
+	(void)!submit_full(engine); /* a read is none the worse for a log that fails */
+	return 0;
+}
+
+uint64_t pd_engine_epoch_of(const struct pd_engine *engine, uint64_t lsn)
 {
 	for (size_t i = engine->epoch_count; i-- > 0;)
 		if (engine->epochs[i].first_lsn <= lsn)
@@ -359,7 +372,7 @@ void pd_txn_fill_receipt(struct pd_txn *txn, uint64_t lsn, struct pd_receipt *re
 	receipt->time_us = txn->now_us;
 	receipt->wait = pd_engine_wait_now(engine);
 	if (receipt->duplicate) {
-		receipt->epoch = epoch_of(engine, receipt->lsn);
+		receipt->epoch = pd_engine_epoch_of(engine, receipt->lsn);
 		receipt->level = level_reached(engine, &receipt->wait, receipt->lsn);
 	} else {
 		receipt->lsn = lsn;

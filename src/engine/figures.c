@@ -20,7 +20,7 @@ size_t pd_engine_store_figures(const struct pd_engine *engine,
 #define FIGURE(name, value) figures[count++] = (struct pd_store_figure){ name, value }
 	FIGURE("keys", stats.keys);
 	FIGURE("expiring_keys", stats.expiring_keys);
-	FIGURE("actors", engine->directory.actor_count);
+	FIGURE("actors", pd_id_list_count(&engine->directory.actors));
 	FIGURE("tenants", engine->directory.tenant_count);
 	FIGURE("memtable_bytes", stats.active_bytes);
 	FIGURE("frozen_memtables", stats.frozen);

@@ -64,6 +64,17 @@ int pd_note_quarantine(struct pd_engine *engine, struct pd_actor *actor, uint64_
 	return result;
 }
 
+int pd_note_dropped(struct pd_engine *engine, const struct pd_actor *actor, uint64_t lsn,
+		    struct pd_error *err)
+{
+	uint8_t key[KEY_SIZE] = { 'q' };
+	int result;
+
+	pd_store_be64(key + 1, actor->id);
+	result = pd_store_delete(engine->store, engine->notes, pd_slice(key, sizeof key), lsn, err);
+	return result < 0 ? result : 0;
+}
+
 /* ---- loading ---- */
 
 static int load_note(struct pd_engine *engine, uint8_t kind, const struct pd_entry *entry,

@@ -111,29 +111,6 @@ static int hash_all(struct pd_engine *engine, struct pd_error *err)
 	return result;
 }
 
-/* "[tenant/]actor", the tenant being the session's unless it says another. */
-static struct pd_actor *find_actor(struct pd_engine *engine, struct pd_session *session, struct pd_slice name)
-{
-	const uint8_t *slash = memchr(name.data, '/', name.size);
-	struct pd_tenant *tenant;
-
-	pd_session_resolve(session);
-	tenant = session->tenant;
-	if (slash != NULL) {
-		size_t size = (size_t)(slash - name.data);
-
-		tenant = pd_directory_tenant(&engine->directory, pd_slice(name.data, size));
-		name = pd_slice(slash + 1, name.size - size - 1);
-	}
-	return pd_directory_actor(&engine->directory, tenant, name);
-}
-
-static int unknown_actor(struct pd_slice name, struct pd_error *err)
-{
-	return pd_error_set(err, PD_NOT_FOUND, "there is no actor '%.*s'",
-			    name.size < 300 ? (int)name.size : 300, (const char *)name.data);
-}
-
 int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
 			 struct pd_hash128 *ret_hash, struct pd_error *err)
 {
@@ -141,9 +118,9 @@ int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, s
 	int result;
 
 	if (name.size > 0) {
-		actor = find_actor(engine, session, name);
+		actor = pd_engine_find_actor(engine, session, name);
 		if (actor == NULL)
-			return unknown_actor(name, err);
+			return pd_engine_no_actor(name, err);
 		result = pd_actor_check(actor, err);
 		if (result != 0)
 			return result;
@@ -187,9 +164,9 @@ int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session, 
 	if (session->tenant == NULL)
 		return pd_error_set(err, PD_NOT_FOUND, "this tenant has no data yet: write something first");
 	if (name.size > 0) {
-		actor = find_actor(engine, session, name);
+		actor = pd_engine_find_actor(engine, session, name);
 		if (actor == NULL)
-			return unknown_actor(name, err);
+			return pd_engine_no_actor(name, err);
 	}
 	pd_txn_start(txn, session);
 	txn->level = PD_LEVEL_STRICT;

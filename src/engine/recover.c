@@ -105,11 +105,22 @@ static int apply_effects(struct pd_engine *engine, const struct pd_record *recor
 	struct pd_store_actor *state = NULL;
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
+	uint64_t dropped = 0;
 	int result;
 
 	pd_effect_walk_init(&walk, record);
 	while ((result = pd_effect_next(&walk, &effect)) == 0) {
-		result = apply_effect(engine, &effect, record->lsn, record->memory.size > 0, &state, err);
+		if (effect.actor == PD_SYSTEM_ACTOR)
+			(void)pd_drop_effect(&effect, &dropped);
+		if (dropped != 0 && effect.actor == dropped && effect.kind == PD_EFFECT_DELETE_RANGE)
+			result = store_failed(engine,
+					      pd_drop_replay(engine,
+							     pd_store_actor_get(engine->store, dropped),
+							     dropped, record->lsn, err),
+					      err);
+		else
+			result = apply_effect(engine, &effect, record->lsn, record->memory.size > 0, &state,
+					      err);
 		if (result != 0)
 			return result;
 	}
@@ -215,7 +226,7 @@ static int quarantine_lost(struct pd_engine *engine, struct pd_error *err)
 
 				if (result != 0)
 					return result;
-			} else if (!accept) {
+			} else if (!accept && !pd_drop_was_replayed(engine, damage->actors[a])) {
 				/* The system actor, or one whose name was lost with its first record. */
 				return refuse_damage(
 					damage, "names or idempotency keys are among what was lost", err);
@@ -275,6 +286,8 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 	if (result == 0)
 		result = quarantine_lost(engine, err);
 	if (result == 0)
+		result = store_failed(engine, pd_drop_settle(engine, err), err);
+	if (result == 0)
 		result = begin(engine, end, err);
 	if (result == 0)
 		result = pd_state_settle(engine, err);
@@ -325,6 +338,7 @@ static int start_again(struct pd_engine *engine, const struct pd_error *why, str
 	engine->recovery.records = 0;
 	engine->recovery.bytes = 0;
 	engine->recovery.quarantined_actors = 0;
+	pd_drop_forget_replayed(engine);
 	pd_directory_done(&engine->directory);
 	pd_directory_init(&engine->directory, engine->directory.hash_seed);
 	result = pd_state_reject(engine, why->text, err);

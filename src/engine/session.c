@@ -24,6 +24,10 @@ void pd_session_resolve(struct pd_session *session)
 {
 	const struct pd_directory *directory = &session->engine->directory;
 
+	if (session->removals != directory->removals) {
+		session->removals = directory->removals;
+		session->actor = NULL;
+	}
 	if (session->tenant == NULL)
 		session->tenant = pd_directory_tenant(
 			directory, pd_slice(session->tenant_name, session->tenant_name_size));

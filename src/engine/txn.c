@@ -30,8 +30,8 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 	pd_store_begin(engine->store);
 	if (engine->since_clock++ % 64 == 0)
 		pd_clock_update(&engine->clock);
-	/* The tenant may have been made by another session since this one began. */
-	if (session != NULL && session->tenant == NULL)
+	/* The tenant may have been made by another session since this one began, and the actor dropped. */
+	if (session != NULL && (session->tenant == NULL || session->removals != engine->directory.removals))
 		pd_session_resolve(session);
 	txn->session = session;
 	txn->now_us = pd_clock_tick(&engine->clock);
@@ -252,7 +252,7 @@ static int put_id(struct pd_txn *txn, struct pd_slice key, uint64_t id)
 static int give_id(struct pd_txn *txn, uint64_t *ret_id)
 {
 	uint64_t id = txn->engine->directory.last_id + 1;
-	int result = put_id(txn, pd_slice("n", 1), id);
+	int result = pd_plant(PD_PLANT_REUSE_ACTOR_ID) ? 0 : put_id(txn, pd_slice("n", 1), id);
 
 	if (result != 0)
 		return result;
@@ -298,7 +298,7 @@ static int bear_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor 
 {
 	struct pd_engine *engine = txn->engine;
 	struct pd_tenant *tenant = txn->session->tenant;
-	uint8_t key[1 + PD_VARINT_MAX + PD_NAME_SIZE_MAX];
+	uint8_t key[PD_NAME_KEY_MAX];
 	struct pd_store_actor *state;
 	struct pd_actor *actor;
 	size_t size = 1;
@@ -562,5 +562,21 @@ int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor)
 	if (result == 0)
 		result = pd_txn_delete_range(txn, actor->state, actor->tenant->id, pd_slice(NULL, 0),
 					     pd_slice(NULL, 0));
+	return result;
+}
+
+int pd_txn_drop_state(struct pd_txn *txn, struct pd_actor *actor)
+{
+	struct pd_engine *engine = txn->engine;
+	struct pd_slice nothing = { NULL, 0 };
+	struct pd_key key = { .actor = actor };
+	int result = actor_for_writing(txn, &key);
+
+	if (result == 0)
+		result = prepare(txn, actor->state, actor->tenant->id, PD_ENTRY_HEADER_SIZE);
+	if (result == 0)
+		result = pd_log_record_delete_range(engine->open, nothing, nothing);
+	if (result == 0)
+		result = pd_store_actor_drop(engine->store, actor->state, txn->lsn, &txn->err);
 	return result;
 }

@@ -84,6 +84,7 @@ int pd_txn_check_sight(struct pd_txn *txn, bool whole, struct pd_error *err)
 {
 	const struct pd_directory *directory = &txn->engine->directory;
 	struct pd_session *session = txn->session;
+	const struct pd_actor *actor;
 	int result = 0;
 
 	if (session->actor == NULL)
@@ -92,9 +93,10 @@ int pd_txn_check_sight(struct pd_txn *txn, bool whole, struct pd_error *err)
 		return pd_actor_check(session->actor, err);
 	if (!whole || txn->engine->recovery.quarantined_actors == 0)
 		return 0;
-	for (size_t i = 0; result == 0 && i < directory->actor_count; i++)
-		if (directory->actors[i]->tenant == session->tenant)
-			result = pd_actor_check(directory->actors[i], err);
+	for (actor = pd_directory_actor_next(directory, 0); result == 0 && actor != NULL;
+	     actor = pd_directory_actor_next(directory, actor->id))
+		if (actor->tenant == session->tenant)
+			result = pd_actor_check(actor, err);
 	return result;
 }
 

@@ -124,20 +124,24 @@ static int write_counters(struct writer *writer)
 	for (size_t i = 0; result == 0 && i < writer->count; i++) {
 		const struct pd_table *table = writer->tables[i];
 		uint8_t id[8], value[PD_COUNTERS_SIZE_MAX];
+		struct pd_slice key;
 		size_t size = 1;
 
 		if (table->actor->id == PD_STORE_EXPIRY_ID)
 			continue;
 		pd_store_be64(id, table->actor->id);
+		key = pd_level_key(writer->key, PD_STORE_COUNTERS_ID, pd_slice(id, sizeof id));
+		if (table->dropped) {
+			if (table->actor->in_levels)
+				result = pd_levels_batch_delete(writer->batch, key, writer->err);
+			continue;
+		}
 		value[0] = PD_COUNTERS_VERSION;
 		size += pd_varint_put(value + size, table->actor->tenant);
 		size += pd_varint_put(value + size, table->counters.key_count);
 		size += pd_varint_put(value + size, table->counters.expiring_count);
 		size += pd_varint_put(value + size, table->counters.last_delete_lsn);
-		result = pd_levels_batch_put(
-			writer->batch,
-			pd_level_key(writer->key, PD_STORE_COUNTERS_ID, pd_slice(id, sizeof id)),
-			pd_slice(value, size), writer->err);
+		result = pd_levels_batch_put(writer->batch, key, pd_slice(value, size), writer->err);
 	}
 	return result;
 }
@@ -265,6 +269,10 @@ static void drop(struct pd_store *store, size_t tables)
 		table->actor->in_levels = true;
 		generation->tables = table->next;
 		generation->table_count--;
+		if (table->dropped) {
+			store->leaving--;
+			pd_actor_free(store, table->actor);
+		}
 	}
 	if (generation->tables != NULL)
 		return;

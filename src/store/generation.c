@@ -10,7 +10,9 @@ struct pd_table *pd_table_new(struct pd_store *store, struct pd_store_actor *act
 
 	if (table == NULL)
 		return NULL;
-	*table = (struct pd_table){ .actor = actor, .next = generation->tables };
+	*table = (struct pd_table){
+		.actor_id = actor->id, .tenant = actor->tenant, .actor = actor, .next = generation->tables
+	};
 	table->counters = (struct pd_store_counters){ actor->key_count, actor->expiring_count,
 						      actor->last_delete_lsn };
 	pd_memtable_init(&table->map, &generation->arena);

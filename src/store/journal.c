@@ -50,6 +50,17 @@ void pd_journal_note(struct pd_store *store, struct pd_store_actor *actor)
 	journal->noted = actor;
 }
 
+void pd_journal_drop(struct pd_store *store, struct pd_store_actor *actor)
+{
+	struct pd_journal *journal = &store->journal;
+
+	PD_ASSERT(journal->count < journal->capacity);
+	journal->changes[journal->count++] = (struct pd_change){ .kind = PD_CHANGE_DROPPED, .actor = actor };
+	journal->any_dropped = true;
+	actor->dropped = true;
+	pd_actor_table(actor, store->active)->dropped = true;
+}
+
 static void undo(struct pd_store *store, const struct pd_change *change)
 {
 	struct pd_generation *generation = pd_generation(store, store->active);
@@ -82,6 +93,10 @@ static void undo(struct pd_store *store, const struct pd_change *change)
 		actor->expiring_count = change->counters.expiring_count;
 		actor->last_delete_lsn = change->counters.last_delete_lsn;
 		break;
+	case PD_CHANGE_DROPPED:
+		change->actor->dropped = false;
+		pd_actor_table(change->actor, store->active)->dropped = false;
+		break;
 	case PD_CHANGE_RELEASED:
 		PD_ASSERT(!"the commit has begun");
 		break;
@@ -112,6 +127,7 @@ static void end(struct pd_store *store)
 
 	journal->count = 0;
 	journal->any_dead = false;
+	journal->any_dropped = false;
 	journal->noted = NULL;
 	if (journal->capacity > CHANGES_KEPT) {
 		pd_free(journal->changes);
@@ -174,6 +190,25 @@ static void remove_dead(struct pd_store *store)
 	}
 }
 
+/* An actor that nothing else has anything of is gone here and now: the others when what hides them is in the levels. */
+static void remove_dropped(struct pd_store *store)
+{
+	const struct pd_journal *journal = &store->journal;
+
+	for (size_t i = 0; journal->any_dropped && i < journal->count; i++) {
+		struct pd_store_actor *actor = journal->changes[i].actor;
+
+		if (journal->changes[i].kind != PD_CHANGE_DROPPED)
+			continue;
+		if (pd_actor_has_older(store, actor)) {
+			store->leaving++;
+			continue;
+		}
+		pd_table_remove(store, pd_actor_table(actor, store->active));
+		pd_actor_free(store, actor);
+	}
+}
+
 void pd_store_commit(struct pd_store *store)
 {
 	struct pd_generation *generation = pd_generation(store, store->active);
@@ -189,6 +224,7 @@ void pd_store_commit(struct pd_store *store)
 		switch (change->kind) {
 		case PD_CHANGE_INSERTED:
 		case PD_CHANGE_FLAGGED:
+		case PD_CHANGE_DROPPED:
 			break;
 		case PD_CHANGE_REPLACED:
 		case PD_CHANGE_RELEASED:
@@ -202,6 +238,7 @@ void pd_store_commit(struct pd_store *store)
 			break;
 		}
 	}
+	remove_dropped(store);
 	end(store);
 }
 

@@ -75,7 +75,8 @@ struct deletion {
 	struct pd_table *table;
 	struct pd_slice from, to;
 	uint64_t lsn;
-	bool found; /* something was there */
+	bool unread; /* it is the whole actor, and nobody asks what was there */
+	bool found;  /* something was there */
 	/* What is older than the active generation and alive: these, or many more. */
 	bool many;
 	unsigned point_count;
@@ -210,6 +211,11 @@ static int delete (struct deletion *deletion, struct pd_error *err)
 
 	if (pd_actor_has_older(store, actor))
 		result = find_older(deletion, err);
+	/* What cannot be read can go all the same. */
+	if (deletion->unread && (result == PD_CORRUPT || result == PD_IO)) {
+		deletion->many = true;
+		result = 0;
+	}
 	if (result == 0 && deletion->many)
 		result = count_many(deletion, &keys, &expiring, err);
 	if (result != 0)
@@ -232,21 +238,43 @@ static int delete (struct deletion *deletion, struct pd_error *err)
 	return 1;
 }
 
+static int delete_prepared(struct deletion *deletion, struct pd_error *err)
+{
+	struct pd_store *store = deletion->store;
+	size_t mark = store->journal.count;
+	int result;
+
+	store->journal.noted = NULL; /* what fails half-way has counted already */
+	result = pd_store_prepare(store, deletion->actor, &deletion->table);
+	if (result != 0)
+		return pd_store_no_memory(err);
+	result = delete (deletion, err);
+	if (result < 0)
+		pd_journal_undo(store, mark);
+	return result;
+}
+
 int pd_store_delete_range(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice from,
 			  struct pd_slice to, uint64_t lsn, struct pd_error *err)
 {
 	struct deletion deletion = { .store = store, .actor = actor, .from = from, .to = to, .lsn = lsn };
-	size_t mark = store->journal.count;
+
+	return to.size > 0 && pd_slice_compare(from, to) >= 0 ? 0 : delete_prepared(&deletion, err);
+}
+
+int pd_store_actor_drop(struct pd_store *store, struct pd_store_actor *actor, uint64_t lsn,
+			struct pd_error *err)
+{
+	struct deletion deletion = { .store = store, .actor = actor, .lsn = lsn, .unread = true };
 	int result;
 
-	if (to.size > 0 && pd_slice_compare(from, to) >= 0)
-		return 0;
-	store->journal.noted = NULL; /* what fails half-way has counted already */
-	result = pd_store_prepare(store, actor, &deletion.table);
-	if (result != 0)
-		return pd_store_no_memory(err);
-	result = delete (&deletion, err);
+	PD_ASSERT(!actor->dropped);
+	result = delete_prepared(&deletion, err);
+	if (result >= 0 && pd_journal_reserve(store, 1) != 0)
+		result = pd_store_no_memory(err);
 	if (result < 0)
-		pd_journal_undo(store, mark);
-	return result;
+		return result;
+	PD_ASSERT(actor->key_count == 0);
+	pd_journal_drop(store, actor);
+	return 0;
 }

@@ -25,7 +25,7 @@ struct pd_store_actor *pd_store_actor_get(const struct pd_store *store, uint64_t
 	for (slot = slot_of(store, id); store->slots[slot] != NULL;
 	     slot = (slot + 1) & (store->slot_count - 1))
 		if (store->slots[slot]->id == id)
-			return store->slots[slot];
+			return store->slots[slot]->dropped ? NULL : store->slots[slot];
 	return NULL;
 }
 
@@ -60,45 +60,30 @@ static void slot_clear(struct pd_store *store, const struct pd_store_actor *acto
 
 static int slots_grow(struct pd_store *store)
 {
-	size_t count = store->slot_count > 0 ? 2 * store->slot_count : 64;
-	struct pd_store_actor **slots;
+	size_t old_count = store->slot_count, count = old_count > 0 ? 2 * old_count : 64;
+	struct pd_store_actor **old = store->slots, **slots;
 
-	if (2 * (store->actor_count + 1) <= store->slot_count)
+	if (2 * (store->slots_used + 1) <= old_count)
 		return 0;
 	slots = pd_calloc(count, sizeof(struct pd_store_actor *));
 	if (slots == NULL)
 		return PD_NO_MEMORY;
-	pd_free(store->slots);
 	store->slots = slots;
 	store->slot_count = count;
-	for (size_t i = 0; i < store->actor_count; i++)
-		slot_fill(store, store->actors[i]);
+	for (size_t i = 0; i < old_count; i++)
+		if (old[i] != NULL)
+			slot_fill(store, old[i]);
+	pd_free(old);
 	return 0;
-}
-
-/* The index of the first actor with an id > after. */
-static size_t actor_index(const struct pd_store *store, uint64_t after)
-{
-	size_t low = 0, high = store->actor_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (store->actors[middle]->id <= after)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
 }
 
 struct pd_store_actor *pd_store_actor_next(const struct pd_store *store, uint64_t after)
 {
-	size_t index = actor_index(store, after);
+	struct pd_store_actor *actor = pd_id_list_next(&store->actors, after);
 
-	if (index == store->actor_count || store->actors[index]->id >= PD_STORE_RESERVED_ID)
-		return NULL;
-	return store->actors[index];
+	while (actor != NULL && actor->dropped)
+		actor = pd_id_list_next(&store->actors, actor->id);
+	return actor != NULL && actor->id < PD_STORE_RESERVED_ID ? actor : NULL;
 }
 
 /* ---- coming and going of actors ---- */
@@ -114,27 +99,37 @@ static struct pd_store_actor *actor_new(struct pd_store *store, uint64_t tenant,
 
 static struct pd_store_actor *actor_add(struct pd_store *store, uint64_t tenant, uint64_t id)
 {
-	struct pd_store_actor **actors;
 	struct pd_store_actor *actor;
-	size_t at;
 
 	if (slots_grow(store) != 0)
 		return NULL;
-	actors = pd_grow(store->actors, store->actor_count, &store->actor_capacity, sizeof *actors, 64);
-	if (actors == NULL)
-		return NULL;
-	store->actors = actors;
 	actor = actor_new(store, tenant, id);
 	if (actor == NULL)
 		return NULL;
-	/* Ids only grow, but replay may meet them out of order across damage. */
-	at = actor_index(store, id);
-	memmove(&store->actors[at + 1], &store->actors[at],
-		(store->actor_count - at) * sizeof store->actors[0]);
-	store->actors[at] = actor;
-	store->actor_count++;
+	if (pd_id_list_add(&store->actors, actor) != 0) {
+		pd_arena_release(&store->actor_arena, actor, sizeof *actor);
+		return NULL;
+	}
 	slot_fill(store, actor);
+	store->slots_used++;
 	return actor;
+}
+
+/* Nothing of the actor is left anywhere. */
+void pd_actor_free(struct pd_store *store, struct pd_store_actor *actor)
+{
+	for (unsigned i = 0; i < PD_STORE_TABLES; i++)
+		PD_ASSERT(actor->tables[i] == NULL);
+	slot_clear(store, actor);
+	store->slots_used--;
+	pd_id_list_remove(&store->actors, actor);
+}
+
+static void release_actor(void *context, void *item)
+{
+	struct pd_store *store = context;
+
+	pd_arena_release(&store->actor_arena, item, sizeof(struct pd_store_actor));
 }
 
 struct pd_store_actor *pd_store_actor_add(struct pd_store *store, uint64_t tenant, uint64_t id)
@@ -151,18 +146,10 @@ struct pd_store_actor *pd_store_actor_add(struct pd_store *store, uint64_t tenan
 
 void pd_store_actor_remove(struct pd_store *store, struct pd_store_actor *actor)
 {
-	size_t at = actor_index(store, actor->id) - 1;
-
-	PD_ASSERT(store->actors[at] == actor && actor->key_count == 0 && !actor->in_levels);
+	PD_ASSERT(actor->key_count == 0 && !actor->in_levels);
 	if (pd_actor_table(actor, store->active) != NULL)
 		pd_table_remove(store, pd_actor_table(actor, store->active));
-	for (unsigned i = 0; i < PD_STORE_TABLES; i++)
-		PD_ASSERT(actor->tables[i] == NULL);
-	store->actor_count--;
-	memmove(&store->actors[at], &store->actors[at + 1],
-		(store->actor_count - at) * sizeof store->actors[0]);
-	slot_clear(store, actor);
-	pd_arena_release(&store->actor_arena, actor, sizeof *actor);
+	pd_actor_free(store, actor);
 }
 
 /* ---- the actors of an earlier life ---- */
@@ -268,6 +255,7 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 		pd_arena_init(&store->generations[i].arena, &store->pool);
 	pd_arena_init(&store->dying, &store->pool);
 	pd_arena_init(&store->actor_arena, NULL);
+	pd_id_list_init(&store->actors, release_actor, store);
 	pd_arena_init(&store->reads, &store->reads_pool);
 	store->pool.max = pool_size(options);
 	store->reads_pool.max = 1;
@@ -301,12 +289,12 @@ void pd_store_close(struct pd_store *store)
 		pd_arena_done(&store->generations[i].arena);
 	}
 	pd_arena_done(&store->dying);
+	pd_id_list_done(&store->actors);
 	pd_arena_done(&store->actor_arena);
 	pd_arena_done(&store->reads);
 	pd_arena_pool_done(&store->pool);
 	pd_arena_pool_done(&store->reads_pool);
 	pd_journal_done(&store->journal);
-	pd_free(store->actors);
 	pd_free(store->slots);
 	pd_free(store);
 }
@@ -342,11 +330,11 @@ static size_t spare_bytes(const struct pd_store *store)
 void pd_store_stats(const struct pd_store *store, bool with_levels, struct pd_store_stats *ret_stats)
 {
 	*ret_stats = (struct pd_store_stats){
-		.actors = store->actor_count,
+		.actors = pd_id_list_count(&store->actors) - store->leaving,
 		.keys = store->key_count,
 		.expiring_keys = store->expiring_count,
 		.actor_bytes = pd_arena_bytes(&store->actor_arena) +
-			       (store->slot_count + store->actor_capacity) * sizeof(void *),
+			       (store->slot_count + store->actors.capacity) * sizeof(void *),
 		.spare_bytes = spare_bytes(store),
 		.frozen_bytes = pd_arena_bytes(&store->dying),
 		.frozen = (unsigned)(store->active - store->oldest),

@@ -63,6 +63,7 @@ struct pd_store_actor {
 	uint64_t last_delete_lsn;                 /* of the last transaction that deleted anything */
 	struct pd_table *tables[PD_STORE_TABLES]; /* the store's: its part of each memtable, or NULL */
 	bool in_levels;                           /* something of it may be there */
+	bool dropped;                             /* it is on its way out: found by nobody */
 };
 
 /* Takes the levels, also on an error. Reads all actors' counters from them. */
@@ -84,6 +85,11 @@ struct pd_store_actor *pd_store_actor_next(const struct pd_store *store, uint64_
 struct pd_store_actor *pd_store_actor_add(struct pd_store *store, uint64_t tenant, uint64_t id);
 /* Take back an actor just added, of which nothing is left. */
 void pd_store_actor_remove(struct pd_store *store, struct pd_store_actor *actor);
+/* In a transaction: all of the actor goes, with its counters, also what cannot be read any more. It is not found from here
+ * on, and from the commit on the pointer is void; what is in the levels goes with a flush. PD_NO_MEMORY: nothing has
+ * happened, or the transaction has to be taken back. */
+PD_MUST_CHECK int pd_store_actor_drop(struct pd_store *store, struct pd_store_actor *actor, uint64_t lsn,
+				      struct pd_error *err);
 
 /* ---- transactions ---- */
 void pd_store_begin(struct pd_store *store);

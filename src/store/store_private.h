@@ -13,6 +13,7 @@
 #define PD_STORE_STORE_PRIVATE_H
 
 #include "base/assert.h"
+#include "base/id_list.h"
 #include "os/os.h"
 #include "store/arena.h"
 #include "store/memtable_private.h"
@@ -29,9 +30,11 @@ struct pd_table {
 	struct pd_memtable map;
 	struct pd_memtable
 		*ranges; /* keyed by their ends, valued by their beginnings, disjoint; NULL: none */
-	struct pd_store_actor *actor;
+	uint64_t actor_id, tenant;
+	struct pd_store_actor *actor;      /* the shard's thread's: views may outlive it */
 	struct pd_table *next, *previous;  /* of its generation */
 	struct pd_store_counters counters; /* the actor's as of the last commit in this generation */
+	bool dropped;                      /* the actor was: with this its counters leave the levels */
 };
 
 struct pd_pin;
@@ -58,6 +61,7 @@ enum pd_change_kind {
 	PD_CHANGE_REPLACED, /* `entry`, with `lsn`, was in the map before */
 	PD_CHANGE_FLAGGED,  /* the slot of `entry` had `lsn` before */
 	PD_CHANGE_COUNTERS, /* the actor's counters before */
+	PD_CHANGE_DROPPED,  /* the actor was not dropped before */
 	PD_CHANGE_RELEASED, /* at the commit: `entry` has left the map */
 };
 
@@ -80,6 +84,7 @@ struct pd_journal {
 	struct pd_change *changes;
 	size_t count, capacity;
 	bool any_dead;                /* slots were flagged dead: the commit looks for what can go */
+	bool any_dropped;             /* actors were dropped */
 	struct pd_store_actor *noted; /* whose counters were noted last */
 };
 
@@ -121,10 +126,10 @@ struct pd_store {
 	struct pd_arena dying; /* of a generation that is gone */
 	struct pd_arena_pool pool, reads_pool;
 
-	struct pd_store_actor **actors; /* by id: ids only grow, so adding is appending */
-	size_t actor_count, actor_capacity;
+	struct pd_id_list actors;
 	struct pd_store_actor **slots; /* open addressing, by id; a power of two, at most half full */
-	size_t slot_count;
+	size_t slot_count, slots_used;
+	size_t leaving; /* of the actors: dropped, and not out of the levels yet */
 	struct pd_arena actor_arena;
 	uint64_t key_count, expiring_count;
 
@@ -229,6 +234,8 @@ void pd_journal_add(struct pd_store *store, enum pd_change_kind kind, struct pd_
 		    const uint8_t *entry, uint64_t lsn);
 /* Before the actor's counters change. */
 void pd_journal_note(struct pd_store *store, struct pd_store_actor *actor);
+/* The actor, of which nothing is alive and which has an active table, is dropped. */
+void pd_journal_drop(struct pd_store *store, struct pd_store_actor *actor);
 /* Take back what came after the first `count` changes. */
 void pd_journal_undo(struct pd_store *store, size_t count);
 void pd_journal_done(struct pd_journal *journal);
@@ -308,6 +315,8 @@ bool pd_views_give_up(struct pd_store *store, const char *why);
 void pd_views_done(struct pd_store *store);
 
 /* ---- actors (store.c) ---- */
+/* None of its tables is left. */
+void pd_actor_free(struct pd_store *store, struct pd_store_actor *actor);
 /* An actor's counters as the levels have them. PD_CORRUPT, PD_NEWER_FORMAT. */
 PD_MUST_CHECK int pd_counters_read(struct pd_slice key, struct pd_slice value,
 				   struct pd_store_view_actor *ret_actor, struct pd_error *err);

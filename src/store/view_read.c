@@ -9,8 +9,8 @@
 
 static int by_actor(const void *a, const void *b)
 {
-	uint64_t left = (*(struct pd_table *const *)a)->actor->id;
-	uint64_t right = (*(struct pd_table *const *)b)->actor->id;
+	uint64_t left = (*(struct pd_table *const *)a)->actor_id;
+	uint64_t right = (*(struct pd_table *const *)b)->actor_id;
 
 	return (left > right) - (left < right);
 }
@@ -66,7 +66,7 @@ static size_t find_actor(const struct pd_store_view *view, unsigned n, uint64_t 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (index[middle]->actor->id < actor)
+		if (index[middle]->actor_id < actor)
 			low = middle + 1;
 		else
 			high = middle;
@@ -78,7 +78,7 @@ static const struct pd_table *find_table(const struct pd_store_view *view, unsig
 {
 	size_t at = find_actor(view, n, actor);
 
-	if (at == view->pins[n]->table_count || view->indexes[n][at]->actor->id != actor)
+	if (at == view->pins[n]->table_count || view->indexes[n][at]->actor_id != actor)
 		return NULL;
 	return view->indexes[n][at];
 }
@@ -257,27 +257,43 @@ static int find_below(struct pd_store_view *view, uint64_t after, struct pd_erro
 	return 0;
 }
 
-int pd_store_view_actor_next(struct pd_store_view *view, uint64_t after,
-			     struct pd_store_view_actor *ret_actor, struct pd_error *err)
+/* The first table of an actor with an id > after; of several the newest. NULL: none. */
+static const struct pd_table *find_table_after(const struct pd_store_view *view, uint64_t after)
 {
 	const struct pd_table *found = NULL;
-	int result = begin_read(view, err);
 
-	if (result == 0)
-		result = after < PD_STORE_RESERVED_ID ? find_below(view, after, err) : 0;
-	if (result != 0 || after >= PD_STORE_RESERVED_ID)
-		return result;
 	for (unsigned i = 0; i < view->pin_count; i++) {
 		size_t at = find_actor(view, i, after + 1);
 
 		if (at < view->pins[i]->table_count &&
-		    (found == NULL || view->indexes[i][at]->actor->id < found->actor->id))
+		    (found == NULL || view->indexes[i][at]->actor_id < found->actor_id))
 			found = view->indexes[i][at];
 	}
-	if (found != NULL && (!view->has_actor || found->actor->id <= view->actor.id))
+	return found;
+}
+
+int pd_store_view_actor_next(struct pd_store_view *view, uint64_t after,
+			     struct pd_store_view_actor *ret_actor, struct pd_error *err)
+{
+	const struct pd_table *found;
+	int result = begin_read(view, err);
+
+	/* A table that drops its actor hides what older ones and the levels have of it. */
+	do {
+		if (result == 0)
+			result = after < PD_STORE_RESERVED_ID ? find_below(view, after, err) : 0;
+		if (result != 0 || after >= PD_STORE_RESERVED_ID)
+			return result;
+		found = find_table_after(view, after);
+		if (found != NULL && view->has_actor && found->actor_id > view->actor.id)
+			found = NULL;
+		if (found != NULL)
+			after = found->actor_id;
+	} while (found != NULL && found->dropped);
+	if (found != NULL)
 		*ret_actor = (struct pd_store_view_actor){
-			.id = found->actor->id,
-			.tenant = found->actor->tenant,
+			.id = found->actor_id,
+			.tenant = found->tenant,
 			.key_count = found->counters.key_count,
 			.expiring_count = found->counters.expiring_count,
 			.last_delete_lsn = found->counters.last_delete_lsn

@@ -42,6 +42,17 @@ void oracle_set(struct oracle *oracle, unsigned cell, const void *value, uint64_
 	oracle->cells[cell] = value;
 }
 
+void oracle_drop(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn)
+{
+	for (uint8_t key = 0; key < WORLD_KEYS; key++) {
+		unsigned cell = cell_item(tenant, (struct place){ .actor = (uint8_t)actor, .key = key });
+
+		if (oracle->cells[cell] != NULL)
+			oracle_set(oracle, cell, NULL, lsn);
+	}
+	oracle_set(oracle, cell_actor(tenant, actor), NULL, lsn);
+}
+
 static void take_back_to(struct oracle *oracle, size_t count)
 {
 	while (oracle->journal_count > count) {

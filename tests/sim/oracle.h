@@ -25,6 +25,7 @@ struct oracle_item { /* a key */
 };
 
 struct oracle_name { /* a tenant or an actor */
+	uint64_t id;
 	enum pd_level level;
 };
 
@@ -39,7 +40,8 @@ enum {
 	CELL_ACTORS = CELL_ITEMS + WORLD_TENANTS * WORLD_ACTORS * WORLD_KEYS,
 	CELL_TENANTS = CELL_ACTORS + WORLD_TENANTS * WORLD_ACTORS,
 	CELL_RESULTS = CELL_TENANTS + WORLD_TENANTS,
-	CELL_COUNT = CELL_RESULTS + WORLD_TENANTS * WORLD_IDEMPOTENCY_KEYS,
+	CELL_LAST_ID = CELL_RESULTS + WORLD_TENANTS * WORLD_IDEMPOTENCY_KEYS, /* a name, for its id */
+	CELL_COUNT = CELL_LAST_ID + 1,
 };
 
 struct oracle_change {
@@ -77,6 +79,8 @@ static inline unsigned cell_result(unsigned tenant, unsigned key)
 void oracle_init(struct oracle *oracle, struct arena *arena);
 void oracle_done(struct oracle *oracle);
 void oracle_set(struct oracle *oracle, unsigned cell, const void *value, uint64_t lsn);
+/* An actor goes, with all that it has. */
+void oracle_drop(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn);
 /* Take back everything above `lsn`. */
 void oracle_rewind(struct oracle *oracle, uint64_t lsn);
 /* Has the cell been touched since? */

@@ -87,12 +87,14 @@ const struct oracle_item *evaluation_see(const struct evaluation *e, struct plac
 
 static void bear(struct evaluation *e, unsigned cell)
 {
+	const struct oracle_name *last = e->oracle->cells[CELL_LAST_ID];
 	struct oracle_name *name;
 
 	if (e->oracle->cells[cell] != NULL)
 		return;
 	name = arena_take(e->oracle->arena, sizeof *name);
-	*name = (struct oracle_name){ .level = PD_LEVEL_UNSET };
+	*name = (struct oracle_name){ .id = last != NULL ? last->id + 1 : 1, .level = PD_LEVEL_UNSET };
+	oracle_set(e->oracle, CELL_LAST_ID, name, e->lsn);
 	oracle_set(e->oracle, cell, name, e->lsn);
 }
 

@@ -264,8 +264,9 @@ static void print_totals(const struct totals *t, double seconds)
 		     ", opens refused for damage %" PRIu64 "\n",
 		     t->damage_reported, t->quarantined, t->refused_opens);
 	(void)printf("flushes %" PRIu64 ", checkpoints %" PRIu64 ", log trimmed %" PRIu64
-		     ", writes told to wait %" PRIu64 ", states made anew %" PRIu64 "\n",
-		     t->flushes, t->checkpoints, t->trims, t->braked, t->rebuilt);
+		     ", writes told to wait %" PRIu64 ", states made anew %" PRIu64
+		     ", actors dropped %" PRIu64 "\n",
+		     t->flushes, t->checkpoints, t->trims, t->braked, t->rebuilt, t->drops);
 }
 
 int main(int argc, char **argv)

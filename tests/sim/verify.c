@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/actor.h"
 #include "oracle_evaluate.h"
 #include "world.h"
 
@@ -132,7 +133,36 @@ static bool verify_keys(struct world *world, struct pd_session *session, uint8_t
 		return world_fail(world, "%s/%s has other keys than the %u that it should have: %.200s",
 				  tenant_name(tenant), actor_name(actor), expected,
 				  (const char *)world->actual.data);
-	return true;
+	return actor_verify(world, session, tenant, actor, receipt.time_us);
+}
+
+/* All keys are somebody's. */
+static bool verify_count(struct world *world, struct pd_session *session)
+{
+	struct pd_engine_stats stats;
+	struct pd_actor_info info;
+	char name[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_error err;
+	uint64_t keys = 0;
+
+	for (unsigned tenant = 0; tenant < WORLD_TENANTS; tenant++)
+		for (unsigned actor = 0; actor < WORLD_ACTORS; actor++) {
+			(void)snprintf(name, sizeof name, "%s/%s", tenant_name(tenant), actor_name(actor));
+			switch (pd_engine_actor_info(world->engine, session, pd_slice_string(name), &info,
+						     &err)) {
+			case 0:
+				keys += info.keys;
+				break;
+			case PD_NOT_FOUND:
+				break;
+			default:
+				return world_rotten(world) || world_fail(world, "%s: %s", name, err.text);
+			}
+		}
+	pd_engine_stats(world->engine, &stats);
+	return stats.keys == keys ||
+	       world_fail(world, "there are %" PRIu64 " keys, of which actors have %" PRIu64, stats.keys,
+			  keys);
 }
 
 bool verify_state(struct world *world)
@@ -149,6 +179,7 @@ bool verify_state(struct world *world)
 			       verify_actor(world, session, tenant, actor, &served) &&
 			       (!served || verify_keys(world, session, tenant, actor));
 		}
+	good = good && verify_count(world, session);
 	pd_session_free(session);
 	return good;
 }

@@ -113,7 +113,7 @@ static void raise_floor(uint64_t *floor, uint64_t lsn)
 		*floor = lsn;
 }
 
-static bool hold(struct world *world, unsigned client, const struct pd_receipt *receipt)
+bool work_hold(struct world *world, unsigned client, const struct pd_receipt *receipt)
 {
 	struct held *held;
 
@@ -294,7 +294,7 @@ static bool check_receipt(struct world *world, const struct client *client, cons
 	return true;
 }
 
-static void note_write(struct world *world, const struct pd_receipt *receipt)
+void work_note_write(struct world *world, const struct pd_receipt *receipt)
 {
 	if (receipt->level >= PD_LEVEL_STRICT)
 		world->strict_lsn = receipt->lsn;
@@ -309,8 +309,8 @@ static void note_write(struct world *world, const struct pd_receipt *receipt)
 }
 
 /* May the request be refused like this? */
-static bool check_refusal(struct world *world, const struct outcome *outcome, int result,
-			  const struct pd_error *err)
+bool work_check_refusal(struct world *world, const struct outcome *outcome, int result,
+			const struct pd_error *err)
 {
 	bool right = false;
 
@@ -368,7 +368,7 @@ static bool judge(struct world *world, unsigned number, const struct request *re
 			return world_fail(world, "a refused request got an LSN");
 		if (world->actual.size != 0)
 			return world_fail(world, "a refused request left a reply");
-		if (!check_refusal(world, &outcome, result, err))
+		if (!work_check_refusal(world, &outcome, result, err))
 			return false;
 	} else {
 		if (outcome.code != 0)
@@ -379,9 +379,9 @@ static bool judge(struct world *world, unsigned number, const struct request *re
 			return false;
 		world->totals->duplicates += outcome.duplicate;
 		if (receipt->lsn != 0 && !receipt->duplicate)
-			note_write(world, receipt);
+			work_note_write(world, receipt);
 	}
-	return hold(world, number, receipt);
+	return work_hold(world, number, receipt);
 }
 
 bool work_request(struct world *world, unsigned number, const struct request *request)
@@ -535,14 +535,16 @@ static bool set_profile(struct world *world)
 	const struct client *client = &world->clients[number];
 	bool of_tenant = chance_one_in(&world->chance, 2);
 	unsigned cell = of_tenant ? cell_tenant(client->tenant) : cell_actor(client->tenant, client->actor);
-	bool there = world->oracle.cells[cell] != NULL;
+	const struct oracle_name *before = world->oracle.cells[cell];
+	bool there = before != NULL;
 	struct oracle_name *name = arena_take(&world->arena, sizeof *name);
 	struct pd_receipt receipt = { 0 };
 	struct pd_error err = { 0 };
 	uint64_t epoch;
 	int result;
 
-	*name = (struct oracle_name){ .level = levels[chance_below(&world->chance, 5)] };
+	*name = (struct oracle_name){ .id = there ? before->id : 0,
+				      .level = levels[chance_below(&world->chance, 5)] };
 	result = pd_engine_set_profile(world->engine, client->session,
 				       of_tenant ? pd_slice(NULL, 0)
 						 : pd_slice_string(actor_name(client->actor)),
@@ -554,13 +556,13 @@ static bool set_profile(struct world *world)
 	if (result == PD_NOT_FOUND)
 		return !there || world_fail(world, "no profile: %s", err.text);
 	if (result != 0)
-		return check_refusal(world, &(struct outcome){ 0 }, result, &err);
+		return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
 	if (!there)
 		return world_fail(world, "a profile for what does not exist");
 	oracle_set(&world->oracle, cell, name, receipt.lsn != 0 ? receipt.lsn : world->newest_lsn);
 	if (receipt.lsn != 0)
-		note_write(world, &receipt);
-	return hold(world, number, &receipt);
+		work_note_write(world, &receipt);
+	return work_hold(world, number, &receipt);
 }
 
 static void pass_time(struct world *world)
@@ -624,7 +626,7 @@ static bool happen(struct world *world)
 	if (pick < 97)
 		return watch(world);
 	if (pick < 98)
-		return set_profile(world);
+		return chance_one_in(&world->chance, 2) ? set_profile(world) : actor_drop(world);
 	if (pick < 99) {
 		struct client *client = &world->clients[chance_below(&world->chance, WORLD_SESSIONS)];
 

@@ -22,7 +22,8 @@ struct lies {
 struct totals {
 	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
 		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
-		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints, trims, braked;
+		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints, trims, braked,
+		drops;
 };
 
 /* What may happen to the machine, beside crashes. */
@@ -184,6 +185,20 @@ bool work_upkeep(struct world *world, enum pd_upkeep_kind kind);
 bool work_settle(struct world *world);
 void work_begin(struct world *world);
 void work_end(struct world *world);
+/* A client waits for what this receipt says. */
+bool work_hold(struct world *world, unsigned client, const struct pd_receipt *receipt);
+/* Something was written. */
+void work_note_write(struct world *world, const struct pd_receipt *receipt);
+/* May a request be refused like this, which the model thinks of like that? */
+bool work_check_refusal(struct world *world, const struct outcome *outcome, int result,
+			const struct pd_error *err);
+
+/* ---- actor.c: actors as their owners see them ---- */
+/* Somebody drops an actor. */
+bool actor_drop(struct world *world);
+/* What is known of it must be what the model knows as of that time. */
+bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor,
+		  uint64_t now_us);
 
 /* ---- verify.c ---- */
 /* Compare everything that can be read with the model. */

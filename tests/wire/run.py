@@ -30,6 +30,7 @@ GROUPS = (
     "notifications",
     "introspection",
     "perdure_commands",
+    "actors",
     "log_command",
     "log_tool",
     "admin",

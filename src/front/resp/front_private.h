@@ -157,7 +157,8 @@ struct pd_resp_commands {
 extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_commands_client,
 	pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
-	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug, pd_resp_commands_latency;
+	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug, pd_resp_commands_latency,
+	pd_resp_commands_actor;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);

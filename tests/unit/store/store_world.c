@@ -107,7 +107,7 @@ static void assert_entry(const struct pd_entry *entry, int key, const struct wor
 
 struct pd_store_actor *world_actor(const struct world *world, unsigned actor)
 {
-	return pd_store_actor_get(world->store, 10 + actor * 7);
+	return pd_store_actor_get(world->store, world->state.actors[actor].id);
 }
 
 static struct pd_levels *open_levels(struct world *world)
@@ -144,9 +144,12 @@ int world_open_store(struct world *world)
 		return result;
 	for (unsigned i = 0; world->fault_each && i < PD_STORE_TABLES; i++)
 		world->store->generations[i].arena.fault_each = true;
-	for (unsigned i = 0; i < WORLD_ACTORS; i++)
+	for (unsigned i = 0; i < WORLD_ACTORS; i++) {
+		if (world->state.actors[i].id == 0)
+			world->state.actors[i].id = world->last_id += 7;
 		if (world_actor(world, i) == NULL)
-			assert_non_null(pd_store_actor_add(world->store, 5, 10 + i * 7));
+			assert_non_null(pd_store_actor_add(world->store, 5, world->state.actors[i].id));
+	}
 	return 0;
 }
 
@@ -214,11 +217,14 @@ void world_reopen(struct world *world)
 	for (size_t i = 0; i < count; i++) {
 		const struct world_change *change = &world->log[i];
 		uint8_t bytes[64], to[64], entry[8192];
-		struct pd_store_actor *actor = world_actor(world, change->actor);
+		struct pd_store_actor *actor = pd_store_actor_get(world->store, change->id);
 		int result = 0;
 
 		if (change->lsn <= applied.lsn)
 			continue;
+		if (actor == NULL)
+			actor = pd_store_actor_add(world->store, 5, change->id);
+		assert_non_null(actor);
 		pd_store_begin(world->store);
 		switch (change->kind) {
 		case WORLD_PUT:
@@ -232,6 +238,9 @@ void world_reopen(struct world *world)
 		case WORLD_RANGE:
 			result = pd_store_delete_range(world->store, actor, world_key(change->key, bytes),
 						       world_key(change->to, to), change->lsn, NULL);
+			break;
+		case WORLD_DROP:
+			result = pd_store_actor_drop(world->store, actor, change->lsn, NULL);
 			break;
 		}
 		assert_true(result >= 0);
@@ -258,6 +267,7 @@ struct world_change world_pick(struct world *world)
 	struct world_change change = { .actor = world_below(world, WORLD_ACTORS), .lsn = world->lsn + 1 };
 	unsigned dice = world_below(world, 1000);
 
+	change.id = world->state.actors[change.actor].id;
 	change.key = (int)world_below(world, WORLD_KEYS);
 	if (dice < 20) {
 		change.kind = WORLD_RANGE;
@@ -337,6 +347,8 @@ static int change_store(struct world *world, const struct world_change *change, 
 		result = pd_store_delete_range(store, actor, world_key(change->key, bytes),
 					       world_key(change->to, to), change->lsn, &err);
 		break;
+	case WORLD_DROP:
+		fail_msg("a drop is a transaction of its own");
 	}
 	if (result >= 0)
 		assert_int_equal(result, expected);
@@ -429,6 +441,54 @@ void world_transaction(struct world *world, bool with_failures)
 		pd_memory_fail(0, 0);
 		world->lsn++;
 	}
+}
+
+static int drop(struct world *world, struct pd_store_actor *actor, bool with_failures)
+{
+	struct pd_error err;
+	int result;
+
+	if (with_failures) {
+		pd_memory_fail(1 + world_below(world, 3), 1);
+		result = pd_store_actor_drop(world->store, actor, world->lsn + 1, &err);
+		pd_memory_fail(0, 0);
+		assert_true(result == 0 || result == PD_NO_MEMORY);
+		if (result != 0)
+			return result;
+	} else {
+		/* What cannot be read goes as well. */
+		if (world->disk != NULL && world_below(world, 3) == 0)
+			fake_disk_fail(world->disk, FAKE_NEXT, 1 + world_below(world, 3), PD_CORRUPT);
+		assert_int_equal(pd_store_actor_drop(world->store, actor, world->lsn + 1, &err), 0);
+		if (world->disk != NULL)
+			fake_disk_fail(world->disk, FAKE_NEXT, 0, 0);
+	}
+	return 0;
+}
+
+void world_drop(struct world *world, bool with_failures)
+{
+	struct world_change change = { .kind = WORLD_DROP, .actor = world_below(world, WORLD_ACTORS) };
+	struct world_actor *state = &world->state.actors[change.actor];
+	struct pd_store_actor *actor = world_actor(world, change.actor);
+	int result;
+
+	pd_store_begin(world->store);
+	result = drop(world, actor, with_failures);
+	if (result == 0)
+		assert_null(pd_store_actor_get(world->store, state->id));
+	if (result != 0 || world_below(world, 4) == 0) {
+		pd_store_rollback(world->store);
+		assert_ptr_equal(world_actor(world, change.actor), actor);
+		world_check(world);
+		return;
+	}
+	pd_store_commit(world->store);
+	change.lsn = ++world->lsn;
+	change.id = state->id;
+	remember(world, &change);
+	*state = (struct world_actor){ .id = world->last_id += 7 };
+	assert_non_null(pd_store_actor_add(world->store, 5, state->id));
 }
 
 void world_freeze(struct world *world)
@@ -534,15 +594,19 @@ void world_check(struct world *world)
 static const struct world_entry *first_expiring(const struct world *world, unsigned *ret_actor, int *ret_key)
 {
 	const struct world_entry *first = NULL;
+	uint64_t first_id = 0;
 
 	for (unsigned actor = 0; actor < WORLD_ACTORS; actor++)
 		for (int key = 0; key < WORLD_KEYS; key++) {
 			const struct world_entry *entry = &world->state.actors[actor].entries[key];
+			uint64_t id = world->state.actors[actor].id;
 
 			if (!entry->present || entry->expires_us == 0 ||
-			    (first != NULL && first->expires_us <= entry->expires_us))
+			    (first != NULL && (first->expires_us < entry->expires_us ||
+					       (first->expires_us == entry->expires_us && first_id <= id))))
 				continue;
 			first = entry;
+			first_id = id;
 			*ret_actor = actor;
 			*ret_key = key;
 		}
@@ -574,6 +638,7 @@ void world_expire(struct world *world, uint64_t now_us, unsigned limit)
 		assert_ptr_equal(told, world_actor(world, actor));
 		assert_entry(&entry, key, expected);
 		change.actor = actor;
+		change.id = world->state.actors[actor].id;
 		change.key = key;
 		pd_store_begin(world->store);
 		if (world_below(world, 10) == 0) {

@@ -20,6 +20,7 @@ struct world_entry {
 struct world_actor {
 	struct world_entry entries[WORLD_KEYS];
 	uint64_t last_delete_lsn;
+	uint64_t id; /* another after each drop */
 };
 
 struct world_state {
@@ -30,6 +31,7 @@ enum world_kind {
 	WORLD_PUT,
 	WORLD_DELETE,
 	WORLD_RANGE,
+	WORLD_DROP,
 };
 
 /* A change. Bounds of a range: numbers, -1 stands for none. */
@@ -38,7 +40,7 @@ struct world_change {
 	unsigned actor;
 	int key, to;
 	struct world_entry entry;
-	uint64_t lsn;
+	uint64_t lsn, id;
 };
 
 enum world_levels {
@@ -56,7 +58,7 @@ struct world {
 	char directory[256];    /* of the others */
 	struct pd_store *store;
 	struct world_state state;
-	uint64_t random, lsn, frozen_lsn;
+	uint64_t random, lsn, frozen_lsn, last_id;
 	struct world_change *log;
 	size_t log_count, log_capacity;
 	bool lend;         /* some puts without a copy */
@@ -87,6 +89,9 @@ struct world_change world_pick(struct world *world);
 int world_change(struct world *world, const struct world_change *change);
 /* A transaction of a few changes, committed or taken back. */
 void world_transaction(struct world *world, bool with_failures);
+
+/* A transaction that drops an actor, committed or taken back: then one of another id takes its place. */
+void world_drop(struct world *world, bool with_failures);
 
 void world_freeze(struct world *world);
 /* Everything, to the last byte. */

@@ -1,4 +1,4 @@
-/* The store against a state kept beside it: random transactions, freezes, flushes, expiry and restarts, with memory and
+/* The store against a state kept beside it: random transactions, dropped actors, freezes, flushes, expiry and restarts, with memory and
  * levels that fail. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,6 +34,8 @@ static void run(enum world_levels levels, uint64_t seed, unsigned rounds, bool w
 	world.lend = seed % 3 == 0;
 	for (unsigned round = 0; round < rounds; round++) {
 		world_transaction(&world, with_failures);
+		if (world_below(&world, 25) == 0)
+			world_drop(&world, with_failures);
 		if (levels != WORLD_NONE)
 			step(&world);
 		if (round % 64 == 0)

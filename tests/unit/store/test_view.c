@@ -27,15 +27,36 @@ struct kept {
 	uint64_t lsn;
 };
 
-static uint64_t actor_id(unsigned actor)
+static uint64_t actor_id(const struct kept *kept, unsigned actor)
 {
-	return 10 + actor * 7;
+	return kept->state.actors[actor].id;
+}
+
+/* The nth by id: one that came after a drop has a higher one. */
+static const struct world_actor *nth_actor(const struct kept *kept, unsigned n)
+{
+	const struct world_actor *found = NULL;
+	uint64_t after = 0;
+
+	for (unsigned i = 0; i <= n; i++) {
+		found = NULL;
+		for (unsigned a = 0; a < WORLD_ACTORS; a++) {
+			const struct world_actor *actor = &kept->state.actors[a];
+
+			if (actor->id > after && (found == NULL || actor->id < found->id))
+				found = actor;
+		}
+		after = found->id;
+	}
+	return found;
 }
 
 static void fill(struct world *world, unsigned transactions)
 {
 	while (transactions-- > 0)
 		world_transaction(world, false);
+	if (world_below(world, 40) == 0)
+		world_drop(world, false);
 }
 
 static void step_until_done(struct world *world)
@@ -92,7 +113,8 @@ static const char *key_problem(const struct kept *kept, unsigned actor, int key)
 	const struct world_entry *expected = &kept->state.actors[actor].entries[key];
 	uint8_t bytes[64];
 	struct pd_entry entry;
-	int result = pd_store_view_get(kept->view, actor_id(actor), world_key(key, bytes), &entry, NULL);
+	int result = pd_store_view_get(kept->view, actor_id(kept, actor), world_key(key, bytes), &entry,
+				       NULL);
 
 	if (result != expected->present)
 		return result < 0 ? "a get failed" : result > 0 ? "got what is not there" : "nothing got";
@@ -106,7 +128,7 @@ static const char *walk_problem(const struct kept *kept, unsigned actor, int fro
 	uint8_t first[64], end[64];
 	const char *problem = NULL;
 
-	if (pd_store_view_seek(kept->view, actor_id(actor), world_key(from, first), world_key(to, end),
+	if (pd_store_view_seek(kept->view, actor_id(kept, actor), world_key(from, first), world_key(to, end),
 			       &cursor, NULL) != 0)
 		return "a seek failed";
 	for (int key = from < 0 ? 0 : from; problem == NULL && key < (to < 0 ? WORLD_KEYS : to); key++) {
@@ -130,7 +152,7 @@ static const char *actors_problem(const struct kept *kept)
 	struct pd_store_view_actor actor = { 0 };
 
 	for (unsigned i = 0; i < WORLD_ACTORS; i++) {
-		const struct world_actor *expected = &kept->state.actors[i];
+		const struct world_actor *expected = nth_actor(kept, i);
 		uint64_t keys = 0, expiring = 0;
 
 		if (pd_store_view_actor_next(kept->view, actor.id, &actor, NULL) != 1)
@@ -141,7 +163,7 @@ static const char *actors_problem(const struct kept *kept)
 			keys++;
 			expiring += expected->entries[key].expires_us != 0;
 		}
-		if (actor.id != actor_id(i) || actor.tenant != 5)
+		if (actor.id != expected->id || actor.tenant != 5)
 			return "another actor";
 		if (actor.key_count != keys || actor.expiring_count != expiring ||
 		    actor.last_delete_lsn != expected->last_delete_lsn)
@@ -150,10 +172,10 @@ static const char *actors_problem(const struct kept *kept)
 	if (pd_store_view_actor_next(kept->view, actor.id, &actor, NULL) != 0)
 		return "an actor too many";
 	/* Backwards, and right before one. */
-	if (pd_store_view_actor_next(kept->view, 0, &actor, NULL) != 1 || actor.id != actor_id(0))
+	if (pd_store_view_actor_next(kept->view, 0, &actor, NULL) != 1 || actor.id != nth_actor(kept, 0)->id)
 		return "not the first actor";
-	if (pd_store_view_actor_next(kept->view, actor_id(2) - 1, &actor, NULL) != 1 ||
-	    actor.id != actor_id(2))
+	if (pd_store_view_actor_next(kept->view, nth_actor(kept, 2)->id - 1, &actor, NULL) != 1 ||
+	    actor.id != nth_actor(kept, 2)->id)
 		return "not the third actor";
 	return NULL;
 }
@@ -226,6 +248,8 @@ static void run(enum world_levels levels, uint64_t seed, unsigned rounds)
 	world.lend = seed % 3 == 0;
 	for (unsigned round = 0; round < rounds; round++) {
 		world_transaction(&world, false);
+		if (world_below(&world, 40) == 0)
+			world_drop(&world, false);
 		shuffle(&world, views);
 		if (world_below(&world, 30) == 0)
 			world_expire(&world, 1000 + world_below(&world, 300), world_below(&world, 40));
@@ -387,10 +411,10 @@ static void test_without_memory(void **state)
 
 		assert_int_equal(pd_store_view_enter(kept->view, NULL), 0);
 		pd_memory_fail(i, 0);
-		result = pd_store_view_get(kept->view, actor_id(0), pd_slice("k", 1), &entry, NULL);
+		result = pd_store_view_get(kept->view, actor_id(kept, 0), pd_slice("k", 1), &entry, NULL);
 		assert_true(result == 0 || result == PD_NO_MEMORY);
-		result = pd_store_view_seek(kept->view, actor_id(0), pd_slice(NULL, 0), pd_slice("z", 1),
-					    &cursor, NULL);
+		result = pd_store_view_seek(kept->view, actor_id(kept, 0), pd_slice(NULL, 0),
+					    pd_slice("z", 1), &cursor, NULL);
 		pd_memory_fail(0, 0);
 		assert_true(result == 0 || result == PD_NO_MEMORY);
 		if (result == 0)
@@ -573,8 +597,8 @@ static void test_cursors(void **state)
 	for (int key = 0; key < WORLD_KEYS; key++)
 		there += kept->state.actors[1].entries[key].present;
 	assert_int_equal(pd_store_view_enter(kept->view, NULL), 0);
-	assert_int_equal(pd_store_view_seek(kept->view, actor_id(1), pd_slice(NULL, 0), pd_slice(NULL, 0),
-					    &cursor, NULL),
+	assert_int_equal(pd_store_view_seek(kept->view, actor_id(kept, 1), pd_slice(NULL, 0),
+					    pd_slice(NULL, 0), &cursor, NULL),
 			 0);
 	while (pd_store_view_next(cursor, &entry, NULL) == 1) {
 		found++;
@@ -589,8 +613,8 @@ static void test_cursors(void **state)
 	assert_int_equal(found, there);
 	pd_store_view_cursor_free(cursor);
 	for (unsigned i = 0; i < PD_STORE_VIEW_CURSORS_MAX; i++)
-		assert_int_equal(pd_store_view_seek(kept->view, actor_id(i % WORLD_ACTORS), pd_slice(NULL, 0),
-						    pd_slice(NULL, 0), &cursors[i], &err),
+		assert_int_equal(pd_store_view_seek(kept->view, actor_id(kept, i % WORLD_ACTORS),
+						    pd_slice(NULL, 0), pd_slice(NULL, 0), &cursors[i], &err),
 				 0);
 	assert_int_equal(
 		pd_store_view_seek(kept->view, 10, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor, &err),
@@ -650,6 +674,8 @@ static void run_beside(enum world_levels levels, unsigned views)
 		assert_int_equal(pthread_create(&threads[i], NULL, read_views, &desk), 0);
 	for (unsigned round = 0; round < 1000000 && laid < views; round++) {
 		world_transaction(&world, false);
+		if (world_below(&world, 40) == 0)
+			world_drop(&world, false);
 		assert_int_equal(pd_store_step(world.store, world.lsn, NULL), 0);
 		if (round % 16 == 0 && pd_store_can_freeze(world.store))
 			world_freeze(&world);

@@ -1,0 +1,361 @@
+"""Actors as their owners see them: PD.ACTOR and `perdure actor`."""
+
+import base64
+import json
+import os
+import pty
+import re
+import subprocess
+import threading
+
+import redis
+
+from resp_connection import RespError, encode
+
+USAGE, FAILURE = 2, 1
+
+# Whatever a name may be: bytes, not text.
+HOSTILE = [b"\x00", b"a\nb\r\nc", b"\x1b[31mred", b"\xff\xfe\xfd", b"caf\xc3\xa9", b"\xc3", b"sp ace", b"'\"\\", b"*?[a]",
+           b"a/b", b"/", b"{", b"x" * 256, b"\x80" * 256]
+
+
+def is_error(reply, text=""):
+    assert isinstance(reply, RespError) and text in str(reply), f"{reply!r} instead of an error with {text!r}"
+
+
+def forget_all(connection):
+    for name in names_of(connection):
+        connection.expect(1, "PD.ACTOR", "DROP", name)
+
+
+def names_of(connection, *words, count=1000):
+    """Every name, page by page."""
+    found, cursor = [], b"0"
+    while True:
+        cursor, names = connection.command("PD.ACTOR", "LIST", "CURSOR", cursor, "COUNT", count, *words)
+        found += names
+        if cursor == b"0":
+            return found
+
+
+def info_of(connection, name):
+    reply = connection.command("PD.ACTOR", "INFO", name)
+    assert isinstance(reply, (list, dict)), reply
+    if isinstance(reply, dict):
+        return reply
+    return {key.decode(): value for key, value in zip(reply[::2], reply[1::2])}
+
+
+def test_list(world):
+    connection = world.connect()
+    forget_all(connection)
+    connection.expect([b"0", []], "PD.ACTOR", "LIST")
+    for name in ("user:2", "user:1", "order:1"):
+        connection.expect("OK", "SET", f"{{{name}}}k", "1")
+    connection.expect([b"0", [b"user:2", b"user:1", b"order:1"]], "PD.ACTOR", "LIST")
+    connection.expect([b"0", [b"user:2", b"user:1"]], "PD.ACTOR", "LIST", "MATCH", "user:*")
+    connection.expect([b"0", []], "pd.actor", "list", "match", "nobody*", "count", "7")
+    cursor, names = connection.command("PD.ACTOR", "LIST", "COUNT", "2")
+    assert cursor != b"0" and names == [b"user:2", b"user:1"], (cursor, names)
+    connection.expect([b"0", [b"order:1"]], "PD.ACTOR", "LIST", "COUNT", "2", "CURSOR", cursor)
+    assert names_of(connection, "MATCH", "*:1", count=1) == [b"user:1", b"order:1"]
+    connection.expect("OK", "PD.USE", "acme/main")
+    connection.expect([b"0", []], "PD.ACTOR", "LIST")
+    connection.expect("OK", "SET", "k", "1")
+    connection.expect([b"0", [b"main"]], "PD.ACTOR", "LIST")
+    connection.expect([b"0", [b"user:1"]], "PD.ACTOR", "LIST", "TENANT", "default", "MATCH", "user:1")
+    for words in (("COUNT",), ("COUNT", "0"), ("COUNT", "10001"), ("COUNT", "many"), ("CURSOR", "-1"), ("NONSENSE", "1"),
+                  ("MATCH", "a", "b")):
+        is_error(connection.command("PD.ACTOR", "LIST", *words), "ERR ")
+    is_error(connection.command("PD.ACTOR", "LIST", "TENANT", "nobody"), "there is no tenant 'nobody'")
+    is_error(connection.command("PD.ACTOR", "NONSENSE"), "unknown subcommand")
+    assert any(line.startswith("LIST") for line in connection.command("PD.ACTOR", "HELP"))
+
+
+def test_info(world):
+    client = redis.Redis(port=world.server.port)
+    connection = world.connect()
+    client.set("{ada}k", 1, px=100000)
+    client.hset("{ada}h", mapping={"a": 1, "b": 2})
+    info = info_of(connection, "ada")
+    assert info["tenant"] == b"default" and info["name"] == b"ada", info
+    assert info["keys"] == 2 and info["expiring_keys"] == 1, info
+    assert info["durability"] == b"strict" and info["durability_from"] == b"server", info
+    assert info["quarantined"] in (0, False), info
+    assert connection.command("PD.BOOKMARK", info["created"]) == b"reached"
+    connection.expect("OK", "PD.PROFILE", "TENANT", "standard")
+    assert info_of(connection, "ada")["durability_from"] == b"tenant"
+    connection.expect("OK", "PD.PROFILE", "ACTOR", "ada", "none")
+    info = info_of(connection, "ada")
+    assert (info["durability"], info["durability_from"]) == (b"none", b"actor"), info
+    connection.expect("OK", "PD.PROFILE", "TENANT", "default")
+    is_error(connection.command("PD.ACTOR", "INFO", "nobody"), "ERR there is no actor 'nobody'")
+    is_error(connection.command("PD.ACTOR", "INFO"), "wrong number of arguments")
+    assert client.execute_command("PD.ACTOR INFO", "ada")
+
+
+def test_drop(world):
+    connection, other = world.connect(), world.connect()
+    connection.expect("OK", "MSET", "{bob}a", "1", "{bob}b", "2", "{eve}a", "3")
+    first = info_of(connection, "bob")["id"]
+    connection.expect(1, "PD.ACTOR", "DROP", "bob")
+    connection.expect(0, "PD.ACTOR", "DROP", "bob")
+    other.expect([None, None, b"3"], "MGET", "{bob}a", "{bob}b", "{eve}a")
+    is_error(connection.command("PD.ACTOR", "INFO", "bob"), "there is no actor 'bob'")
+    other.expect("OK", "SET", "{bob}a", "new")
+    assert info_of(connection, "bob")["id"] > first
+    receipt = connection.command("PD.RECEIPT")
+    assert receipt is not None
+    is_error(connection.command("PD.ACTOR", "DROP"), "wrong number of arguments")
+    connection.expect(0, "PD.ACTOR", "DROP", "")
+    connection.expect("OK", "MULTI")
+    is_error(connection.command("PD.ACTOR", "DROP", "bob"), "not allowed inside a transaction")
+    connection.expect("OK", "DISCARD")
+
+
+def test_drop_of_what_is_in_use(world):
+    """Sessions go on, with the new and empty actor of that name; `main` is no exception."""
+    user, owner = world.connect(), world.connect()
+    user.expect("OK", "PD.USE", "in-use")
+    user.expect("OK", "SET", "k", "1")
+    owner.expect(1, "PD.ACTOR", "DROP", "in-use")
+    user.expect(None, "GET", "k")
+    user.expect(0, "DBSIZE")
+    user.expect([b"0", []], "SCAN", "0")
+    user.expect("OK", "SET", "k", "2")
+    owner.expect(b"2", "GET", "{in-use}k")
+    owner.expect("OK", "SET", "k", "1")
+    owner.expect(1, "PD.ACTOR", "DROP", "main")
+    owner.expect(None, "GET", "k")
+    owner.expect("OK", "SET", "k", "2")
+    owner.expect(b"2", "GET", "k")
+
+
+def test_scan_over_a_drop(world):
+    """A SCAN that is in the middle of an actor that goes ends well, and the others' keys all come."""
+    connection = world.connect()
+    forget_all(connection)
+    for actor in range(20):
+        connection.expect("OK", "MSET", *sum(([f"{{scan:{actor}}}k{key}", "1"] for key in range(20)), []))
+    seen, cursor, pages = set(), b"0", 0
+    while True:
+        cursor, keys = connection.command("SCAN", cursor, "COUNT", "30")
+        seen.update(keys)
+        if cursor == b"0":
+            break
+        for actor in (pages, 19 - pages) if pages < 5 else ():
+            connection.expect(1, "PD.ACTOR", "DROP", f"scan:{actor}")
+        pages += 1
+    for actor in range(5, 15):
+        assert sum(key.startswith(b"{scan:%d}" % actor) for key in seen) == 20, actor
+
+
+def test_watch_sees_the_drop(world):
+    watcher, owner = world.connect(), world.connect()
+    for before in (True, False):
+        for again in (True, False):
+            owner.command("PD.ACTOR", "DROP", "watched")
+            if before:
+                owner.expect("OK", "SET", "{watched}k", "1")
+            watcher.expect("OK", "WATCH", "{watched}k")
+            if not before:
+                owner.expect("OK", "SET", "{watched}k", "2")
+            owner.expect(1, "PD.ACTOR", "DROP", "watched")
+            if again:
+                owner.expect("OK", "SET", "{watched}other", "1")
+            watcher.expect("OK", "MULTI")
+            watcher.expect("QUEUED", "SET", "{watched}k", "mine")
+            watcher.expect(None, "EXEC")
+            owner.expect(None, "GET", "{watched}k")
+    watcher.expect("OK", "WATCH", "{watched}k")
+    watcher.expect("OK", "MULTI")
+    watcher.expect("QUEUED", "SET", "{watched}k", "mine")
+    watcher.expect(["OK"], "EXEC")
+
+
+def test_hostile_names(world):
+    connection = world.connect()
+    forget_all(connection)
+    wanted = [name for name in HOSTILE if b"}" not in name]
+    for name in wanted:
+        connection.expect("OK", "SET", b"{" + name + b"}k", "1")
+    assert names_of(connection, count=3) == wanted
+    for name in wanted:
+        assert info_of(connection, name)["name"] == name
+    is_error(connection.command("PD.ACTOR", "INFO", b"no\r\n+OK\r\nbody"))
+    is_error(connection.command("PD.ACTOR", "INFO", b"x" * 100000))
+    connection.expect(0, "PD.ACTOR", "DROP", b"y" * 100000)
+    _, stdout, _ = world.perdure("actor", "ls", "--data", world.server.directory)
+    assert "\x1b" not in stdout and "\x00" not in stdout and len(stdout.splitlines()) == len(wanted), stdout
+    _, stdout, _ = world.perdure("actor", "ls", "-o", "json", "--data", world.server.directory)
+    told = [base64.b64decode(name["base64"]) if isinstance(name, dict) else name.encode() for name in json.loads(stdout)]
+    assert told == wanted, told
+    for name in wanted:
+        if b"\x00" not in name:  # a command line has none
+            assert show(world, name)["keys"] == 1
+    for name in wanted:
+        connection.expect(1, "PD.ACTOR", "DROP", name)
+    assert names_of(connection) == []
+
+
+def show(world, name):
+    """What `perdure actor show` says of a name that may be no text."""
+    done = subprocess.run([os.fsencode(world.binary), b"actor", b"show", b"-o", b"json", b"--data",
+                           os.fsencode(world.server.directory), b"--", name], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done
+    return json.loads(done.stdout)
+
+
+def test_command(world):
+    data = ("--data", world.server.directory)
+    connection = world.connect()
+    connection.expect("OK", "MSET", "{cli}a", "1", "{cli}b", "2", "{tool}a", "1")
+    _, stdout, _ = world.perdure("actor", "ls", *data, "--match", "[ct]*")
+    assert stdout.splitlines()[-2:] == ["cli", "tool"], stdout
+    _, stdout, _ = world.perdure("actor", "show", *data, "cli")
+    lines = dict(line.split(None, 1) for line in stdout.splitlines())
+    assert lines["keys"] == "2" and lines["name"] == "cli", stdout
+    _, stdout, _ = world.perdure("actor", "show", *data, "-o", "json", "default/cli")
+    assert json.loads(stdout)["keys"] == 2
+    status, _, stderr = world.perdure("actor", "show", *data, "nobody", check=False)
+    assert status == FAILURE and "there is no actor 'nobody'" in stderr, stderr
+    status, _, stderr = world.perdure("actor", "drop", *data, "cli", check=False)
+    assert status == USAGE and "--yes" in stderr, stderr
+    assert connection.command("EXISTS", "{cli}a") == 1
+    _, stdout, _ = world.perdure("actor", "drop", *data, "--yes", "-o", "json", "cli")
+    assert json.loads(stdout) == {"dropped": "cli"}
+    status, _, stderr = world.perdure("actor", "drop", *data, "--yes", "cli", check=False)
+    assert status == FAILURE and "there is no actor 'cli'" in stderr, stderr
+    for words in (("show",), ("show", "a", "b"), ("drop", ""), ("ls", "word"), ("nonsense",), ("ls", "--nonsense"), ()):
+        status, _, stderr = world.perdure("actor", *words, check=False)
+        assert status == USAGE, (words, stderr)
+    status, _, stderr = world.perdure("actor", "ls", "--tenant", "nobody", *data, check=False)
+    assert status == FAILURE and "there is no tenant" in stderr, stderr
+    for verb in ("ls", "show", "drop"):
+        _, stdout, _ = world.perdure("actor", verb, "--help")
+        assert "Exit status" in stdout
+
+
+def on_terminal(world, answer, *words):
+    """What is said to somebody at a terminal who answers so."""
+    main, side = pty.openpty()
+    process = subprocess.Popen([world.binary, "actor", "drop", "--data", world.server.directory, *words], stdin=side, stdout=side,
+                               stderr=side)
+    os.close(side)
+    os.write(main, answer)
+    said = b""
+    try:
+        while chunk := os.read(main, 4096):
+            said += chunk
+    except OSError:  # the other side is closed
+        pass
+    os.close(main)
+    return process.wait(timeout=30), said.decode()
+
+
+def test_drop_asks(world):
+    connection = world.connect()
+    connection.expect("OK", "SET", "{dear}k", "1")
+    status, said = on_terminal(world, b"n\n", "dear")
+    assert status == FAILURE and "Drop actor dear with its 1 key?" in said and "Nothing was dropped" in said, said
+    connection.expect(1, "EXISTS", "{dear}k")
+    status, said = on_terminal(world, b"y\n", "dear")
+    assert status == 0, said
+    connection.expect(0, "EXISTS", "{dear}k")
+
+
+def test_drop_survives_kill(world):
+    connection = world.connect()
+    for number in range(50):
+        connection.expect("OK", "SET", f"{{killed:{number}}}k", "x" * 1000)
+    for number in range(0, 50, 2):
+        connection.expect(1, "PD.ACTOR", "DROP", f"killed:{number}")
+    connection.expect("OK", "SET", "{killed:0}new", "1")
+    ids = {number: info_of(connection, f"killed:{number}")["id"] for number in (0, 1)}
+    for _ in range(2):
+        world.server.kill()
+        world.server.start()
+        connection = world.connect()
+        names = names_of(connection, "MATCH", "killed:*")
+        assert sorted(names) == sorted(b"killed:%d" % number for number in [0, *range(1, 50, 2)]), names
+        connection.expect([None, b"1"], "MGET", "{killed:0}k", "{killed:0}new")
+        assert {number: info_of(connection, f"killed:{number}")["id"] for number in (0, 1)} == ids
+
+
+def pipeline(connection, commands):
+    """Send them all, and read the replies."""
+    replies = []
+    for at in range(0, len(commands), 500):
+        part = commands[at:at + 500]
+        connection.send_raw(b"".join(encode(*words) for words in part))
+        replies += [connection.read() for _ in part]
+    return replies
+
+
+def test_a_hundred_thousand(world):
+    """Listed page by page while others come and go: those that stay all the time come once each."""
+    server = world.new_server("many", ["--durability", "standard"])
+    server.start()
+    connection, other = world.connect(server), world.connect(server)
+    stay = [b"stay:%d" % number for number in range(100000)]
+    for at in range(0, len(stay), 1000):
+        commands = [("SET", b"{" + name + b"}k", "1") for name in stay[at:at + 1000]]
+        commands.append(("SET", b"{go:%d}k" % at, "1"))
+        assert all(reply == "OK" for reply in pipeline(connection, commands))
+    stop = threading.Event()
+    problems = []
+
+    def come_and_go():
+        number = 0
+        try:
+            while not stop.is_set():
+                commands = [("SET", f"{{new:{number}}}k", "1"), ("PD.ACTOR", "DROP", f"go:{number * 1000}"),
+                            ("PD.ACTOR", "DROP", f"new:{number - 3}")]
+                for reply in pipeline(other, commands):
+                    if isinstance(reply, RespError):
+                        raise AssertionError(str(reply))
+                number += 1
+        except Exception as error:  # told by the test
+            problems.append(error)
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for count in (997, 10000):
+            found = names_of(connection, count=count)
+            assert [name for name in found if name.startswith(b"stay:")] == stay
+            assert len(set(found)) == len(found)
+    finally:
+        stop.set()
+        thread.join()
+    assert not problems, problems
+    server.stop()
+    server.start()
+    connection = world.connect(server)
+    found = names_of(connection, "MATCH", "stay:*", count=5000)
+    assert found == stay
+    _, stdout, _ = world.perdure("actor", "ls", "--data", server.directory, "--match", "stay:*")
+    assert len(stdout.splitlines()) == len(stay)
+    server.stop()
+
+
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "actors.md")
+
+
+def test_tour_is_true(world):
+    """docs/actors.md, line by line: all that begins with "> ", in one connection."""
+    with open(PAGE, encoding="utf-8") as file:
+        blocks = re.findall(r"^```\n(> .*?)^```$", file.read(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 4
+    server = world.new_server("tour")
+    server.start()
+    commands = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("> ")]
+    expected = [line for block in blocks for line in block.splitlines() if not line.startswith("> ")]
+    status, said, problems = world.run("redis-cli", "-p", server.port, "--no-raw", input=("\n".join(commands) + "\n").encode())
+    assert status == 0 and not problems, problems
+    said = [line for line in said.splitlines() if line]
+    for number, (told, wanted) in enumerate(zip(said, expected)):
+        pattern = re.escape(wanted).replace("…", ".+")
+        assert re.fullmatch(pattern, told), f"line {number}: {told!r} instead of {wanted!r}"
+    assert len(said) == len(expected), (said[len(expected):], expected[len(said):])
+    server.stop()
