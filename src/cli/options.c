@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/describe.h"
 #include "server/server.h"
 
 #define NAME_SIZE_MAX 64 /* of a word that is compared with names, and of a variable in the environment */
@@ -204,6 +205,8 @@ static bool take_environment(const struct pd_options *options, void *target)
 
 /* ---- the page ---- */
 
+enum page { PAGE_NONE, PAGE_HELP, PAGE_DESCRIPTION };
+
 static void print_help(const struct pd_options *options)
 {
 	(void)printf("usage: %s\n\n%s\n", options->synopsis, options->about);
@@ -223,7 +226,7 @@ static void print_help(const struct pd_options *options)
 			line += size + (line[size] == '\n');
 		}
 	}
-	(void)printf("  --help\n        Print this page.\n");
+	(void)printf("  --help\n        Print this page; --describe prints it as JSON.\n");
 	if (options->environment_count > 1)
 		(void)printf("\nEvery option can also be given in the environment: --some-name is "
 			     "PERDURE_SOME_NAME.\nThe command line wins.\n");
@@ -269,23 +272,34 @@ static bool take_option(const struct pd_options *options, int argc, char **argv,
 	return set_value(options, option, where, value, target);
 }
 
-/* Not among the operands: `perdure cli SET key -h` is about a value. */
-static bool asks_for_help(const struct pd_options *options, int argc, char **argv)
+/* Which page is asked for, if one is. Not among the operands: `perdure cli SET key -h` is about a value. */
+static enum page asked_page(const struct pd_options *options, int argc, char **argv)
 {
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		const struct pd_option *option;
+		const char *name;
 
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-			return true;
+			return PAGE_HELP;
+		if (strcmp(argv[i], "--describe") == 0)
+			return PAGE_DESCRIPTION;
 		if (options->operands == NULL)
 			continue;
 		if (argv[i][0] != '-' || argv[i][1] == '\0')
-			return false;
-		option = find_option(options, argv[i] + (argv[i][1] == '-' ? 2 : 1),
-				     strlen(argv[i] + (argv[i][1] == '-' ? 2 : 1)));
+			return PAGE_NONE;
+		name = argv[i] + (argv[i][1] == '-' ? 2 : 1);
+		option = find_option(options, name, strlen(name));
 		i += option != NULL && option->argument != NULL;
 	}
-	return false;
+	return PAGE_NONE;
+}
+
+static void print_page(const struct pd_options *options, enum page page)
+{
+	if (page == PAGE_HELP)
+		print_help(options);
+	else
+		pd_describe_options(options);
 }
 
 enum pd_options_outcome pd_options_parse(const struct pd_options *options, int argc, char **argv,
@@ -293,8 +307,10 @@ enum pd_options_outcome pd_options_parse(const struct pd_options *options, int a
 {
 	int at;
 
-	if (asks_for_help(options, argc, argv)) {
-		print_help(options);
+	enum page page = asked_page(options, argc, argv);
+
+	if (page != PAGE_NONE) {
+		print_page(options, page);
 		return PD_OPTIONS_HELPED;
 	}
 	if (!take_environment(options, target))

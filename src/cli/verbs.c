@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "cli/describe.h"
 #include "cli/options.h"
 #include "server/server.h"
 
@@ -29,6 +30,10 @@ int pd_verbs_run(const struct pd_verbs *verbs, int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		print_help(stdout, verbs);
+		return PD_EXIT_OK;
+	}
+	if (strcmp(argv[1], "--describe") == 0) {
+		pd_describe_verbs(verbs);
 		return PD_EXIT_OK;
 	}
 	for (size_t i = 0; i < verbs->count; i++) {

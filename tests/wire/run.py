@@ -40,6 +40,7 @@ GROUPS = (
     "shell",
     "doctor",
     "top",
+    "pages",
     "life",
     "configuration",
     "state",

@@ -14,9 +14,11 @@ CONTROL = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]|\r")
 
 
 class Terminal:
-    def __init__(self, words, rows=24, columns=100, environment=None):
+    def __init__(self, words, rows=24, columns=100, environment=None, directory=None):
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
+            if directory is not None:
+                os.chdir(directory)
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.execvpe(words[0], [str(word) for word in words],
                        {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **(environment or {})})
