@@ -68,49 +68,66 @@ PERDURE_API const char *perdure_version(void);  /* "0.1.0" */
 
 /* ---- errors ---- */
 
+/* Where it says "retryable", the same request may succeed later, and trying it again is safe. */
 enum perdure_code {
 	PERDURE_OK = 0,
-	PERDURE_INVALID = -1,   /* an argument is wrong, a handle is closed, or a call does not fit here */
-	PERDURE_NO_MEMORY = -2, /* nothing was changed. Retryable: memory may come free */
-	PERDURE_IO = -3,        /* the system could not read or write; the text has its words */
-	PERDURE_NO_SPACE = -4,  /* the disk is full: nothing was changed, reads go on. Retryable */
-	PERDURE_NOT_FOUND = -5, /* there is no such key, field, actor, directory */
-	PERDURE_EXISTS = -6,    /* there is already; an idempotency key was used for another request */
-	PERDURE_BUSY = -7,    /* another process has the directory: the text has its process id. Retryable */
-	PERDURE_CORRUPT = -8, /* what is stored is damaged; the text names the actor and the LSNs */
-	PERDURE_FENCED =
-		-9, /* a write to the disk failed: the outcome of this request is unknown, and nothing more is
-	                             * written until the directory is opened again. Only what has an idempotency key may be
-	                             * sent again after that */
-	PERDURE_TOO_LARGE = -10, /* over a maximum, which the text names */
+	/* An argument is wrong, a handle is closed, or a call does not fit here: mend the program. */
+	PERDURE_INVALID = -1,
+	/* Of the machine, or of the memory budget; nothing was changed. Retryable. */
+	PERDURE_NO_MEMORY = -2,
+	/* The system could not read or write; the text has its words. Look after the disk. */
+	PERDURE_IO = -3,
+	/* The disk is full: nothing was changed, reads go on. Make room; retryable. */
+	PERDURE_NO_SPACE = -4,
+	/* There is no such key, field, actor or directory. */
+	PERDURE_NOT_FOUND = -5,
+	/* It is there already; an idempotency key was used for another request. */
+	PERDURE_EXISTS = -6,
+	/* Another process has the directory; the text has its process id. Retryable. */
+	PERDURE_BUSY = -7,
+	/* What is stored is damaged; the text names the actor and the LSNs. docs/operating.md says what to do. */
+	PERDURE_CORRUPT = -8,
+	/* A write to the disk failed. The outcome of this request is unknown, and nothing more is written until the directory
+	 * is opened again. Only what has an idempotency key may be sent again then. */
+	PERDURE_FENCED = -9,
+	/* Over a maximum, which the text names. */
+	PERDURE_TOO_LARGE = -10,
+	/* Not possible here; the text says what is. */
 	PERDURE_NOT_SUPPORTED = -11,
-	PERDURE_NEWER_FORMAT = -12, /* written by a newer version of Perdure */
+	/* Written by a newer version of Perdure: use that. */
+	PERDURE_NEWER_FORMAT = -12,
+	/* The system does not allow it; the text has the path. */
 	PERDURE_PERMISSION = -13,
+	/* Opened to be read only, or the file system is. */
 	PERDURE_READ_ONLY = -14,
-	PERDURE_CONFLICT =
-		-15, /* what was read has changed, or a precondition does not hold: nothing was changed. Retryable:
-	                             * the whole transaction, from its first read on */
-	PERDURE_WRONG_TYPE = -16, /* the key has a value of another kind */
-	PERDURE_AGAIN = -17,      /* not now: the same call may succeed later. Retryable */
-	PERDURE_LOST = -18,       /* this moment was lost in a crash */
-	PERDURE_END = -19,        /* no more items */
-	PERDURE_CANCELLED = -20   /* the caller said so. Retryable */
+	/* What was read has changed, or a precondition does not hold: nothing was changed. Retryable: the whole transaction,
+	 * from its first read on. */
+	PERDURE_CONFLICT = -15,
+	/* The key has a value of another kind. */
+	PERDURE_WRONG_TYPE = -16,
+	/* Not now: the same call may succeed later. Retryable. */
+	PERDURE_AGAIN = -17,
+	/* This moment was lost in a crash. */
+	PERDURE_LOST = -18,
+	/* No more items: not a failure. */
+	PERDURE_END = -19,
+	/* The caller said so. Retryable. */
+	PERDURE_CANCELLED = -20
 };
 
 #define PERDURE_ERROR_TEXT_SIZE 500
 
-/* Belongs to the caller. Filled on an error only. */
+/* Belongs to the caller. Filled on an error only: with what the function has returned, and with one sentence, NUL-terminated,
+ * that says what failed, on what, and what to do. */
 struct perdure_error {
-	int code; /* what the function has returned */
-	char text
-		[PERDURE_ERROR_TEXT_SIZE]; /* one sentence, NUL-terminated: what failed, on what, what to do */
+	int code;
+	char text[PERDURE_ERROR_TEXT_SIZE];
 };
 
-/* Any thread, any number. Of unknown numbers: "unknown code", "unknown error", 0. */
+/* Any thread, any number. Of an unknown one: "unknown code", "unknown error", 0. */
 PERDURE_API const char *perdure_code_name(int code); /* "PERDURE_NO_SPACE" */
 PERDURE_API const char *perdure_code_text(int code); /* "no space left on the device" */
-PERDURE_API int
-perdure_code_retryable(int code); /* 1: the same request may succeed later, and trying is safe */
+PERDURE_API int perdure_code_retryable(int code);    /* 1: it is */
 
 /* ---- bytes ---- */
 
@@ -185,9 +202,9 @@ struct perdure_options {
 	size_t size;    /* sizeof(struct perdure_options) */
 	unsigned flags; /* enum perdure_open_flags */
 	int level;      /* enum perdure_level of the directory; default: strict */
-	uint64_t
-		memory_budget_bytes; /* what Perdure may take, at least 64 MiB; default: a quarter of the machine's memory.
-	                                   * The rest of the process is not counted */
+	/* What Perdure may take, at least 64 MiB; the rest of the process is not counted. Default: a quarter of the machine's
+	 * memory. */
+	uint64_t memory_budget_bytes;
 	uint32_t sync_interval_ms;   /* see enum perdure_level; default: 100 */
 	uint32_t idempotency_keep_s; /* how long idempotency keys are known; default: 7 days */
 	/* How far back one can go: there is always a checkpoint from before the window, and all log since. Both windows are
@@ -200,10 +217,10 @@ struct perdure_options {
 	void *progress_argument;
 	const char *client; /* who writes, in words, for whoever reads the log; NULL: "embedded" */
 };
-#define PERDURE_OPTIONS_INIT                                                             \
-	{                                                                                \
-		sizeof(struct perdure_options), 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL \
-	}
+/* clang-format off */
+#define PERDURE_OPTIONS_INIT \
+	{ sizeof(struct perdure_options), 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+/* clang-format on */
 
 /* Lock the directory at `path` (made if it is not there), recover it, and serve. `options` NULL: the defaults. Takes as long
  * as replaying what the last process left in the log, milliseconds after a clean end. Starts threads, in which all signals
@@ -251,13 +268,10 @@ struct perdure_transaction_options {
 	struct perdure_bytes idempotency_request;
 	struct perdure_bytes request_id; /* stands in the log, for whoever reads it; size 0: none */
 };
-#define PERDURE_TRANSACTION_OPTIONS_INIT                                                 \
-	{                                                                                \
-		sizeof(struct perdure_transaction_options), 0, { NULL, 0 }, { NULL, 0 }, \
-		{                                                                        \
-			NULL, 0                                                          \
-		}                                                                        \
-	}
+/* clang-format off */
+#define PERDURE_TRANSACTION_OPTIONS_INIT \
+	{ sizeof(struct perdure_transaction_options), 0, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } }
+/* clang-format on */
 
 #define PERDURE_BOOKMARK_SIZE 48 /* with the NUL */
 
@@ -266,9 +280,9 @@ struct perdure_receipt {
 	uint64_t epoch, lsn; /* its place in the log; lsn 0: nothing was written */
 	uint64_t time_us;    /* hybrid logical time, microseconds since 1970 */
 	int level;           /* enum perdure_level that it has reached */
-	int duplicate; /* 1: the receipt of an earlier one with this idempotency key; nothing was done now */
-	char bookmark
-		[PERDURE_BOOKMARK_SIZE]; /* the moment in a printable form that sorts as time does; "" with lsn 0 */
+	int duplicate;       /* 1: of an earlier one with this idempotency key; nothing was done now */
+	/* The moment in a printable form that sorts as time does; "" with lsn 0. */
+	char bookmark[PERDURE_BOOKMARK_SIZE];
 };
 
 /* `options` NULL: the defaults. Nothing is locked. PERDURE_INVALID: one is open already. */
@@ -315,8 +329,8 @@ PERDURE_API int perdure_last_receipt(struct perdure_session *session, struct per
 struct perdure_value {
 	void *data; /* a NUL follows, which is not counted */
 	size_t size;
-	uint64_t
-		version; /* of the key: the LSN of the transaction that wrote it last; within a transaction that wrote it, of no use */
+	/* Of the key: the LSN of the transaction that wrote it last. Of no use within a transaction that has written it itself. */
+	uint64_t version;
 	uint64_t expires_us; /* microseconds since 1970; 0: never */
 };
 
@@ -390,10 +404,10 @@ struct perdure_range {
 	uint64_t limit;              /* how many at most */
 	int keys_only;               /* 1: leave the values out */
 };
-#define PERDURE_RANGE_INIT                                                                \
-	{                                                                                 \
-		sizeof(struct perdure_range), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0 \
-	}
+/* clang-format off */
+#define PERDURE_RANGE_INIT \
+	{ sizeof(struct perdure_range), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0 }
+/* clang-format on */
 
 /* The bytes are valid until the next call on the scan. */
 struct perdure_item {
@@ -469,13 +483,10 @@ struct perdure_status {
 	uint64_t quarantined_actors; /* whose data they concern: they are refused, all others are served */
 	char trouble[PERDURE_ERROR_TEXT_SIZE]; /* what is wrong now, in words; "" while all is well */
 };
-#define PERDURE_STATUS_INIT                                                                       \
-	{                                                                                         \
-		sizeof(struct perdure_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-		{                                                                                 \
-			0                                                                         \
-		}                                                                                 \
-	}
+/* clang-format off */
+#define PERDURE_STATUS_INIT \
+	{ sizeof(struct perdure_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { 0 } }
+/* clang-format on */
 PERDURE_API int perdure_get_status(struct perdure *db, struct perdure_status *ret_status,
 				   struct perdure_error *err);
 

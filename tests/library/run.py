@@ -19,7 +19,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-GROUPS = ("interface", "examples")
+GROUPS = ("interface", "examples", "python_module")
 
 
 class World:

@@ -1,0 +1,334 @@
+"""An open directory, and transactions."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+from . import _library as lib
+from .errors import ConflictError, InvalidError
+from .operations import Item, Operations, Receipt, Text, to_bytes, wrap
+
+T = TypeVar("T")
+EVERYTHING = 2**64 - 1  # how the C interface says: no window at all
+SESSIONS_KEPT = 32  # those of more threads at once are made and freed
+
+
+class Level(enum.IntEnum):
+    """When a write is acknowledged."""
+    DEFAULT = 0
+    NONE = 1  #: evaluated; never synced for its own sake
+    PERFORMANCE = 2  #: in the log's memory, synced within the sync interval
+    STANDARD = 3  #: handed to the kernel, synced within the sync interval
+    STRICT = 4  #: on stable storage
+    FULL = 5  #: and in the state on disk, too
+
+
+class Progress(NamedTuple):
+    """How far recovery has come."""
+    records: int
+    bytes: int
+    total_bytes: int  #: 0: not known
+    elapsed: float  #: seconds
+
+
+class Status(NamedTuple):
+    """Figures of an open directory, as the C header explains them."""
+    epoch: int
+    lsn: int
+    durable_lsn: int
+    keys: int
+    actors: int
+    tenants: int
+    transactions: int
+    conflicts: int
+    duplicates: int
+    groups: int
+    records: int
+    memory_bytes: int
+    memory_budget_bytes: int
+    recovered_records: int
+    recovery_us: int
+    damage_count: int
+    quarantined_actors: int
+    trouble: str  #: what is wrong now; "" while all is well
+
+
+def open(path: str | os.PathLike[str] | None = None, *, create: bool = True, read_only: bool = False, in_memory: bool = False,
+         accept_damage: bool = False, level: Level = Level.DEFAULT, memory_budget: int = 0, sync_interval: float = 0,
+         idempotency_keep: float = 0, retention_time: float | None = 0, retention_size: int | None = 0, compaction_rate: int = 0,
+         tenant: str = "default", client: str | None = None,
+         progress: Callable[[Progress], object] | None = None) -> Database:
+    """Open a data directory, made if it is not there, and recover it. Close it with close(), or use it in a `with`.
+
+    One process has a directory at a time: BusyError has the other's id. Times are in seconds, sizes in bytes; 0 is the default; no
+    retention window is None. `progress` is called now and then while the log is replayed; what it raises ends the opening."""
+    return Database(path, create=create, read_only=read_only, in_memory=in_memory, accept_damage=accept_damage, level=level,
+                    memory_budget=memory_budget, sync_interval=sync_interval, idempotency_keep=idempotency_keep,
+                    retention_time=retention_time, retention_size=retention_size, compaction_rate=compaction_rate, tenant=tenant,
+                    client=client, progress=progress)
+
+
+class Database(Operations):
+    """An open directory. Any number of threads may use it at once. Made by perdure.open()."""
+
+    def __init__(self, path: str | os.PathLike[str] | None, *, create: bool, read_only: bool, in_memory: bool,
+                 accept_damage: bool, level: Level, memory_budget: int, sync_interval: float, idempotency_keep: float,
+                 retention_time: float | None, retention_size: int | None, compaction_rate: int, tenant: str, client: str | None,
+                 progress: Callable[[Progress], object] | None) -> None:
+        self._handle: ctypes.c_void_p | None = None
+        self._lock = threading.Lock()
+        self._unused = threading.Condition(self._lock)
+        self._users = 0  # threads that have the handle itself in a call
+        self._free: list[ctypes.c_void_p] = []
+        self._tenant = tenant.encode()
+        raised: list[BaseException] = []
+
+        def tell(_argument: object, at: Any) -> int:
+            try:
+                if progress is not None:
+                    progress(Progress(at.contents.records, at.contents.bytes, at.contents.total_bytes,
+                                      at.contents.elapsed_us / 1e6))
+                return 0
+            except BaseException as why:  # goes on where Python is called from
+                raised.append(why)
+                return 1
+
+        if path is None and not in_memory:
+            raise InvalidError("a path is needed, or in_memory=True")
+        callback = lib.ProgressFunction(tell)
+        options = lib.Options(ctypes.sizeof(lib.Options),
+                              (not create) | read_only << 1 | in_memory << 2 | accept_damage << 3, int(level), memory_budget,
+                              int(sync_interval * 1000), int(idempotency_keep),
+                              EVERYTHING if retention_time is None else int(retention_time),
+                              EVERYTHING if retention_size is None else retention_size,
+                              compaction_rate, callback, None, client.encode() if client is not None else None)
+        handle = ctypes.c_void_p()
+        try:
+            lib.call("perdure_open", os.fsencode(path) if path is not None else None, ctypes.byref(options), ctypes.byref(handle))
+        except Exception:
+            if raised:
+                raise raised[0] from None
+            raise
+        self._handle = handle
+        self.path = os.fspath(path) if path is not None else None
+
+    def __repr__(self) -> str:
+        return f"<perdure.Database {self.path or 'in memory'}{'' if self._handle else ', closed'}>"
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        try:
+            self.close()
+        except Exception:  # nobody is there to be told
+            pass
+
+    def close(self) -> None:
+        """Sync everything and unlock. What other threads have running is waited for; open transactions are rolled back.
+        Closing twice is fine."""
+        with self._lock:
+            handle, self._handle = self._handle, None
+            free, self._free = self._free, []
+            while self._users > 0:
+                self._unused.wait()
+        if handle is None:
+            return
+        try:
+            lib.call("perdure_close", handle)
+        finally:
+            for session in free:
+                lib.LIBRARY.perdure_session_free(session)
+
+    # ---- sessions ----
+
+    def _new_session(self) -> ctypes.c_void_p:
+        with self._lock:
+            if self._handle is None:
+                raise self._closed()
+            if self._free:
+                return self._free.pop()
+            # Under the lock, so that it is not closed meanwhile.
+            session = ctypes.c_void_p()
+            lib.call("perdure_session_new", self._handle, self._tenant, ctypes.byref(session))
+            return session
+
+    def _end_session(self, session: ctypes.c_void_p) -> None:
+        with self._lock:
+            if self._handle is not None and len(self._free) < SESSIONS_KEPT:
+                self._free.append(session)
+                return
+        lib.LIBRARY.perdure_session_free(session)
+
+    @contextmanager
+    def _session(self) -> Iterator[ctypes.c_void_p]:
+        session = self._new_session()
+        try:
+            yield session
+        finally:
+            self._end_session(session)
+
+    # ---- transactions ----
+
+    def transaction(self, *, level: Level = Level.DEFAULT, idempotency_key: Text | None = None,
+                    idempotency_request: Text | None = None, request_id: Text | None = None) -> Transaction:
+        """A transaction, for a `with`: committed at its end, rolled back on an exception.
+
+        With an idempotency key it happens once: committed again under the same key, it changes nothing, and `receipt.duplicate` says
+        so. `idempotency_request` is what the key stands for: another one under the same key is an ExistsError."""
+        return Transaction(self, level, idempotency_key, idempotency_request, request_id)
+
+    def transact(self, work: Callable[[Transaction], T], *, attempts: int = 50, **options: Any) -> T:
+        """Do work(txn) in a transaction, again if it meets a conflict, and return what it returns. It may run several
+        times: it should do nothing that cannot be repeated. After `attempts` the ConflictError is raised."""
+        for attempt in range(1, attempts + 1):
+            try:
+                with self.transaction(**options) as txn:
+                    result = work(txn)
+                return result
+            except ConflictError:
+                if attempt == attempts:
+                    raise
+                time.sleep(random.random() * min(0.1, 0.0005 * 2 ** min(attempt, 8)))
+        raise ValueError("attempts is at least 1")
+
+    # ---- moments and figures ----
+
+    def sync(self) -> None:
+        """When it returns, all that was committed before, at whatever level, is on stable storage."""
+        with self._in_use() as handle:
+            lib.call("perdure_sync", handle)
+
+    def check_bookmark(self, bookmark: str) -> None:
+        """Is this moment in the log's history? LostError: a crash took it; AgainError: not reached yet; InvalidError."""
+        with self._in_use() as handle:
+            lib.call("perdure_bookmark_check", handle, bookmark.encode())
+
+    def status(self) -> Status:
+        """Figures."""
+        status = lib.Status(ctypes.sizeof(lib.Status))
+        with self._in_use() as handle:
+            lib.call("perdure_get_status", handle, ctypes.byref(status))
+        return Status(*[getattr(status, name) for name, _ in lib.Status._fields_[1:-1]],
+                      status.trouble.decode("utf-8", "replace"))
+
+    @contextmanager
+    def _in_use(self) -> Iterator[ctypes.c_void_p]:
+        """The handle, for one call: close() waits for it."""
+        with self._lock:
+            handle = self._handle
+            if handle is None:
+                raise self._closed()
+            self._users += 1
+        try:
+            yield handle
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._unused.notify_all()
+
+    def _closed(self) -> InvalidError:
+        return InvalidError(f"{self.path or 'what was in memory'} has been closed: open it again")
+
+
+class Transaction(Operations):
+    """Reads and writes that happen all together or not at all. One thread at a time. Made by Database.transaction().
+
+    Reads see the transaction's own writes. If what was read has changed, a read or the commit raises ConflictError: nothing was
+    changed, and all of it is to be done again (Database.transact() does that)."""
+
+    def __init__(self, database: Database, level: Level, idempotency_key: Text | None, idempotency_request: Text | None,
+                 request_id: Text | None) -> None:
+        self._database = database
+        self._options = lib.TransactionOptions(ctypes.sizeof(lib.TransactionOptions), int(level), wrap(idempotency_key),
+                                               wrap(idempotency_request), wrap(request_id))
+        self._own: ctypes.c_void_p | None = None
+        self._iterating = 0  # scans that are not at their end
+        self.receipt: Receipt | None = None  #: after the commit
+        self.result: bytes = b""  #: after the commit: what set_result() was given, the first time
+
+    def __enter__(self) -> Transaction:
+        if self._own is not None:
+            raise InvalidError("this transaction is open already")
+        self.receipt, self.result = None, b""
+        session = self._database._new_session()
+        try:
+            lib.call("perdure_begin", session, ctypes.byref(self._options))
+        except BaseException:
+            self._database._end_session(session)
+            raise
+        self._own = session
+        return self
+
+    def __exit__(self, kind: object, why: object, trace: object) -> None:
+        if self._own is None:
+            return
+        if kind is not None:
+            self.rollback()
+        else:
+            self.commit()
+
+    def commit(self) -> Receipt:
+        """End it, before the end of the `with`. When it returns, it is as durable as its level says."""
+        session, receipt = self._session_of_its_own(), lib.Receipt()
+        try:
+            lib.call("perdure_commit", session, ctypes.byref(receipt))
+            self.result = lib.LIBRARY.perdure_result(session).copy()
+        finally:
+            self._leave(session)
+        self.receipt = Receipt(receipt.epoch, receipt.lsn, receipt.time_us / 1e6, receipt.level, bool(receipt.duplicate),
+                               receipt.bookmark.decode())
+        return self.receipt
+
+    def rollback(self) -> None:
+        """Forget it, before the end of the `with`."""
+        session = self._session_of_its_own()
+        lib.LIBRARY.perdure_rollback(session)
+        self._leave(session)
+
+    def _leave(self, session: ctypes.c_void_p) -> None:
+        self._own = None
+        if self._iterating > 0:  # somebody may come back with a scan: nobody else is to have its session then
+            lib.LIBRARY.perdure_session_free(session)
+        else:
+            self._database._end_session(session)
+
+    def set_result(self, result: Text) -> None:
+        """What is to be kept with the idempotency key, for whoever commits with it again."""
+        lib.call("perdure_set_result", self._session_of_its_own(), wrap(result))
+
+    def require(self, actor: Text, key: Text, *, exists: bool | None = None, version: int | None = None,
+                value: Text | None = None) -> None:
+        """The commit raises ConflictError unless this holds then: exists=True or False, a version, or a string's value."""
+        if (exists is not None) + (version is not None) + (value is not None) != 1:
+            raise ValueError("exactly one of exists, version and value")
+        kind = (0 if exists else 1) if exists is not None else 2 if version is not None else 3
+        lib.call("perdure_require", self._session_of_its_own(), kind, wrap(actor), wrap(key), version or 0,
+                 wrap(to_bytes(value) if value is not None else None))
+
+    def _session_of_its_own(self) -> ctypes.c_void_p:
+        if self._own is None:
+            raise InvalidError("this transaction is not open: use it in a `with`")
+        return self._own
+
+    @contextmanager
+    def _session(self) -> Iterator[ctypes.c_void_p]:
+        yield self._session_of_its_own()
+
+    def _iterate(self, function: str, arguments: list[Any], limit: int | None) -> Iterator[Item]:
+        self._iterating += 1
+        try:
+            yield from super()._iterate(function, arguments, limit)
+        finally:
+            self._iterating -= 1

@@ -1,0 +1,357 @@
+"""The module against the library itself."""
+
+import datetime
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import perdure
+
+
+class OnDisk(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="perdure-python-")
+        self.addCleanup(directory.cleanup)
+        self.path = os.path.join(directory.name, "data")
+        self.db = perdure.open(self.path, memory_budget=64 << 20)
+        self.addCleanup(lambda: self.db.close())
+
+
+class InMemory(unittest.TestCase):
+    def setUp(self):
+        self.db = perdure.open(in_memory=True, memory_budget=64 << 20)
+        self.addCleanup(self.db.close)
+
+
+class Strings(InMemory):
+    def test_put_and_get(self):
+        self.db.put("a", "key", "value")
+        self.db.put("a", b"\0\xff", b"\0\1")
+        self.db.put("a", "", "")
+        self.assertEqual(self.db.get("a", "key"), b"value")
+        self.assertEqual(self.db.get(b"a", b"\0\xff"), b"\0\1")
+        self.assertEqual(self.db.get("a", ""), b"")
+        self.assertEqual(self.db.get("a", "schlüssel"), None)
+        self.assertEqual(self.db.get("nobody", "key", "default"), "default")
+        self.db.put("a", "schlüssel", memoryview(b"wert"))
+        self.assertEqual(self.db.get("a", "schlüssel".encode()), b"wert")
+
+    def test_numbers_are_refused(self):
+        with self.assertRaisesRegex(TypeError, "int"):
+            self.db.put("a", "key", 1)
+
+    def test_value_and_look(self):
+        self.db.put("a", "key", "value")
+        value = self.db.value("a", "key")
+        self.assertGreater(value.version, 0)
+        self.assertIsNone(value.expires_at)
+        info = self.db.look("a", "key")
+        self.assertEqual((info.type, info.count, info.version), ("string", 5, value.version))
+        self.assertIsNone(self.db.look("a", "none"))
+        self.assertTrue(self.db.exists("a", "key"))
+        self.assertTrue(self.db.delete("a", "key"))
+        self.assertFalse(self.db.delete("a", "key"))
+        with self.assertRaises(perdure.NotFoundError) as caught:
+            self.db.value("a", "key")
+        self.assertEqual(str(caught.exception), "there is no such key")
+        self.assertIsInstance(caught.exception, KeyError)
+
+    def test_expiry(self):
+        self.db.put("a", "key", "value", ttl=3600)
+        self.assertAlmostEqual(self.db.value("a", "key").expires_at, time.time() + 3600, delta=600)
+        self.assertTrue(self.db.expire("a", "key"))
+        self.assertIsNone(self.db.value("a", "key").expires_at)
+        self.assertTrue(self.db.expire("a", "key", expires_at=datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc)))
+        self.assertEqual(self.db.value("a", "key").expires_at, 4102444800.0)
+        self.assertTrue(self.db.expire("a", "key", ttl=datetime.timedelta(seconds=-1)))
+        self.assertFalse(self.db.exists("a", "key"))
+        self.assertFalse(self.db.expire("a", "key", ttl=1))
+        with self.assertRaises(ValueError):
+            self.db.put("a", "key", "value", ttl=1, expires_at=1)
+
+    def test_tenants(self):
+        with tempfile.TemporaryDirectory() as directory:
+            with perdure.open(directory, tenant="acme") as db:
+                db.put("a", "key", "acme's")
+            with perdure.open(directory) as db:
+                self.assertIsNone(db.get("a", "key"))
+            with perdure.open(directory, tenant="acme") as db:
+                self.assertEqual(db.get("a", "key"), b"acme's")
+
+
+class Mappings(InMemory):
+    def test_actor(self):
+        user = self.db.actor("user:42")
+        self.assertEqual(len(user), 0)
+        user["cart"] = "3 apples"
+        user.update({"a": "1", "b": b"2"})
+        self.assertEqual(user["cart"], b"3 apples")
+        self.assertEqual(list(user), [b"a", b"b", b"cart"])
+        self.assertIn("a", user)
+        self.assertEqual(dict(user.items()), {b"a": b"1", b"b": b"2", b"cart": b"3 apples"})
+        self.assertEqual(user.pop("a"), b"1")
+        self.assertEqual(user.get("a"), None)
+        self.assertEqual(user.setdefault("a", b"3"), b"3")
+        del user["a"]
+        with self.assertRaises(KeyError):
+            del user["a"]
+        with self.assertRaises(KeyError):
+            user["a"]
+        user.put("gone", "x", ttl=-1)
+        self.assertNotIn("gone", user)
+
+    def test_hash(self):
+        stock = self.db.actor("shop").hash("stock")
+        self.assertEqual(len(stock), 0)
+        stock["apples"] = "97"
+        stock["pears"] = "3"
+        self.assertEqual(dict(stock), {b"apples": b"97", b"pears": b"3"})
+        self.assertEqual(len(stock), 2)
+        del stock["pears"]
+        with self.assertRaises(perdure.NotFoundError):
+            stock["pears"]
+        with self.assertRaises(perdure.WrongTypeError):
+            self.db.actor("shop")["stock"]
+        self.db.actor("shop")["text"] = "x"
+        with self.assertRaises(TypeError):
+            self.db.actor("shop").hash("text")["field"] = "x"
+
+
+class Scans(InMemory):
+    def setUp(self):
+        super().setUp()
+        for number in range(500):
+            self.db.put("a", f"key:{number:03}", str(number))
+
+    def keys(self, **bounds):
+        return [item.key.decode() for item in self.db.scan("a", **bounds)]
+
+    def test_bounds(self):
+        self.assertEqual(len(self.keys()), 500)
+        self.assertEqual(self.keys(start="key:498"), ["key:498", "key:499"])
+        self.assertEqual(self.keys(stop="key:002"), ["key:000", "key:001"])
+        self.assertEqual(self.keys(prefix="key:00", start="key:008", limit=5), ["key:008", "key:009"])
+        self.assertEqual(self.keys(limit=1), ["key:000"])
+        self.assertEqual(self.keys(limit=0), [])
+        item = next(self.db.scan("a", start="key:042"))
+        self.assertEqual((item.value, item.type), (b"42", "string"))
+        self.assertEqual(next(self.db.scan("a", keys_only=True)).value, b"")
+
+    def test_unfinished(self):
+        walk = self.db.scan("a")
+        next(walk)
+        self.db.put("a", "key:000x", "")
+        walk.close()
+        with self.db.transaction() as txn:
+            left = txn.scan("a")
+            next(left)
+        with self.assertRaises(perdure.InvalidError):
+            list(left)
+
+
+class Commands(InMemory):
+    def test_replies(self):
+        self.assertEqual(self.db.command("SET", "{a}key", "1"), b"OK")
+        self.assertEqual(self.db.command("INCR", "{a}key"), 2)
+        self.assertIsNone(self.db.command("GET", "{a}none"))
+        self.assertEqual(self.db.command("MGET", "{a}key", "{a}none"), [b"2", None])
+        self.assertEqual(self.db.command("HSET", "{a}h", "x", "1", "y", "2"), 2)
+        self.assertEqual(self.db.command("HGETALL", "{a}h"), {b"x": b"1", b"y": b"2"})
+        with self.assertRaises(perdure.WrongTypeError):
+            self.db.command("INCR", "{a}h")
+        with self.assertRaises(perdure.NotSupportedError):
+            self.db.command("SUBSCRIBE", "x")
+        with self.assertRaises(perdure.InvalidError):
+            self.db.command()
+
+
+class Transactions(InMemory):
+    def test_commit_and_rollback(self):
+        with self.db.transaction() as txn:
+            txn.put("a", "x", "1")
+            txn.actor("b")["y"] = "2"
+            self.assertEqual(txn.get("a", "x"), b"1")
+            self.assertIsNone(self.db.get("a", "x"))
+        self.assertGreater(txn.receipt.lsn, 0)
+        self.db.check_bookmark(txn.receipt.bookmark)
+        with self.assertRaises(RuntimeError):
+            with self.db.transaction() as txn:
+                txn.put("a", "x", "3")
+                raise RuntimeError("no")
+        self.assertIsNone(txn.receipt)
+        self.assertEqual(self.db.get("a", "x"), b"1")
+        with self.assertRaises(perdure.InvalidError):
+            txn.get("a", "x")
+
+    def test_early_end(self):
+        with self.db.transaction() as txn:
+            txn.put("a", "x", "1")
+            self.assertFalse(txn.commit().duplicate)
+        with self.db.transaction() as txn:
+            txn.put("a", "x", "2")
+            txn.rollback()
+        self.assertEqual(self.db.get("a", "x"), b"1")
+
+    def test_conflict(self):
+        self.db.put("a", "n", "1")
+        with self.assertRaises(perdure.ConflictError) as caught:
+            with self.db.transaction() as txn:
+                txn.put("a", "n", str(int(txn.get("a", "n")) + 1))
+                self.db.put("a", "n", "10")
+        self.assertTrue(caught.exception.retryable)
+        self.assertEqual(self.db.get("a", "n"), b"10")
+
+    def test_require(self):
+        self.db.put("a", "x", "1")
+        version = self.db.value("a", "x").version
+        with self.db.transaction() as txn:
+            txn.require("a", "x", version=version)
+            txn.require("a", "x", value="1")
+            txn.require("a", "x", exists=True)
+            txn.require("a", "y", exists=False)
+            txn.put("a", "x", "2")
+        with self.assertRaises(perdure.ConflictError):
+            with self.db.transaction() as txn:
+                txn.require("a", "x", version=version)
+                txn.put("a", "x", "3")
+        with self.assertRaises(ValueError):
+            with self.db.transaction() as txn:
+                txn.require("a", "x")
+
+    def test_transact(self):
+        self.db.put("a", "n", "0")
+
+        def add(txn):
+            number = int(txn.get("a", "n")) + 1
+            txn.put("a", "n", str(number))
+            return number
+
+        def work():
+            for _ in range(50):
+                self.db.transact(add, attempts=1000)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(self.db.get("a", "n"), b"200")
+
+    def test_once(self):
+        for attempt in range(3):
+            with self.db.transaction(idempotency_key="order-1", idempotency_request="3 apples") as txn:
+                txn.command("INCR", "{shop}orders")
+                txn.set_result(f"number {attempt}")
+            self.assertEqual(txn.receipt.duplicate, attempt > 0)
+            self.assertEqual(txn.result, b"number 0")
+        self.assertEqual(self.db.get("shop", "orders"), b"1")
+        with self.assertRaises(perdure.ExistsError):
+            with self.db.transaction(idempotency_key="order-1", idempotency_request="4 pears"):
+                pass
+
+
+class Life(OnDisk):
+    def test_again(self):
+        self.db.put("a", "x", "1")
+        with self.db.transaction(level=perdure.Level.PERFORMANCE) as txn:
+            txn.put("a", "y", "2")
+        self.assertEqual(txn.receipt.level, perdure.Level.PERFORMANCE)
+        self.db.sync()
+        status = self.db.status()
+        self.assertEqual((status.keys, status.trouble), (2, ""))
+        self.assertGreaterEqual(status.durable_lsn, txn.receipt.lsn)
+        self.db.close()
+        self.db.close()
+        with self.assertRaisesRegex(perdure.InvalidError, "closed"):
+            self.db.get("a", "x")
+        with self.assertRaisesRegex(perdure.InvalidError, "closed"):
+            self.db.status()
+        self.db = perdure.open(self.path, create=False)
+        self.assertEqual(self.db.get("a", "y"), b"2")
+
+    def test_busy(self):
+        with self.assertRaisesRegex(perdure.BusyError, str(os.getpid())):
+            perdure.open(self.path)
+
+    def test_not_there(self):
+        with self.assertRaises(perdure.NotFoundError):
+            perdure.open(self.path + "-none", create=False)
+        with self.assertRaises(perdure.InvalidError):
+            perdure.open()
+
+    def test_read_only(self):
+        self.db.put("a", "x", "1")
+        self.db.close()
+        self.db = perdure.open(self.path, read_only=True)
+        self.assertEqual(self.db.get("a", "x"), b"1")
+        with self.assertRaises(perdure.ReadOnlyError):
+            self.db.put("a", "x", "2")
+
+    def test_close_under_threads(self):
+        failures = []
+
+        def work(number):
+            try:
+                for count in range(10**6):
+                    self.db.put("a", f"{number}:{count}", "x")
+                    self.db.status()
+            except perdure.InvalidError as why:
+                if "closed" not in str(why):
+                    failures.append(why)
+            except Exception as why:
+                failures.append(why)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        while self.db.status().keys < 40:
+            pass
+        self.db.close()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+
+    def test_fork(self):
+        self.db.put("a", "x", "1")
+        child = os.fork()
+        if child == 0:
+            try:
+                self.db.get("a", "x")
+            except perdure.InvalidError:
+                os._exit(0)
+            os._exit(1)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(self.db.get("a", "x"), b"1")
+
+
+class AgentMemory(unittest.TestCase):
+    """The example: killed again and again, it forgets nothing that it had told of."""
+
+    def test_survives_kill(self):
+        example = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "examples", "agent_memory.py")
+        told = 0
+        with tempfile.TemporaryDirectory() as directory:
+            for life in range(3):
+                agent = subprocess.Popen([sys.executable, example, os.path.join(directory, "data")], stdout=subprocess.PIPE, text=True)
+                first = agent.stdout.readline()
+                self.assertRegex(first, r"^at step \d+, nothing is missing$")
+                self.assertIn(int(first.split()[2].rstrip(",")) - told, (0, 1))
+                while told < 20 * (life + 1):
+                    told = int(agent.stdout.readline().split()[1])
+                agent.kill()
+                for line in agent.stdout:
+                    if line.endswith("\n"):
+                        told = int(line.split()[1])
+                agent.wait()
+                agent.stdout.close()
+            with perdure.open(os.path.join(directory, "data"), create=False) as db:
+                steps = [item.key for item in db.scan("agent:7", prefix="step:")]
+            self.assertIn(len(steps) - told, (0, 1))
+
+
+if __name__ == "__main__":
+    unittest.main()
