@@ -16,6 +16,7 @@ struct pd_subcommand {
 	X(cli)            \
 	X(top)            \
 	X(doctor)         \
+	X(demo)           \
 	X(log)            \
 	X(store)          \
 	X(actor)          \

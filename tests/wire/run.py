@@ -40,6 +40,7 @@ GROUPS = (
     "shell",
     "doctor",
     "top",
+    "demo",
     "pages",
     "life",
     "configuration",
