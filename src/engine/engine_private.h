@@ -216,6 +216,7 @@ struct pd_engine {
 	struct pd_log_group *idle; /* empty groups to be used again */
 	uint64_t reserved_bytes;   /* of the open group: known to fit */
 	bool disk_full;
+	uint64_t disk_due_us; /* monotonic: then it is looked at again */
 	unsigned since_clock; /* transactions since the clock was read */
 
 	uint64_t last_strict_lsn, last_standard_lsn, last_full_lsn; /* the newest record that asked for it */

@@ -6,6 +6,8 @@
 #define EXPIRE_INTERVAL_US 100000u
 #define EXPIRE_BATCH       1000u
 #define NO_MEMORY_RETRY_US 10000u
+#define DISK_LOOK_US       1000000u   /* while the disk is full */
+#define DISK_ROOM_BYTES    (1u << 20) /* more than the last bit of it, or it would be full again at once */
 
 uint64_t pd_engine_monotonic_us(const struct pd_engine *engine)
 {
@@ -50,6 +52,7 @@ int pd_engine_reserve(struct pd_engine *engine, size_t size, struct pd_error *er
 	}
 	if (result == PD_NO_SPACE) {
 		engine->disk_full = true;
+		engine->disk_due_us = pd_engine_monotonic_us(engine) + DISK_LOOK_US;
 		engine->stats.refused_no_space++;
 		return pd_error_set(err, PD_NO_SPACE,
 				    "the disk is full: writes are refused until there is room, reads go on");
@@ -57,6 +60,20 @@ int pd_engine_reserve(struct pd_engine *engine, size_t size, struct pd_error *er
 	if (result == 0)
 		engine->disk_full = false;
 	return result;
+}
+
+/* Is there room by now? Nobody writes while they are told that there is none, so it would never be known. */
+static void look_at_disk(struct pd_engine *engine, uint64_t now_us)
+{
+	uint64_t size = engine->log->group_bytes_max < DISK_ROOM_BYTES ? engine->log->group_bytes_max
+								       : DISK_ROOM_BYTES;
+
+	engine->disk_due_us = now_us + DISK_LOOK_US;
+	size = size > engine->reserved_bytes ? size : engine->reserved_bytes;
+	if (pd_log_reserve(engine->log, size, NULL) != 0)
+		return;
+	engine->reserved_bytes = size;
+	engine->disk_full = false;
 }
 
 static struct pd_log_group *take_idle(struct pd_engine *engine)
@@ -251,6 +268,8 @@ int pd_engine_step(struct pd_engine *engine)
 	now_us = pd_engine_monotonic_us(engine);
 	if (result == 0 && (now_us >= engine->expire_due_us || now_us >= engine->flush_due_us))
 		result = step_clock(engine, now_us);
+	if (result == 0 && engine->disk_full && now_us >= engine->disk_due_us)
+		look_at_disk(engine, now_us);
 	if (result == 0)
 		result = pd_engine_move_state(engine, now_us);
 	if (result == 0 && engine->sync_wanted_lsn > engine->log->marks.durable_lsn) {
@@ -270,6 +289,8 @@ uint64_t pd_engine_deadline_us(const struct pd_engine *engine)
 		return UINT64_MAX;
 	if (pd_store_first_expiry(engine->store) != UINT64_MAX && engine->expire_due_us < due)
 		due = engine->expire_due_us;
+	if (engine->disk_full && engine->disk_due_us < due)
+		due = engine->disk_due_us;
 	return engine->state_due_us < due ? engine->state_due_us : due;
 }
 

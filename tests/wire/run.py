@@ -47,6 +47,7 @@ GROUPS = (
     "state",
     "golden",
     "bounds",
+    "crowd",
     "memory_budget",
     "faults",
     "examples",

@@ -203,8 +203,10 @@ static unsigned stall_left(const struct pd_resp_client *client, uint64_t now_ns,
 		left &= ~(unsigned)PD_RESP_STALL_BRAKE;
 
 	if ((left & PD_RESP_STALL_MEMORY) != 0) {
-		*short_of_memory = *short_of_memory || !pd_resp_memory_would_fit(client);
-		if (!*short_of_memory)
+		bool fits = pd_resp_memory_would_fit(client);
+
+		*short_of_memory = *short_of_memory || !fits;
+		if (!*short_of_memory || pd_resp_memory_is_small(client))
 			left &= ~(unsigned)PD_RESP_STALL_MEMORY;
 	}
 	if (pd_resp_client_unsent(client) < client->front->memory.unsent_max / 2)

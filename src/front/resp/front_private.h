@@ -50,6 +50,7 @@ struct pd_resp_client {
 	size_t room_wanted; /* for the reply of the next request, which did not fit; SIZE_MAX: what there is must do */
 	size_t memory;           /* as it was counted last */
 	uint64_t brake_until_ns; /* monotonic */
+	bool small_room;         /* its replies have a little of what is set aside for them */
 	bool skipping;           /* an unfinished request was refused: its rest is dropped as it comes */
 	bool is_operator;        /* through the admin socket */
 	int protocol;

@@ -9,6 +9,8 @@
 #define SHARE_MIN       2048u
 #define UNSENT_MIN      (16u * 1024)
 #define ROOM_MAX        (64u * 1024)
+#define SMALL_ROOM      4096u /* for the replies of one that holds nothing, out of what is set aside for them */
+#define CLOSED_MAX      100u  /* clients in one tick */
 #define SESSION_BYTES   1024u /* about: the engine's part of a client */
 #define CLIENT_BYTES    3072u /* about: a client that has nothing to do */
 #define PATIENCE_NS     30000000000u
@@ -106,9 +108,20 @@ void pd_resp_memory_forget(struct pd_resp_client *client)
 	client->memory = 0;
 }
 
+/* A part is left to small replies, so that those who hold nothing need not queue behind those who hold all of it. */
 static uint64_t left(const struct pd_resp_memory *memory)
 {
-	return memory->used < memory->max ? memory->max - memory->used : 0;
+	uint64_t most = memory->max - memory->max / 16;
+
+	return memory->used < most ? most - memory->used : 0;
+}
+
+bool pd_resp_memory_is_small(const struct pd_resp_client *client)
+{
+	const struct pd_resp_memory *memory = &client->front->memory;
+
+	return client->granted == 0 && client->room_wanted == 0 && client->input_wanted <= memory->share &&
+	       pd_resp_client_unsent(client) == 0 && memory->used + SMALL_ROOM <= memory->max;
 }
 
 bool pd_resp_memory_has_room(const struct pd_resp_client *client, size_t size)
@@ -151,6 +164,11 @@ bool pd_resp_memory_open_output(struct pd_resp_client *client)
 		enough = room >= memory->room_min;
 	}
 
+	client->small_room = !enough && pd_resp_memory_is_small(client);
+	if (client->small_room) {
+		room = SMALL_ROOM;
+		enough = true;
+	}
 	/* Others wait for what was granted to it: it must be able to answer and give it back. */
 	if (!enough && client->granted > 0) {
 		room = between(client->granted / 4, 0, memory->room_min);
@@ -172,7 +190,9 @@ bool pd_resp_memory_wait_for_room(struct pd_resp_client *client, size_t start)
 	most = most > idle ? most - idle : 0;
 	if (had >= most)
 		return false;
-	client->room_wanted = (size_t)between(2 * (uint64_t)had, 0, most);
+	/* No less than what lets a request run at all. */
+	client->room_wanted = (size_t)between(2 * (uint64_t)had, between(2 * memory->room_min, 0, most),
+					      most);
 	reclaim(client->front, client);
 	pd_resp_front_stall(client, PD_RESP_STALL_MEMORY);
 	return true;
@@ -247,12 +267,13 @@ static bool is_longer(uint64_t since_ns, uint64_t now_ns, uint64_t patience_ns)
 static struct pd_resp_client *worst_reader(const struct pd_resp_front *front, uint64_t now_ns)
 {
 	struct pd_resp_client *worst = NULL;
+	uint64_t least = between(front->memory.unsent_max, 0, front->memory.room_min);
 
 	for (size_t i = 0; i < front->client_count; i++) {
 		struct pd_resp_client *client = front->clients[i];
 		size_t unsent = pd_resp_client_unsent(client);
 
-		if (!client->is_operator && unsent > front->memory.room_min && client->hold.count == 0 &&
+		if (!client->is_operator && unsent > least && client->hold.count == 0 &&
 		    is_longer(client->sent_ns, now_ns, UNREAD_NS) &&
 		    (worst == NULL || unsent > pd_resp_client_unsent(worst)))
 			worst = client;
@@ -276,8 +297,13 @@ static void close_readers(struct pd_resp_front *front, uint64_t now_ns)
 {
 	struct pd_resp_memory *memory = &front->memory;
 	struct pd_resp_client *client;
+	unsigned closed = 0;
 
-	while (somebody_waits(front) && (client = worst_reader(front, now_ns)) != NULL) {
+	if (!somebody_waits(front))
+		return;
+	/* Were it only as many as the first of those who wait needs, a crowd that takes nothing would let in one a second. */
+	while (closed++ < CLOSED_MAX && (left(memory) < memory->max / 4 || somebody_waits(front)) &&
+	       (client = worst_reader(front, now_ns)) != NULL) {
 		(void)snprintf(
 			memory->notice, sizeof memory->notice,
 			"client %llu (%s) was closed: it has not taken its replies of %zu KiB, and others "

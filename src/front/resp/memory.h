@@ -6,6 +6,8 @@
  * request beyond its share a client needs a grant for all of it, and waits until that fits, an eighth being left for replies; so
  * those who have a grant can always end. A reply may take what is left. Where nothing is left, clients wait.
  *
+ * A sixteenth is for small replies of clients that hold nothing: they do not queue behind those who hold all the rest.
+ *
  * While clients wait, those who hold much and move nothing lose it: a request that stands still is refused, a transaction
  * that queues and does not go on is given up, a client that does not take its replies is closed. So whoever waits gets what it
  * waits for in the end, or, where that can never be, is refused. An operator's clients are counted, and never held up. */
@@ -48,6 +50,8 @@ bool pd_resp_memory_open_output(struct pd_resp_client *client);
 /* The reply that begins at `start` of the output did not fit: shall its request wait until there is more room? Then the client
  * is stalled. false: there will never be more. */
 bool pd_resp_memory_wait_for_room(struct pd_resp_client *client, size_t start);
+/* Does it hold nothing, and is there room for a small reply? Then it waits for nobody. */
+bool pd_resp_memory_is_small(const struct pd_resp_client *client);
 /* Is there so much left for this client? */
 bool pd_resp_memory_has_room(const struct pd_resp_client *client, size_t size);
 

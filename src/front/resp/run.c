@@ -657,7 +657,8 @@ static void run_input(struct pd_resp_client *client)
 		size_t consumed;
 
 		/* The first has been looked at by pd_resp_memory_open_output(). */
-		if (at > 0 && output->max - output->size < client->front->memory.room_min) {
+		if (at > 0 && output->max - output->size <
+				      (client->small_room ? ERROR_ROOM : client->front->memory.room_min)) {
 			pd_resp_front_stall(client, PD_RESP_STALL_MEMORY);
 			break;
 		}

@@ -288,7 +288,8 @@ static void test_who_takes_its_replies_slowly_stays(void **state)
 
 	door_send(door, slow, "BIG 6000000");
 	begin_large(door, other, 4 * MIB, 100 * KIB);
-	for (unsigned i = 0; i < 60; i++) {
+	/* For less long than a request waits. */
+	for (unsigned i = 0; i < 25; i++) {
 		got += (size_t)read(slow, bytes, sizeof bytes);
 		door_turn(door);
 		door_wait_ms(door, 1000);
@@ -301,6 +302,37 @@ static void test_who_takes_its_replies_slowly_stays(void **state)
 	door_expect(door, other, "+OK ");
 	(void)close(slow);
 	(void)close(other);
+}
+
+/* Many who take nothing, each too little to stand out: who asks for little need not queue behind them, and those go soon. */
+static void test_a_crowd_that_takes_nothing(void **state)
+{
+	enum { CROWD = 200 };
+	struct door *door = *state;
+	int crowd[CROWD], other = door_connect(door);
+	size_t got = 0;
+
+	for (unsigned i = 0; i < CROWD; i++)
+		crowd[i] = door_connect(door);
+	for (unsigned round = 0; round < 8; round++)
+		for (unsigned i = 0; i < CROWD; i++)
+			door_send(door, crowd[i], "BIG 60000\nBIG 60000\nBIG 60000");
+	assert_true(used(door) > 7 * MIB);
+	assert_true(used(door) <= 8 * MIB);
+	for (unsigned i = 0; i < 20; i++) {
+		door_send(door, other, "SET a 1\nPING");
+		door_expect(door, other, "+OK +PONG ");
+	}
+	/* Who asks for much has its turn before it would have waited too long. */
+	door_send(door, other, "BIG 1000000");
+	for (unsigned i = 0; i < 25 && got == 0; i++) {
+		door_wait_ms(door, 1000);
+		got = door_drain(door, other);
+	}
+	assert_true(got > 1000000);
+	(void)close(other);
+	for (unsigned i = 0; i < CROWD; i++)
+		(void)close(crowd[i]);
 }
 
 /* ---- transactions ---- */
@@ -360,7 +392,7 @@ static void test_an_operator_is_never_held_up(void **state)
 	struct door *door = *state;
 	int hog = door_connect(door), waiting = door_connect(door), operator;
 
-	door_send(door, hog, "BIG 7900000");
+	door_send(door, hog, "BIG 7700000");
 	door_send(door, waiting, "BIG 1000000");
 	door_expect(door, waiting, "");
 	operator= door_connect_operator(door);
@@ -414,6 +446,7 @@ int main(void)
 		T(test_a_reply_that_never_fits_is_refused),
 		T(test_who_takes_nothing_is_closed_when_others_wait),
 		T(test_who_takes_its_replies_slowly_stays),
+		T(test_a_crowd_that_takes_nothing),
 		T(test_a_queue_leaves_room_for_others),
 		T(test_a_queue_that_stands_still_is_given_up),
 		T(test_an_operator_is_never_held_up),
