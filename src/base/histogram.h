@@ -29,12 +29,18 @@ static inline void pd_histogram_note(struct pd_histogram *histogram, uint64_t va
 	histogram->buckets[pd_histogram_bucket(value)]++;
 }
 
+/* So many equal times. */
+static inline void pd_histogram_note_times(struct pd_histogram *histogram, uint64_t ns, uint64_t count)
+{
+	histogram->count += count;
+	histogram->sum += ns * count;
+	histogram->buckets[pd_histogram_bucket(ns / 1000 + (ns % 1000 != 0))] += count;
+}
+
 /* A time: its bucket goes by microseconds, rounded up. */
 static inline void pd_histogram_note_ns(struct pd_histogram *histogram, uint64_t ns)
 {
-	histogram->count++;
-	histogram->sum += ns;
-	histogram->buckets[pd_histogram_bucket(ns / 1000 + (ns % 1000 != 0))]++;
+	pd_histogram_note_times(histogram, ns, 1);
 }
 
 #endif

@@ -71,6 +71,12 @@ static int write_evaluation(struct pd_metrics_writer *writer, const struct pd_me
 	return result;
 }
 
+static int write_settling(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			  const struct pd_metrics_facts *facts)
+{
+	return pd_metrics_times(writer, metric, NULL, &facts->resp.counters.settling_time);
+}
+
 struct labelled {
 	const char *labels;
 	uint64_t value;
@@ -272,6 +278,10 @@ static const struct pd_metric command_metrics[] = {
 	HISTOGRAM("perdure_command_evaluation_seconds",
 		  "Time to parse and evaluate one command, without the wait for the disk.", SECONDS,
 		  .labels = "class", .write = write_evaluation),
+	HISTOGRAM("perdure_reply_settling_seconds",
+		  "Time that a reply was held after its evaluation, until all that it could have seen had "
+		  "settled. Replies that wait for nothing are not counted.",
+		  SECONDS, .write = write_settling),
 	COUNTER("perdure_transactions", "Transactions that wrote a record.", AT(engine.transactions)),
 	COUNTER("perdure_transaction_conflicts", "Transactions whose preconditions did not hold.",
 		AT(engine.conflicts)),

@@ -175,6 +175,8 @@ def test_counters_count(world):
         assert grew("perdure_commands", **{"class": "read", "result": "ok"}) == 31
         assert grew("perdure_commands", **{"class": "read", "result": "error"}) == 1
         assert grew("perdure_command_evaluation_seconds_count", **{"class": "write"}) == 20
+        assert grew("perdure_reply_settling_seconds_count") >= 20
+        assert 0 < grew("perdure_reply_settling_seconds_sum") < 600
         assert grew("perdure_transactions") >= 20 and grew("perdure_log_records") >= 20
         assert 0 < grew("perdure_log_group_write_seconds_count") <= grew("perdure_log_groups")
         assert grew("perdure_log_group_records_sum") == grew("perdure_log_records")

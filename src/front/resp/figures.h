@@ -21,8 +21,10 @@ extern const char *const pd_resp_class_names[PD_RESP_CLASS_COUNT];
 
 struct pd_resp_counters {
 	struct pd_histogram evaluation_time[PD_RESP_CLASS_COUNT]; /* its count: commands that were run */
-	uint64_t failed[PD_RESP_CLASS_COUNT];                     /* of these, answered with an error */
-	uint64_t rejected[PD_RESP_CLASS_COUNT];                   /* not run at all */
+	struct pd_histogram
+		settling_time; /* of replies that were held: from the end of their evaluation on */
+	uint64_t failed[PD_RESP_CLASS_COUNT];   /* of these, answered with an error */
+	uint64_t rejected[PD_RESP_CLASS_COUNT]; /* not run at all */
 };
 
 struct pd_resp_figures {

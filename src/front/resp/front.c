@@ -305,6 +305,7 @@ void pd_resp_front_flush(struct pd_resp_front *front)
 {
 	size_t kept = 0;
 
+	front->turn_ns[front->turn % PD_RESP_TURNS] = front->clock_ns;
 	for (size_t i = 0; i < front->touched.count; i++) {
 		struct pd_resp_client *client = front->touched.items[i];
 
@@ -322,12 +323,27 @@ void pd_resp_front_flush(struct pd_resp_front *front)
 	front->touched.count = kept;
 }
 
+/* These entries of what a client held have been shown. */
+static void count_settled(struct pd_resp_front *front, const struct pd_resp_held *entries, size_t count,
+			  uint64_t now_ns)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t since_ns = front->turn_ns[entries[i].turn % PD_RESP_TURNS];
+
+		pd_histogram_note_times(&front->counters.settling_time,
+					now_ns > since_ns ? now_ns - since_ns : 0, entries[i].replies);
+	}
+}
+
 /* Show what has settled of one client. false: it is gone. */
-static bool release_client(struct pd_resp_client *client)
+static bool release_client(struct pd_resp_client *client, uint64_t now_ns)
 {
 	struct pd_resp_front *front = client->front;
+	const struct pd_resp_held *held = client->hold.entries + client->hold.first;
+	size_t held_count = client->hold.count;
 	int result = pd_resp_hold_release(&client->hold, front->engine);
 
+	count_settled(front, held, held_count - client->hold.count, now_ns);
 	if (result == PD_FENCED) {
 		struct pd_error text;
 
@@ -344,6 +360,7 @@ static bool release_client(struct pd_resp_client *client)
 
 void pd_resp_front_release(struct pd_resp_front *front)
 {
+	uint64_t now_ns = front->holding.count > 0 ? pd_os_monotonic_ns(front->os) : 0;
 	size_t kept = 0;
 
 	pd_resp_keyspace_deliver(front);
@@ -356,7 +373,7 @@ void pd_resp_front_release(struct pd_resp_front *front)
 		/* Out of the way of its own end. */
 		front->holding.items[i] = NULL;
 		client->holding = false;
-		if (!release_client(client) || client->hold.count == 0)
+		if (!release_client(client, now_ns) || client->hold.count == 0)
 			continue;
 		client->holding = true;
 		front->holding.items[kept++] = client;

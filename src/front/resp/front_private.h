@@ -19,6 +19,7 @@
 
 #define PD_RESP_VERSION             "7.0.15" /* the Redis whose behaviour this door has */
 #define PD_RESP_IDEMPOTENCY_KEY_MAX 256
+#define PD_RESP_TURNS               1024u /* whose time is remembered: more than ever settle together */
 
 /* Why a client's requests wait. */
 enum pd_resp_stall {
@@ -126,6 +127,7 @@ struct pd_resp_front {
 	uint64_t error_replies;
 	struct pd_resp_counters counters;
 	size_t operator_count;
+	uint64_t turn_ns[PD_RESP_TURNS]; /* when the last command of a turn ended, by turn */
 	uint64_t commands, rejected_calls, unexpected_errors;
 	uint64_t net_accepted_base, net_refused_base, net_received_base, net_sent_base; /* CONFIG RESETSTAT */
 };
