@@ -29,6 +29,7 @@ GROUPS = (
     "pubsub",
     "notifications",
     "introspection",
+    "compat",
     "perdure_commands",
     "actors",
     "log_command",
