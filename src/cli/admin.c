@@ -14,8 +14,13 @@ static int nobody(const struct pd_admin *admin, struct pd_error *err)
 {
 	const char *data = admin->data;
 	struct pd_os_file_info info;
+	int result = pd_os_info(admin->os, data, &info, NULL);
 
-	if (pd_os_info(admin->os, data, &info, NULL) == PD_NOT_FOUND)
+	if (result == 0 && !info.is_directory)
+		return pd_error_set(err, PD_NOT_FOUND,
+				    "%s is not a directory; say with --data where the server keeps its data",
+				    data);
+	if (result == PD_NOT_FOUND)
 		return pd_error_set(
 			err, PD_NOT_FOUND,
 			"there is no directory %s; say with --data where the server keeps its data", data);

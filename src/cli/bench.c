@@ -7,6 +7,7 @@
 #include "cli/bench_load.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "os/os.h"
 #include "server/server.h"
 #include "wire/resp.h"
@@ -281,6 +282,7 @@ static int fill(struct pd_os *os, const struct pd_bench_plan *plan, struct pd_er
 
 static int run_all(struct pd_os *os, const struct settings *settings, struct pd_error *err)
 {
+	struct pd_output output = { .file = stdout };
 	struct pd_bench_result result;
 	int code = settings->fill ? fill(os, &settings->plan, err) : 0;
 
@@ -295,6 +297,8 @@ static int run_all(struct pd_os *os, const struct settings *settings, struct pd_
 			print_json(settings, &result);
 		else
 			print_text(settings, &result);
+		if (!pd_output_finish(&output) && code == 0)
+			code = pd_error_set(err, PD_NO_SPACE, "the load was run, and its figures are lost");
 	}
 	pd_bench_result_done(&result);
 	return code;

@@ -92,7 +92,10 @@ static int connect_address(const struct addrinfo *address, int *ret_socket, stru
 		return pd_error_system(err, errno, "cannot make a socket");
 	result = prepare_socket(fd, err);
 	if (result == 0 && connect(fd, address->ai_addr, address->ai_addrlen) != 0)
-		result = pd_error_system(err, errno, "cannot connect");
+		result = pd_error_set(
+			err, PD_IO,
+			"cannot connect: %s; is a server running there, and are --host and --port right?",
+			strerror(errno));
 	if (result != 0) {
 		close(fd);
 		return result;
@@ -158,8 +161,8 @@ static int connect_all(struct load *load, struct pd_error *err)
 	(void)snprintf(port, sizeof(port), "%u", plan->port);
 	found = getaddrinfo(plan->host, port, &hints, &address);
 	if (found != 0)
-		return pd_error_set(err, PD_INVALID, "cannot find host '%s': %s", plan->host,
-				    gai_strerror(found));
+		return pd_error_set(err, PD_INVALID, "cannot find host '%s': %s; is --host right?",
+				    plan->host, gai_strerror(found));
 	for (unsigned i = 0; i < plan->clients && result == 0; i++)
 		result = client_connect(load, &load->clients[i], address, &detail);
 	freeaddrinfo(address);

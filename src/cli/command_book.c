@@ -5,13 +5,14 @@
 #include <strings.h>
 
 #include "base/memory.h"
-#include "cli/syntax.h"
 #include "cli/target.h"
 #include "wire/resp.h"
 
 #define PAGES_FIRST  256
 #define TOKENS_MAX   48
 #define COMMANDS_MAX 10000 /* of a server that means well */
+#define SYNTAX_MAX   4096
+#define SYNTAX_DEPTH 8
 
 void pd_command_book_init(struct pd_command_book *book)
 {
@@ -25,6 +26,7 @@ static void free_page(const struct pd_command_page *page)
 	pd_free(page->group);
 	pd_free(page->since);
 	pd_free(page->complexity);
+	pd_free(page->syntax);
 }
 
 void pd_command_book_done(struct pd_command_book *book)
@@ -64,11 +66,133 @@ static char *field_text(struct pd_slice map, const char *name)
 			   reply.text.size > 0 ? (const char *)reply.text.data : "");
 }
 
+/* ---- arguments as a line of syntax ---- */
+
+static bool has_flag(struct pd_slice argument, const char *flag)
+{
+	struct pd_slice flags;
+	struct pd_reply list;
+
+	if (!pd_reply_field(argument, "flags", &flags))
+		return false;
+	list = pd_reply_read(&flags);
+	for (size_t i = 0; list.kind == PD_REPLY_LIST && i < list.count; i++) {
+		struct pd_slice at = flags;
+
+		if (pd_slice_equal(pd_reply_read(&at).text, pd_slice_string(flag)))
+			return true;
+		pd_reply_skip(&flags);
+	}
+	return false;
+}
+
+static bool field_is(struct pd_slice argument, const char *name, const char *value)
+{
+	struct pd_slice field;
+
+	return pd_reply_field(argument, name, &field) &&
+	       pd_slice_equal(pd_reply_read(&field).text, pd_slice_string(value));
+}
+
+static int append_argument(struct pd_buffer *text, struct pd_slice argument, unsigned depth);
+
+/* The arguments of an argument: one of them, or all. */
+static int append_inner(struct pd_buffer *text, struct pd_slice arguments, const char *separator,
+			unsigned depth)
+{
+	struct pd_reply list = pd_reply_read(&arguments);
+	int result = 0;
+
+	for (size_t i = 0; list.kind == PD_REPLY_LIST && i < list.count && result == 0; i++) {
+		if (i > 0)
+			result = pd_buffer_append(text, separator, 1);
+		if (result == 0)
+			result = append_argument(text, arguments, depth + 1);
+		pd_reply_skip(&arguments);
+	}
+	return result;
+}
+
+/* What the user writes in its place: "seconds". */
+static int append_name(struct pd_buffer *text, struct pd_slice argument)
+{
+	size_t began = text->size;
+	struct pd_slice name;
+	int result;
+
+	if (!pd_reply_field(argument, "display_text", &name) && !pd_reply_field(argument, "name", &name))
+		return 0;
+	result = pd_buffer_append_slice(text, pd_reply_read(&name).text);
+	for (size_t i = began; i < text->size; i++)
+		if (text->data[i] == '_')
+			text->data[i] = '-';
+	return result;
+}
+
+/* "EX seconds", "NX|XX", "field value": without what says how often. */
+static int append_once(struct pd_buffer *text, struct pd_slice argument, unsigned depth)
+{
+	bool pure = field_is(argument, "type", "pure-token");
+	struct pd_slice token, inner;
+	int result = 0;
+
+	if (pd_reply_field(argument, "token", &token)) {
+		result = pd_buffer_append_slice(text, pd_reply_read(&token).text);
+		if (result == 0 && !pure)
+			result = pd_buffer_append(text, " ", 1);
+	}
+	if (result != 0 || pure)
+		return result;
+	if (pd_reply_field(argument, "arguments", &inner))
+		return append_inner(text, inner, field_is(argument, "type", "oneof") ? "|" : " ", depth);
+	return append_name(text, argument);
+}
+
+static int append_argument(struct pd_buffer *text, struct pd_slice argument, unsigned depth)
+{
+	bool optional = has_flag(argument, "optional"), multiple = has_flag(argument, "multiple");
+	int result = 0;
+
+	if (depth > SYNTAX_DEPTH)
+		return 0;
+	if (optional)
+		result = pd_buffer_append(text, "[", 1);
+	if (result == 0)
+		result = append_once(text, argument, depth);
+	if (result == 0 && multiple && !optional) {
+		result = pd_buffer_append(text, " [", 2);
+		if (result == 0)
+			result = append_once(text, argument, depth);
+	}
+	if (result == 0 && multiple)
+		result = pd_buffer_append(text, " ...", 4);
+	if (result == 0 && (optional || multiple))
+		result = pd_buffer_append(text, "]", 1);
+	return result;
+}
+
+/* NULL: it is not known, or there is no memory for it; a hint is missing then. */
+static char *syntax_of(struct pd_slice map)
+{
+	struct pd_buffer text;
+	struct pd_slice arguments;
+	char *syntax = NULL;
+
+	pd_buffer_init(&text, SYNTAX_MAX);
+	if (pd_reply_field(map, "arguments", &arguments) && append_inner(&text, arguments, " ", 0) == 0)
+		syntax = pd_asprintf("%.*s", (int)text.size, text.size > 0 ? (const char *)text.data : "");
+	pd_buffer_done(&text);
+	return syntax;
+}
+
+/* ---- pages ---- */
+
 static int add_page(struct pd_command_book *book, struct pd_slice name, struct pd_slice map)
 {
 	struct pd_command_page *pages = pd_grow(book->pages, book->count, &book->capacity, sizeof *pages,
 						PAGES_FIRST);
 	struct pd_command_page page = { .name = name_of(name),
+					.syntax = syntax_of(map),
 					.summary = field_text(map, "summary"),
 					.group = field_text(map, "group"),
 					.since = field_text(map, "since"),
@@ -81,7 +205,6 @@ static int add_page(struct pd_command_book *book, struct pd_slice name, struct p
 		free_page(&page);
 		return PD_NO_MEMORY;
 	}
-	page.syntax = pd_syntax_of(pd_slice_string(page.name));
 	pages[book->count++] = page;
 	return 0;
 }
@@ -102,10 +225,6 @@ static int add_pages(struct pd_command_book *book, struct pd_slice rest, bool to
 			result = add_page(book, name.text, map);
 		else
 			result = add_pages(book, subcommands, false);
-		/* "COMMAND" alone is a command, too, and so is what has a page here. */
-		if (result == 0 && top && pd_reply_field(map, "subcommands", &subcommands) &&
-		    pd_syntax_of(name.text) != NULL)
-			result = add_page(book, name.text, map);
 		pd_reply_skip(&rest);
 	}
 	return result;

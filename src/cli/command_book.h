@@ -11,8 +11,8 @@
 #include "cli/words.h"
 
 struct pd_command_page {
-	char *name;         /* "SET", "CONFIG GET" */
-	const char *syntax; /* "key value [NX|XX]"; NULL: not known */
+	char *name;   /* "SET", "CONFIG GET" */
+	char *syntax; /* what follows the name, "key value [NX|XX]"; NULL: not known */
 	char *summary, *group, *since, *complexity;
 };
 

@@ -320,6 +320,7 @@ static int tour(struct demo *demo, struct pd_error *err)
 static int choose_directory(struct demo *demo, struct pd_error *err)
 {
 	const char *temporary = getenv("TMPDIR");
+	struct pd_error why;
 	uint64_t tag;
 	int result;
 
@@ -330,14 +331,17 @@ static int choose_directory(struct demo *demo, struct pd_error *err)
 		(void)snprintf(demo->data, sizeof demo->data, "%s/perdure-demo-%08" PRIx64,
 			       temporary != NULL && temporary[0] != '\0' ? temporary : "/tmp", tag >> 32);
 	(void)snprintf(demo->log, sizeof demo->log, "%s.log", demo->data);
-	result = pd_os_mkdir(demo->os, demo->data, err);
+	result = pd_os_mkdir(demo->os, demo->data, &why);
 	if (result == PD_EXISTS)
 		return pd_error_set(
 			err, result,
 			"%s is there already: the demo plays in a directory of its own; choose another "
 			"name with --data",
 			demo->data);
-	return result;
+	if (result != 0)
+		return pd_error_set(err, result, "%s; choose another place with --data, or with TMPDIR",
+				    why.text);
+	return 0;
 }
 
 /* Nothing stays but what was asked for; after a failure all does, to be looked at. */

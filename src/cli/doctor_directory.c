@@ -177,11 +177,13 @@ static bool check_manifest(struct pd_doctor *doctor)
 	}
 	pd_doctor_found(doctor, PD_DOCTOR_DANGER, "directory.format", "%s", err.text);
 	pd_doctor_fix(
-		doctor,
-		result == PD_NEWER_FORMAT
-			? "use that version of Perdure, or a later one: what it wrote is not touched by this "
-			  "one"
-			: "put MANIFEST back from a backup; 'perdure log verify' reads the log without it");
+		doctor, "%s",
+		result == PD_NEWER_FORMAT ? "use that version of Perdure, or a later one: what it wrote is "
+					    "not touched by this one"
+		: result == PD_PERMISSION ? "run this as the user that the server runs as"
+		: result == PD_CORRUPT
+			? "put MANIFEST back from a backup; 'perdure log verify' reads the log without it"
+			: "look into dmesg: the disk under the directory fails");
 	return true;
 }
 

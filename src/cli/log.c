@@ -17,6 +17,19 @@ static int said(const struct pd_options *options, int status, const char *text)
 	return status;
 }
 
+static int said_with(const struct pd_options *options, int status, const char *text, const char *advice)
+{
+	(void)fprintf(stderr, "%s: %s; %s\n", options->command, text, advice);
+	return status;
+}
+
+static bool is_directory(const struct pd_cli_log_source *source)
+{
+	struct pd_os_file_info info;
+
+	return pd_os_info(source->os, source->data, &info, NULL) == 0 && info.is_directory;
+}
+
 /* There is no manifest: what is there instead? */
 static int without_manifest(struct pd_cli_log_source *source, const struct pd_options *options)
 {
@@ -43,15 +56,19 @@ static int without_manifest(struct pd_cli_log_source *source, const struct pd_op
 		return 0;
 	}
 	if (!info.is_directory || pd_os_list(source->os, source->data, &names, NULL) != 0) {
-		(void)snprintf(text, sizeof text, "%.200s is not a directory", source->data);
+		(void)snprintf(text, sizeof text,
+			       "%.200s is not a directory; say with --data where the server keeps its data",
+			       source->data);
 		return said(options, PD_EXIT_FAILURE, text);
 	}
 	count = names.count;
 	pd_os_names_done(&names);
-	(void)snprintf(text, sizeof text,
-		       count == 0 ? "%.200s is empty: no server has kept data in it yet"
-				  : "%.200s is no data directory of Perdure: it has no MANIFEST",
-		       source->data);
+	(void)snprintf(
+		text, sizeof text,
+		count == 0 ? "%.200s is empty: no server has kept data in it yet; is --data right?"
+			   : "%.200s is no data directory of Perdure, it has no MANIFEST; say with --data "
+			     "where the server keeps its data",
+		source->data);
 	return said(options, PD_EXIT_FAILURE, text);
 }
 
@@ -61,7 +78,10 @@ static int read_manifest(struct pd_cli_log_source *source, const struct pd_optio
 	int result = pd_manifest_read(source->os, source->data, &source->manifest, &err);
 	uint32_t shard;
 
-	if (result == PD_NOT_FOUND) {
+	if (result == PD_PERMISSION)
+		return said_with(options, PD_EXIT_FAILURE, err.text,
+				 "run this as the user that the server runs as");
+	if (result == PD_NOT_FOUND || (result == PD_IO && !is_directory(source))) {
 		int status = without_manifest(source, options);
 
 		if (status != 0)

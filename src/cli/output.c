@@ -1,7 +1,9 @@
 #include "cli/output.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/utf8.h"
@@ -267,5 +269,14 @@ void pd_output_end(struct pd_output *output)
 
 bool pd_output_finish(struct pd_output *output)
 {
-	return fflush(output->file) == 0 && ferror(output->file) == 0;
+	int errnum;
+
+	errno = 0;
+	if (fflush(output->file) == 0 && ferror(output->file) == 0)
+		return true;
+	errnum = errno;
+	(void)fprintf(stderr,
+		      "perdure: what was to be printed could not be written%s%s; the rest of it is lost\n",
+		      errnum != 0 ? ": " : "", errnum != 0 ? strerror(errnum) : "");
+	return false;
 }

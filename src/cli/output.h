@@ -45,7 +45,7 @@ void pd_output_time_field(struct pd_output *output, const char *name, uint64_t t
 /* End of a JSON document or line. */
 void pd_output_end(struct pd_output *output);
 
-/* false: not everything could be written. */
+/* false: not everything could be written, and standard error says so. */
 bool pd_output_finish(struct pd_output *output);
 
 #endif

@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "server/bar.h"
+
 #define NS_PER_S     UINT64_C(1000000000)
 #define BAR_EVERY_NS (NS_PER_S / 10)
 #define LINE_EVERY_S 5
-#define BAR_WIDTH    30
 #define MIB          (1024.0 * 1024.0)
 
 void pd_progress_init(struct pd_progress *progress, struct pd_os *os, const char *what)
@@ -19,11 +20,9 @@ void pd_progress_init(struct pd_progress *progress, struct pd_os *os, const char
 static void draw_bar(const struct pd_progress *progress, double share, double done, double total,
 		     double left_s)
 {
-	char bar[BAR_WIDTH + 1];
+	char bar[PD_BAR_WIDTH + 1];
 
-	for (int i = 0; i < BAR_WIDTH; i++)
-		bar[i] = i < share * BAR_WIDTH ? '#' : '.';
-	bar[BAR_WIDTH] = '\0';
+	pd_bar_fill(bar, share);
 	(void)fprintf(stderr, "\r%s [%s] %3.0f%%  %.0f of %.0f MiB  %.0f s left\033[K", progress->what, bar,
 		      100 * share, done / MIB, total / MIB, left_s);
 	(void)fflush(stderr);
@@ -38,9 +37,8 @@ void pd_progress_show(struct pd_progress *progress, uint64_t done, uint64_t tota
 	if (now_ns - progress->printed_ns < every_ns || total == 0)
 		return;
 	progress->printed_ns = now_ns;
-	share = done < total ? (double)done / (double)total : 1;
-	left_s = share > 0 ? (double)(now_ns - progress->started_ns) / (double)NS_PER_S * (1 - share) / share
-			   : 0;
+	share = pd_bar_share(done, total);
+	left_s = pd_bar_seconds_left(done, total, (double)(now_ns - progress->started_ns) / (double)NS_PER_S);
 	if (progress->terminal)
 		draw_bar(progress, share, (double)done, (double)total, left_s);
 	else

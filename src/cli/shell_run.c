@@ -147,8 +147,7 @@ static int show(struct pd_shell *shell, struct pd_slice reply, struct pd_error *
 	}
 	pd_reply_print(&shell->output, reply, &shell->style);
 	if (!pd_output_finish(&shell->output))
-		return pd_error_set(err, PD_NO_SPACE,
-				    "what was answered cannot be written out: is the disk full?");
+		return pd_error_set(err, PD_NO_SPACE, "the command was carried out, and its answer is lost");
 	return 0;
 }
 

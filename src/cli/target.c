@@ -73,8 +73,13 @@ static int connect_directory(const char *data, struct pd_link *link, struct pd_e
 static int no_server(struct pd_os *os, const char *data, struct pd_error *err)
 {
 	struct pd_os_file_info info;
+	int result = pd_os_info(os, data, &info, NULL);
 
-	if (pd_os_info(os, data, &info, NULL) == PD_NOT_FOUND)
+	if (result == 0 && !info.is_directory)
+		return pd_error_set(err, PD_NOT_FOUND,
+				    "%s is not a directory; say with --data where the server keeps its data",
+				    data);
+	if (result == PD_NOT_FOUND)
 		return pd_error_set(
 			err, PD_NOT_FOUND,
 			"there is no directory %s; say with --data where the server keeps its data, or "

@@ -203,10 +203,8 @@ static int loop(struct top *top)
 			(void)snprintf(top->notice, sizeof top->notice, "NO ANSWER, trying again: %s",
 				       err.text);
 		}
-		if (!show(top)) {
-			(void)fprintf(stderr, "perdure top: what was seen cannot be written out\n");
+		if (!show(top))
 			return PD_EXIT_FAILURE;
-		}
 		looks++;
 	}
 	return PD_EXIT_OK;

@@ -6,10 +6,10 @@
 #include <time.h>
 
 #include "cli/top_private.h"
+#include "server/bar.h"
 
 #define MIB       (1024.0 * 1024.0)
 #define LINE_SIZE 256
-#define BAR_WIDTH 20
 
 /* ---- numbers as people read them ---- */
 
@@ -181,11 +181,9 @@ static void put_log(struct screen *screen, const struct pd_top_rates *rates)
 static void put_bar(struct screen *screen, const char *name, uint64_t bytes, uint64_t limit)
 {
 	double share = limit > 0 ? (double)bytes / (double)limit : 0;
-	char bar[BAR_WIDTH + 1];
+	char bar[PD_BAR_WIDTH + 1];
 
-	for (int i = 0; i < BAR_WIDTH; i++)
-		bar[i] = i + 0.5 < share * BAR_WIDTH ? '#' : '.';
-	bar[BAR_WIDTH] = '\0';
+	pd_bar_fill(bar, share);
 	if (limit == 0)
 		put(screen, "  %-12s%10s", name, size((double)bytes).bytes);
 	else

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/bar.h"
 #include "server/server_private.h"
 
-#define BAR_WIDTH        30
 #define BAR_INTERVAL_US  100000u  /* a bar is redrawn ten times a second */
 #define LINE_INTERVAL_US 2000000u /* elsewhere, a line every two seconds */
 #define DAMAGE_LINES_MAX 20
@@ -29,20 +29,15 @@ void pd_server_progress_begin(struct pd_server_progress *progress, const struct 
 							server->messages.format == PD_MESSAGE_TEXT };
 }
 
-static unsigned percent_of(const struct pd_recovery *recovery)
+static double share_of(const struct pd_recovery *recovery)
 {
-	if (recovery->bytes >= recovery->total_bytes)
-		return 100;
-	return (unsigned)(recovery->bytes * 100 / recovery->total_bytes);
+	return pd_bar_share(recovery->bytes, recovery->total_bytes);
 }
 
-/* Seconds that are probably left. */
 static double seconds_left(const struct pd_recovery *recovery)
 {
-	if (recovery->bytes == 0 || recovery->total_bytes <= recovery->bytes)
-		return 0;
-	return (double)recovery->elapsed_us / 1e6 * (double)(recovery->total_bytes - recovery->bytes) /
-	       (double)recovery->bytes;
+	return pd_bar_seconds_left(recovery->bytes, recovery->total_bytes,
+				   (double)recovery->elapsed_us / 1e6);
 }
 
 static void show_line(struct pd_server *server, const struct pd_recovery *recovery)
@@ -53,15 +48,14 @@ static void show_line(struct pd_server *server, const struct pd_recovery *recove
 			   (unsigned long long)recovery->records, (double)recovery->bytes / (1024 * 1024));
 	else
 		pd_message(&server->messages, PD_MESSAGE_INFO, "recovery",
-			   "%u%%, %llu records, about %.0f s left", percent_of(recovery),
+			   "%.0f%%, %llu records, about %.0f s left", 100 * share_of(recovery),
 			   (unsigned long long)recovery->records, seconds_left(recovery));
 }
 
 void pd_server_progress_show(struct pd_server_progress *progress, struct pd_server *server, uint64_t now_us)
 {
 	const struct pd_recovery *recovery = &server->recovery;
-	unsigned percent = percent_of(recovery);
-	char bar[BAR_WIDTH + 1];
+	char bar[PD_BAR_WIDTH + 1];
 
 	if (now_us < progress->next_us)
 		return;
@@ -81,11 +75,10 @@ void pd_server_progress_show(struct pd_server_progress *progress, struct pd_serv
 			      (unsigned long long)recovery->records, (double)recovery->bytes / (1024 * 1024));
 		return;
 	}
-	for (unsigned i = 0; i < BAR_WIDTH; i++)
-		bar[i] = i * 100 < percent * BAR_WIDTH ? '#' : '.';
-	bar[BAR_WIDTH] = '\0';
-	(void)fprintf(stderr, "\rrecovery [%s] %3u%%  %llu records, about %.0f s left ", bar, percent,
-		      (unsigned long long)recovery->records, seconds_left(recovery));
+	pd_bar_fill(bar, share_of(recovery));
+	(void)fprintf(stderr, "\rrecovery [%s] %3.0f%%  %llu records, about %.0f s left ", bar,
+		      100 * share_of(recovery), (unsigned long long)recovery->records,
+		      seconds_left(recovery));
 }
 
 static void say_place(struct pd_server *server, const struct pd_log_damage *damage)

@@ -40,10 +40,31 @@ static void plan_memory(struct pd_server *server)
 			   "that budget leaves nothing for the system, and it may end this process");
 }
 
+/* What to do where a text has the system's words alone. */
+static const char *advice(int code)
+{
+	switch (code) {
+	case PD_PERMISSION:
+		return "; run the server as the user whose directory it is, or choose another with --data";
+	case PD_NOT_FOUND:
+		return "; make the directory above it first, or choose another with --data";
+	case PD_READ_ONLY:
+		return "; mount it read-write, or choose another directory with --data";
+	case PD_NO_SPACE:
+		return "; make room, or choose another directory with --data";
+	case PD_IO:
+		return "; 'perdure doctor' looks at the disk under the directory";
+	default:
+		return "";
+	}
+}
+
 static int open_engine(struct pd_server *server, struct pd_error *err)
 {
 	const struct pd_server_options *options = &server->options;
 	struct pd_engine_options engine = PD_ENGINE_OPTIONS_DEFAULT;
+	struct pd_error why = { 0 };
+	int result;
 
 	engine.os = server->os;
 	engine.data_directory = options->in_memory ? NULL : options->data_directory;
@@ -57,7 +78,8 @@ static int open_engine(struct pd_server *server, struct pd_error *err)
 	engine.retention_s = options->retention_s;
 	engine.retention_bytes = options->retention_bytes;
 	engine.compaction_bytes_per_s = options->compaction_bytes_per_s;
-	return pd_engine_open(&engine, &server->engine, err);
+	result = pd_engine_open(&engine, &server->engine, &why);
+	return result == 0 ? 0 : pd_error_set(err, result, "%s%s", why.text, advice(result));
 }
 
 static int open_network(struct pd_server *server, struct pd_error *err)

@@ -42,6 +42,7 @@ GROUPS = (
     "doctor",
     "top",
     "demo",
+    "errors",
     "pages",
     "life",
     "configuration",
