@@ -96,8 +96,8 @@ def take_surroundings(everything):
         path = os.path.join(ROOT, document)
         if os.path.exists(path):
             put_file(everything, f"usr/share/doc/perdure/{os.path.basename(document)}", path)
-    dockerfile = os.path.join(ROOT, "contrib/container/Dockerfile")
-    put_file(everything, "usr/share/doc/perdure/examples/Dockerfile", dockerfile)
+    for example in ("container/Dockerfile", "prometheus/perdure.rules.yml", "grafana/perdure.json"):
+        put_file(everything, f"usr/share/doc/perdure/examples/{os.path.basename(example)}", os.path.join(ROOT, "contrib", example))
     for directory, _, names in os.walk(os.path.join(everything, "usr/share/man")):
         for name in names:
             path = os.path.join(directory, name)

@@ -152,6 +152,30 @@ def test_documentation_is_the_table(world):
     assert documented == told, documented ^ told
 
 
+def test_dashboards_and_alerts_ask_for_what_there_is(world):
+    """Every series that contrib/ names is one that a server tells, with labels that it has."""
+    families = metrics(started(world))
+    known = {name: set(labels) for family in families.values() for name, labels, _ in family.samples}
+    texts = []
+    with open(os.path.join(ROOT, "contrib/grafana/perdure.json")) as file:
+        dashboard = json.load(file)
+    for panel in dashboard["panels"]:
+        texts += [target["expr"] for target in panel["targets"]]
+    rules = os.path.join(ROOT, "contrib/prometheus/perdure.rules.yml")
+    with open(rules) as file:
+        texts += re.findall(r"^ +expr: (.*)$", file.read(), re.MULTILINE)
+    assert len(texts) > 30
+    for text in texts:
+        names = re.findall(r"\b(?:perdure|process)_[a-z_0-9]+", text)
+        assert names and all(name in known for name in names), (text, [name for name in names if name not in known])
+        for by in re.findall(r"sum by \(([^)]*)\)", text):
+            assert all(set(by.replace(" ", "").split(",")) <= known[name] for name in names), text
+    program = os.environ.get("PROMTOOL") or shutil.which("promtool")
+    if program is not None:
+        world.run(program, "check", "rules", rules)
+        print("note  http_door: promtool check rules ran")
+
+
 def test_counters_count(world):
     server = started(world)
     before = metrics(server)
