@@ -69,6 +69,19 @@ static void check_bind(const struct pd_config *config, struct pd_config_problems
 		    bind);
 }
 
+static void check_http_bind(const struct pd_config *config, struct pd_config_problems *problems)
+{
+	const char *bind = pd_config_text(config, PD_SETTING_HTTP_BIND);
+	char where[PD_ORIGIN_TEXT_SIZE];
+
+	if (!is_numeric(bind))
+		SAY(PD_CONFIG_ERROR, PD_SETTING_HTTP_BIND,
+		    "is a numeric address, such as 127.0.0.1, ::1 or 0.0.0.0, not a name: \"%.100s\"", bind);
+	else if (!is_loopback(bind) && pd_config_number(config, PD_SETTING_HTTP) != 0)
+		SAY(PD_CONFIG_WARNING, PD_SETTING_HTTP_BIND,
+		    "%.100s: whoever reaches that address may read /metrics and /health", bind);
+}
+
 /* Memory keeps nothing on disk: its own default is not to promise it. */
 static void check_memory(struct pd_config *config, struct pd_config_problems *problems)
 {
@@ -121,6 +134,7 @@ void pd_config_check(struct pd_config *config, struct pd_config_problems *proble
 
 	check_doors(config, problems);
 	check_bind(config, problems);
+	check_http_bind(config, problems);
 	if (pd_config_number(config, PD_SETTING_SEGMENT_SIZE) % 4096 != 0)
 		SAY(PD_CONFIG_ERROR, PD_SETTING_SEGMENT_SIZE, "is a multiple of 4KiB");
 	if (pd_config_text(config, PD_SETTING_DATA)[0] == '\0')

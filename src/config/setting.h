@@ -50,6 +50,9 @@ enum pd_setting_flags {
 	  "Port of the PostgreSQL protocol: not built yet, only 0 is taken.")                               \
 	X(HTTP, "http", "server.http", NULL, NUMBER, 0, 0, 65535, "8080", "PORT",                           \
 	  "Port of HTTP (default 8080), for /livez, /readyz, /health and /metrics; 0 closes this door.")    \
+	X(HTTP_BIND, "http-bind", "server.http-bind", NULL, TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",          \
+	  "Address that HTTP listens on (default 127.0.0.1). Its pages hold figures and no data, and\n"     \
+	  "whoever reaches it may read them.")                                                              \
 	X(GRPC, "grpc", "server.grpc", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                              \
 	  "Port of gRPC: not built yet, only 0 is taken.")                                                  \
 	X(BIND, "bind", "server.bind", "bind", TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",                       \

@@ -11,6 +11,7 @@ void pd_server_options_from(const struct pd_config *config, struct pd_server_opt
 		.data_directory = pd_config_text(config, PD_SETTING_DATA),
 		.bind_address = pd_config_text(config, PD_SETTING_BIND),
 		.resp_port = (int)pd_config_number(config, PD_SETTING_RESP),
+		.http_address = pd_config_text(config, PD_SETTING_HTTP_BIND),
 		.http_port = (int)pd_config_number(config, PD_SETTING_HTTP),
 		.default_level = level,
 		.sync_interval_ms = (uint32_t)pd_config_number(config, PD_SETTING_SYNC_INTERVAL),

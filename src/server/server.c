@@ -161,7 +161,7 @@ static int open_http(struct pd_server *server, struct pd_error *err)
 					       .routes = pd_pages,
 					       .context = &server->pages,
 					       .max_connections = HTTP_CONNECTIONS };
-	struct pd_net_listener_options listener = { .address = options->bind_address,
+	struct pd_net_listener_options listener = { .address = options->http_address,
 						    .port = options->http_port,
 						    .tag = TAG_HTTP,
 						    .flag = "--http",
@@ -180,14 +180,15 @@ static void say_ready(struct pd_server *server)
 {
 	const struct pd_server_options *options = &server->options;
 	bool is_ipv6 = strchr(options->bind_address, ':') != NULL;
+	bool http_is_ipv6 = strchr(options->http_address, ':') != NULL;
 	struct pd_engine_stats stats;
 
 	pd_engine_stats(server->engine, &stats);
 	pd_message(&server->messages, PD_MESSAGE_INFO, "log", "%s", stats.log_way);
 	if (options->http_port != 0)
 		pd_message(&server->messages, PD_MESSAGE_INFO, "http",
-			   "/livez, /readyz, /health and /metrics on %s%s%s:%d", is_ipv6 ? "[" : "",
-			   options->bind_address, is_ipv6 ? "]" : "", options->http_port);
+			   "/livez, /readyz, /health and /metrics on %s%s%s:%d", http_is_ipv6 ? "[" : "",
+			   options->http_address, http_is_ipv6 ? "]" : "", options->http_port);
 	if (options->resp_port == 0)
 		pd_message(&server->messages, PD_MESSAGE_INFO, "server",
 			   "ready: no listener for Redis clients (--resp 0)");

@@ -23,7 +23,8 @@ struct pd_server_options {
 	const char *data_directory;
 	const char *bind_address; /* numeric; loopback only, for want of authentication */
 	int resp_port;            /* 0: off */
-	int http_port;            /* 0: off */
+	const char *http_address;
+	int http_port; /* 0: off */
 	enum pd_level default_level;
 	uint32_t sync_interval_ms;
 	uint32_t segment_bytes; /* 0: as the memory budget allows, up to 64 MiB */

@@ -100,6 +100,19 @@ def test_off(world):
         assert probe.connect_ex((HOST, server.http_port)) != 0
 
 
+def test_address_of_its_own(world):
+    server = with_http(world, "bound", ["--http-bind", "127.0.0.7"])
+    server.start()
+    assert f"on 127.0.0.7:{server.http_port}" in server.printed(), server.printed()
+    with socket.create_connection(("127.0.0.7", server.http_port), timeout=30) as connection:
+        connection.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+    with socket.socket() as probe:
+        assert probe.connect_ex((HOST, server.http_port)) != 0
+    status, _, stderr = world.perdure("server", "--http-bind", "localhost", check=False)
+    assert status == 2 and "numeric address" in stderr, stderr
+
+
 def test_taken_port_is_told(world):
     first = started(world, "first")
     second = with_http(world, "second")
