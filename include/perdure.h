@@ -112,7 +112,9 @@ enum perdure_code {
 	/* No more items: not a failure. */
 	PERDURE_END = -19,
 	/* The caller said so. Retryable. */
-	PERDURE_CANCELLED = -20
+	PERDURE_CANCELLED = -20,
+	/* What a view of an earlier moment needs is gone. Retryable, with a new one. */
+	PERDURE_VIEW_TOO_OLD = -21
 };
 
 #define PERDURE_ERROR_TEXT_SIZE 500
@@ -413,9 +415,10 @@ struct perdure_range {
 struct perdure_item {
 	struct perdure_bytes key;   /* or the field's name */
 	struct perdure_bytes value; /* of a string or a field */
-	int type;                   /* enum perdure_type of a key; PERDURE_TYPE_STRING for a field */
-	uint64_t version;           /* of a key, as in struct perdure_value; 0 for a field */
-	uint64_t expires_us;        /* of a key */
+	int type;            /* enum perdure_type of a key; PERDURE_TYPE_STRING for a field or a record */
+	uint64_t version;    /* of a key, as in struct perdure_value; 0 for a field */
+	uint64_t expires_us; /* of a key */
+	uint64_t number;     /* of a log's record: its sequence number; of an actor: its id */
 };
 
 /* The keys of an actor. `range` NULL: all. Free with perdure_scan_free(), at the latest when the session is.
@@ -433,6 +436,70 @@ PERDURE_API int perdure_hash_scan(struct perdure_session *session, struct perdur
 PERDURE_API int perdure_scan_next(struct perdure_scan *scan, struct perdure_item *ret_item,
 				  struct perdure_error *err);
 PERDURE_API void perdure_scan_free(struct perdure_scan *scan); /* NULL is fine */
+
+/* ---- append logs: records in the order in which they were appended ----
+ *
+ * A log of an application's own, under a key of an actor: what an agent did, events to be handled, a queue. Records have the
+ * sequence numbers 1, 2, 3, … without a gap, given at the commit, and are as durable as any write: together with
+ * whatever else is in the transaction. The log is kept until it is trimmed from its front, and goes with its key.
+ *
+ * It is a hash: fields "00000000000000000001" and so on hold the records, "next" the number that comes next, and, once it has been
+ * trimmed, "first" the first that is kept. Every door can read it; whoever writes to it by another way than these functions has to keep
+ * to that form. */
+
+/* *ret_sequence (NULL: not asked for) is the record's number. Many may append at once; in a transaction, to ask for the number
+ * counts as reading: then only one of those who do so at the same time gets through. PERDURE_WRONG_TYPE: it is no log; in a
+ * transaction that nobody asked for the number in, it comes from the commit. */
+PERDURE_API int perdure_log_append(struct perdure_session *session, struct perdure_bytes actor,
+				   struct perdure_bytes key, struct perdure_bytes record,
+				   uint64_t *ret_sequence, struct perdure_error *err);
+/* Which records there are: *ret_first up to before *ret_next. Both 1: none was ever appended. */
+PERDURE_API int perdure_log_look(struct perdure_session *session, struct perdure_bytes actor,
+				 struct perdure_bytes key, uint64_t *ret_first, uint64_t *ret_next,
+				 struct perdure_error *err);
+/* The records from this number on (0: from the first that is kept), at most `limit` (0: all), for perdure_scan_next(): `number` and
+ * `value` of struct perdure_item. PERDURE_LOST: it has been trimmed away. perdure_scan_next() says PERDURE_CORRUPT where a number is
+ * missing. Like all scans it sees nothing that is appended behind the last portion: read on from the number behind the last. */
+PERDURE_API int perdure_log_read(struct perdure_session *session, struct perdure_bytes actor,
+				 struct perdure_bytes key, uint64_t from, uint64_t limit,
+				 struct perdure_scan **ret_scan, struct perdure_error *err);
+/* Drop the records before this number; those that are not there yet are not. In portions of 1,000, each a transaction of its
+ * own; in an open transaction it is one, counts as reading, and more records are PERDURE_TOO_LARGE. */
+PERDURE_API int perdure_log_trim(struct perdure_session *session, struct perdure_bytes actor,
+				 struct perdure_bytes key, uint64_t before, struct perdure_error *err);
+
+/* ---- actors ----
+ *
+ * Not in an open transaction: PERDURE_INVALID. */
+
+struct perdure_actor_info {
+	size_t size; /* sizeof(struct perdure_actor_info), set by the caller */
+	uint64_t id; /* never given to another */
+	uint64_t keys, expiring_keys;
+	uint64_t created_epoch, created_lsn;
+	int level;       /* of writes that ask for none themselves: enum perdure_level */
+	int quarantined; /* 1: damage has taken records of it, with these LSNs */
+	uint64_t lost_first_lsn, lost_last_lsn;
+};
+/* clang-format off */
+#define PERDURE_ACTOR_INFO_INIT \
+	{ sizeof(struct perdure_actor_info), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+/* clang-format on */
+/* PERDURE_NOT_FOUND: there is no such actor. Works on one that is quarantined. */
+PERDURE_API int perdure_actor_look(struct perdure_session *session, struct perdure_bytes actor,
+				   struct perdure_actor_info *ret_info, struct perdure_error *err);
+/* The actors of the tenant, in the order in which they came into being: `key` and `number` of struct perdure_item. One that comes or goes
+ * meanwhile may be met or not. */
+PERDURE_API int perdure_actor_scan(struct perdure_session *session, struct perdure_scan **ret_scan,
+				   struct perdure_error *err);
+/* Drop an actor with all that it has, in one transaction, whether it can be read or not. Its name may be used again at once.
+ * PERDURE_NOT_FOUND. */
+PERDURE_API int perdure_actor_drop(struct perdure_session *session, struct perdure_bytes actor,
+				   struct perdure_error *err);
+/* How durable writes to this actor are when neither session nor transaction says so. PERDURE_LEVEL_DEFAULT: as the directory's.
+ * PERDURE_NOT_FOUND, PERDURE_NOT_SUPPORTED. */
+PERDURE_API int perdure_actor_set_level(struct perdure_session *session, struct perdure_bytes actor,
+					int level, struct perdure_error *err);
 
 /* ---- any command ---- */
 
@@ -470,6 +537,19 @@ PERDURE_API void perdure_reply_free(struct perdure_reply *reply); /* the tree's 
 PERDURE_API int perdure_bookmark_check(struct perdure *db, const char *bookmark, struct perdure_error *err);
 /* Durable when: it returns 0, everything that was committed before the call, at whatever level. */
 PERDURE_API int perdure_sync(struct perdure *db, struct perdure_error *err);
+
+enum perdure_upkeep {
+	PERDURE_UPKEEP_CHECKPOINT = 1, /* put a copy of the state at this moment beside it, by hard links */
+	PERDURE_UPKEEP_COMPACT_STORE = 2, /* rewrite the state, so that what is dead goes */
+	PERDURE_UPKEEP_COMPACT_LOG = 3, /* checkpoint, then drop what of the log retention does not ask for */
+	PERDURE_UPKEEP_VERIFY = 4       /* read all state that is stored, and check every checksum */
+};
+/* Long work on what is stored, beside the serving; returns when it is done. All of it happens by itself, but for verifying. Into `text`
+ * (NULL: not asked for), of `size` bytes, what it did, in words. PERDURE_CORRUPT: verifying has found damage; the text says where.
+ * PERDURE_BUSY: another is running; PERDURE_NOT_SUPPORTED: in memory only. The log itself is verified by perdure log verify, beside
+ * this process or without it. */
+PERDURE_API int perdure_upkeep(struct perdure *db, int what, char *text, size_t size,
+			       struct perdure_error *err);
 
 struct perdure_status {
 	size_t size; /* sizeof(struct perdure_status), set by the caller */

@@ -27,7 +27,7 @@ from .database import Database, Level, Progress, Status, Transaction, open
 from .errors import (AgainError, BusyError, CancelledError, ConflictError, CorruptError, ExistsError, FencedError,
                      InputOutputError, InvalidError, LostError, NewerFormatError, NoMemoryError, NoSpaceError,
                      NotFoundError, NotSupportedError, PerdureError, PermissionDeniedError, ReadOnlyError, TooLargeError,
-                     WrongTypeError)
+                     ViewTooOldError, WrongTypeError)
 from .operations import Actor, Hash, Item, KeyInfo, Receipt, Value
 
 __version__ = _shared.perdure_version().decode()
@@ -35,5 +35,5 @@ __version__ = _shared.perdure_version().decode()
 __all__ = ["Actor", "AgainError", "BusyError", "CancelledError", "ConflictError", "CorruptError", "Database", "ExistsError",
            "FencedError", "Hash", "InputOutputError", "InvalidError", "Item", "KeyInfo", "Level", "LostError", "NewerFormatError",
            "NoMemoryError", "NoSpaceError", "NotFoundError", "NotSupportedError", "PerdureError", "PermissionDeniedError",
-           "Progress", "ReadOnlyError", "Receipt", "Status", "TooLargeError", "Transaction", "Value", "WrongTypeError", "errors",
+           "Progress", "ReadOnlyError", "Receipt", "Status", "TooLargeError", "Transaction", "Value", "ViewTooOldError", "WrongTypeError", "errors",
            "open"]

@@ -119,6 +119,11 @@ class CancelledError(PerdureError):
     code, name, retryable = -20, "PERDURE_CANCELLED", True
 
 
+class ViewTooOldError(PerdureError):
+    """What a view of an earlier moment needs is gone."""
+    code, name, retryable = -21, "PERDURE_VIEW_TOO_OLD", True
+
+
 BY_CODE = {kind.code: kind for kind in PerdureError.__subclasses__()}
 
 

@@ -268,8 +268,7 @@ static int check_bookmark(struct pd_job *job)
 	}
 }
 
-/* For calls on the handle itself. */
-static int check_handle(const struct perdure *db, struct perdure_error *err)
+int pd_embed_check_handle(const struct perdure *db, struct perdure_error *err)
 {
 	if (db == NULL)
 		return pd_embed_errorf(err, PERDURE_INVALID, "the handle is NULL: open a directory first");
@@ -287,7 +286,7 @@ int perdure_bookmark_check(struct perdure *db, const char *bookmark, struct perd
 	struct bookmark_check check;
 	struct pd_job job = { .run = check_bookmark, .argument = &check };
 	uint32_t shard;
-	int result = check_handle(db, err);
+	int result = pd_embed_check_handle(db, err);
 
 	if (result != 0)
 		return result;
@@ -325,7 +324,7 @@ static int sync_all(struct pd_job *job)
 int perdure_sync(struct perdure *db, struct perdure_error *err)
 {
 	struct pd_job job = { .run = sync_all, .argument = db };
-	int result = check_handle(db, err);
+	int result = pd_embed_check_handle(db, err);
 
 	return result != 0 ? result : pd_embed_run(db, &job, err);
 }
@@ -379,7 +378,7 @@ int perdure_get_status(struct perdure *db, struct perdure_status *ret_status, st
 	struct perdure_status status = PERDURE_STATUS_INIT;
 	struct pd_job job = { .run = fill_status, .argument = &status };
 	size_t size;
-	int result = check_handle(db, err);
+	int result = pd_embed_check_handle(db, err);
 
 	if (result != 0)
 		return result;

@@ -60,6 +60,8 @@ struct perdure {
 	uint64_t next_client; /* jobs only */
 };
 
+/* For calls on the handle itself. PERDURE_INVALID: NULL, or another process's. */
+int pd_embed_check_handle(const struct perdure *db, struct perdure_error *err);
 /* Run a job to its end. PERDURE_INVALID: closed, or another process's. Returns the job's result; *err is what it left. */
 int pd_embed_run(struct perdure *db, struct pd_job *job, struct perdure_error *err);
 /* A session, or the handle, is gone. */
@@ -133,6 +135,8 @@ struct perdure_session {
 /* Every public function on a session is between these two. PERDURE_INVALID: NULL, closed, in use by another thread. */
 int pd_embed_enter(struct perdure_session *session, struct perdure_error *err);
 void pd_embed_leave(struct perdure_session *session);
+/* PERDURE_INVALID: a transaction is open, and this cannot be part of it. */
+int pd_embed_check_outside(const struct perdure_session *session, struct perdure_error *err);
 /* PERDURE_READ_ONLY. */
 int pd_embed_check_write(const struct perdure_session *session, struct perdure_error *err);
 /* "{actor}key" in session->name. PERDURE_INVALID, PERDURE_TOO_LARGE, PERDURE_NO_MEMORY. */

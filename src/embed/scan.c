@@ -1,17 +1,29 @@
-/* Scans: over the keys of an actor, or the fields of a hash, in portions. */
+/* Scans: over the keys of an actor, the fields of a hash, the records of a log, the actors of a tenant; in portions. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "embed/append.h"
 #include "embed/embed_private.h"
+#include "engine/actor.h"
 
 #define PORTION_FIRST 32u
 #define PORTION_MAX   1024u
 #define PORTION_BYTES ((size_t)256 * 1024)
+#define ACTOR_LOOKS   100000u /* of one portion: others of other tenants are looked at, too */
+
+enum scan_kind {
+	SCAN_KEYS,
+	SCAN_FIELDS,
+	SCAN_RECORDS,
+	SCAN_ACTORS,
+};
 
 struct perdure_scan {
 	struct perdure_session *session; /* NULL: it is gone */
 	struct perdure_scan *next, *previous;
-	bool of_hash, keys_only, ended;
+	enum scan_kind kind;
+	bool keys_only, ended;
 	uint64_t transaction;  /* its number; 0: outside of any */
 	uint64_t left;         /* of the limit */
 	struct pd_buffer name; /* "{actor}", or "{actor}key" */
@@ -19,6 +31,7 @@ struct perdure_scan {
 	struct pd_buffer to;   /* where it ends; size 0: at the end */
 	struct pd_stretch stretch;
 	struct pd_buffer stretch_to;
+	uint64_t number; /* of the record that comes next; 0: the first. The id of the last actor */
 
 	struct pd_keep keep; /* bytes of the portion */
 	struct perdure_item *items;
@@ -37,7 +50,8 @@ static int keep_item(struct perdure_scan *scan, struct pd_slice name, const stru
 {
 	struct perdure_item *items, *item;
 	struct pd_slice key, value = { NULL, 0 };
-	bool with_value = !scan->keys_only && (scan->of_hash || entry->type == PD_TYPE_STRING);
+	bool of_key = scan->kind == SCAN_KEYS;
+	bool with_value = !scan->keys_only && (!of_key || entry->type == PD_TYPE_STRING);
 	int result = pd_keep_copy(&scan->keep, name, &key);
 
 	if (result == 0 && with_value)
@@ -52,9 +66,11 @@ static int keep_item(struct perdure_scan *scan, struct pd_slice name, const stru
 	memset(item, 0, sizeof *item);
 	item->key = pd_embed_bytes(key);
 	item->value = pd_embed_bytes(value);
-	item->type = scan->of_hash ? PERDURE_TYPE_STRING : pd_embed_type(entry->type);
-	item->version = scan->of_hash ? 0 : entry->lsn;
-	item->expires_us = scan->of_hash ? 0 : entry->expires_us;
+	item->type = of_key ? pd_embed_type(entry->type) : PERDURE_TYPE_STRING;
+	item->version = of_key ? entry->lsn : 0;
+	item->expires_us = of_key ? entry->expires_us : 0;
+	if (scan->kind == SCAN_RECORDS)
+		item->number = scan->number++;
 	return 0;
 }
 
@@ -84,26 +100,76 @@ static int note_stretch(struct perdure_scan *scan)
 	return 0;
 }
 
+/* Where the next record is to be. */
+static int find_record(struct perdure_scan *scan, struct pd_call *call, const struct pd_key *key)
+{
+	char field[PD_APPEND_FIELD_SIZE];
+	uint64_t first, next;
+	int result = pd_append_bounds(call, key, &first, &next);
+
+	if (result != 0)
+		return result;
+	if (scan->number == 0)
+		scan->number = first;
+	if (scan->number < first)
+		return pd_error_set(call->err, PD_LOST,
+				    "record %" PRIu64
+				    " has been trimmed away: the first that is kept is %" PRIu64,
+				    scan->number, first);
+	pd_buffer_clear(&scan->from);
+	return pd_buffer_append_slice(&scan->from, pd_append_field(scan->number, field));
+}
+
+/* Is it the one that is to come? */
+static int check_record(const struct perdure_scan *scan, struct pd_call *call, struct pd_slice field)
+{
+	uint64_t sequence;
+
+	if (pd_append_sequence(field, &sequence) && sequence == scan->number)
+		return 0;
+	return pd_error_set(call->err, PD_CORRUPT,
+			    "record %" PRIu64 " of the log is missing: something else than "
+			    "the functions of logs has written to it",
+			    scan->number);
+}
+
+/* At the end: all that was ever appended is there. */
+static int check_end(const struct perdure_scan *scan, struct pd_call *call)
+{
+	uint64_t first, next;
+	struct pd_key key;
+	int result = pd_txn_key(call->txn, pd_buffer_slice(&scan->name), &key, call->err);
+
+	if (result == 0)
+		result = pd_append_bounds(call, &key, &first, &next);
+	if (result != 0 || scan->number >= next)
+		return result;
+	return check_record(scan, call, pd_slice(NULL, 0));
+}
+
 static int start_walk(struct perdure_scan *scan, struct pd_call *call, struct pd_walk *ret_walk)
 {
-	struct pd_slice from = pd_buffer_slice(&scan->from);
 	struct pd_entry entry;
 	struct pd_key key;
 	int result = pd_txn_key(call->txn, pd_buffer_slice(&scan->name), &key, call->err);
 
 	if (result != 0)
 		return result;
-	if (!scan->of_hash) {
-		pd_txn_walk_keys(call->txn, key.actor, from, ret_walk);
+	if (scan->kind == SCAN_KEYS) {
+		pd_txn_walk_keys(call->txn, key.actor, pd_buffer_slice(&scan->from), ret_walk);
 		return 0;
 	}
+	if (scan->kind == SCAN_RECORDS)
+		result = find_record(scan, call, &key);
+	if (result != 0)
+		return result;
 	if (!pd_txn_get(call->txn, &key, &entry))
 		return PD_END;
 	if (entry.type != PD_TYPE_HASH)
 		return pd_error_set(
 			call->err, PD_WRONG_TYPE,
 			"the key holds something else than a hash: look with perdure_look() what it is");
-	pd_txn_walk_fields(call->txn, &key, from, ret_walk);
+	pd_txn_walk_fields(call->txn, &key, pd_buffer_slice(&scan->from), ret_walk);
 	return 0;
 }
 
@@ -121,13 +187,18 @@ static int look_portion(struct perdure_session *session, struct pd_call *call, v
 	while (result == 0 && pd_walk_next(&walk, &name, &entry)) {
 		if (to.size > 0 && pd_slice_compare(name, to) >= 0)
 			break;
-		result = keep_item(scan, name, &entry);
+		if (scan->kind == SCAN_RECORDS)
+			result = check_record(scan, call, name);
+		if (result == 0)
+			result = keep_item(scan, name, &entry);
 		if (result == 0 && (scan->count == most || scan->keep.size >= PORTION_BYTES)) {
 			scan->ended = false;
 			result = behind(&scan->stretch_to, name);
 			break;
 		}
 	}
+	if (result == 0 && scan->ended && scan->kind == SCAN_RECORDS)
+		result = check_end(scan, call);
 	if (result == 0)
 		result = note_stretch(scan);
 	if (result < 0 && result != PD_END && call->err->text[0] == '\0')
@@ -135,20 +206,51 @@ static int look_portion(struct perdure_session *session, struct pd_call *call, v
 	return result == PD_END ? 0 : result;
 }
 
+static int list_actors(struct pd_job *job)
+{
+	struct perdure_scan *scan = job->argument;
+	struct pd_actor_place place = { 0 };
+	struct pd_entry entry = { 0 };
+	uint64_t looks = ACTOR_LOOKS;
+	int result = 1;
+
+	job->wait = pd_engine_wait_now(job->engine);
+	while (result == 1 && scan->count < PORTION_MAX) {
+		result = pd_engine_next_actor(job->engine, scan->session->session, pd_slice(NULL, 0),
+					      scan->number, &looks, &place, &job->err);
+		if (result == 1 || result == PD_AGAIN)
+			scan->number = place.id;
+		if (result == 1 && keep_item(scan, place.name, &entry) != 0)
+			return pd_error_set(&job->err, PD_NO_MEMORY, "out of memory for a portion of a scan");
+		if (result == 1) {
+			scan->items[scan->count - 1].number = place.id;
+			scan->items[scan->count - 1].type = PERDURE_TYPE_NONE;
+		}
+	}
+	/* A tenant comes into being when first written to. */
+	scan->ended = result == 0 || result == PD_NOT_FOUND;
+	return scan->ended || result == 1 || result == PD_AGAIN ? 0 : result;
+}
+
 static int fetch(struct perdure_scan *scan, struct perdure_error *err)
 {
 	struct perdure_session *session = scan->session;
 	struct pd_slice name = pd_buffer_slice(&scan->name);
+	bool of_key = scan->kind == SCAN_KEYS;
 	struct pd_interest interest = { .names = &name,
-					.name_count = scan->of_hash ? 1 : 0,
-					.whole = !scan->of_hash,
-					.stretch = scan->of_hash ? NULL : &scan->stretch };
+					.name_count = of_key ? 0 : 1,
+					.whole = of_key,
+					.stretch = of_key ? &scan->stretch : NULL };
+	struct pd_job actors = { .run = list_actors, .argument = scan };
 	int result;
 
 	pd_keep_clear(&scan->keep);
 	scan->count = 0;
 	scan->at = 0;
-	result = pd_embed_look(session, &interest, look_portion, scan, err);
+	if (scan->kind == SCAN_ACTORS)
+		result = pd_embed_run(session->db, &actors, err);
+	else
+		result = pd_embed_look(session, &interest, look_portion, scan, err);
 	if (result != 0) {
 		scan->count = 0;
 		return result;
@@ -159,7 +261,7 @@ static int fetch(struct perdure_scan *scan, struct perdure_error *err)
 		scan->left -= scan->count;
 	if (scan->left == 0)
 		scan->ended = true;
-	if (scan->ended)
+	if (scan->ended || scan->kind == SCAN_ACTORS)
 		return 0;
 	pd_buffer_clear(&scan->from);
 	result = pd_buffer_append_slice(&scan->from, pd_buffer_slice(&scan->stretch_to));
@@ -229,15 +331,16 @@ static void free_scan(struct perdure_scan *scan)
 	pd_free(scan);
 }
 
-static int new_scan(struct perdure_session *session, struct pd_slice name, bool of_hash,
-		    const struct perdure_range *range, struct perdure_scan **ret_scan)
+static int new_scan(struct perdure_session *session, struct pd_slice name, enum scan_kind kind,
+		    uint64_t number, const struct perdure_range *range, struct perdure_scan **ret_scan)
 {
 	struct perdure_scan *scan = pd_calloc(1, sizeof *scan);
 	int result;
 
 	if (scan == NULL)
 		return PD_NO_MEMORY;
-	scan->of_hash = of_hash;
+	scan->kind = kind;
+	scan->number = number;
 	scan->keys_only = range->keys_only != 0;
 	scan->left = range->limit > 0 ? range->limit : UINT64_MAX;
 	scan->portion = PORTION_FIRST;
@@ -287,8 +390,8 @@ void pd_embed_detach_scans(struct perdure_session *session)
 }
 
 static int begin(struct perdure_session *session, struct perdure_bytes actor, struct perdure_bytes key,
-		 bool of_hash, const struct perdure_range *given, struct perdure_scan **ret_scan,
-		 struct perdure_error *err)
+		 enum scan_kind kind, uint64_t number, const struct perdure_range *given,
+		 struct perdure_scan **ret_scan, struct perdure_error *err)
 {
 	struct perdure_scan *scan = NULL;
 	struct perdure_range range;
@@ -301,10 +404,12 @@ static int begin(struct perdure_session *session, struct perdure_bytes actor, st
 		return result;
 	if (ret_scan == NULL)
 		result = pd_embed_errorf(err, PERDURE_INVALID, "there is no place for the scan");
+	if (result == 0 && kind == SCAN_ACTORS)
+		result = pd_embed_check_outside(session, err);
 	if (result == 0)
 		result = pd_embed_name(session, actor, key, &name, err);
 	if (result == 0) {
-		result = new_scan(session, name, of_hash, &range, &scan);
+		result = new_scan(session, name, kind, number, &range, &scan);
 		if (result != 0)
 			(void)pd_embed_errorf(err, result, "a scan: %s", pd_code_text(result));
 	}
@@ -326,14 +431,31 @@ int perdure_scan_keys(struct perdure_session *session, struct perdure_bytes acto
 		      const struct perdure_range *range, struct perdure_scan **ret_scan,
 		      struct perdure_error *err)
 {
-	return begin(session, actor, perdure_data(NULL, 0), false, range, ret_scan, err);
+	return begin(session, actor, perdure_data(NULL, 0), SCAN_KEYS, 0, range, ret_scan, err);
 }
 
 int perdure_hash_scan(struct perdure_session *session, struct perdure_bytes actor, struct perdure_bytes key,
 		      const struct perdure_range *range, struct perdure_scan **ret_scan,
 		      struct perdure_error *err)
 {
-	return begin(session, actor, key, true, range, ret_scan, err);
+	return begin(session, actor, key, SCAN_FIELDS, 0, range, ret_scan, err);
+}
+
+int perdure_log_read(struct perdure_session *session, struct perdure_bytes actor, struct perdure_bytes key,
+		     uint64_t from, uint64_t limit, struct perdure_scan **ret_scan, struct perdure_error *err)
+{
+	struct perdure_range range = PERDURE_RANGE_INIT;
+
+	range.to = perdure_text(":"); /* behind all digits, before the names of the other fields */
+	range.limit = limit;
+	return begin(session, actor, key, SCAN_RECORDS, from, &range, ret_scan, err);
+}
+
+int perdure_actor_scan(struct perdure_session *session, struct perdure_scan **ret_scan,
+		       struct perdure_error *err)
+{
+	return begin(session, perdure_data(NULL, 0), perdure_data(NULL, 0), SCAN_ACTORS, 0, NULL, ret_scan,
+		     err);
 }
 
 static int next_item(struct perdure_scan *scan, struct perdure_item *ret_item, struct perdure_error *err)
