@@ -23,17 +23,17 @@ from __future__ import annotations
 
 from . import errors
 from ._library import LIBRARY as _shared
-from .database import Database, Level, Progress, Status, Transaction, open
+from .database import ActorInfo, Database, Level, Progress, Status, Transaction, open
 from .errors import (AgainError, BusyError, CancelledError, ConflictError, CorruptError, ExistsError, FencedError,
                      InputOutputError, InvalidError, LostError, NewerFormatError, NoMemoryError, NoSpaceError,
                      NotFoundError, NotSupportedError, PerdureError, PermissionDeniedError, ReadOnlyError, TooLargeError,
                      ViewTooOldError, WrongTypeError)
-from .operations import Actor, Hash, Item, KeyInfo, Receipt, Value
+from .operations import Actor, Hash, Item, KeyInfo, Log, Receipt, Record, Value
 
 __version__ = _shared.perdure_version().decode()
 
-__all__ = ["Actor", "AgainError", "BusyError", "CancelledError", "ConflictError", "CorruptError", "Database", "ExistsError",
-           "FencedError", "Hash", "InputOutputError", "InvalidError", "Item", "KeyInfo", "Level", "LostError", "NewerFormatError",
+__all__ = ["Actor", "ActorInfo", "AgainError", "BusyError", "CancelledError", "ConflictError", "CorruptError", "Database", "ExistsError",
+           "FencedError", "Hash", "InputOutputError", "InvalidError", "Item", "KeyInfo", "Level", "Log", "LostError", "NewerFormatError",
            "NoMemoryError", "NoSpaceError", "NotFoundError", "NotSupportedError", "PerdureError", "PermissionDeniedError",
-           "Progress", "ReadOnlyError", "Receipt", "Status", "TooLargeError", "Transaction", "Value", "ViewTooOldError", "WrongTypeError", "errors",
+           "Progress", "ReadOnlyError", "Receipt", "Record", "Status", "TooLargeError", "Transaction", "Value", "ViewTooOldError", "WrongTypeError", "errors",
            "open"]

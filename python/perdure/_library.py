@@ -70,7 +70,14 @@ class Range(ctypes.Structure):
 
 
 class Item(ctypes.Structure):
-    _fields_ = [("key", Found), ("value", Found), ("type", c_int), ("version", c_uint64), ("expires_us", c_uint64)]
+    _fields_ = [("key", Found), ("value", Found), ("type", c_int), ("version", c_uint64), ("expires_us", c_uint64),
+                ("number", c_uint64)]
+
+
+class ActorInfo(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("id", c_uint64), ("keys", c_uint64), ("expiring_keys", c_uint64),
+                ("created_epoch", c_uint64), ("created_lsn", c_uint64), ("level", c_int), ("quarantined", c_int),
+                ("lost_first_lsn", c_uint64), ("lost_last_lsn", c_uint64)]
 
 
 class Reply(ctypes.Structure):
@@ -116,6 +123,15 @@ FUNCTIONS = {
     "perdure_hash_scan": (c_int, [c_void_p, Bytes, Bytes, POINTER(Range), POINTER(c_void_p), E]),
     "perdure_scan_next": (c_int, [c_void_p, POINTER(Item), E]),
     "perdure_scan_free": (None, [c_void_p]),
+    "perdure_log_append": (c_int, [c_void_p, Bytes, Bytes, Bytes, POINTER(c_uint64), E]),
+    "perdure_log_look": (c_int, [c_void_p, Bytes, Bytes, POINTER(c_uint64), POINTER(c_uint64), E]),
+    "perdure_log_read": (c_int, [c_void_p, Bytes, Bytes, c_uint64, c_uint64, POINTER(c_void_p), E]),
+    "perdure_log_trim": (c_int, [c_void_p, Bytes, Bytes, c_uint64, E]),
+    "perdure_actor_look": (c_int, [c_void_p, Bytes, POINTER(ActorInfo), E]),
+    "perdure_actor_scan": (c_int, [c_void_p, POINTER(c_void_p), E]),
+    "perdure_actor_drop": (c_int, [c_void_p, Bytes, E]),
+    "perdure_actor_set_level": (c_int, [c_void_p, Bytes, c_int, E]),
+    "perdure_upkeep": (c_int, [c_void_p, c_int, c_char_p, c_size_t, E]),
     "perdure_command": (c_int, [c_void_p, c_size_t, POINTER(Bytes), POINTER(POINTER(Reply)), E]),
     "perdure_reply_free": (None, [POINTER(Reply)]),
     "perdure_bookmark_check": (c_int, [c_void_p, c_char_p, E]),

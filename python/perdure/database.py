@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from . import _library as lib
 from .errors import ConflictError, InvalidError
-from .operations import Item, Operations, Receipt, Text, to_bytes, wrap
+from .operations import Operations, Receipt, Text, to_bytes, wrap
 
 T = TypeVar("T")
 EVERYTHING = 2**64 - 1  # how the C interface says: no window at all
@@ -37,6 +37,19 @@ class Progress(NamedTuple):
     bytes: int
     total_bytes: int  #: 0: not known
     elapsed: float  #: seconds
+
+
+class ActorInfo(NamedTuple):
+    """What is known of an actor."""
+    id: int  #: never given to another
+    keys: int
+    expiring_keys: int
+    created_epoch: int
+    created_lsn: int
+    level: Level  #: of writes that ask for none themselves
+    quarantined: bool  #: damage has taken records of it, with these LSNs
+    lost_first_lsn: int
+    lost_last_lsn: int
 
 
 class Status(NamedTuple):
@@ -203,6 +216,54 @@ class Database(Operations):
                 time.sleep(random.random() * min(0.1, 0.0005 * 2 ** min(attempt, 8)))
         raise ValueError("attempts is at least 1")
 
+    # ---- actors ----
+
+    def actors(self) -> Iterator[bytes]:
+        """The names of the tenant's actors, in the order in which they came into being."""
+        return self._iterate("perdure_actor_scan", [], None, lambda item: item.key.copy())
+
+    def actor_info(self, actor: Text) -> ActorInfo:
+        """What is known of an actor. NotFoundError."""
+        info = lib.ActorInfo(ctypes.sizeof(lib.ActorInfo))
+        with self._session() as session:
+            lib.call("perdure_actor_look", session, wrap(actor), ctypes.byref(info))
+        return ActorInfo(info.id, info.keys, info.expiring_keys, info.created_epoch, info.created_lsn, Level(info.level),
+                         bool(info.quarantined), info.lost_first_lsn, info.lost_last_lsn)
+
+    def drop_actor(self, actor: Text) -> None:
+        """Drop an actor with all that it has. NotFoundError."""
+        with self._session() as session:
+            lib.call("perdure_actor_drop", session, wrap(actor))
+
+    def set_actor_level(self, actor: Text, level: Level) -> None:
+        """How durable writes to this actor are when they do not say so themselves."""
+        with self._session() as session:
+            lib.call("perdure_actor_set_level", session, wrap(actor), int(level))
+
+    # ---- upkeep: returns when it is done, with what it did in words ----
+
+    def checkpoint(self) -> str:
+        """Put a copy of the state at this moment beside it, by hard links."""
+        return self._upkeep(1)
+
+    def compact_store(self) -> str:
+        """Rewrite the state, so that what is dead goes."""
+        return self._upkeep(2)
+
+    def compact_log(self) -> str:
+        """Checkpoint, then drop what of the log retention does not ask for."""
+        return self._upkeep(3)
+
+    def verify(self) -> str:
+        """Read all state that is stored and check every checksum. CorruptError says where there is damage."""
+        return self._upkeep(4)
+
+    def _upkeep(self, what: int) -> str:
+        text = ctypes.create_string_buffer(lib.TEXT_SIZE)
+        with self._in_use() as handle:
+            lib.call("perdure_upkeep", handle, what, text, lib.TEXT_SIZE)
+        return text.value.decode("utf-8", "replace")
+
     # ---- moments and figures ----
 
     def sync(self) -> None:
@@ -326,9 +387,9 @@ class Transaction(Operations):
     def _session(self) -> Iterator[ctypes.c_void_p]:
         yield self._session_of_its_own()
 
-    def _iterate(self, function: str, arguments: list[Any], limit: int | None) -> Iterator[Item]:
+    def _iterate(self, function: str, arguments: list[Any], limit: int | None, take: Callable[[Any], T]) -> Iterator[T]:
         self._iterating += 1
         try:
-            yield from super()._iterate(function, arguments, limit)
+            yield from super()._iterate(function, arguments, limit, take)
         finally:
             self._iterating -= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import datetime
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar, Union
 
@@ -42,6 +42,12 @@ class Item(NamedTuple):
     type: str
     version: int
     expires_at: float | None
+
+
+class Record(NamedTuple):
+    """One of an append log's."""
+    number: int  #: 1, 2, 3, … without a gap
+    data: bytes
 
 
 class Receipt(NamedTuple):
@@ -92,6 +98,10 @@ def take_value(value: lib.Value) -> Value:
     finally:
         lib.LIBRARY.perdure_free(value.data)
     return Value(data, value.version, seconds_of(value.expires_us))
+
+
+def take_item(item: lib.Item) -> Item:
+    return Item(item.key.copy(), item.value.copy(), TYPES.get(item.type, "other"), item.version, seconds_of(item.expires_us))
 
 
 def read_reply(reply: lib.Reply) -> Any:
@@ -201,15 +211,15 @@ class Operations:
 
         In a transaction all of it is of one moment. Outside, items come in portions, each of one moment."""
         bounds = range_of(start, stop, prefix, limit, keys_only)
-        return self._iterate("perdure_scan_keys", [wrap(actor), ctypes.byref(bounds)], limit)
+        return self._iterate("perdure_scan_keys", [wrap(actor), ctypes.byref(bounds)], limit, take_item)
 
     def hash_scan(self, actor: Text, key: Text, *, start: Text | None = None, stop: Text | None = None,
                   prefix: Text | None = None, limit: int | None = None, keys_only: bool = False) -> Iterator[Item]:
         """The fields of a hash in the order of their bytes; none if there is no such key."""
         bounds = range_of(start, stop, prefix, limit, keys_only)
-        return self._iterate("perdure_hash_scan", [wrap(actor), wrap(key), ctypes.byref(bounds)], limit)
+        return self._iterate("perdure_hash_scan", [wrap(actor), wrap(key), ctypes.byref(bounds)], limit, take_item)
 
-    def _iterate(self, function: str, arguments: list[Any], limit: int | None) -> Iterator[Item]:
+    def _iterate(self, function: str, arguments: list[Any], limit: int | None, take: Callable[[Any], T]) -> Iterator[T]:
         if limit == 0:
             return
         with self._session() as session:
@@ -218,12 +228,43 @@ class Operations:
             try:
                 while True:
                     lib.call("perdure_scan_next", scan, ctypes.byref(item))
-                    yield Item(item.key.copy(), item.value.copy(), TYPES.get(item.type, "other"), item.version,
-                               seconds_of(item.expires_us))
+                    yield take(item)
             except EndError:
                 return
             finally:
                 lib.LIBRARY.perdure_scan_free(scan)
+
+    # ---- append logs ----
+
+    def log_append(self, actor: Text, key: Text, record: Text) -> int:
+        """Append a record to the log at this key and give its number. In a transaction that counts as reading: where many append at
+        once, log_append_blind() does not."""
+        number = ctypes.c_uint64()
+        with self._session() as session:
+            lib.call("perdure_log_append", session, wrap(actor), wrap(key), wrap(record), ctypes.byref(number))
+        return number.value
+
+    def log_append_blind(self, actor: Text, key: Text, record: Text) -> None:
+        """The same, without asking for the number."""
+        with self._session() as session:
+            lib.call("perdure_log_append", session, wrap(actor), wrap(key), wrap(record), None)
+
+    def log_bounds(self, actor: Text, key: Text) -> range:
+        """The numbers of the records that there are."""
+        first, following = ctypes.c_uint64(), ctypes.c_uint64()
+        with self._session() as session:
+            lib.call("perdure_log_look", session, wrap(actor), wrap(key), ctypes.byref(first), ctypes.byref(following))
+        return range(first.value, following.value)
+
+    def log_read(self, actor: Text, key: Text, start: int = 0, limit: int | None = None) -> Iterator[Record]:
+        """Records from a number on (0: from the first that is kept). LostError: trimmed away; CorruptError: one is missing."""
+        arguments = [wrap(actor), wrap(key), start, limit or 0]
+        return self._iterate("perdure_log_read", arguments, limit, lambda item: Record(item.number, item.value.copy()))
+
+    def log_trim(self, actor: Text, key: Text, before: int) -> None:
+        """Drop the records before this number."""
+        with self._session() as session:
+            lib.call("perdure_log_trim", session, wrap(actor), wrap(key), before)
 
     # ---- any command ----
 
@@ -291,6 +332,48 @@ class Actor(MutableMapping):
     def hash(self, key: Text) -> Hash:
         """The fields of the hash at this key as a mapping."""
         return Hash(self._operations, self.name, to_bytes(key))
+
+    def log(self, key: Text) -> Log:
+        """The append log at this key."""
+        return Log(self._operations, self.name, to_bytes(key))
+
+
+class Log:
+    """Records in the order in which they were appended, with numbers 1, 2, 3, … without a gap. Kept until trimmed."""
+
+    def __init__(self, operations: Operations, actor: bytes, key: bytes) -> None:
+        self._operations = operations
+        self.actor = actor
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"<perdure.Log {self.key!r} of {self.actor!r}>"
+
+    def __iter__(self) -> Iterator[Record]:
+        return self.read()
+
+    def __len__(self) -> int:
+        return len(self.bounds())
+
+    def append(self, record: Text) -> int:
+        """As Operations.log_append()."""
+        return self._operations.log_append(self.actor, self.key, record)
+
+    def append_blind(self, record: Text) -> None:
+        """As Operations.log_append_blind()."""
+        self._operations.log_append_blind(self.actor, self.key, record)
+
+    def bounds(self) -> range:
+        """The numbers of the records that there are."""
+        return self._operations.log_bounds(self.actor, self.key)
+
+    def read(self, start: int = 0, limit: int | None = None) -> Iterator[Record]:
+        """As Operations.log_read()."""
+        return self._operations.log_read(self.actor, self.key, start, limit)
+
+    def trim(self, before: int) -> None:
+        """As Operations.log_trim()."""
+        self._operations.log_trim(self.actor, self.key, before)
 
 
 class Hash(MutableMapping):

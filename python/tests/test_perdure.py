@@ -153,6 +153,43 @@ class Scans(InMemory):
             list(left)
 
 
+class Logs(InMemory):
+    def test_append_read_trim(self):
+        log = self.db.actor("agent:7").log("events")
+        self.assertEqual(len(log), 0)
+        self.assertEqual([log.append("a"), log.append(b"b")], [1, 2])
+        with self.db.transaction() as txn:
+            mine = txn.actor("agent:7").log("events")
+            mine.append_blind("c")
+            self.assertEqual(mine.append("d"), 4)
+            txn.put("agent:7", "head", "d")
+        self.assertEqual(list(log), [perdure.Record(1, b"a"), (2, b"b"), (3, b"c"), (4, b"d")])
+        self.assertEqual([record.data for record in log.read(2, limit=2)], [b"b", b"c"])
+        log.trim(3)
+        self.assertEqual(log.bounds(), range(3, 5))
+        with self.assertRaises(perdure.LostError):
+            list(log.read(1))
+        self.db.put("agent:7", "text", "x")
+        with self.assertRaises(perdure.WrongTypeError):
+            self.db.actor("agent:7").log("text").append("x")
+
+
+class Actors(InMemory):
+    def test_actors(self):
+        self.assertEqual(list(self.db.actors()), [])
+        for number in range(3):
+            self.db.put(f"actor:{number}", "x", "1")
+        self.assertEqual(list(self.db.actors()), [b"actor:0", b"actor:1", b"actor:2"])
+        info = self.db.actor_info("actor:1")
+        self.assertEqual((info.keys, info.quarantined, info.level), (1, False, perdure.Level.NONE))
+        self.db.drop_actor("actor:1")
+        with self.assertRaises(perdure.NotFoundError):
+            self.db.actor_info("actor:1")
+        self.assertEqual(list(self.db.actors()), [b"actor:0", b"actor:2"])
+        with self.assertRaises(perdure.NotSupportedError):
+            self.db.set_actor_level("actor:0", perdure.Level.STRICT)
+
+
 class Commands(InMemory):
     def test_replies(self):
         self.assertEqual(self.db.command("SET", "{a}key", "1"), b"OK")
@@ -272,6 +309,13 @@ class Life(OnDisk):
             self.db.status()
         self.db = perdure.open(self.path, create=False)
         self.assertEqual(self.db.get("a", "y"), b"2")
+
+    def test_upkeep(self):
+        self.db.put("a", "x", "1")
+        for work in (self.db.checkpoint, self.db.compact_store, self.db.compact_log, self.db.verify):
+            self.assertTrue(work())
+        self.db.set_actor_level("a", perdure.Level.STANDARD)
+        self.assertEqual(self.db.actor_info("a").level, perdure.Level.STANDARD)
 
     def test_busy(self):
         with self.assertRaisesRegex(perdure.BusyError, str(os.getpid())):
