@@ -23,10 +23,6 @@ static const struct {
 	     ROW(CONFLICT),  ROW(WRONG_TYPE),    ROW(AGAIN),        ROW(LOST),       ROW(END),
 	     ROW(CANCELLED), ROW(VIEW_TOO_OLD) };
 
-#define X(name, number, retryable, resp, sqlstate, http, grpc, text) +1
-_Static_assert(sizeof rows / sizeof rows[0] == 1 PD_ERROR_LIST(X), "a code of the engine's is missing here");
-#undef X
-
 int pd_embed_error(struct perdure_error *to, int code, const struct pd_error *from)
 {
 	if (to == NULL || code == 0)
