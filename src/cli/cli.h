@@ -22,6 +22,7 @@ struct pd_subcommand {
 	X(actor)          \
 	X(memory)         \
 	X(config)         \
+	X(user)           \
 	X(metrics)        \
 	X(bench)
 

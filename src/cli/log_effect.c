@@ -130,6 +130,10 @@ static struct system_entry system_entry(const struct pd_effect *effect)
 		entry.id = number;
 		entry.has_id = size > 0;
 		break;
+	case 'u':
+		entry.what = "user";
+		entry.has_id = false;
+		break;
 	case 'i':
 		entry.what = "idempotency key";
 		entry.name = pd_slice(entry.name.data + size, entry.name.size - size);

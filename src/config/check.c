@@ -40,7 +40,7 @@ static void check_doors(const struct pd_config *config, struct pd_config_problem
 			SAY(PD_CONFIG_ERROR, doors[i], "is not built yet; only 0 is taken");
 }
 
-static bool is_loopback(const char *address)
+bool pd_config_address_is_loopback(const char *address)
 {
 	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
@@ -61,11 +61,11 @@ static void check_bind(const struct pd_config *config, struct pd_config_problems
 	if (!is_numeric(bind))
 		SAY(PD_CONFIG_ERROR, PD_SETTING_BIND,
 		    "is a numeric address, 127.0.0.1 or ::1, not a name: \"%.100s\"", bind);
-	else if (!is_loopback(bind))
-		SAY(PD_CONFIG_ERROR, PD_SETTING_BIND,
-		    "%.100s is refused: there is no authentication yet, and whoever reached that address "
-		    "could "
-		    "read and change everything. Use 127.0.0.1 and a tunnel",
+	else if (!pd_config_address_is_loopback(bind) && pd_config_on(config, PD_SETTING_ALLOW_OPEN))
+		SAY(PD_CONFIG_WARNING, PD_SETTING_ALLOW_OPEN,
+		    "with %.100s: whoever reaches that address may read and change everything while there is "
+		    "no "
+		    "user",
 		    bind);
 }
 

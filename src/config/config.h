@@ -56,6 +56,9 @@ void pd_config_origin_text(const struct pd_config *config, enum pd_setting_id id
 			   char text[PD_ORIGIN_TEXT_SIZE]);
 const char *pd_config_file(const struct pd_config *config); /* NULL: none */
 
+/* Is a numeric address this machine's own? */
+bool pd_config_address_is_loopback(const char *address);
+
 /* ---- while the server runs ---- */
 /* Who makes a change true. PD_INVALID and the like, with words: the value stays what it was. */
 struct pd_config_host {

@@ -56,8 +56,8 @@ enum pd_setting_flags {
 	X(GRPC, "grpc", "server.grpc", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                              \
 	  "Port of gRPC: not built yet, only 0 is taken.")                                                  \
 	X(BIND, "bind", "server.bind", "bind", TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",                       \
-	  "Address to listen on (default 127.0.0.1). Only addresses of this machine itself are taken\n"     \
-	  "(127.0.0.0/8, ::1): there is no authentication yet.")                                            \
+	  "Address to listen on (default 127.0.0.1), numeric. With any that other machines reach there\n"   \
+	  "must be a user: see 'perdure user --help'.")                                                     \
 	X(MAX_CLIENTS, "max-clients", "server.max-clients", "maxclients", NUMBER, PD_SETTING_LIVE, 1,       \
 	  1000000, "10000", "N",                                                                            \
 	  "Connections at once (default 10000), as far as the limit of open files allows.")                 \
@@ -109,7 +109,10 @@ enum pd_setting_flags {
 	  PD_SETTING_LIVE, 0, 65536, "128", "N", "How many of them SLOWLOG keeps (default 128).")           \
 	X(NOTIFY_KEYSPACE_EVENTS, "notify-keyspace-events", "notifications.keyspace-events",                \
 	  "notify-keyspace-events", TEXT, PD_SETTING_LIVE, 0, 0, "", "EVENTS",                              \
-	  "Which events of keys are published, in Redis's letters, such as KEA (default: none).")
+	  "Which events of keys are published, in Redis's letters, such as KEA (default: none).")           \
+	X(ALLOW_OPEN, "allow-open", "security.allow-open", NULL, SWITCH, 0, 0, 0, "no", NULL,               \
+	  "Serve without any user on an address that other machines reach: whoever reaches it may read\n"   \
+	  "and change everything.")
 
 enum pd_setting_id {
 #define X(id, ...) PD_SETTING_##id,

@@ -23,6 +23,9 @@ struct pd_actor *pd_engine_find_actor(struct pd_engine *engine, struct pd_sessio
 	if (actor != NULL || slash == NULL)
 		return actor;
 	size = (size_t)(slash - name.data);
+	/* Whether others' are there is not told. */
+	if (!pd_session_reaches(session, pd_slice(name.data, size)))
+		return NULL;
 	tenant = pd_directory_tenant(directory, pd_slice(name.data, size));
 	return pd_directory_actor(directory, tenant, pd_slice(slash + 1, name.size - size - 1));
 }
@@ -43,7 +46,9 @@ int pd_engine_next_actor(struct pd_engine *engine, struct pd_session *session, s
 	pd_session_resolve(session);
 	tenant = session->tenant;
 	if (tenant_name.size > 0) {
-		tenant = pd_directory_tenant(&engine->directory, tenant_name);
+		tenant = pd_session_reaches(session, tenant_name)
+				 ? pd_directory_tenant(&engine->directory, tenant_name)
+				 : NULL;
 		if (tenant == NULL)
 			return pd_error_set(err, PD_NOT_FOUND, "there is no tenant '%.*s'",
 					    tenant_name.size < 300 ? (int)tenant_name.size : 300,

@@ -124,6 +124,12 @@ PD_MUST_CHECK int pd_session_set_client_text(struct pd_session *session, const c
 PD_MUST_CHECK int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_error *err);
 /* PD_NOT_SUPPORTED for levels that this build or configuration cannot keep. PD_LEVEL_UNSET: back to the default. */
 PD_MUST_CHECK int pd_session_set_level(struct pd_session *session, enum pd_level level, struct pd_error *err);
+/* Where its keys are when it says nothing else; `confined`: it reaches no other tenant, PD_PERMISSION. Its current actor is that
+ * tenant's `main`. PD_INVALID: no tenant's name. A new session is at home in "default", and goes everywhere. */
+PD_MUST_CHECK int pd_session_set_home(struct pd_session *session, struct pd_slice tenant, bool confined,
+				      struct pd_error *err);
+/* May it name this tenant? */
+bool pd_session_reaches(const struct pd_session *session, struct pd_slice tenant);
 /* strict: this session's reads, too, wait until everything before them is on stable storage. */
 void pd_session_set_read_strict(struct pd_session *session, bool strict);
 enum pd_level pd_session_level(const struct pd_session *session);
@@ -262,6 +268,23 @@ void pd_engine_now(const struct pd_engine *engine, uint64_t *ret_epoch, uint64_t
 PD_MUST_CHECK int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session,
 				       struct pd_slice actor, struct pd_hash128 *ret_hash,
 				       struct pd_error *err);
+
+/* ---- users ---- */
+#define PD_USER_NAME_MAX 64u
+/* Records that a host keeps of its users (src/security), as state like any other: written at the level strict, replayed, in
+ * checkpoints. The engine does not look into them. Errors as pd_engine_execute() has them; deleting what is not there
+ * writes nothing. */
+PD_MUST_CHECK int pd_engine_put_user(struct pd_engine *engine, struct pd_session *session,
+				     struct pd_slice name, struct pd_slice record,
+				     struct pd_receipt *ret_receipt, struct pd_error *err);
+PD_MUST_CHECK int pd_engine_delete_user(struct pd_engine *engine, struct pd_session *session,
+					struct pd_slice name, struct pd_receipt *ret_receipt,
+					struct pd_error *err);
+/* All of them, in the order of their names, until `visit` returns an error. Slices are valid during the call. After recovery. */
+PD_MUST_CHECK int pd_engine_walk_users(struct pd_engine *engine,
+				       int (*visit)(void *context, struct pd_slice name,
+						    struct pd_slice record, struct pd_error *err),
+				       void *context, struct pd_error *err);
 
 /* ---- figures ---- */
 struct pd_engine_stats {

@@ -27,6 +27,7 @@
  *     'd'                           -> varint: the id of the actor dropped last. Comes first in the record of each drop
  *     'l' varint tenant             -> u8 level: the tenant's profile
  *     'p' varint actor              -> u8 level: the actor's profile
+ *     'u' name                      -> a user's record, see src/security
  *     'i' varint tenant, key        -> an idempotency key's request hash (16 bytes) and stored reply; expires
  */
 #define PD_SYSTEM_TENANT  0u
@@ -171,9 +172,11 @@ struct pd_session {
 	enum pd_level level;
 	bool read_strict;
 	bool one_actor;
+	bool confined; /* to its home */
 	uint8_t tenant_name[PD_NAME_SIZE_MAX];
 	uint8_t actor_name[PD_NAME_SIZE_MAX];
-	size_t tenant_name_size, actor_name_size;
+	uint8_t home[PD_NAME_SIZE_MAX]; /* the tenant that is meant when none is named */
+	size_t tenant_name_size, actor_name_size, home_size;
 	struct pd_tenant *tenant; /* NULL: does not exist yet */
 	struct pd_actor *actor;   /* NULL: does not exist yet, or not looked up */
 	uint64_t removals;        /* the directory's when `actor` was looked up */

@@ -51,6 +51,8 @@ struct pd_session *pd_session_new(struct pd_engine *engine, uint64_t client, con
 		pd_session_free(session);
 		return NULL;
 	}
+	memcpy(session->home, default_tenant.data, default_tenant.size);
+	session->home_size = default_tenant.size;
 	set_place(session, default_tenant, default_actor, false);
 	return session;
 }
@@ -88,12 +90,12 @@ static bool name_is_good(struct pd_slice name)
 
 int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_error *err)
 {
-	struct pd_slice tenant = default_tenant;
+	struct pd_slice home = pd_slice(session->home, session->home_size), tenant = home;
 	struct pd_slice actor = name;
 	const uint8_t *slash = name.size == 0 ? NULL : memchr(name.data, '/', name.size);
 
 	if (name.size == 0) {
-		set_place(session, default_tenant, default_actor, false);
+		set_place(session, home, default_actor, false);
 		return 0;
 	}
 	if (slash != NULL) {
@@ -105,7 +107,32 @@ int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_e
 			err, PD_INVALID,
 			"'%.*s' is no [tenant/]actor: each name has 1 to %u bytes, none of them {, } or /",
 			name.size < 64 ? (int)name.size : 64, (const char *)name.data, PD_NAME_SIZE_MAX);
+	if (!pd_session_reaches(session, tenant))
+		return pd_error_set(err, PD_PERMISSION,
+				    "this user has nothing to do with other tenants than '%.*s'",
+				    (int)home.size, (const char *)home.data);
 	set_place(session, tenant, actor, true);
+	return 0;
+}
+
+bool pd_session_reaches(const struct pd_session *session, struct pd_slice tenant)
+{
+	return !session->confined || pd_slice_equal(tenant, pd_slice(session->home, session->home_size));
+}
+
+int pd_session_set_home(struct pd_session *session, struct pd_slice tenant, bool confined,
+			struct pd_error *err)
+{
+	if (!name_is_good(tenant))
+		return pd_error_set(
+			err, PD_INVALID,
+			"'%.*s' is no tenant's name: it has 1 to %u bytes, none of them {, } or /",
+			tenant.size < 64 ? (int)tenant.size : 64, (const char *)tenant.data,
+			PD_NAME_SIZE_MAX);
+	memcpy(session->home, tenant.data, tenant.size);
+	session->home_size = tenant.size;
+	session->confined = confined;
+	set_place(session, tenant, default_actor, false);
 	return 0;
 }
 

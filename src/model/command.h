@@ -23,6 +23,7 @@ enum pd_command_flags {
 	PD_COMMAND_KEYSPACE =
 		1 << 12, /* for the category of that name, which the group "generic" has anyway */
 	PD_COMMAND_DANGEROUS = 1 << 11, /* for the category of that name; PD_COMMAND_ADMIN implies it */
+	PD_COMMAND_NO_AUTH = 1 << 13,   /* also for one who has not logged in */
 };
 
 struct pd_call;

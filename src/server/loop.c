@@ -98,11 +98,14 @@ int pd_server_recover(struct pd_server *server, struct pd_error *err)
 		if (pd_resp_front_wants_shutdown(server->resp))
 			server->stopping = true;
 	}
-	if (recovery.done) {
-		server->recovered = true;
-		pd_resp_front_set_loading(server->resp, NULL);
-		pd_server_progress_end(&progress, &recovery, server);
-	}
+	if (!recovery.done)
+		return 0;
+	pd_server_progress_end(&progress, &recovery, server);
+	result = pd_server_load_users(server, err);
+	if (result != 0)
+		return result;
+	server->recovered = true;
+	pd_resp_front_set_loading(server->resp, NULL);
 	return 0;
 }
 

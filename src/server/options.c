@@ -19,6 +19,7 @@ void pd_server_options_from(const struct pd_config *config, struct pd_server_opt
 		.queue_depth = (unsigned)pd_config_number(config, PD_SETTING_QUEUE_DEPTH),
 		.max_clients = (unsigned)pd_config_number(config, PD_SETTING_MAX_CLIENTS),
 		.notify_keyspace_events = pd_config_text(config, PD_SETTING_NOTIFY_KEYSPACE_EVENTS),
+		.allow_open = pd_config_on(config, PD_SETTING_ALLOW_OPEN),
 		.in_memory = pd_config_on(config, PD_SETTING_MEMORY),
 		.accept_damage = pd_config_on(config, PD_SETTING_ACCEPT_DAMAGE),
 		.memory_budget_bytes = (uint64_t)pd_config_number(config, PD_SETTING_MEMORY_BUDGET),

@@ -132,6 +132,8 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 					       .bind_address = options->bind_address,
 					       .port = options->resp_port,
 					       .config = server->config,
+					       .users = &server->users,
+					       .guarded = pd_server_is_guarded(server),
 					       .in_memory = options->in_memory,
 					       .operator_tag = TAG_ADMIN,
 					       .memory_max = server->plan.connections,
@@ -142,7 +144,13 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 						    .tag = TAG_RESP,
 						    .flag = "--resp",
 						    .refusal = PD_RESP_MAX_CLIENTS_TEXT };
-	int result = pd_resp_front_new(&front, &server->resp, err);
+	int result;
+
+	server->logins = pd_logins_new(server->os);
+	if (server->logins == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for logins");
+	front.logins = server->logins;
+	result = pd_resp_front_new(&front, &server->resp, err);
 
 	if (result == 0 && options->resp_port != 0)
 		result = pd_net_listen(server->net, &listener, err);
@@ -267,6 +275,8 @@ static int close_all(struct pd_server *server, int status)
 	if (server->net != NULL)
 		pd_net_stop_listening(server->net, 0);
 	pd_resp_front_free(server->resp);
+	pd_logins_free(server->logins);
+	pd_users_done(&server->users);
 	pd_http_front_free(server->http);
 	if (server->engine != NULL && pd_engine_close(server->engine, &err) != 0) {
 		pd_message(&server->messages, PD_MESSAGE_ERROR, "server", "%s", err.text);
@@ -294,6 +304,8 @@ int pd_server_run(struct pd_config *config)
 	status = open_all(&server, &err);
 	if (status == PD_EXIT_OK)
 		status = pd_server_exit_status(run(&server, &err));
+	if (server.unguarded)
+		status = PD_EXIT_USAGE;
 out:
 	if (status != PD_EXIT_OK)
 		pd_message(&server.messages, PD_MESSAGE_ERROR, "server", "%s", err.text);

@@ -31,6 +31,7 @@ struct pd_server_options {
 	unsigned queue_depth;   /* 0: the log measures the disk and chooses */
 	unsigned max_clients;
 	const char *notify_keyspace_events; /* in Redis's letters; NULL: none */
+	bool allow_open;                    /* without a user also where other machines reach it */
 	bool in_memory;                     /* no files */
 	bool accept_damage;                 /* serve what can be read of a log that is damaged */
 	/* Of the whole process, in bytes; 0: a quarter of what the machine has (engine/budget.h). */

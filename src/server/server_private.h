@@ -13,6 +13,8 @@
 #include "os/service.h"
 #include "server/message.h"
 #include "server/pages.h"
+#include "security/login.h"
+#include "security/user.h"
 #include "server/state_notice.h"
 #include "server/server.h"
 
@@ -25,6 +27,9 @@ struct pd_server {
 	struct pd_engine *engine;
 	struct pd_net *net;
 	struct pd_resp_front *resp;
+	struct pd_users users; /* after recovery */
+	struct pd_logins *logins;
+	bool unguarded; /* there is no user, and there must be */
 	struct pd_http_front *http;
 	struct pd_pages_source pages;
 	struct pd_budget_plan plan; /* of the memory */
@@ -51,6 +56,12 @@ void pd_server_drain(struct pd_server *server);
 
 /* ---- look.c ---- */
 void pd_server_open_pages(struct pd_server *server);
+
+/* ---- access.c ---- */
+/* Is it reached from other machines, and has to know who asks? */
+bool pd_server_is_guarded(const struct pd_server *server);
+/* After recovery: who the users are. PD_PERMISSION: there is none, and there must be. */
+PD_MUST_CHECK int pd_server_load_users(struct pd_server *server, struct pd_error *err);
 
 /* ---- options.c ---- */
 /* Let the configuration change what runs, and begin with what it says now about that. */

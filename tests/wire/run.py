@@ -46,6 +46,7 @@ GROUPS = (
     "pages",
     "life",
     "configuration",
+    "users",
     "state",
     "golden",
     "bounds",

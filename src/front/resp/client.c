@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "front/resp/front_private.h"
 #include "os/os.h"
+#include "security/login.h"
+#include "security/user.h"
 
 static int grow_list(struct pd_resp_list *list, size_t capacity)
 {
@@ -98,6 +100,7 @@ void pd_resp_client_close(struct pd_resp_client *client)
 	pd_resp_show_no_more(client);
 	client->connection->owner = NULL;
 	pd_connection_close(client->connection);
+	pd_login_free(client->login);
 	pd_session_free(client->session);
 	pd_resp_parser_free(client->parser);
 	pd_resp_hold_done(&client->hold);
@@ -112,16 +115,28 @@ struct pd_session *pd_resp_client_session(struct pd_resp_client *client)
 {
 	const char *text = client->name != NULL ? client->name : client->connection->peer;
 
-	if (client->session == NULL)
-		client->session = pd_session_new(client->front->engine, client->connection->id, "default",
-						 text);
+	struct pd_error err;
+
+	if (client->session != NULL)
+		return client->session;
+	client->session = pd_session_new(client->front->engine, client->connection->id,
+					 pd_resp_client_user_name(client), text);
+	if (client->session == NULL || client->user == NULL)
+		return client->session;
+	if (pd_session_set_home(client->session, pd_slice_string(client->user->tenant),
+				client->user->role != PD_ROLE_ADMIN, &err) != 0) {
+		pd_session_free(client->session);
+		client->session = NULL;
+	}
 	return client->session;
 }
 
 struct pd_slice pd_resp_client_tenant(const struct pd_resp_client *client)
 {
-	/* As pd_session_new() begins. */
-	return client->session != NULL ? pd_session_tenant(client->session) : pd_slice_string("default");
+	/* As pd_resp_client_session() begins. */
+	if (client->session == NULL)
+		return pd_slice_string(client->user != NULL ? client->user->tenant : "default");
+	return pd_session_tenant(client->session);
 }
 
 int pd_resp_client_set_text(char **text, struct pd_slice value)

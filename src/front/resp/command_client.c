@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "front/resp/front_private.h"
+#include "security/user.h"
 #include "net/net.h"
 #include "os/os.h"
 
@@ -124,7 +125,7 @@ static int describe(const struct pd_resp_client *client, struct pd_buffer *text)
 		"ssub=%zu "
 		"multi=%lld qbuf=%zu qbuf-free=%zu multi-mem=%zu obl=%zu oll=0 omem=%zu tot-mem=%zu "
 		"events=%s "
-		"cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+		"cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
 		(unsigned long long)connection->id, connection->peer, connection->local,
 		connection->descriptor, or_empty(client->name),
 		(unsigned long long)((now - client->since_ns) / 1000000000u),
@@ -134,8 +135,9 @@ static int describe(const struct pd_resp_client *client, struct pd_buffer *text)
 		client->transaction.open ? (long long)client->transaction.count : -1LL,
 		connection->input.size, connection->input.capacity - connection->input.size, queued, unsent,
 		connection->output.capacity, client->memory, unsent > 0 ? "rw" : "r",
-		client->last_command != NULL ? client->last_command->name.text : "NULL", client->protocol,
-		or_empty(client->library_name), or_empty(client->library_version));
+		client->last_command != NULL ? client->last_command->name.text : "NULL",
+		pd_resp_client_user_name(client), client->protocol, or_empty(client->library_name),
+		or_empty(client->library_version));
 }
 
 static void write_text(struct pd_resp_call *call, struct pd_buffer *text, int result)
@@ -266,7 +268,11 @@ static bool take_kill_option(struct pd_resp_call *call, struct pd_slice option, 
 	} else if (pd_slice_equal_nocase(option, "laddr")) {
 		filter->local = value;
 	} else if (pd_slice_equal_nocase(option, "user")) {
-		if (!pd_slice_equal(value, pd_slice_string("default"))) {
+		const struct pd_users *users = call->client->front->options.users;
+
+		filter->user = value;
+		if (!pd_slice_equal(value, pd_slice_string("default")) &&
+		    (users == NULL || pd_users_find(users, value) == NULL)) {
 			pd_resp_write_errorf(call->reply, "ERR No such user '%.*s'",
 					     (int)(value.size < 64 ? value.size : 64),
 					     (const char *)value.data);
@@ -286,7 +292,9 @@ static bool is_killed(const struct pd_resp_client *client, const struct kill_fil
 {
 	const struct pd_connection *connection = client->connection;
 
-	return is_of_type(client, filter->type) && (filter->id == 0 || filter->id == connection->id) &&
+	return (filter->user.size == 0 ||
+		pd_slice_equal(filter->user, pd_slice_string(pd_resp_client_user_name(client)))) &&
+	       is_of_type(client, filter->type) && (filter->id == 0 || filter->id == connection->id) &&
 	       (filter->peer.size == 0 || pd_slice_equal(filter->peer, pd_slice_string(connection->peer))) &&
 	       (filter->local.size == 0 || pd_slice_equal(filter->local, pd_slice_string(connection->local)));
 }

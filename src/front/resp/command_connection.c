@@ -3,11 +3,11 @@
 
 #include "base/memory.h"
 #include "front/resp/front_private.h"
+#include "security/user.h"
 
 #define NO_PASSWORD_TEXT                                                                        \
 	"ERR AUTH <password> called without any password configured for the default user. Are " \
 	"you sure your configuration is correct?"
-#define WRONG_PASS_TEXT "WRONGPASS invalid username-password pair or user is disabled."
 
 static void answer_ping(struct pd_resp_call *call)
 {
@@ -33,21 +33,17 @@ static void answer_echo(struct pd_resp_call *call)
 	pd_resp_write_bulk(call->reply, call->words[1]);
 }
 
-/* There are no users but the default one, and it has no password: as in Redis, any will do for it. */
-static bool user_is_known(struct pd_slice user)
-{
-	return pd_slice_equal(user, pd_slice_string("default"));
-}
-
 static void answer_auth(struct pd_resp_call *call)
 {
+	const struct pd_users *users = call->client->front->options.users;
+	bool named = call->count == 3;
+
 	if (call->count > 3)
 		pd_resp_write_error(call->reply, "ERR syntax error");
-	else if (call->count == 2)
+	else if (!named && !call->client->front->loading && (users == NULL || users->count == 0))
 		pd_resp_write_error(call->reply, NO_PASSWORD_TEXT);
-	else if (!user_is_known(call->words[1]))
-		pd_resp_write_error(call->reply, WRONG_PASS_TEXT);
-	else
+	else if (pd_resp_log_in(call, named ? call->words[1] : pd_slice_string("default"),
+				call->words[named ? 2 : 1]) == PD_RESP_LOGIN_DONE)
 		pd_resp_write_status(call->reply, "OK");
 }
 
@@ -59,22 +55,26 @@ static bool name_is_valid(struct pd_slice name)
 	return true;
 }
 
+struct hello {
+	struct pd_slice name, user, password;
+	bool named, authenticates;
+};
+
 /* The options of HELLO after the version. false: the error is written. */
-static bool take_hello_options(struct pd_resp_call *call, struct pd_slice *ret_name, bool *ret_named)
+static bool take_hello_options(struct pd_resp_call *call, struct hello *hello)
 {
 	for (size_t i = 2; i < call->count; i++) {
 		size_t left = call->count - 1 - i;
 
 		if (pd_slice_equal_nocase(call->words[i], "auth") && left >= 2) {
-			if (!user_is_known(call->words[i + 1])) {
-				pd_resp_write_error(call->reply, WRONG_PASS_TEXT);
-				return false;
-			}
+			hello->authenticates = true;
+			hello->user = call->words[i + 1];
+			hello->password = call->words[i + 2];
 			i += 2;
 		} else if (pd_slice_equal_nocase(call->words[i], "setname") && left >= 1) {
-			*ret_name = call->words[++i];
-			*ret_named = true;
-			if (!name_is_valid(*ret_name)) {
+			hello->name = call->words[++i];
+			hello->named = true;
+			if (!name_is_valid(hello->name)) {
 				pd_resp_write_error(call->reply, "ERR Client names cannot contain spaces, "
 								 "newlines or special characters.");
 				return false;
@@ -93,8 +93,7 @@ static void answer_hello(struct pd_resp_call *call)
 {
 	struct pd_resp_client *client = call->client;
 	int64_t protocol = client->protocol;
-	struct pd_slice name = { 0 };
-	bool named = false;
+	struct hello hello = { 0 };
 
 	if (call->count > 1 && !pd_slice_to_int64(call->words[1], &protocol)) {
 		pd_resp_write_error(call->reply, "ERR Protocol version is not an integer or out of range");
@@ -104,9 +103,19 @@ static void answer_hello(struct pd_resp_call *call)
 		pd_resp_write_error(call->reply, "NOPROTO unsupported protocol version");
 		return;
 	}
-	if (!take_hello_options(call, &name, &named))
+	if (!take_hello_options(call, &hello))
 		return;
-	if (named && pd_resp_client_set_name(client, name) != 0) {
+	if (hello.authenticates && pd_resp_log_in(call, hello.user, hello.password) != PD_RESP_LOGIN_DONE)
+		return;
+	if (!pd_resp_access_is_known(client)) {
+		pd_resp_write_error(
+			call->reply,
+			"NOAUTH HELLO must be called with the client already authenticated, otherwise "
+			"the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the "
+			"client and select the RESP protocol version at the same time");
+		return;
+	}
+	if (hello.named && pd_resp_client_set_name(client, hello.name) != 0) {
 		pd_resp_write_error(call->reply, "OOM out of memory for the name");
 		return;
 	}
@@ -151,10 +160,6 @@ static void answer_reset(struct pd_resp_call *call)
 {
 	struct pd_resp_client *client = call->client;
 
-	pd_resp_transaction_clear(&client->transaction);
-	pd_resp_pubsub_leave_all(&client->front->pubsub, &client->subscriber);
-	pd_resp_keyspace_listen(client->front);
-	pd_resp_show_no_more(client);
 	client->protocol = 2;
 	call->reply->protocol = 2;
 	client->reply_mode = PD_RESP_REPLY_ON;
@@ -164,9 +169,8 @@ static void answer_reset(struct pd_resp_call *call)
 	client->no_touch = false;
 	pd_free(client->name);
 	client->name = NULL;
-	/* The next command that needs one gets a fresh session: whole tenant, default level. */
-	pd_session_free(client->session);
-	client->session = NULL;
+	/* Who it was is forgotten, too. The next command that needs one gets a fresh session: whole tenant, default level. */
+	pd_resp_client_become(client, NULL);
 	pd_resp_write_status(call->reply, "RESET");
 }
 
@@ -177,14 +181,17 @@ static void answer_reset(struct pd_resp_call *call)
 	}
 
 static const struct pd_resp_command commands[] = {
-	ROW("auth", -2, ALWAYS | PD_COMMAND_SECRET, "1.0.0", "Authenticates the connection.", answer_auth),
+	ROW("auth", -2, ALWAYS | PD_COMMAND_NO_MULTI | PD_COMMAND_NO_AUTH | PD_COMMAND_SECRET, "1.0.0",
+	    "Authenticates the connection.", answer_auth),
 	ROW("echo", 2, ALWAYS, "1.0.0", "Returns the given string.", answer_echo),
-	ROW("hello", -1, ALWAYS | PD_COMMAND_NO_MULTI | PD_COMMAND_SECRET, "6.0.0",
+	ROW("hello", -1, ALWAYS | PD_COMMAND_NO_MULTI | PD_COMMAND_NO_AUTH | PD_COMMAND_SECRET, "6.0.0",
 	    "Handshakes with the server.", answer_hello),
 	ROW("ping", -1, ALWAYS | PD_COMMAND_SUBSCRIBED, "1.0.0", "Returns the server's liveliness response.",
 	    answer_ping),
-	ROW("quit", -1, ALWAYS | PD_COMMAND_SUBSCRIBED, "1.0.0", "Closes the connection.", answer_quit),
-	ROW("reset", 1, ALWAYS | PD_COMMAND_SUBSCRIBED, "6.2.0", "Resets the connection.", answer_reset),
+	ROW("quit", -1, ALWAYS | PD_COMMAND_NO_AUTH | PD_COMMAND_SUBSCRIBED, "1.0.0",
+	    "Closes the connection.", answer_quit),
+	ROW("reset", 1, ALWAYS | PD_COMMAND_NO_AUTH | PD_COMMAND_SUBSCRIBED, "6.2.0",
+	    "Resets the connection.", answer_reset),
 	ROW("select", 2, ALWAYS, "1.0.0", "Changes the selected database; there is one, 0.", answer_select),
 };
 

@@ -10,6 +10,7 @@
 #include "front/resp/front_private.h"
 #include "model/kv/kv.h"
 #include "os/os.h"
+#include "security/login.h"
 
 #define IDLE_NS 2000000000u /* a client that has said nothing for so long gives its buffers back */
 
@@ -22,7 +23,7 @@ static int add_front_commands(struct pd_resp_registry *registry, struct pd_error
 		&pd_resp_commands_config,     &pd_resp_commands_server, &pd_resp_commands_transaction,
 		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep, &pd_resp_commands_pubsub,
 		&pd_resp_commands_memory,     &pd_resp_commands_debug,  &pd_resp_commands_latency,
-		&pd_resp_commands_actor,
+		&pd_resp_commands_actor,      &pd_resp_commands_acl,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
@@ -215,6 +216,8 @@ static unsigned stall_left(const struct pd_resp_client *client, uint64_t now_ns,
 		left &= ~(unsigned)PD_RESP_STALL_HELD;
 	if (client->front->pause_until_ns == 0)
 		left &= ~(unsigned)PD_RESP_STALL_PAUSE;
+	if (client->login == NULL || pd_login_state(client->login) != PD_LOGIN_PENDING)
+		left &= ~(unsigned)PD_RESP_STALL_LOGIN;
 	return left;
 }
 
@@ -276,6 +279,8 @@ void pd_resp_front_resume(struct pd_resp_front *front)
 	size_t count = front->stalled.count;
 	bool short_of_memory = false;
 
+	if (front->options.logins != NULL)
+		pd_logins_step(front->options.logins);
 	if (count == 0)
 		return;
 	end_pause(front);
@@ -386,7 +391,7 @@ void pd_resp_front_release(struct pd_resp_front *front)
 	front->touched.count = 0;
 }
 
-int64_t pd_resp_front_timeout_us(const struct pd_resp_front *front)
+static int64_t stalled_timeout_us(const struct pd_resp_front *front)
 {
 	uint64_t until_ns = UINT64_MAX, now_ns;
 	bool short_of_memory = false;
@@ -409,6 +414,14 @@ int64_t pd_resp_front_timeout_us(const struct pd_resp_front *front)
 	if (until_ns == UINT64_MAX)
 		return -1;
 	return until_ns > now_ns ? (int64_t)((until_ns - now_ns) / 1000 + 1) : 0;
+}
+
+int64_t pd_resp_front_timeout_us(const struct pd_resp_front *front)
+{
+	int64_t stalled = stalled_timeout_us(front);
+	int64_t logins = front->options.logins != NULL ? pd_logins_timeout_us(front->options.logins) : -1;
+
+	return logins < 0 || (stalled >= 0 && stalled < logins) ? stalled : logins;
 }
 
 void pd_resp_front_tick(struct pd_resp_front *front)

@@ -23,8 +23,10 @@
 #include "net/net.h"
 
 struct pd_config;
+struct pd_logins;
 struct pd_os;
 struct pd_resp_front;
+struct pd_users;
 
 /* What one client may take; each is named in its error's text. */
 #define PD_RESP_UNSENT_MAX (1024u * 1024)        /* unsent replies beyond which a client's requests wait */
@@ -44,6 +46,9 @@ struct pd_resp_front_options {
 	int port;
 	struct pd_config *config; /* for CONFIG; it may change there */
 	bool in_memory;
+	struct pd_users *users;   /* who may come in; NULL: everybody, always */
+	struct pd_logins *logins; /* where their passwords are checked */
+	bool guarded; /* reached from other machines: without a user nobody gets in, and nobody while the log is replayed */
 	int operator_tag;       /* of connections that an operator makes: never held up; 0: none */
 	uint64_t memory_max;    /* bytes that all clients together may hold; 0: no limit */
 	uint64_t memory_budget; /* for CONFIG GET; 0: none */

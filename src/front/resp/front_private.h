@@ -27,6 +27,7 @@ enum pd_resp_stall {
 	PD_RESP_STALL_HELD = 1 << 1,   /* the next request is about what is still held */
 	PD_RESP_STALL_PAUSE = 1 << 2,  /* CLIENT PAUSE */
 	PD_RESP_STALL_MEMORY = 1 << 3, /* others have all of the clients' memory */
+	PD_RESP_STALL_LOGIN = 1 << 5,  /* a password is being checked, or made into a verifier */
 	PD_RESP_STALL_BRAKE = 1 << 4,  /* the store must catch up before it takes the next write */
 };
 
@@ -37,12 +38,16 @@ enum pd_resp_reply_mode {
 	PD_RESP_REPLY_SKIP,      /* … which is this one */
 };
 
+struct pd_login;
 struct pd_memory_report;
+struct pd_user;
 
 struct pd_resp_client {
 	struct pd_resp_front *front;
 	struct pd_connection *connection;
 	struct pd_session *session; /* made when first needed: not before recovery is done */
+	const struct pd_user *user; /* who has logged in; NULL: nobody. Closed before the user goes */
+	struct pd_login *login;     /* of the request that waits for it */
 	struct pd_resp_parser *parser;
 	struct pd_resp_hold hold;
 	uint64_t base;       /* position (see hold.h) of output.data[0] */
@@ -158,7 +163,7 @@ struct pd_resp_commands {
 	size_t count;
 };
 extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_commands_client,
-	pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
+	pd_resp_commands_acl, pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
 	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug, pd_resp_commands_latency,
 	pd_resp_commands_actor;
@@ -202,6 +207,28 @@ void pd_resp_run_transaction(struct pd_resp_call *call);
 bool pd_resp_must_wait(struct pd_resp_client *client, int result, const struct pd_receipt *receipt);
 /* Write the error that the engine gave. */
 void pd_resp_write_engine_error(struct pd_resp_writer *reply, int code, const struct pd_error *err);
+
+/* ---- access.c ---- */
+/* May this client run the command? If not, `why` has the error, with its prefix. */
+bool pd_resp_access_admits(const struct pd_resp_client *client, const struct pd_resp_entry *entry,
+			   struct pd_error *why);
+/* Has it said who it is, as far as it has to? */
+bool pd_resp_access_is_known(const struct pd_resp_client *client);
+enum pd_resp_login_outcome {
+	PD_RESP_LOGIN_DONE,    /* it is that user now; or nobody has to log in */
+	PD_RESP_LOGIN_LATER,   /* call->later is set */
+	PD_RESP_LOGIN_REFUSED, /* the error is written */
+};
+enum pd_resp_login_outcome pd_resp_log_in(struct pd_resp_call *call, struct pd_slice name,
+					  struct pd_slice password);
+/* Has the login of this call, begun before, ended? If not, the client is stalled until it has. */
+bool pd_resp_login_ended(struct pd_resp_call *call);
+/* It is this user from now on; NULL: nobody. */
+void pd_resp_client_become(struct pd_resp_client *client, const struct pd_user *user);
+/* Close the connections of a user, but for one client's (may be NULL). */
+void pd_resp_front_close_user(struct pd_resp_front *front, const struct pd_user *user,
+			      const struct pd_resp_client *but);
+const char *pd_resp_client_user_name(const struct pd_resp_client *client);
 
 /* ---- unbuilt.c ---- */
 /* Why a command that a client may know is not here, in words; NULL: nobody would expect it. */

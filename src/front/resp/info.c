@@ -7,6 +7,8 @@
 #include "engine/upkeep.h"
 #include "config/config.h"
 #include "front/resp/front_private.h"
+#include "security/login.h"
+#include "security/user.h"
 #include "os/os.h"
 
 /* Everything a section may need, collected once. */
@@ -313,6 +315,24 @@ static int write_state(const struct facts *facts, struct pd_buffer *text)
 				stats->state_damage, U(stats->braked));
 }
 
+static int write_logins(const struct pd_resp_front *front, struct pd_buffer *text)
+{
+	struct pd_login_stats stats = { 0 };
+
+	if (front->options.logins != NULL)
+		pd_logins_stats(front->options.logins, &stats);
+	return pd_buffer_printf(text,
+				"users:%zu\r\n"
+				"logins_accepted:%llu\r\n"
+				"logins_refused:%llu\r\n"
+				"logins_delayed:%llu\r\n"
+				"logins_rejected:%llu\r\n"
+				"logins_waiting:%zu\r\n",
+				front->options.users != NULL ? front->options.users->count : 0,
+				U(stats.accepted), U(stats.refused), U(stats.delayed), U(stats.rejected),
+				stats.waiting + stats.running);
+}
+
 static int write_perdure(const struct facts *facts, struct pd_buffer *text)
 {
 	const struct pd_engine_stats *stats = &facts->engine;
@@ -358,6 +378,8 @@ static int write_perdure(const struct facts *facts, struct pd_buffer *text)
 				  U(stats->log.payload_bytes), U(stats->log.syncs),
 				  U(stats->log.direct_writes), U(stats->log.buffered_writes),
 				  U(stats->log.segments_begun), U(stats->group_records_last));
+	if (result == 0)
+		result = write_logins(front, text);
 	if (result == 0)
 		result = write_state(facts, text);
 	return result != 0 ? result : write_recovery(facts, text);

@@ -5,6 +5,8 @@
 #include "front/resp/front_private.h"
 #include "os/os.h"
 
+#define STRANGER_INPUT_MAX \
+	16384u         /* bytes of a request of somebody who has not logged in: Redis's bound of one word */
 #define ERROR_ROOM 512 /* bytes that an error's text may take in any case */
 
 /* What became of one request. */
@@ -227,6 +229,13 @@ static bool admit(struct pd_resp_client *client, struct pd_resp_entry *entry, si
 							      ? progress->bytes * 100 / progress->total_bytes
 							      : 100));
 		pd_resp_write_error(reply, why.text);
+		return false;
+	}
+	if (!pd_resp_access_admits(client, entry, &why)) {
+		if (client->transaction.open)
+			refuse(client, entry, reply, why.text);
+		else
+			pd_resp_write_error(reply, why.text);
 		return false;
 	}
 	return true;
@@ -562,6 +571,13 @@ static size_t run_next(struct pd_resp_client *client, size_t at)
 	case PD_RESP_REQUEST:
 		break;
 	case PD_RESP_MORE:
+		if (client->input_wanted > STRANGER_INPUT_MAX && !pd_resp_access_is_known(client)) {
+			(void)pd_error_set(
+				&err, PD_PERMISSION,
+				"NOAUTH Authentication required before a request of more than %u bytes",
+				STRANGER_INPUT_MAX);
+			answer_malformed(client, &err);
+		}
 		return 0;
 	case PD_RESP_MALFORMED:
 		answer_malformed(client, &err);

@@ -34,6 +34,15 @@ static void test_table(void **state)
 		if (setting->kind != PD_SETTING_SWITCH && setting->initial[0] != '\0' &&
 		    strstr(setting->help, wanted) == NULL && strstr(setting->help, "not built yet") == NULL)
 			fail_msg("the help of %s does not say \"%s\"", setting->name, wanted);
+		/* What lies in one table stands together: a file that is printed has each once. */
+		for (size_t j = i; j-- > 0;) {
+			const char *before = pd_setting((enum pd_setting_id)j)->path;
+			size_t size = strcspn(setting->path, ".") + 1;
+
+			if (strncmp(before, setting->path, size) == 0 &&
+			    strncmp(pd_setting((enum pd_setting_id)(i - 1))->path, setting->path, size) != 0)
+				fail_msg("%s stands apart from %s", setting->path, before);
+		}
 		pd_setting_format(setting, &value, false, shown);
 		assert_int_equal(
 			pd_setting_parse(setting, setting->name, pd_slice_string(shown), &again, &err), 0);

@@ -369,3 +369,44 @@ int pd_bookmark_parse(struct pd_slice text, uint32_t *ret_shard, uint64_t *ret_e
 	(void)ret_lsn;
 	return PD_INVALID;
 }
+
+/* ---- users: nobody has to log in ---- */
+
+int pd_session_set_home(struct pd_session *session, struct pd_slice tenant, bool confined,
+			struct pd_error *err)
+{
+	(void)session;
+	(void)tenant;
+	(void)confined;
+	(void)err;
+	return 0;
+}
+
+int pd_engine_put_user(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+		       struct pd_slice record, struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	(void)engine;
+	(void)session;
+	(void)name;
+	(void)record;
+	(void)ret_receipt;
+	return pd_error_set(err, PD_NOT_SUPPORTED, "this engine has no users");
+}
+
+int pd_engine_delete_user(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			  struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	return pd_engine_put_user(engine, session, name, pd_slice(NULL, 0), ret_receipt, err);
+}
+
+int pd_engine_walk_users(struct pd_engine *engine,
+			 int (*visit)(void *context, struct pd_slice name, struct pd_slice record,
+				      struct pd_error *err),
+			 void *context, struct pd_error *err)
+{
+	(void)engine;
+	(void)visit;
+	(void)context;
+	(void)err;
+	return 0;
+}

@@ -1,0 +1,176 @@
+/* Who a client is, and what it may do. */
+#include <string.h>
+
+#include "engine/engine.h"
+#include "front/resp/front_private.h"
+#include "os/os.h"
+#include "security/login.h"
+#include "security/user.h"
+
+#define WRONG_PASS_TEXT "WRONGPASS invalid username-password pair or user is disabled."
+
+bool pd_resp_access_is_known(const struct pd_resp_client *client)
+{
+	const struct pd_resp_front *front = client->front;
+
+	if (client->is_operator || front->options.users == NULL || client->user != NULL)
+		return true;
+	return !front->options.guarded && (front->loading || front->options.users->count == 0);
+}
+
+static bool role_allows(enum pd_role role, unsigned flags)
+{
+	if (role == PD_ROLE_ADMIN)
+		return true;
+	if ((flags & PD_COMMAND_ADMIN) != 0)
+		return false;
+	return role == PD_ROLE_READ_WRITE || (flags & PD_COMMAND_WRITE) == 0;
+}
+
+/* While the log is replayed nobody knows who the users are: what could change or give away anything must wait. */
+static bool waits_for_users(const struct pd_resp_client *client, unsigned flags)
+{
+	const struct pd_resp_front *front = client->front;
+
+	return front->loading && !client->is_operator && front->options.users != NULL &&
+	       (front->options.guarded ||
+		(flags & (PD_COMMAND_ADMIN | PD_COMMAND_WRITE | PD_COMMAND_PUBSUB)) != 0);
+}
+
+static bool refuse_role(const struct pd_resp_client *client, const struct pd_resp_entry *entry,
+			struct pd_error *why)
+{
+	(void)pd_error_set(why, PD_PERMISSION,
+			   "NOPERM this user has no permissions to run the '%s' command: its role is %s",
+			   entry->name.text, pd_role_name(client->user->role));
+	return false;
+}
+
+bool pd_resp_access_admits(const struct pd_resp_client *client, const struct pd_resp_entry *entry,
+			   struct pd_error *why)
+{
+	const struct pd_resp_transaction *transaction = &client->transaction;
+
+	if ((entry->command.flags & PD_COMMAND_NO_AUTH) != 0)
+		return true;
+	if (waits_for_users(client, entry->command.flags)) {
+		(void)pd_error_set(why, PD_AGAIN,
+				   "LOADING Perdure is replaying its log, and does not know its users yet");
+		return false;
+	}
+	if (!pd_resp_access_is_known(client)) {
+		(void)pd_error_set(why, PD_PERMISSION, "NOAUTH Authentication required.");
+		return false;
+	}
+	if (client->user == NULL)
+		return true;
+	if (!role_allows(client->user->role, entry->command.flags))
+		return refuse_role(client, entry, why);
+	/* What was queued may have been allowed then. */
+	for (size_t i = 0; strcmp(entry->name.text, "exec") == 0 && i < transaction->count; i++)
+		if (!role_allows(client->user->role, transaction->queued[i].entry->command.flags))
+			return refuse_role(client, transaction->queued[i].entry, why);
+	return true;
+}
+
+const char *pd_resp_client_user_name(const struct pd_resp_client *client)
+{
+	return client->user != NULL ? client->user->name : "default";
+}
+
+/* ---- logging in ---- */
+
+void pd_resp_client_become(struct pd_resp_client *client, const struct pd_user *user)
+{
+	client->user = user;
+	/* Nothing of what the one before was allowed is left: its place, what it watches and what it listens to. */
+	pd_resp_transaction_clear(&client->transaction);
+	pd_resp_pubsub_leave_all(&client->front->pubsub, &client->subscriber);
+	pd_resp_keyspace_listen(client->front);
+	pd_resp_show_no_more(client);
+	pd_session_free(client->session);
+	client->session = NULL;
+}
+
+bool pd_resp_login_ended(struct pd_resp_call *call)
+{
+	struct pd_resp_client *client = call->client;
+
+	pd_logins_step(client->front->options.logins);
+	if (pd_login_state(client->login) != PD_LOGIN_PENDING)
+		return true;
+	pd_resp_front_stall(client, PD_RESP_STALL_LOGIN);
+	call->later = true;
+	return false;
+}
+
+/* Let the password be checked. false: the error is written. */
+static bool begin(struct pd_resp_call *call, const struct pd_user *user, struct pd_slice password)
+{
+	struct pd_resp_client *client = call->client;
+	bool may = user != NULL && user->enabled && user->has_password;
+	struct pd_error err;
+
+	if (pd_logins_verify(client->front->options.logins, client->connection->peer,
+			     may ? &user->verifier : NULL, password, &client->login, &err) == 0)
+		return true;
+	pd_resp_write_engine_error(call->reply, err.code, &err);
+	return false;
+}
+
+enum pd_resp_login_outcome pd_resp_log_in(struct pd_resp_call *call, struct pd_slice name,
+					  struct pd_slice password)
+{
+	struct pd_resp_client *client = call->client;
+	struct pd_resp_front *front = client->front;
+	const struct pd_user *user;
+	enum pd_login_state state;
+
+	if (front->loading && front->options.users != NULL) {
+		pd_resp_write_error(call->reply,
+				    "LOADING Perdure is replaying its log, and does not know its users yet");
+		return PD_RESP_LOGIN_REFUSED;
+	}
+	/* As in Redis, any password will do for a default user that has none. */
+	if (front->options.users == NULL || (front->options.users->count == 0 && client->login == NULL)) {
+		if (pd_slice_equal(name, pd_slice_string("default")))
+			return PD_RESP_LOGIN_DONE;
+		pd_resp_write_error(call->reply, WRONG_PASS_TEXT);
+		return PD_RESP_LOGIN_REFUSED;
+	}
+	user = pd_users_find(front->options.users, name);
+	if (client->login == NULL && !begin(call, user, password))
+		return PD_RESP_LOGIN_REFUSED;
+	if (!pd_resp_login_ended(call))
+		return PD_RESP_LOGIN_LATER;
+	state = pd_login_state(client->login);
+	pd_login_free(client->login);
+	client->login = NULL;
+	if (state == PD_LOGIN_FAILED) {
+		pd_resp_write_error(call->reply, "OOM out of memory or threads for a login; try again");
+		return PD_RESP_LOGIN_REFUSED;
+	}
+	/* It may be gone since, or somebody else's to enable. */
+	if (state != PD_LOGIN_ACCEPTED || user == NULL || !user->enabled || !user->has_password) {
+		pd_resp_write_error(call->reply, WRONG_PASS_TEXT);
+		return PD_RESP_LOGIN_REFUSED;
+	}
+	pd_resp_client_become(client, user);
+	return PD_RESP_LOGIN_DONE;
+}
+
+void pd_resp_front_close_user(struct pd_resp_front *front, const struct pd_user *user,
+			      const struct pd_resp_client *but)
+{
+	for (size_t i = front->client_count; i > 0; i--) {
+		struct pd_resp_client *client = front->clients[i - 1];
+
+		if (client->user != user || client == but)
+			continue;
+		/* Not at once: it may be the turn's. It is nobody from now on, and runs nothing any more. */
+		pd_resp_client_become(client, NULL);
+		client->closing = true;
+		pd_connection_want_input(client->connection, false);
+		pd_resp_front_touch(client);
+	}
+}

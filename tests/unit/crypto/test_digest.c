@@ -1,0 +1,84 @@
+/* Digests and password hashing, by the vectors of their standards. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "crypto/digest.h"
+#include "crypto/password.h"
+
+static void check(const uint8_t *bytes, size_t size, const char *hex)
+{
+	char text[2 * 64 + 1];
+
+	for (size_t i = 0; i < size; i++)
+		(void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	assert_string_equal(text, hex);
+}
+
+/* FIPS 180-4's "abc"; RFC 4231, test case 2; RFC 7914, section 11. */
+static void test_sha256(void **state)
+{
+	uint8_t digest[PD_SHA256_SIZE];
+
+	(void)state;
+	assert_int_equal(pd_crypto_sha256(pd_slice_string("abc"), digest), 0);
+	check(digest, sizeof digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_int_equal(pd_crypto_hmac_sha256(pd_slice_string("Jefe"),
+					       pd_slice_string("what do ya want for nothing?"), digest),
+			 0);
+	check(digest, sizeof digest, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	assert_int_equal(pd_crypto_hmac_sha256(pd_slice(NULL, 0), pd_slice(NULL, 0), digest), 0);
+	check(digest, sizeof digest, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+	assert_int_equal(
+		pd_crypto_pbkdf2_sha256(pd_slice_string("passwd"), pd_slice_string("salt"), 1, digest), 0);
+	check(digest, sizeof digest, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc");
+}
+
+static void test_equal(void **state)
+{
+	char secret[] = "secret";
+
+	(void)state;
+	assert_true(pd_crypto_equal("abc", "abc", 3));
+	assert_false(pd_crypto_equal("abc", "abd", 3));
+	assert_true(pd_crypto_equal("abc", "xyz", 0));
+	pd_crypto_wipe(secret, sizeof secret);
+	for (size_t i = 0; i < sizeof secret; i++)
+		assert_int_equal(secret[i], 0);
+}
+
+/* What is stored today must tell the password tomorrow: the bytes are those of the first build. */
+static void test_password(void **state)
+{
+	struct pd_password_cost cost = { .memory_kib = 64, .passes = 2, .lanes = 1 };
+	const uint8_t *salt = (const uint8_t *)"somesaltsomesalt";
+	uint8_t one[PD_PASSWORD_HASH_SIZE], other[PD_PASSWORD_HASH_SIZE];
+
+	(void)state;
+	assert_true(pd_password_cost_is_sane(&cost));
+	assert_true(pd_password_cost_is_sane(&PD_PASSWORD_COST_DEFAULT));
+	assert_int_equal(pd_password_hash(pd_slice_string("password"), salt, &cost, one), 0);
+	check(one, sizeof one, "1a98fba8e6394425c9bdc333a9c750aaf811df070f5fb4a5788e1cf4db5793a1");
+	assert_int_equal(pd_password_hash(pd_slice_string("passwore"), salt, &cost, other), 0);
+	assert_false(pd_crypto_equal(one, other, sizeof one));
+	assert_int_equal(pd_password_hash(pd_slice(NULL, 0), salt, &cost, other), 0);
+	cost.memory_kib = PD_PASSWORD_MEMORY_KIB_MAX + 1;
+	assert_false(pd_password_cost_is_sane(&cost));
+	cost = (struct pd_password_cost){ .memory_kib = 64, .passes = 0, .lanes = 1 };
+	assert_false(pd_password_cost_is_sane(&cost));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sha256),
+		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_password),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
