@@ -77,7 +77,7 @@ static void check_http_bind(const struct pd_config *config, struct pd_config_pro
 	if (!is_numeric(bind))
 		SAY(PD_CONFIG_ERROR, PD_SETTING_HTTP_BIND,
 		    "is a numeric address, such as 127.0.0.1, ::1 or 0.0.0.0, not a name: \"%.100s\"", bind);
-	else if (!is_loopback(bind) && pd_config_number(config, PD_SETTING_HTTP) != 0)
+	else if (!pd_config_address_is_loopback(bind) && pd_config_number(config, PD_SETTING_HTTP) != 0)
 		SAY(PD_CONFIG_WARNING, PD_SETTING_HTTP_BIND,
 		    "%.100s: whoever reaches that address may read /metrics and /health", bind);
 }
