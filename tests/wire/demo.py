@@ -1,5 +1,6 @@
 """perdure demo: it shows what it says, leaves nothing behind, and takes its server along."""
 
+import json
 import os
 import re
 import signal
@@ -88,3 +89,22 @@ def test_no_room_for_it(world):
     assert status == FAILURE and "x" * 50 in stderr, stderr
     status, _, stderr = run(world, "--yes", "--data", "")
     assert status == USAGE and "--data" in stderr, stderr
+
+
+def test_crash(world):
+    directory = scratch(world, "crash")
+    status, stdout, stderr = run(world, "crash", "--rounds", "3", TMPDIR=directory, PERDURE_DURABILITY="none")
+    assert status == 0, (stdout, stderr)
+    present, acknowledged = map(int, re.search(r"3/3 rounds: (\d+)/(\d+) acknowledged writes present", stdout).groups())
+    assert present == acknowledged > 0 and "(6 kills;" in stdout, stdout
+    assert os.listdir(directory) == [], os.listdir(directory)
+
+
+def test_crash_that_must_be_noticed(world):
+    directory = scratch(world, "planted")
+    status, stdout, stderr = run(world, "crash", "--rounds", "3", "--planted", TMPDIR=directory)
+    assert status == FAILURE and "an acknowledged write is missing" in stderr and "round 1 of 3" in stdout, (stdout, stderr)
+    assert len(os.listdir(directory)) == 2, "the data are kept for a look"
+    status, stdout, _ = run(world, "crash", "--rounds", "2", "--planted", "-o", "json", TMPDIR=directory)
+    result = json.loads(stdout)
+    assert status == FAILURE and not result["good"] and "missing" in result["violation"], result
