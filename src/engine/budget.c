@@ -58,6 +58,7 @@ void pd_budget_plan(uint64_t budget_bytes, struct pd_budget_plan *ret_plan)
 	plan.reserve = at_least(rest / 32, RESERVE_MIN);
 	plan.cache = rest - plan.work - plan.memtables - plan.connections - plan.log - plan.reserve;
 	plan.cache_floor = plan.cache / 4;
+	plan.views = plan.cache / 2;
 	plan.segment = (uint32_t)at_least(at_most(power_below(budget / 16), SEGMENT_MAX), SEGMENT_MIN);
 	*ret_plan = plan;
 }

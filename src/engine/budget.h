@@ -3,6 +3,8 @@
  *   budget | base | work | memtables        | cache             | connections | log | reserve |
  *                          active, frozen …   shrinks when the process nears the budget
  *
+ * Views keep memtables for longer than the levels need them: rare, and soon over, so that has a limit and no place of its own.
+ *
  * Memtables and connections keep to their parts by what they count themselves. What nobody counts (the allocator's
  * holes, libraries) shows in the process's resident size only: pd_budget_adjust() looks at that, takes from the cache
  * what is missing and gives it back slowly. What does not fit at the moment waits, and is refused when waiting does not help.
@@ -23,6 +25,7 @@ struct pd_budget_plan {
 	uint64_t work;      /* of flushes and compactions */
 	uint64_t active;    /* the memtable that is written to, before it is frozen */
 	uint64_t memtables; /* all of them */
+	uint64_t views;     /* what only views keep: flushed memtables. While they do, the cache gives way */
 	uint64_t cache;     /* blocks, indexes and filters of the levels */
 	uint64_t
 		cache_floor; /* what they keep under pressure: without indexes and filters every read would go to the disk */

@@ -211,7 +211,10 @@ static void plan_memory(struct pd_engine *engine)
 		engine->budget.plan.active = engine->options.memtable_bytes;
 		engine->budget.plan.memtables = PD_STORE_TABLES * engine->options.memtable_bytes;
 	}
+	if (engine->options.view_bytes > 0)
+		engine->budget.plan.views = engine->options.view_bytes;
 	if (engine->options.levels == PD_LEVELS_NONE) {
+		engine->budget.plan.views = 0;
 		engine->budget.plan.active = 0;
 		engine->budget.plan.memtables = 0;
 		engine->budget.wait_us = 0; /* nothing moves on to anywhere */
@@ -291,6 +294,7 @@ int pd_engine_close(struct pd_engine *engine, struct pd_error *err)
 		return 0;
 	pd_log_reader_free(engine->reader);
 	pd_engine_upkeep_stop(engine);
+	pd_engine_hash_stop(engine);
 	if (engine->recovered && !engine->log->fenced)
 		result = pd_engine_submit_last(engine);
 	if (engine->recovered && result == 0 && !engine->log->fenced)
@@ -384,7 +388,7 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->actors = pd_id_list_count(&engine->directory.actors);
 	ret_stats->tenants = engine->directory.tenant_count;
 	ret_stats->memory_bytes = ret_stats->store.active_bytes + ret_stats->store.frozen_bytes +
-				  ret_stats->store.actor_bytes + ret_stats->store.levels.cache_bytes;
+				  ret_stats->store.view_bytes + ret_stats->store.actor_bytes + ret_stats->store.levels.cache_bytes;
 	add_checkpoints(engine->shelf, ret_stats);
 	ret_stats->log_first_lsn = engine->log->first_lsn;
 	ret_stats->log_bytes = pd_log_bytes_since(engine->log, engine->log->first_lsn);

@@ -55,11 +55,13 @@ struct pd_engine_options {
 	 * since. Both 0: only what recovery needs. */
 	uint64_t retention_s, retention_bytes;
 	uint64_t compaction_bytes_per_s; /* I/O limit of background work; 0: none */
+	uint64_t view_age_s;             /* how long a view (engine/view.h) may be open; 0: no limit */
 	/* Others live in this process, too: its size says nothing of the budget, and its heap is not ours to tidy up. What
 	 * is counted is what we know of. */
 	bool shares_process;
 	/* For tests, in which much should happen with little data. 0: as the budget says. */
 	size_t memtable_bytes;
+	size_t view_bytes; /* what only views may keep */
 	unsigned compaction_trigger;
 	unsigned range_points_max;     /* see struct pd_store_options, points_max */
 	uint64_t checkpoint_log_bytes; /* log between two checkpoints; 0: an eighth of the window */
@@ -74,6 +76,7 @@ struct pd_engine_options {
 				     .levels = PD_LEVELS_ROCKSDB,           \
 				     .retention_s = 24 * 3600,              \
 				     .retention_bytes = UINT64_C(10) << 30, \
+				     .view_age_s = 3600,                    \
 				     .clock_jump_max_us = 60 * 1000 * 1000 })
 
 /* ---- life ---- */

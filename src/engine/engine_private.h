@@ -260,6 +260,7 @@ struct pd_engine {
 	struct pd_brake brake;
 	struct pd_buffer expiring;    /* the key that is being expired */
 	struct pd_upkeep *upkeep;     /* the running or the last one; NULL: none yet */
+	struct pd_state_hash *hash;   /* the one at work; NULL: none */
 	uint64_t checkpoint_retry_us; /* monotonic: after a checkpoint failed, not before */
 	uint64_t freeze_wanted_lsn;   /* somebody waits for everything up to it to be in the levels */
 	struct pd_memory_part noted[PD_MEMORY_NOTED_MAX];
@@ -317,6 +318,10 @@ void pd_drop_done(struct pd_engine *engine, struct pd_actor *actor, uint64_t lsn
 /* ---- flush.c: from memory to the levels, and what may then go ---- */
 /* Called by every step. PD_FENCED. */
 PD_MUST_CHECK int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us);
+/* Hand the open group to the log: the state ends where a group ends, there. PD_AGAIN: a later step; PD_FENCED. */
+PD_MUST_CHECK int pd_engine_end_group(struct pd_engine *engine, struct pd_log_position *ret_position);
+/* Somebody else may have frozen the active memtable. */
+void pd_engine_note_frozen(struct pd_engine *engine);
 /* At the end of a clean life: spare the next start the replay, if it would be a long one. */
 void pd_engine_flush_last(struct pd_engine *engine);
 /* Does a write of so many bytes fit into the memory budget? PD_AGAIN with the time to wait; PD_NO_MEMORY. */
@@ -327,6 +332,16 @@ PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint
 				  struct pd_error *err);
 /* Moving state on failed, and will be tried again. */
 void pd_engine_note_failure(struct pd_engine *engine, const struct pd_error *err);
+
+/* ---- proof.c ---- */
+/* What an entry adds to a hash of state. */
+void pd_engine_hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry);
+
+/* ---- state_hash.c ---- */
+/* Collect one that nobody waits for any more. */
+void pd_engine_hash_step(struct pd_engine *engine);
+/* End a running one and wait for it. */
+void pd_engine_hash_stop(struct pd_engine *engine);
 
 /* ---- upkeep.c ---- */
 PD_MUST_CHECK int pd_engine_upkeep_init(struct pd_engine *engine);

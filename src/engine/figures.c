@@ -25,6 +25,9 @@ size_t pd_engine_store_figures(const struct pd_engine *engine,
 	FIGURE("memtable_bytes", stats.active_bytes);
 	FIGURE("frozen_memtables", stats.frozen);
 	FIGURE("frozen_bytes", stats.frozen_bytes);
+	FIGURE("views", stats.views);
+	FIGURE("view_bytes", stats.view_bytes);
+	FIGURE("views_given_up", stats.views_given_up);
 	FIGURE("applied_lsn", stats.applied.lsn);
 	FIGURE("flushes", stats.flushes);
 	FIGURE("flushed_bytes", stats.flushed_bytes);
@@ -61,6 +64,7 @@ void pd_engine_memory(const struct pd_engine *engine, struct pd_memory_report *r
 	*ret_report = (struct pd_memory_report){ .budget = plan->budget,
 						 .resident = pd_os_process_memory(engine->os) };
 	add(ret_report, "memtables", stats.active_bytes + stats.frozen_bytes, plan->memtables);
+	add(ret_report, "views", stats.view_bytes, plan->views);
 	add(ret_report, "cache", stats.levels.cache_bytes, engine->budget.cache);
 	add(ret_report, "tables", stats.levels.memory_bytes, 0);
 	add(ret_report, "names", stats.actor_bytes + pd_directory_bytes(&engine->directory), 0);

@@ -15,6 +15,7 @@
 #include "base/plant.h"
 #include "engine/engine_private.h"
 #include "os/heap.h"
+#include "store/view.h"
 
 #define LOOK_US          100000u   /* between two looks at what takes more than a glance */
 #define LOOK_TIGHT_US    20000u    /* the same when little memory is left */
@@ -22,6 +23,7 @@
 #define IDLE_US          10000000u /* the same when nothing is written */
 #define FLUSHING_US      2000u
 #define UPKEEP_US        10000u
+#define VIEWS_US         100000u /* to look whether they were closed */
 #define FLUSH_LAST_BYTES (16u * 1024 * 1024) /* less is replayed faster than it is written */
 #define RETRY_US         1000u
 #define REPLAY_BYTES_MAX (UINT64_C(512) * 1024 * 1024)
@@ -55,20 +57,40 @@ static void note_failure(struct pd_engine *engine, const struct pd_error *err)
 	pd_engine_note_failure(engine, err);
 }
 
-/* The open group goes first: what is frozen ends where a group ends. */
-static int freeze(struct pd_engine *engine)
+int pd_engine_end_group(struct pd_engine *engine, struct pd_log_position *ret_position)
 {
-	struct pd_log_position position = { .epoch = engine->log->epoch };
-	struct pd_error err;
 	int result;
 
 	if (!pd_log_group_empty(engine->open) && !pd_log_can_submit(engine->log))
-		return 0; /* a later step */
+		return PD_AGAIN;
 	result = pd_engine_submit(engine,
 				  engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC : PD_LOG_WRITE);
-	if (result != 0 || !pd_log_group_empty(engine->open))
+	if (result != 0)
 		return result;
-	position.lsn = newest_lsn(engine) + pd_plant(PD_PLANT_APPLIED_AHEAD);
+	if (!pd_log_group_empty(engine->open))
+		return PD_AGAIN;
+	*ret_position = (struct pd_log_position){ engine->log->epoch, newest_lsn(engine) };
+	return 0;
+}
+
+void pd_engine_note_frozen(struct pd_engine *engine)
+{
+	uint64_t lsn = pd_store_frozen(engine->store).lsn;
+
+	if (lsn > engine->frozen_lsn)
+		engine->frozen_lsn = lsn;
+}
+
+/* The open group goes first: what is frozen ends where a group ends. */
+static int freeze(struct pd_engine *engine)
+{
+	struct pd_log_position position;
+	struct pd_error err;
+	int result = pd_engine_end_group(engine, &position);
+
+	if (result != 0)
+		return result == PD_AGAIN ? 0 : result; /* a later step */
+	position.lsn += pd_plant(PD_PLANT_APPLIED_AHEAD);
 	if (pd_store_freeze(engine->store, position, &err) == 0)
 		engine->frozen_lsn = position.lsn;
 	else
@@ -150,6 +172,7 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		}
 		return 0;
 	}
+	pd_engine_hash_step(engine);
 	if (freeze_is_due(engine))
 		result = freeze(engine);
 	if (result == 0)
@@ -170,6 +193,8 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		engine->state_due_us = now_us + FLUSHING_US;
 	else if (pd_engine_upkeep_busy(engine))
 		engine->state_due_us = now_us + UPKEEP_US;
+	else if (pd_store_views(engine->store) > 0)
+		engine->state_due_us = now_us + VIEWS_US;
 	else
 		engine->state_due_us = now_us + IDLE_US;
 	return result;

@@ -71,7 +71,7 @@ void pd_engine_now(const struct pd_engine *engine, uint64_t *ret_epoch, uint64_t
 
 /* ---- state hashes ---- */
 
-static void hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry)
+void pd_engine_hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry)
 {
 	uint64_t numbers[4] = { entry->type, entry->expires_us, entry->key.size, entry->value.size };
 
@@ -94,7 +94,7 @@ static int hash_actor(struct pd_engine *engine, struct pd_store_actor *state, bo
 		if (with_id)
 			pd_hasher_add(engine->hasher, &state->id, sizeof state->id);
 		with_id = false;
-		hash_entry(engine->hasher, &entry);
+		pd_engine_hash_entry(engine->hasher, &entry);
 	}
 	pd_store_commit(engine->store);
 	return result;

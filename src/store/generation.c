@@ -85,6 +85,13 @@ bool pd_store_can_freeze(const struct pd_store *store)
 	return store->levels != NULL && store->active - store->oldest < PD_STORE_TABLES - 1;
 }
 
+struct pd_log_position pd_store_frozen(const struct pd_store *store)
+{
+	return store->oldest < store->active
+		       ? store->generations[(store->active - 1) % PD_STORE_TABLES].position
+		       : store->applied;
+}
+
 int pd_store_freeze(struct pd_store *store, struct pd_log_position position, struct pd_error *err)
 {
 	(void)err;

@@ -182,6 +182,8 @@ bool pd_store_can_freeze(const struct pd_store *store);
  * only read. An empty one is frozen, too: its flush moves the applied position. PD_NO_MEMORY: nothing happened. */
 PD_MUST_CHECK int pd_store_freeze(struct pd_store *store, struct pd_log_position position,
 				  struct pd_error *err);
+/* Where the memtable ends that was frozen last; what the levels hold, if there is none. */
+struct pd_log_position pd_store_frozen(const struct pd_store *store);
 /* Move the flush on: collect a task that has ended, start the next one if the oldest frozen memtable is durable
  * (`durable_lsn`), and take apart what is in the levels, a part with each step. 0; or what a flush failed with: its
  * memtable stays and is tried again with a step after 100 ms. Cheap when there is nothing to do. Outside of a

@@ -161,13 +161,6 @@ static int pin_generations(struct pd_store *store, struct pd_store_view *view, u
 	return 0;
 }
 
-/* What has no generation of its own is in the levels. */
-static struct pd_log_position frozen_position(struct pd_store *store)
-{
-	return store->oldest < store->active ? pd_generation(store, store->active - 1)->position
-					     : store->applied;
-}
-
 static int check_open(const struct pd_store *store, bool freezes, struct pd_error *err)
 {
 	if (store->levels == NULL)
@@ -196,7 +189,7 @@ int pd_store_view_open(struct pd_store *store, const struct pd_log_position *new
 	result = view_new(store, &view, err);
 	if (result != 0)
 		return result;
-	view->position = newest != NULL ? *newest : frozen_position(store);
+	view->position = newest != NULL ? *newest : pd_store_frozen(store);
 	if (pin_generations(store, view, freezes ? store->active : store->active - 1) != 0) {
 		view_free(view);
 		return pd_store_no_memory(err);

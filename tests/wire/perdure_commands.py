@@ -279,6 +279,32 @@ def test_state_hash(world):
     is_error(connection.command("PD.STATEHASH", "nobody-of-that-name"))
 
 
+def test_state_hash_beside_the_serving(world):
+    """Others write and are answered while it is found out, and it is of one moment; who leaves before it is there harms nobody."""
+    filler = world.connect()
+    for batch in range(20):
+        filler.send_raw(b"".join(encode("SET", f"{{a{number % 11}}}k{batch}-{number}", "x" * 500) for number in range(500)))
+        for _ in range(500):
+            assert not isinstance(filler.read(), RespError)
+    filler.expect("OK", "SET", "beside", "0")
+    filler.expect(1, "DEL", "beside")
+    before = filler.command("PD.STATEHASH")
+    hashers = [world.connect() for _ in range(4)]
+    for hasher in hashers:
+        hasher.send("PD.STATEHASH")
+        hasher.send("PING")
+    hashers.pop().close()
+    for number in range(50):
+        filler.expect("OK", "SET", "beside", str(number))
+        filler.expect(1, "DEL", "beside")
+    hashes = [hasher.read() for hasher in hashers]
+    assert all(re.fullmatch(rb"[0-9a-f]{32}", found) for found in hashes), hashes
+    for hasher in hashers:
+        assert hasher.read() == "PONG"
+    # What was written and deleted meanwhile has left nothing.
+    assert filler.command("PD.STATEHASH") == before
+
+
 def test_state_hash_after_a_replay(world):
     connection = world.connect()
     connection.send_raw(b"".join(encode("HSET", f"{{a{number % 5}}}h{number % 50}", number, "x" * (number % 300)) +

@@ -1,6 +1,7 @@
 /* One client: its life and its output. */
 #include "base/assert.h"
 #include "base/memory.h"
+#include "engine/state_hash.h"
 #include "front/resp/front_private.h"
 #include "os/os.h"
 #include "security/login.h"
@@ -101,6 +102,7 @@ void pd_resp_client_close(struct pd_resp_client *client)
 	client->connection->owner = NULL;
 	pd_connection_close(client->connection);
 	pd_login_free(client->login);
+	pd_state_hash_free(client->hash);
 	pd_session_free(client->session);
 	pd_resp_parser_free(client->parser);
 	pd_resp_hold_done(&client->hold);

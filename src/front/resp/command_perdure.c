@@ -1,7 +1,11 @@
 /* PD.*: what Redis has no words for. */
 #include <stdio.h>
 
+#include "engine/state_hash.h"
 #include "front/resp/front_private.h"
+#include "os/os.h"
+
+#define HASH_LOOK_NS 5000000u /* between two looks whether a hash is there */
 
 /* The session, or NULL with the error written. */
 static struct pd_session *need_session(struct pd_resp_call *call)
@@ -191,6 +195,34 @@ static void answer_bookmark(struct pd_resp_call *call)
 	}
 }
 
+/* Everybody else is served while it is found out: this connection asks again until it is there. */
+static int find_hash(struct pd_resp_call *call, struct pd_session *session, struct pd_slice actor,
+		     struct pd_hash128 *ret_hash, struct pd_error *err)
+{
+	struct pd_resp_client *client = call->client;
+	struct pd_engine *engine = client->front->engine;
+	int result = 0;
+
+	if (client->hash == NULL)
+		result = pd_state_hash_start(engine, session, actor, &client->hash, err);
+	if (result == PD_NOT_SUPPORTED) {
+		/* In memory only: what there is can be gone over here and now. */
+		wait_for_now(call);
+		return pd_engine_state_hash(engine, session, actor, ret_hash, err);
+	}
+	if (result == 0) {
+		result = pd_state_hash_result(client->hash, ret_hash, &call->wait_storage, err);
+		call->wait = &call->wait_storage;
+		if (result == PD_AGAIN)
+			return result;
+		pd_state_hash_free(client->hash);
+		client->hash = NULL;
+	} else if (result != PD_AGAIN) {
+		wait_for_now(call);
+	}
+	return result;
+}
+
 static void answer_statehash(struct pd_resp_call *call)
 {
 	struct pd_session *session = need_session(call);
@@ -208,8 +240,13 @@ static void answer_statehash(struct pd_resp_call *call)
 	}
 	if (call->count == 2)
 		actor = call->words[1];
-	result = pd_engine_state_hash(call->client->front->engine, session, actor, &hash, &err);
-	wait_for_now(call);
+	result = find_hash(call, session, actor, &hash, &err);
+	if (result == PD_AGAIN) {
+		call->client->brake_until_ns = pd_os_monotonic_ns(call->client->front->os) + HASH_LOOK_NS;
+		pd_resp_front_stall(call->client, PD_RESP_STALL_BRAKE);
+		call->later = true;
+		return;
+	}
 	if (result != 0) {
 		pd_resp_write_engine_error(call->reply, result, &err);
 		return;

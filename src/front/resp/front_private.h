@@ -40,6 +40,7 @@ enum pd_resp_reply_mode {
 
 struct pd_login;
 struct pd_memory_report;
+struct pd_state_hash;
 struct pd_user;
 
 struct pd_resp_client {
@@ -76,6 +77,7 @@ struct pd_resp_client {
 	size_t idempotency_size;      /* 0: none was given */
 	struct pd_receipt last_write; /* lsn 0: none */
 	const struct pd_resp_entry *last_command;
+	struct pd_state_hash *hash; /* that PD.STATEHASH waits for; NULL: none */
 
 	char *name, *library_name, *library_version; /* NULL: not given */
 	uint64_t since_ns, last_ns, sent_ns;         /* monotonic: made, last bytes received and sent */

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "engine/state_hash.h"
 #include "model/kv/kv.h"
 
 struct pd_session {
@@ -353,6 +354,30 @@ int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, s
 	(void)err;
 	*ret_hash = (struct pd_hash128){ 0 };
 	return 0;
+}
+
+int pd_state_hash_start(struct pd_engine *engine, struct pd_session *session, struct pd_slice actor,
+			struct pd_state_hash **ret_hash, struct pd_error *err)
+{
+	(void)engine;
+	(void)session;
+	(void)actor;
+	(void)ret_hash;
+	return pd_error_set(err, PD_NOT_SUPPORTED, "there are no views here");
+}
+
+int pd_state_hash_result(struct pd_state_hash *hash, struct pd_hash128 *ret_hash, struct pd_wait *ret_wait,
+			 struct pd_error *err)
+{
+	(void)hash;
+	(void)ret_hash;
+	(void)ret_wait;
+	return pd_error_set(err, PD_INVALID, "none was begun");
+}
+
+void pd_state_hash_free(struct pd_state_hash *hash)
+{
+	(void)hash;
 }
 
 void pd_bookmark_format(uint32_t shard, uint64_t epoch, uint64_t lsn, char text[PD_BOOKMARK_SIZE])

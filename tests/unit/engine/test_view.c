@@ -1,0 +1,382 @@
+/* Views of the engine, and hashes that are found out on them: of one moment, whatever goes on beside them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/engine_private.h"
+#include "engine/state_hash.h"
+#include "engine/view.h"
+#include "host.h"
+
+static void init(struct host *host)
+{
+	host_init(host);
+	host->options.memtable_bytes = 16 * 1024;
+	host_open(host);
+}
+
+static void step(struct host *host, unsigned count)
+{
+	while (count-- > 0) {
+		host_advance_ms(host, 1);
+		assert_int_equal(pd_engine_step(host->engine), 0);
+	}
+}
+
+/* About so many KiB. */
+static void fill(struct host *host, unsigned count)
+{
+	char command[1200];
+
+	for (unsigned i = 0; i < count; i++) {
+		int size = snprintf(command, sizeof command, "set {a%u}k%u ", i % 7, i);
+
+		memset(command + size, 'a' + (int)(i % 26), 1000);
+		command[size + 1000] = '\0';
+		host_durable(host, command);
+		step(host, 1);
+	}
+}
+
+static struct pd_engine_view *open_view(struct host *host, struct pd_wait *wait)
+{
+	struct pd_engine_view *view = NULL;
+	int result = PD_AGAIN;
+
+	for (unsigned i = 0; i < 100 && result == PD_AGAIN; i++) {
+		result = pd_engine_view_open(host->engine, &view, wait, &host->err);
+		if (result == PD_AGAIN)
+			step(host, 1);
+	}
+	if (result != 0)
+		fail_msg("no view: %s", host->err.text);
+	return view;
+}
+
+static struct pd_hash128 view_hash(struct host *host, struct pd_engine_view *view, uint64_t actor)
+{
+	struct pd_hash128 hash = { 0 };
+
+	if (pd_engine_view_hash(view, actor, NULL, NULL, &hash, &host->err) != 0)
+		fail_msg("no hash of a view: %s", host->err.text);
+	return hash;
+}
+
+static uint64_t actor_id(struct host *host, const char *name)
+{
+	struct pd_actor *actor = pd_engine_find_actor(host->engine, host->session, pd_slice_string(name));
+
+	assert_non_null(actor);
+	return actor->id;
+}
+
+/* ---- views ---- */
+
+static void test_moment(void **state)
+{
+	struct pd_hash128 all, a3, hash;
+	struct pd_engine_view *view;
+	struct pd_engine_stats stats;
+	struct pd_wait wait;
+	struct host host;
+	uint64_t epoch, lsn, id;
+
+	(void)state;
+	init(&host);
+	fill(&host, 30);
+	host_expect(&host, "set {a3}last 1", "+OK\r\n");
+	all = host_hash(&host, "");
+	a3 = host_hash(&host, "a3");
+	id = actor_id(&host, "a3");
+	view = open_view(&host, &wait);
+	pd_engine_view_moment(view, &epoch, &lsn);
+	assert_int_equal(lsn, host_lsn(&host));
+	hash = view_hash(&host, view, PD_VIEW_ALL);
+	assert_same_hash(hash, all);
+	step(&host, 5);
+	assert_int_equal(pd_engine_settled(host.engine, &wait), 1);
+	fill(&host, 60);
+	host_durable(&host, "flushall");
+	fill(&host, 30);
+	pd_engine_stats(host.engine, &stats);
+	assert_true(stats.store.applied.lsn > lsn);
+	hash = view_hash(&host, view, PD_VIEW_ALL);
+	assert_same_hash(hash, all);
+	hash = view_hash(&host, view, id);
+	assert_same_hash(hash, a3);
+	hash = view_hash(&host, view, 1u << 30); /* nobody's */
+	hash = host_hash(&host, "");
+	assert_int_not_equal(hash.low, all.low);
+	pd_engine_view_close(view);
+	step(&host, 300);
+	pd_engine_stats(host.engine, &stats);
+	assert_int_equal(stats.store.views, 0);
+	assert_int_equal(stats.store.view_bytes, 0);
+	host_done(&host);
+}
+
+static void test_reading(void **state)
+{
+	struct pd_store_view_cursor *cursor;
+	struct pd_store_view_actor actor = { 0 };
+	struct pd_engine_view *view;
+	struct pd_entry entry;
+	struct pd_wait wait;
+	struct host host;
+	uint64_t id;
+	unsigned count = 0;
+
+	(void)state;
+	init(&host);
+	host_durable(&host, "mset {x}a 1 {x}b 2 {x}c 3");
+	host_durable(&host, "set {x}gone 4 px 5");
+	host_durable(&host, "set {x}later 5 px 1000000");
+	pd_sim_advance_us(host.os, 6000); /* expired, and not removed yet */
+	id = actor_id(&host, "x");
+	view = open_view(&host, &wait);
+	host_durable(&host, "mset {x}a 10 {x}d 4");
+	host_durable(&host, "del {x}b");
+	assert_int_equal(pd_engine_view_enter(view, &host.err), 0);
+	assert_int_equal(pd_engine_view_get(view, id, pd_slice_string("ka"), &entry, &host.err), 1);
+	assert_true(pd_slice_equal(entry.value, pd_slice_string("1")));
+	assert_int_equal(pd_engine_view_get(view, id, pd_slice_string("kd"), &entry, &host.err), 0);
+	assert_int_equal(pd_engine_view_get(view, id, pd_slice_string("kgone"), &entry, &host.err), 0);
+	assert_int_equal(pd_engine_view_get(view, id, pd_slice_string("klater"), &entry, &host.err), 1);
+	assert_int_equal(pd_engine_view_seek(view, id, pd_slice_string("k"), pd_slice_string("l"), &cursor,
+					     &host.err),
+			 0);
+	while (pd_engine_view_next(view, cursor, &entry, &host.err) == 1)
+		count++;
+	assert_int_equal(count, 4); /* a b c later */
+	pd_store_view_cursor_free(cursor);
+	while (pd_engine_view_actor_next(view, actor.id, &actor, &host.err) == 1)
+		if (actor.id == id)
+			assert_int_equal(actor.key_count, 5); /* until it is removed */
+	pd_engine_view_leave(view);
+	pd_engine_view_close(view);
+	host_done(&host);
+}
+
+static void test_refusals(void **state)
+{
+	struct pd_engine_view *view = NULL;
+	struct pd_state_hash *job = NULL;
+	struct pd_wait wait;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host.options.levels = PD_LEVELS_NONE;
+	host_open(&host);
+	assert_int_equal(pd_engine_view_open(host.engine, &view, &wait, &host.err), PD_NOT_SUPPORTED);
+	assert_int_equal(
+		pd_state_hash_start(host.engine, host.session, pd_slice(NULL, 0), &job, &host.err),
+		PD_NOT_SUPPORTED);
+	host_done(&host);
+	init(&host);
+	assert_int_equal(
+		pd_state_hash_start(host.engine, host.session, pd_slice_string("nobody"), &job, &host.err),
+		PD_NOT_FOUND);
+	assert_null(job);
+	host_done(&host);
+}
+
+static void test_given_up(void **state)
+{
+	struct pd_engine_view *view;
+	struct pd_engine_stats stats;
+	struct pd_hash128 hash;
+	struct pd_wait wait;
+	struct host host;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		host_init(&host);
+		host.options.memtable_bytes = 16 * 1024;
+		host.options.view_bytes = i == 0 ? 4096 : 0;
+		host.options.view_age_s = 60;
+		host_open(&host);
+		fill(&host, 10);
+		view = open_view(&host, &wait);
+		step(&host, 20);
+		if (i == 1) {
+			(void)view_hash(&host, view, PD_VIEW_ALL);
+			host_advance_ms(&host, 61000);
+			step(&host, 20);
+		}
+		assert_int_equal(
+			pd_engine_view_hash(view, PD_VIEW_ALL, NULL, NULL, &hash, &host.err),
+			PD_VIEW_TOO_OLD);
+		assert_non_null(strstr(host.err.text, i == 0 ? "memory" : "60 s"));
+		step(&host, 50);
+		pd_engine_stats(host.engine, &stats);
+		assert_int_equal(stats.store.view_bytes, 0);
+		assert_int_equal(stats.store.views_given_up, 1);
+		pd_engine_view_close(view);
+		host_done(&host);
+	}
+}
+
+static bool stop_at(void *context, uint64_t entries)
+{
+	(void)entries;
+	return --*(unsigned *)context > 0;
+}
+
+static void test_cancelling(void **state)
+{
+	struct pd_engine_view *view;
+	struct pd_hash128 hash;
+	struct pd_wait wait;
+	struct host host;
+	unsigned pauses = 2;
+	char command[64];
+
+	(void)state;
+	init(&host);
+	for (unsigned i = 0; i < 5000; i++) {
+		(void)snprintf(command, sizeof command, "set k%u 1", i);
+		assert_int_equal(host_run(&host, command), 0);
+		if (i % 100 == 0)
+			step(&host, 2);
+	}
+	view = open_view(&host, &wait);
+	assert_int_equal(pd_engine_view_hash(view, PD_VIEW_ALL, stop_at, &pauses, &hash, &host.err),
+			 PD_CANCELLED);
+	assert_int_equal(pauses, 0);
+	pauses = 1000;
+	assert_int_equal(pd_engine_view_hash(view, PD_VIEW_ALL, stop_at, &pauses, &hash, &host.err), 0);
+	assert_in_range(pauses, 980, 997); /* every so often */
+	pd_engine_view_close(view);
+	host_done(&host);
+}
+
+/* ---- hashes beside the serving ---- */
+
+static void test_hash(void **state)
+{
+	struct pd_state_hash *job = NULL, *second = NULL;
+	struct pd_hash128 expected, hash;
+	struct pd_engine_stats stats;
+	struct pd_wait wait;
+	struct host host;
+	unsigned waits = 0;
+	int result;
+
+	(void)state;
+	host_init(&host);
+	host.machine.late_tasks = true;
+	pd_sim_set_options(host.os, &host.machine);
+	host.options.memtable_bytes = 16 * 1024;
+	host_open(&host);
+	fill(&host, 40);
+	for (unsigned i = 0; i < 2; i++) {
+		expected = host_hash(&host, i == 0 ? "" : "a2");
+		assert_int_equal(pd_state_hash_start(host.engine, host.session,
+						     pd_slice_string(i == 0 ? "" : "a2"), &job, &host.err),
+				 0);
+		assert_int_equal(pd_state_hash_start(host.engine, host.session, pd_slice(NULL, 0), &second,
+						     &host.err),
+				 PD_AGAIN);
+		host_durable(&host, "set {a2}more 1");
+		while ((result = pd_state_hash_result(job, &hash, &wait, &host.err)) == PD_AGAIN) {
+			step(&host, 1);
+			assert_true(++waits < 1000);
+		}
+		assert_int_equal(result, 0);
+		assert_same_hash(hash, expected);
+		assert_int_equal(pd_engine_settled(host.engine, &wait), 1);
+		pd_state_hash_free(job);
+		host_durable(&host, "del {a2}more");
+	}
+	/* Nobody waits for one that nobody wants; and it is no harm to a close. */
+	assert_int_equal(pd_state_hash_start(host.engine, host.session, pd_slice(NULL, 0), &job, &host.err),
+			 0);
+	pd_state_hash_free(job);
+	step(&host, 200);
+	pd_engine_stats(host.engine, &stats);
+	assert_int_equal(stats.store.views, 0);
+	assert_int_equal(pd_state_hash_start(host.engine, host.session, pd_slice(NULL, 0), &job, &host.err),
+			 0);
+	pd_state_hash_free(job);
+	pd_state_hash_free(NULL);
+	host_close(&host);
+	host_open(&host);
+	host_done(&host);
+}
+
+/* With threads: hashes are found out while the state changes. */
+static void test_beside_writes(void **state)
+{
+	struct pd_hash128 expected = { 0 }, hash;
+	struct pd_state_hash *job = NULL;
+	struct pd_os *os, *sim;
+	struct pd_wait wait;
+	struct host host;
+	char directory[200], command[1200];
+	unsigned found = 0, round = 0;
+	const char *root = getenv("TMPDIR");
+
+	(void)state;
+	(void)snprintf(directory, sizeof directory, "%s/engine_view.XXXXXX", root != NULL ? root : "/tmp");
+	assert_non_null(mkdtemp(directory));
+	host_init(&host);
+	assert_int_equal(pd_os_real_new(&os, NULL), 0);
+	sim = host.os;
+	host.os = host.options.os = os;
+	host.options.data_directory = directory;
+	host.options.memtable_bytes = 64 * 1024;
+	host.options.segment_bytes = 0;
+	host.options.default_level = PD_LEVEL_STANDARD;
+	host_open(&host);
+	for (; found < 30 && round < 1000000; round++) {
+		int size = snprintf(command, sizeof command, "set {a%u}k%u ", round % 7, round % 300);
+		int result = PD_AGAIN;
+
+		memset(command + size, 'a' + (int)(round % 26), 700);
+		command[size + 700] = '\0';
+		result = host_run(&host, command);
+		assert_true(result == 0 || result == PD_AGAIN);
+		assert_int_equal(pd_engine_step(host.engine), 0);
+		if (job == NULL) {
+			expected = host_hash(&host, "");
+			(void)!pd_state_hash_start(host.engine, host.session, pd_slice(NULL, 0), &job,
+						   &host.err);
+			continue;
+		}
+		result = pd_state_hash_result(job, &hash, &wait, &host.err);
+		if (result == PD_AGAIN)
+			continue;
+		if (result != 0)
+			fail_msg("%s", host.err.text);
+		assert_same_hash(hash, expected);
+		pd_state_hash_free(job);
+		job = NULL;
+		found++;
+	}
+	assert_int_equal(found, 30);
+	pd_state_hash_free(job);
+	host_close(&host);
+	assert_int_equal(pd_os_remove_tree(os, directory, NULL), 0);
+	host.os = sim;
+	host_done(&host);
+	pd_os_free(os);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_moment),        cmocka_unit_test(test_reading),
+		cmocka_unit_test(test_refusals),      cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_cancelling),    cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_beside_writes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
