@@ -28,6 +28,7 @@ enum pd_plant {
 	PD_PLANT_READ_ERROR_IS_NOTHING, /* what cannot be read counts as not there */
 	PD_PLANT_FLUSH_LOSSY,           /* a replay that lost records moves the state on */
 	PD_PLANT_BELIEVE_STATE,         /* state that is ahead of the log is used */
+	PD_PLANT_VIEW_BEHIND,           /* a view has not what was frozen last */
 	PD_PLANT_DROP_KEEPS_NAME,       /* of a dropped actor the name stays in the state */
 	PD_PLANT_DROP_NOT_REPLAYED,     /* the entries of a dropped actor come back with a replay */
 	PD_PLANT_REUSE_ACTOR_ID,        /* the highest id is that of an actor that is there */

@@ -388,7 +388,8 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->actors = pd_id_list_count(&engine->directory.actors);
 	ret_stats->tenants = engine->directory.tenant_count;
 	ret_stats->memory_bytes = ret_stats->store.active_bytes + ret_stats->store.frozen_bytes +
-				  ret_stats->store.view_bytes + ret_stats->store.actor_bytes + ret_stats->store.levels.cache_bytes;
+				  ret_stats->store.view_bytes + ret_stats->store.actor_bytes +
+				  ret_stats->store.levels.cache_bytes;
 	add_checkpoints(engine->shelf, ret_stats);
 	ret_stats->log_first_lsn = engine->log->first_lsn;
 	ret_stats->log_bytes = pd_log_bytes_since(engine->log, engine->log->first_lsn);

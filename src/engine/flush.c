@@ -23,7 +23,7 @@
 #define IDLE_US          10000000u /* the same when nothing is written */
 #define FLUSHING_US      2000u
 #define UPKEEP_US        10000u
-#define VIEWS_US         100000u /* to look whether they were closed */
+#define VIEWS_US         100000u             /* to look whether they were closed */
 #define FLUSH_LAST_BYTES (16u * 1024 * 1024) /* less is replayed faster than it is written */
 #define RETRY_US         1000u
 #define REPLAY_BYTES_MAX (UINT64_C(512) * 1024 * 1024)

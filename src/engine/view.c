@@ -87,10 +87,12 @@ void pd_engine_view_close(struct pd_engine_view *view)
 	pd_free(view);
 }
 
-void pd_engine_view_moment(const struct pd_engine_view *view, uint64_t *ret_epoch, uint64_t *ret_lsn)
+void pd_engine_view_moment(const struct pd_engine_view *view, uint64_t *ret_epoch, uint64_t *ret_lsn,
+			   uint64_t *ret_time_us)
 {
 	*ret_epoch = view->epoch;
 	*ret_lsn = view->lsn;
+	*ret_time_us = view->now_us;
 }
 
 int pd_engine_view_enter(struct pd_engine_view *view, struct pd_error *err)
@@ -226,8 +228,8 @@ static int hash_all(struct hashing *hashing, struct pd_error *err)
 	return result;
 }
 
-int pd_engine_view_hash(struct pd_engine_view *view, uint64_t actor, pd_view_progress *progress, void *context,
-			struct pd_hash128 *ret_hash, struct pd_error *err)
+int pd_engine_view_hash(struct pd_engine_view *view, uint64_t actor, pd_view_progress *progress,
+			void *context, struct pd_hash128 *ret_hash, struct pd_error *err)
 {
 	struct hashing hashing = { .view = view->store, .progress = progress, .context = context };
 	int result = actor == PD_VIEW_ALL ? 0 : check_actor(view, actor, err);

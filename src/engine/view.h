@@ -28,7 +28,9 @@ struct pd_engine_view;
 PD_MUST_CHECK int pd_engine_view_open(struct pd_engine *engine, struct pd_engine_view **ret_view,
 				      struct pd_wait *ret_wait, struct pd_error *err);
 void pd_engine_view_close(struct pd_engine_view *view); /* NULL is fine */
-void pd_engine_view_moment(const struct pd_engine_view *view, uint64_t *ret_epoch, uint64_t *ret_lsn);
+/* And its time, at which it is seen what has expired. */
+void pd_engine_view_moment(const struct pd_engine_view *view, uint64_t *ret_epoch, uint64_t *ret_lsn,
+			   uint64_t *ret_time_us);
 
 PD_MUST_CHECK int pd_engine_view_enter(struct pd_engine_view *view, struct pd_error *err);
 void pd_engine_view_leave(struct pd_engine_view *view);

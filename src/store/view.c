@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 #include "store/view_private.h"
 
 #define CHUNKS_A_STEP 4u
@@ -180,6 +181,7 @@ int pd_store_view_open(struct pd_store *store, const struct pd_log_position *new
 {
 	bool freezes = newest != NULL && pd_generation(store, store->active)->tables != NULL;
 	struct pd_store_view *view = NULL, **last = &store->views;
+	uint64_t newest_number;
 	int result;
 
 	PD_ASSERT(!store->in_transaction);
@@ -190,7 +192,8 @@ int pd_store_view_open(struct pd_store *store, const struct pd_log_position *new
 	if (result != 0)
 		return result;
 	view->position = newest != NULL ? *newest : pd_store_frozen(store);
-	if (pin_generations(store, view, freezes ? store->active : store->active - 1) != 0) {
+	newest_number = store->active - (freezes ? pd_plant(PD_PLANT_VIEW_BEHIND) : 1);
+	if (pin_generations(store, view, newest_number) != 0) {
 		view_free(view);
 		return pd_store_no_memory(err);
 	}

@@ -105,6 +105,10 @@ static void choose_machine(struct world *world)
 		options->default_level = (enum pd_level)(PD_LEVEL_NONE + (int)chance_below(chance, 4));
 	options->levels = PD_LEVELS_PLAIN;
 	choose_state(chance, options);
+	if (chance_one_in(&world->view_chance, 3))
+		options->view_bytes = chance_spread(&world->view_chance, 1 << 20);
+	if (chance_one_in(&world->view_chance, 3))
+		options->view_age_s = chance_spread(&world->view_chance, 600);
 	if (world->plague == PLAGUE_FULL)
 		machine->disk_bytes = (uint64_t)options->segment_bytes * (3 + chance_below(chance, 8));
 }
@@ -202,6 +206,7 @@ void world_reset(struct world *world, uint64_t seed)
 			       .vocabulary = world->vocabulary,
 			       .totals = world->totals,
 			       .chance = { .state = seed * 0x9e3779b97f4a7c15U },
+			       .view_chance = { .state = ~(seed * 0x9e3779b97f4a7c15U) },
 			       .arena = world->arena,
 			       .oracle = world->oracle,
 			       .expected = world->expected,

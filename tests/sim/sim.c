@@ -267,6 +267,7 @@ static void print_totals(const struct totals *t, double seconds)
 		     ", writes told to wait %" PRIu64 ", states made anew %" PRIu64
 		     ", actors dropped %" PRIu64 "\n",
 		     t->flushes, t->checkpoints, t->trims, t->braked, t->rebuilt, t->drops);
+	(void)printf("views read %" PRIu64 ", given up %" PRIu64 "\n", t->views, t->views_given_up);
 }
 
 int main(int argc, char **argv)

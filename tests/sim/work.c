@@ -97,6 +97,7 @@ void work_begin(struct world *world)
 
 void work_end(struct world *world)
 {
+	views_end(world);
 	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {
 		pd_session_free(world->clients[i].session);
 		world->clients[i].session = NULL;
@@ -639,6 +640,8 @@ bool work(struct world *world, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		if (!happen(world))
+			return false;
+		if (!world_dead(world) && chance_one_in(&world->view_chance, 12) && !views_happen(world))
 			return false;
 		if (world_dead(world))
 			return true;

@@ -23,7 +23,7 @@ struct totals {
 	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
 		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
 		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints, trims, braked,
-		drops;
+		drops, views, views_given_up;
 };
 
 /* What may happen to the machine, beside crashes. */
@@ -71,7 +71,10 @@ struct watch {
 	struct pd_version version;
 };
 
+struct views;
+
 #define MOMENTS_MAX 48
+#define WORLD_VIEWS 4
 #define WATCHES_MAX 8
 #define RETRIES_MAX 8
 
@@ -85,6 +88,8 @@ struct world {
 	uint64_t flushes_seen, checkpoints_seen, log_first_lsn; /* of the engine at hand, counted already */
 
 	struct chance chance;
+	struct chance view_chance; /* of its own, so that a seed's story is the same with views and without */
+	struct views *views;       /* NULL: none is open */
 	struct arena arena;
 	struct oracle oracle;
 	struct reply expected;
@@ -199,6 +204,11 @@ bool actor_drop(struct world *world);
 /* What is known of it must be what the model knows as of that time. */
 bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor,
 		  uint64_t now_us);
+
+/* ---- view.c ---- */
+/* One is opened, or looked at. */
+bool views_happen(struct world *world);
+void views_end(struct world *world);
 
 /* ---- verify.c ---- */
 /* Compare everything that can be read with the model. */

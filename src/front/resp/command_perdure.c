@@ -358,7 +358,7 @@ static const struct pd_resp_command commands[] = {
 	ROW("pd.receipt", 1, FLAGS, "Gives the receipt of this connection's last write.", answer_receipt,
 	    true),
 	{ { "pd.statehash", -1, FLAGS, 0, 0, 0, "perdure", "0.1.0", "Gives a hash of the state.",
-	    "O(N), N the size of the state.", NULL },
+	    "O(N), N the size of the state; beside the serving.", NULL },
 	  answer_statehash,
 	  true },
 	ROW("pd.use", -1, FLAGS, "Makes an actor the current one.", answer_use, false),

@@ -85,7 +85,7 @@ static void test_moment(void **state)
 	struct pd_engine_stats stats;
 	struct pd_wait wait;
 	struct host host;
-	uint64_t epoch, lsn, id;
+	uint64_t epoch, lsn, now_us, id;
 
 	(void)state;
 	init(&host);
@@ -95,7 +95,7 @@ static void test_moment(void **state)
 	a3 = host_hash(&host, "a3");
 	id = actor_id(&host, "a3");
 	view = open_view(&host, &wait);
-	pd_engine_view_moment(view, &epoch, &lsn);
+	pd_engine_view_moment(view, &epoch, &lsn, &now_us);
 	assert_int_equal(lsn, host_lsn(&host));
 	hash = view_hash(&host, view, PD_VIEW_ALL);
 	assert_same_hash(hash, all);
@@ -148,9 +148,9 @@ static void test_reading(void **state)
 	assert_int_equal(pd_engine_view_get(view, id, pd_slice_string("kd"), &entry, &host.err), 0);
 	assert_int_equal(pd_engine_view_get(view, id, pd_slice_string("kgone"), &entry, &host.err), 0);
 	assert_int_equal(pd_engine_view_get(view, id, pd_slice_string("klater"), &entry, &host.err), 1);
-	assert_int_equal(pd_engine_view_seek(view, id, pd_slice_string("k"), pd_slice_string("l"), &cursor,
-					     &host.err),
-			 0);
+	assert_int_equal(
+		pd_engine_view_seek(view, id, pd_slice_string("k"), pd_slice_string("l"), &cursor, &host.err),
+		0);
 	while (pd_engine_view_next(view, cursor, &entry, &host.err) == 1)
 		count++;
 	assert_int_equal(count, 4); /* a b c later */
@@ -175,9 +175,8 @@ static void test_refusals(void **state)
 	host.options.levels = PD_LEVELS_NONE;
 	host_open(&host);
 	assert_int_equal(pd_engine_view_open(host.engine, &view, &wait, &host.err), PD_NOT_SUPPORTED);
-	assert_int_equal(
-		pd_state_hash_start(host.engine, host.session, pd_slice(NULL, 0), &job, &host.err),
-		PD_NOT_SUPPORTED);
+	assert_int_equal(pd_state_hash_start(host.engine, host.session, pd_slice(NULL, 0), &job, &host.err),
+			 PD_NOT_SUPPORTED);
 	host_done(&host);
 	init(&host);
 	assert_int_equal(
@@ -210,9 +209,8 @@ static void test_given_up(void **state)
 			host_advance_ms(&host, 61000);
 			step(&host, 20);
 		}
-		assert_int_equal(
-			pd_engine_view_hash(view, PD_VIEW_ALL, NULL, NULL, &hash, &host.err),
-			PD_VIEW_TOO_OLD);
+		assert_int_equal(pd_engine_view_hash(view, PD_VIEW_ALL, NULL, NULL, &hash, &host.err),
+				 PD_VIEW_TOO_OLD);
 		assert_non_null(strstr(host.err.text, i == 0 ? "memory" : "60 s"));
 		step(&host, 50);
 		pd_engine_stats(host.engine, &stats);
@@ -281,9 +279,9 @@ static void test_hash(void **state)
 		assert_int_equal(pd_state_hash_start(host.engine, host.session,
 						     pd_slice_string(i == 0 ? "" : "a2"), &job, &host.err),
 				 0);
-		assert_int_equal(pd_state_hash_start(host.engine, host.session, pd_slice(NULL, 0), &second,
-						     &host.err),
-				 PD_AGAIN);
+		assert_int_equal(
+			pd_state_hash_start(host.engine, host.session, pd_slice(NULL, 0), &second, &host.err),
+			PD_AGAIN);
 		host_durable(&host, "set {a2}more 1");
 		while ((result = pd_state_hash_result(job, &hash, &wait, &host.err)) == PD_AGAIN) {
 			step(&host, 1);

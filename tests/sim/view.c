@@ -1,0 +1,180 @@
+/* Views: opened at any moment, read later, through flushes, drops and revocations. What one shows is what the engine said of its
+ * state at that moment, and what the model had. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/codec.h"
+#include "engine/view.h"
+#include "world.h"
+
+/* A view, and what it must show. */
+struct shown {
+	struct pd_engine_view *view; /* NULL: none */
+	struct pd_hash128 hash;
+	uint64_t lsn, now_us;
+	const void *cells[CELL_COUNT]; /* the model's, which never change */
+};
+
+struct views {
+	struct shown shown[WORLD_VIEWS];
+};
+
+static void close_view(struct shown *shown)
+{
+	pd_engine_view_close(shown->view);
+	shown->view = NULL;
+}
+
+void views_end(struct world *world)
+{
+	if (world->views == NULL)
+		return;
+	for (unsigned i = 0; i < WORLD_VIEWS; i++)
+		close_view(&world->views->shown[i]);
+	free(world->views);
+	world->views = NULL;
+}
+
+/* Reads may fail where something is, or may be, unreadable. */
+static bool may_fail(const struct world *world, int result)
+{
+	return world_dead(world) || result == PD_VIEW_TOO_OLD ||
+	       (result == PD_CORRUPT && (world->damaged || world_rotten(world))) ||
+	       (result == PD_IO && world->plague == PLAGUE_ERRORS);
+}
+
+static bool open_view(struct world *world, struct shown *shown)
+{
+	struct pd_wait wait;
+	struct pd_error err = { 0 };
+	uint64_t epoch;
+	int result = pd_engine_view_open(world->engine, &shown->view, &wait, &err);
+
+	world_say(world, "view: %s", pd_code_name(result));
+	if (result != 0) {
+		shown->view = NULL;
+		if (result == PD_AGAIN || result == PD_FENCED || world_dead(world) ||
+		    (result == PD_NOT_SUPPORTED && world->options.levels == PD_LEVELS_NONE))
+			return true;
+		return world_fail(world, "no view: %s", err.text);
+	}
+	pd_engine_view_moment(shown->view, &epoch, &shown->lsn, &shown->now_us);
+	memcpy(shown->cells, world->oracle.cells, sizeof shown->cells);
+	result = pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &shown->hash, &err);
+	if (result == 0)
+		return true;
+	close_view(shown);
+	return may_fail(world, result) || world_fail(world, "no hash: %s", err.text);
+}
+
+/* A number under a name of the directory, as it was then. 1, 0: there was none, or an error. */
+static int look_up(struct pd_engine_view *view, uint8_t kind, const uint64_t *tenant, const char *name,
+		   uint64_t *ret_id, struct pd_error *err)
+{
+	uint8_t key[300];
+	struct pd_entry entry;
+	size_t size = 1;
+	int result;
+
+	key[0] = kind;
+	if (tenant != NULL)
+		size += pd_varint_put(key + size, *tenant);
+	memcpy(key + size, name, strlen(name));
+	result = pd_engine_view_get(view, 0, pd_slice(key, size + strlen(name)), &entry, err);
+	if (result == 1 && pd_varint_get(entry.value.data, entry.value.size, ret_id) == 0)
+		return pd_error_set(err, PD_INVALID, "%s has no number", name);
+	return result;
+}
+
+static bool check_item(struct world *world, struct shown *shown, uint64_t id, unsigned tenant,
+		       struct place place)
+{
+	const struct oracle_item *item = shown->cells[cell_item(tenant, place)];
+	const char *name = key_name(place.key);
+	uint8_t key[300];
+	struct pd_entry entry;
+	struct pd_error err = { 0 };
+	int result;
+
+	if (item != NULL && item->expires_us != 0 && item->expires_us <= shown->now_us)
+		item = NULL;
+	key[0] = 'k';
+	memcpy(key + 1, name, strlen(name));
+	result = pd_engine_view_get(shown->view, id, pd_slice(key, 1 + strlen(name)), &entry, &err);
+	if (result < 0)
+		return may_fail(world, result) || world_fail(world, "cannot read a view: %s", err.text);
+	if (result != (item != NULL) ||
+	    (item != NULL && (entry.lsn != item->lsn || entry.expires_us != item->expires_us ||
+			      (!item->is_hash && !pd_slice_equal(entry.value, item->string)))))
+		return world_fail(world,
+				  "the view of LSN %" PRIu64 " shows another %s/%s/%s (%d, of LSN %" PRIu64
+				  ") than the model had (of LSN %" PRIu64 ")",
+				  shown->lsn, tenant_name(tenant), actor_name(place.actor), name, result,
+				  result == 1 ? entry.lsn : 0, item != NULL ? item->lsn : 0);
+	return true;
+}
+
+/* The keys of one tenant's actors. */
+static bool check_tenant(struct world *world, struct shown *shown, uint8_t tenant)
+{
+	uint64_t tenant_id, id = 0;
+	struct pd_error err = { 0 };
+	int result = look_up(shown->view, 't', NULL, tenant_name(tenant), &tenant_id, &err);
+
+	for (uint8_t actor = 0; result == 1 && actor < WORLD_ACTORS; actor++) {
+		int there = look_up(shown->view, 'a', &tenant_id, actor_name(actor), &id, &err);
+
+		if (there < 0)
+			result = there;
+		for (uint8_t key = 0; there == 1 && key < WORLD_KEYS; key++)
+			if (!check_item(world, shown, id, tenant,
+					(struct place){ .actor = actor, .key = key }))
+				return false;
+	}
+	return result >= 0 || may_fail(world, result) ||
+	       world_fail(world, "cannot look into a view: %s", err.text);
+}
+
+static bool check_view(struct world *world, struct shown *shown)
+{
+	struct pd_hash128 hash = { 0 };
+	struct pd_error err = { 0 };
+	bool good = true;
+	int result = pd_engine_view_hash(shown->view, PD_VIEW_ALL, NULL, NULL, &hash, &err);
+
+	world_say(world, "look at the view of LSN %" PRIu64 ": %s", shown->lsn, pd_code_name(result));
+	if (result == 0 && (hash.low != shown->hash.low || hash.high != shown->hash.high))
+		return world_fail(world, "the view of LSN %" PRIu64 " has another hash than the state had",
+				  shown->lsn);
+	if (result != 0 && !may_fail(world, result))
+		return world_fail(world, "no hash of a view: %s", err.text);
+	world_trace(world, (uint64_t)result);
+	world->totals->views += result == 0;
+	world->totals->views_given_up += result == PD_VIEW_TOO_OLD;
+	if (result == 0 && pd_engine_view_enter(shown->view, &err) == 0) {
+		for (uint8_t tenant = 0; good && tenant < WORLD_TENANTS; tenant++)
+			good = check_tenant(world, shown, tenant);
+		pd_engine_view_leave(shown->view);
+	}
+	return good;
+}
+
+bool views_happen(struct world *world)
+{
+	struct shown *shown;
+
+	if (world->views == NULL)
+		world->views = calloc(1, sizeof *world->views);
+	if (world->views == NULL)
+		return world_fail(world, "out of memory");
+	shown = &world->views->shown[chance_below(&world->view_chance, WORLD_VIEWS)];
+	if (shown->view == NULL)
+		return open_view(world, shown);
+	if (!check_view(world, shown))
+		return false;
+	if (chance_one_in(&world->view_chance, 2))
+		close_view(shown);
+	return true;
+}
