@@ -27,7 +27,7 @@ MAINTAINER = "The Perdure authors <perdure@localhost>"
 PACKAGES = (
     ("python3-perdure", "python", r"usr/lib/python3/", "Python module of the durable store Perdure",
      "Perdure keeps key-values of actors durably behind one log. This is its library\nfor Python programs."),
-    ("libperdure-dev", "libdevel", r"usr/include/|.*\.pc$|.*/libperdure\.(so|a)$", "development files of the durable store Perdure",
+    ("libperdure-dev", "libdevel", r"usr/include/|.*\.pc$|.*/libperdure\.(so|a)$|.*/examples/.*\.c$", "development files of the durable store Perdure",
      "Perdure keeps key-values of actors durably behind one log. These are the header\nand the static library for programs that hold an engine themselves."),
     ("libperdure0", "libs", r".*/libperdure\.so\.", "library of the durable store Perdure",
      "Perdure keeps key-values of actors durably behind one log. This is the library\nfor programs that hold an engine themselves."),
@@ -65,28 +65,32 @@ def compressed(data):
 # ---- what is installed ----
 
 
+# Where Debian has what Meson's defaults put elsewhere.
+MOVED = ((r"lib/python3(\.\d+)?/(site|dist)-packages/", "lib/python3/dist-packages/"),
+         (r"share/zsh/site-functions/", "share/zsh/vendor-completions/"))
+
+
 def take_installed(build, everything):
-    """Copy what Meson would install, with /usr for the prefix."""
+    """What Meson installs, with /usr for the prefix."""
     options = {row["name"]: row["value"] for row in json.loads(run("meson", "introspect", "--buildoptions", build))}
-    prefix = options["prefix"].rstrip("/")
-    for source, target in json.loads(run("meson", "introspect", "--installed", build)).items():
-        path = target[len(prefix) + 1:] if target.startswith(prefix + "/") else target.lstrip("/")
-        path = re.sub(r"^lib/python3(\.\d+)?/(site|dist)-packages/", "lib/python3/dist-packages/", path)
-        target = os.path.join(everything, "usr", path)
-        if os.path.isdir(source):
-            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-            continue
-        if not os.path.lexists(source):
-            sys.exit(f"package: {source} has not been built; run ./dev build")
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.copy2(source, target, follow_symlinks=False)
-        if target.endswith(".pc"):
-            with open(target) as file:
-                text = file.read()
-            put("/", target.lstrip("/"), re.sub(r"(?m)^prefix=.*$", "prefix=/usr", text))
-    if os.access(os.path.join(everything, "usr/bin/perdure"), os.X_OK):
-        return
-    sys.exit(f"package: {build} has no perdure; run ./dev build")
+    with tempfile.TemporaryDirectory(prefix="perdure-installed-") as destination:
+        run("meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", destination)
+        prefix = os.path.join(destination, options["prefix"].strip("/"))
+        for directory, _, names in os.walk(prefix):
+            for name in names:
+                source = os.path.join(directory, name)
+                path = os.path.relpath(source, prefix)
+                for pattern, place in MOVED:
+                    path = re.sub("^" + pattern, place, path)
+                target = os.path.join(everything, "usr", path)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                shutil.move(source, target)
+                if target.endswith(".pc"):
+                    with open(target) as file:
+                        text = file.read()
+                    put("/", target.lstrip("/"), re.sub(r"(?m)^prefix=.*$", "prefix=/usr", text))
+    if not os.access(os.path.join(everything, "usr/bin/perdure"), os.X_OK):
+        sys.exit(f"package: {build} has no perdure; run ./dev build")
 
 
 def take_surroundings(everything):
