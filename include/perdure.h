@@ -114,7 +114,11 @@ enum perdure_code {
 	/* The caller said so. Retryable. */
 	PERDURE_CANCELLED = -20,
 	/* What a view of an earlier moment needs is gone. Retryable, with a new one. */
-	PERDURE_VIEW_TOO_OLD = -21
+	PERDURE_VIEW_TOO_OLD = -21,
+	/* The actor has another owner by now, or belongs to one alone: nothing was changed. */
+	PERDURE_STALE_EPOCH = -22,
+	/* An actor or a tenant may have no more: nothing was changed; the text says of what. */
+	PERDURE_QUOTA = -23
 };
 
 #define PERDURE_ERROR_TEXT_SIZE 500

@@ -27,7 +27,7 @@ from .database import ActorInfo, Database, Level, Progress, Status, Transaction,
 from .errors import (AgainError, BusyError, CancelledError, ConflictError, CorruptError, ExistsError, FencedError,
                      InputOutputError, InvalidError, LostError, NewerFormatError, NoMemoryError, NoSpaceError,
                      NotFoundError, NotSupportedError, PerdureError, PermissionDeniedError, ReadOnlyError, TooLargeError,
-                     ViewTooOldError, WrongTypeError)
+                     QuotaError, StaleEpochError, ViewTooOldError, WrongTypeError)
 from .operations import Actor, Hash, Item, KeyInfo, Log, Receipt, Record, Value
 
 __version__ = _shared.perdure_version().decode()
@@ -35,5 +35,5 @@ __version__ = _shared.perdure_version().decode()
 __all__ = ["Actor", "ActorInfo", "AgainError", "BusyError", "CancelledError", "ConflictError", "CorruptError", "Database", "ExistsError",
            "FencedError", "Hash", "InputOutputError", "InvalidError", "Item", "KeyInfo", "Level", "Log", "LostError", "NewerFormatError",
            "NoMemoryError", "NoSpaceError", "NotFoundError", "NotSupportedError", "PerdureError", "PermissionDeniedError",
-           "Progress", "ReadOnlyError", "Receipt", "Record", "Status", "TooLargeError", "Transaction", "Value", "ViewTooOldError", "WrongTypeError", "errors",
+           "Progress", "QuotaError", "ReadOnlyError", "Receipt", "Record", "StaleEpochError", "Status", "TooLargeError", "Transaction", "Value", "ViewTooOldError", "WrongTypeError", "errors",
            "open"]

@@ -124,6 +124,16 @@ class ViewTooOldError(PerdureError):
     code, name, retryable = -21, "PERDURE_VIEW_TOO_OLD", True
 
 
+class StaleEpochError(PerdureError):
+    """The actor has another owner by now, or belongs to one alone: nothing was changed."""
+    code, name = -22, "PERDURE_STALE_EPOCH"
+
+
+class QuotaError(PerdureError):
+    """An actor or a tenant may have no more: nothing was changed."""
+    code, name = -23, "PERDURE_QUOTA"
+
+
 BY_CODE = {kind.code: kind for kind in PerdureError.__subclasses__()}
 
 

@@ -30,7 +30,9 @@
 	X(PD_LOST, -18, false, "LOST", "58P02", 410, 15, "this moment was lost in a crash")              \
 	X(PD_END, -19, false, "ERR", "02000", 404, 11, "end of data")                                    \
 	X(PD_CANCELLED, -20, true, "CANCELLED", "57014", 503, 1, "cancelled")                            \
-	X(PD_VIEW_TOO_OLD, -21, true, "VIEWTOOOLD", "72000", 410, 10, "this view is too old")
+	X(PD_VIEW_TOO_OLD, -21, true, "VIEWTOOOLD", "72000", 410, 10, "this view is too old")            \
+	X(PD_STALE_EPOCH, -22, false, "STALEEPOCH", "55006", 409, 9, "the actor has another owner")      \
+	X(PD_QUOTA, -23, false, "QUOTA", "53400", 429, 8, "over the quota")
 
 enum pd_code {
 	PD_OK = 0,

@@ -31,6 +31,7 @@ enum pd_plant {
 	PD_PLANT_VIEW_BEHIND,           /* a view has not what was frozen last */
 	PD_PLANT_DROP_KEEPS_NAME,       /* of a dropped actor the name stays in the state */
 	PD_PLANT_DROP_NOT_REPLAYED,     /* the entries of a dropped actor come back with a replay */
+	PD_PLANT_NO_FENCE,              /* epochs of writes are not looked at */
 	PD_PLANT_REUSE_ACTOR_ID,        /* the highest id is that of an actor that is there */
 };
 

@@ -120,6 +120,12 @@ static struct system_entry system_entry(const struct pd_effect *effect)
 	case 'n':
 		entry.what = "last id";
 		break;
+	case 'o':
+		entry.what = "lease of actor";
+		entry.name = pd_slice(NULL, 0);
+		entry.id = number;
+		entry.has_id = size > 0;
+		break;
 	case 'd':
 		entry.what = "drop of actor";
 		break;

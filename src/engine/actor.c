@@ -122,6 +122,8 @@ int pd_engine_actor_info(struct pd_engine *engine, struct pd_session *session, s
 		info.level = engine->options.default_level;
 		info.level_scope = PD_SCOPE_SERVER;
 	}
+	pd_clock_update(&engine->clock);
+	pd_lease_tell(engine, actor, &info.lease);
 	result = find_birth(engine, actor, &info, err);
 	if (result == 0)
 		*ret_info = info;
@@ -154,6 +156,7 @@ int pd_engine_drop_actor(struct pd_engine *engine, struct pd_session *session, s
 	result = pd_txn_drop(txn, actor);
 	if (result != 0) {
 		pd_txn_abort(txn);
+		pd_txn_fill_receipt(txn, 0, ret_receipt);
 		return pd_error_set(err, result, "%s",
 				    txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));
 	}

@@ -25,6 +25,11 @@ struct pd_clock {
 void pd_clock_start(struct pd_clock *clock, struct pd_os *os, uint64_t jump_max_us, uint64_t last_time_us);
 /* Read the wall clock again. */
 void pd_clock_update(struct pd_clock *clock);
+/* The time given last. */
+static inline uint64_t pd_clock_now(const struct pd_clock *clock)
+{
+	return clock->time_us;
+}
 /* A new time, later than all before. */
 static inline uint64_t pd_clock_tick(struct pd_clock *clock)
 {

@@ -14,6 +14,7 @@ static void release_actor(void *context, void *item)
 	struct pd_actor *actor = item;
 
 	directory->name_bytes -= actor->name_size;
+	pd_free(actor->lease);
 	pd_free(actor);
 }
 
@@ -286,6 +287,24 @@ static int load_level(struct pd_directory *directory, const struct pd_entry *ent
 	return 0;
 }
 
+static int load_lease(struct pd_directory *directory, const struct pd_entry *entry, struct pd_error *err)
+{
+	struct pd_actor *actor;
+	uint64_t id;
+
+	if (pd_varint_get(entry->key.data + 1, entry->key.size - 1, &id) == 0)
+		return bad_entry(err);
+	actor = pd_directory_actor_by_id(directory, id);
+	switch (actor != NULL ? pd_lease_load(actor, entry->value) : 0) {
+	case PD_CORRUPT:
+		return bad_entry(err);
+	case PD_NO_MEMORY:
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the directory of names");
+	default:
+		return 0;
+	}
+}
+
 /* One entry of the system actor. */
 static int load_entry(struct pd_directory *directory, struct pd_store *store, const struct pd_entry *entry,
 		      struct pd_error *err)
@@ -299,6 +318,8 @@ static int load_entry(struct pd_directory *directory, struct pd_store *store, co
 		if (pd_varint_get(entry->value.data, entry->value.size, &directory->last_id) == 0)
 			return bad_entry(err);
 		return 0;
+	case 'o':
+		return load_lease(directory, entry, err);
 	default:
 		return load_level(directory, entry, entry->key.data[0] == 'l', err);
 	}
@@ -327,7 +348,7 @@ static int load_kind(struct pd_directory *directory, struct pd_store *store, uin
 
 int pd_directory_load(struct pd_directory *directory, struct pd_store *store, struct pd_error *err)
 {
-	static const uint8_t kinds[] = { 't', 'a', 'n', 'l', 'p' }; /* tenants before their actors */
+	static const uint8_t kinds[] = { 't', 'a', 'n', 'l', 'p', 'o' }; /* tenants before their actors */
 	int result = 0;
 
 	directory->loading = true;

@@ -8,6 +8,7 @@
 #include "engine/budget.h"
 #include "engine/clock.h"
 #include "engine/engine.h"
+#include "engine/lease.h"
 #include "engine/manifest.h"
 #include "engine/upkeep.h"
 #include "os/os.h"
@@ -27,6 +28,7 @@
  *     'd'                           -> varint: the id of the actor dropped last. Comes first in the record of each drop
  *     'l' varint tenant             -> u8 level: the tenant's profile
  *     'p' varint actor              -> u8 level: the actor's profile
+ *     'o' varint actor              -> varint epoch, varint end of the lease (0: not held), u8 flags (1: exclusive), owner
  *     'u' name                      -> a user's record, see src/security
  *     'i' varint tenant, key        -> an idempotency key's request hash (16 bytes) and stored reply; expires
  */
@@ -46,7 +48,8 @@ struct pd_actor {
 	uint64_t id;
 	struct pd_tenant *tenant;
 	struct pd_store_actor *state;
-	enum pd_level level; /* profile */
+	struct pd_lease *lease; /* NULL: it was never leased */
+	enum pd_level level;    /* profile */
 	bool quarantined;
 	uint64_t lost_first, lost_last; /* LSNs, when quarantined */
 	size_t name_size;
@@ -104,6 +107,7 @@ struct pd_txn {
 	struct pd_actor **born; /* actors created by this transaction, in order */
 	size_t born_count, born_capacity;
 	struct pd_tenant *born_tenant;
+	const struct pd_actor *checked; /* this one may be written to: the last that was asked about */
 	uint64_t last_id_before;
 	size_t events_start; /* where its events begin, to be taken back with it */
 	bool events_lost_before;
@@ -180,6 +184,8 @@ struct pd_session {
 	struct pd_tenant *tenant; /* NULL: does not exist yet */
 	struct pd_actor *actor;   /* NULL: does not exist yet, or not looked up */
 	uint64_t removals;        /* the directory's when `actor` was looked up */
+	struct pd_claim **claims; /* epochs that it writes with; at most PD_CLAIMS_MAX */
+	size_t claim_count, claim_capacity;
 };
 
 /* When actors were dropped, by a hash of their names: since a moment, none of that name was, or maybe one was. */
@@ -315,6 +321,15 @@ PD_MUST_CHECK int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor);
 /* The transaction has been committed. The actor is void. */
 void pd_drop_done(struct pd_engine *engine, struct pd_actor *actor, uint64_t lsn);
 
+/* ---- lease.c ---- */
+struct pd_slice pd_lease_key(uint64_t actor, uint8_t key[PD_SYSTEM_KEY_MAX]);
+/* From its entry. PD_CORRUPT, PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_lease_load(struct pd_actor *actor, struct pd_slice value);
+/* May this transaction write to the actor? PD_STALE_EPOCH, with words in txn->err. */
+PD_MUST_CHECK int pd_lease_check(struct pd_txn *txn, const struct pd_actor *actor);
+void pd_lease_tell(const struct pd_engine *engine, const struct pd_actor *actor,
+		   struct pd_lease_info *ret_info);
+
 /* ---- flush.c: from memory to the levels, and what may then go ---- */
 /* Called by every step. PD_FENCED. */
 PD_MUST_CHECK int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us);
@@ -386,5 +401,9 @@ PD_MUST_CHECK int pd_engine_check_level(const struct pd_engine *engine, enum pd_
 					struct pd_error *err);
 /* Look the session's names up again, if it has no actor yet. */
 void pd_session_resolve(struct pd_session *session);
+/* Where "[tenant/]actor" is for this session, whether it is there or not. PD_INVALID. */
+PD_MUST_CHECK int pd_session_place(struct pd_session *session, struct pd_slice name,
+				   struct pd_slice *ret_tenant, struct pd_slice *ret_actor,
+				   struct pd_error *err);
 
 #endif

@@ -61,6 +61,7 @@ void pd_session_free(struct pd_session *session)
 {
 	if (session == NULL)
 		return;
+	pd_session_claim_nothing(session);
 	pd_free(session->principal);
 	pd_free(session->client_text);
 	pd_free(session);
@@ -88,16 +89,13 @@ static bool name_is_good(struct pd_slice name)
 	return true;
 }
 
-int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_error *err)
+/* "[tenant/]actor"; *ret_tenant stays where none is named. */
+static int split(const struct pd_session *session, struct pd_slice name, struct pd_slice *ret_tenant,
+		 struct pd_slice *ret_actor, struct pd_error *err)
 {
-	struct pd_slice home = pd_slice(session->home, session->home_size), tenant = home;
-	struct pd_slice actor = name;
 	const uint8_t *slash = name.size == 0 ? NULL : memchr(name.data, '/', name.size);
+	struct pd_slice tenant = *ret_tenant, actor = name;
 
-	if (name.size == 0) {
-		set_place(session, home, default_actor, false);
-		return 0;
-	}
 	if (slash != NULL) {
 		tenant = pd_slice(name.data, (size_t)(slash - name.data));
 		actor = pd_slice(slash + 1, name.size - tenant.size - 1);
@@ -110,9 +108,31 @@ int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_e
 	if (!pd_session_reaches(session, tenant))
 		return pd_error_set(err, PD_PERMISSION,
 				    "this user has nothing to do with other tenants than '%.*s'",
-				    (int)home.size, (const char *)home.data);
-	set_place(session, tenant, actor, true);
+				    (int)session->home_size, (const char *)session->home);
+	*ret_tenant = tenant;
+	*ret_actor = actor;
 	return 0;
+}
+
+int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_error *err)
+{
+	struct pd_slice tenant = pd_slice(session->home, session->home_size), actor = default_actor;
+	int result = name.size > 0 ? split(session, name, &tenant, &actor, err) : 0;
+
+	if (result == 0)
+		set_place(session, tenant, actor, name.size > 0);
+	return result;
+}
+
+int pd_session_place(struct pd_session *session, struct pd_slice name, struct pd_slice *ret_tenant,
+		     struct pd_slice *ret_actor, struct pd_error *err)
+{
+	pd_session_resolve(session);
+	*ret_tenant = pd_session_tenant(session);
+	*ret_actor = name;
+	if (pd_directory_actor(&session->engine->directory, session->tenant, name) != NULL)
+		return 0;
+	return split(session, name, ret_tenant, ret_actor, err);
 }
 
 bool pd_session_reaches(const struct pd_session *session, struct pd_slice tenant)

@@ -44,6 +44,7 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 	txn->events_start = engine->events.size;
 	txn->events_lost_before = engine->events_lost;
 	txn->failed = 0;
+	txn->checked = NULL;
 	txn->err.text[0] = '\0';
 }
 
@@ -494,7 +495,13 @@ static int actor_for_writing(struct pd_txn *txn, struct pd_key *key)
 		level = txn->engine->options.default_level;
 	if (level > txn->profile_level)
 		txn->profile_level = level;
-	return 0;
+	if (key->actor == txn->checked)
+		return 0;
+	if (key->actor->lease != NULL || (txn->session != NULL && txn->session->claim_count > 0))
+		result = pd_lease_check(txn, key->actor);
+	if (result == 0)
+		txn->checked = key->actor;
+	return result;
 }
 
 int pd_txn_put(struct pd_txn *txn, struct pd_key *key, enum pd_type type, uint64_t expires_us,

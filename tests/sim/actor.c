@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "engine/actor.h"
+#include "engine/lease.h"
 #include "world.h"
 
 #define AGAIN_MAX 20000u
@@ -36,6 +37,17 @@ static int drop(struct world *world, struct client *client, struct pd_slice name
 	}
 }
 
+static bool may_not_write(const struct world *world, const struct client *client, uint8_t actor,
+			  uint64_t now_us)
+{
+	const struct oracle_name *name = world->oracle.cells[cell_actor(client->tenant, actor)];
+	uint64_t claim = client->claims[client->tenant][actor];
+
+	if (name == NULL)
+		return false;
+	return claim != 0 ? claim != name->epoch : name->exclusive && name->lease_end_us > now_us;
+}
+
 bool actor_drop(struct world *world)
 {
 	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
@@ -60,8 +72,12 @@ bool actor_drop(struct world *world)
 		return !there || world_fail(world, "%s is not there: %s", text, err.text);
 	if (result != 0 && world->newest_lsn != before_lsn)
 		return world_fail(world, "a refused drop got an LSN");
+	if (result == PD_STALE_EPOCH && may_not_write(world, client, actor, receipt.time_us))
+		return true;
 	if (result != 0)
 		return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+	if (may_not_write(world, client, actor, receipt.time_us))
+		return world_fail(world, "%s was dropped by somebody who is not its owner", text);
 	if (!there)
 		return world_fail(world, "%s was dropped, and was not there", text);
 	if (receipt.lsn != before_lsn + 1)
@@ -71,6 +87,163 @@ bool actor_drop(struct world *world)
 	oracle_drop(&world->oracle, client->tenant, actor, receipt.lsn);
 	work_note_write(world, &receipt);
 	return work_hold(world, number, &receipt);
+}
+
+/* ---- owners ---- */
+
+static const char *const owners[] = { "node-1", "node-2", "node-3" };
+#define OWNERS 3
+
+enum change { ACQUIRE, RENEW, RELEASE };
+
+struct lease {
+	enum change change;
+	unsigned owner;
+	uint64_t epoch, ttl_us;
+	bool exclusive;
+};
+
+static int ask(struct world *world, struct client *client, struct pd_slice name, const struct lease *lease,
+	       uint64_t *ret_epoch, struct pd_receipt *receipt, struct pd_error *err)
+{
+	struct pd_slice owner = pd_slice_string(owners[lease->owner]);
+
+	switch (lease->change) {
+	case ACQUIRE:
+		return pd_engine_lease_acquire(world->engine, client->session, name, owner, lease->ttl_us,
+					       lease->exclusive, ret_epoch, receipt, err);
+	case RENEW:
+		return pd_engine_lease_renew(world->engine, client->session, name, owner, lease->epoch,
+					     lease->ttl_us, receipt, err);
+	case RELEASE:
+		break;
+	}
+	return pd_engine_lease_release(world->engine, client->session, name, owner, lease->epoch, receipt,
+				       err);
+}
+
+/* As a write is: told to come again, while time passes. */
+static int ask_patiently(struct world *world, struct client *client, struct pd_slice name,
+			 const struct lease *lease, uint64_t *ret_before_lsn, uint64_t *ret_epoch,
+			 struct pd_receipt *receipt, struct pd_error *err)
+{
+	uint64_t epoch;
+
+	for (unsigned attempt = 0;; attempt++) {
+		int result;
+
+		pd_engine_now(world->engine, &epoch, ret_before_lsn);
+		result = ask(world, client, name, lease, ret_epoch, receipt, err);
+		if (result != PD_AGAIN || world_dead(world) || attempt == AGAIN_MAX)
+			return result;
+		pd_sim_advance_us(world->os, receipt->retry_us);
+		if (!work_step(world))
+			return PD_CANCELLED;
+	}
+}
+
+/* What the model thinks of it; 0: `name` is what becomes of the actor. */
+static int expect(const struct lease *lease, uint64_t now_us, uint64_t lsn, struct oracle_name *name)
+{
+	if (lease->change == ACQUIRE) {
+		if (name->lease_end_us > now_us && name->owner != lease->owner)
+			return PD_BUSY;
+		name->epoch = lsn;
+		name->exclusive = lease->exclusive;
+	} else if (name->epoch != lease->epoch || name->owner != lease->owner || name->owner == OWNERS) {
+		return PD_STALE_EPOCH;
+	}
+	name->owner = lease->owner;
+	name->lease_end_us = now_us + lease->ttl_us;
+	if (lease->change != RELEASE)
+		return 0;
+	name->epoch = lsn;
+	name->lease_end_us = 0;
+	name->exclusive = false;
+	name->owner = OWNERS; /* nobody */
+	return 0;
+}
+
+static bool change_lease(struct world *world, unsigned number, uint8_t actor, const struct lease *lease)
+{
+	struct client *client = &world->clients[number];
+	unsigned cell = cell_actor(client->tenant, actor);
+	const struct oracle_name *before = world->oracle.cells[cell];
+	struct pd_receipt receipt = { 0 };
+	struct pd_error err = { 0 };
+	struct oracle_name *name;
+	uint64_t epoch, before_lsn, got = 0;
+	char text[2 * PD_NAME_SIZE_MAX + 2];
+	int result, expected = PD_NOT_FOUND;
+
+	result = ask_patiently(world, client, name_of(client, actor, text, sizeof text), lease, &before_lsn,
+			       &got, &receipt, &err);
+	if (world->failed)
+		return false;
+	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
+	world_say(world, "lease of %s, %d by %u with %" PRIu64 ": %s, LSN %" PRIu64, text, (int)lease->change,
+		  lease->owner, lease->epoch, pd_code_name(result), receipt.lsn);
+	world_trace(world, (uint64_t)result ^ receipt.lsn << 8);
+	if (before == NULL && lease->change == ACQUIRE) {
+		oracle_bear(&world->oracle, client->tenant, actor, before_lsn + 1);
+		before = world->oracle.cells[cell];
+	}
+	name = arena_take(&world->arena, sizeof *name);
+	if (before != NULL) {
+		*name = *before;
+		expected = expect(lease, receipt.time_us, before_lsn + 1, name);
+	}
+	if (result == 0 && expected == 0) {
+		if (receipt.lsn != before_lsn + 1 || (lease->change == ACQUIRE && got != receipt.lsn))
+			return world_fail(world, "%s got epoch %" PRIu64 " with LSN %" PRIu64, text, got,
+					  receipt.lsn);
+		world->totals->leases++;
+		oracle_set(&world->oracle, cell, name, receipt.lsn);
+		if (lease->change == ACQUIRE && chance_one_in(&world->chance, 2)) {
+			client->claims[client->tenant][actor] = got;
+			if (pd_session_claim(client->session, pd_slice_string(text), got, &err) != 0)
+				return world_fail(world, "no claim: %s", err.text);
+		}
+		work_note_write(world, &receipt);
+		return work_hold(world, number, &receipt);
+	}
+	oracle_rewind(&world->oracle, before_lsn);
+	if (result == 0 || world->newest_lsn != before_lsn)
+		return world_fail(world, "a lease of %s is given, expected %s", text, pd_code_name(expected));
+	if (result == expected)
+		return true;
+	return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+}
+
+bool actor_lease(struct world *world)
+{
+	struct chance *chance = &world->chance;
+	unsigned number = (unsigned)chance_below(chance, WORLD_SESSIONS);
+	struct client *client = &world->clients[number];
+	uint8_t actor = chance_one_in(chance, 3) ? (uint8_t)chance_below(chance, WORLD_ACTORS)
+						 : client->actor;
+	const struct oracle_name *name = world->oracle.cells[cell_actor(client->tenant, actor)];
+	uint64_t epoch = name != NULL && !chance_one_in(chance, 3) ? name->epoch
+								   : client->claims[client->tenant][actor];
+	struct lease lease = { .change = (enum change)chance_below(chance, 3),
+			       .owner = (unsigned)chance_below(chance, OWNERS),
+			       .epoch = epoch,
+			       .exclusive = chance_one_in(chance, 4) };
+	char text[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_error err;
+
+	if (lease.change != RELEASE)
+		lease.ttl_us = 1000 + chance_spread(chance, 60000000);
+	if (name != NULL && name->owner < OWNERS && lease.change != ACQUIRE && !chance_one_in(chance, 4))
+		lease.owner = name->owner;
+	if (!chance_one_in(chance, 4) && (lease.change == ACQUIRE || lease.epoch != 0))
+		return change_lease(world, number, actor, &lease);
+	client->claims[client->tenant][actor] = epoch = chance_one_in(chance, 2) ? 0 : epoch;
+	world_say(world, "client %u claims epoch %" PRIu64 " of %s/%s", number, epoch,
+		  tenant_name(client->tenant), actor_name(actor));
+	return pd_session_claim(client->session, name_of(client, actor, text, sizeof text), epoch, &err) ==
+		       0 ||
+	       world_fail(world, "no claim: %s", err.text);
 }
 
 bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor,
@@ -107,6 +280,9 @@ bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenan
 	if (info.keys < live || info.keys > most)
 		return world_fail(world, "%s/%s counts %" PRIu64 " keys, expected %" PRIu64 " to %" PRIu64,
 				  tenant_name(tenant), actor_name(actor), info.keys, live, most);
+	if (info.lease.epoch != expected->epoch)
+		return world_fail(world, "%s/%s has epoch %" PRIu64 ", expected %" PRIu64,
+				  tenant_name(tenant), actor_name(actor), info.lease.epoch, expected->epoch);
 	world_trace(world, info.id << 16 ^ info.keys);
 	return true;
 }

@@ -42,6 +42,14 @@ void oracle_set(struct oracle *oracle, unsigned cell, const void *value, uint64_
 	oracle->cells[cell] = value;
 }
 
+void oracle_bear(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn)
+{
+	struct request request = { .tenant = (uint8_t)tenant };
+	struct evaluation e = { .oracle = oracle, .request = &request, .lsn = lsn };
+
+	evaluation_bear(&e, actor);
+}
+
 void oracle_drop(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn)
 {
 	for (uint8_t key = 0; key < WORLD_KEYS; key++) {
@@ -201,7 +209,9 @@ void oracle_evaluate(struct oracle *oracle, const struct request *request, uint6
 			reply_array(reply, request->count);
 		for (size_t i = 0; i < request->count; i++)
 			evaluation_run(&e, &request->operations[i]);
-		if (idempotent && reply->bytes[0].data[starts[0]] != '-')
+		if (e.stale)
+			outcome.code = PD_STALE_EPOCH;
+		else if (idempotent && reply->bytes[0].data[starts[0]] != '-')
 			keep_result(&e, starts);
 	}
 	if (outcome.code != 0)

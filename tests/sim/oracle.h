@@ -27,6 +27,10 @@ struct oracle_item { /* a key */
 struct oracle_name { /* a tenant or an actor */
 	uint64_t id;
 	enum pd_level level;
+	/* Of an actor: who owns it. */
+	uint64_t epoch, lease_end_us;
+	bool exclusive;
+	unsigned owner;
 };
 
 struct oracle_result { /* an idempotency key */
@@ -79,6 +83,8 @@ static inline unsigned cell_result(unsigned tenant, unsigned key)
 void oracle_init(struct oracle *oracle, struct arena *arena);
 void oracle_done(struct oracle *oracle);
 void oracle_set(struct oracle *oracle, unsigned cell, const void *value, uint64_t lsn);
+/* An actor is there from now on, if it was not, and its tenant. */
+void oracle_bear(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn);
 /* An actor goes, with all that it has. */
 void oracle_drop(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn);
 /* Take back everything above `lsn`. */
@@ -100,7 +106,7 @@ void reply_done(struct reply *reply);
 void reply_clear(struct reply *reply);
 
 struct outcome {
-	int code; /* 0; PD_CONFLICT; PD_EXISTS */
+	int code; /* 0; PD_CONFLICT; PD_EXISTS; PD_STALE_EPOCH */
 	bool duplicate;
 	uint64_t duplicate_lsn;
 	bool changed;        /* something was written */

@@ -104,6 +104,15 @@ void evaluation_bear(struct evaluation *e, unsigned actor)
 	bear(e, cell_actor(e->request->tenant, actor));
 }
 
+/* May this session write to it? */
+static void note_owner(struct evaluation *e, const struct oracle_name *name, unsigned actor)
+{
+	uint64_t claim = e->request->claims[actor];
+
+	if (claim != 0 ? claim != name->epoch : name->exclusive && name->lease_end_us > e->now_us)
+		e->stale = true;
+}
+
 static void note_level(struct evaluation *e, unsigned actor)
 {
 	const struct oracle_name *name = e->oracle->cells[cell_actor(e->request->tenant, actor)];
@@ -114,6 +123,7 @@ static void note_level(struct evaluation *e, unsigned actor)
 		level = e->oracle->default_level;
 	if (level > e->level)
 		e->level = level;
+	note_owner(e, name, actor);
 }
 
 static void put(struct evaluation *e, struct place place, const struct oracle_item *item)
@@ -457,6 +467,9 @@ static void run_flush(struct evaluation *e)
 	for (uint8_t actor = 0; actor < WORLD_ACTORS; actor++) {
 		if (e->request->one_actor && actor != e->request->actor)
 			continue;
+		/* Even where there is nothing to delete. */
+		if (e->oracle->cells[cell_actor(e->request->tenant, actor)] != NULL)
+			note_level(e, actor);
 		for (uint8_t key = 0; key < WORLD_KEYS; key++) {
 			struct place place = { .actor = actor, .key = key };
 

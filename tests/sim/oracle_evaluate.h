@@ -11,6 +11,7 @@ struct evaluation {
 	uint64_t now_us, lsn;
 	struct reply *reply;
 	enum pd_level level; /* the strongest profile of the actors written so far */
+	bool stale;          /* one of them has another owner */
 };
 
 const struct oracle_item *evaluation_see(const struct evaluation *e, struct place place);

@@ -88,6 +88,8 @@ struct request {
 	size_t precondition_count;
 	enum pd_level level;
 	int idempotency; /* number of the key; -1: none */
+	/* The epochs that its session writes with, when it is sent; 0: none. */
+	uint64_t claims[WORLD_ACTORS];
 };
 
 /* The commands by verb, and bytes for values. */

@@ -265,8 +265,9 @@ static void print_totals(const struct totals *t, double seconds)
 		     t->damage_reported, t->quarantined, t->refused_opens);
 	(void)printf("flushes %" PRIu64 ", checkpoints %" PRIu64 ", log trimmed %" PRIu64
 		     ", writes told to wait %" PRIu64 ", states made anew %" PRIu64
-		     ", actors dropped %" PRIu64 "\n",
-		     t->flushes, t->checkpoints, t->trims, t->braked, t->rebuilt, t->drops);
+		     ", actors dropped %" PRIu64 ", leased %" PRIu64 ", stale writes %" PRIu64 "\n",
+		     t->flushes, t->checkpoints, t->trims, t->braked, t->rebuilt, t->drops, t->leases,
+		     t->stale);
 	(void)printf("views read %" PRIu64 ", given up %" PRIu64 "\n", t->views, t->views_given_up);
 }
 

@@ -318,7 +318,12 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 	switch (result) {
 	case PD_CONFLICT:
 		world->totals->conflicts++;
-		right = outcome->code == PD_CONFLICT || (outcome->code == 0 && outcome->maybe_conflict);
+		right = outcome->code == PD_CONFLICT ||
+			(outcome->code != PD_EXISTS && outcome->maybe_conflict);
+		break;
+	case PD_STALE_EPOCH:
+		world->totals->stale++;
+		right = outcome->code == PD_STALE_EPOCH;
 		break;
 	case PD_EXISTS:
 		right = outcome->code == PD_EXISTS;
@@ -474,6 +479,7 @@ static bool new_request(struct world *world)
 				     .actor = client->actor,
 				     .one_actor = client->one_actor,
 				     .resp3 = client->resp3 };
+	memcpy(request->claims, client->claims[client->tenant], sizeof request->claims);
 	request_make(request, world->vocabulary, &world->taste, &world->chance, &world->arena);
 	if (chance_percent(&world->chance, world->taste.precondition_percent))
 		add_preconditions(world, request);
@@ -501,6 +507,7 @@ static bool retry(struct world *world)
 		request = arena_copy(&world->arena, old, sizeof *request);
 		/* The commands' words are the old request's, which stays. */
 		request->resp3 = client->resp3;
+		memcpy(request->claims, client->claims[client->tenant], sizeof request->claims);
 		return work_request(world, i, request);
 	}
 	return new_request(world);
@@ -544,8 +551,8 @@ static bool set_profile(struct world *world)
 	uint64_t epoch;
 	int result;
 
-	*name = (struct oracle_name){ .id = there ? before->id : 0,
-				      .level = levels[chance_below(&world->chance, 5)] };
+	*name = there ? *before : (struct oracle_name){ 0 };
+	name->level = levels[chance_below(&world->chance, 5)];
 	result = pd_engine_set_profile(world->engine, client->session,
 				       of_tenant ? pd_slice(NULL, 0)
 						 : pd_slice_string(actor_name(client->actor)),
@@ -614,6 +621,8 @@ static bool happen(struct world *world)
 
 	if (pick < 2)
 		return keep_up(world);
+	if (pick < 4)
+		return actor_lease(world);
 	if (pick < 66)
 		return new_request(world);
 	if (pick < 72)

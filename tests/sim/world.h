@@ -23,7 +23,7 @@ struct totals {
 	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
 		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
 		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints, trims, braked,
-		drops, views, views_given_up;
+		drops, leases, stale, views, views_given_up;
 };
 
 /* What may happen to the machine, beside crashes. */
@@ -42,7 +42,8 @@ struct client {
 	uint8_t tenant, actor;
 	bool one_actor, resp3, read_strict;
 	enum pd_level level;
-	size_t held_first; /* of its replies in world.held, the first not shown */
+	uint64_t claims[WORLD_TENANTS][WORLD_ACTORS]; /* epochs that it writes with */
+	size_t held_first;                            /* of its replies in world.held, the first not shown */
 };
 
 /* A reply that waits. */
@@ -201,6 +202,8 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 /* ---- actor.c: actors as their owners see them ---- */
 /* Somebody drops an actor. */
 bool actor_drop(struct world *world);
+/* Somebody acquires, renews or releases an actor, or says with what epoch it writes. */
+bool actor_lease(struct world *world);
 /* What is known of it must be what the model knows as of that time. */
 bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor,
 		  uint64_t now_us);

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import threading
+import time
 
 import redis
 
@@ -337,6 +338,70 @@ def test_a_hundred_thousand(world):
     _, stdout, _ = world.perdure("actor", "ls", "--data", server.directory, "--match", "stay:*")
     assert len(stdout.splitlines()) == len(stay)
     server.stop()
+
+
+# ---- owners ----
+
+
+def test_lease(world):
+    owner, other = world.connect(), world.connect()
+    epoch = owner.command("PD.ACTOR", "ACQUIRE", "leased", "node-1", "600000")
+    assert isinstance(epoch, int) and epoch > 0, epoch
+    is_error(other.command("PD.ACTOR", "ACQUIRE", "leased", "node-2", "1000"), "BUSY actor 'leased' belongs to 'node-1'")
+    info = info_of(owner, "leased")
+    assert info["epoch"] == epoch and info["owner"] == b"node-1" and 0 < info["owner_left_ms"] <= 600000, info
+    owner.expect("OK", "PD.EPOCH", "leased", epoch)
+    owner.expect("OK", "SET", "{leased}k", "1")
+    owner.expect("OK", "PD.ACTOR", "RENEW", "leased", "node-1", epoch, "1")
+    time.sleep(0.05)
+    second = other.command("PD.ACTOR", "ACQUIRE", "leased", "node-2", "600000")
+    assert second > epoch
+    is_error(owner.command("SET", "{leased}k", "2"), f"STALEEPOCH actor 'leased' has epoch {second}, this write carries {epoch}")
+    is_error(owner.command("PD.ACTOR", "RENEW", "leased", "node-1", epoch, "1000"), "STALEEPOCH ")
+    owner.expect("OK", "MULTI")
+    owner.expect("QUEUED", "SET", "{free}k", "1")
+    owner.expect("QUEUED", "SET", "{leased}k", "2")
+    is_error(owner.command("EXEC"), "STALEEPOCH ")
+    owner.expect(0, "EXISTS", "{free}k")
+    owner.expect("OK", "SET", "{free}k", "1")
+    world.server.kill()
+    world.server.start()
+    owner, other = world.connect(), world.connect()
+    owner.expect("OK", "PD.EPOCH", "leased", epoch)
+    is_error(owner.command("SET", "{leased}k", "2"), "STALEEPOCH ")
+    owner.expect("OK", "PD.EPOCH", "leased", "0")
+    owner.expect("OK", "SET", "{leased}k", "bare")
+    owner.expect("OK", "PD.EPOCH", "leased", epoch)
+    owner.expect("RESET", "RESET")
+    owner.expect("OK", "SET", "{leased}k", "bare")
+    other.expect("OK", "PD.ACTOR", "RELEASE", "leased", "node-2", second)
+    reply = other.command("PD.ACTOR", "OWNER", "leased")
+    assert dict(zip(reply[::2], reply[1::2]))[b"owner"] == b"", reply
+    third = other.command("PD.ACTOR", "ACQUIRE", "leased", "node-3", "600000", "EXCLUSIVE")
+    is_error(owner.command("SET", "{leased}k", "3"), "STALEEPOCH actor 'leased' has epoch")
+    is_error(owner.command("PD.ACTOR", "DROP", "leased"), "STALEEPOCH ")
+    other.expect("OK", "PD.EPOCH", "leased", third)
+    other.expect("OK", "SET", "{leased}k", "3")
+    other.expect(1, "PD.ACTOR", "DROP", "leased")
+    is_error(other.command("SET", "{leased}k", "4"), "STALEEPOCH actor 'leased' has epoch 0")
+
+
+def test_lease_arguments(world):
+    connection = world.connect()
+    for words in (("ACQUIRE", "a", "n"), ("ACQUIRE", "a", "n", "0"), ("ACQUIRE", "a", "n", "-1"), ("ACQUIRE", "a", "n", "x"),
+                  ("ACQUIRE", "a", "n", "1", "INCLUSIVE"), ("ACQUIRE", "", "n", "1"), ("ACQUIRE", "a", "", "1"),
+                  ("ACQUIRE", "a" * 257, "n", "1"), ("ACQUIRE", "a", "n" * 257, "1"), ("ACQUIRE", "a", "n", str(2**63)),
+                  ("RENEW", "a", "n", "0", "1"), ("RENEW", "nobody", "n", "1", "1"), ("RELEASE", "nobody", "n", "1"),
+                  ("OWNER", "nobody"), ("OWNER",)):
+        is_error(connection.command("PD.ACTOR", *words), "ERR ")
+    for words in (("a",), ("a", "x"), ("a", "-1"), ("", "1"), ("a{", "1")):
+        is_error(connection.command("PD.EPOCH", *words), "ERR ")
+    for name in (b"\xff\x00\r\n", b"n\xc3"):
+        epoch = connection.command("PD.ACTOR", "ACQUIRE", name, name, "60000")
+        connection.expect("OK", "PD.EPOCH", name, epoch)
+        connection.expect("OK", "SET", b"{" + name + b"}k", "1")
+        is_error(connection.command("PD.ACTOR", "ACQUIRE", name, "another", "60000"), "BUSY ")
+        connection.expect("PONG", "PING")
 
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "actors.md")

@@ -11,8 +11,7 @@
 #define LIST_SYNTAX \
 	"ERR syntax error: PD.ACTOR LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]"
 
-/* The session, or NULL with the error written. */
-static struct pd_session *need_session(struct pd_resp_call *call)
+struct pd_session *pd_resp_need_session(struct pd_resp_call *call)
 {
 	struct pd_session *session = pd_resp_client_session(call->client);
 
@@ -21,8 +20,7 @@ static struct pd_session *need_session(struct pd_resp_call *call)
 	return session;
 }
 
-/* The reply shows something that has not settled yet. */
-static void wait_for_now(struct pd_resp_call *call)
+void pd_resp_wait_for_now(struct pd_resp_call *call)
 {
 	call->wait_storage = pd_engine_wait_now(call->client->front->engine);
 	call->wait = &call->wait_storage;
@@ -36,9 +34,8 @@ struct list {
 	bool has_pattern;
 };
 
-/* A number from `least` to `most`, or the error is written. */
-static bool parse_number(struct pd_resp_call *call, const char *what, struct pd_slice word, int64_t least,
-			 int64_t most, uint64_t *ret_number)
+bool pd_resp_parse_number(struct pd_resp_call *call, const char *what, struct pd_slice word, int64_t least,
+			  int64_t most, uint64_t *ret_number)
 {
 	int64_t number;
 
@@ -56,10 +53,10 @@ static bool parse_option(struct pd_resp_call *call, struct pd_slice word, struct
 			 struct list *list)
 {
 	if (pd_slice_equal_nocase(word, "cursor"))
-		return parse_number(call, "a cursor (0 to begin, else what the last reply said)", value, 0,
-				    INT64_MAX, &list->after);
+		return pd_resp_parse_number(call, "a cursor (0 to begin, else what the last reply said)",
+					    value, 0, INT64_MAX, &list->after);
 	if (pd_slice_equal_nocase(word, "count"))
-		return parse_number(call, "COUNT", value, 1, COUNT_MAX, &list->count);
+		return pd_resp_parse_number(call, "COUNT", value, 1, COUNT_MAX, &list->count);
 	if (pd_slice_equal_nocase(word, "tenant")) {
 		list->tenant = value;
 		return true;
@@ -118,7 +115,7 @@ static void answer_list(struct pd_resp_call *call)
 	char text[24];
 	int result;
 
-	if (need_session(call) == NULL || !parse_list(call, &list))
+	if (pd_resp_need_session(call) == NULL || !parse_list(call, &list))
 		return;
 	result = walk(call, &list, false, &matches, &next, &err);
 	if (result != 0) {
@@ -130,7 +127,7 @@ static void answer_list(struct pd_resp_call *call)
 	pd_resp_write_bulk_string(call->reply, text);
 	pd_resp_write_array(call->reply, matches);
 	(void)!walk(call, &list, true, &matches, &next, &err);
-	wait_for_now(call);
+	pd_resp_wait_for_now(call);
 }
 
 /* ---- INFO ---- */
@@ -152,7 +149,7 @@ static void write_bookmark(struct pd_resp_writer *reply, const char *name, uint6
 
 static void write_info(struct pd_resp_writer *reply, const struct pd_actor_info *info)
 {
-	pd_resp_write_map(reply, 11);
+	pd_resp_write_map(reply, 15);
 	pd_resp_write_bulk_string(reply, "tenant");
 	pd_resp_write_bulk(reply, info->tenant);
 	pd_resp_write_bulk_string(reply, "name");
@@ -165,6 +162,7 @@ static void write_info(struct pd_resp_writer *reply, const struct pd_actor_info 
 	pd_resp_write_bulk_string(reply, pd_level_name(info->level));
 	pd_resp_write_bulk_string(reply, "durability_from");
 	pd_resp_write_bulk_string(reply, pd_profile_scope_name(info->level_scope));
+	pd_resp_write_lease(reply, &info->lease);
 	pd_resp_write_bulk_string(reply, "quarantined");
 	pd_resp_write_boolean(reply, info->quarantined);
 	write_number(reply, "lost_first_lsn", info->lost_first_lsn);
@@ -173,7 +171,7 @@ static void write_info(struct pd_resp_writer *reply, const struct pd_actor_info 
 
 static void answer_info(struct pd_resp_call *call)
 {
-	struct pd_session *session = need_session(call);
+	struct pd_session *session = pd_resp_need_session(call);
 	struct pd_actor_info info;
 	struct pd_error err = { 0 };
 	int result;
@@ -181,7 +179,7 @@ static void answer_info(struct pd_resp_call *call)
 	if (session == NULL)
 		return;
 	result = pd_engine_actor_info(call->client->front->engine, session, call->words[2], &info, &err);
-	wait_for_now(call);
+	pd_resp_wait_for_now(call);
 	if (result == 0)
 		write_info(call->reply, &info);
 	else
@@ -193,7 +191,7 @@ static void answer_info(struct pd_resp_call *call)
 /* As DEL answers: 1, or 0 where there is no such actor. */
 static void answer_drop(struct pd_resp_call *call)
 {
-	struct pd_session *session = need_session(call);
+	struct pd_session *session = pd_resp_need_session(call);
 	struct pd_receipt receipt = { 0 };
 	struct pd_error err = { 0 };
 	int result;
@@ -212,7 +210,7 @@ static void answer_drop(struct pd_resp_call *call)
 	else
 		pd_resp_write_engine_error(call->reply, result, &err);
 	if (result != PD_FENCED) /* then nothing was done, and there is nothing to wait for */
-		wait_for_now(call);
+		pd_resp_wait_for_now(call);
 }
 
 /* ---- HELP ---- */
@@ -225,6 +223,15 @@ static void answer_help(struct pd_resp_call *call)
 		"name.",
 		"INFO name",
 		"    Return what is known of an actor.",
+		"ACQUIRE name owner milliseconds [EXCLUSIVE]",
+		"    Own an actor for a time. Returns its new epoch. EXCLUSIVE: writes that carry no epoch "
+		"are refused.",
+		"OWNER name",
+		"    Return the epoch of an actor, and who owns it for how long.",
+		"RENEW name owner epoch milliseconds",
+		"    Own it for that time from now on.",
+		"RELEASE name owner epoch",
+		"    Give it back.",
 		"LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]",
 		"    Return a cursor (0: nothing is left) and the names of actors, oldest first.",
 	};

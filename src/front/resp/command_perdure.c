@@ -320,6 +320,15 @@ static void answer_help(struct pd_resp_call *call)
 		"PD.ACTOR LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]",
 		"PD.ACTOR INFO|DROP [tenant/]actor",
 		"    Which actors there are; what is known of one; drop one with everything that it has.",
+		"PD.ACTOR ACQUIRE [tenant/]actor owner milliseconds [EXCLUSIVE]",
+		"PD.ACTOR RENEW [tenant/]actor owner epoch milliseconds",
+		"PD.ACTOR RELEASE [tenant/]actor owner epoch",
+		"PD.ACTOR OWNER [tenant/]actor",
+		"    Owner leases: ACQUIRE gives an epoch, higher than all before it.",
+		"PD.EPOCH [tenant/]actor epoch",
+		"    This connection's writes to the actor carry that epoch: they are refused when it is not "
+		"the "
+		"actor's any more. 0: none.",
 		"PD.MEMORY",
 		"    What takes how much memory: budget, used, resident, and the parts with their limits.",
 		"PD.STORE CHECKPOINT|COMPACT|VERIFY",

@@ -38,6 +38,7 @@ enum pd_resp_reply_mode {
 	PD_RESP_REPLY_SKIP,      /* … which is this one */
 };
 
+struct pd_lease_info;
 struct pd_login;
 struct pd_memory_report;
 struct pd_state_hash;
@@ -168,7 +169,7 @@ extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_comman
 	pd_resp_commands_acl, pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
 	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug, pd_resp_commands_latency,
-	pd_resp_commands_actor;
+	pd_resp_commands_actor, pd_resp_commands_lease;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);
@@ -242,6 +243,17 @@ void pd_resp_write_help(struct pd_resp_writer *reply, const char *container, con
 			size_t count);
 /* Too many arguments for a subcommand, in Redis's words. */
 void pd_resp_write_subcommand_error(struct pd_resp_call *call);
+/* ---- command_actor.c ---- */
+/* The session, or NULL with the error written. */
+struct pd_session *pd_resp_need_session(struct pd_resp_call *call);
+/* The reply shows something that has not settled yet. */
+void pd_resp_wait_for_now(struct pd_resp_call *call);
+/* A number from `least` to `most`, or the error is written: "`what` is a number from …". */
+bool pd_resp_parse_number(struct pd_resp_call *call, const char *what, struct pd_slice word, int64_t least,
+			  int64_t most, uint64_t *ret_number);
+/* ---- command_lease.c ---- */
+/* Four fields of a map. */
+void pd_resp_write_lease(struct pd_resp_writer *reply, const struct pd_lease_info *lease);
 /* ---- command_upkeep.c ---- */
 void pd_resp_read_memory(const struct pd_resp_front *front, struct pd_memory_report *ret_report);
 /* ---- info.c ---- */

@@ -40,3 +40,58 @@ int pd_engine_drop_actor(struct pd_engine *engine, struct pd_session *session, s
 	(void)ret_receipt;
 	return pd_error_set(err, PD_NOT_FOUND, "there is no actor");
 }
+
+int pd_engine_lease_acquire(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			    struct pd_slice owner, uint64_t ttl_us, bool exclusive, uint64_t *ret_epoch,
+			    struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	(void)engine;
+	(void)session;
+	(void)name;
+	(void)owner;
+	(void)ttl_us;
+	(void)exclusive;
+	(void)ret_epoch;
+	(void)ret_receipt;
+	return pd_error_set(err, PD_NOT_FOUND, "there is no actor");
+}
+
+int pd_engine_lease_renew(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			  struct pd_slice owner, uint64_t epoch, uint64_t ttl_us,
+			  struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	(void)engine;
+	(void)session;
+	(void)name;
+	(void)owner;
+	(void)epoch;
+	(void)ttl_us;
+	(void)ret_receipt;
+	return pd_error_set(err, PD_NOT_FOUND, "there is no actor");
+}
+
+int pd_engine_lease_release(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			    struct pd_slice owner, uint64_t epoch, struct pd_receipt *ret_receipt,
+			    struct pd_error *err)
+{
+	return pd_engine_lease_renew(engine, session, name, owner, epoch, 0, ret_receipt, err);
+}
+
+int pd_engine_lease_owner(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			  struct pd_lease_info *ret_info, struct pd_error *err)
+{
+	(void)engine;
+	(void)session;
+	(void)name;
+	(void)ret_info;
+	return pd_error_set(err, PD_NOT_FOUND, "there is no actor");
+}
+
+int pd_session_claim(struct pd_session *session, struct pd_slice name, uint64_t epoch, struct pd_error *err)
+{
+	(void)session;
+	(void)name;
+	(void)epoch;
+	(void)err;
+	return 0;
+}
