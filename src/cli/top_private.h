@@ -48,7 +48,7 @@ struct pd_top_sample {
 	uint64_t received_bytes, sent_bytes, cpu_us;
 	struct pd_histogram evaluation[PD_TOP_CLASSES];
 	uint64_t failed[PD_TOP_CLASSES];
-	struct pd_histogram group_write, sync, group_records;
+	struct pd_histogram group_write, sync, group_records, settling;
 	uint64_t log_bytes_written;
 	uint64_t budget, used, resident;
 	struct pd_top_part parts[PD_TOP_PARTS_MAX];
@@ -76,6 +76,7 @@ struct pd_top_rates {
 	struct pd_top_times classes[PD_TOP_CLASSES];
 	double errors_per_second[PD_TOP_CLASSES];
 	struct pd_top_times group_write, sync;
+	struct pd_top_times settling; /* of replies that waited for the log */
 	double records_per_second, records_per_group;
 	double log_bytes_per_second, received_per_second, sent_per_second, cpu_share;
 	struct pd_top_command busiest[PD_TOP_SHOWN]; /* calls: within the time */

@@ -91,6 +91,7 @@ static void take_info(struct pd_top_sample *sample, struct pd_slice info)
 	sample->log_bytes_written = pd_info_number(info, "log_bytes_written");
 	pd_info_histogram(info, "log_group_write", &sample->group_write);
 	pd_info_histogram(info, "log_sync", &sample->sync);
+	pd_info_histogram(info, "settling", &sample->settling);
 	pd_info_histogram(info, "log_group_records", &sample->group_records);
 	for (unsigned i = 0; i < PD_TOP_CLASSES; i++) {
 		(void)snprintf(name, sizeof name, "evaluation_%s", pd_top_class_names[i]);
@@ -262,6 +263,7 @@ void pd_top_compare(const struct pd_top_sample *before, const struct pd_top_samp
 	}
 	ret_rates->group_write = times_between(&before->group_write, &now->group_write, seconds);
 	ret_rates->sync = times_between(&before->sync, &now->sync, seconds);
+	ret_rates->settling = times_between(&before->settling, &now->settling, seconds);
 	groups = growth(before->group_records.count, now->group_records.count);
 	ret_rates->records_per_second = (double)growth(before->group_records.sum, now->group_records.sum) /
 					seconds;

@@ -172,6 +172,9 @@ static void put_log(struct screen *screen, const struct pd_top_rates *rates)
 	    duration(&rates->group_write, rates->group_write.p50_us).bytes,
 	    duration(&rates->group_write, rates->group_write.p99_us).bytes, rates->records_per_group,
 	    size(rates->log_bytes_per_second).bytes);
+	put(screen, "  replies     %10s %10s %10s   that waited for it, as clients do", rate(rates->settling.per_second).bytes,
+	    duration(&rates->settling, rates->settling.p50_us).bytes,
+	    duration(&rates->settling, rates->settling.p99_us).bytes);
 	put(screen, "  syncs       %10s %10s %10s   beside the writes", rate(rates->sync.per_second).bytes,
 	    duration(&rates->sync, rates->sync.p50_us).bytes,
 	    duration(&rates->sync, rates->sync.p99_us).bytes);
@@ -251,16 +254,15 @@ void pd_top_line(struct pd_output *output, const struct pd_top_view *view, bool 
 	if (with_header)
 		pd_output_text(output, "%-8s %8s %8s %8s %8s %8s %8s %8s %9s %9s %10s %8s\n", "time",
 			       "read/s", "write/s", "other/s", "error/s", "group/s", "rec/grp", "clients",
-			       "write-p50", "write-p99", "memory", "cpu");
+			       "wait-p50", "wait-p99", "memory", "cpu");
 	pd_output_text(output, "%-8s %8s %8s %8s %8s %8s %8.1f %8" PRIu64 " %9s %9s %10s %7.0f%%\n",
 		       clock_text(sample->real_us).bytes, rate(rates->classes[0].per_second).bytes,
 		       rate(rates->classes[1].per_second).bytes,
 		       rate(rates->classes[2].per_second + rates->classes[3].per_second).bytes,
 		       rate(errors).bytes, rate(rates->group_write.per_second).bytes,
 		       rates->records_per_group, sample->clients,
-		       duration(&rates->group_write, rates->group_write.p50_us).bytes,
-		       duration(&rates->group_write, rates->group_write.p99_us).bytes,
-		       size((double)sample->resident).bytes, 100 * rates->cpu_share);
+		       duration(&rates->settling, rates->settling.p50_us).bytes,
+		       duration(&rates->settling, rates->settling.p99_us).bytes, size((double)sample->resident).bytes, 100 * rates->cpu_share);
 }
 
 /* ---- JSON ---- */
@@ -302,6 +304,9 @@ static void log_fields(struct pd_output *output, const struct pd_top_rates *rate
 	pd_output_open(output, "log", '{');
 	pd_output_open(output, "group_write", '{');
 	times_fields(output, &rates->group_write);
+	pd_output_close(output, '}');
+	pd_output_open(output, "replies", '{');
+	times_fields(output, &rates->settling);
 	pd_output_close(output, '}');
 	pd_output_open(output, "sync", '{');
 	times_fields(output, &rates->sync);

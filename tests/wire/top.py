@@ -45,6 +45,7 @@ def test_json(world):
         assert line["commands"]["write"]["per_second"] > 0 and line["commands"]["read"]["per_second"] > 0, line
         assert line["commands"]["write"]["errors_per_second"] > 0 and line["commands"]["read"]["errors_per_second"] == 0, line
         assert 0 < line["commands"]["write"]["p50_us"] <= line["commands"]["write"]["p99_us"], line
+        assert line["log"]["replies"]["per_second"] > 0 and line["log"]["replies"]["p99_us"] > 0, line
         assert line["log"]["group_write"]["p50_us"] > 0 and line["log"]["records_per_group"] >= 1, line
         assert {"set", "get", "incr"} <= {item["command"] for item in line["busiest"]}, line
         assert line["clients"]["connected"] >= 2 and line["store"]["keys"] == 1 and line["memory"]["resident"] > 0, line

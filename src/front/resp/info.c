@@ -408,6 +408,8 @@ static int write_histograms(const struct facts *facts, struct pd_buffer *text)
 		result = write_histogram(text, "log_sync", &facts->engine.log.sync_time);
 	if (result == 0)
 		result = write_histogram(text, "log_group_records", &facts->engine.log.group_records);
+	if (result == 0)
+		result = write_histogram(text, "settling", &counters->settling_time);
 	for (unsigned i = 0; i < PD_RESP_CLASS_COUNT && result == 0; i++) {
 		(void)snprintf(name, sizeof name, "evaluation_%s", pd_resp_class_names[i]);
 		result = write_histogram(text, name, &counters->evaluation_time[i]);
