@@ -5,12 +5,14 @@
 #include <strings.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "cli/target.h"
 #include "wire/resp.h"
 
 #define PAGES_FIRST  256
 #define TOKENS_MAX   48
 #define COMMANDS_MAX 10000 /* of a server that means well */
+#define TEXT_MAX     4096  /* bytes of one text */
 #define SYNTAX_MAX   4096
 #define SYNTAX_DEPTH 8
 
@@ -39,10 +41,23 @@ void pd_command_book_done(struct pd_command_book *book)
 
 /* ---- loading ---- */
 
+/* A text of the server's as one of ours: nothing in it reaches a terminal that it would obey. NULL: no memory. */
+static char *plain_text(struct pd_slice text)
+{
+	struct pd_buffer plain;
+	char *copy = NULL;
+
+	pd_buffer_init(&plain, 4 * TEXT_MAX);
+	if (pd_append_line(&plain, pd_slice(text.data, text.size < TEXT_MAX ? text.size : TEXT_MAX)) == 0)
+		copy = pd_asprintf("%.*s", (int)plain.size, plain.size > 0 ? (const char *)plain.data : "");
+	pd_buffer_done(&plain);
+	return copy;
+}
+
 /* "config|get" as "CONFIG GET". */
 static char *name_of(struct pd_slice name)
 {
-	char *text = pd_asprintf("%.*s", (int)(name.size < 128 ? name.size : 128), (const char *)name.data);
+	char *text = plain_text(name);
 
 	for (char *at = text; at != NULL && *at != '\0'; at++) {
 		if (*at == '|')
@@ -60,10 +75,7 @@ static char *field_text(struct pd_slice map, const char *name)
 
 	if (pd_reply_field(map, name, &value))
 		reply = pd_reply_read(&value);
-	if (reply.kind != PD_REPLY_TEXT)
-		reply.text.size = 0;
-	return pd_asprintf("%.*s", (int)(reply.text.size < 4096 ? reply.text.size : 4096),
-			   reply.text.size > 0 ? (const char *)reply.text.data : "");
+	return plain_text(reply.kind == PD_REPLY_TEXT ? reply.text : pd_slice(NULL, 0));
 }
 
 /* ---- arguments as a line of syntax ---- */
@@ -180,7 +192,7 @@ static char *syntax_of(struct pd_slice map)
 
 	pd_buffer_init(&text, SYNTAX_MAX);
 	if (pd_reply_field(map, "arguments", &arguments) && append_inner(&text, arguments, " ", 0) == 0)
-		syntax = pd_asprintf("%.*s", (int)text.size, text.size > 0 ? (const char *)text.data : "");
+		syntax = plain_text(pd_buffer_slice(&text));
 	pd_buffer_done(&text);
 	return syntax;
 }

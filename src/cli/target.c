@@ -9,11 +9,13 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "engine/engine.h"
 #include "wire/resp.h"
 
-#define ANSWER_S  60
-#define WORDS_MAX 16
+#define ANSWER_S    60
+#define WORDS_MAX   16
+#define REFUSAL_MAX 8192 /* of an error's text; an escaped byte takes four */
 
 /* ---- the password ---- */
 
@@ -148,6 +150,21 @@ static int reach(const struct pd_target *target, struct pd_os *os, struct pd_lin
 
 /* ---- one command ---- */
 
+/* The server's own words; nothing in them reaches a terminal that it would obey. */
+static int refusal(struct pd_slice text, struct pd_error *err)
+{
+	struct pd_buffer plain;
+
+	pd_buffer_init(&plain, REFUSAL_MAX);
+	if (pd_append_line(&plain, pd_slice(text.data,
+					    text.size < REFUSAL_MAX / 8 ? text.size : REFUSAL_MAX / 8)) != 0)
+		pd_buffer_clear(&plain);
+	(void)pd_error_set(err, PD_INVALID, "%.*s", (int)plain.size,
+			   plain.size > 0 ? (const char *)plain.data : "");
+	pd_buffer_done(&plain);
+	return PD_INVALID;
+}
+
 int pd_target_ask(struct pd_link *link, const char *const *words, struct pd_slice *ret_reply,
 		  struct pd_error *err)
 {
@@ -169,10 +186,7 @@ int pd_target_ask(struct pd_link *link, const char *const *words, struct pd_slic
 		*ret_reply = rest;
 		reply = pd_reply_read(&rest);
 	} while (reply.mark == '>');
-	if (reply.kind == PD_REPLY_ERROR)
-		return pd_error_set(err, PD_INVALID, "%.*s", (int)reply.text.size,
-				    (const char *)reply.text.data);
-	return 0;
+	return reply.kind == PD_REPLY_ERROR ? refusal(reply.text, err) : 0;
 }
 
 /* ---- the handshake ---- */

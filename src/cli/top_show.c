@@ -172,8 +172,8 @@ static void put_log(struct screen *screen, const struct pd_top_rates *rates)
 	    duration(&rates->group_write, rates->group_write.p50_us).bytes,
 	    duration(&rates->group_write, rates->group_write.p99_us).bytes, rates->records_per_group,
 	    size(rates->log_bytes_per_second).bytes);
-	put(screen, "  replies     %10s %10s %10s   that waited for it, as clients do", rate(rates->settling.per_second).bytes,
-	    duration(&rates->settling, rates->settling.p50_us).bytes,
+	put(screen, "  replies     %10s %10s %10s   that waited for it, as clients do",
+	    rate(rates->settling.per_second).bytes, duration(&rates->settling, rates->settling.p50_us).bytes,
 	    duration(&rates->settling, rates->settling.p99_us).bytes);
 	put(screen, "  syncs       %10s %10s %10s   beside the writes", rate(rates->sync.per_second).bytes,
 	    duration(&rates->sync, rates->sync.p50_us).bytes,
@@ -262,7 +262,8 @@ void pd_top_line(struct pd_output *output, const struct pd_top_view *view, bool 
 		       rate(errors).bytes, rate(rates->group_write.per_second).bytes,
 		       rates->records_per_group, sample->clients,
 		       duration(&rates->settling, rates->settling.p50_us).bytes,
-		       duration(&rates->settling, rates->settling.p99_us).bytes, size((double)sample->resident).bytes, 100 * rates->cpu_share);
+		       duration(&rates->settling, rates->settling.p99_us).bytes,
+		       size((double)sample->resident).bytes, 100 * rates->cpu_share);
 }
 
 /* ---- JSON ---- */

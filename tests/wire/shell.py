@@ -218,6 +218,23 @@ def test_terminal_escapes_are_not_obeyed(world):
         assert "\x1b" not in stdout and r"\x1b[31m" in stdout, repr(stdout)
 
 
+def test_words_of_a_server_are_not_obeyed(world):
+    """What it refuses with, and what it says of its commands."""
+    fake = FakeServer(b"-ERR \x1b[31mno\xc2\x9b\r\n")
+    world.opened.append(fake)
+    status, _, stderr = world.run(world.binary, "cli", "--port", fake.port, "--actor", "x", "PING", check=False)
+    assert status == FAILURE and "\x1b" not in stderr and "\x9b" not in stderr and r"\x1b[31mno" in stderr, repr(stderr)
+    docs = b"%1\r\n+evil\r\n%2\r\n+summary\r\n$8\r\n\x1b[31mbad\r\n+arguments\r\n*1\r\n%2\r\n+name\r\n+k\x1b[1my\r\n+type\r\n+string\r\n"
+    fake = FakeServer(docs)
+    world.opened.append(fake)
+    terminal = Terminal([world.binary, "cli", "--port", fake.port], environment={"PERDURE_HISTORY": "", "NO_COLOR": "1"})
+    world.opened.append(terminal)
+    terminal.expect("> ")
+    terminal.type("help evil\r")
+    seen = terminal.expect("since")
+    assert r"\x1b[31mbad" in seen and r"k\x1b[1my" in seen and "EVIL" in seen, repr(seen)
+
+
 def test_nested_too_deep(world):
     for form in ("--pretty", "--json", "--raw"):
         status, _, _ = show(world, b"*1\r\n" * 200_000 + b":1\r\n", form)
