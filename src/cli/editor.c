@@ -351,7 +351,8 @@ static void set_up(struct pd_editor *editor)
 	(void)el_set(line, EL_SIGNAL, 0);
 	(void)el_set(line, EL_HIST, history, editor->history);
 	(void)el_set(line, EL_GETCFN, read_character);
-	(void)el_set(line, EL_ADDFN, "pd-complete", "complete a command", complete);
+	/* The narrow el_set() would copy the names, and never free them. */
+	(void)el_wset(line, EL_ADDFN, L"pd-complete", L"complete a command", complete);
 	(void)el_set(line, EL_BIND, "^I", "pd-complete", NULL);
 	(void)el_set(line, EL_BIND, "^R", "em-inc-search-prev", NULL);
 	(void)el_set(line, EL_BIND, "^W", "ed-delete-prev-word", NULL);
