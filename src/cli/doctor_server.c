@@ -112,24 +112,40 @@ static void check_health(struct pd_doctor *doctor, struct pd_slice info)
 }
 
 /* Who could reach it? Users guard what is open to others; the socket in the directory is guarded by its mode. */
-static void check_listeners(struct pd_doctor *doctor)
+static void take_listeners(struct pd_doctor *doctor, char bind[VALUE_SIZE])
 {
 	static const char *const words[] = { "CONFIG", "GET", "bind", NULL };
 	struct pd_slice reply, value;
-	char bind[VALUE_SIZE];
 
+	bind[0] = '\0';
 	if (pd_target_ask(&doctor->link, words, &reply, NULL) != 0 || !pd_reply_field(reply, "bind", &value))
 		return;
 	reply = pd_reply_read(&value).text;
-	(void)snprintf(bind, sizeof bind, "%.*s",
-		       (int)(reply.size < VALUE_SIZE ? reply.size : VALUE_SIZE - 1),
-		       (const char *)reply.data);
-	if (strncmp(bind, "127.", 4) == 0 || strcmp(bind, "::1") == 0 || bind[0] == '\0')
+	(void)snprintf(bind, VALUE_SIZE, "%.*s", (int)(reply.size < VALUE_SIZE ? reply.size : VALUE_SIZE - 1),
+		       reply.size > 0 ? (const char *)reply.data : "");
+}
+
+static void check_listeners(struct pd_doctor *doctor, const char *bind, uint64_t users)
+{
+	bool here = strncmp(bind, "127.", 4) == 0 || strcmp(bind, "::1") == 0 || bind[0] == '\0';
+
+	if (here && users == 0) {
 		pd_doctor_found(doctor, PD_DOCTOR_OK, "settings.listeners",
-				"it listens on %s: this machine only", bind[0] != '\0' ? bind : "nothing");
-	else
-		pd_doctor_found(doctor, PD_DOCTOR_NOTE, "settings.listeners",
-				"it listens on %s: other machines may reach it", bind);
+				"it listens on %s: this machine only; there are no users, so everybody on it "
+				"may do everything",
+				bind[0] != '\0' ? bind : "nothing");
+	} else if (here || users > 0) {
+		pd_doctor_found(doctor, PD_DOCTOR_OK, "settings.listeners",
+				"it listens on %s, and asks who comes (%" PRIu64 " %s)",
+				bind[0] != '\0' ? bind : "nothing", users, users == 1 ? "user" : "users");
+	} else {
+		pd_doctor_found(
+			doctor, PD_DOCTOR_DANGER, "settings.listeners",
+			"it listens on %s and has no users: whoever reaches that address may do everything",
+			bind);
+		pd_doctor_fix(doctor, "perdure user add NAME --role admin --data %s; or --bind 127.0.0.1",
+			      doctor->data);
+	}
 }
 
 static void take_settings(struct pd_doctor *doctor)
@@ -158,6 +174,7 @@ void pd_doctor_server(struct pd_doctor *doctor)
 	struct pd_slice reply;
 	struct pd_error err = { 0 };
 	char *path = pd_asprintf("%s/" PD_ADMIN_SOCKET, doctor->data);
+	char bind[VALUE_SIZE];
 	uint64_t began_ns;
 	int result = path == NULL ? PD_NO_MEMORY
 				  : pd_link_connect_path(&doctor->link, path, doctor->data, &err);
@@ -186,10 +203,11 @@ void pd_doctor_server(struct pd_doctor *doctor)
 	if (began_ns > SLOW_NS)
 		pd_doctor_fix(doctor, "SLOWLOG GET names slow commands; 'perdure top' shows what goes on");
 	take_settings(doctor);
-	check_listeners(doctor);
+	take_listeners(doctor, bind);
 	if (!ask(doctor, info, &reply))
 		return;
 	reply = pd_reply_read(&reply).text;
+	check_listeners(doctor, bind, pd_info_number(reply, "users"));
 	if (pd_info_number(reply, "loading") != 0) {
 		pd_doctor_found(doctor, PD_DOCTOR_NOTE, "server.loading", "it is replaying the log");
 		return;

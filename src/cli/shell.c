@@ -25,7 +25,6 @@ struct given {
 
 static const struct pd_option table[] = {
 	PD_TARGET_OPTIONS(struct given),
-	{ "p", "PORT", PD_OPTION_NUMBER, AT(target.port), 1, 65535, "The same as --port." },
 	{ "actor", "NAME", PD_OPTION_TEXT, AT(actor), 0, 0,
 	  "Begin with PD.USE NAME: keys are those of this actor." },
 	{ "o", "FORMAT", PD_OPTION_TEXT, AT(format), 0, 0,

@@ -288,9 +288,14 @@ int pd_shell_interact(struct pd_shell *shell)
 	options.signals = self.signals;
 	if (result == 0)
 		result = pd_editor_new(&options, &self.editor, &err);
-	/* Without a server there is a shell all the same: it may come. */
-	if (result == 0 && pd_shell_connect(shell, &err) != 0) {
-		say(&err);
+	/* Without a server there is a shell all the same: it may come. A wrong password will not become right. */
+	if (result == 0) {
+		int connected = pd_shell_connect(shell, &err);
+
+		if (connected == PD_PERMISSION)
+			result = connected;
+		else if (connected != 0)
+			say(&err);
 		pd_shell_clear_interrupt(shell);
 	}
 	if (result == 0) {

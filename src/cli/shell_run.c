@@ -225,6 +225,20 @@ static int ask(struct pd_shell *shell, const struct pd_words *words, struct pd_s
 	return outcome_unknown(shell, result, &why, err);
 }
 
+/* What to do where the server's own words do not say it. */
+static void advise(const struct pd_shell *shell, struct pd_slice reply)
+{
+	struct pd_slice text = pd_reply_read(&reply).text;
+
+	if (!pd_slice_starts_with(text, pd_slice_string("NOAUTH")))
+		return;
+	(void)fflush(stdout);
+	(void)fprintf(stderr, "%slog in: %s\n", shell->interactive ? "" : "perdure cli: ",
+		      shell->interactive
+			      ? "AUTH NAME PASSWORD (it stays out of the history), or start with --user NAME"
+			      : "--user NAME, and the password in PERDURE_PASSWORD");
+}
+
 int pd_shell_run(struct pd_shell *shell, const struct pd_words *words, bool *ret_refused,
 		 struct pd_error *err)
 {
@@ -247,6 +261,8 @@ int pd_shell_run(struct pd_shell *shell, const struct pd_words *words, bool *ret
 	result = show(shell, reply, err);
 	if (shell->timing)
 		(void)fprintf(stderr, "%.3f ms\n", (double)(pd_os_monotonic_ns(shell->os) - began_ns) / 1e6);
+	if (*ret_refused)
+		advise(shell, reply);
 	/* The last: it may ask something itself, and the reply is gone then. */
 	note_state(shell, words, reply);
 	if (result == 0 && !*ret_refused && begins_stream(words) && !shell->in_transaction)

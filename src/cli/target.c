@@ -32,8 +32,9 @@ static int ask_password(const char *user, char password[PD_TARGET_PASSWORD_SIZE]
 			"PERDURE_PASSWORD");
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
-	(void)fprintf(stderr, "Password of %s: ", user != NULL ? user : "the default user");
+	/* Before it is asked for: nothing of it may show, and nothing be thrown away. */
 	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+	(void)fprintf(stderr, "Password of %s: ", user != NULL ? user : "the default user");
 	while (size + 1 < PD_TARGET_PASSWORD_SIZE && read(STDIN_FILENO, password + size, 1) == 1 &&
 	       password[size] != '\n')
 		size++;
@@ -222,16 +223,15 @@ static int authenticate(struct pd_target *target, struct pd_link *link, struct p
 	return result == 0 ? 0 : pd_error_set(err, result, "%s", why.text);
 }
 
-int pd_target_connect(struct pd_target *target, struct pd_os *os, struct pd_link *link, struct pd_error *err)
+/* Agree on a protocol, and say who it is. */
+static int greet(struct pd_target *target, struct pd_link *link, struct pd_error *err)
 {
 	const char *words[] = { "HELLO",          "3", NULL, target->user != NULL ? target->user : "default",
 				target->password, NULL };
 	struct pd_error why = { 0 };
 	struct pd_slice reply;
-	int result = reach(target, os, link, err);
+	int result;
 
-	if (result != 0)
-		return result;
 	if (target->password != NULL)
 		words[2] = "AUTH";
 	result = pd_target_ask(link, words, &reply, &why);
@@ -247,4 +247,16 @@ int pd_target_connect(struct pd_target *target, struct pd_os *os, struct pd_link
 		return 0;
 	}
 	return authenticate(target, link, err);
+}
+
+int pd_target_connect(struct pd_target *target, struct pd_os *os, struct pd_link *link, struct pd_error *err)
+{
+	int result = reach(target, os, link, err);
+
+	if (result == 0)
+		result = greet(target, link, err);
+	/* Nobody goes on as somebody else than was asked for. */
+	if (result != 0)
+		pd_link_close(link);
+	return result;
 }

@@ -27,39 +27,40 @@ struct pd_target {
 /* Rows of a subcommand's table; `type` is its struct of given values, with a struct pd_target called `target` in it. The first
  * PD_TARGET_ENVIRONMENT of them count in the environment, too. */
 #define PD_TARGET_ENVIRONMENT 4
-#define PD_TARGET_OPTIONS(type)                                                                             \
-	{ "data",                                                                                           \
-	  "DIR",                                                                                            \
-	  PD_OPTION_TEXT,                                                                                   \
-	  offsetof(type, target.data),                                                                      \
-	  0,                                                                                                \
-	  0,                                                                                                \
-	  "The server of this data directory, through the socket in it (default ./data, else the\n"         \
-	  "server on 127.0.0.1:7379)." },                                                                   \
-		{ "host",                                                                                   \
-		  "HOST",                                                                                   \
-		  PD_OPTION_TEXT,                                                                           \
-		  offsetof(type, target.host),                                                              \
-		  0,                                                                                        \
-		  0,                                                                                        \
-		  "The server on this host (default 127.0.0.1), over TCP. Wins over --data." },             \
-		{ "port",                                                                                   \
-		  "PORT",                                                                                   \
-		  PD_OPTION_NUMBER,                                                                         \
-		  offsetof(type, target.port),                                                              \
-		  1,                                                                                        \
-		  65535,                                                                                    \
-		  "Its port of the Redis protocol (default 7379). Wins over --data." },                     \
-		{ "user",                                                                                   \
-		  "NAME",                                                                                   \
-		  PD_OPTION_TEXT,                                                                           \
-		  offsetof(type, target.user),                                                              \
-		  0,                                                                                        \
-		  0,                                                                                        \
-		  "Who asks. The password is taken from PERDURE_PASSWORD, or asked for at the terminal." }, \
-	{                                                                                                   \
-		"ask-password", NULL, PD_OPTION_SWITCH, offsetof(type, target.ask_password), 0, 0,          \
-			"Ask for the password at the terminal, also without --user."                        \
+#define PD_TARGET_OPTIONS(type)                                                                                  \
+	{ "data",                                                                                                \
+	  "DIR",                                                                                                 \
+	  PD_OPTION_TEXT,                                                                                        \
+	  offsetof(type, target.data),                                                                           \
+	  0,                                                                                                     \
+	  0,                                                                                                     \
+	  "The server of this data directory, through the socket in it (default ./data, else the\n"              \
+	  "server on 127.0.0.1:7379)." },                                                                        \
+		{ "host",                                                                                        \
+		  "HOST",                                                                                        \
+		  PD_OPTION_TEXT,                                                                                \
+		  offsetof(type, target.host),                                                                   \
+		  0,                                                                                             \
+		  0,                                                                                             \
+		  "The server on this host (default 127.0.0.1), over TCP. Wins over --data." },                  \
+		{ "port",                                                                                        \
+		  "PORT",                                                                                        \
+		  PD_OPTION_NUMBER,                                                                              \
+		  offsetof(type, target.port),                                                                   \
+		  1,                                                                                             \
+		  65535,                                                                                         \
+		  "Its port of the Redis protocol (default 7379). Wins over --data." },                          \
+		{ "user",                                                                                        \
+		  "NAME",                                                                                        \
+		  PD_OPTION_TEXT,                                                                                \
+		  offsetof(type, target.user),                                                                   \
+		  0,                                                                                             \
+		  0,                                                                                             \
+		  "Who asks. The password is taken from PERDURE_PASSWORD, or asked for at the terminal." },      \
+		{ "p", "PORT", PD_OPTION_NUMBER, offsetof(type, target.port), 1, 65535, "The same as --port." }, \
+	{                                                                                                        \
+		"ask-password", NULL, PD_OPTION_SWITCH, offsetof(type, target.ask_password), 0, 0,               \
+			"Ask for the password at the terminal, also without --user."                             \
 	}
 
 /* Take the password from PERDURE_PASSWORD, or ask for it where that was wished; `password` is where it is kept. PD_NOT_FOUND: it

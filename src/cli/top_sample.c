@@ -160,26 +160,30 @@ int pd_top_take(struct pd_top_sample *sample, struct pd_os *os, struct pd_link *
 	static const char *const memory[] = { "PD.MEMORY", NULL };
 	static const char *const store[] = { "PD.STORE", "STATS", NULL };
 	struct pd_slice reply;
-	int result = pd_target_ask(link, info, &reply, err);
+	struct pd_error why = { 0 };
+	int result = pd_target_ask(link, info, &reply, &why);
 
 	*sample = (struct pd_top_sample){ .taken_ns = pd_os_monotonic_ns(os), .real_us = pd_os_real_us(os) };
 	if (result != 0)
-		return result;
+		return pd_error_set(err, result, "%s%s", why.text,
+				    strncmp(why.text, "NOAUTH", 6) == 0
+					    ? "; --user NAME, and the password in PERDURE_PASSWORD"
+					    : "");
 	take_info(sample, pd_reply_read(&reply).text);
 	if (sample->version[0] == '\0')
 		return pd_error_set(
 			err, PD_NOT_SUPPORTED,
 			"what listens on %s is no Perdure server (its INFO has no perdure_version)",
 			link->name);
+	/* There is no store while the log is replayed, and who does not administer is told of neither. */
 	result = pd_target_ask(link, memory, &reply, err);
-	if (result != 0)
-		return result;
-	take_memory(sample, reply);
-	/* There is none while the log is replayed. */
-	result = pd_target_ask(link, store, &reply, err);
+	if (result == 0)
+		take_memory(sample, reply);
+	if (result == 0 || result == PD_INVALID)
+		result = pd_target_ask(link, store, &reply, err);
 	if (result == 0)
 		take_figures(sample, reply);
-	return result == PD_INVALID && sample->loading ? 0 : result;
+	return result == PD_INVALID ? 0 : result;
 }
 
 /* ---- between two ---- */

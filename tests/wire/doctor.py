@@ -183,6 +183,18 @@ def test_settings(world):
     assert severity(found, "settings.durability") == "warning" and severity(found, "disk.room") == "warning", found
 
 
+def test_open_to_everybody(world):
+    server = world.new_server("open", ["--bind", "0.0.0.0", "--allow-open"])
+    server.is_ready = lambda printed: f":{server.port}" in printed and "ready" in printed
+    server.start()
+    status, found = examine(world, server.directory)
+    assert status == DANGER and severity(found, "settings.listeners") == "danger", found
+    assert "perdure user add" in found["settings.listeners"]["fix"], found
+    world.run(world.binary, "user", "add", "ann", "--role", "admin", "--data", server.directory, input=b"ann-secret\n")
+    _, found = examine(world, server.directory)
+    assert severity(found, "settings.listeners") == "ok", found
+
+
 def test_few_files(world):
     status, stdout, _ = world.run("/bin/sh", "-c", f"ulimit -n 512 && exec {world.binary} doctor --data {world.path('few')} -o json",
                                   check=False)

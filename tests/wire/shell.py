@@ -503,3 +503,49 @@ def test_shell_without_a_server(world):
     terminal.type("PING\r")
     terminal.expect("PONG")
     terminal.expect("later> ")
+
+
+# ---- users ----
+
+
+def test_users(world):
+    """A server that asks who comes: through its port, not through its directory."""
+    server = world.new_server("users")
+    server.start()
+    for name, role in (("ann", "admin"), ("reader", "read-only")):
+        world.run(world.binary, "user", "add", name, "--role", role, "--data", server.directory, input=f"{name}-secret\n".encode())
+
+    def over_tcp(subcommand, *words, password=None):
+        environment = {key: value for key, value in os.environ.items() if key != "PERDURE_PASSWORD"}
+        if password is not None:
+            environment["PERDURE_PASSWORD"] = password
+        done = subprocess.run([world.binary, subcommand, "-p", str(server.port), *words], env=environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert cli(world, "SET", "k", "v", server=server)[0] == OK
+    status, stdout, stderr = over_tcp("cli", "GET", "k")
+    assert status == REFUSED and stdout == "" and "NOAUTH" in stderr and "--user NAME" in stderr, stderr
+    assert over_tcp("cli", "--user", "ann", "GET", "k", password="ann-secret")[:2] == (OK, "v\n")
+    status, _, stderr = over_tcp("cli", "--user", "ann", "GET", "k", password="wrong")
+    assert status == FAILURE and "does not take user \"ann\"" in stderr, stderr
+    status, _, stderr = over_tcp("cli", "--user", "ann", "GET", "k")
+    assert status == FAILURE and "PERDURE_PASSWORD" in stderr, stderr
+    status, _, stderr = over_tcp("cli", "--user", "reader", "SET", "k", "w", password="reader-secret")
+    assert status == REFUSED and "read-only" in stderr, stderr
+    status, stdout, stderr = over_tcp("top", "--user", "reader", "--count", "1", "--interval", "0.1", "-o", "json", password="reader-secret")
+    assert status == OK and json.loads(stdout)["version"], stderr
+    status, _, stderr = over_tcp("top", "--count", "1")
+    assert status == FAILURE and "--user NAME" in stderr, stderr
+    terminal = Terminal([world.binary, "cli", "-p", server.port, "--user", "ann"], environment={"PERDURE_HISTORY": "", "PERDURE_PASSWORD": ""})
+    world.opened.append(terminal)
+    terminal.expect("does not take user")
+    assert terminal.wait() == FAILURE
+    terminal = Terminal([world.binary, "cli", "-p", server.port, "--user", "ann", "--ask-password"], environment={"PERDURE_HISTORY": ""})
+    world.opened.append(terminal)
+    terminal.expect("Password of ann: ")
+    terminal.type("ann-secret\r")
+    seen = terminal.expect("> ")
+    assert "ann-secret" not in seen, seen
+    terminal.type("ACL WHOAMI\r")
+    terminal.expect('"ann"')
