@@ -1,4 +1,4 @@
-/* `perdure actor`: the actors of a running server, listed, described and dropped. */
+/* `perdure actor`: the actors of a running server, listed, described, dropped and given profiles. */
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -15,7 +15,8 @@
 
 struct given {
 	const char *data, *match, *tenant;
-	bool json, yes;
+	const char *durability, *quota_keys, *quota_ops; /* as the server reads them */
+	bool json, yes, clear;
 };
 
 #define OPTION_DATA                                                                   \
@@ -343,19 +344,82 @@ static int run_drop(int argc, char **argv)
 	return status;
 }
 
+/* ---- profile ---- */
+
+static const struct pd_option profile_table[] = {
+	OPTION_DATA,
+	{ "durability", "LEVEL", PD_OPTION_TEXT, offsetof(struct given, durability), 0, 0,
+	  "Of writes that ask for none themselves; default: as the tenant or the server has it." },
+	{ "quota-keys", "N", PD_OPTION_TEXT, offsetof(struct given, quota_keys), 0, 0,
+	  "Keys that it may have; 0: no quota." },
+	{ "quota-ops", "N", PD_OPTION_TEXT, offsetof(struct given, quota_ops), 0, 0,
+	  "Operations a second; 0: no quota." },
+	{ "clear", NULL, PD_OPTION_SWITCH, offsetof(struct given, clear), 0, 0,
+	  "Take everything away that was set before." },
+};
+
+static const struct pd_options profile_options = {
+	.command = "perdure actor profile",
+	.synopsis = "perdure actor profile [options] [TENANT/]NAME",
+	.about = "Sets what holds for an actor, whoever writes: its durability level and its quotas. What is "
+		 "not "
+		 "named\nstays as it is; 'perdure actor show' tells it.",
+	.table = profile_table,
+	.count = sizeof profile_table / sizeof *profile_table,
+	.environment_count = 1, /* PERDURE_DATA */
+	.after = "Examples:\n"
+		 "  perdure actor profile --quota-keys 10000 --quota-ops 500 user:42\n"
+		 "  perdure actor profile --durability default user:42\n"
+		 "\n" EXIT_STATUSES,
+};
+
+static int run_profile(int argc, char **argv)
+{
+	const char *words[12] = { "PD.ACTOR", "PROFILE" };
+	struct given given = { .data = "./data" };
+	struct pd_slice reply;
+	struct pd_admin admin;
+	size_t count = 3;
+	int status;
+
+	if (!take_name(&profile_options, argc, argv, &given, &words[2], &status))
+		return status;
+	if (given.clear)
+		words[count++] = "CLEAR";
+	if (given.durability != NULL) {
+		words[count++] = "DURABILITY";
+		words[count++] = given.durability;
+	}
+	if (given.quota_keys != NULL) {
+		words[count++] = "QUOTA-KEYS";
+		words[count++] = given.quota_keys;
+	}
+	if (given.quota_ops != NULL) {
+		words[count++] = "QUOTA-OPS";
+		words[count++] = given.quota_ops;
+	}
+	if (count == 3)
+		return pd_options_wrong(&profile_options, "what is to hold? Say --durability, --quota-keys, "
+							  "--quota-ops or --clear");
+	status = pd_admin_begin(&admin, &profile_options, given.data, words, &reply);
+	pd_admin_end(&admin);
+	return status;
+}
+
 /* ---- the subcommands ---- */
 
 static const struct pd_verb verbs[] = {
 	{ "ls", "print the names of actors", run_ls },
 	{ "show", "say what is known of an actor", run_show },
 	{ "drop", "drop an actor with everything that it has", run_drop },
+	{ "profile", "set its durability level and its quotas", run_profile },
 };
 
 static int run(int argc, char **argv)
 {
 	static const struct pd_verbs actor = {
 		.command = "perdure actor",
-		.synopsis = "perdure actor ls|show|drop [options] [NAME]",
+		.synopsis = "perdure actor ls|show|drop|profile [options] [NAME]",
 		.about = "Looks after the actors of a running server, through the admin socket in its data "
 			 "directory.",
 		.table = verbs,

@@ -120,8 +120,9 @@ static struct system_entry system_entry(const struct pd_effect *effect)
 	case 'n':
 		entry.what = "last id";
 		break;
+	case 'q':
 	case 'o':
-		entry.what = "lease of actor";
+		entry.what = key.data[0] == 'q' ? "quotas of" : "lease of actor";
 		entry.name = pd_slice(NULL, 0);
 		entry.id = number;
 		entry.has_id = size > 0;

@@ -122,6 +122,8 @@ int pd_engine_actor_info(struct pd_engine *engine, struct pd_session *session, s
 		info.level = engine->options.default_level;
 		info.level_scope = PD_SCOPE_SERVER;
 	}
+	if (actor->quota != NULL)
+		info.quotas = actor->quota->quotas;
 	pd_clock_update(&engine->clock);
 	pd_lease_tell(engine, actor, &info.lease);
 	result = find_birth(engine, actor, &info, err);

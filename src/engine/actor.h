@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 #include "engine/lease.h"
+#include "engine/profile.h"
 #include "log/level.h"
 
 struct pd_engine;
@@ -51,6 +52,7 @@ struct pd_actor_info {
 	uint64_t created_epoch, created_lsn;
 	enum pd_level level; /* of writes that ask for none themselves */
 	enum pd_profile_scope level_scope;
+	struct pd_quotas quotas; /* its own */
 	struct pd_lease_info lease;
 	bool quarantined;
 	uint64_t lost_first_lsn, lost_last_lsn; /* when it is */

@@ -15,6 +15,7 @@ static void release_actor(void *context, void *item)
 
 	directory->name_bytes -= actor->name_size;
 	pd_free(actor->lease);
+	pd_free(actor->quota);
 	pd_free(actor);
 }
 
@@ -26,8 +27,10 @@ void pd_directory_init(struct pd_directory *directory, uint64_t hash_seed)
 
 void pd_directory_done(struct pd_directory *directory)
 {
-	for (size_t i = 0; i < directory->tenant_count; i++)
+	for (size_t i = 0; i < directory->tenant_count; i++) {
+		pd_free(directory->tenants[i]->quota);
 		pd_free(directory->tenants[i]);
+	}
 	pd_id_list_done(&directory->actors);
 	pd_free(directory->tenants);
 	pd_free(directory->slots);
@@ -305,6 +308,31 @@ static int load_lease(struct pd_directory *directory, const struct pd_entry *ent
 	}
 }
 
+/* Ids are of tenants and actors alike. */
+static int load_quota(struct pd_directory *directory, const struct pd_entry *entry, struct pd_error *err)
+{
+	struct pd_quota **quota = NULL;
+	struct pd_actor *actor;
+	uint64_t id;
+
+	if (pd_varint_get(entry->key.data + 1, entry->key.size - 1, &id) == 0)
+		return bad_entry(err);
+	for (size_t i = 0; i < directory->tenant_count; i++)
+		if (directory->tenants[i]->id == id)
+			quota = &directory->tenants[i]->quota;
+	actor = pd_directory_actor_by_id(directory, id);
+	if (actor != NULL)
+		quota = &actor->quota;
+	switch (quota != NULL ? pd_quota_load(quota, entry->value) : 0) {
+	case PD_CORRUPT:
+		return bad_entry(err);
+	case PD_NO_MEMORY:
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the directory of names");
+	default:
+		return 0;
+	}
+}
+
 /* One entry of the system actor. */
 static int load_entry(struct pd_directory *directory, struct pd_store *store, const struct pd_entry *entry,
 		      struct pd_error *err)
@@ -318,6 +346,8 @@ static int load_entry(struct pd_directory *directory, struct pd_store *store, co
 		if (pd_varint_get(entry->value.data, entry->value.size, &directory->last_id) == 0)
 			return bad_entry(err);
 		return 0;
+	case 'q':
+		return load_quota(directory, entry, err);
 	case 'o':
 		return load_lease(directory, entry, err);
 	default:
@@ -348,7 +378,9 @@ static int load_kind(struct pd_directory *directory, struct pd_store *store, uin
 
 int pd_directory_load(struct pd_directory *directory, struct pd_store *store, struct pd_error *err)
 {
-	static const uint8_t kinds[] = { 't', 'a', 'n', 'l', 'p', 'o' }; /* tenants before their actors */
+	static const uint8_t kinds[] = {
+		't', 'a', 'n', 'l', 'p', 'q', 'o'
+	}; /* tenants before their actors */
 	int result = 0;
 
 	directory->loading = true;
@@ -358,5 +390,7 @@ int pd_directory_load(struct pd_directory *directory, struct pd_store *store, st
 			pd_id_list_sort(&directory->actors);
 	}
 	directory->loading = false;
+	if (result == 0)
+		pd_quota_count(directory);
 	return result;
 }

@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/lease.h"
 #include "engine/manifest.h"
+#include "engine/profile.h"
 #include "engine/upkeep.h"
 #include "os/os.h"
 #include "store/brake.h"
@@ -28,6 +29,7 @@
  *     'd'                           -> varint: the id of the actor dropped last. Comes first in the record of each drop
  *     'l' varint tenant             -> u8 level: the tenant's profile
  *     'p' varint actor              -> u8 level: the actor's profile
+ *     'q' varint tenant or actor    -> varint keys, varint operations a second (0: no quota)
  *     'o' varint actor              -> varint epoch, varint end of the lease (0: not held), u8 flags (1: exclusive), owner
  *     'u' name                      -> a user's record, see src/security
  *     'i' varint tenant, key        -> an idempotency key's request hash (16 bytes) and stored reply; expires
@@ -37,9 +39,16 @@
 #define PD_SYSTEM_KEY_MAX (1u + PD_VARINT_MAX)
 #define PD_NAME_KEY_MAX   (1u + PD_VARINT_MAX + PD_NAME_SIZE_MAX)
 
+struct pd_quota {
+	struct pd_quotas quotas;
+	uint64_t key_count;         /* of a tenant: now */
+	uint64_t tokens, filled_us; /* for operations: a millionth of one each */
+};
+
 struct pd_tenant {
 	uint64_t id;
-	enum pd_level level; /* profile; PD_LEVEL_UNSET: none */
+	struct pd_quota *quota; /* NULL: none */
+	enum pd_level level;    /* profile; PD_LEVEL_UNSET: none */
 	size_t name_size;
 	uint8_t name[];
 };
@@ -49,6 +58,7 @@ struct pd_actor {
 	struct pd_tenant *tenant;
 	struct pd_store_actor *state;
 	struct pd_lease *lease; /* NULL: it was never leased */
+	struct pd_quota *quota; /* NULL: none */
 	enum pd_level level;    /* profile */
 	bool quarantined;
 	uint64_t lost_first, lost_last; /* LSNs, when quarantined */
@@ -94,6 +104,12 @@ PD_MUST_CHECK int pd_directory_load(struct pd_directory *directory, struct pd_st
 
 /* ---- transactions ---- */
 
+/* An actor that a transaction writes to, where there is a quota on keys. */
+struct pd_touched {
+	const struct pd_actor *actor;
+	uint64_t keys_before;
+};
+
 struct pd_txn {
 	struct pd_engine *engine;
 	struct pd_session *session;
@@ -107,6 +123,8 @@ struct pd_txn {
 	struct pd_actor **born; /* actors created by this transaction, in order */
 	size_t born_count, born_capacity;
 	struct pd_tenant *born_tenant;
+	struct pd_touched *touched;
+	size_t touched_count, touched_capacity;
 	const struct pd_actor *checked; /* this one may be written to: the last that was asked about */
 	uint64_t last_id_before;
 	size_t events_start; /* where its events begin, to be taken back with it */
@@ -320,6 +338,20 @@ bool pd_dropped_since(const struct pd_engine *engine, const struct pd_tenant *te
 PD_MUST_CHECK int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor);
 /* The transaction has been committed. The actor is void. */
 void pd_drop_done(struct pd_engine *engine, struct pd_actor *actor, uint64_t lsn);
+
+/* ---- profile.c ---- */
+/* From its entry. PD_CORRUPT, PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_quota_load(struct pd_quota **quota, struct pd_slice value);
+/* The directory is loaded: what is there of what quotas are about. */
+void pd_quota_count(const struct pd_directory *directory);
+/* One operation on an actor (NULL: on one that is not there) of the session's tenant. PD_QUOTA. */
+PD_MUST_CHECK int pd_quota_take(struct pd_txn *txn, const struct pd_actor *actor, struct pd_error *err);
+/* Before the actor's keys change. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_quota_touch(struct pd_txn *txn, const struct pd_actor *actor);
+/* May the transaction end like this? PD_QUOTA. */
+PD_MUST_CHECK int pd_quota_check(struct pd_txn *txn, struct pd_error *err);
+/* It does. */
+void pd_quota_apply(struct pd_txn *txn);
 
 /* ---- lease.c ---- */
 struct pd_slice pd_lease_key(uint64_t actor, uint8_t key[PD_SYSTEM_KEY_MAX]);

@@ -417,6 +417,8 @@ int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request
 		result = pd_error_set(err, txn->failed, "%s", txn->err.text);
 	if (txn->failed == PD_CORRUPT)
 		pd_state_note_damage(engine, err);
+	if (result == 0 && txn->touched_count > 0)
+		result = pd_quota_check(txn, err);
 	if (result == 0) {
 		engine->stats.transactions++;
 		lsn = pd_txn_commit(txn);

@@ -1,4 +1,4 @@
-/* Moments and proofs: bookmarks, hashes of state, profiles. */
+/* Moments and proofs: bookmarks, hashes of state. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,58 +130,4 @@ int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, s
 	if (result == 0)
 		*ret_hash = pd_hasher_sum(engine->hasher);
 	return result;
-}
-
-/* ---- profiles ---- */
-
-static int put_profile(struct pd_txn *txn, uint8_t kind, uint64_t id, enum pd_level level)
-{
-	uint8_t key[PD_SYSTEM_KEY_MAX];
-	uint8_t value = (uint8_t)level;
-	size_t size = 1;
-
-	key[0] = kind;
-	size += pd_varint_put(key + size, id);
-	if (level == PD_LEVEL_UNSET)
-		return pd_txn_delete_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, pd_slice(key, size));
-	return pd_txn_put_system(txn, pd_slice(key, size), 0, pd_slice(&value, 1));
-}
-
-int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
-			  enum pd_level level, struct pd_receipt *ret_receipt, struct pd_error *err)
-{
-	struct pd_txn *txn = &engine->txn;
-	struct pd_actor *actor = NULL;
-	struct pd_receipt receipt = { 0 };
-	int result;
-
-	result = pd_engine_check_level(engine, level, err);
-	if (result != 0)
-		return result;
-	if (engine->log->fenced)
-		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
-	pd_session_resolve(session);
-	if (session->tenant == NULL)
-		return pd_error_set(err, PD_NOT_FOUND, "this tenant has no data yet: write something first");
-	if (name.size > 0) {
-		actor = pd_engine_find_actor(engine, session, name);
-		if (actor == NULL)
-			return pd_engine_no_actor(name, err);
-	}
-	pd_txn_start(txn, session);
-	txn->level = PD_LEVEL_STRICT;
-	result = actor != NULL ? put_profile(txn, 'p', actor->id, level)
-			       : put_profile(txn, 'l', session->tenant->id, level);
-	if (result != 0) {
-		pd_txn_abort(txn);
-		return pd_error_set(err, result, "%s",
-				    txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));
-	}
-	pd_txn_fill_receipt(txn, pd_txn_commit(txn), &receipt);
-	*ret_receipt = receipt;
-	if (actor != NULL)
-		actor->level = level;
-	else
-		session->tenant->level = level;
-	return 0;
 }

@@ -20,6 +20,7 @@ void pd_txn_done(struct pd_txn *txn)
 	pd_buffer_done(&txn->key);
 	pd_buffer_done(&txn->bound);
 	pd_free(txn->born);
+	pd_free(txn->touched);
 }
 
 void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
@@ -53,6 +54,7 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 static void forget(struct pd_txn *txn)
 {
 	txn->writing = false;
+	txn->touched_count = 0;
 	txn->born_count = 0;
 	txn->born_tenant = NULL;
 }
@@ -64,7 +66,9 @@ uint64_t pd_txn_commit(struct pd_txn *txn)
 	uint64_t lsn;
 
 	PD_ASSERT(txn->failed == 0);
+	pd_quota_apply(txn); /* what a drop leaves is void after this */
 	pd_store_commit(engine->store);
+	txn->touched_count = 0;
 	if (!txn->writing)
 		return 0;
 	if (level == PD_LEVEL_UNSET)
@@ -412,6 +416,13 @@ int pd_txn_key(struct pd_txn *txn, struct pd_slice name, struct pd_key *ret_key,
 		return pd_error_set(err, PD_TOO_LARGE, "a key may have %u bytes, not %zu",
 				    PD_USER_KEY_SIZE_MAX, key.name.size);
 	*ret_key = key;
+	if ((key.actor != NULL && key.actor->quota != NULL) ||
+	    (session->tenant != NULL && session->tenant->quota != NULL)) {
+		int result = pd_quota_take(txn, key.actor, err);
+
+		if (result != 0)
+			return result;
+	}
 	return pd_actor_check(key.actor, err);
 }
 
@@ -499,6 +510,8 @@ static int actor_for_writing(struct pd_txn *txn, struct pd_key *key)
 		return 0;
 	if (key->actor->lease != NULL || (txn->session != NULL && txn->session->claim_count > 0))
 		result = pd_lease_check(txn, key->actor);
+	if (result == 0)
+		result = pd_quota_touch(txn, key->actor);
 	if (result == 0)
 		txn->checked = key->actor;
 	return result;

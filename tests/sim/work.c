@@ -561,6 +561,8 @@ static bool set_profile(struct world *world)
 	world_say(world, "profile of %s/%s: %s -> %s", tenant_name(client->tenant),
 		  of_tenant ? "" : actor_name(client->actor), pd_level_name(name->level),
 		  pd_code_name(result));
+	if (result == PD_AGAIN) /* as a write is told; nobody insists */
+		return true;
 	if (result == PD_NOT_FOUND)
 		return !there || world_fail(world, "no profile: %s", err.text);
 	if (result != 0)

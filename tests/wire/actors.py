@@ -404,6 +404,123 @@ def test_lease_arguments(world):
         connection.expect("PONG", "PING")
 
 
+# ---- quotas ----
+
+
+def test_profile_command(world):
+    data = ("--data", world.server.directory)
+    connection = world.connect()
+    connection.expect("OK", "SET", "{set}k", "1")
+    world.perdure("actor", "profile", *data, "--quota-keys", "1", "--durability", "none", "set")
+    is_error(connection.command("SET", "{set}l", "1"), "QUOTA ")
+    _, stdout, _ = world.perdure("actor", "show", *data, "-o", "json", "set")
+    info = json.loads(stdout)
+    assert (info["quota_keys"], info["durability"]) == (1, "none"), info
+    world.perdure("actor", "profile", *data, "--clear", "--quota-ops", "100000", "set")
+    connection.expect("OK", "SET", "{set}l", "1")
+    for words in (("set",), ("--quota-keys", "1")):
+        status, _, stderr = world.perdure("actor", "profile", *data, *words, check=False)
+        assert status == USAGE, stderr
+    for words in (("--quota-keys", "x", "set"), ("--quota-keys", "1", "nobody")):
+        status, _, stderr = world.perdure("actor", "profile", *data, *words, check=False)
+        assert status == FAILURE and stderr.startswith("perdure actor profile: "), stderr
+
+
+def test_quota_of_keys(world):
+    connection = world.connect()
+    connection.expect("OK", "MSET", "{q}a", "1", "{q}b", "2")
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "q", "QUOTA-KEYS", "3")
+    assert info_of(connection, "q")["quota_keys"] == 3
+    connection.expect("OK", "SET", "{q}c", "3")
+    is_error(connection.command("SET", "{q}d", "4"), "QUOTA actor 'q' may have 3 keys and has 3, this would make it 4: ")
+    is_error(connection.command("MSET", "{other}x", "1", "{q}d", "4"), "QUOTA ")
+    connection.expect(0, "EXISTS", "{q}d", "{other}x")
+    connection.expect("OK", "SET", "{q}c", "overwritten")
+    connection.expect("OK", "MULTI")
+    connection.expect("QUEUED", "SET", "{q}d", "4")
+    connection.expect("QUEUED", "DEL", "{q}a")
+    connection.expect(["OK", 1], "EXEC")
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "q", "QUOTA-KEYS", "1")
+    connection.expect(1, "DEL", "{q}b")
+    connection.expect("OK", "SET", "{q}c", "still over, and no more than before")
+    is_error(connection.command("HSET", "{q}h", "f", "1"), "QUOTA ")
+    world.server.kill()
+    world.server.start()
+    connection = world.connect()
+    is_error(connection.command("SET", "{q}n", "1"), "QUOTA actor 'q' may have 1 keys and has 2")
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "q", "CLEAR")
+    connection.expect("OK", "SET", "{q}n", "1")
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "q", "QUOTA-KEYS", "1")
+    connection.expect(1, "PD.ACTOR", "DROP", "q")
+    connection.expect("OK", "MSET", "{q}a", "1", "{q}b", "2")
+
+
+def test_quota_of_a_tenant(world):
+    connection, other = world.connect(), world.connect()
+    connection.expect("OK", "PD.USE", "small/a")
+    connection.expect("OK", "SET", "a", "1")
+    connection.expect("OK", "PD.TENANT", "PROFILE", "small", "QUOTA-KEYS", "3", "DURABILITY", "standard")
+    connection.expect("OK", "MSET", "b", "2", "{b}a", "3")
+    is_error(connection.command("SET", "{c}a", "4"), "QUOTA tenant 'small' may have 3 keys and has 3, this would make it 4: ")
+    connection.expect("OK", "SET", "b", "2", "PX", "1")
+    for _ in range(100):
+        if connection.command("DBSIZE") == 1:
+            break
+        time.sleep(0.05)
+    connection.expect("OK", "SET", "{c}a", "4")
+    is_error(connection.command("SET", "{c}b", "4"), "QUOTA ")
+    connection.expect(1, "PD.ACTOR", "DROP", "b")
+    connection.expect("OK", "SET", "{c}b", "4")
+    is_error(connection.command("SET", "{c}d", "4"), "QUOTA ")
+    other.expect("OK", "SET", "{b}a", "another tenant's")
+    world.server.kill()
+    world.server.start()
+    connection = world.connect()
+    connection.expect("OK", "PD.USE", "small/a")
+    is_error(connection.command("SET", "new", "4"), "QUOTA tenant 'small' may have 3 keys and has 3")
+    reply = connection.command("PD.TENANT", "INFO")
+    info = dict(zip(reply[::2], reply[1::2]))
+    assert info[b"keys"] == 3 and info[b"quota_keys"] == 3 and info[b"durability"] == b"standard" and info[b"actors"] == 2, info
+    connection.expect("OK", "PD.TENANT", "PROFILE", "small", "CLEAR")
+    connection.expect("OK", "SET", "new", "4")
+
+
+def test_quota_of_operations(world):
+    connection = world.connect()
+    connection.expect("OK", "SET", "{busy}k", "1")
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "busy", "QUOTA-OPS", "20")
+    connection.send_raw(encode("GET", "{busy}k") * 200)
+    replies = [connection.read() for _ in range(200)]
+    refused = [reply for reply in replies if isinstance(reply, RespError)]
+    assert 20 <= len(replies) - len(refused) <= 150, len(refused)
+    is_error(refused[0], "QUOTA actor 'busy' may do 20 operations a second and has done them: come again in ")
+    connection.expect(None, "GET", "{idle}k")
+    for _ in range(100):
+        if not isinstance(connection.command("GET", "{busy}k"), RespError):
+            break
+        time.sleep(0.05)
+    else:
+        raise AssertionError("no operation is ever allowed again")
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "busy", "QUOTA-OPS", "0")
+    connection.send_raw(encode("GET", "{busy}k") * 200)
+    assert all(connection.read() == b"1" for _ in range(200))
+
+
+def test_profile_arguments(world):
+    connection = world.connect()
+    connection.expect("OK", "SET", "{p}k", "1")
+    for words in ((), ("QUOTA-KEYS",), ("QUOTA-KEYS", "-1"), ("QUOTA-OPS", "x"), ("QUOTA-OPS", "1000000001"), ("NONSENSE", "1"),
+                  ("DURABILITY", "nonsense"), ("DURABILITY", "critical")):
+        is_error(connection.command("PD.ACTOR", "PROFILE", "p", *words), "ERR ")
+        is_error(connection.command("PD.TENANT", "PROFILE", "default", *words), "ERR ")
+    is_error(connection.command("PD.ACTOR", "PROFILE", "nobody", "QUOTA-KEYS", "1"), "there is no actor")
+    is_error(connection.command("PD.TENANT", "PROFILE", "nobody", "QUOTA-KEYS", "1"), "there is no tenant")
+    is_error(connection.command("PD.TENANT", "INFO", "nobody"), "there is no tenant")
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "p", "DURABILITY", "none", "QUOTA-KEYS", "7", "QUOTA-OPS", "1000")
+    info = info_of(connection, "p")
+    assert (info["durability"], info["quota_keys"], info["quota_ops"]) == (b"none", 7, 1000), info
+
+
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "actors.md")
 
 

@@ -23,8 +23,8 @@ static int add_front_commands(struct pd_resp_registry *registry, struct pd_error
 		&pd_resp_commands_config,     &pd_resp_commands_server, &pd_resp_commands_transaction,
 		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep, &pd_resp_commands_pubsub,
 		&pd_resp_commands_memory,     &pd_resp_commands_debug,  &pd_resp_commands_latency,
-		&pd_resp_commands_actor,      &pd_resp_commands_acl,
-		&pd_resp_commands_lease,
+		&pd_resp_commands_actor,      &pd_resp_commands_acl,    &pd_resp_commands_lease,
+		&pd_resp_commands_profile,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)

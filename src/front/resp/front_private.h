@@ -41,6 +41,7 @@ enum pd_resp_reply_mode {
 struct pd_lease_info;
 struct pd_login;
 struct pd_memory_report;
+struct pd_quotas;
 struct pd_state_hash;
 struct pd_user;
 
@@ -169,7 +170,7 @@ extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_comman
 	pd_resp_commands_acl, pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
 	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug, pd_resp_commands_latency,
-	pd_resp_commands_actor, pd_resp_commands_lease;
+	pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);
@@ -251,6 +252,9 @@ void pd_resp_wait_for_now(struct pd_resp_call *call);
 /* A number from `least` to `most`, or the error is written: "`what` is a number from …". */
 bool pd_resp_parse_number(struct pd_resp_call *call, const char *what, struct pd_slice word, int64_t least,
 			  int64_t most, uint64_t *ret_number);
+/* ---- command_profile.c ---- */
+/* Two fields of a map. */
+void pd_resp_write_quotas(struct pd_resp_writer *reply, const struct pd_quotas *quotas);
 /* ---- command_lease.c ---- */
 /* Four fields of a map. */
 void pd_resp_write_lease(struct pd_resp_writer *reply, const struct pd_lease_info *lease);

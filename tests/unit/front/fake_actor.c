@@ -87,6 +87,25 @@ int pd_engine_lease_owner(struct pd_engine *engine, struct pd_session *session, 
 	return pd_error_set(err, PD_NOT_FOUND, "there is no actor");
 }
 
+int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *session, bool of_tenant,
+			     struct pd_slice name, const struct pd_profile_change *change,
+			     struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	(void)of_tenant;
+	(void)change;
+	return pd_engine_drop_actor(engine, session, name, ret_receipt, err);
+}
+
+int pd_engine_tenant_info(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			  struct pd_tenant_info *ret_info, struct pd_error *err)
+{
+	(void)engine;
+	(void)session;
+	(void)name;
+	(void)ret_info;
+	return pd_error_set(err, PD_NOT_FOUND, "there is no tenant");
+}
+
 int pd_session_claim(struct pd_session *session, struct pd_slice name, uint64_t epoch, struct pd_error *err)
 {
 	(void)session;

@@ -1,0 +1,346 @@
+/* Profiles and quotas: profile.h. */
+#include "engine/profile.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/codec.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+#define PROFILE_BYTES 256u     /* what the record of one takes, about */
+#define SECOND_US     1000000u /* an operation costs as many parts of a token */
+
+/* ---- quotas in memory ---- */
+
+static struct pd_quota *quota_new(const struct pd_quotas *quotas)
+{
+	struct pd_quota *quota = pd_calloc(1, sizeof *quota);
+
+	if (quota == NULL)
+		return NULL;
+	quota->quotas = *quotas;
+	quota->tokens = quotas->ops * SECOND_US;
+	return quota;
+}
+
+int pd_quota_load(struct pd_quota **quota, struct pd_slice value)
+{
+	uint64_t numbers[2];
+	size_t at = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		size_t size = pd_varint_get(value.data + at, value.size - at, &numbers[i]);
+
+		if (size == 0)
+			return PD_CORRUPT;
+		at += size;
+	}
+	if (at != value.size || numbers[1] > PD_QUOTA_OPS_MAX)
+		return PD_CORRUPT;
+	pd_free(*quota);
+	*quota = quota_new(&(struct pd_quotas){ numbers[0], numbers[1] });
+	return *quota != NULL ? 0 : PD_NO_MEMORY;
+}
+
+static uint64_t count_keys(const struct pd_directory *directory, const struct pd_tenant *tenant,
+			   uint64_t *ret_actors)
+{
+	uint64_t keys = 0, actors = 0;
+
+	for (const struct pd_actor *actor = pd_directory_actor_next(directory, 0); actor != NULL;
+	     actor = pd_directory_actor_next(directory, actor->id))
+		if (actor->tenant == tenant) {
+			keys += actor->state->key_count;
+			actors++;
+		}
+	if (ret_actors != NULL)
+		*ret_actors = actors;
+	return keys;
+}
+
+void pd_quota_count(const struct pd_directory *directory)
+{
+	for (size_t i = 0; i < directory->tenant_count; i++)
+		if (directory->tenants[i]->quota != NULL)
+			directory->tenants[i]->quota->key_count = count_keys(directory, directory->tenants[i],
+									     NULL);
+}
+
+/* ---- operations ---- */
+
+/* 0, or microseconds until there is one. */
+static uint64_t take(struct pd_quota *quota, uint64_t now_us)
+{
+	uint64_t ops = quota->quotas.ops, passed_us;
+
+	if (ops == 0)
+		return 0;
+	passed_us = now_us - quota->filled_us < SECOND_US ? now_us - quota->filled_us : SECOND_US;
+	quota->filled_us = now_us;
+	quota->tokens += passed_us * ops;
+	if (quota->tokens > ops * SECOND_US)
+		quota->tokens = ops * SECOND_US;
+	if (quota->tokens < SECOND_US)
+		return (SECOND_US - quota->tokens + ops - 1) / ops;
+	quota->tokens -= SECOND_US;
+	return 0;
+}
+
+static int refuse_ops(const char *what, struct pd_slice name, const struct pd_quota *quota, uint64_t wait_us,
+		      struct pd_error *err)
+{
+	return pd_error_set(err, PD_QUOTA,
+			    "%s '%.*s' may do %" PRIu64
+			    " operations a second and has done them: come again in %" PRIu64
+			    " ms, or raise QUOTA-OPS with PD.%s PROFILE",
+			    what, (int)name.size, (const char *)name.data, quota->quotas.ops,
+			    (wait_us + 999) / 1000, what[0] == 'a' ? "ACTOR" : "TENANT");
+}
+
+int pd_quota_take(struct pd_txn *txn, const struct pd_actor *actor, struct pd_error *err)
+{
+	struct pd_tenant *tenant = txn->session->tenant;
+	uint64_t wait_us;
+
+	if (actor != NULL && actor->quota != NULL) {
+		wait_us = take(actor->quota, txn->now_us);
+		if (wait_us > 0)
+			return refuse_ops("actor", pd_actor_name(actor), actor->quota, wait_us, err);
+	}
+	if (tenant != NULL && tenant->quota != NULL) {
+		wait_us = take(tenant->quota, txn->now_us);
+		if (wait_us > 0)
+			return refuse_ops("tenant", pd_slice(tenant->name, tenant->name_size), tenant->quota,
+					  wait_us, err);
+	}
+	return 0;
+}
+
+/* ---- keys ---- */
+
+int pd_quota_touch(struct pd_txn *txn, const struct pd_actor *actor)
+{
+	struct pd_touched *touched;
+
+	if (actor->quota == NULL && actor->tenant->quota == NULL)
+		return 0;
+	for (size_t i = 0; i < txn->touched_count; i++)
+		if (txn->touched[i].actor == actor)
+			return 0;
+	touched = pd_grow(txn->touched, txn->touched_count, &txn->touched_capacity, sizeof *touched, 8);
+	if (touched == NULL)
+		return PD_NO_MEMORY;
+	txn->touched = touched;
+	touched[txn->touched_count++] = (struct pd_touched){ actor, actor->state->key_count };
+	return 0;
+}
+
+static int refuse_keys(const char *what, struct pd_slice name, uint64_t quota, uint64_t keys, uint64_t wanted,
+		       struct pd_error *err)
+{
+	return pd_error_set(err, PD_QUOTA,
+			    "%s '%.*s' may have %" PRIu64 " keys and has %" PRIu64
+			    ", this would make it %" PRIu64
+			    ": delete some, or raise QUOTA-KEYS with PD.%s PROFILE",
+			    what, (int)name.size, (const char *)name.data, quota, keys, wanted,
+			    what[0] == 'a' ? "ACTOR" : "TENANT");
+}
+
+int pd_quota_check(struct pd_txn *txn, struct pd_error *err)
+{
+	/* All that a transaction writes to is its session's tenant's. */
+	const struct pd_tenant *tenant = txn->touched_count > 0 ? txn->touched[0].actor->tenant : NULL;
+	const struct pd_quota *quota = tenant != NULL ? tenant->quota : NULL;
+	uint64_t before = 0, after = 0;
+
+	for (size_t i = 0; i < txn->touched_count; i++) {
+		const struct pd_touched *touched = &txn->touched[i];
+		const struct pd_actor *actor = touched->actor;
+		uint64_t keys = actor->state->key_count;
+
+		before += touched->keys_before;
+		after += keys;
+		if (actor->quota != NULL && actor->quota->quotas.keys != 0 &&
+		    keys > actor->quota->quotas.keys && keys > touched->keys_before)
+			return refuse_keys("actor", pd_actor_name(actor), actor->quota->quotas.keys,
+					   touched->keys_before, keys, err);
+	}
+	if (quota == NULL || quota->quotas.keys == 0 || after <= before ||
+	    quota->key_count + after - before <= quota->quotas.keys)
+		return 0;
+	return refuse_keys("tenant", pd_slice(tenant->name, tenant->name_size), quota->quotas.keys,
+			   quota->key_count, quota->key_count + after - before, err);
+}
+
+void pd_quota_apply(struct pd_txn *txn)
+{
+	for (size_t i = 0; i < txn->touched_count; i++) {
+		const struct pd_touched *touched = &txn->touched[i];
+		struct pd_quota *quota = touched->actor->tenant->quota;
+
+		if (quota != NULL)
+			quota->key_count += touched->actor->state->key_count - touched->keys_before;
+	}
+}
+
+/* ---- changing ---- */
+
+static int put_level(struct pd_txn *txn, uint8_t kind, uint64_t id, enum pd_level level)
+{
+	uint8_t key[PD_SYSTEM_KEY_MAX], value = (uint8_t)level;
+	size_t size = 1;
+
+	key[0] = kind;
+	size += pd_varint_put(key + size, id);
+	if (level == PD_LEVEL_UNSET)
+		return pd_txn_delete_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, pd_slice(key, size));
+	return pd_txn_put_system(txn, pd_slice(key, size), 0, pd_slice(&value, 1));
+}
+
+static int put_quotas(struct pd_txn *txn, uint64_t id, const struct pd_quotas *quotas)
+{
+	uint8_t key[PD_SYSTEM_KEY_MAX], value[2 * PD_VARINT_MAX];
+	size_t size = 1, value_size;
+
+	key[0] = 'q';
+	size += pd_varint_put(key + size, id);
+	if (quotas->keys == 0 && quotas->ops == 0)
+		return pd_txn_delete_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, pd_slice(key, size));
+	value_size = pd_varint_put(value, quotas->keys);
+	value_size += pd_varint_put(value + value_size, quotas->ops);
+	return pd_txn_put_system(txn, pd_slice(key, size), 0, pd_slice(value, value_size));
+}
+
+/* Whose profile it is. */
+struct holder {
+	struct pd_tenant *tenant; /* of the actor, or itself */
+	struct pd_actor *actor;   /* NULL: the tenant's */
+	struct pd_quota **quota;
+	enum pd_level *level;
+	uint64_t id;
+};
+
+static struct pd_tenant *find_tenant(struct pd_engine *engine, struct pd_session *session,
+				     struct pd_slice name, struct pd_error *err)
+{
+	struct pd_tenant *tenant;
+
+	pd_session_resolve(session);
+	tenant = session->tenant;
+	if (name.size > 0)
+		tenant = pd_session_reaches(session, name) ? pd_directory_tenant(&engine->directory, name)
+							   : NULL;
+	if (tenant == NULL)
+		(void)pd_error_set(err, PD_NOT_FOUND,
+				   "there is no tenant '%.*s': write something to it first",
+				   name.size < 300 ? (int)name.size : 300, (const char *)name.data);
+	return tenant;
+}
+
+static int find_holder(struct pd_engine *engine, struct pd_session *session, bool of_tenant,
+		       struct pd_slice name, struct holder *ret_holder, struct pd_error *err)
+{
+	struct pd_tenant *tenant;
+	struct pd_actor *actor;
+
+	if (of_tenant) {
+		tenant = find_tenant(engine, session, name, err);
+		if (tenant == NULL)
+			return PD_NOT_FOUND;
+		*ret_holder = (struct holder){ tenant, NULL, &tenant->quota, &tenant->level, tenant->id };
+		return 0;
+	}
+	actor = pd_engine_find_actor(engine, session, name);
+	if (actor == NULL)
+		return pd_engine_no_actor(name, err);
+	*ret_holder = (struct holder){ actor->tenant, actor, &actor->quota, &actor->level, actor->id };
+	return 0;
+}
+
+static void take_over(struct pd_engine *engine, const struct holder *holder, struct pd_quota *quota)
+{
+	pd_free(*holder->quota);
+	*holder->quota = quota;
+	if (quota != NULL && holder->actor == NULL)
+		quota->key_count = count_keys(&engine->directory, holder->tenant, NULL);
+}
+
+int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *session, bool of_tenant,
+			     struct pd_slice name, const struct pd_profile_change *change,
+			     struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	struct pd_txn *txn = &engine->txn;
+	struct pd_quotas quotas = { 0 };
+	struct pd_quota *quota = NULL;
+	struct holder holder = { 0 };
+	int result;
+
+	*ret_receipt = (struct pd_receipt){ 0 };
+	if (change->has_ops && change->quotas.ops > PD_QUOTA_OPS_MAX)
+		return pd_error_set(err, PD_INVALID, "a quota is at most %" PRIu64 " operations a second",
+				    PD_QUOTA_OPS_MAX);
+	result = change->has_level ? pd_engine_check_level(engine, change->level, err) : 0;
+	if (result == 0)
+		result = find_holder(engine, session, of_tenant, name, &holder, err);
+	if (result == 0)
+		result = pd_engine_admit(engine, PROFILE_BYTES, false, ret_receipt, err);
+	if (result != 0)
+		return result;
+	if (*holder.quota != NULL)
+		quotas = (*holder.quota)->quotas;
+	quotas.keys = change->has_keys ? change->quotas.keys : quotas.keys;
+	quotas.ops = change->has_ops ? change->quotas.ops : quotas.ops;
+	if (quotas.keys != 0 || quotas.ops != 0) {
+		quota = quota_new(&quotas);
+		if (quota == NULL)
+			return pd_error_set(err, PD_NO_MEMORY, "out of memory for a quota");
+	}
+	pd_txn_start(txn, session);
+	txn->level = PD_LEVEL_STRICT;
+	if (change->has_level)
+		result = put_level(txn, of_tenant ? 'l' : 'p', holder.id, change->level);
+	if (result == 0 && (change->has_keys || change->has_ops))
+		result = put_quotas(txn, holder.id, &quotas);
+	if (result != 0) {
+		pd_txn_abort(txn);
+		pd_free(quota);
+		pd_txn_fill_receipt(txn, 0, ret_receipt);
+		return pd_error_set(err, result, "%s",
+				    txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));
+	}
+	pd_txn_fill_receipt(txn, pd_txn_commit(txn), ret_receipt);
+	if (change->has_level)
+		*holder.level = change->level;
+	if (change->has_keys || change->has_ops)
+		take_over(engine, &holder, quota);
+	else
+		pd_free(quota);
+	return 0;
+}
+
+int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			  enum pd_level level, struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	const struct pd_profile_change change = { .has_level = true, .level = level };
+
+	return pd_engine_change_profile(engine, session, name.size == 0, name, &change, ret_receipt, err);
+}
+
+int pd_engine_tenant_info(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			  struct pd_tenant_info *ret_info, struct pd_error *err)
+{
+	const struct pd_tenant *tenant = find_tenant(engine, session, name, err);
+	struct pd_tenant_info info;
+
+	if (tenant == NULL)
+		return PD_NOT_FOUND;
+	info = (struct pd_tenant_info){ .id = tenant->id,
+					.name = pd_slice(tenant->name, tenant->name_size),
+					.level = tenant->level };
+	info.keys = count_keys(&engine->directory, tenant, &info.actors);
+	if (tenant->quota != NULL)
+		info.quotas = tenant->quota->quotas;
+	*ret_info = info;
+	return 0;
+}
