@@ -93,6 +93,7 @@ static void test_largest_page(void **state)
 	(void)state;
 	memset(&facts, 0x7f, sizeof facts);
 	facts.memory.count = 0;
+	facts.engine.recovery.rebuilt = true;
 	pd_buffer_init(&page, PD_HTTP_PAGE_MAX / 8);
 	assert_int_equal(pd_metrics_write(&page, PD_METRICS_OPENMETRICS, &facts), 0);
 	pd_buffer_done(&page);
