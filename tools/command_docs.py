@@ -59,6 +59,7 @@ TAIL = """
 - MONITOR shows the first 128 words of a request and the first 1,024 bytes of each, no operator's commands and no secrets; 16 clients may watch.
   MEMORY USAGE is what a key takes as it is stored. DEBUG SLEEP holds up its own connection alone. WAIT and WAITAOF never wait for replicas:
   there are none. CLIENT TRACKING is always off.
+- DUMP writes the plainest form of the RDB format, which every Redis from 2.6 on reads; RESTORE takes strings and hashes in all forms that Redis writes.
 - LATENCY: events are `command`, `fast-command`, `log-write`, `log-sync`, `flush` and `checkpoint`; of writes and syncs the upper bound of a power of
   two is told, and percentiles in INFO are such bounds, too.
 - A NUL byte in a request's header is a byte like any other (Redis waits for ever).

@@ -50,6 +50,7 @@ VENDORS = (
     (r"openssl/(ssl|tls1|dtls1|bio|err)\.h", ("src/crypto/", "src/net/"), "OpenSSL's TLS"),
     (r"openssl/.*", ("src/crypto/",), "OpenSSL"),
     (r"argon2\.h", ("src/crypto/",), "libargon2"),
+    (r"liblzf/.*|lzf\.h", ("src/model/",), "LibLZF"),
     (r"jansson\.h", ("src/config/",), "jansson"),
     (r"toml\+\+/.*|toml\.hpp", ("src/config/",), "toml++"),
     (r"zstd.*\.h|zdict\.h", ("src/log/",), "zstd"),

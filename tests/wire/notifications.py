@@ -20,7 +20,7 @@ HDEL h g|HGET h f|HSET h a b|HEXISTS h x|HLEN none|HRANDFIELD none|HSCAN none 0|
 PERSIST h|PEXPIRE h 100000|EXPIREAT h 1|EXPIREAT h 1|RENAME c e|RENAME nothing e|SET t 1|RENAME e t|RENAMENX t u|SET v 1|RENAMENX u v|RENAME v v
 COPY v w|COPY v w|COPY v w REPLACE|COPY none w|DEL v w nothing|UNLINK u|TYPE none|EXISTS none a|TTL none|PTTL none|EXPIRETIME none|TOUCH none
 OBJECT ENCODING none|STRLEN none|GETRANGE none 0 1|LCS none other|MGET none a none|GET none|BITCOUNT none|BITPOS none 1|GETBIT none 1|RANDOMKEY
-FLUSHDB|SET a 1|FLUSHALL|LPUSHX l 1|SET a 1|HSET a f v|GETSET h 1
+SET p 1|EXPIRE p 100|FLUSHDB|SET a 1|FLUSHALL|LPUSHX l 1|SET a 1|HSET a f v|GETSET h 1
 MULTI|SET m 1|DEL m|EXEC|MULTI|SET m 1|DISCARD|WATCH m|SET m 2|MULTI|SET m 3|EXEC
 SET {x}a 1|HSET {x}h f v|DEL {x}a {x}h
 """
@@ -84,6 +84,21 @@ def test_random_commands_tell_what_redis_tells(world):
                 listener.asker.command(*words)
             told = [listener.events() for listener in (mine, real)]
             assert told[0] == told[1], f"round {number}, {words}: {told[0]} instead of {told[1]}, after {done[-6:]}"
+
+
+def test_restore_tells_what_redis_tells(world):
+    mine, real = both(world, "KEAmn")
+    told = []
+    for listener in (mine, real):
+        listener.asker.command("HSET", "h", "f", "v")
+        payload = listener.asker.command("DUMP", "h")
+        listener.events()
+        for words in (("r", "0", payload), ("r", "0", payload, "REPLACE"), ("r", "1", payload, "REPLACE", "ABSTTL"),
+                      ("r", "1", payload, "ABSTTL"), ("r", "0", payload)):
+            listener.asker.command("RESTORE", *words)
+        listener.asker.command("DUMP", "none")
+        told.append(listener.events())
+    assert told[0] == told[1], f"{told[0]} instead of {told[1]}"
 
 
 def test_letters(world):

@@ -29,6 +29,7 @@ GROUPS = (
     "pubsub",
     "notifications",
     "introspection",
+    "dump",
     "compat",
     "perdure_commands",
     "actors",

@@ -179,8 +179,9 @@ static void publish(struct pd_resp_call *call, enum pd_resp_topic_kind kind)
 
 	/* Of a transaction: in the order in which things happen. */
 	pd_resp_keyspace_collect(front);
-	if (audience > 0 && (!pd_resp_memory_has_room(call->client, call->words[2].size) ||
-			     pd_resp_push_note(front, kind, tenant, call->words[1], call->words[2]) != 0)) {
+	if (audience > 0 &&
+	    (!pd_resp_memory_has_room(call->client, front->pushes.noted.size + call->words[2].size) ||
+	     pd_resp_push_note(front, kind, tenant, call->words[1], call->words[2]) != 0)) {
 		pd_resp_write_error(call->reply, "OOM there is no memory for the message");
 		return;
 	}

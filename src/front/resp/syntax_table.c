@@ -49,6 +49,7 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "decr", "key~k0", "1:0:1 RW access update" },
 	{ "decrby", "key~k0 decrement~i", "1:0:1 RW access update" },
 	{ "del", "key~k0*", "1:-1:1 RM delete" },
+	{ "dump", "key~k0", "1:0:1 RO access" },
 	{ "echo", "message", "" },
 	{ "exists", "key~k0*", "1:-1:1 RO" },
 	{ "expire", "key~k0 seconds~i condition~o^7.0.0(nx~t=NX xx~t=XX gt~t=GT lt~t=LT)?",
@@ -143,6 +144,10 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "punsubscribe", "pattern~p?*", "" },
 	{ "rename", "key~k0 newkey~k1", "1:0:1 RW access delete; 2:0:1 OW update" },
 	{ "renamenx", "key~k0 newkey~k1", "1:0:1 RW access delete; 2:0:1 OW insert" },
+	{ "restore",
+	  "key~k0 ttl~i serialized-value replace~t=REPLACE^3.0.0? absttl~t=ABSTTL^5.0.0? "
+	  "seconds~i=IDLETIME^5.0.0? frequency~i=FREQ^5.0.0?",
+	  "1:0:1 OW update" },
 	{ "scan", "cursor~i pattern~p=MATCH? count~i=COUNT? type=TYPE^6.0.0?", "" },
 	{ "select", "index~i", "" },
 	{ "set",

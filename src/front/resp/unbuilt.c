@@ -27,7 +27,7 @@ static const struct {
 	{ "scripts are not built yet; MULTI and WATCH are",
 	  "eval eval_ro evalsha evalsha_ro fcall fcall_ro function script" },
 	{ "HyperLogLogs are not built yet", "pfadd pfcount pfdebug pfmerge pfselftest" },
-	{ "it is not built yet", "dump migrate restore restore-asking sort sort_ro" },
+	{ "it is not built yet", "migrate sort sort_ro" },
 	{ "replication is not built yet", "failover psync replconf replicaof slaveof sync" },
 	{ "there is nothing to save: the log has every write already", "bgrewriteaof bgsave lastsave save" },
 	{ "there is one database; PD.USE chooses an actor in it", "move swapdb" },
