@@ -4,6 +4,10 @@
 #include "front/resp/syntax.h"
 
 const struct pd_resp_syntax pd_resp_syntaxes[] = {
+	{ "acl|cat", "categoryname?", "" },
+	{ "acl|deluser", "username*", "" },
+	{ "acl|getuser", "username", "" },
+	{ "acl|setuser", "username rule?*", "" },
 	{ "append", "key~k0 value", "1:0:1 RW insert" },
 	{ "auth", "username^6.0.0? password", "" },
 	{ "bitcount", "key~k0 index~b(start~i end~i index_unit~o^7.0.0(byte~t=BYTE bit~t=BIT)?)?",
