@@ -251,6 +251,7 @@ static int collect(struct pd_store *store, struct pd_error *err)
 	store->flushes++;
 	store->flushed_bytes += flush->bytes;
 	store->flush_us_last = flush->us;
+	pd_views_settle(store, flush->generation);
 	store->dropping = true;
 	return 0;
 }

@@ -308,6 +308,8 @@ PD_MUST_CHECK int pd_expiry_remove(struct pd_store *store, uint64_t actor, struc
 /* ---- views (view.c) ---- */
 /* The generation has been flushed, and there is a pin: its memory is the pin's from here on. */
 void pd_pin_keep(struct pd_store *store, struct pd_generation *generation);
+/* The flush of this generation has just ended, and no other has begun. */
+void pd_views_settle(struct pd_store *store, const struct pd_generation *generation);
 /* Give up what is beyond the limits, free what nobody reads any more. */
 void pd_views_step(struct pd_store *store);
 /* Give up all of them. true: none holds anything any more; false: somebody is in one, ask again. */

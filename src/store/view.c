@@ -4,6 +4,10 @@
  * entries stay where they are), and is freed when the last view has let go of it. Pins belong to the shard's thread, but for what
  * a reader makes of them under their lock (pd_pin_index()).
  *
+ * When the last of a view's generations has been flushed, the levels are what it shows, until the next flush ends. So at that moment a
+ * view of them is made for it, to which it moves: by its reader when it enters, or by a step that finds nobody in it. From then
+ * on it keeps no memory.
+ *
  * Whoever is in a view holds its lock. The shard's thread marks a view that it gives up, and takes what it holds at a step that
  * finds nobody in it. */
 #include "store/view.h"
@@ -124,9 +128,17 @@ static int view_new(struct pd_store *store, struct pd_store_view **ret_view, str
 	PD_ASSERT(pthread_mutex_init(&view->inside, NULL) == 0);
 	atomic_init(&view->given_up, false);
 	atomic_init(&view->closed, false);
+	atomic_init(&view->settled, NULL);
+	atomic_init(&view->moved, false);
 	view->opened_ns = pd_os_monotonic_ns(store->os);
 	*ret_view = view;
 	return 0;
+}
+
+static void release_pins(struct pd_store_view *view)
+{
+	while (view->held > 0)
+		pin_release(view->pins[--view->held]);
 }
 
 /* Nobody is in it. */
@@ -135,8 +147,10 @@ static void let_go(struct pd_store_view *view)
 	pd_view_reads_done(view);
 	pd_levels_view_free(view->below);
 	view->below = NULL;
-	while (view->pin_count > 0)
-		pin_release(view->pins[--view->pin_count]);
+	pd_levels_view_free(atomic_exchange(&view->settled, NULL));
+	view->pin_count = 0;
+	release_pins(view);
+	view->empty = true;
 }
 
 static void view_free(struct pd_store_view *view)
@@ -157,7 +171,8 @@ static int pin_generations(struct pd_store *store, struct pd_store_view *view, u
 		if (pin == NULL)
 			return PD_NO_MEMORY;
 		pin->views++;
-		view->pins[view->pin_count++] = pin;
+		view->pins[view->held++] = pin;
+		view->pin_count = view->held;
 	}
 	return 0;
 }
@@ -229,6 +244,7 @@ int pd_store_view_enter(struct pd_store_view *view, struct pd_error *err)
 {
 	lock(&view->inside);
 	if (!atomic_load(&view->given_up)) {
+		pd_view_move(view);
 		view->entered = true;
 		return 0;
 	}
@@ -242,6 +258,34 @@ void pd_store_view_leave(struct pd_store_view *view)
 	PD_ASSERT(view->entered);
 	view->entered = false;
 	unlock(&view->inside);
+}
+
+/* ---- settling ---- */
+
+void pd_views_settle(struct pd_store *store, const struct pd_generation *generation)
+{
+	for (struct pd_store_view *view = store->views; view != NULL; view = view->next) {
+		struct pd_levels_view *settled;
+
+		if (view->held == 0 || view->pins[0]->generation != generation ||
+		    atomic_load(&view->given_up) || atomic_load(&view->closed))
+			continue;
+		/* Without it, the view keeps what it has. */
+		if (pd_levels_view_new(store->levels, &settled, NULL) == 0)
+			pd_levels_view_free(atomic_exchange(&view->settled, settled));
+	}
+}
+
+/* Its reader may have moved it; if nobody is in it, it is moved here. */
+static void try_move(struct pd_store_view *view)
+{
+	if (atomic_load(&view->settled) != NULL && pthread_mutex_trylock(&view->inside) == 0) {
+		if (!view->empty)
+			pd_view_move(view);
+		unlock(&view->inside);
+	}
+	if (atomic_load(&view->moved))
+		release_pins(view);
 }
 
 /* ---- giving up ---- */
@@ -258,7 +302,7 @@ static void give_up(struct pd_store *store, struct pd_store_view *view, const ch
 /* Take what a view holds that was given up, unless somebody is in it. */
 static void try_let_go(struct pd_store_view *view)
 {
-	if (view->below == NULL || pthread_mutex_trylock(&view->inside) != 0)
+	if (view->empty || pthread_mutex_trylock(&view->inside) != 0)
 		return;
 	let_go(view);
 	unlock(&view->inside);
@@ -301,7 +345,7 @@ static void look_at_age(struct pd_store *store)
 
 static bool keeps_memory(const struct pd_store_view *view)
 {
-	for (unsigned i = 0; i < view->pin_count; i++)
+	for (unsigned i = 0; i < view->held; i++)
 		if (view->pins[i]->kept)
 			return true;
 	return false;
@@ -327,7 +371,7 @@ static void look_at_bytes(struct pd_store *store)
 			       store->views_bytes >> 20);
 		give_up(store, view, why);
 		try_let_go(view);
-		if (view->below != NULL)
+		if (!view->empty)
 			return; /* when its reader has left */
 	}
 }
@@ -340,7 +384,7 @@ bool pd_views_give_up(struct pd_store *store, const char *why)
 	for (struct pd_store_view *view = store->views; view != NULL; view = view->next) {
 		give_up(store, view, why);
 		try_let_go(view);
-		all = all && view->below == NULL;
+		all = all && view->empty;
 	}
 	return all;
 }
@@ -354,6 +398,8 @@ void pd_views_step(struct pd_store *store)
 	for (struct pd_store_view *view = store->views; view != NULL; view = view->next)
 		if (atomic_load(&view->given_up))
 			try_let_go(view);
+		else
+			try_move(view);
 	look_at_bytes(store);
 	free_some(store, CHUNKS_A_STEP);
 }

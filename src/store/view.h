@@ -1,7 +1,7 @@
 /* Views: the store's state at one LSN, for other threads to read while the shard's goes on writing, flushing and compacting.
  *
- *     frozen memtables   those there were when the view was opened; nobody changes them any more. They stay in memory for the
- *                        view after they were flushed
+ *     frozen memtables   those there were when the view was opened; nobody changes them any more. They stay in memory after they
+ *                        were flushed, until the view can do without them: when the last one is in the levels
  *     levels             as they were at that moment (levels.h, view_new)
  *
  * A view that is to have what was written last freezes the active memtable, where a group ends.

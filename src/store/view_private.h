@@ -26,7 +26,10 @@ struct pd_store_view_cursor {
 	struct pd_store_view_cursor *next;
 	struct pd_store_view *view;
 	struct pd_store_cursor merge;
-	size_t to_size;
+	bool moved; /* the view has moved to the levels: it is to be sought again */
+	bool told;  /* `at` is the key told last; else where it began */
+	uint8_t *at;
+	size_t at_size, at_capacity;
 	uint8_t to[];
 };
 
@@ -36,14 +39,20 @@ struct pd_store_view {
 	uint64_t opened_ns;
 	char why[120]; /* it was given up; written before the mark */
 	atomic_bool given_up, closed;
+	struct pd_pin *pins[PD_STORE_TABLES]; /* newest first */
+	unsigned held;                        /* of them, by the view; the shard's thread's, as the next */
+	bool empty;                           /* nothing is held any more */
+	/* The levels when they had become what the view shows: it can do without its generations. Taken by whoever is in it. */
+	struct pd_levels_view *_Atomic settled;
+	atomic_bool moved; /* it does */
+
 	pthread_mutex_t inside; /* whoever is in it; what follows is theirs */
 	bool entered;
 
-	struct pd_pin *pins[PD_STORE_TABLES]; /* newest first */
 	struct pd_table **indexes[PD_STORE_TABLES];
-	unsigned pin_count;
+	unsigned pin_count; /* that are read */
 	bool indexed;
-	struct pd_levels_view *below; /* NULL: nothing is held any more */
+	struct pd_levels_view *below;
 
 	struct pd_levels_value value; /* of the last get */
 	bool has_value;
@@ -59,7 +68,10 @@ struct pd_store_view {
 	uint8_t level_to[PD_LEVELS_KEY_SIZE_MAX];
 };
 
-/* view_read.c: give back what reading has taken. */
+/* ---- view_read.c ---- */
+/* Give back what reading has taken, for good. */
 void pd_view_reads_done(struct pd_store_view *view);
+/* Read on in the levels that have settled, if they have. */
+void pd_view_move(struct pd_store_view *view);
 
 #endif

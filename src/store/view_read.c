@@ -130,6 +130,41 @@ int pd_store_view_get(struct pd_store_view *view, uint64_t actor, struct pd_slic
 
 /* ---- walking ---- */
 
+/* Where it goes on if the view moves. */
+static int remember(struct pd_store_view_cursor *cursor, struct pd_slice key)
+{
+	if (key.size > cursor->at_capacity) {
+		size_t capacity = 2 * key.size + 64;
+		uint8_t *grown = pd_realloc(cursor->at, capacity);
+
+		if (grown == NULL)
+			return PD_NO_MEMORY;
+		cursor->at = grown;
+		cursor->at_capacity = capacity;
+	}
+	if (key.size > 0)
+		memcpy(cursor->at, key.data, key.size);
+	cursor->at_size = key.size;
+	return 0;
+}
+
+/* A cursor that has no tables and no iterator yet. */
+static int cursor_start(struct pd_store_view_cursor *cursor, struct pd_slice from, struct pd_error *err)
+{
+	struct pd_store_view *view = cursor->view;
+	struct pd_store_cursor *merge = &cursor->merge;
+	int result;
+
+	for (unsigned i = 0; i < view->pin_count; i++) {
+		const struct pd_table *table = find_table(view, i, merge->actor);
+
+		if (table != NULL)
+			merge->tables[merge->table_count++] = table;
+	}
+	result = pd_levels_view_iterator_new(view->below, &merge->iterator, err);
+	return result == 0 ? pd_cursor_start(merge, from, err) : result;
+}
+
 static int cursor_new(struct pd_store_view *view, uint64_t actor, struct pd_slice to,
 		      struct pd_store_view_cursor **ret_cursor, struct pd_error *err)
 {
@@ -141,11 +176,10 @@ static int cursor_new(struct pd_store_view *view, uint64_t actor, struct pd_slic
 	cursor = pd_malloc(sizeof *cursor + to.size);
 	if (cursor == NULL)
 		return pd_store_no_memory(err);
-	cursor->view = view;
+	*cursor = (struct pd_store_view_cursor){ .view = view };
 	pd_cursor_init(&cursor->merge, actor);
 	cursor->merge.level_key = view->level_key;
 	cursor->merge.level_to = view->level_to;
-	cursor->to_size = to.size;
 	if (to.size > 0) {
 		memcpy(cursor->to, to.data, to.size);
 		cursor->merge.to = pd_slice(cursor->to, to.size);
@@ -172,15 +206,7 @@ int pd_store_view_seek(struct pd_store_view *view, uint64_t actor, struct pd_sli
 		*ret_cursor = cursor;
 		return 0;
 	}
-	for (unsigned i = 0; i < view->pin_count; i++) {
-		const struct pd_table *table = find_table(view, i, actor);
-
-		if (table != NULL)
-			cursor->merge.tables[cursor->merge.table_count++] = table;
-	}
-	result = pd_levels_view_iterator_new(view->below, &cursor->merge.iterator, err);
-	if (result == 0)
-		result = pd_cursor_start(&cursor->merge, from, err);
+	result = remember(cursor, from) != 0 ? pd_store_no_memory(err) : cursor_start(cursor, from, err);
 	if (result != 0) {
 		pd_store_view_cursor_free(cursor);
 		return result;
@@ -189,10 +215,37 @@ int pd_store_view_seek(struct pd_store_view *view, uint64_t actor, struct pd_sli
 	return 0;
 }
 
+/* Where it was, in what the view reads now. */
+static int seek_again(struct pd_store_view_cursor *cursor, struct pd_error *err)
+{
+	struct pd_slice to = cursor->merge.to;
+	uint64_t actor = cursor->merge.actor;
+
+	pd_levels_iterator_free(cursor->merge.iterator);
+	pd_cursor_init(&cursor->merge, actor);
+	cursor->merge.to = to;
+	return cursor_start(cursor, pd_slice(cursor->at, cursor->at_size), err);
+}
+
 int pd_store_view_next(struct pd_store_view_cursor *cursor, struct pd_entry *ret_entry, struct pd_error *err)
 {
+	bool again = cursor->moved && !cursor->merge.done;
+	int result = 0;
+
 	PD_ASSERT(cursor->view->entered);
-	return pd_store_next(&cursor->merge, ret_entry, err);
+	if (again)
+		result = seek_again(cursor, err);
+	if (result != 0)
+		return result;
+	cursor->moved = false;
+	result = pd_store_next(&cursor->merge, ret_entry, err);
+	if (result > 0 && again && cursor->told &&
+	    pd_slice_equal(ret_entry->key, pd_slice(cursor->at, cursor->at_size)))
+		result = pd_store_next(&cursor->merge, ret_entry, err);
+	if (result <= 0)
+		return result;
+	cursor->told = true;
+	return remember(cursor, ret_entry->key) == 0 ? 1 : pd_store_no_memory(err);
 }
 
 void pd_store_view_cursor_free(struct pd_store_view_cursor *cursor)
@@ -206,6 +259,7 @@ void pd_store_view_cursor_free(struct pd_store_view_cursor *cursor)
 	*at = cursor->next;
 	cursor->view->cursor_count--;
 	pd_levels_iterator_free(cursor->merge.iterator);
+	pd_free(cursor->at);
 	pd_free(cursor);
 }
 
@@ -305,13 +359,36 @@ int pd_store_view_actor_next(struct pd_store_view *view, uint64_t after,
 	return ret_actor->id < PD_STORE_RESERVED_ID;
 }
 
-/* ---- the end ---- */
+/* ---- moving, and the end ---- */
+
+static void leave_levels(struct pd_store_view *view)
+{
+	drop_value(view);
+	pd_levels_iterator_free(view->actors);
+	view->actors = NULL;
+}
+
+void pd_view_move(struct pd_store_view *view)
+{
+	struct pd_levels_view *settled = atomic_exchange(&view->settled, NULL);
+
+	if (settled == NULL)
+		return;
+	leave_levels(view);
+	for (struct pd_store_view_cursor *cursor = view->cursors; cursor != NULL; cursor = cursor->next) {
+		pd_levels_iterator_free(cursor->merge.iterator);
+		cursor->merge.iterator = NULL;
+		cursor->moved = true;
+	}
+	pd_levels_view_free(view->below);
+	view->below = settled;
+	view->pin_count = 0;
+	atomic_store(&view->moved, true);
+}
 
 void pd_view_reads_done(struct pd_store_view *view)
 {
-	drop_value(view);
+	leave_levels(view);
 	while (view->cursors != NULL)
 		pd_store_view_cursor_free(view->cursors);
-	pd_levels_iterator_free(view->actors);
-	view->actors = NULL;
 }

@@ -509,6 +509,7 @@ static void test_memory(void **state)
 		/* As long as it is a memtable it counts as one. */
 		pd_store_stats(world.store, false, &stats);
 		assert_int_equal(stats.frozen, 1);
+		fake_disk_fail(world.disk, FAKE_VIEW_NEW, 1, PD_NO_MEMORY); /* it cannot move */
 		step_until_done(&world);
 		pd_store_stats(world.store, false, &stats);
 		assert_int_equal(stats.frozen_bytes, 0);
@@ -562,6 +563,7 @@ static void test_age(void **state)
 	pd_sim_advance_us(world.os, 29000000);
 	step_until_done(&world);
 	check(old);
+	check(young);
 	assert_int_equal(fake_disk_views(world.disk), 2);
 	pd_sim_advance_us(world.os, 1000001);
 	/* In the middle of a read, it ends. */
@@ -578,6 +580,74 @@ static void test_age(void **state)
 	let_go(old);
 	let_go(young);
 	world_close(&world);
+}
+
+static unsigned count_present(const struct kept *kept, unsigned actor)
+{
+	unsigned count = 0;
+
+	for (int key = 0; key < WORLD_KEYS; key++)
+		count += kept->state.actors[actor].entries[key].present;
+	return count;
+}
+
+/* What was flushed is in the levels: nothing is kept twice for longer than its reader needs to notice. */
+static void test_settling(void **state)
+{
+	struct pd_store_view_cursor *cursor;
+	struct world world;
+	struct kept *kept;
+	struct pd_entry entry;
+	unsigned found, there, actor = 0;
+
+	(void)state;
+	for (unsigned inside = 0; inside < 2; inside++) {
+		found = there = 0;
+		world_open(&world, WORLD_FAKE, 14 + inside);
+		world.store->views_bytes = SIZE_MAX;
+		fill(&world, 100);
+		world_freeze(&world);
+		fill(&world, 100);
+		kept = keep(&world);
+		for (unsigned i = 0; i < WORLD_ACTORS; i++)
+			if (count_present(kept, i) > there) {
+				there = count_present(kept, i);
+				actor = i;
+			}
+		assert_true(there > 10);
+		assert_int_equal(pd_store_view_enter(kept->view, NULL), 0);
+		assert_int_equal(pd_store_view_seek(kept->view, actor_id(kept, actor), pd_slice(NULL, 0),
+						    pd_slice("zz", 2), &cursor, NULL),
+				 0);
+		for (; found < there / 2; found++)
+			assert_int_equal(pd_store_view_next(cursor, &entry, NULL), 1);
+		if (!inside)
+			pd_store_view_leave(kept->view);
+		fill(&world, 100);
+		step_until_done(&world);
+		if (inside) {
+			assert_true(pd_store_view_bytes(world.store) > 1000);
+			assert_int_equal(pd_store_view_next(cursor, &entry, NULL), 1);
+			found++;
+			pd_store_view_leave(kept->view);
+		}
+		for (unsigned i = 0; i < 20; i++)
+			assert_int_equal(pd_store_step(world.store, world.lsn, NULL), 0);
+		assert_int_equal(pd_store_view_bytes(world.store), 0);
+		assert_int_equal(fake_disk_views(world.disk), 1);
+		world_freeze(&world);
+		step_until_done(&world);
+		assert_int_equal(pd_store_view_enter(kept->view, NULL), 0);
+		fake_disk_fail(world.disk, FAKE_SEEK, 1, PD_IO);
+		assert_int_equal(pd_store_view_next(cursor, &entry, NULL), PD_IO);
+		while (pd_store_view_next(cursor, &entry, NULL) == 1)
+			found++;
+		assert_int_equal(found, there);
+		pd_store_view_leave(kept->view);
+		check(kept);
+		let_go(kept);
+		world_close(&world);
+	}
 }
 
 /* A cursor is still where it was when its reader comes in again, and is no harm when the view is gone. */
@@ -737,6 +807,7 @@ int main(void)
 		cmocka_unit_test(test_resuming),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_settling),
 		cmocka_unit_test(test_cursors),
 		cmocka_unit_test(test_beside_a_writer),
 		cmocka_unit_test(test_beside_a_writer_rocksdb),
