@@ -151,7 +151,7 @@ def test_reset_in_the_middle(world):
 
 def test_nobody_reads(world):
     """Five hundred ask for much and take nothing: what they hold stays within their part of the budget."""
-    server = started(world, "unread", ["--memory-budget", "128MiB"])
+    server = started(world, "unread", ["--memory-budget", f"{128 * world.memory_slack}MiB"])
     with RespConnection(server.port) as connection:
         connection.expect("OK", "SET", "big", "x" * 100_000)
     held = connect_raw(server, crowd_size(500))
