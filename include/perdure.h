@@ -27,7 +27,7 @@
  *
  * Threads. A struct perdure may be used by any number of threads at once, each with sessions of its own; threads that
  * commit at the same time share one write to the disk. A session, with its transaction and its scans, is used by one thread
- * at a time; two at once get PERDURE_INVALID. After fork() the child must not use what its parent opened: it gets
+ * at a time, and so is a view with its scans; two at once get PERDURE_INVALID. After fork() the child must not use what its parent opened: it gets
  * PERDURE_INVALID.
  *
  * Errors. Functions return 0 or a negative enum perdure_code, and fill *err (which may be NULL): what failed, on what, and
@@ -173,6 +173,7 @@ struct perdure;         /* an open directory */
 struct perdure_session; /* who is asking */
 struct perdure_scan;    /* going over keys, fields or records */
 struct perdure_reply;
+struct perdure_view; /* all of a tenant as it is at one moment */
 
 enum perdure_level {
 	PERDURE_LEVEL_DEFAULT = 0,     /* ask the next one: transaction, session, actor, tenant, directory */
@@ -440,6 +441,38 @@ PERDURE_API int perdure_hash_scan(struct perdure_session *session, struct perdur
 PERDURE_API int perdure_scan_next(struct perdure_scan *scan, struct perdure_item *ret_item,
 				  struct perdure_error *err);
 PERDURE_API void perdure_scan_free(struct perdure_scan *scan); /* NULL is fine */
+
+/* ---- views: all of a tenant as it is at one moment ----
+ *
+ * For long reads: a view stands still while others write, holds nobody up, and is no part of any transaction. It keeps what it needs in memory
+ * and on the disk, within limits: one that is open for long while much is written answers PERDURE_VIEW_TOO_OLD, in the
+ * middle of a scan too; then begin again with a new one. Up to 64 may be open. Keys and hashes as the functions of the same name have them. */
+
+/* The tenant is the session's, as is the actor that is meant by one without a name; otherwise the view has nothing to do with it. It
+ * shows all that was committed before. Free with perdure_view_free().
+ * PERDURE_NOT_SUPPORTED: in memory only. PERDURE_BUSY: too many are open. PERDURE_NO_MEMORY. */
+PERDURE_API int perdure_view_new(struct perdure_session *session, struct perdure_view **ret_view,
+				 struct perdure_error *err);
+/* Scans over it are over, and are yet to be freed. NULL is fine. */
+PERDURE_API void perdure_view_free(struct perdure_view *view);
+/* Its moment, as a receipt with nothing but that. */
+PERDURE_API int perdure_view_moment(struct perdure_view *view, struct perdure_receipt *ret_moment,
+				    struct perdure_error *err);
+PERDURE_API int perdure_view_get(struct perdure_view *view, struct perdure_bytes actor,
+				 struct perdure_bytes key, struct perdure_value *ret_value,
+				 struct perdure_error *err);
+PERDURE_API int perdure_view_hash_get(struct perdure_view *view, struct perdure_bytes actor,
+				      struct perdure_bytes key, struct perdure_bytes field,
+				      struct perdure_value *ret_value, struct perdure_error *err);
+PERDURE_API int perdure_view_look(struct perdure_view *view, struct perdure_bytes actor,
+				  struct perdure_bytes key, struct perdure_key_info *ret_info,
+				  struct perdure_error *err);
+PERDURE_API int perdure_view_scan_keys(struct perdure_view *view, struct perdure_bytes actor,
+				       const struct perdure_range *range, struct perdure_scan **ret_scan,
+				       struct perdure_error *err);
+PERDURE_API int perdure_view_hash_scan(struct perdure_view *view, struct perdure_bytes actor,
+				       struct perdure_bytes key, const struct perdure_range *range,
+				       struct perdure_scan **ret_scan, struct perdure_error *err);
 
 /* ---- append logs: records in the order in which they were appended ----
  *

@@ -76,17 +76,22 @@ static int look_key(struct perdure_session *session, struct pd_call *call, void 
 	(void)session;
 	if (result != 0)
 		return result;
-	memset(look->info, 0, sizeof *look->info);
-	if (!pd_txn_get(call->txn, &key, &entry))
-		return 0;
-	look->info->type = pd_embed_type(entry.type);
-	look->info->version = entry.lsn;
-	look->info->expires_us = entry.expires_us;
-	if (entry.type == PD_TYPE_STRING)
-		look->info->count = entry.value.size;
-	else if (entry.type == PD_TYPE_HASH)
-		(void)pd_varint_get(entry.value.data, entry.value.size, &look->info->count);
+	pd_embed_describe(pd_txn_get(call->txn, &key, &entry) ? &entry : NULL, look->info);
 	return 0;
+}
+
+void pd_embed_describe(const struct pd_entry *entry, struct perdure_key_info *ret_info)
+{
+	memset(ret_info, 0, sizeof *ret_info);
+	if (entry == NULL)
+		return;
+	ret_info->type = pd_embed_type(entry->type);
+	ret_info->version = entry->lsn;
+	ret_info->expires_us = entry->expires_us;
+	if (entry->type == PD_TYPE_STRING)
+		ret_info->count = entry->value.size;
+	else if (entry->type == PD_TYPE_HASH)
+		(void)pd_varint_get(entry->value.data, entry->value.size, &ret_info->count);
 }
 
 int pd_embed_type(uint8_t type)

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "embed/embed_private.h"
+#include "embed/view.h"
 #include "engine/upkeep.h"
 
 #define RECOVERY_SLICE 20000u /* records replayed between two calls of the caller's progress function */
@@ -202,7 +203,7 @@ void pd_embed_release(struct perdure *db)
 	pd_free(db);
 }
 
-/* Nothing runs any more: take the engine's part from each session. */
+/* Nothing runs any more: take the engine's part from each session and view. */
 static void close_sessions(struct perdure *db)
 {
 	(void)pthread_mutex_lock(&db->sessions_lock);
@@ -210,6 +211,7 @@ static void close_sessions(struct perdure *db)
 		pd_session_free(session->session);
 		session->session = NULL;
 	}
+	pd_views_close(db);
 	(void)pthread_mutex_unlock(&db->sessions_lock);
 }
 

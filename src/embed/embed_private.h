@@ -38,6 +38,8 @@ static inline struct perdure_bytes pd_embed_bytes(struct pd_slice slice)
 
 /* An enum perdure_type for an entry's. */
 int pd_embed_type(uint8_t type);
+/* What is known of a key by its entry; NULL: there is none. */
+void pd_embed_describe(const struct pd_entry *entry, struct perdure_key_info *ret_info);
 
 /* A copy for the caller, with a NUL behind it; freed by perdure_free(). NULL: no memory. */
 void *pd_embed_copy(struct pd_slice bytes);
@@ -57,6 +59,7 @@ struct perdure {
 	atomic_uint holders; /* the handle, and each session: the last one frees */
 	pthread_mutex_t sessions_lock;
 	struct perdure_session *sessions;
+	struct perdure_view *views;
 	uint64_t next_client; /* jobs only */
 };
 
@@ -142,6 +145,9 @@ int pd_embed_check_write(const struct perdure_session *session, struct perdure_e
 /* "{actor}key" in session->name. PERDURE_INVALID, PERDURE_TOO_LARGE, PERDURE_NO_MEMORY. */
 int pd_embed_name(struct perdure_session *session, struct perdure_bytes actor, struct perdure_bytes key,
 		  struct pd_slice *ret_name, struct perdure_error *err);
+/* The same in a buffer of one's own; `current` is the actor that is meant by none. */
+int pd_embed_spell(struct pd_buffer *name, struct pd_slice current, struct perdure_bytes actor,
+		   struct perdure_bytes key, struct pd_slice *ret_name, struct perdure_error *err);
 void pd_embed_fill_receipt(const struct pd_receipt *from, struct perdure_receipt *to);
 /* Its scans are over. */
 void pd_embed_detach_scans(struct perdure_session *session);

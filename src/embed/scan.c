@@ -4,40 +4,9 @@
 
 #include "base/memory.h"
 #include "embed/append.h"
-#include "embed/embed_private.h"
+#include "embed/scan.h"
+#include "embed/view.h"
 #include "engine/actor.h"
-
-#define PORTION_FIRST 32u
-#define PORTION_MAX   1024u
-#define PORTION_BYTES ((size_t)256 * 1024)
-#define ACTOR_LOOKS   100000u /* of one portion: others of other tenants are looked at, too */
-
-enum scan_kind {
-	SCAN_KEYS,
-	SCAN_FIELDS,
-	SCAN_RECORDS,
-	SCAN_ACTORS,
-};
-
-struct perdure_scan {
-	struct perdure_session *session; /* NULL: it is gone */
-	struct perdure_scan *next, *previous;
-	enum scan_kind kind;
-	bool keys_only, ended;
-	uint64_t transaction;  /* its number; 0: outside of any */
-	uint64_t left;         /* of the limit */
-	struct pd_buffer name; /* "{actor}", or "{actor}key" */
-	struct pd_buffer from; /* where the next portion begins */
-	struct pd_buffer to;   /* where it ends; size 0: at the end */
-	struct pd_stretch stretch;
-	struct pd_buffer stretch_to;
-	uint64_t number; /* of the record that comes next; 0: the first. The id of the last actor */
-
-	struct pd_keep keep; /* bytes of the portion */
-	struct perdure_item *items;
-	size_t count, capacity, at;
-	unsigned portion; /* items to be fetched at once */
-};
 
 static uint64_t transaction_of(const struct perdure_session *session)
 {
@@ -46,7 +15,7 @@ static uint64_t transaction_of(const struct perdure_session *session)
 
 /* ---- a portion ---- */
 
-static int keep_item(struct perdure_scan *scan, struct pd_slice name, const struct pd_entry *entry)
+int pd_scan_keep(struct perdure_scan *scan, struct pd_slice name, const struct pd_entry *entry)
 {
 	struct perdure_item *items, *item;
 	struct pd_slice key, value = { NULL, 0 };
@@ -74,8 +43,7 @@ static int keep_item(struct perdure_scan *scan, struct pd_slice name, const stru
 	return 0;
 }
 
-/* The smallest name behind this one. */
-static int behind(struct pd_buffer *buffer, struct pd_slice name)
+int pd_scan_behind(struct pd_buffer *buffer, struct pd_slice name)
 {
 	int result;
 
@@ -190,10 +158,10 @@ static int look_portion(struct perdure_session *session, struct pd_call *call, v
 		if (scan->kind == SCAN_RECORDS)
 			result = check_record(scan, call, name);
 		if (result == 0)
-			result = keep_item(scan, name, &entry);
+			result = pd_scan_keep(scan, name, &entry);
 		if (result == 0 && (scan->count == most || scan->keep.size >= PORTION_BYTES)) {
 			scan->ended = false;
-			result = behind(&scan->stretch_to, name);
+			result = pd_scan_behind(&scan->stretch_to, name);
 			break;
 		}
 	}
@@ -220,7 +188,7 @@ static int list_actors(struct pd_job *job)
 					      scan->number, &looks, &place, &job->err);
 		if (result == 1 || result == PD_AGAIN)
 			scan->number = place.id;
-		if (result == 1 && keep_item(scan, place.name, &entry) != 0)
+		if (result == 1 && pd_scan_keep(scan, place.name, &entry) != 0)
 			return pd_error_set(&job->err, PD_NO_MEMORY, "out of memory for a portion of a scan");
 		if (result == 1) {
 			scan->items[scan->count - 1].number = place.id;
@@ -247,12 +215,16 @@ static int fetch(struct perdure_scan *scan, struct perdure_error *err)
 	pd_keep_clear(&scan->keep);
 	scan->count = 0;
 	scan->at = 0;
-	if (scan->kind == SCAN_ACTORS)
+	if (scan->view != NULL)
+		result = pd_view_portion(scan->view, scan, err);
+	else if (scan->kind == SCAN_ACTORS)
 		result = pd_embed_run(session->db, &actors, err);
 	else
 		result = pd_embed_look(session, &interest, look_portion, scan, err);
 	if (result != 0) {
+		/* Whoever asks again gets the same portion, and not the end. */
 		scan->count = 0;
+		scan->ended = false;
 		return result;
 	}
 	if (scan->portion < PORTION_MAX)
@@ -331,8 +303,8 @@ static void free_scan(struct perdure_scan *scan)
 	pd_free(scan);
 }
 
-static int new_scan(struct perdure_session *session, struct pd_slice name, enum scan_kind kind,
-		    uint64_t number, const struct perdure_range *range, struct perdure_scan **ret_scan)
+static int new_scan(struct pd_slice name, enum scan_kind kind, uint64_t number,
+		    const struct perdure_range *range, struct perdure_scan **ret_scan)
 {
 	struct perdure_scan *scan = pd_calloc(1, sizeof *scan);
 	int result;
@@ -344,7 +316,6 @@ static int new_scan(struct perdure_session *session, struct pd_slice name, enum 
 	scan->keys_only = range->keys_only != 0;
 	scan->left = range->limit > 0 ? range->limit : UINT64_MAX;
 	scan->portion = PORTION_FIRST;
-	scan->transaction = transaction_of(session);
 	pd_buffer_init(&scan->name, PD_NAME_SIZE_MAX + PERDURE_KEY_SIZE_MAX + 2);
 	pd_buffer_init(&scan->from, PERDURE_KEY_SIZE_MAX + 1);
 	pd_buffer_init(&scan->to, PERDURE_KEY_SIZE_MAX + 1);
@@ -357,13 +328,18 @@ static int new_scan(struct perdure_session *session, struct pd_slice name, enum 
 		free_scan(scan);
 		return result;
 	}
+	*ret_scan = scan;
+	return 0;
+}
+
+static void attach(struct perdure_scan *scan, struct perdure_session *session)
+{
+	scan->transaction = transaction_of(session);
 	scan->session = session;
 	scan->next = session->scans;
 	if (scan->next != NULL)
 		scan->next->previous = scan;
 	session->scans = scan;
-	*ret_scan = scan;
-	return 0;
 }
 
 static void detach(struct perdure_scan *scan)
@@ -409,12 +385,14 @@ static int begin(struct perdure_session *session, struct perdure_bytes actor, st
 	if (result == 0)
 		result = pd_embed_name(session, actor, key, &name, err);
 	if (result == 0) {
-		result = new_scan(session, name, kind, number, &range, &scan);
+		result = new_scan(name, kind, number, &range, &scan);
 		if (result != 0)
 			(void)pd_embed_errorf(err, result, "a scan: %s", pd_code_text(result));
 	}
-	if (result == 0)
+	if (result == 0) {
+		attach(scan, session);
 		result = fetch(scan, err);
+	}
 	if (result == 0) {
 		*ret_scan = scan;
 	} else if (scan != NULL) {
@@ -423,6 +401,30 @@ static int begin(struct perdure_session *session, struct perdure_bytes actor, st
 	}
 	pd_embed_leave(session);
 	return result;
+}
+
+int pd_scan_begin_view(struct perdure_view *view, struct pd_slice name, enum scan_kind kind,
+		       const struct perdure_range *given, struct perdure_scan **ret_scan,
+		       struct perdure_error *err)
+{
+	struct perdure_scan *scan = NULL;
+	struct perdure_range range;
+	int result = read_range(given, &range, err);
+
+	if (result != 0)
+		return result;
+	result = new_scan(name, kind, 0, &range, &scan);
+	if (result != 0)
+		return pd_embed_errorf(err, result, "a scan: %s", pd_code_text(result));
+	scan->view = view;
+	result = fetch(scan, err);
+	if (result != 0) {
+		free_scan(scan);
+		return result;
+	}
+	pd_view_hold(view);
+	*ret_scan = scan;
+	return 0;
 }
 
 /* ---- public ---- */
@@ -462,7 +464,7 @@ static int next_item(struct perdure_scan *scan, struct perdure_item *ret_item, s
 {
 	int result = 0;
 
-	if (scan->transaction != transaction_of(scan->session))
+	if (scan->session != NULL && scan->transaction != transaction_of(scan->session))
 		return pd_embed_errorf(err, PERDURE_INVALID,
 				       scan->transaction != 0
 					       ? "this scan ended with its transaction: begin another"
@@ -486,6 +488,8 @@ int perdure_scan_next(struct perdure_scan *scan, struct perdure_item *ret_item, 
 	if (scan == NULL || ret_item == NULL)
 		return pd_embed_errorf(err, PERDURE_INVALID,
 				       "perdure_scan_next() needs a scan and a place for the item");
+	if (scan->view != NULL)
+		return next_item(scan, ret_item, err);
 	session = scan->session;
 	if (session == NULL)
 		return pd_embed_errorf(err, PERDURE_INVALID,
@@ -503,5 +507,6 @@ void perdure_scan_free(struct perdure_scan *scan)
 	if (scan == NULL)
 		return;
 	detach(scan);
+	pd_view_release(scan->view);
 	free_scan(scan);
 }

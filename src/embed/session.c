@@ -65,9 +65,14 @@ static int bad_name(const char *what, struct pd_slice name, struct perdure_error
 int pd_embed_name(struct perdure_session *session, struct perdure_bytes actor, struct perdure_bytes key,
 		  struct pd_slice *ret_name, struct perdure_error *err)
 {
-	struct pd_slice whose = actor.size > 0 ? pd_embed_slice(actor)
-					       : pd_slice(session->actor, session->actor_size);
-	struct pd_buffer *name = &session->name;
+	return pd_embed_spell(&session->name, pd_slice(session->actor, session->actor_size), actor, key,
+			      ret_name, err);
+}
+
+int pd_embed_spell(struct pd_buffer *name, struct pd_slice current, struct perdure_bytes actor,
+		   struct perdure_bytes key, struct pd_slice *ret_name, struct perdure_error *err)
+{
+	struct pd_slice whose = actor.size > 0 ? pd_embed_slice(actor) : current;
 	int result;
 
 	if ((actor.size > 0 && actor.data == NULL) || (key.size > 0 && key.data == NULL))
