@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from . import errors
 from ._library import LIBRARY as _shared
-from .database import ActorInfo, Database, Level, Progress, Status, Transaction, open
+from .database import ActorInfo, Database, Level, Progress, Status, Transaction, View, open
 from .errors import (AgainError, BusyError, CancelledError, ConflictError, CorruptError, ExistsError, FencedError,
                      InputOutputError, InvalidError, LostError, NewerFormatError, NoMemoryError, NoSpaceError,
                      NotFoundError, NotSupportedError, PerdureError, PermissionDeniedError, ReadOnlyError, TooLargeError,
@@ -35,5 +35,6 @@ __version__ = _shared.perdure_version().decode()
 __all__ = ["Actor", "ActorInfo", "AgainError", "BusyError", "CancelledError", "ConflictError", "CorruptError", "Database", "ExistsError",
            "FencedError", "Hash", "InputOutputError", "InvalidError", "Item", "KeyInfo", "Level", "Log", "LostError", "NewerFormatError",
            "NoMemoryError", "NoSpaceError", "NotFoundError", "NotSupportedError", "PerdureError", "PermissionDeniedError",
-           "Progress", "QuotaError", "ReadOnlyError", "Receipt", "Record", "StaleEpochError", "Status", "TooLargeError", "Transaction", "Value", "ViewTooOldError", "WrongTypeError", "errors",
+           "Progress", "QuotaError", "ReadOnlyError", "Receipt", "Record", "StaleEpochError", "Status", "TooLargeError", "Transaction",
+           "Value", "View", "ViewTooOldError", "WrongTypeError", "errors",
            "open"]

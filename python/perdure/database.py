@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from . import _library as lib
-from .errors import ConflictError, InvalidError
+from .errors import ConflictError, InvalidError, ReadOnlyError
 from .operations import Operations, Receipt, Text, to_bytes, wrap
 
 T = TypeVar("T")
@@ -216,6 +216,10 @@ class Database(Operations):
                 time.sleep(random.random() * min(0.1, 0.0005 * 2 ** min(attempt, 8)))
         raise ValueError("attempts is at least 1")
 
+    def view(self) -> View:
+        """All of the tenant as it is at this moment, for a `with`: for long reads, which hold nobody up."""
+        return View(self)
+
     # ---- actors ----
 
     def actors(self) -> Iterator[bytes]:
@@ -348,8 +352,7 @@ class Transaction(Operations):
             self.result = lib.LIBRARY.perdure_result(session).copy()
         finally:
             self._leave(session)
-        self.receipt = Receipt(receipt.epoch, receipt.lsn, receipt.time_us / 1e6, receipt.level, bool(receipt.duplicate),
-                               receipt.bookmark.decode())
+        self.receipt = take_receipt(receipt)
         return self.receipt
 
     def rollback(self) -> None:
@@ -393,3 +396,59 @@ class Transaction(Operations):
             yield from super()._iterate(function, arguments, limit, take)
         finally:
             self._iterating -= 1
+
+
+class View(Operations):
+    """One moment. Strings, hashes and scans as a Database has them; all else is a ReadOnlyError. One thread at a time. Made by
+    Database.view().
+
+    What it keeps is limited: one that is open for long while much is written raises ViewTooOldError; begin again with another."""
+
+    _READS = {f"perdure_{name}": f"perdure_view_{name}" for name in ("get", "look", "hash_get", "scan_keys", "hash_scan")}
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._view: ctypes.c_void_p | None = None
+
+    def __enter__(self) -> View:
+        if self._view is not None:
+            raise InvalidError("this view is open already")
+        view = ctypes.c_void_p()
+        with self._database._session() as session:
+            lib.call("perdure_view_new", session, ctypes.byref(view))
+        self._view = view
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it, before the end of the `with`. Closing twice is fine."""
+        view, self._view = self._view, None
+        if view is not None:
+            lib.LIBRARY.perdure_view_free(view)
+
+    def moment(self) -> Receipt:
+        """Its place in the log, as a receipt."""
+        moment = lib.Receipt()
+        with self._session() as view:
+            lib.call("perdure_view_moment", view, ctypes.byref(moment))
+        return take_receipt(moment)
+
+    def _function(self, name: str) -> str:
+        try:
+            return self._READS[name]
+        except KeyError:
+            raise ReadOnlyError("a view can be read with get(), look(), hash_get(), scan() and hash_scan(), and what is made of "
+                                "them") from None
+
+    @contextmanager
+    def _session(self) -> Iterator[ctypes.c_void_p]:
+        if self._view is None:
+            raise InvalidError("this view is not open: use it in a `with`")
+        yield self._view
+
+
+def take_receipt(receipt: lib.Receipt) -> Receipt:
+    return Receipt(receipt.epoch, receipt.lsn, receipt.time_us / 1e6, receipt.level, bool(receipt.duplicate),
+                   receipt.bookmark.decode())

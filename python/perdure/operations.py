@@ -123,11 +123,16 @@ def range_of(start: Text | None, stop: Text | None, prefix: Text | None, limit: 
 
 
 class Operations:
-    """What a Database and a Transaction have in common. Of a Database each call is a transaction of its own."""
+    """What a Database, a Transaction and a View have in common. Of a Database each call is a transaction of its own; a View refuses
+    what is not in its interface with ReadOnlyError."""
 
     def _session(self) -> AbstractContextManager[ctypes.c_void_p]:
         """A session for one call, or one iteration."""
         raise NotImplementedError
+
+    def _function(self, name: str) -> str:
+        """The library's function for this kind of operations."""
+        return name
 
     # ---- strings ----
 
@@ -142,13 +147,13 @@ class Operations:
         """The string at a key with its version and expiry. NotFoundError, WrongTypeError."""
         found = lib.Value()
         with self._session() as session:
-            lib.call("perdure_get", session, wrap(actor), wrap(key), ctypes.byref(found))
+            lib.call(self._function("perdure_get"), session, wrap(actor), wrap(key), ctypes.byref(found))
         return take_value(found)
 
     def put(self, actor: Text, key: Text, value: Text, *, ttl: Span | None = None, expires_at: When | None = None) -> None:
         """Put a string, whatever was there. Without an expiry, it never expires."""
         with self._session() as session:
-            lib.call("perdure_put_until", session, wrap(actor), wrap(key), wrap(value), expiry_us(ttl, expires_at))
+            lib.call(self._function("perdure_put_until"), session, wrap(actor), wrap(key), wrap(value), expiry_us(ttl, expires_at))
 
     # ---- keys of any kind ----
 
@@ -156,7 +161,7 @@ class Operations:
         """What is at a key; None: nothing."""
         info = lib.KeyInfo()
         with self._session() as session:
-            lib.call("perdure_look", session, wrap(actor), wrap(key), ctypes.byref(info))
+            lib.call(self._function("perdure_look"), session, wrap(actor), wrap(key), ctypes.byref(info))
         if info.type == 0:
             return None
         return KeyInfo(TYPES.get(info.type, "other"), info.version, seconds_of(info.expires_us), info.count)
@@ -169,14 +174,14 @@ class Operations:
         """Was there anything to delete? In a transaction, that counts as reading."""
         deleted = ctypes.c_int()
         with self._session() as session:
-            lib.call("perdure_delete", session, wrap(actor), wrap(key), ctypes.byref(deleted))
+            lib.call(self._function("perdure_delete"), session, wrap(actor), wrap(key), ctypes.byref(deleted))
         return bool(deleted.value)
 
     def expire(self, actor: Text, key: Text, *, ttl: Span | None = None, expires_at: When | None = None) -> bool:
         """Say when a key is gone; with neither: never. False: nothing has changed, mostly for want of a key."""
         changed = ctypes.c_int()
         with self._session() as session:
-            lib.call("perdure_expire", session, wrap(actor), wrap(key), expiry_us(ttl, expires_at), ctypes.byref(changed))
+            lib.call(self._function("perdure_expire"), session, wrap(actor), wrap(key), expiry_us(ttl, expires_at), ctypes.byref(changed))
         return bool(changed.value)
 
     # ---- hashes ----
@@ -186,7 +191,7 @@ class Operations:
         found = lib.Value()
         try:
             with self._session() as session:
-                lib.call("perdure_hash_get", session, wrap(actor), wrap(key), wrap(field), ctypes.byref(found))
+                lib.call(self._function("perdure_hash_get"), session, wrap(actor), wrap(key), wrap(field), ctypes.byref(found))
         except NotFoundError:
             return default
         return take_value(found).data
@@ -194,13 +199,13 @@ class Operations:
     def hash_set(self, actor: Text, key: Text, field: Text, value: Text) -> None:
         """Put a field."""
         with self._session() as session:
-            lib.call("perdure_hash_set", session, wrap(actor), wrap(key), wrap(field), wrap(value), None)
+            lib.call(self._function("perdure_hash_set"), session, wrap(actor), wrap(key), wrap(field), wrap(value), None)
 
     def hash_delete(self, actor: Text, key: Text, field: Text) -> bool:
         """Was the field there?"""
         deleted = ctypes.c_int()
         with self._session() as session:
-            lib.call("perdure_hash_delete", session, wrap(actor), wrap(key), wrap(field), ctypes.byref(deleted))
+            lib.call(self._function("perdure_hash_delete"), session, wrap(actor), wrap(key), wrap(field), ctypes.byref(deleted))
         return bool(deleted.value)
 
     # ---- scans ----
@@ -224,7 +229,7 @@ class Operations:
             return
         with self._session() as session:
             scan, item = ctypes.c_void_p(), lib.Item()
-            lib.call(function, session, *arguments, ctypes.byref(scan))
+            lib.call(self._function(function), session, *arguments, ctypes.byref(scan))
             try:
                 while True:
                     lib.call("perdure_scan_next", scan, ctypes.byref(item))
@@ -241,19 +246,19 @@ class Operations:
         once, log_append_blind() does not."""
         number = ctypes.c_uint64()
         with self._session() as session:
-            lib.call("perdure_log_append", session, wrap(actor), wrap(key), wrap(record), ctypes.byref(number))
+            lib.call(self._function("perdure_log_append"), session, wrap(actor), wrap(key), wrap(record), ctypes.byref(number))
         return number.value
 
     def log_append_blind(self, actor: Text, key: Text, record: Text) -> None:
         """The same, without asking for the number."""
         with self._session() as session:
-            lib.call("perdure_log_append", session, wrap(actor), wrap(key), wrap(record), None)
+            lib.call(self._function("perdure_log_append"), session, wrap(actor), wrap(key), wrap(record), None)
 
     def log_bounds(self, actor: Text, key: Text) -> range:
         """The numbers of the records that there are."""
         first, following = ctypes.c_uint64(), ctypes.c_uint64()
         with self._session() as session:
-            lib.call("perdure_log_look", session, wrap(actor), wrap(key), ctypes.byref(first), ctypes.byref(following))
+            lib.call(self._function("perdure_log_look"), session, wrap(actor), wrap(key), ctypes.byref(first), ctypes.byref(following))
         return range(first.value, following.value)
 
     def log_read(self, actor: Text, key: Text, start: int = 0, limit: int | None = None) -> Iterator[Record]:
@@ -264,7 +269,7 @@ class Operations:
     def log_trim(self, actor: Text, key: Text, before: int) -> None:
         """Drop the records before this number."""
         with self._session() as session:
-            lib.call("perdure_log_trim", session, wrap(actor), wrap(key), before)
+            lib.call(self._function("perdure_log_trim"), session, wrap(actor), wrap(key), before)
 
     # ---- any command ----
 
@@ -273,7 +278,7 @@ class Operations:
         given = (lib.Bytes * len(words))(*[wrap(word) for word in words])
         reply = ctypes.POINTER(lib.Reply)()
         with self._session() as session:
-            lib.call("perdure_command", session, len(words), given, ctypes.byref(reply))
+            lib.call(self._function("perdure_command"), session, len(words), given, ctypes.byref(reply))
         try:
             return read_reply(reply.contents)
         finally:

@@ -310,6 +310,33 @@ class Life(OnDisk):
         self.db = perdure.open(self.path, create=False)
         self.assertEqual(self.db.get("a", "y"), b"2")
 
+    def test_view(self):
+        user = self.db.actor("user:42")
+        for number in range(200):
+            user[f"key:{number:03}"] = str(number)
+        user.hash("h")["f"] = "x"
+        with self.db.view() as view:
+            user["key:000"] = "changed"
+            user.hash("h")["f"] = "y"
+            for number in range(100, 200):
+                del user[f"key:{number:03}"]
+            still = view.actor("user:42")
+            self.assertEqual(still["key:000"], b"0")
+            self.assertEqual(len(list(still.scan(prefix="key:"))), 200)
+            self.assertEqual(dict(still.hash("h")), {b"f": b"x"})
+            self.assertEqual(view.look("user:42", "h").count, 1)
+            self.assertLess(view.moment().lsn, self.db.status().lsn)
+            for write in (lambda: still.update({"a": "1"}), lambda: view.command("GET", "a"), lambda: view.log_append("a", "b", "c")):
+                with self.assertRaises(perdure.ReadOnlyError):
+                    write()
+            left = view.scan("user:42")
+            next(left)
+        with self.assertRaises(perdure.InvalidError):
+            list(left)
+        with self.assertRaises(perdure.InvalidError):
+            view.get("user:42", "key:000")
+        self.assertEqual(len(list(user)), 101)
+
     def test_upkeep(self):
         self.db.put("a", "x", "1")
         for work in (self.db.checkpoint, self.db.compact_store, self.db.compact_log, self.db.verify):
