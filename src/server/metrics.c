@@ -219,6 +219,18 @@ static int write_waiting(struct pd_metrics_writer *writer, const struct pd_metri
 	return write_labelled(writer, metric, samples, COUNT_OF(samples));
 }
 
+static int write_logins(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			const struct pd_metrics_facts *facts)
+{
+	const struct labelled samples[] = {
+		{ "result=\"accepted\"", facts->resp.logins.accepted },
+		{ "result=\"refused\"", facts->resp.logins.refused },
+		{ "result=\"rejected\"", facts->resp.logins.rejected },
+	};
+
+	return write_labelled(writer, metric, samples, COUNT_OF(samples));
+}
+
 static int write_memory_refusals(struct pd_metrics_writer *writer, const struct pd_metric *metric,
 				 const struct pd_metrics_facts *facts)
 {
@@ -410,6 +422,13 @@ static const struct pd_metric connection_metrics[] = {
 	COUNTER("perdure_connections_refused", "Connections that there was no place for.", AT(net.refused)),
 	GAUGE("perdure_clients_waiting", "Clients that wait, and for what.", .labels = "reason",
 	      .write = write_waiting),
+	COUNTER("perdure_logins",
+		"Logins: accepted, refused for a wrong name or password, rejected since too many waited.",
+		.labels = "result", .write = write_logins),
+	COUNTER("perdure_logins_delayed", "Logins that had to wait for earlier failures of their address.",
+		AT(resp.logins.delayed)),
+	GAUGE("perdure_logins_waiting", "Logins whose password is to be checked yet.",
+	      AT(resp.logins.waiting)),
 	COUNTER("perdure_network_received_bytes", "Bytes received, all doors.", BYTES,
 		AT(net.bytes_received)),
 	COUNTER("perdure_network_sent_bytes", "Bytes sent, all doors.", BYTES, AT(net.bytes_sent)),

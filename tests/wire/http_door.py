@@ -189,6 +189,18 @@ def test_dashboards_and_alerts_ask_for_what_there_is(world):
         print("note  http_door: promtool check rules ran")
 
 
+def test_logins_are_counted(world):
+    server = with_http(world, "guarded")
+    world.run(world.binary, "user", "add", "ann", "--role", "admin", "--data", server.directory, input=b"secret\n")
+    server.start()
+    with RespConnection(server.port) as connection:
+        assert isinstance(connection.command("AUTH", "ann", "wrong"), RespError)
+        connection.expect("OK", "AUTH", "ann", "secret")
+    families = metrics(server)  # and the pages ask nobody who he is
+    assert exposition.value(families, "perdure_logins", result="accepted") == 1
+    assert exposition.value(families, "perdure_logins", result="refused") == 1
+
+
 def test_counters_count(world):
     server = started(world)
     before = metrics(server)

@@ -29,6 +29,8 @@ void pd_resp_front_figures(const struct pd_resp_front *front, struct pd_resp_fig
 		.closed_clients = front->memory.closed_clients,
 		.refused_requests = front->memory.refused_requests,
 	};
+	if (front->options.logins != NULL)
+		pd_logins_stats(front->options.logins, &ret_figures->logins);
 	for (size_t i = 0; i < front->holding.count; i++)
 		ret_figures->holding += front->holding.items[i] != NULL;
 	for (size_t i = 0; i < front->stalled.count; i++)

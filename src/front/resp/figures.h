@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/histogram.h"
+#include "security/login.h"
 
 struct pd_resp_front;
 
@@ -35,6 +36,7 @@ struct pd_resp_figures {
 		stalled_other;                                      /* whose requests wait, and why */
 	uint64_t memory_bytes, memory_max;                          /* of them all */
 	uint64_t refused_clients, closed_clients, refused_requests; /* for want of memory */
+	struct pd_login_stats logins;
 };
 
 /* Takes a time that grows with the number of clients that wait, not with that of all. */
