@@ -15,7 +15,7 @@
 
 struct given {
 	const char *data, *match, *tenant;
-	const char *durability, *quota_keys, *quota_ops; /* as the server reads them */
+	const char *durability, *quota_keys, *quota_ops, *expire_after; /* as the server reads them */
 	bool json, yes, clear;
 };
 
@@ -354,6 +354,8 @@ static const struct pd_option profile_table[] = {
 	  "Keys that it may have; 0: no quota." },
 	{ "quota-ops", "N", PD_OPTION_TEXT, offsetof(struct given, quota_ops), 0, 0,
 	  "Operations a second; 0: no quota." },
+	{ "expire-after", "SECONDS", PD_OPTION_TEXT, offsetof(struct given, expire_after), 0, 0,
+	  "Drop it when nobody has written to it for so long; 0: never." },
 	{ "clear", NULL, PD_OPTION_SWITCH, offsetof(struct given, clear), 0, 0,
 	  "Take everything away that was set before." },
 };
@@ -375,7 +377,7 @@ static const struct pd_options profile_options = {
 
 static int run_profile(int argc, char **argv)
 {
-	const char *words[12] = { "PD.ACTOR", "PROFILE" };
+	const char *words[14] = { "PD.ACTOR", "PROFILE" };
 	struct given given = { .data = "./data" };
 	struct pd_slice reply;
 	struct pd_admin admin;
@@ -398,9 +400,14 @@ static int run_profile(int argc, char **argv)
 		words[count++] = "QUOTA-OPS";
 		words[count++] = given.quota_ops;
 	}
+	if (given.expire_after != NULL) {
+		words[count++] = "EXPIRE-AFTER";
+		words[count++] = given.expire_after;
+	}
 	if (count == 3)
-		return pd_options_wrong(&profile_options, "what is to hold? Say --durability, --quota-keys, "
-							  "--quota-ops or --clear");
+		return pd_options_wrong(&profile_options,
+					"what is to hold? Say --durability, --quota-keys, --expire-after, "
+					"--quota-ops or --clear");
 	status = pd_admin_begin(&admin, &profile_options, given.data, words, &reply);
 	pd_admin_end(&admin);
 	return status;

@@ -121,8 +121,11 @@ static struct system_entry system_entry(const struct pd_effect *effect)
 		entry.what = "last id";
 		break;
 	case 'q':
+	case 'w':
 	case 'o':
-		entry.what = key.data[0] == 'q' ? "quotas of" : "lease of actor";
+		entry.what = key.data[0] == 'q'   ? "quotas of"
+			     : key.data[0] == 'w' ? "end of idle actor"
+						  : "lease of actor";
 		entry.name = pd_slice(NULL, 0);
 		entry.id = number;
 		entry.has_id = size > 0;

@@ -333,6 +333,19 @@ static int load_quota(struct pd_directory *directory, const struct pd_entry *ent
 	}
 }
 
+static int load_idle(struct pd_directory *directory, const struct pd_entry *entry, struct pd_error *err)
+{
+	struct pd_actor *actor;
+	uint64_t id;
+
+	if (!pd_idle_entry(entry->key, &id))
+		return bad_entry(err);
+	actor = pd_directory_actor_by_id(directory, id);
+	if (actor != NULL && actor->quota != NULL)
+		actor->quota->idle_due_us = entry->expires_us;
+	return 0;
+}
+
 /* One entry of the system actor. */
 static int load_entry(struct pd_directory *directory, struct pd_store *store, const struct pd_entry *entry,
 		      struct pd_error *err)
@@ -348,6 +361,8 @@ static int load_entry(struct pd_directory *directory, struct pd_store *store, co
 		return 0;
 	case 'q':
 		return load_quota(directory, entry, err);
+	case 'w':
+		return load_idle(directory, entry, err);
 	case 'o':
 		return load_lease(directory, entry, err);
 	default:

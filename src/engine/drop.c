@@ -34,7 +34,7 @@ struct pd_slice pd_actor_name_key(const struct pd_actor *actor, uint8_t key[PD_N
 
 int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor)
 {
-	static const uint8_t kinds[] = { 'p', 'o', 'q' }; /* what is kept under an actor's id */
+	static const uint8_t kinds[] = { 'p', 'o', 'q', 'w' }; /* what is kept under an actor's id */
 	struct pd_store_actor *system = txn->engine->system;
 	uint8_t id[PD_VARINT_MAX], key[PD_NAME_KEY_MAX];
 	int result;

@@ -29,7 +29,8 @@
  *     'd'                           -> varint: the id of the actor dropped last. Comes first in the record of each drop
  *     'l' varint tenant             -> u8 level: the tenant's profile
  *     'p' varint actor              -> u8 level: the actor's profile
- *     'q' varint tenant or actor    -> varint keys, varint operations a second (0: no quota)
+ *     'q' varint tenant or actor    -> varint keys, operations a second, seconds until it expires (0: no quota)
+ *     'w' varint actor              -> nothing; expires when the actor does
  *     'o' varint actor              -> varint epoch, varint end of the lease (0: not held), u8 flags (1: exclusive), owner
  *     'u' name                      -> a user's record, see src/security
  *     'i' varint tenant, key        -> an idempotency key's request hash (16 bytes) and stored reply; expires
@@ -43,6 +44,7 @@ struct pd_quota {
 	struct pd_quotas quotas;
 	uint64_t key_count;         /* of a tenant: now */
 	uint64_t tokens, filled_us; /* for operations: a millionth of one each */
+	uint64_t idle_due_us;       /* of an actor that expires: when, unless somebody writes */
 };
 
 struct pd_tenant {
@@ -108,6 +110,7 @@ PD_MUST_CHECK int pd_directory_load(struct pd_directory *directory, struct pd_st
 struct pd_touched {
 	const struct pd_actor *actor;
 	uint64_t keys_before;
+	uint64_t idle_due_us; /* when it expires from now on; 0: as before */
 };
 
 struct pd_txn {
@@ -348,6 +351,10 @@ void pd_quota_count(const struct pd_directory *directory);
 PD_MUST_CHECK int pd_quota_take(struct pd_txn *txn, const struct pd_actor *actor, struct pd_error *err);
 /* Before the actor's keys change. PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_quota_touch(struct pd_txn *txn, const struct pd_actor *actor);
+/* The actor of that id expires then. */
+PD_MUST_CHECK int pd_idle_put(struct pd_txn *txn, uint64_t actor, uint64_t due_us);
+/* Is this the key of an entry of the system actor that says when an actor expires? */
+bool pd_idle_entry(struct pd_slice key, uint64_t *ret_actor);
 /* May the transaction end like this? PD_QUOTA. */
 PD_MUST_CHECK int pd_quota_check(struct pd_txn *txn, struct pd_error *err);
 /* It does. */
@@ -357,6 +364,8 @@ void pd_quota_apply(struct pd_txn *txn);
 struct pd_slice pd_lease_key(uint64_t actor, uint8_t key[PD_SYSTEM_KEY_MAX]);
 /* From its entry. PD_CORRUPT, PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_lease_load(struct pd_actor *actor, struct pd_slice value);
+/* When its lease ends; 0: it is not held. */
+uint64_t pd_lease_end_us(const struct pd_actor *actor);
 /* May this transaction write to the actor? PD_STALE_EPOCH, with words in txn->err. */
 PD_MUST_CHECK int pd_lease_check(struct pd_txn *txn, const struct pd_actor *actor);
 void pd_lease_tell(const struct pd_engine *engine, const struct pd_actor *actor,

@@ -377,6 +377,11 @@ int pd_engine_lease_release(struct pd_engine *engine, struct pd_session *session
 
 /* ---- telling ---- */
 
+uint64_t pd_lease_end_us(const struct pd_actor *actor)
+{
+	return actor->lease != NULL ? actor->lease->expires_us : 0;
+}
+
 void pd_lease_tell(const struct pd_engine *engine, const struct pd_actor *actor,
 		   struct pd_lease_info *ret_info)
 {

@@ -26,20 +26,20 @@ static struct pd_quota *quota_new(const struct pd_quotas *quotas)
 
 int pd_quota_load(struct pd_quota **quota, struct pd_slice value)
 {
-	uint64_t numbers[2];
+	uint64_t numbers[3] = { 0 };
 	size_t at = 0;
 
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3 && (i < 2 || at < value.size); i++) {
 		size_t size = pd_varint_get(value.data + at, value.size - at, &numbers[i]);
 
 		if (size == 0)
 			return PD_CORRUPT;
 		at += size;
 	}
-	if (at != value.size || numbers[1] > PD_QUOTA_OPS_MAX)
+	if (at != value.size || numbers[1] > PD_QUOTA_OPS_MAX || numbers[2] > PD_IDLE_S_MAX)
 		return PD_CORRUPT;
 	pd_free(*quota);
-	*quota = quota_new(&(struct pd_quotas){ numbers[0], numbers[1] });
+	*quota = quota_new(&(struct pd_quotas){ numbers[0], numbers[1], numbers[2] });
 	return *quota != NULL ? 0 : PD_NO_MEMORY;
 }
 
@@ -119,6 +119,39 @@ int pd_quota_take(struct pd_txn *txn, const struct pd_actor *actor, struct pd_er
 
 /* ---- keys ---- */
 
+/* ---- actors that expire ---- */
+
+static struct pd_slice idle_key(uint64_t actor, uint8_t key[PD_SYSTEM_KEY_MAX])
+{
+	key[0] = 'w';
+	return pd_slice(key, 1 + pd_varint_put(key + 1, actor));
+}
+
+int pd_idle_put(struct pd_txn *txn, uint64_t actor, uint64_t due_us)
+{
+	uint8_t key[PD_SYSTEM_KEY_MAX];
+
+	return pd_txn_put_system(txn, idle_key(actor, key), due_us, pd_slice(NULL, 0));
+}
+
+/* Somebody writes to the actor. Its end moves a sixteenth further than it must, so that not each write has to move it. */
+static int note_use(struct pd_txn *txn, struct pd_touched *touched)
+{
+	const struct pd_quota *quota = touched->actor->quota;
+	uint64_t idle_us = quota != NULL ? quota->quotas.idle_s * SECOND_US : 0;
+
+	if (idle_us == 0 || txn->session == NULL || quota->idle_due_us >= txn->now_us + idle_us)
+		return 0;
+	touched->idle_due_us = txn->now_us + idle_us + idle_us / 16;
+	return pd_idle_put(txn, touched->actor->id, touched->idle_due_us);
+}
+
+bool pd_idle_entry(struct pd_slice key, uint64_t *ret_actor)
+{
+	return key.size > 1 && key.data[0] == 'w' &&
+	       pd_varint_get(key.data + 1, key.size - 1, ret_actor) == key.size - 1;
+}
+
 int pd_quota_touch(struct pd_txn *txn, const struct pd_actor *actor)
 {
 	struct pd_touched *touched;
@@ -132,8 +165,8 @@ int pd_quota_touch(struct pd_txn *txn, const struct pd_actor *actor)
 	if (touched == NULL)
 		return PD_NO_MEMORY;
 	txn->touched = touched;
-	touched[txn->touched_count++] = (struct pd_touched){ actor, actor->state->key_count };
-	return 0;
+	touched[txn->touched_count] = (struct pd_touched){ actor, actor->state->key_count, 0 };
+	return note_use(txn, &touched[txn->touched_count++]);
 }
 
 static int refuse_keys(const char *what, struct pd_slice name, uint64_t quota, uint64_t keys, uint64_t wanted,
@@ -181,6 +214,8 @@ void pd_quota_apply(struct pd_txn *txn)
 
 		if (quota != NULL)
 			quota->key_count += touched->actor->state->key_count - touched->keys_before;
+		if (touched->idle_due_us != 0)
+			touched->actor->quota->idle_due_us = touched->idle_due_us;
 	}
 }
 
@@ -200,16 +235,29 @@ static int put_level(struct pd_txn *txn, uint8_t kind, uint64_t id, enum pd_leve
 
 static int put_quotas(struct pd_txn *txn, uint64_t id, const struct pd_quotas *quotas)
 {
-	uint8_t key[PD_SYSTEM_KEY_MAX], value[2 * PD_VARINT_MAX];
+	uint8_t key[PD_SYSTEM_KEY_MAX], value[3 * PD_VARINT_MAX];
 	size_t size = 1, value_size;
 
 	key[0] = 'q';
 	size += pd_varint_put(key + size, id);
-	if (quotas->keys == 0 && quotas->ops == 0)
+	if (quotas->keys == 0 && quotas->ops == 0 && quotas->idle_s == 0)
 		return pd_txn_delete_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, pd_slice(key, size));
 	value_size = pd_varint_put(value, quotas->keys);
 	value_size += pd_varint_put(value + value_size, quotas->ops);
+	value_size += pd_varint_put(value + value_size, quotas->idle_s);
 	return pd_txn_put_system(txn, pd_slice(key, size), 0, pd_slice(value, value_size));
+}
+
+/* The time begins now. */
+static int put_idle(struct pd_txn *txn, uint64_t actor, struct pd_quota *quota)
+{
+	uint8_t key[PD_SYSTEM_KEY_MAX];
+	uint64_t idle_us = quota != NULL ? quota->quotas.idle_s * SECOND_US : 0;
+
+	if (idle_us == 0)
+		return pd_txn_delete_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, idle_key(actor, key));
+	quota->idle_due_us = txn->now_us + idle_us;
+	return pd_idle_put(txn, actor, quota->idle_due_us);
 }
 
 /* Whose profile it is. */
@@ -273,6 +321,7 @@ int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *sessio
 	struct pd_txn *txn = &engine->txn;
 	struct pd_quotas quotas = { 0 };
 	struct pd_quota *quota = NULL;
+	bool has_quota = change->has_keys || change->has_ops || change->has_idle;
 	struct holder holder = { 0 };
 	int result;
 
@@ -280,6 +329,10 @@ int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *sessio
 	if (change->has_ops && change->quotas.ops > PD_QUOTA_OPS_MAX)
 		return pd_error_set(err, PD_INVALID, "a quota is at most %" PRIu64 " operations a second",
 				    PD_QUOTA_OPS_MAX);
+	if (change->has_idle && (of_tenant || change->quotas.idle_s > PD_IDLE_S_MAX))
+		return pd_error_set(err, PD_INVALID,
+				    "an actor (no tenant) expires after at most %" PRIu64 " seconds",
+				    PD_IDLE_S_MAX);
 	result = change->has_level ? pd_engine_check_level(engine, change->level, err) : 0;
 	if (result == 0)
 		result = find_holder(engine, session, of_tenant, name, &holder, err);
@@ -291,7 +344,8 @@ int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *sessio
 		quotas = (*holder.quota)->quotas;
 	quotas.keys = change->has_keys ? change->quotas.keys : quotas.keys;
 	quotas.ops = change->has_ops ? change->quotas.ops : quotas.ops;
-	if (quotas.keys != 0 || quotas.ops != 0) {
+	quotas.idle_s = change->has_idle ? change->quotas.idle_s : quotas.idle_s;
+	if (quotas.keys != 0 || quotas.ops != 0 || quotas.idle_s != 0) {
 		quota = quota_new(&quotas);
 		if (quota == NULL)
 			return pd_error_set(err, PD_NO_MEMORY, "out of memory for a quota");
@@ -300,8 +354,10 @@ int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *sessio
 	txn->level = PD_LEVEL_STRICT;
 	if (change->has_level)
 		result = put_level(txn, of_tenant ? 'l' : 'p', holder.id, change->level);
-	if (result == 0 && (change->has_keys || change->has_ops))
+	if (result == 0 && has_quota)
 		result = put_quotas(txn, holder.id, &quotas);
+	if (result == 0 && has_quota && !of_tenant)
+		result = put_idle(txn, holder.id, quota);
 	if (result != 0) {
 		pd_txn_abort(txn);
 		pd_free(quota);
@@ -312,7 +368,7 @@ int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *sessio
 	pd_txn_fill_receipt(txn, pd_txn_commit(txn), ret_receipt);
 	if (change->has_level)
 		*holder.level = change->level;
-	if (change->has_keys || change->has_ops)
+	if (has_quota)
 		take_over(engine, &holder, quota);
 	else
 		pd_free(quota);

@@ -8,6 +8,10 @@
  * A quota on operations is looked at before anything is done. Each key that a command names is one operation; what was
  * not used within a second is gone. It is counted in memory: a start begins with a full second.
  *
+ * An actor that expires is dropped, by a record like that of any drop, when nobody has written to it for the time said, or
+ * up to a sixteenth longer. Reading it does not count, nor does what expires in it by itself. While it is leased or
+ * quarantined it stays.
+ *
  * Profiles are state like any other, and go with their actor. Thread: the engine's. An actor is named as in actor.h. */
 #ifndef PD_ENGINE_PROFILE_H
 #define PD_ENGINE_PROFILE_H
@@ -24,16 +28,19 @@ struct pd_receipt;
 struct pd_session;
 
 #define PD_QUOTA_OPS_MAX UINT64_C(1000000000)
+#define PD_IDLE_S_MAX    (UINT64_C(10) * 365 * 24 * 3600)
 
 /* 0: none. */
 struct pd_quotas {
 	uint64_t keys;
 	uint64_t ops; /* operations a second, at most PD_QUOTA_OPS_MAX */
+	uint64_t
+		idle_s; /* of an actor: it is dropped when nobody has written to it for so long; at most PD_IDLE_S_MAX */
 };
 
 /* What is to become different. */
 struct pd_profile_change {
-	bool has_level, has_keys, has_ops;
+	bool has_level, has_keys, has_ops, has_idle;
 	enum pd_level level; /* PD_LEVEL_UNSET: none of its own */
 	struct pd_quotas quotas;
 };

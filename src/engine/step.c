@@ -160,6 +160,35 @@ int pd_engine_submit_last(struct pd_engine *engine)
 
 /* ---- what is due ---- */
 
+/* Nobody has written to the actor for as long as its profile says: it is dropped. One that is leased stays as long. */
+static int expire_actor(struct pd_txn *txn, struct pd_actor *actor)
+{
+	struct pd_engine *engine = txn->engine;
+	uint64_t lsn;
+	int result;
+
+	pd_txn_start(txn, NULL);
+	txn->level = PD_LEVEL_NONE;
+	if (pd_lease_end_us(actor) > txn->now_us) {
+		result = pd_idle_put(txn, actor->id, pd_lease_end_us(actor));
+		if (result == 0)
+			actor->quota->idle_due_us = pd_lease_end_us(actor);
+	} else {
+		result = pd_txn_drop(txn, actor);
+	}
+	if (result != 0) {
+		pd_txn_abort(txn);
+		return result;
+	}
+	if (pd_lease_end_us(actor) > txn->now_us) {
+		(void)pd_txn_commit(txn);
+	} else {
+		lsn = pd_txn_commit(txn);
+		pd_drop_done(engine, actor, lsn);
+	}
+	return 0;
+}
+
 /* Remove one expired entry. */
 static int expire(struct pd_txn *txn, struct pd_store_actor *state, const struct pd_entry *entry)
 {
@@ -202,7 +231,7 @@ int pd_engine_expire(struct pd_engine *engine)
 		return 0;
 	pd_clock_update(&engine->clock);
 	for (unsigned i = 0; i < EXPIRE_BATCH; i++) {
-		uint64_t now_us = pd_clock_tick(&engine->clock);
+		uint64_t now_us = pd_clock_tick(&engine->clock), idle;
 
 		result = pd_store_next_expired(engine->store, now_us, &state, &entry, NULL);
 		if (result == 0)
@@ -211,8 +240,16 @@ int pd_engine_expire(struct pd_engine *engine)
 			break;
 		/* What was lost may have given it more time. */
 		actor = pd_directory_actor_by_id(&engine->directory, state->id);
+		if (state == engine->system && pd_idle_entry(entry.key, &idle))
+			actor = pd_directory_actor_by_id(&engine->directory, idle);
 		if (actor != NULL && actor->quarantined) {
 			pd_store_skip_expired(engine->store);
+			continue;
+		}
+		if (actor != NULL && actor->quota != NULL && state == engine->system) {
+			result = expire_actor(&engine->txn, actor);
+			if (result != 0)
+				break;
 			continue;
 		}
 		/* The transaction that removes it ends the life of what was told. */

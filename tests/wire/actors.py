@@ -506,6 +506,43 @@ def test_quota_of_operations(world):
     assert all(connection.read() == b"1" for _ in range(200))
 
 
+def exists(connection, name):
+    return not isinstance(connection.command("PD.ACTOR", "INFO", name), RespError)
+
+
+def wait_until_gone(connection, name):
+    for _ in range(200):
+        if not exists(connection, name):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{name} does not expire")
+
+
+def test_actors_expire(world):
+    connection = world.connect()
+    connection.expect("OK", "MSET", "{idle}k", "1", "{used}k", "1", "{leased}k", "1", "{kept}k", "1")
+    for name in ("idle", "used", "leased", "kept"):
+        connection.expect("OK", "PD.ACTOR", "PROFILE", name, "EXPIRE-AFTER", "2")
+    assert info_of(connection, "idle")["expire_after_s"] == 2
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "kept", "EXPIRE-AFTER", "0")
+    assert connection.command("PD.ACTOR", "ACQUIRE", "leased", "n", "600000") > 0
+    start = time.monotonic()
+    while time.monotonic() - start < 3:
+        connection.expect("OK", "SET", "{used}k", "2")
+        time.sleep(0.1)
+    wait_until_gone(connection, "idle")
+    connection.expect(0, "EXISTS", "{idle}k")
+    assert exists(connection, "used") and exists(connection, "leased") and exists(connection, "kept")
+    connection.expect("OK", "SET", "{idle}k", "another one")
+    world.server.kill()
+    world.server.start()
+    connection = world.connect()
+    wait_until_gone(connection, "used")
+    assert exists(connection, "idle") and exists(connection, "leased") and exists(connection, "kept")
+    is_error(connection.command("PD.TENANT", "PROFILE", "default", "EXPIRE-AFTER", "2"), "ERR ")
+    is_error(connection.command("PD.ACTOR", "PROFILE", "idle", "EXPIRE-AFTER", "-1"), "ERR ")
+
+
 def test_profile_arguments(world):
     connection = world.connect()
     connection.expect("OK", "SET", "{p}k", "1")

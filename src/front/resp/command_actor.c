@@ -149,7 +149,7 @@ static void write_bookmark(struct pd_resp_writer *reply, const char *name, uint6
 
 static void write_info(struct pd_resp_writer *reply, const struct pd_actor_info *info)
 {
-	pd_resp_write_map(reply, 17);
+	pd_resp_write_map(reply, 18);
 	pd_resp_write_bulk_string(reply, "tenant");
 	pd_resp_write_bulk(reply, info->tenant);
 	pd_resp_write_bulk_string(reply, "name");
@@ -163,6 +163,7 @@ static void write_info(struct pd_resp_writer *reply, const struct pd_actor_info 
 	pd_resp_write_bulk_string(reply, "durability_from");
 	pd_resp_write_bulk_string(reply, pd_profile_scope_name(info->level_scope));
 	pd_resp_write_quotas(reply, &info->quotas);
+	write_number(reply, "expire_after_s", info->quotas.idle_s);
 	pd_resp_write_lease(reply, &info->lease);
 	pd_resp_write_bulk_string(reply, "quarantined");
 	pd_resp_write_boolean(reply, info->quarantined);
@@ -229,7 +230,7 @@ static void answer_help(struct pd_resp_call *call)
 		"are refused.",
 		"OWNER name",
 		"    Return the epoch of an actor, and who owns it for how long.",
-		"PROFILE name [DURABILITY level] [QUOTA-KEYS n] [QUOTA-OPS n] [CLEAR]",
+		"PROFILE name [DURABILITY level] [QUOTA-KEYS n] [QUOTA-OPS n] [EXPIRE-AFTER seconds] [CLEAR]",
 		"    What holds for it, whoever writes; 0 and default: nothing of its own.",
 		"RENEW name owner epoch milliseconds",
 		"    Own it for that time from now on.",

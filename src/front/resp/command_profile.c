@@ -22,16 +22,16 @@ static bool parse_level(struct pd_resp_call *call, struct pd_slice word, struct 
 }
 
 /* The words from the 4th on. false: the error is written. */
-static bool parse_change(struct pd_resp_call *call, struct pd_profile_change *change)
+static bool parse_change(struct pd_resp_call *call, bool of_tenant, struct pd_profile_change *change)
 {
 	for (size_t i = 3; i < call->count; i++) {
 		struct pd_slice word = call->words[i];
 		bool has_value = i + 1 < call->count;
 
 		if (pd_slice_equal_nocase(word, "clear")) {
-			*change = (struct pd_profile_change){ .has_level = true,
-							      .has_keys = true,
-							      .has_ops = true };
+			*change = (struct pd_profile_change){
+				.has_level = true, .has_keys = true, .has_ops = true, .has_idle = !of_tenant
+			};
 		} else if (has_value && pd_slice_equal_nocase(word, "durability")) {
 			if (!parse_level(call, call->words[++i], change))
 				return false;
@@ -45,11 +45,16 @@ static bool parse_change(struct pd_resp_call *call, struct pd_profile_change *ch
 			if (!pd_resp_parse_number(call, "QUOTA-OPS (0: none)", call->words[++i], 0,
 						  (int64_t)PD_QUOTA_OPS_MAX, &change->quotas.ops))
 				return false;
+		} else if (has_value && !of_tenant && pd_slice_equal_nocase(word, "expire-after")) {
+			change->has_idle = true;
+			if (!pd_resp_parse_number(call, "EXPIRE-AFTER (seconds; 0: never)", call->words[++i],
+						  0, (int64_t)PD_IDLE_S_MAX, &change->quotas.idle_s))
+				return false;
 		} else {
-			pd_resp_write_errorf(call->reply, "ERR syntax error: %s name " SYNTAX,
-					     call->words[0].data[3] == 'A' || call->words[0].data[3] == 'a'
-						     ? "PD.ACTOR PROFILE"
-						     : "PD.TENANT PROFILE");
+			pd_resp_write_errorf(call->reply, "ERR syntax error: %s" SYNTAX "%s",
+					     of_tenant ? "PD.TENANT PROFILE tenant "
+						       : "PD.ACTOR PROFILE name ",
+					     of_tenant ? "" : " [EXPIRE-AFTER seconds]");
 			return false;
 		}
 	}
@@ -64,7 +69,7 @@ static void change_profile(struct pd_resp_call *call, bool of_tenant)
 	struct pd_error err = { 0 };
 	int result;
 
-	if (session == NULL || !parse_change(call, &change))
+	if (session == NULL || !parse_change(call, of_tenant, &change))
 		return;
 	result = pd_engine_change_profile(call->client->front->engine, session, of_tenant, call->words[2],
 					  &change, &receipt, &err);

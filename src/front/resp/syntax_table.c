@@ -116,7 +116,9 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "pd.actor|list", "pattern~p=MATCH? cursor~i=CURSOR? count~i=COUNT? tenant=TENANT?", "" },
 	{ "pd.actor|owner", "actor", "" },
 	{ "pd.actor|profile",
-	  "actor level=DURABILITY? keys~i=QUOTA-KEYS? operations~i=QUOTA-OPS? clear~t=CLEAR?", "" },
+	  "actor level=DURABILITY? keys~i=QUOTA-KEYS? operations~i=QUOTA-OPS? seconds~i=EXPIRE-AFTER? "
+	  "clear~t=CLEAR?",
+	  "" },
 	{ "pd.actor|release", "actor owner epoch~i", "" },
 	{ "pd.actor|renew", "actor owner epoch~i milliseconds~i", "" },
 	{ "pd.bookmark", "bookmark?", "" },
