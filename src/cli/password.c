@@ -37,12 +37,24 @@ static bool ask(const char *question, char *text, size_t size)
 		return false;
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)ECHO;
-	(void)fprintf(stderr, "%s", question);
+	/* Before it is asked for: nothing of the answer may show, and nothing be thrown away. */
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) != 0)
 		return false;
+	(void)fprintf(stderr, "%s", question);
 	read = read_line(STDIN_FILENO, text, size);
 	(void)fputc('\n', stderr);
 	return tcsetattr(STDIN_FILENO, TCSAFLUSH, &before) == 0 && read;
+}
+
+int pd_password_ask(const char *question, char *password, size_t size, struct pd_error *err)
+{
+	if (isatty(STDIN_FILENO) != 1)
+		return pd_error_set(err, PD_NOT_FOUND,
+				    "a password is needed, and there is no terminal to ask for it: put it into "
+				    "PERDURE_PASSWORD");
+	if (!ask(question, password, size))
+		return pd_error_set(err, PD_INVALID, "no password was given");
+	return 0;
 }
 
 static int ask_twice(char *password, size_t size, struct pd_error *err)

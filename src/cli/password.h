@@ -12,4 +12,7 @@
 PD_MUST_CHECK int pd_password_read(struct pd_os *os, const char *file, char *password, size_t size,
 				   struct pd_error *err);
 
+/* Ask once on the terminal, without showing the answer. PD_NOT_FOUND: there is no terminal; PD_INVALID: nothing was given. */
+PD_MUST_CHECK int pd_password_ask(const char *question, char *password, size_t size, struct pd_error *err);
+
 #endif

@@ -1,15 +1,13 @@
 #include "cli/target.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "cli/password.h"
 #include "engine/engine.h"
 #include "wire/resp.h"
 
@@ -19,40 +17,18 @@
 
 /* ---- the password ---- */
 
-/* One line from the terminal, which does not show it. */
-static int ask_password(const char *user, char password[PD_TARGET_PASSWORD_SIZE], struct pd_error *err)
-{
-	struct termios shown, hidden;
-	size_t size = 0;
-
-	if (tcgetattr(STDIN_FILENO, &shown) != 0)
-		return pd_error_set(
-			err, PD_NOT_FOUND,
-			"a password is needed, and there is no terminal to ask for it: put it into "
-			"PERDURE_PASSWORD");
-	hidden = shown;
-	hidden.c_lflag &= ~(tcflag_t)ECHO;
-	/* Before it is asked for: nothing of it may show, and nothing be thrown away. */
-	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-	(void)fprintf(stderr, "Password of %s: ", user != NULL ? user : "the default user");
-	while (size + 1 < PD_TARGET_PASSWORD_SIZE && read(STDIN_FILENO, password + size, 1) == 1 &&
-	       password[size] != '\n')
-		size++;
-	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
-	(void)fputc('\n', stderr);
-	password[size] = '\0';
-	return 0;
-}
-
 int pd_target_take_password(struct pd_target *target, char password[PD_TARGET_PASSWORD_SIZE],
 			    struct pd_error *err)
 {
+	char question[128];
 	int result;
 
 	target->password = getenv("PERDURE_PASSWORD");
 	if (!target->ask_password && (target->user == NULL || target->password != NULL))
 		return 0;
-	result = ask_password(target->user, password, err);
+	(void)snprintf(question, sizeof question, "Password of %.80s: ",
+		       target->user != NULL ? target->user : "the default user");
+	result = pd_password_ask(question, password, PD_TARGET_PASSWORD_SIZE, err);
 	if (result == 0)
 		target->password = password;
 	return result;
