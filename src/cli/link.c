@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "net/tls_client.h"
 #include "wire/resp.h"
 
 #define CONNECT_TIMEOUT_MS 5000
@@ -28,6 +29,8 @@ void pd_link_init(struct pd_link *link)
 
 void pd_link_close(struct pd_link *link)
 {
+	pd_tls_client_free(link->tls);
+	link->tls = NULL;
 	if (link->descriptor >= 0)
 		(void)close(link->descriptor);
 	link->descriptor = -1;
@@ -167,6 +170,8 @@ bool pd_link_is_lost(struct pd_link *link)
 
 	if (link->descriptor < 0)
 		return true;
+	if (link->tls != NULL)
+		return pd_tls_client_is_lost(link->tls);
 	size = recv(link->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return size == 0 || (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
@@ -193,24 +198,59 @@ static int lost(struct pd_link *link, struct pd_error *err)
 			    link->name);
 }
 
+/* Bytes as they go, or through TLS. PD_AGAIN: not before the socket is ready for *ret_wants. */
+static int transmit(struct pd_link *link, const uint8_t *data, size_t size, size_t *ret_gone,
+		    short *ret_wants, struct pd_error *err)
+{
+	ssize_t gone;
+
+	if (link->tls != NULL)
+		return pd_tls_client_write(link->tls, data, size, ret_gone, ret_wants, err);
+	do
+		gone = send(link->descriptor, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (gone < 0 && errno == EINTR);
+	*ret_wants = POLLOUT;
+	if (gone < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? PD_AGAIN : lost(link, err);
+	*ret_gone = (size_t)gone;
+	return 0;
+}
+
+/* The same the other way; *ret_got 0: the end. */
+static int obtain(struct pd_link *link, uint8_t *data, size_t size, size_t *ret_got, short *ret_wants,
+		  struct pd_error *err)
+{
+	ssize_t got;
+
+	if (link->tls != NULL)
+		return pd_tls_client_read(link->tls, data, size, ret_got, ret_wants, err);
+	do
+		got = recv(link->descriptor, data, size, MSG_DONTWAIT);
+	while (got < 0 && errno == EINTR);
+	*ret_wants = POLLIN;
+	if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return PD_AGAIN;
+	if (got < 0)
+		return pd_error_system(err, errno, "lost the server at %s", link->name);
+	*ret_got = (size_t)got;
+	return 0;
+}
+
 static int send_all(struct pd_link *link, const struct pd_buffer *request, struct pd_error *err)
 {
 	size_t sent = 0;
 
 	while (sent < request->size) {
-		ssize_t gone = send(link->descriptor, request->data + sent, request->size - sent,
-				    MSG_NOSIGNAL | MSG_DONTWAIT);
-		int result;
+		size_t gone = 0;
+		short wants;
+		int result = transmit(link, request->data + sent, request->size - sent, &gone, &wants, err);
 
-		if (gone >= 0) {
-			sent += (size_t)gone;
+		sent += gone;
+		if (result == 0)
 			continue;
-		}
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN && errno != EWOULDBLOCK)
-			return lost(link, err);
-		result = await(link, link->descriptor, POLLOUT, SEND_TIMEOUT_MS);
+		if (result != PD_AGAIN)
+			return result;
+		result = await(link, link->descriptor, wants, SEND_TIMEOUT_MS);
 		if (result == PD_CANCELLED)
 			return pd_error_set(err, result, "interrupted");
 		if (result != 0)
@@ -218,6 +258,31 @@ static int send_all(struct pd_link *link, const struct pd_buffer *request, struc
 					    SEND_TIMEOUT_MS / 1000);
 	}
 	return 0;
+}
+
+int pd_link_secure(struct pd_link *link, const struct pd_tls_client_options *options, struct pd_error *err)
+{
+	int result = pd_tls_client_new(options, link->descriptor, &link->tls, err);
+
+	while (result == 0) {
+		short wants;
+
+		result = pd_tls_client_handshake(link->tls, &wants, err);
+		if (result != PD_AGAIN)
+			break;
+		result = await(link, link->descriptor, wants, SEND_TIMEOUT_MS);
+		if (result == PD_CANCELLED)
+			(void)pd_error_set(err, result, "interrupted");
+		else if (result != 0)
+			result = pd_error_set(
+				err, PD_IO,
+				"the server at %s does not finish the TLS handshake: is that the "
+				"TLS port (--tls-port of the server)?",
+				link->name);
+	}
+	if (result != 0)
+		pd_link_close(link);
+	return result;
 }
 
 int pd_link_send(struct pd_link *link, const struct pd_slice *words, size_t count, struct pd_error *err)
@@ -246,7 +311,8 @@ static int drain(struct pd_link *link, struct pd_error *err)
 	size_t enough = 2 * in->size + READ_BYTES;
 
 	while (in->size < enough) {
-		ssize_t got;
+		size_t got = 0;
+		short wants;
 		int result = pd_buffer_reserve(in, READ_BYTES);
 
 		if (result != 0)
@@ -254,22 +320,22 @@ static int drain(struct pd_link *link, struct pd_error *err)
 					    result == PD_NO_MEMORY ? "out of memory for the server's reply"
 								   : "a reply of more than %u MiB",
 					    REPLY_MAX >> 20);
-		got = recv(link->descriptor, in->data + in->size, READ_BYTES, MSG_DONTWAIT);
-		if (got > 0)
-			in->size += (size_t)got;
-		else if (got == 0)
+		result = obtain(link, in->data + in->size, READ_BYTES, &got, &wants, err);
+		if (result != 0)
+			return result;
+		if (got == 0)
 			return lost(link, err);
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
-			return PD_AGAIN;
-		else if (errno != EINTR)
-			return pd_error_system(err, errno, "lost the server at %s", link->name);
+		in->size += got;
 	}
 	return PD_AGAIN;
 }
 
 static int wait_for_more(struct pd_link *link, unsigned timeout_s, struct pd_error *err)
 {
-	int result = await(link, link->descriptor, POLLIN, timeout_s == 0 ? -1 : (int)timeout_s * 1000);
+	int result = link->tls != NULL && pd_tls_client_has_bytes(link->tls)
+			     ? 0
+			     : await(link, link->descriptor, POLLIN,
+				     timeout_s == 0 ? -1 : (int)timeout_s * 1000);
 
 	if (result == 0)
 		return 0;

@@ -13,9 +13,13 @@
 
 #define PD_LINK_NAME_SIZE 256
 
+struct pd_tls_client;
+struct pd_tls_client_options;
+
 struct pd_link {
-	int descriptor; /* -1: not connected */
-	int interrupt;  /* readable when the wait is to end (PD_CANCELLED); -1: nobody interrupts */
+	struct pd_tls_client *tls; /* NULL: bytes go as they are */
+	int descriptor;            /* -1: not connected */
+	int interrupt; /* readable when the wait is to end (PD_CANCELLED); -1: nobody interrupts */
 	struct pd_buffer in;
 	size_t taken;                 /* bytes of `in` that the caller has been given */
 	char name[PD_LINK_NAME_SIZE]; /* of the other end, for messages: "127.0.0.1:7379", "./data" */
@@ -33,6 +37,11 @@ PD_MUST_CHECK int pd_link_connect(struct pd_link *link, const char *host, unsign
  * PD_TOO_LARGE: the path does not fit into an address; PD_IO. */
 PD_MUST_CHECK int pd_link_connect_path(struct pd_link *link, const char *path, const char *name,
 				       struct pd_error *err);
+
+/* From here on everything goes through TLS. PD_INVALID: a file is no good; PD_PERMISSION: the server's certificate is not taken;
+ * PD_IO; PD_CANCELLED. */
+PD_MUST_CHECK int pd_link_secure(struct pd_link *link, const struct pd_tls_client_options *options,
+				 struct pd_error *err);
 
 /* Send a command. PD_IO: the server is gone; PD_CANCELLED; PD_TOO_LARGE; PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_link_send(struct pd_link *link, const struct pd_slice *words, size_t count,

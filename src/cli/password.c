@@ -49,9 +49,10 @@ static bool ask(const char *question, char *text, size_t size)
 int pd_password_ask(const char *question, char *password, size_t size, struct pd_error *err)
 {
 	if (isatty(STDIN_FILENO) != 1)
-		return pd_error_set(err, PD_NOT_FOUND,
-				    "a password is needed, and there is no terminal to ask for it: put it into "
-				    "PERDURE_PASSWORD");
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"a password is needed, and there is no terminal to ask for it: put it into "
+			"PERDURE_PASSWORD");
 	if (!ask(question, password, size))
 		return pd_error_set(err, PD_INVALID, "no password was given");
 	return 0;

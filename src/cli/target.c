@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "cli/password.h"
 #include "engine/engine.h"
+#include "net/tls_client.h"
 #include "wire/resp.h"
 
 #define ANSWER_S    60
@@ -26,8 +27,8 @@ int pd_target_take_password(struct pd_target *target, char password[PD_TARGET_PA
 	target->password = getenv("PERDURE_PASSWORD");
 	if (!target->ask_password && (target->user == NULL || target->password != NULL))
 		return 0;
-	(void)snprintf(question, sizeof question, "Password of %.80s: ",
-		       target->user != NULL ? target->user : "the default user");
+	(void)snprintf(question, sizeof question,
+		       "Password of %.80s: ", target->user != NULL ? target->user : "the default user");
 	result = pd_password_ask(question, password, PD_TARGET_PASSWORD_SIZE, err);
 	if (result == 0)
 		target->password = password;
@@ -109,7 +110,7 @@ static int reach(const struct pd_target *target, struct pd_os *os, struct pd_lin
 {
 	int result;
 
-	if (target->host != NULL || target->port != 0)
+	if (target->host != NULL || target->port != 0 || target->tls)
 		return connect_host(target, link, err);
 	if (target->data == NULL)
 		return connect_usual(link, err);
@@ -225,10 +226,26 @@ static int greet(struct pd_target *target, struct pd_link *link, struct pd_error
 	return authenticate(target, link, err);
 }
 
+static int secure(const struct pd_target *target, struct pd_link *link, struct pd_error *err)
+{
+	const struct pd_tls_client_options options = { .host = target->host != NULL ? target->host
+										    : PD_TARGET_HOST,
+						       .ca_file = target->ca_file,
+						       .certificate_file = target->certificate_file,
+						       .key_file = target->key_file,
+						       .unverified = target->unverified };
+
+	if ((target->certificate_file == NULL) != (target->key_file == NULL))
+		return pd_error_set(err, PD_INVALID, "--cert and --key go together");
+	return pd_link_secure(link, &options, err);
+}
+
 int pd_target_connect(struct pd_target *target, struct pd_os *os, struct pd_link *link, struct pd_error *err)
 {
 	int result = reach(target, os, link, err);
 
+	if (result == 0 && target->tls)
+		result = secure(target, link, err);
 	if (result == 0)
 		result = greet(target, link, err);
 	/* Nobody goes on as somebody else than was asked for. */

@@ -19,7 +19,9 @@ struct pd_target {
 	const char *host;     /* with a host or a port: over TCP, whatever `data` says */
 	const char *user;     /* NULL: the default one */
 	const char *password; /* NULL: none */
+	const char *ca_file, *certificate_file, *key_file; /* of TLS; NULL: none */
 	uint64_t port;
+	bool tls, unverified;
 	bool ask_password;
 	int protocol; /* 2 or 3, as the handshake has found; 0: not yet */
 };
@@ -58,6 +60,35 @@ struct pd_target {
 		  0,                                                                                             \
 		  "Who asks. The password is taken from PERDURE_PASSWORD, or asked for at the terminal." },      \
 		{ "p", "PORT", PD_OPTION_NUMBER, offsetof(type, target.port), 1, 65535, "The same as --port." }, \
+		{ "tls",                                                                                         \
+		  NULL,                                                                                          \
+		  PD_OPTION_SWITCH,                                                                              \
+		  offsetof(type, target.tls),                                                                    \
+		  0,                                                                                             \
+		  0,                                                                                             \
+		  "Through TLS, to the server's TLS port. The server's certificate has to be good." },           \
+		{ "cacert",                                                                                      \
+		  "FILE",                                                                                        \
+		  PD_OPTION_TEXT,                                                                                \
+		  offsetof(type, target.ca_file),                                                                \
+		  0,                                                                                             \
+		  0,                                                                                             \
+		  "Who vouches for the server (PEM; default: those that this system trusts)." },                 \
+		{ "cert",                                                                                        \
+		  "FILE",                                                                                        \
+		  PD_OPTION_TEXT,                                                                                \
+		  offsetof(type, target.certificate_file),                                                       \
+		  0,                                                                                             \
+		  0,                                                                                             \
+		  "A certificate of one's own (PEM), for servers that ask for it; with --key." },                \
+		{ "key", "FILE", PD_OPTION_TEXT, offsetof(type, target.key_file), 0, 0, "Its key (PEM)." },      \
+		{ "insecure",                                                                                    \
+		  NULL,                                                                                          \
+		  PD_OPTION_SWITCH,                                                                              \
+		  offsetof(type, target.unverified),                                                             \
+		  0,                                                                                             \
+		  0,                                                                                             \
+		  "With --tls, take any certificate: then it may be anybody who listens." },                     \
 	{                                                                                                        \
 		"ask-password", NULL, PD_OPTION_SWITCH, offsetof(type, target.ask_password), 0, 0,               \
 			"Ask for the password at the terminal, also without --user."                             \

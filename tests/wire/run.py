@@ -40,6 +40,7 @@ GROUPS = (
     "service",
     "package",
     "shell",
+    "shell_tls",
     "doctor",
     "top",
     "demo",
