@@ -182,9 +182,41 @@ static void test_no_memory(void **state)
 	assert_int_equal(fixture->output.size, 4);
 }
 
+/* A message that will never settle was never sent; the replies beside it are told apart from it. */
+static void test_a_fence_drops_messages(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pd_wait wait = { .durable_lsn = 7 };
+	struct pd_resp_writer writer = { .buffer = &fixture->output, .protocol = 3 };
+
+	for (int turn = 1; turn <= 2; turn++) {
+		reply(fixture, "A", 7, (uint64_t)turn);
+		pd_resp_write_push(&writer, 1);
+		pd_resp_write_bulk_string(&writer, "message");
+		assert_int_equal(pd_resp_hold_add_push(&fixture->hold, NULL,
+						       fixture->base + fixture->output.size, &wait,
+						       (uint64_t)turn),
+				 0);
+		reply(fixture, "B", 0, (uint64_t)turn);
+	}
+	/* One alone in its turn. */
+	pd_resp_write_push(&writer, 1);
+	pd_resp_write_bulk_string(&writer, "message");
+	assert_int_equal(
+		pd_resp_hold_add_push(&fixture->hold, NULL, fixture->base + fixture->output.size, &wait, 3),
+		0);
+	marks.fenced = true;
+	assert_int_equal(pd_resp_hold_release(&fixture->hold, NULL), PD_FENCED);
+	assert_int_equal(
+		pd_resp_hold_fence(&fixture->hold, NULL, &fixture->output, fixture->base, "FENCED x"), 0);
+	expect_shown(fixture, "-FENCED x\r\n-FENCED x\r\n-FENCED x\r\n-FENCED x\r\n");
+	assert_int_equal(fixture->output.size, 4 * strlen("-FENCED x\r\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_fence_drops_messages, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_settled_is_shown_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_order_is_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_one_turn_is_one_entry, set_up, tear_down),
