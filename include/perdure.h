@@ -538,6 +538,43 @@ PERDURE_API int perdure_actor_drop(struct perdure_session *session, struct perdu
 PERDURE_API int perdure_actor_set_level(struct perdure_session *session, struct perdure_bytes actor,
 					int level, struct perdure_error *err);
 
+/* ---- owner leases: who may write to an actor, and the fence against who may no longer ----
+ *
+ * Who acquires an actor gets an epoch, higher than any before. A session that claims it (perdure_claim()) writes to that actor only as
+ * long as it is the current one; else PERDURE_STALE_EPOCH, inside of the transaction that writes. So a process that was away for
+ * too long cannot write over what its successor did, whatever its clock says. Writes without a claim are let through, unless the
+ * lease is exclusive and held. Leases are on stable storage, and are the same through every door. */
+
+#define PERDURE_OWNER_SIZE_MAX 256u
+
+/* For `ttl_us` microseconds from now on, up to a year. Nobody has to renew it: it is good until somebody else acquires, which the time
+ * keeps them from. The actor is made if it is not there. The same owner gets a new epoch, which fences its earlier self.
+ * PERDURE_BUSY: another owner holds it; the text says who and for how long. */
+PERDURE_API int perdure_lease_acquire(struct perdure_session *session, struct perdure_bytes actor,
+				      struct perdure_bytes owner, uint64_t ttl_us, int exclusive,
+				      uint64_t *ret_epoch, struct perdure_error *err);
+/* Hold it for so long from now on. PERDURE_STALE_EPOCH: somebody else has it. PERDURE_NOT_FOUND. */
+PERDURE_API int perdure_lease_renew(struct perdure_session *session, struct perdure_bytes actor,
+				    struct perdure_bytes owner, uint64_t epoch, uint64_t ttl_us,
+				    struct perdure_error *err);
+/* Give it back: the epoch is no good any more. PERDURE_STALE_EPOCH, PERDURE_NOT_FOUND. */
+PERDURE_API int perdure_lease_release(struct perdure_session *session, struct perdure_bytes actor,
+				      struct perdure_bytes owner, uint64_t epoch, struct perdure_error *err);
+
+struct perdure_lease {
+	uint64_t epoch;   /* 0: it was never leased */
+	uint64_t left_us; /* 0: it is not held */
+	int exclusive;
+	size_t owner_size;
+	char owner[PERDURE_OWNER_SIZE_MAX + 1]; /* with a NUL; size 0: nobody */
+};
+/* PERDURE_NOT_FOUND: there is no such actor. */
+PERDURE_API int perdure_lease_look(struct perdure_session *session, struct perdure_bytes actor,
+				   struct perdure_lease *ret_lease, struct perdure_error *err);
+/* From now on this session's writes to the actor carry that epoch, an open transaction's too. 0: they carry none again. */
+PERDURE_API int perdure_claim(struct perdure_session *session, struct perdure_bytes actor, uint64_t epoch,
+			      struct perdure_error *err);
+
 /* ---- any command ---- */
 
 enum perdure_reply_kind {

@@ -80,6 +80,11 @@ class ActorInfo(ctypes.Structure):
                 ("lost_first_lsn", c_uint64), ("lost_last_lsn", c_uint64)]
 
 
+class Lease(ctypes.Structure):
+    _fields_ = [("epoch", c_uint64), ("left_us", c_uint64), ("exclusive", c_int), ("owner_size", c_size_t),
+                ("owner", ctypes.c_char * 257)]
+
+
 class Reply(ctypes.Structure):
     pass
 
@@ -139,6 +144,11 @@ FUNCTIONS = {
     "perdure_actor_scan": (c_int, [c_void_p, POINTER(c_void_p), E]),
     "perdure_actor_drop": (c_int, [c_void_p, Bytes, E]),
     "perdure_actor_set_level": (c_int, [c_void_p, Bytes, c_int, E]),
+    "perdure_lease_acquire": (c_int, [c_void_p, Bytes, Bytes, c_uint64, c_int, POINTER(c_uint64), E]),
+    "perdure_lease_renew": (c_int, [c_void_p, Bytes, Bytes, c_uint64, c_uint64, E]),
+    "perdure_lease_release": (c_int, [c_void_p, Bytes, Bytes, c_uint64, E]),
+    "perdure_lease_look": (c_int, [c_void_p, Bytes, POINTER(Lease), E]),
+    "perdure_claim": (c_int, [c_void_p, Bytes, c_uint64, E]),
     "perdure_upkeep": (c_int, [c_void_p, c_int, c_char_p, c_size_t, E]),
     "perdure_command": (c_int, [c_void_p, c_size_t, POINTER(Bytes), POINTER(POINTER(Reply)), E]),
     "perdure_reply_free": (None, [POINTER(Reply)]),

@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -50,6 +50,14 @@ class ActorInfo(NamedTuple):
     quarantined: bool  #: damage has taken records of it, with these LSNs
     lost_first_lsn: int
     lost_last_lsn: int
+
+
+class Lease(NamedTuple):
+    """Who owns an actor."""
+    epoch: int  #: 0: it was never leased
+    owner: bytes  #: b"": nobody
+    left: float  #: seconds; 0: it is not held
+    exclusive: bool
 
 
 class Status(NamedTuple):
@@ -195,12 +203,16 @@ class Database(Operations):
     # ---- transactions ----
 
     def transaction(self, *, level: Level = Level.DEFAULT, idempotency_key: Text | None = None,
-                    idempotency_request: Text | None = None, request_id: Text | None = None) -> Transaction:
+                    idempotency_request: Text | None = None, request_id: Text | None = None,
+                    claims: Mapping[Text, int] | None = None) -> Transaction:
         """A transaction, for a `with`: committed at its end, rolled back on an exception.
 
         With an idempotency key it happens once: committed again under the same key, it changes nothing, and `receipt.duplicate` says
-        so. `idempotency_request` is what the key stands for: another one under the same key is an ExistsError."""
-        return Transaction(self, level, idempotency_key, idempotency_request, request_id)
+        so. `idempotency_request` is what the key stands for: another one under the same key is an ExistsError.
+
+        `claims` are epochs of actors, as acquire() gave them: if one is not the actor's current one any more, writing to that actor
+        raises StaleEpochError."""
+        return Transaction(self, level, idempotency_key, idempotency_request, request_id, claims or {})
 
     def transact(self, work: Callable[[Transaction], T], *, attempts: int = 50, **options: Any) -> T:
         """Do work(txn) in a transaction, again if it meets a conflict, and return what it returns. It may run several
@@ -243,6 +255,34 @@ class Database(Operations):
         """How durable writes to this actor are when they do not say so themselves."""
         with self._session() as session:
             lib.call("perdure_actor_set_level", session, wrap(actor), int(level))
+
+    # ---- owner leases ----
+
+    def acquire(self, actor: Text, owner: Text, ttl: float, *, exclusive: bool = False) -> int:
+        """Own an actor for some seconds. Gives an epoch, for transaction(claims={actor: epoch}): whoever acquires it after that fences
+        those transactions off. BusyError: another owner holds it."""
+        epoch = ctypes.c_uint64()
+        with self._session() as session:
+            lib.call("perdure_lease_acquire", session, wrap(actor), wrap(owner), int(ttl * 1e6), int(exclusive), ctypes.byref(epoch))
+        return epoch.value
+
+    def renew(self, actor: Text, owner: Text, epoch: int, ttl: float) -> None:
+        """Hold it for some seconds from now on. StaleEpochError: another has it."""
+        with self._session() as session:
+            lib.call("perdure_lease_renew", session, wrap(actor), wrap(owner), epoch, int(ttl * 1e6))
+
+    def release(self, actor: Text, owner: Text, epoch: int) -> None:
+        """Give it back. StaleEpochError: another has it."""
+        with self._session() as session:
+            lib.call("perdure_lease_release", session, wrap(actor), wrap(owner), epoch)
+
+    def lease(self, actor: Text) -> Lease:
+        """Who owns an actor. NotFoundError: there is no such actor."""
+        lease = lib.Lease()
+        with self._session() as session:
+            lib.call("perdure_lease_look", session, wrap(actor), ctypes.byref(lease))
+        owner = ctypes.string_at(ctypes.addressof(lease) + lib.Lease.owner.offset, lease.owner_size)
+        return Lease(lease.epoch, owner, lease.left_us / 1e6, bool(lease.exclusive))
 
     # ---- upkeep: returns when it is done, with what it did in words ----
 
@@ -314,8 +354,9 @@ class Transaction(Operations):
     changed, and all of it is to be done again (Database.transact() does that)."""
 
     def __init__(self, database: Database, level: Level, idempotency_key: Text | None, idempotency_request: Text | None,
-                 request_id: Text | None) -> None:
+                 request_id: Text | None, claims: Mapping[Text, int]) -> None:
         self._database = database
+        self._claims = claims
         self._options = lib.TransactionOptions(ctypes.sizeof(lib.TransactionOptions), int(level), wrap(idempotency_key),
                                                wrap(idempotency_request), wrap(request_id))
         self._own: ctypes.c_void_p | None = None
@@ -329,9 +370,11 @@ class Transaction(Operations):
         self.receipt, self.result = None, b""
         session = self._database._new_session()
         try:
+            for actor, epoch in self._claims.items():
+                lib.call("perdure_claim", session, wrap(actor), epoch)
             lib.call("perdure_begin", session, ctypes.byref(self._options))
         except BaseException:
-            self._database._end_session(session)
+            lib.LIBRARY.perdure_session_free(session)  # with the claims that it has by now
             raise
         self._own = session
         return self
@@ -363,7 +406,8 @@ class Transaction(Operations):
 
     def _leave(self, session: ctypes.c_void_p) -> None:
         self._own = None
-        if self._iterating > 0:  # somebody may come back with a scan: nobody else is to have its session then
+        # Somebody may come back with a scan, and a claim stays a session's: nobody else is to have it then.
+        if self._iterating > 0 or self._claims:
             lib.LIBRARY.perdure_session_free(session)
         else:
             self._database._end_session(session)

@@ -190,6 +190,29 @@ class Actors(InMemory):
             self.db.set_actor_level("actor:0", perdure.Level.STRICT)
 
 
+class Leases(InMemory):
+    def test_fence(self):
+        first = self.db.acquire("a", "node-1", 60)
+        with self.assertRaises(perdure.BusyError):
+            self.db.acquire("a", "node-2", 60)
+        self.db.renew("a", "node-1", first, 30)
+        lease = self.db.lease("a")
+        self.assertEqual((lease.epoch, lease.owner, lease.exclusive), (first, b"node-1", False))
+        self.assertTrue(0 < lease.left <= 30)
+        with self.db.transaction(claims={"a": first}) as txn:
+            txn.put("a", "x", "1")
+        self.db.release("a", "node-1", first)
+        second = self.db.acquire("a", "node-2", 60)
+        with self.assertRaises(perdure.StaleEpochError):
+            with self.db.transaction(claims={"a": first}) as txn:
+                txn.put("a", "x", "late")
+        with self.assertRaises(perdure.StaleEpochError):
+            self.db.renew("a", "node-1", first, 60)
+        with self.db.transaction(claims={"a": second}) as txn:
+            txn.put("a", "x", "2")
+        self.assertEqual(self.db.get("a", "x"), b"2")
+
+
 class Commands(InMemory):
     def test_replies(self):
         self.assertEqual(self.db.command("SET", "{a}key", "1"), b"OK")

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "embed/embed_private.h"
+#include "engine/lease.h"
 #include "engine/upkeep.h"
 
 #define UPKEEP_LOOK_US 5000
@@ -14,6 +15,10 @@ struct work {
 	struct pd_slice actor;
 	enum pd_level level;
 	struct perdure_actor_info *info;
+	struct pd_slice owner;
+	uint64_t ttl_us, epoch;
+	bool exclusive;
+	struct perdure_lease *lease;
 	struct pd_receipt receipt;
 };
 
@@ -70,6 +75,64 @@ static int set_level(struct pd_job *job)
 						&work->receipt, &job->err));
 }
 
+static int acquire(struct pd_job *job)
+{
+	struct work *work = job->argument;
+
+	return wrote(job, pd_engine_lease_acquire(job->engine, work->session->session, work->actor,
+						  work->owner, work->ttl_us, work->exclusive, &work->epoch,
+						  &work->receipt, &job->err));
+}
+
+static int renew(struct pd_job *job)
+{
+	struct work *work = job->argument;
+
+	return wrote(job, pd_engine_lease_renew(job->engine, work->session->session, work->actor, work->owner,
+						work->epoch, work->ttl_us, &work->receipt, &job->err));
+}
+
+static int release(struct pd_job *job)
+{
+	struct work *work = job->argument;
+
+	return wrote(job, pd_engine_lease_release(job->engine, work->session->session, work->actor,
+						  work->owner, work->epoch, &work->receipt, &job->err));
+}
+
+static int look_at_lease(struct pd_job *job)
+{
+	struct work *work = job->argument;
+	struct pd_lease_info found;
+	int result = pd_engine_lease_owner(job->engine, work->session->session, work->actor, &found,
+					   &job->err);
+
+	job->wait = pd_engine_wait_now(job->engine);
+	if (result != 0)
+		return result;
+	memset(work->lease, 0, sizeof *work->lease);
+	work->lease->epoch = found.epoch;
+	work->lease->left_us = found.left_us;
+	work->lease->exclusive = found.exclusive;
+	work->lease->owner_size = found.owner.size;
+	if (found.owner.size > 0)
+		memcpy(work->lease->owner, found.owner.data, found.owner.size);
+	return 0;
+}
+
+static int claim(struct pd_job *job)
+{
+	struct work *work = job->argument;
+
+	return pd_session_claim(work->session->session, work->actor, work->epoch, &job->err);
+}
+
+/* Those that change nothing that is stored. */
+static bool only_looks(int (*what)(struct pd_job *))
+{
+	return what == look || what == look_at_lease || what == claim;
+}
+
 /* ---- public ---- */
 
 int pd_embed_check_outside(const struct perdure_session *session, struct perdure_error *err)
@@ -92,8 +155,9 @@ static int run(struct perdure_session *session, int (*what)(struct pd_job *), st
 	if (result != 0)
 		return result;
 	work->session = session;
-	result = pd_embed_check_outside(session, err);
-	if (result == 0 && what != look)
+	if (what != claim)
+		result = pd_embed_check_outside(session, err);
+	if (result == 0 && !only_looks(what))
 		result = pd_embed_check_write(session, err);
 	if (result == 0)
 		result = pd_embed_name(session, actor, perdure_data(NULL, 0), &name, err);
@@ -141,6 +205,72 @@ int perdure_actor_set_level(struct perdure_session *session, struct perdure_byte
 		return pd_embed_errorf(err, PERDURE_INVALID,
 				       "%d is no durability level: see enum perdure_level", level);
 	return run(session, set_level, &work, actor, err);
+}
+
+/* ---- leases ---- */
+
+static int lease(struct perdure_session *session, int (*what)(struct pd_job *), struct work *work,
+		 struct perdure_bytes actor, struct perdure_bytes owner, struct perdure_error *err)
+{
+	if (owner.data == NULL && owner.size > 0)
+		return pd_embed_errorf(err, PERDURE_INVALID, "bytes at NULL have size 0");
+	work->owner = pd_embed_slice(owner);
+	return run(session, what, work, actor, err);
+}
+
+int perdure_lease_acquire(struct perdure_session *session, struct perdure_bytes actor,
+			  struct perdure_bytes owner, uint64_t ttl_us, int exclusive, uint64_t *ret_epoch,
+			  struct perdure_error *err)
+{
+	struct work work = { .ttl_us = ttl_us, .exclusive = exclusive != 0 };
+	int result;
+
+	if (ret_epoch == NULL)
+		return pd_embed_errorf(err, PERDURE_INVALID, "there is no place for the epoch");
+	result = lease(session, acquire, &work, actor, owner, err);
+	if (result == 0)
+		*ret_epoch = work.epoch;
+	return result;
+}
+
+int perdure_lease_renew(struct perdure_session *session, struct perdure_bytes actor,
+			struct perdure_bytes owner, uint64_t epoch, uint64_t ttl_us,
+			struct perdure_error *err)
+{
+	struct work work = { .epoch = epoch, .ttl_us = ttl_us };
+
+	return lease(session, renew, &work, actor, owner, err);
+}
+
+int perdure_lease_release(struct perdure_session *session, struct perdure_bytes actor,
+			  struct perdure_bytes owner, uint64_t epoch, struct perdure_error *err)
+{
+	struct work work = { .epoch = epoch };
+
+	return lease(session, release, &work, actor, owner, err);
+}
+
+int perdure_lease_look(struct perdure_session *session, struct perdure_bytes actor,
+		       struct perdure_lease *ret_lease, struct perdure_error *err)
+{
+	struct perdure_lease found;
+	struct work work = { .lease = &found };
+	int result;
+
+	if (ret_lease == NULL)
+		return pd_embed_errorf(err, PERDURE_INVALID, "there is no place for the lease");
+	result = run(session, look_at_lease, &work, actor, err);
+	if (result == 0)
+		*ret_lease = found;
+	return result;
+}
+
+int perdure_claim(struct perdure_session *session, struct perdure_bytes actor, uint64_t epoch,
+		  struct perdure_error *err)
+{
+	struct work work = { .epoch = epoch };
+
+	return run(session, claim, &work, actor, err);
 }
 
 /* ---- upkeep ---- */

@@ -94,7 +94,7 @@ def test_structs_are_the_header_s(world):
         return
     structs = {"Error": "error", "Bytes": "bytes", "Progress": "progress", "Options": "options",
                "TransactionOptions": "transaction_options", "Receipt": "receipt", "Value": "value", "KeyInfo": "key_info",
-               "Range": "range", "Item": "item", "ActorInfo": "actor_info", "Reply": "reply", "Status": "status"}
+               "Range": "range", "Item": "item", "ActorInfo": "actor_info", "Lease": "lease", "Reply": "reply", "Status": "status"}
     names = {"Range": {"start": "from", "stop": "to"}}
     script = world.path("layout.py")
     with open(script, "w", encoding="utf-8") as file:

@@ -300,6 +300,50 @@ static void test_drop_is_a_conflict(void **state)
 	assert_string_equal(host_scan(host, host->session, NULL), "");
 }
 
+/* ---- leases ---- */
+
+static void test_leases(void **state)
+{
+	struct host *host = *state;
+	const struct perdure_bytes one = perdure_text("node-1"), two = perdure_text("node-2"),
+				   a = perdure_text("a");
+	const uint64_t minute = 60 * 1000000;
+	struct perdure_lease lease;
+	uint64_t first = 0, second = 0;
+
+	assert_refused(host, perdure_lease_look(host->session, ACTOR, &lease, &host->err), PERDURE_NOT_FOUND);
+	assert_ok(host, perdure_lease_acquire(host->session, ACTOR, one, minute, 0, &first, &host->err));
+	assert_refused(host, perdure_lease_acquire(host->other, ACTOR, two, minute, 0, &second, &host->err),
+		       PERDURE_BUSY);
+	assert_ok(host, perdure_lease_look(host->other, ACTOR, &lease, &host->err));
+	assert_int_equal(lease.epoch, first);
+	assert_string_equal(lease.owner, "node-1");
+	assert_true(lease.left_us > 0 && lease.left_us <= minute);
+	assert_ok(host, perdure_claim(host->session, ACTOR, first, &host->err));
+	host_put(host, host->session, "a", "one");
+	assert_ok(host, perdure_lease_renew(host->session, ACTOR, one, first, minute, &host->err));
+
+	/* Another takes over while a transaction of the first is open. */
+	host_begin(host, host->session);
+	host_put(host, host->session, "a", "late");
+	assert_ok(host, perdure_lease_release(host->other, ACTOR, one, first, &host->err));
+	assert_ok(host, perdure_lease_acquire(host->other, ACTOR, two, minute, 1, &second, &host->err));
+	assert_true(second > first);
+	assert_refused(host, perdure_commit(host->session, NULL, &host->err), PERDURE_STALE_EPOCH);
+	assert_refused(host, perdure_put(host->session, ACTOR, a, one, &host->err), PERDURE_STALE_EPOCH);
+	assert_string_equal(host_get(host, host->session, "a"), "one");
+	assert_refused(host, perdure_lease_renew(host->session, ACTOR, one, first, minute, &host->err),
+		       PERDURE_STALE_EPOCH);
+	/* Exclusive: nobody writes without it. */
+	assert_ok(host, perdure_claim(host->session, ACTOR, 0, &host->err));
+	assert_true(perdure_put(host->session, ACTOR, a, one, &host->err) != 0);
+	assert_ok(host, perdure_claim(host->other, ACTOR, second, &host->err));
+	host_put(host, host->other, "a", "two");
+	assert_refused(host, perdure_lease_acquire(host->session, ACTOR, one, minute, 0, NULL, &host->err),
+		       PERDURE_INVALID);
+	assert_refused(host, perdure_lease_look(host->session, ACTOR, NULL, &host->err), PERDURE_INVALID);
+}
+
 /* ---- upkeep ---- */
 
 static void test_upkeep(void **state)
@@ -333,10 +377,9 @@ static void test_upkeep_in_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_MEMORY(test_append_and_read),    IN_MEMORY(test_append_within),
-		IN_MEMORY(test_long_log),           IN_MEMORY(test_not_a_log),
-		ON_DISK(test_many_append),          ON_DISK(test_actors),
-		IN_MEMORY(test_drop_is_a_conflict), ON_DISK(test_upkeep),
+		IN_MEMORY(test_append_and_read),    IN_MEMORY(test_append_within), IN_MEMORY(test_long_log),
+		IN_MEMORY(test_not_a_log),          ON_DISK(test_many_append),     ON_DISK(test_actors),
+		IN_MEMORY(test_drop_is_a_conflict), ON_DISK(test_leases),          ON_DISK(test_upkeep),
 		IN_MEMORY(test_upkeep_in_memory),
 	};
 
