@@ -76,7 +76,7 @@ struct top {
 	struct pd_top_rates rates;
 	unsigned now; /* index of this one */
 	bool screen;  /* else lines or JSON */
-	int signals;  /* signalfd; -1: none */
+	int resized; /* signalfd of SIGWINCH; what ends this is the link's interrupt, so nobody waits for a silent server */
 	uint64_t shown;
 	char notice[NOTICE_SIZE];
 };
@@ -145,18 +145,17 @@ static bool show(struct top *top)
 /* ---- waiting ---- */
 
 /* q, or a signal other than a resize, ends it; a resize is drawn at once. */
-static bool told_to_end(struct top *top, const struct pollfd polled[2])
+static bool told_to_end(struct top *top, const struct pollfd polled[3])
 {
 	struct signalfd_siginfo signal;
 	char key;
 
-	if (polled[0].revents != 0) {
-		if (read(top->signals, &signal, sizeof signal) != (ssize_t)sizeof signal ||
-		    signal.ssi_signo != SIGWINCH)
-			return true;
-		return !show(top);
-	}
+	if (polled[0].revents != 0)
+		return true;
 	if (polled[1].revents != 0)
+		return read(top->resized, &signal, sizeof signal) != (ssize_t)sizeof signal ||
+		       (top->screen && !show(top));
+	if (polled[2].revents != 0)
 		return read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 'Q' || key == 3;
 	return false;
 }
@@ -165,7 +164,8 @@ static bool told_to_end(struct top *top, const struct pollfd polled[2])
 static bool wait(struct top *top)
 {
 	uint64_t until_ns = pd_os_monotonic_ns(top->os) + top->given->interval_ms * 1000000;
-	struct pollfd polled[2] = { { .fd = top->signals, .events = POLLIN },
+	struct pollfd polled[3] = { { .fd = top->link.interrupt, .events = POLLIN },
+				    { .fd = top->resized, .events = POLLIN },
 				    { .fd = STDIN_FILENO, .events = POLLIN } };
 
 	for (;;) {
@@ -174,7 +174,7 @@ static bool wait(struct top *top)
 
 		if (now_ns >= until_ns)
 			return false;
-		count = poll(polled, top->screen ? 2 : 1, (int)((until_ns - now_ns) / 1000000) + 1);
+		count = poll(polled, top->screen ? 3 : 2, (int)((until_ns - now_ns) / 1000000) + 1);
 		if (count < 0 && errno != EINTR)
 			return true;
 		if (count > 0 && told_to_end(top, polled))
@@ -189,6 +189,7 @@ static int loop(struct top *top)
 	const struct given *given = top->given;
 	struct pd_error err = { 0 };
 	uint64_t looks = 0;
+	int result;
 
 	/* The first look has nothing before it to compare with; a screen shows what there is all the same. */
 	if (top->screen && !show(top))
@@ -197,7 +198,10 @@ static int loop(struct top *top)
 		if (wait(top))
 			return PD_EXIT_OK;
 		top->notice[0] = '\0';
-		if (look(top, &err) != 0) {
+		result = look(top, &err);
+		if (result == PD_CANCELLED)
+			return PD_EXIT_OK;
+		if (result != 0) {
 			if (!top->screen)
 				return failed(&err);
 			(void)snprintf(top->notice, sizeof top->notice, "NO ANSWER, trying again: %s",
@@ -213,17 +217,23 @@ static int loop(struct top *top)
 /* Signals as a descriptor: the terminal is put right whatever ends this. */
 static int take_signals(struct top *top, struct pd_error *err)
 {
-	sigset_t signals;
+	sigset_t ending, resizing, all;
 
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGHUP);
-	(void)sigaddset(&signals, SIGWINCH);
-	if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
+	(void)sigemptyset(&resizing);
+	(void)sigaddset(&resizing, SIGWINCH);
+	(void)sigemptyset(&ending);
+	(void)sigaddset(&ending, SIGINT);
+	(void)sigaddset(&ending, SIGTERM);
+	(void)sigaddset(&ending, SIGHUP);
+	all = ending;
+	(void)sigaddset(&all, SIGWINCH);
+	if (sigprocmask(SIG_BLOCK, &all, NULL) != 0)
 		return pd_error_system(err, errno, "cannot block signals");
-	top->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	return top->signals >= 0 ? 0 : pd_error_system(err, errno, "cannot watch for signals");
+	top->link.interrupt = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+	top->resized = signalfd(-1, &resizing, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (top->link.interrupt < 0 || top->resized < 0)
+		return pd_error_system(err, errno, "cannot watch for signals");
+	return 0;
 }
 
 /* A screen of its own, keys without a line end, and all put back afterwards. */
@@ -258,8 +268,10 @@ static int run_top(struct top *top)
 	else
 		status = top->screen ? run_screen(top) : loop(top);
 	pd_link_close(&top->link);
-	if (top->signals >= 0)
-		(void)close(top->signals);
+	if (top->link.interrupt >= 0)
+		(void)close(top->link.interrupt);
+	if (top->resized >= 0)
+		(void)close(top->resized);
 	pd_os_free(top->os);
 	return status;
 }
@@ -284,7 +296,7 @@ static int run(int argc, char **argv)
 	top->given = &given;
 	top->target = given.target;
 	top->output.file = stdout;
-	top->signals = -1;
+	top->resized = -1;
 	top->screen = !given.json && !given.lines && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
 	pd_link_init(&top->link);
 	status = run_top(top);

@@ -1,6 +1,7 @@
 """perdure top: as lines, as JSON, and as a screen."""
 
 import json
+import signal
 import threading
 import time
 
@@ -104,6 +105,20 @@ def test_screen_outlives_the_server(world):
     terminal.expect("serving, strict")
     terminal.type("\x03")
     assert terminal.wait() == 0
+
+
+def test_silent_server_is_not_waited_for(world):
+    """Ctrl-C ends it though the server says nothing."""
+    server = world.new_server("silent")
+    server.start()
+    terminal = Terminal([world.binary, "top", "--port", server.port, "--interval", "0.2"], rows=45, columns=120)
+    world.opened.append(terminal)
+    terminal.expect("serving, strict")
+    server.process.send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    terminal.type("\x03")
+    assert terminal.wait(20) == 0
+    server.process.send_signal(signal.SIGCONT)
 
 
 def test_lines_end_with_the_server(world):
