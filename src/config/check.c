@@ -82,6 +82,32 @@ static void check_http_bind(const struct pd_config *config, struct pd_config_pro
 		    "%.100s: whoever reaches that address may read /metrics and /health", bind);
 }
 
+static bool is_given(const struct pd_config *config, enum pd_setting_id id)
+{
+	return pd_config_text(config, id)[0] != '\0';
+}
+
+static void check_tls(const struct pd_config *config, struct pd_config_problems *problems)
+{
+	bool on = pd_config_number(config, PD_SETTING_TLS_PORT) != 0;
+	char where[PD_ORIGIN_TEXT_SIZE];
+
+	if (on && (!is_given(config, PD_SETTING_TLS_CERT_FILE) || !is_given(config, PD_SETTING_TLS_KEY_FILE)))
+		SAY(PD_CONFIG_ERROR, PD_SETTING_TLS_PORT,
+		    "needs a certificate and its key: --tls-cert-file and --tls-key-file");
+	if (strcmp(pd_config_text(config, PD_SETTING_TLS_AUTH_CLIENTS), "no") != 0 &&
+	    !is_given(config, PD_SETTING_TLS_CA_FILE))
+		SAY(PD_CONFIG_ERROR, PD_SETTING_TLS_AUTH_CLIENTS,
+		    "needs --tls-ca-file: the certificates that vouch for clients'");
+	if (pd_config_on(config, PD_SETTING_TLS_CERTIFICATE_USERS) &&
+	    strcmp(pd_config_text(config, PD_SETTING_TLS_AUTH_CLIENTS), "no") == 0)
+		SAY(PD_CONFIG_ERROR, PD_SETTING_TLS_CERTIFICATE_USERS,
+		    "needs --tls-auth-clients optional or yes: else nobody shows a certificate");
+	if (on && pd_config_number(config, PD_SETTING_TLS_PORT) == pd_config_number(config, PD_SETTING_RESP))
+		SAY(PD_CONFIG_ERROR, PD_SETTING_TLS_PORT,
+		    "is --resp's port: each needs one of its own, or --resp 0");
+}
+
 /* Memory keeps nothing on disk: its own default is not to promise it. */
 static void check_memory(struct pd_config *config, struct pd_config_problems *problems)
 {
@@ -139,6 +165,7 @@ void pd_config_check(struct pd_config *config, struct pd_config_problems *proble
 		SAY(PD_CONFIG_ERROR, PD_SETTING_SEGMENT_SIZE, "is a multiple of 4KiB");
 	if (pd_config_text(config, PD_SETTING_DATA)[0] == '\0')
 		SAY(PD_CONFIG_ERROR, PD_SETTING_DATA, "needs a directory");
+	check_tls(config, problems);
 	check_memory(config, problems);
 	warn(config, problems);
 }

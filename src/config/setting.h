@@ -112,7 +112,28 @@ enum pd_setting_flags {
 	  "Which events of keys are published, in Redis's letters, such as KEA (default: none).")           \
 	X(ALLOW_OPEN, "allow-open", "security.allow-open", NULL, SWITCH, 0, 0, 0, "no", NULL,               \
 	  "Serve without any user on an address that other machines reach: whoever reaches it may read\n"   \
-	  "and change everything.")
+	  "and change everything.")                                                                         \
+	X(TLS_PORT, "tls-port", "tls.port", "tls-port", NUMBER, 0, 0, 65535, "0", "PORT",                   \
+	  "Port of the Redis protocol over TLS (default 0: closed). With --resp 0 there is no other.")      \
+	X(TLS_CERT_FILE, "tls-cert-file", "tls.cert-file", "tls-cert-file", TEXT, 0, 0, 0, "", "FILE",      \
+	  "The server's certificate, and those between it and its root, as PEM. SIGHUP reads it again.")    \
+	X(TLS_KEY_FILE, "tls-key-file", "tls.key-file", "tls-key-file", TEXT, 0, 0, 0, "", "FILE",          \
+	  "The private key of that certificate, as PEM. SIGHUP reads it again.")                            \
+	X(TLS_KEY_PASSWORD, "tls-key-password", "tls.key-password", "tls-key-file-pass", TEXT,              \
+	  PD_SETTING_SECRET, 0, 0, "", "PASSWORD",                                                          \
+	  "The password of the key, if it is encrypted: in the file or the environment only.")              \
+	X(TLS_CA_FILE, "tls-ca-file", "tls.ca-file", "tls-ca-cert-file", TEXT, 0, 0, 0, "", "FILE",         \
+	  "The certificates that vouch for clients', as PEM. SIGHUP reads it again.")                       \
+	X(TLS_AUTH_CLIENTS, "tls-auth-clients", "tls.auth-clients", "tls-auth-clients", CHOICE, 0, 0, 0,    \
+	  "no", "no|optional|yes",                                                                          \
+	  "Whether clients have to show a certificate: no (default no), optional (one that is shown has "   \
+	  "to\n"                                                                                            \
+	  "be good), or yes.")                                                                              \
+	X(TLS_CERTIFICATE_USERS, "tls-certificate-users", "tls.certificate-users", NULL, SWITCH, 0, 0, 0,   \
+	  "no", NULL,                                                                                       \
+	  "A client whose certificate's common name is that of a user is that user, without a password.")   \
+	X(TLS_HANDSHAKE_TIMEOUT, "tls-handshake-timeout", "tls.handshake-timeout", NULL, DURATION, 0, 100,  \
+	  600000, "10s", "DURATION", "How long a TLS handshake may take (default 10s).")
 
 enum pd_setting_id {
 #define X(id, ...) PD_SETTING_##id,

@@ -15,6 +15,7 @@
 #define CHUNK_MAX   PD_NET_CHUNK_MAX       /* what one client may have done before the next has its turn */
 #define LENT_MAX    (PD_NET_CHUNK_MAX / 2) /* a request that will be larger is received where it will stay */
 #define OWN_KEPT    (64u * 1024)           /* so much is quickly allocated again; more is kept for a while */
+#define TLS_MEMORY  (24u * 1024)           /* about what OpenSSL keeps for an idle connection */
 #define MOVE_MIN    (64u * 1024)           /* less that has been sent is not worth moving the rest for */
 
 static struct connection *inside(struct pd_connection *connection)
@@ -99,7 +100,7 @@ size_t pd_connection_memory(const struct pd_connection *door)
 {
 	const struct connection *connection = (const struct connection *)door;
 
-	return sizeof *connection + door->output.capacity +
+	return sizeof *connection + (connection->tls != NULL ? TLS_MEMORY : 0) + door->output.capacity +
 	       (connection->lent ? connection->own.capacity : door->input.capacity);
 }
 
@@ -164,6 +165,13 @@ int pd_connection_new(const struct listener *listener, int descriptor, struct co
 		return PD_NO_MEMORY;
 	}
 	connection->want_input = true;
+	if (listener->tls != NULL && pd_tls_begin(connection, listener) != 0) {
+		(void)event_del(&connection->readable);
+		(void)close(descriptor);
+		pd_free(connection);
+		return PD_NO_MEMORY;
+	}
+	connection->door.encrypted = listener->tls != NULL;
 	note_addresses(&connection->door, listener);
 	connection->door.id = ++net->last_id;
 	connection->next = net->connections;
@@ -187,6 +195,7 @@ void pd_connection_close(struct pd_connection *door)
 		(void)event_del(&connection->readable);
 	if (connection->want_output)
 		(void)event_del(&connection->writable);
+	pd_tls_end(connection);
 	(void)close(door->descriptor);
 	door->descriptor = -1;
 	give_back_lent(connection);
@@ -223,7 +232,7 @@ void pd_connection_want_input(struct pd_connection *door, bool want)
 		connection->want_input = want;
 }
 
-static void want_output(struct connection *connection, bool want)
+void pd_connection_want_output(struct connection *connection, bool want)
 {
 	if (connection->want_output == want)
 		return;
@@ -280,34 +289,46 @@ static int make_room(struct connection *connection, size_t wanted, size_t *ret_c
 	return 0;
 }
 
+/* 0 and how many bytes; PD_AGAIN, PD_END, PD_IO. */
+static int receive_some(struct connection *connection, void *data, size_t size, size_t *ret_size)
+{
+	ssize_t got;
+
+	if (connection->tls != NULL)
+		return pd_tls_receive(connection, data, size, ret_size);
+	do {
+		got = recv(connection->door.descriptor, data, size, 0);
+	} while (got < 0 && errno == EINTR);
+	if (got == 0)
+		return PD_END;
+	if (got < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? PD_AGAIN : PD_IO;
+	connection->net->stats.bytes_received += (uint64_t)got;
+	*ret_size = (size_t)got;
+	return 0;
+}
+
 int pd_connection_receive(struct pd_connection *door, size_t wanted)
 {
 	struct connection *connection = inside(door);
 	struct pd_buffer *input = &door->input;
-	size_t chunk;
-	ssize_t got;
+	size_t chunk, got = 0;
 	int result = make_room(connection, wanted, &chunk);
 
 	if (result != 0)
 		return result;
-	do {
-		got = recv(door->descriptor, input->data + input->size, chunk, 0);
-	} while (got < 0 && errno == EINTR);
-	if (got <= 0) {
-		result = PD_END;
-		if (got < 0)
-			result = errno == EAGAIN || errno == EWOULDBLOCK ? PD_AGAIN : PD_IO;
+	result = receive_some(connection, input->data + input->size, chunk, &got);
+	if (result != 0) {
 		if (pd_connection_keep_input(door) != 0)
 			result = PD_NO_MEMORY;
 		return result;
 	}
-	input->size += (size_t)got;
-	connection->net->stats.bytes_received += (uint64_t)got;
+	input->size += got;
 	if (connection->lent)
 		return 0;
-	if ((size_t)got == chunk && connection->chunk < CHUNK_MAX)
+	if (got == chunk && connection->chunk < CHUNK_MAX)
 		connection->chunk *= 2;
-	else if ((size_t)got < connection->chunk / 8 && connection->chunk > CHUNK_FIRST)
+	else if (got < connection->chunk / 8 && connection->chunk > CHUNK_FIRST)
 		connection->chunk /= 2;
 	return 0;
 }
@@ -324,27 +345,38 @@ static size_t drop_sent(struct pd_connection *door)
 	return moved;
 }
 
+/* 0 and how many bytes; PD_AGAIN, PD_IO. */
+static int send_some(struct connection *connection, const void *data, size_t size, size_t *ret_size)
+{
+	ssize_t gone;
+
+	if (connection->tls != NULL)
+		return pd_tls_send(connection, data, size, ret_size);
+	do {
+		gone = send(connection->door.descriptor, data, size, MSG_NOSIGNAL);
+	} while (gone < 0 && errno == EINTR);
+	if (gone < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? PD_AGAIN : PD_IO;
+	connection->net->stats.bytes_sent += (uint64_t)gone;
+	*ret_size = (size_t)gone;
+	return 0;
+}
+
 size_t pd_connection_send(struct pd_connection *door, size_t end)
 {
 	struct connection *connection = inside(door);
 
 	PD_ASSERT(door->sent <= end && end <= door->output.size);
 	while (door->sent < end && !door->reset) {
-		size_t size = end - door->sent;
-		ssize_t gone = send(door->descriptor, door->output.data + door->sent, size, MSG_NOSIGNAL);
+		size_t size = end - door->sent, gone = 0;
+		int result = send_some(connection, door->output.data + door->sent, size, &gone);
 
-		if (gone >= 0) {
-			door->sent += (size_t)gone;
-			connection->net->stats.bytes_sent += (uint64_t)gone;
-			/* A short count says that the system is full, without another call to hear it. */
-			if ((size_t)gone < size)
-				break;
-		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+		door->sent += gone;
+		door->reset = result == PD_IO;
+		/* A short count says that the system is full, without another call to hear it. Of TLS it is one record. */
+		if (result != 0 || (gone < size && connection->tls == NULL))
 			break;
-		} else if (errno != EINTR) {
-			door->reset = true;
-		}
 	}
-	want_output(connection, door->sent < end && !door->reset);
+	pd_connection_want_output(connection, door->sent < end && !door->reset);
 	return drop_sent(door);
 }

@@ -17,6 +17,7 @@
 #define BACKLOG 511 /* as Redis has it; the kernel's somaxconn may cut it */
 /* Until a peer that says nothing is asked whether it is still there; Redis's default. */
 #define KEEPALIVE_S       300
+#define SHAKING_MAX       512 /* handshakes that are going on */
 #define ACCEPTS_A_WAKE_UP 256 /* the clients that are connected have their turn, too */
 
 static void on_listener(evutil_socket_t descriptor, short what, void *argument)
@@ -42,7 +43,10 @@ static void on_listener(evutil_socket_t descriptor, short what, void *argument)
 static void refuse(struct listener *listener, int descriptor)
 {
 	listener->net->stats.refused++;
-	(void)send(descriptor, listener->refusal, strlen(listener->refusal), MSG_NOSIGNAL | MSG_DONTWAIT);
+	/* Whoever speaks TLS would not understand it. */
+	if (listener->tls == NULL)
+		(void)send(descriptor, listener->refusal, strlen(listener->refusal),
+			   MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)close(descriptor);
 }
 
@@ -81,7 +85,16 @@ static bool accept_one(struct listener *listener)
 		refuse(listener, descriptor);
 		return true;
 	}
+	/* What a handshake costs is not for everybody at once. */
+	if (listener->tls != NULL && net->shaking_count >= SHAKING_MAX) {
+		net->tls.refused++;
+		refuse(listener, descriptor);
+		return true;
+	}
 	if (pd_connection_new(listener, descriptor, &connection) != 0)
+		return true;
+	/* It is told of when its handshake is done. */
+	if (pd_tls_is_shaking(connection))
 		return true;
 	if (!pd_net_push(net,
 			 (struct pd_net_event){ .kind = PD_NET_ACCEPTED, .connection = &connection->door })) {
@@ -210,6 +223,7 @@ static void listener_free(struct listener *listener)
 		if (listener->path != NULL)
 			(void)unlink(listener->path);
 	}
+	pd_tls_unref(listener->tls);
 	pd_free(listener->refusal);
 	pd_free(listener->path);
 	pd_free(listener->peer);
@@ -226,6 +240,8 @@ static struct listener *listener_new(struct pd_net *net, const struct pd_net_lis
 	listener->net = net;
 	listener->descriptor = -1;
 	listener->tag = options->tag;
+	listener->tls = pd_tls_ref(options->tls);
+	listener->handshake_ms = options->handshake_ms;
 	listener->extra = options->extra;
 	listener->apart = options->apart;
 	listener->refusal = pd_strdup(options->refusal);

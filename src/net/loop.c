@@ -14,6 +14,7 @@
 /* Descriptors that are not clients': standard streams, listeners, those that listeners take apart, the log's segments,
  * the store's files. */
 #define OTHER_DESCRIPTORS 160
+#define SHAKES_A_TURN     8 /* handshakes that are gone on with */
 
 /* ---- what is ready ---- */
 
@@ -233,6 +234,55 @@ int pd_net_watch(struct pd_net *net, int descriptor, int tag, struct pd_error *e
 
 /* ---- waiting ---- */
 
+/* Bytes that OpenSSL has read already, for those who want them. false: there are none. */
+static bool push_pending(struct pd_net *net)
+{
+	bool any = false;
+
+	for (struct connection *connection = net->pending; connection != NULL;
+	     connection = connection->next_pending)
+		if (connection->want_input)
+			any = pd_net_push(net, (struct pd_net_event){ .kind = PD_NET_READABLE,
+								      .connection = &connection->door }) ||
+			      any;
+	return any;
+}
+
+/* Go on with the handshakes whose descriptors are ready: nobody else hears of them before they are done. Each takes up to a
+ * millisecond, so only some in a turn; the others are ready the next time as well. */
+static void shake_hands(struct pd_net *net)
+{
+	size_t kept = 0, left = SHAKES_A_TURN;
+
+	if (net->shaking_count == 0)
+		return;
+	for (size_t i = 0; i < net->ready_count; i++) {
+		struct pd_net_event event = net->ready[i];
+		struct connection *connection = (struct connection *)event.connection;
+		int result;
+
+		if (connection == NULL || !pd_tls_is_shaking(connection)) {
+			net->ready[kept++] = event;
+			continue;
+		}
+		/* That its time is over is told once, and costs nothing. */
+		if (!pd_tls_is_late(connection)) {
+			if (left == 0 || connection->door.descriptor < 0)
+				continue;
+			left--;
+		}
+		result = pd_tls_shake(connection);
+		if (result == 0) {
+			net->stats.accepted++;
+			event.kind = PD_NET_ACCEPTED;
+			net->ready[kept++] = event;
+		} else if (result != PD_AGAIN) {
+			pd_connection_close(&connection->door);
+		}
+	}
+	net->ready_count = kept;
+}
+
 int pd_net_poll(struct pd_net *net, int64_t timeout_us, const struct pd_net_event **ret_events,
 		size_t *ret_count, struct pd_error *err)
 {
@@ -241,6 +291,10 @@ int pd_net_poll(struct pd_net *net, int64_t timeout_us, const struct pd_net_even
 	pd_net_free_closed(net);
 	net->ready_count = 0;
 	net->calling_count = 0;
+	if (net->pending != NULL && push_pending(net)) {
+		timeout_us = 0;
+		flags = EVLOOP_NONBLOCK | EVLOOP_ONCE;
+	}
 	if (timeout_us > 0) {
 		struct timeval wait = { .tv_sec = timeout_us / 1000000, .tv_usec = timeout_us % 1000000 };
 
@@ -252,6 +306,7 @@ int pd_net_poll(struct pd_net *net, int64_t timeout_us, const struct pd_net_even
 	/* 1: nothing is registered; a timeout of "for ever" would then be one, and is the caller's to avoid. */
 	if (event_base_loop(net->base, flags) < 0)
 		return pd_error_system(err, errno, "waiting for the network failed");
+	shake_hands(net);
 	pd_net_accept_calling(net);
 	*ret_events = net->ready;
 	*ret_count = net->ready_count;

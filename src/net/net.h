@@ -20,8 +20,10 @@
 #include "base/error.h"
 
 struct pd_net;
+struct pd_tls;
 
-#define PD_NET_ADDRESS_SIZE 64 /* "[ipv6]:port" and a NUL */
+#define PD_NET_CERTIFICATE_SIZE 65 /* a name in a certificate, with its NUL: RFC 5280's bound */
+#define PD_NET_ADDRESS_SIZE     64 /* "[ipv6]:port" and a NUL */
 
 struct pd_net_options {
 	unsigned max_connections; /* lowered to what the process may open, see pd_net_max_connections() */
@@ -39,6 +41,8 @@ struct pd_connection {
 	struct pd_buffer input;  /* received, not yet consumed by the owner */
 	struct pd_buffer output; /* from `sent` on: to be sent */
 	size_t sent;
+	bool encrypted;          /* by TLS */
+	const char *certificate; /* the common name of the client's certificate, which is good; NULL: none */
 	char peer[PD_NET_ADDRESS_SIZE], local[PD_NET_ADDRESS_SIZE];
 };
 
@@ -87,8 +91,10 @@ struct pd_net_listener_options {
 	 * that was killed has left there is replaced, so the caller must hold a lock on the directory; it is removed
 	 * when the listener goes. */
 	const char *path;
-	const char *peer; /* with a path: what its clients are called, who have no address */
-	unsigned extra;   /* clients that it takes beyond the maximum of all */
+	const char *peer;      /* with a path: what its clients are called, who have no address */
+	unsigned extra;        /* clients that it takes beyond the maximum of all */
+	struct pd_tls *tls;    /* net/tls.h; NULL: none */
+	unsigned handshake_ms; /* with tls: so long a handshake may take */
 	bool apart; /* its clients do not count among all: whoever takes them keeps to a maximum of their own */
 };
 /* The texts are copied. PD_BUSY: the port is taken; PD_PERMISSION: it is the system's; PD_INVALID: the address.

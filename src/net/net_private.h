@@ -6,6 +6,9 @@
 #include <event2/event_struct.h>
 
 #include "net/net.h"
+#include "net/tls.h"
+
+struct tls_link;
 
 struct connection {
 	struct pd_connection door; /* first: the two are one pointer */
@@ -14,6 +17,9 @@ struct connection {
 	bool want_input, want_output; /* as the kernel was told */
 	bool apart;                   /* not among net->connection_count */
 	bool lent;                    /* the input is the net's; `own` is what it replaces */
+	struct tls_link *tls;         /* NULL: none */
+	bool pending;                 /* OpenSSL has bytes for it that the descriptor does not tell of */
+	struct connection *next_pending;
 	struct pd_buffer own;
 	size_t chunk; /* what the next recv into memory of its own asks for */
 	struct connection *next, *before;
@@ -25,6 +31,8 @@ struct listener {
 	int tag;
 	unsigned extra;
 	bool apart;
+	struct pd_tls *tls; /* NULL: none */
+	unsigned handshake_ms;
 	char *refusal;
 	char *path, *peer; /* of a Unix socket; NULL: it has an address */
 	struct event readable;
@@ -53,6 +61,10 @@ struct pd_net {
 	bool lending;
 	size_t chunk_max;
 
+	struct pd_tls_stats tls;
+	size_t shaking_count;       /* connections in a handshake */
+	struct connection *pending; /* those that `pending` says it of */
+
 	struct connection *connections; /* open */
 	struct connection *closed;      /* to be freed by the next poll */
 	size_t connection_count;
@@ -78,5 +90,23 @@ void pd_net_free_listeners(struct pd_net *net, int except);
 PD_MUST_CHECK int pd_connection_new(const struct listener *listener, int descriptor,
 				    struct connection **ret_connection);
 void pd_net_free_closed(struct pd_net *net);
+void pd_connection_want_output(struct connection *connection, bool want);
+
+/* ---- tls.c ---- */
+struct pd_tls *pd_tls_ref(struct pd_tls *tls);
+/* The connection of a listener with TLS: its handshake begins. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_tls_begin(struct connection *connection, const struct listener *listener);
+bool pd_tls_is_shaking(const struct connection *connection);
+/* Its handshake has taken too long. */
+bool pd_tls_is_late(const struct connection *connection);
+/* Go on with it. 0: it is done; PD_AGAIN; PD_IO: it has failed, which is noted. */
+PD_MUST_CHECK int pd_tls_shake(struct connection *connection);
+/* 0 and how many bytes; PD_AGAIN, PD_END, PD_IO. */
+PD_MUST_CHECK int pd_tls_receive(struct connection *connection, void *data, size_t size, size_t *ret_size);
+PD_MUST_CHECK int pd_tls_send(struct connection *connection, const void *data, size_t size, size_t *ret_size);
+/* Say farewell and free; also where there is no TLS. */
+void pd_tls_end(struct connection *connection);
+void pd_tls_note_pending(struct connection *connection);
+void pd_tls_forget_pending(struct connection *connection);
 
 #endif

@@ -49,6 +49,7 @@ static void dispatch(struct pd_server *server, const struct pd_net_event *event)
 	case PD_NET_SIGNAL:
 		if (event->number == SIGHUP) {
 			pd_server_reload(server);
+			pd_server_reload_tls(server);
 			break;
 		}
 		pd_message(&server->messages, PD_MESSAGE_INFO, "server",
@@ -130,7 +131,8 @@ static int64_t patience_us(struct pd_server *server)
 	now = now_us(server);
 	if (deadline != UINT64_MAX)
 		timeout = sooner(timeout, deadline > now ? (int64_t)(deadline - now) : 0);
-	if (pd_resp_front_client_count(server->resp) > 0 || pd_http_front_is_busy(server->http))
+	if (pd_resp_front_client_count(server->resp) > 0 || pd_http_front_is_busy(server->http) ||
+	    pd_server_has_tls_notice(server))
 		timeout = sooner(timeout,
 				 server->next_tick_us > now ? (int64_t)(server->next_tick_us - now) : 0);
 	deadline = pd_server_watchdog_due_us(server);
@@ -173,6 +175,7 @@ static void tick(struct pd_server *server)
 		server->next_notice_us = now + NOTICE_US;
 	}
 	pd_server_notice_state(server, now);
+	pd_server_notice_tls(server);
 }
 
 /* One write for all that was run, and the replies that it releases. */

@@ -109,6 +109,8 @@ void pd_server_reload(struct pd_server *server)
 	const char *file = pd_config_file(server->config);
 	struct pd_error err;
 
+	if (file == NULL && pd_config_number(server->config, PD_SETTING_TLS_PORT) != 0)
+		return; /* there is a certificate to read again */
 	if (file == NULL) {
 		pd_message(&server->messages, PD_MESSAGE_WARNING, "config",
 			   "SIGHUP: there is no configuration file to load anew; start with --config FILE");

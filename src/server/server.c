@@ -134,6 +134,8 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 					       .config = server->config,
 					       .users = &server->users,
 					       .guarded = pd_server_is_guarded(server),
+					       .certificate_users = pd_config_on(
+						       server->config, PD_SETTING_TLS_CERTIFICATE_USERS),
 					       .in_memory = options->in_memory,
 					       .operator_tag = TAG_ADMIN,
 					       .memory_max = server->plan.connections,
@@ -154,6 +156,8 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 
 	if (result == 0 && options->resp_port != 0)
 		result = pd_net_listen(server->net, &listener, err);
+	if (result == 0)
+		result = pd_server_open_tls(server, err);
 	if (result == 0 && !options->in_memory)
 		open_admin_socket(server);
 	if (result == 0)
@@ -197,9 +201,13 @@ static void say_ready(struct pd_server *server)
 		pd_message(&server->messages, PD_MESSAGE_INFO, "http",
 			   "/livez, /readyz, /health and /metrics on %s%s%s:%d", http_is_ipv6 ? "[" : "",
 			   options->http_address, http_is_ipv6 ? "]" : "", options->http_port);
+	if (pd_config_number(server->config, PD_SETTING_TLS_PORT) != 0)
+		pd_message(&server->messages, PD_MESSAGE_INFO, "tls", "RESP over TLS on %s%s%s:%lld",
+			   is_ipv6 ? "[" : "", options->bind_address, is_ipv6 ? "]" : "",
+			   (long long)pd_config_number(server->config, PD_SETTING_TLS_PORT));
 	if (options->resp_port == 0)
 		pd_message(&server->messages, PD_MESSAGE_INFO, "server",
-			   "ready: no listener for Redis clients (--resp 0)");
+			   "ready: no plain listener for Redis clients (--resp 0)");
 	else
 		pd_message(&server->messages, PD_MESSAGE_INFO, "server", "ready: RESP on %s%s%s:%d",
 			   is_ipv6 ? "[" : "", options->bind_address, is_ipv6 ? "]" : "", options->resp_port);

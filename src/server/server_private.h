@@ -29,6 +29,7 @@ struct pd_server {
 	struct pd_resp_front *resp;
 	struct pd_users users; /* after recovery */
 	struct pd_logins *logins;
+	unsigned long long tls_failures_told;
 	bool unguarded; /* there is no user, and there must be */
 	struct pd_http_front *http;
 	struct pd_pages_source pages;
@@ -44,7 +45,7 @@ struct pd_server {
 	uint64_t told_bytes, told_records; /* of recovery, to the service manager */
 };
 
-enum { TAG_RESP = 1, TAG_ENGINE, TAG_ADMIN, TAG_HTTP };
+enum { TAG_RESP = 1, TAG_ENGINE, TAG_ADMIN, TAG_RESP_TLS, TAG_HTTP };
 
 /* ---- loop.c ---- */
 /* Replay the log, answering what can be answered meanwhile. */
@@ -62,6 +63,15 @@ void pd_server_open_pages(struct pd_server *server);
 bool pd_server_is_guarded(const struct pd_server *server);
 /* After recovery: who the users are. PD_PERMISSION: there is none, and there must be. */
 PD_MUST_CHECK int pd_server_load_users(struct pd_server *server, struct pd_error *err);
+
+/* ---- tls.c ---- */
+/* Listen for TLS, if that is asked for. */
+PD_MUST_CHECK int pd_server_open_tls(struct pd_server *server, struct pd_error *err);
+/* Read the certificate again. */
+void pd_server_reload_tls(struct pd_server *server);
+/* Say that handshakes have failed since it was said last; and whether there is that to say. */
+bool pd_server_has_tls_notice(const struct pd_server *server);
+void pd_server_notice_tls(struct pd_server *server);
 
 /* ---- options.c ---- */
 /* Let the configuration change what runs, and begin with what it says now about that. */

@@ -49,6 +49,7 @@ GROUPS = (
     "life",
     "configuration",
     "users",
+    "tls",
     "state",
     "golden",
     "bounds",

@@ -18,6 +18,19 @@ bool pd_resp_access_is_known(const struct pd_resp_client *client)
 	return !front->options.guarded && (front->loading || front->options.users->count == 0);
 }
 
+void pd_resp_access_recognize(struct pd_resp_client *client)
+{
+	const struct pd_resp_front *front = client->front;
+	const struct pd_user *user;
+
+	if (client->user != NULL || !front->options.certificate_users || front->loading ||
+	    client->connection->certificate == NULL)
+		return;
+	user = pd_users_find(front->options.users, pd_slice_string(client->connection->certificate));
+	if (user != NULL && user->enabled)
+		pd_resp_client_become(client, user);
+}
+
 static bool role_allows(enum pd_role role, unsigned flags)
 {
 	if (role == PD_ROLE_ADMIN)

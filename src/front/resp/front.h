@@ -48,6 +48,7 @@ struct pd_resp_front_options {
 	bool in_memory;
 	struct pd_users *users;   /* who may come in; NULL: everybody, always */
 	struct pd_logins *logins; /* where their passwords are checked */
+	bool certificate_users;   /* whose certificate names a user is that user */
 	bool guarded; /* reached from other machines: without a user nobody gets in, and nobody while the log is replayed */
 	int operator_tag;       /* of connections that an operator makes: never held up; 0: none */
 	uint64_t memory_max;    /* bytes that all clients together may hold; 0: no limit */

@@ -7,6 +7,7 @@
 #include "engine/upkeep.h"
 #include "config/config.h"
 #include "front/resp/front_private.h"
+#include "net/tls.h"
 #include "security/login.h"
 #include "security/user.h"
 #include "os/os.h"
@@ -318,7 +319,9 @@ static int write_state(const struct facts *facts, struct pd_buffer *text)
 static int write_logins(const struct pd_resp_front *front, struct pd_buffer *text)
 {
 	struct pd_login_stats stats = { 0 };
+	struct pd_tls_stats tls;
 
+	pd_net_tls_stats(front->net, &tls);
 	if (front->options.logins != NULL)
 		pd_logins_stats(front->options.logins, &stats);
 	return pd_buffer_printf(text,
@@ -327,10 +330,13 @@ static int write_logins(const struct pd_resp_front *front, struct pd_buffer *tex
 				"logins_refused:%llu\r\n"
 				"logins_delayed:%llu\r\n"
 				"logins_rejected:%llu\r\n"
-				"logins_waiting:%zu\r\n",
+				"logins_waiting:%zu\r\n"
+				"tls_handshakes:%llu\r\n"
+				"tls_failures:%llu\r\n"
+				"tls_refused:%llu\r\n",
 				front->options.users != NULL ? front->options.users->count : 0,
 				U(stats.accepted), U(stats.refused), U(stats.delayed), U(stats.rejected),
-				stats.waiting + stats.running);
+				stats.waiting + stats.running, tls.handshakes, tls.failures, tls.refused);
 }
 
 static int write_perdure(const struct facts *facts, struct pd_buffer *text)
