@@ -27,8 +27,9 @@
  *
  * Threads. A struct perdure may be used by any number of threads at once, each with sessions of its own; threads that
  * commit at the same time share one write to the disk. A session, with its transaction and its scans, is used by one thread
- * at a time, and so is a view with its scans; two at once get PERDURE_INVALID. After fork() the child must not use what its parent opened: it gets
- * PERDURE_INVALID.
+ * at a time, and so is a view with its scans; two at once get PERDURE_INVALID. After fork() the child must not use what its
+ * parent opened: it gets PERDURE_INVALID. A thread is not to be cancelled (pthread_cancel()) inside of a call, nor may a
+ * function of the caller's own leave one by a C++ exception or longjmp().
  *
  * Errors. Functions return 0 or a negative enum perdure_code, and fill *err (which may be NULL): what failed, on what, and
  * what to do. Results are written on success only, unless a comment says otherwise. Pointers to handles and results may not
@@ -444,9 +445,10 @@ PERDURE_API void perdure_scan_free(struct perdure_scan *scan); /* NULL is fine *
 
 /* ---- views: all of a tenant as it is at one moment ----
  *
- * For long reads: a view stands still while others write, holds nobody up, and is no part of any transaction. It keeps what it needs in memory
- * and on the disk, within limits: one that is open for long while much is written answers PERDURE_VIEW_TOO_OLD, in the
- * middle of a scan too; then begin again with a new one. Up to 64 may be open. Keys and hashes as the functions of the same name have them. */
+ * For long reads: a view stands still while others write, holds nobody up, and is no part of any transaction. It keeps what it
+ * needs in memory and on the disk, within limits: one that is open for long while much is written answers
+ * PERDURE_VIEW_TOO_OLD, in the middle of a scan too; then begin again with a new one. Up to 64 may be open. Keys and hashes
+ * are as the functions of the same name have them. */
 
 /* The tenant is the session's, as is the actor that is meant by one without a name; otherwise the view has nothing to do with it. It
  * shows all that was committed before. Free with perdure_view_free().
@@ -547,8 +549,8 @@ PERDURE_API int perdure_actor_set_level(struct perdure_session *session, struct 
 
 #define PERDURE_OWNER_SIZE_MAX 256u
 
-/* For `ttl_us` microseconds from now on, up to a year. Nobody has to renew it: it is good until somebody else acquires, which the time
- * keeps them from. The actor is made if it is not there. The same owner gets a new epoch, which fences its earlier self.
+/* For `ttl_us` microseconds from now on, up to a year, nobody else may acquire it; after that it stays good until somebody
+ * does. The actor is made if it is not there. The same owner gets a new epoch, which fences its earlier self.
  * PERDURE_BUSY: another owner holds it; the text says who and for how long. */
 PERDURE_API int perdure_lease_acquire(struct perdure_session *session, struct perdure_bytes actor,
 				      struct perdure_bytes owner, uint64_t ttl_us, int exclusive,
