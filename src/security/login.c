@@ -228,6 +228,11 @@ enum pd_login_state pd_login_state(const struct pd_login *login)
 	return login->state;
 }
 
+bool pd_login_was_for(const struct pd_login *login, const struct pd_verifier *verifier)
+{
+	return pd_crypto_equal(login->verifier.hash, verifier->hash, sizeof verifier->hash);
+}
+
 const struct pd_verifier *pd_login_verifier(const struct pd_login *login)
 {
 	PD_ASSERT(login->making && login->state == PD_LOGIN_ACCEPTED);

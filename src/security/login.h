@@ -51,6 +51,8 @@ PD_MUST_CHECK int pd_logins_verify(struct pd_logins *logins, const char *address
 PD_MUST_CHECK int pd_logins_make(struct pd_logins *logins, struct pd_slice password,
 				 struct pd_login **ret_login, struct pd_error *err);
 enum pd_login_state pd_login_state(const struct pd_login *login);
+/* Was the password checked against this verifier, and not one that it had before? */
+bool pd_login_was_for(const struct pd_login *login, const struct pd_verifier *verifier);
 /* Of pd_logins_make(), when it is accepted. */
 const struct pd_verifier *pd_login_verifier(const struct pd_login *login);
 /* Also while it is pending: it is then forgotten, and freed when its task has ended. NULL is fine. */

@@ -157,6 +157,9 @@ enum pd_resp_login_outcome pd_resp_log_in(struct pd_resp_call *call, struct pd_s
 	if (!pd_resp_login_ended(call))
 		return PD_RESP_LOGIN_LATER;
 	state = pd_login_state(client->login);
+	/* The password may have become another one since. */
+	if (state == PD_LOGIN_ACCEPTED && user != NULL && !pd_login_was_for(client->login, &user->verifier))
+		state = PD_LOGIN_REFUSED;
 	pd_login_free(client->login);
 	client->login = NULL;
 	if (state == PD_LOGIN_FAILED) {
