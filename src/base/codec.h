@@ -35,6 +35,15 @@ static inline uint64_t pd_load_be64(const void *from)
 {
 	return __builtin_bswap64(pd_load_u64(from));
 }
+static inline void pd_store_be32(void *to, uint32_t number)
+{
+	number = __builtin_bswap32(number);
+	memcpy(to, &number, sizeof number);
+}
+static inline uint32_t pd_load_be32(const void *from)
+{
+	return __builtin_bswap32(pd_load_u32(from));
+}
 
 #define PD_VARINT_MAX 10 /* bytes that a 64-bit number can take */
 

@@ -7,14 +7,16 @@
 #include "model/kv/glob.h"
 #include "model/txn.h"
 
-#define PREVIEW_MAX 40
+#define PREVIEW_MAX  40
+#define CHUNK_PREFIX 9 /* of a chunk's key: what all of its blob begin with */
 
 /* A key, taken apart. */
 struct place {
 	char space; /* 0: not one that this build knows */
 	struct pd_slice name, field;
-	bool all_fields; /* of a range: exactly one hash's fields */
-	bool everything; /* of a range: all that the actor has */
+	uint64_t blob, chunk; /* of PD_SPACE_CHUNK: no key of anybody's */
+	bool all_fields;      /* of a range: exactly one hash's fields, or one blob's chunks */
+	bool everything;      /* of a range: all that the actor has */
 };
 
 static bool is_system(const struct pd_effect *effect)
@@ -42,6 +44,14 @@ static struct place take_apart(const struct pd_effect *effect)
 		place.name = pd_slice(key.data + 3, size);
 		place.field = pd_slice(key.data + 3 + size, key.size - 3 - size);
 		place.all_fields = is_range && place.field.size == 0;
+	} else if (key.size >= CHUNK_PREFIX && key.data[0] == PD_SPACE_CHUNK) {
+		place.space = PD_SPACE_CHUNK;
+		place.blob = pd_load_be64(key.data + 1);
+		if (key.size == CHUNK_PREFIX + 4)
+			place.chunk = pd_load_be32(key.data + CHUNK_PREFIX);
+		place.all_fields = is_range && key.size == CHUNK_PREFIX &&
+				   effect->value.size == CHUNK_PREFIX &&
+				   pd_load_be64(effect->value.data + 1) == place.blob + 1;
 	}
 	return place;
 }
@@ -57,6 +67,10 @@ static const char *type_name(uint8_t type, char text[8])
 		return "field";
 	case PD_TYPE_SYSTEM:
 		return "system";
+	case PD_TYPE_LARGE:
+		return "large string";
+	case PD_TYPE_CHUNK:
+		return "chunk";
 	}
 	(void)snprintf(text, 8, "type%u", type);
 	return text;
@@ -68,9 +82,11 @@ uint64_t pd_cli_log_effect_payload(const struct pd_effect *effect)
 
 	if (is_system(effect) || effect->kind == PD_EFFECT_ACTOR)
 		return 0;
-	/* A hash's own entry holds nothing that a user gave; its fields do. */
+	/* A hash's own entry holds nothing that a user gave; its fields do. So it is with large strings and their chunks. */
 	if (place.space == PD_SPACE_KEY && effect->type == PD_TYPE_HASH)
 		return 0;
+	if (place.space == PD_SPACE_KEY && effect->type == PD_TYPE_LARGE)
+		return place.name.size;
 	return place.name.size + place.field.size + (effect->kind == PD_EFFECT_PUT ? effect->value.size : 0);
 }
 
@@ -85,7 +101,8 @@ bool pd_cli_log_effect_wanted(const struct pd_cli_log_names *names, const struct
 		return false;
 	if (key == NULL || place.everything)
 		return key == NULL || !is_system(effect);
-	return !is_system(effect) && place.space != 0 && pd_glob_match(pd_slice_string(key), place.name);
+	return !is_system(effect) && place.space != 0 && place.space != PD_SPACE_CHUNK &&
+	       pd_glob_match(pd_slice_string(key), place.name);
 }
 
 /* ---- the engine's own: names, profiles, idempotency keys ---- */
@@ -117,6 +134,9 @@ static struct system_entry system_entry(const struct pd_effect *effect)
 		entry.what = "actor";
 		entry.name = pd_slice(entry.name.data + size, entry.name.size - size);
 		break;
+	case 'm':
+		entry.what = "last blob";
+		break;
 	case 'n':
 		entry.what = "last id";
 		break;
@@ -143,6 +163,10 @@ static struct system_entry system_entry(const struct pd_effect *effect)
 	case 'u':
 		entry.what = "user";
 		entry.has_id = false;
+		break;
+	case 'b':
+		entry.what = "blob without a head of actor";
+		entry.name = pd_slice(NULL, 0);
 		break;
 	case 'i':
 		entry.what = "idempotency key";
@@ -236,6 +260,12 @@ static void print_key(const struct pd_cli_log_names *names, struct pd_output *ou
 		pd_output_text(output, "*");
 	} else if (place.space == 0) {
 		pd_output_preview(output, effect->key, SIZE_MAX);
+	} else if (place.space == PD_SPACE_CHUNK) {
+		pd_output_text(output, "blob %" PRIu64, place.blob);
+		if (place.all_fields)
+			pd_output_text(output, "[*]");
+		else
+			pd_output_text(output, "[%" PRIu64 "]", place.chunk);
 	} else {
 		pd_output_word(output, place.name);
 		if (place.all_fields) {
@@ -252,11 +282,20 @@ static void print_key(const struct pd_cli_log_names *names, struct pd_output *ou
 	}
 }
 
+/* What a large string's own entry says. */
+static bool read_head(const struct pd_effect *effect, uint64_t *ret_size, uint64_t *ret_blob)
+{
+	struct pd_slice head = effect->value;
+	size_t size = pd_varint_get(head.data, head.size, ret_size);
+
+	return size > 0 && pd_varint_get(head.data + size, head.size - size, ret_blob) > 0;
+}
+
 void pd_cli_log_effect_print(const struct pd_cli_log_names *names, struct pd_output *output,
 			     const struct pd_effect *effect, bool values)
 {
 	char text[8];
-	uint64_t fields;
+	uint64_t fields, size, blob;
 
 	if (is_system(effect)) {
 		print_system(output, effect);
@@ -266,6 +305,9 @@ void pd_cli_log_effect_print(const struct pd_cli_log_names *names, struct pd_out
 		if (effect->kind == PD_EFFECT_PUT && effect->type == PD_TYPE_HASH &&
 		    pd_varint_get(effect->value.data, effect->value.size, &fields) > 0) {
 			pd_output_text(output, " hash of %" PRIu64 " fields", fields);
+		} else if (effect->kind == PD_EFFECT_PUT && effect->type == PD_TYPE_LARGE &&
+			   read_head(effect, &size, &blob)) {
+			pd_output_text(output, " string of %" PRIu64 " bytes in blob %" PRIu64, size, blob);
 		} else if (effect->kind == PD_EFFECT_PUT) {
 			pd_output_text(output, " %s %zu ", type_name(effect->type, text), effect->value.size);
 			pd_output_preview(output, effect->value, values ? SIZE_MAX : PREVIEW_MAX);
@@ -287,6 +329,12 @@ static void key_fields(struct pd_output *output, const struct pd_effect *effect)
 	}
 	if (place.space == 0) {
 		pd_output_bytes_field(output, "raw_key", effect->key);
+	} else if (place.space == PD_SPACE_CHUNK) {
+		pd_output_number_field(output, "blob", place.blob);
+		if (place.all_fields)
+			pd_output_bool_field(output, "all_chunks", true);
+		else
+			pd_output_number_field(output, "chunk", place.chunk);
 	} else {
 		pd_output_bytes_field(output, "key", place.name);
 		if (place.all_fields)
@@ -302,7 +350,7 @@ void pd_cli_log_effect_fields(const struct pd_cli_log_names *names, struct pd_ou
 			      const struct pd_effect *effect, bool values)
 {
 	char text[8];
-	uint64_t fields;
+	uint64_t fields, size, blob;
 
 	pd_output_open(output, NULL, '{');
 	pd_output_string_field(output, "op", operation(effect));
@@ -316,12 +364,16 @@ void pd_cli_log_effect_fields(const struct pd_cli_log_names *names, struct pd_ou
 		pd_output_string_field(output, "type", type_name(effect->type, text));
 		pd_output_number_field(output, "size", effect->value.size);
 		if (effect->type == PD_TYPE_HASH &&
-		    pd_varint_get(effect->value.data, effect->value.size, &fields) > 0)
+		    pd_varint_get(effect->value.data, effect->value.size, &fields) > 0) {
 			pd_output_number_field(output, "fields", fields);
-		else if (!is_system(effect) && (values || effect->value.size <= PREVIEW_MAX))
+		} else if (effect->type == PD_TYPE_LARGE && read_head(effect, &size, &blob)) {
+			pd_output_number_field(output, "length", size);
+			pd_output_number_field(output, "blob", blob);
+		} else if (!is_system(effect) && (values || effect->value.size <= PREVIEW_MAX)) {
 			pd_output_bytes_field(output, "value", effect->value);
-		else if (!is_system(effect))
+		} else if (!is_system(effect)) {
 			pd_output_bytes_field(output, "preview", pd_slice(effect->value.data, PREVIEW_MAX));
+		}
 	}
 	if (effect->expires_us != 0)
 		pd_output_time_field(output, "expires", effect->expires_us);

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/codec.h"
+#include "base/memory.h"
 #include "embed/embed_private.h"
+#include "model/kv/kv.h"
 
 #define WORDS_MAX   5
 #define NUMBER_SIZE 24
@@ -29,11 +31,29 @@ static int wrong_type(struct pd_call *call, const char *found)
 			    found);
 }
 
+/* The bytes of a string or of a field, with a NUL behind them. */
+static int copy_value(struct pd_call *call, const struct pd_key *key, const struct pd_entry *found,
+		      struct perdure_value *value)
+{
+	size_t size = (size_t)pd_kv_string_size(found);
+	uint8_t *bytes = pd_malloc(size + 1);
+	int result;
+
+	value->data = bytes;
+	if (bytes == NULL)
+		return pd_error_set(call->err, PD_NO_MEMORY, "out of memory for a value of %zu bytes", size);
+	result = pd_kv_copy_string(call, key, found, bytes);
+	bytes[size] = '\0';
+	value->size = size;
+	return result;
+}
+
 static int look_get(struct perdure_session *session, struct pd_call *call, void *argument)
 {
 	struct get *get = argument;
 	struct pd_entry entry, found;
 	struct pd_key key;
+	bool of_right_type;
 	int result = pd_txn_key(call->txn, get->name, &key, call->err);
 
 	(void)session;
@@ -41,7 +61,9 @@ static int look_get(struct perdure_session *session, struct pd_call *call, void 
 		return result;
 	if (!pd_txn_get(call->txn, &key, &entry))
 		return not_there(call, "key");
-	if (entry.type != (get->of_hash ? PD_TYPE_HASH : PD_TYPE_STRING))
+	of_right_type = get->of_hash ? entry.type == PD_TYPE_HASH
+				     : pd_embed_type(entry.type) == PERDURE_TYPE_STRING;
+	if (!of_right_type)
 		return wrong_type(call, get->of_hash ? "something else than a hash"
 						     : "something else than a string");
 	found = entry;
@@ -51,11 +73,10 @@ static int look_get(struct perdure_session *session, struct pd_call *call, void 
 		if (!pd_txn_get(call->txn, &field, &found))
 			return not_there(call, "field");
 	}
-	get->value->data = pd_embed_copy(found.value);
-	if (get->value->data == NULL)
-		return pd_error_set(call->err, PD_NO_MEMORY, "out of memory for a value of %zu bytes",
-				    found.value.size);
-	get->value->size = found.value.size;
+	perdure_free(get->value->data);
+	result = copy_value(call, &key, &found, get->value);
+	if (result != 0)
+		return result;
 	get->value->version = entry.lsn;
 	get->value->expires_us = entry.expires_us;
 	return 0;
@@ -88,8 +109,8 @@ void pd_embed_describe(const struct pd_entry *entry, struct perdure_key_info *re
 	ret_info->type = pd_embed_type(entry->type);
 	ret_info->version = entry->lsn;
 	ret_info->expires_us = entry->expires_us;
-	if (entry->type == PD_TYPE_STRING)
-		ret_info->count = entry->value.size;
+	if (ret_info->type == PERDURE_TYPE_STRING)
+		ret_info->count = pd_kv_string_size(entry);
 	else if (entry->type == PD_TYPE_HASH)
 		(void)pd_varint_get(entry->value.data, entry->value.size, &ret_info->count);
 }
@@ -98,6 +119,7 @@ int pd_embed_type(uint8_t type)
 {
 	switch (type) {
 	case PD_TYPE_STRING:
+	case PD_TYPE_LARGE:
 		return PERDURE_TYPE_STRING;
 	case PD_TYPE_HASH:
 		return PERDURE_TYPE_HASH;

@@ -7,6 +7,7 @@
 #include "embed/scan.h"
 #include "embed/view.h"
 #include "engine/actor.h"
+#include "model/kv/kv.h"
 
 static uint64_t transaction_of(const struct perdure_session *session)
 {
@@ -15,16 +16,53 @@ static uint64_t transaction_of(const struct perdure_session *session)
 
 /* ---- a portion ---- */
 
-int pd_scan_keep(struct perdure_scan *scan, struct pd_slice name, const struct pd_entry *entry)
+struct looking {
+	struct perdure_scan *scan;
+	struct pd_call *call;
+};
+
+/* The value of an entry that a transaction walks over. */
+static int copy_value(void *context, struct pd_slice name, const struct pd_entry *entry, uint8_t *to)
+{
+	struct looking *looking = context;
+	struct pd_key key;
+	int result = pd_txn_key(looking->call->txn, pd_buffer_slice(&looking->scan->name), &key,
+				looking->call->err);
+
+	if (result != 0)
+		return result;
+	key.name = name;
+	return pd_kv_copy_string(looking->call, &key, entry, to);
+}
+
+static int keep_value(struct perdure_scan *scan, struct pd_slice name, const struct pd_entry *entry,
+		      pd_scan_copy *copy, void *context, struct pd_slice *ret_value)
+{
+	void *bytes;
+	int result;
+
+	if (entry->type != PD_TYPE_LARGE)
+		return pd_keep_copy(&scan->keep, entry->value, ret_value);
+	*ret_value = pd_slice(NULL, (size_t)pd_kv_string_size(entry));
+	result = pd_keep_take(&scan->keep, ret_value->size, &bytes);
+	if (result != 0)
+		return result;
+	ret_value->data = bytes;
+	return copy(context, name, entry, bytes);
+}
+
+int pd_scan_keep(struct perdure_scan *scan, struct pd_slice name, const struct pd_entry *entry,
+		 pd_scan_copy *copy, void *context)
 {
 	struct perdure_item *items, *item;
 	struct pd_slice key, value = { NULL, 0 };
 	bool of_key = scan->kind == SCAN_KEYS;
-	bool with_value = !scan->keys_only && (!of_key || entry->type == PD_TYPE_STRING);
+	bool with_value = !scan->keys_only &&
+			  (!of_key || pd_embed_type(entry->type) == PERDURE_TYPE_STRING);
 	int result = pd_keep_copy(&scan->keep, name, &key);
 
 	if (result == 0 && with_value)
-		result = pd_keep_copy(&scan->keep, entry->value, &value);
+		result = keep_value(scan, name, entry, copy, context, &value);
 	if (result != 0)
 		return result;
 	items = pd_grow(scan->items, scan->count, &scan->capacity, sizeof *items, PORTION_FIRST);
@@ -144,6 +182,7 @@ static int start_walk(struct perdure_scan *scan, struct pd_call *call, struct pd
 static int look_portion(struct perdure_session *session, struct pd_call *call, void *argument)
 {
 	struct perdure_scan *scan = argument;
+	struct looking looking = { scan, call };
 	uint64_t most = scan->left < scan->portion ? scan->left : scan->portion;
 	struct pd_slice to = pd_buffer_slice(&scan->to), name;
 	struct pd_entry entry;
@@ -158,7 +197,7 @@ static int look_portion(struct perdure_session *session, struct pd_call *call, v
 		if (scan->kind == SCAN_RECORDS)
 			result = check_record(scan, call, name);
 		if (result == 0)
-			result = pd_scan_keep(scan, name, &entry);
+			result = pd_scan_keep(scan, name, &entry, copy_value, &looking);
 		if (result == 0 && (scan->count == most || scan->keep.size >= PORTION_BYTES)) {
 			scan->ended = false;
 			result = pd_scan_behind(&scan->stretch_to, name);
@@ -188,7 +227,7 @@ static int list_actors(struct pd_job *job)
 					      scan->number, &looks, &place, &job->err);
 		if (result == 1 || result == PD_AGAIN)
 			scan->number = place.id;
-		if (result == 1 && pd_scan_keep(scan, place.name, &entry) != 0)
+		if (result == 1 && pd_scan_keep(scan, place.name, &entry, NULL, NULL) != 0)
 			return pd_error_set(&job->err, PD_NO_MEMORY, "out of memory for a portion of a scan");
 		if (result == 1) {
 			scan->items[scan->count - 1].number = place.id;

@@ -37,8 +37,11 @@ struct perdure_scan {
 	unsigned portion; /* items to be fetched at once */
 };
 
-/* Put an item into the portion. PD_TOO_LARGE, PD_NO_MEMORY. */
-int pd_scan_keep(struct perdure_scan *scan, struct pd_slice name, const struct pd_entry *entry);
+/* Gives the bytes of a large string. */
+typedef int pd_scan_copy(void *context, struct pd_slice name, const struct pd_entry *entry, uint8_t *to);
+/* Put an item into the portion. PD_TOO_LARGE, PD_NO_MEMORY, or what `copy` fails with. */
+int pd_scan_keep(struct perdure_scan *scan, struct pd_slice name, const struct pd_entry *entry,
+		 pd_scan_copy *copy, void *context);
 /* The smallest name behind this one. */
 int pd_scan_behind(struct pd_buffer *buffer, struct pd_slice name);
 /* Of a view: its first portion is fetched. */

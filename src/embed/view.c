@@ -2,6 +2,7 @@
  *
  * Keys are looked for as the store has them (docs/format/state.md): names of tenants and actors, too, are entries of that
  * moment. A portion of a scan is one stay inside of the engine's view. */
+#include "model/kv/kv.h"
 #include "embed/view.h"
 
 #include <string.h>
@@ -275,13 +276,15 @@ static int take_value(struct perdure_view *view, struct pd_slice name, const str
 	struct pd_entry entry, found;
 	struct pd_slice key;
 	uint64_t actor, version, expires_us;
+	uint8_t *bytes;
+	size_t size;
 	int result = find(view, name, &actor, &key, &entry, err);
 
 	if (result < 0)
 		return result;
 	if (result == 0)
 		return pd_error_set(err, PD_NOT_FOUND, "there is no such key");
-	if (entry.type != (field != NULL ? PD_TYPE_HASH : PD_TYPE_STRING))
+	if (pd_embed_type(entry.type) != (field != NULL ? PERDURE_TYPE_HASH : PERDURE_TYPE_STRING))
 		return pd_error_set(err, PD_WRONG_TYPE, "the key holds something else than a %s",
 				    field != NULL ? "hash" : "string");
 	version = entry.lsn;
@@ -294,11 +297,19 @@ static int take_value(struct perdure_view *view, struct pd_slice name, const str
 		if (result == 0)
 			return pd_error_set(err, PD_NOT_FOUND, "there is no such field");
 	}
-	ret_value->data = pd_embed_copy(found.value);
-	if (ret_value->data == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a value of %zu bytes",
-				    found.value.size);
-	ret_value->size = found.value.size;
+	size = (size_t)pd_kv_string_size(&found);
+	bytes = pd_malloc(size + 1);
+	ret_value->data = bytes;
+	if (bytes == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a value of %zu bytes", size);
+	bytes[size] = '\0';
+	ret_value->size = size;
+	result = pd_engine_view_copy_string(view->view, actor, &found, bytes, err);
+	if (result != 0) {
+		pd_free(bytes);
+		ret_value->data = NULL;
+		return result;
+	}
 	ret_value->version = version;
 	ret_value->expires_us = expires_us;
 	return 0;
@@ -322,10 +333,25 @@ static int set_portion(struct perdure_view *view, const struct perdure_scan *sca
 	return result;
 }
 
+struct walking {
+	struct perdure_view *view;
+	uint64_t actor;
+	struct pd_error *err;
+};
+
+static int copy_value(void *context, struct pd_slice name, const struct pd_entry *entry, uint8_t *to)
+{
+	struct walking *walking = context;
+
+	(void)name;
+	return pd_engine_view_copy_string(walking->view->view, walking->actor, entry, to, walking->err);
+}
+
 static int walk(struct perdure_view *view, struct perdure_scan *scan, uint64_t actor, size_t skip,
 		struct pd_error *err)
 {
 	uint64_t most = scan->left < scan->portion ? scan->left : scan->portion;
+	struct walking walking = { view, actor, err };
 	struct pd_store_view_cursor *cursor;
 	struct pd_entry entry;
 	int result = pd_engine_view_seek(view->view, actor, pd_buffer_slice(&view->key),
@@ -336,7 +362,7 @@ static int walk(struct perdure_view *view, struct perdure_scan *scan, uint64_t a
 	while ((result = pd_engine_view_next(view->view, cursor, &entry, err)) == 1) {
 		struct pd_slice name = pd_slice(entry.key.data + skip, entry.key.size - skip);
 
-		result = pd_scan_keep(scan, name, &entry);
+		result = pd_scan_keep(scan, name, &entry, copy_value, &walking);
 		if (result == 0 && (scan->count == most || scan->keep.size >= PORTION_BYTES)) {
 			scan->ended = false;
 			result = pd_scan_behind(&scan->stretch_to, name);

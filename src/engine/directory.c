@@ -355,6 +355,10 @@ static int load_entry(struct pd_directory *directory, struct pd_store *store, co
 		return load_tenant(directory, entry, err);
 	case 'a':
 		return load_actor(directory, store, entry, err);
+	case PD_BLOB_LAST:
+		if (pd_varint_get(entry->value.data, entry->value.size, &directory->last_blob) == 0)
+			return bad_entry(err);
+		return 0;
 	case 'n':
 		if (pd_varint_get(entry->value.data, entry->value.size, &directory->last_id) == 0)
 			return bad_entry(err);
@@ -394,7 +398,7 @@ static int load_kind(struct pd_directory *directory, struct pd_store *store, uin
 int pd_directory_load(struct pd_directory *directory, struct pd_store *store, struct pd_error *err)
 {
 	static const uint8_t kinds[] = {
-		't', 'a', 'n', 'l', 'p', 'q', 'o'
+		't', 'a', PD_BLOB_LAST, 'n', 'l', 'p', 'q', 'o'
 	}; /* tenants before their actors */
 	int result = 0;
 

@@ -250,8 +250,10 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 	engine->state_due_us = UINT64_MAX;
 	engine->data_directory = pd_strdup(options->data_directory != NULL ? options->data_directory : "");
 	engine->hasher = pd_hasher_new();
+	engine->word_hasher = pd_hasher_new();
 	engine->open = pd_log_group_new();
-	if (engine->data_directory == NULL || engine->hasher == NULL || engine->open == NULL)
+	if (engine->data_directory == NULL || engine->hasher == NULL || engine->word_hasher == NULL ||
+	    engine->open == NULL)
 		return PD_NO_MEMORY;
 	return pd_engine_upkeep_init(engine);
 }
@@ -259,11 +261,13 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 static void engine_free(struct pd_engine *engine)
 {
 	pd_txn_done(&engine->txn);
+	pd_blobs_done(engine);
 	pd_directory_done(&engine->directory);
 	pd_checkpoints_free(engine->shelf);
 	pd_free(engine->state_directory);
 	pd_free(engine->live_directory);
 	pd_hasher_free(engine->hasher);
+	pd_hasher_free(engine->word_hasher);
 	pd_buffer_done(&engine->idempotent_reply);
 	pd_buffer_done(&engine->events);
 	pd_buffer_done(&engine->expiring);
@@ -391,6 +395,8 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 				  ret_stats->store.view_bytes + ret_stats->store.actor_bytes +
 				  ret_stats->store.levels.cache_bytes;
 	add_checkpoints(engine->shelf, ret_stats);
+	ret_stats->large_unfinished = pd_blobs_unfinished(engine);
+	ret_stats->large_readers = pd_blobs_readers(engine);
 	ret_stats->log_first_lsn = engine->log->first_lsn;
 	ret_stats->log_bytes = pd_log_bytes_since(engine->log, engine->log->first_lsn);
 	ret_stats->brake_bytes_per_s = engine->brake.updated ? engine->brake.rate : PD_BRAKE_NONE;

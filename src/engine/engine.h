@@ -65,6 +65,8 @@ struct pd_engine_options {
 	unsigned compaction_trigger;
 	unsigned range_points_max;     /* see struct pd_store_options, points_max */
 	uint64_t checkpoint_log_bytes; /* log between two checkpoints; 0: an eighth of the window */
+	uint64_t large_min;            /* from which size on a string is kept in chunks; 0: PD_LARGE_MIN */
+	uint64_t chunk_size;           /* of these; 0: PD_CHUNK_SIZE */
 	/* Serve what can be read, even where nothing tells which actors the damage concerns. */
 	bool accept_damage;
 	uint64_t random_seed; /* 0: from the system */
@@ -177,6 +179,8 @@ struct pd_request {
 	struct pd_slice idempotency_key; /* size 0: none */
 	struct pd_slice request_id;
 	uint64_t extra_bytes; /* that the commands will put beyond their words */
+	/* The large word of the only command is the end of what was staged here (engine/blob.h); NULL: it is all of it. */
+	struct pd_stage *stage;
 };
 
 /* When a reply may be shown: everything that its evaluation could have seen has settled. */
@@ -203,8 +207,9 @@ struct pd_receipt {
  *   PD_NO_MEMORY                                       PD_TOO_LARGE
  *   PD_FENCED    the log is fenced                     PD_CORRUPT   the actor is quarantined
  *   PD_EXISTS    this idempotency key was used for another request
- *   PD_AGAIN     not yet: what was written before must reach the disk first. Nothing was evaluated; the very same
- *                request is to be given again after ret_receipt->retry_us, with steps meanwhile. Writes only */
+ *   PD_AGAIN     not yet: what was written before must reach the disk first, or memory come free. Nothing has happened;
+ *                the very same request is to be given again after ret_receipt->retry_us, with steps meanwhile
+ * Where the reply's writer takes holes, their sources are readers (engine/blob.h): the caller's from here on. */
 PD_MUST_CHECK int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request,
 				    struct pd_resp_writer *reply, struct pd_receipt *ret_receipt,
 				    struct pd_error *err);
@@ -288,6 +293,9 @@ PD_MUST_CHECK int pd_engine_walk_users(struct pd_engine *engine,
 				       int (*visit)(void *context, struct pd_slice name,
 						    struct pd_slice record, struct pd_error *err),
 				       void *context, struct pd_error *err);
+/* Does every large string have its chunks, and every chunk its string, or a reason to be there? Reads all keys, and all large
+ * strings. PD_CORRUPT: the text says which does not. Also what reading fails with. */
+PD_MUST_CHECK int pd_engine_check_large(struct pd_engine *engine, struct pd_error *err);
 
 /* ---- figures ---- */
 struct pd_engine_stats {
@@ -300,10 +308,12 @@ struct pd_engine_stats {
 	uint64_t memory_bytes; /* entries and nodes */
 	uint64_t group_records_last;
 	struct pd_store_stats store;
-	uint64_t braked;         /* writes that were told to come again */
-	uint64_t checkpoints;    /* made since open */
-	uint64_t checkpoint_lsn; /* of the newest there is; 0: none */
-	uint64_t checkpoint_us;  /* and of which moment, since 1970; 0: none */
+	uint64_t large_unfinished; /* large strings on their way in, or to be removed */
+	uint64_t large_readers;    /* that are read at the moment */
+	uint64_t braked;           /* writes that were told to come again */
+	uint64_t checkpoints;      /* made since open */
+	uint64_t checkpoint_lsn;   /* of the newest there is; 0: none */
+	uint64_t checkpoint_us;    /* and of which moment, since 1970; 0: none */
 	uint64_t checkpoints_kept;
 	uint64_t checkpoint_bytes;      /* that they have for themselves, about */
 	uint64_t oldest_lsn, oldest_us; /* what one can go back to, and of which moment; 0: nothing yet */

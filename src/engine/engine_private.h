@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/id_list.h"
 #include "engine/actor.h"
+#include "engine/blob.h"
 #include "engine/budget.h"
 #include "engine/clock.h"
 #include "engine/engine.h"
@@ -25,6 +26,7 @@
  *
  *     't' name                      -> varint tenant id
  *     'a' varint tenant, name       -> varint actor id
+ *     'm'                           -> varint: the highest number ever given to a blob
  *     'n'                           -> varint: the highest id ever given, to a tenant or an actor
  *     'd'                           -> varint: the id of the actor dropped last. Comes first in the record of each drop
  *     'l' varint tenant             -> u8 level: the tenant's profile
@@ -33,6 +35,7 @@
  *     'w' varint actor              -> nothing; expires when the actor does
  *     'o' varint actor              -> varint epoch, varint end of the lease (0: not held), u8 flags (1: exclusive), owner
  *     'u' name                      -> a user's record, see src/security
+ *     'b' be64 number               -> varint actor id: its blob of that number is nobody's, and is to be removed
  *     'i' varint tenant, key        -> an idempotency key's request hash (16 bytes) and stored reply; expires
  */
 #define PD_SYSTEM_TENANT  0u
@@ -75,7 +78,7 @@ struct pd_directory {
 	struct pd_actor **slots; /* by tenant and name; open addressing, at most half full */
 	size_t slot_count;
 	size_t name_bytes;
-	uint64_t last_id;
+	uint64_t last_id, last_blob;
 	uint64_t hash_seed;
 	uint64_t removals; /* of actors, so far: a pointer to one is good while this stays the same */
 	bool loading;
@@ -104,6 +107,36 @@ void pd_directory_remove_actor(struct pd_directory *directory, struct pd_actor *
 PD_MUST_CHECK int pd_directory_load(struct pd_directory *directory, struct pd_store *store,
 				    struct pd_error *err);
 
+/* ---- large strings: blob.c, stage.c ---- */
+
+/* A blob that somebody reads, or stages. */
+struct pd_pin {
+	uint64_t actor, blob;
+	unsigned readers;
+	bool staged, was_staged; /* no head names it yet; before the running transaction */
+	bool left_over;          /* no head names it any more: it goes with its last reader */
+	uint64_t changed_lsn;    /* the running transaction has changed these; 0: it has not */
+};
+
+/* A blob to be swept. */
+struct pd_left_over {
+	uint64_t actor, blob;
+};
+
+struct pd_blobs {
+	struct pd_pin *pins;
+	size_t pin_count, pin_capacity;
+	struct pd_left_over *left; /* has room for all pins as well */
+	size_t left_count, left_capacity;
+	uint64_t due_us; /* monotonic: sweep, if there is anything */
+};
+
+/* Memory of a transaction. */
+struct pd_room {
+	struct pd_room *next;
+	uint8_t bytes[];
+};
+
 /* ---- transactions ---- */
 
 /* An actor that a transaction writes to, where there is a quota on keys. */
@@ -129,10 +162,13 @@ struct pd_txn {
 	struct pd_touched *touched;
 	size_t touched_count, touched_capacity;
 	const struct pd_actor *checked; /* this one may be written to: the last that was asked about */
-	uint64_t last_id_before;
+	uint64_t last_id_before, last_blob_before;
 	size_t events_start; /* where its events begin, to be taken back with it */
 	bool events_lost_before;
 	struct pd_buffer key, bound; /* scratch: an encoded key, and the end of a range */
+	struct pd_room *rooms;
+	struct pd_blob_reader *readers; /* made for the reply */
+	uint64_t retry_us;              /* with PD_AGAIN */
 	int failed;          /* the code of the first read that failed: the transaction cannot end well */
 	struct pd_error err; /* why an effect was refused or a read failed */
 };
@@ -152,6 +188,9 @@ PD_MUST_CHECK int pd_txn_delete_entry(struct pd_txn *txn, struct pd_store_actor 
 				      struct pd_slice key);
 PD_MUST_CHECK int pd_txn_delete_range(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant,
 				      struct pd_slice from, struct pd_slice to);
+/* Delete everything of an actor, but for chunks that are still needed. */
+PD_MUST_CHECK int pd_txn_delete_all(struct pd_txn *txn, struct pd_store_actor *state);
+void pd_txn_free_rooms(struct pd_txn *txn);
 /* The actor of that name, created if it is not there. */
 PD_MUST_CHECK int pd_txn_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor **ret_actor);
 /* All that the actor has goes, and the actor itself from the store. */
@@ -166,6 +205,42 @@ struct pd_slice pd_prefix_end(struct pd_buffer *prefix);
 /* Read an entry, expired or not. false: not there, or the read failed, which the transaction remembers. */
 bool pd_txn_read(struct pd_txn *txn, struct pd_store_actor *state, struct pd_slice key,
 		 struct pd_entry *ret_entry);
+
+#define PD_BLOB_NOTE 'b' /* what the keys of notes begin with */
+#define PD_BLOB_LAST 'm' /* what the key of the highest number is */
+#define PD_BLOB_KEY_SIZE 9u
+/* Where the chunks of a blob begin; those of the one before it end here. */
+struct pd_slice pd_blob_key(uint8_t key[PD_BLOB_KEY_SIZE], uint64_t blob);
+/* Go to the first chunk of a blob, within a transaction of the store. */
+void pd_blob_seek(struct pd_engine *engine, struct pd_store_actor *state, uint64_t blob,
+		  struct pd_store_cursor *ret_cursor);
+/* NULL: no memory. */
+struct pd_pin *pd_blob_pin(struct pd_engine *engine, uint64_t actor, uint64_t blob);
+/* Nobody needs it: if it is left over, it is swept. */
+void pd_blob_unpin(struct pd_engine *engine, uint64_t actor, uint64_t blob);
+/* Effects: note that no head names the blob; that one does, or that it is gone. */
+PD_MUST_CHECK int pd_blob_note(struct pd_txn *txn, uint64_t actor, uint64_t blob);
+PD_MUST_CHECK int pd_blob_forget(struct pd_txn *txn, uint64_t blob);
+/* Its head is going: see pd_txn_remove_blob(). */
+PD_MUST_CHECK int pd_blob_remove(struct pd_txn *txn, struct pd_store_actor *state, uint64_t blob);
+/* The transaction ends. */
+void pd_blobs_commit(struct pd_txn *txn);
+void pd_blobs_abort(struct pd_txn *txn);
+/* What an earlier life has left over. */
+PD_MUST_CHECK int pd_blobs_load(struct pd_engine *engine, struct pd_error *err);
+/* Remove some of what is left over. PD_FENCED. */
+PD_MUST_CHECK int pd_blobs_sweep(struct pd_engine *engine, uint64_t now_us);
+void pd_blobs_done(struct pd_engine *engine);
+/* Blobs that no head names: on their way in, or to be removed. */
+uint64_t pd_blobs_unfinished(const struct pd_engine *engine);
+/* Is this one of them? */
+bool pd_blob_is_unfinished(const struct pd_engine *engine, uint64_t actor, uint64_t blob);
+/* Readers that there are. */
+uint64_t pd_blobs_readers(const struct pd_engine *engine);
+/* A request comes with what was staged for its only command; NULL is fine. */
+const struct pd_staged *pd_stage_view(const struct pd_stage *stage);
+/* The hash of an argument that was staged, with the end of it. */
+struct pd_hash128 pd_stage_hash(struct pd_stage *stage, struct pd_slice tail, uint64_t *ret_size);
 
 /* ---- SCAN cursors ---- */
 #define PD_CURSORS_MAX      65536u
@@ -233,9 +308,10 @@ struct pd_engine {
 	struct pd_directory directory;
 	struct pd_drops drops;
 	struct pd_clock clock;
-	struct pd_hasher *hasher;
+	struct pd_hasher *hasher, *word_hasher;
 	struct pd_txn txn; /* the one in progress */
 	struct pd_cursors cursors;
+	struct pd_blobs blobs;
 	uint64_t random_state;
 	struct pd_buffer idempotent_reply;
 	unsigned listening;      /* enum pd_event_class */
@@ -392,6 +468,10 @@ void pd_engine_note_failure(struct pd_engine *engine, const struct pd_error *err
 /* ---- proof.c ---- */
 /* What an entry adds to a hash of state. */
 void pd_engine_hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry);
+/* The same without the value, which is so long. */
+void pd_engine_hash_head(struct pd_hasher *hasher, uint8_t type, const struct pd_entry *entry, uint64_t size);
+/* How a string is cut into chunks is no state, nor are chunks that no head names, and what is noted about them. */
+bool pd_engine_hashes(uint64_t actor, const struct pd_entry *entry);
 
 /* ---- state_hash.c ---- */
 /* Collect one that nobody waits for any more. */

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/plant.h"
 #include "engine/engine_private.h"
+#include "model/kv/kv.h"
 
 #define GROUP_BYTES_MAX     (256u * 1024) /* the open group is handed over before it grows beyond this */
 #define REQUEST_HASH_SIZE   16
@@ -38,6 +39,20 @@ static bool version_holds(struct pd_txn *txn, const struct pd_key *key, bool exi
 	 * last deleted anything. */
 	return key->actor == NULL ||
 	       (key->actor->state->last_delete_lsn <= version->lsn && !expired_since(txn, key, version->lsn));
+}
+
+static int has_value(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *entry,
+		     struct pd_slice value, bool *ret_holds, struct pd_error *err)
+{
+	struct pd_call call = { .txn = txn, .err = err };
+	int result = 0;
+
+	*ret_holds = false;
+	if (entry->type == PD_TYPE_LARGE && pd_kv_string_size(entry) != value.size)
+		return 0;
+	result = pd_kv_whole(&call, key, entry);
+	*ret_holds = result == 0 && entry->type == PD_TYPE_STRING && pd_slice_equal(entry->value, value);
+	return result;
 }
 
 static int check_precondition(struct pd_txn *txn, const struct pd_precondition *precondition,
@@ -72,10 +87,12 @@ static int check_precondition(struct pd_txn *txn, const struct pd_precondition *
 		holds = version_holds(txn, &key, exists, &entry, &precondition->version);
 		break;
 	case PD_IF_VALUE:
-		holds = exists && entry.type == PD_TYPE_STRING &&
-			pd_slice_equal(entry.value, precondition->value);
+		if (exists)
+			result = has_value(txn, &key, &entry, precondition->value, &holds, err);
 		break;
 	}
+	if (result != 0)
+		return result;
 	if (holds)
 		return 0;
 	return pd_error_set(err, PD_CONFLICT,
@@ -135,6 +152,29 @@ static size_t idempotency_entry_key(const struct pd_txn *txn, struct pd_slice ke
 	return size + key.size;
 }
 
+/* What is staged while it arrives has the same hash as what comes whole. */
+static void hash_word(struct pd_engine *engine, const struct pd_request_command *command,
+		      struct pd_stage *stage, size_t word)
+{
+	struct pd_slice bytes = command->words[word];
+	uint64_t size = bytes.size;
+	struct pd_hash128 hash;
+
+	if (stage != NULL && word == pd_command_large_word(command->command)) {
+		hash = pd_stage_hash(stage, bytes, &size);
+	} else if (word == pd_command_large_word(command->command) && size >= pd_stage_least(engine)) {
+		pd_hasher_reset(engine->word_hasher);
+		pd_hasher_add(engine->word_hasher, bytes.data, bytes.size);
+		hash = pd_hasher_sum(engine->word_hasher);
+	} else {
+		pd_hasher_add(engine->hasher, &size, sizeof size);
+		pd_hasher_add(engine->hasher, bytes.data, bytes.size);
+		return;
+	}
+	pd_hasher_add(engine->hasher, &size, sizeof size);
+	pd_hasher_add(engine->hasher, &hash, sizeof hash);
+}
+
 static struct pd_hash128 request_hash(struct pd_engine *engine, const struct pd_request *request)
 {
 	struct pd_session *session = request->session;
@@ -151,11 +191,8 @@ static struct pd_hash128 request_hash(struct pd_engine *engine, const struct pd_
 		size = command->count;
 		pd_hasher_add(engine->hasher, command->command->name, strlen(command->command->name));
 		pd_hasher_add(engine->hasher, &size, sizeof size);
-		for (size_t word = 1; word < command->count; word++) {
-			size = command->words[word].size;
-			pd_hasher_add(engine->hasher, &size, sizeof size);
-			pd_hasher_add(engine->hasher, command->words[word].data, command->words[word].size);
-		}
+		for (size_t word = 1; word < command->count; word++)
+			hash_word(engine, command, request->stage, word);
 	}
 	return pd_hasher_sum(engine->hasher);
 }
@@ -212,6 +249,7 @@ static int evaluate(struct pd_txn *txn, const struct pd_request *request, struct
 {
 	int result = 0;
 
+	PD_ASSERT(request->stage == NULL || request->count == 1);
 	if (request->as_array)
 		pd_resp_write_array(reply, request->count);
 	for (size_t i = 0; result == 0 && i < request->count; i++) {
@@ -221,6 +259,7 @@ static int evaluate(struct pd_txn *txn, const struct pd_request *request, struct
 					.words = command->words,
 					.count = command->count,
 					.reply = reply,
+					.staged = pd_stage_view(request->stage),
 					.err = err };
 
 		result = command->command->evaluate(&call);
@@ -419,11 +458,14 @@ int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request
 		pd_state_note_damage(engine, err);
 	if (result == 0 && txn->touched_count > 0)
 		result = pd_quota_check(txn, err);
+	if (result == PD_AGAIN && txn->retry_us > 0)
+		receipt.retry_us = txn->retry_us;
 	if (result == 0) {
 		engine->stats.transactions++;
 		lsn = pd_txn_commit(txn);
 	} else {
 		pd_txn_abort(txn);
+		reply->hole_count = 0;
 		reply->buffer->size = reply_start;
 		reply->failed = 0;
 		if (err->text[0] == '\0')

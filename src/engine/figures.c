@@ -22,6 +22,7 @@ size_t pd_engine_store_figures(const struct pd_engine *engine,
 	FIGURE("expiring_keys", stats.expiring_keys);
 	FIGURE("actors", pd_id_list_count(&engine->directory.actors));
 	FIGURE("tenants", engine->directory.tenant_count);
+	FIGURE("large_values_unfinished", pd_blobs_unfinished(engine));
 	FIGURE("memtable_bytes", stats.active_bytes);
 	FIGURE("frozen_memtables", stats.frozen);
 	FIGURE("frozen_bytes", stats.frozen_bytes);

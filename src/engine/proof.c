@@ -5,6 +5,7 @@
 
 #include "base/codec.h"
 #include "engine/engine_private.h"
+#include "model/kv/kv.h"
 
 /* ---- bookmarks ---- */
 
@@ -71,13 +72,50 @@ void pd_engine_now(const struct pd_engine *engine, uint64_t *ret_epoch, uint64_t
 
 /* ---- state hashes ---- */
 
-void pd_engine_hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry)
+void pd_engine_hash_head(struct pd_hasher *hasher, uint8_t type, const struct pd_entry *entry, uint64_t size)
 {
-	uint64_t numbers[4] = { entry->type, entry->expires_us, entry->key.size, entry->value.size };
+	uint64_t numbers[4] = { type, entry->expires_us, entry->key.size, size };
 
 	pd_hasher_add(hasher, numbers, sizeof numbers);
 	pd_hasher_add(hasher, entry->key.data, entry->key.size);
+}
+
+void pd_engine_hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry)
+{
+	pd_engine_hash_head(hasher, entry->type, entry, entry->value.size);
 	pd_hasher_add(hasher, entry->value.data, entry->value.size);
+}
+
+/* The string that a head stands for. */
+static int hash_large(struct pd_engine *engine, struct pd_store_actor *state, const struct pd_entry *entry,
+		      struct pd_error *err)
+{
+	struct pd_blob blob = pd_kv_blob(entry);
+	struct pd_store_cursor cursor;
+	struct pd_entry chunk;
+	uint64_t size = 0;
+	int result;
+
+	pd_engine_hash_head(engine->hasher, PD_TYPE_STRING, entry, blob.size);
+	pd_blob_seek(engine, state, blob.number, &cursor);
+	while ((result = pd_store_next(&cursor, &chunk, err)) == 1) {
+		pd_hasher_add(engine->hasher, chunk.value.data, chunk.value.size);
+		size += chunk.value.size;
+	}
+	pd_store_cursor_done(&cursor);
+	if (result == 0 && size != blob.size)
+		return pd_error_set(err, PD_CORRUPT, "a large value of actor %" PRIu64 " lacks a part",
+				    state->id);
+	return result;
+}
+
+bool pd_engine_hashes(uint64_t actor, const struct pd_entry *entry)
+{
+	uint8_t space = entry->key.size > 0 ? entry->key.data[0] : 0;
+
+	if (actor != PD_SYSTEM_ACTOR)
+		return space != PD_SPACE_CHUNK;
+	return space != PD_BLOB_NOTE && space != PD_BLOB_LAST;
 }
 
 /* An actor that has nothing leaves no trace: whether it was ever heard of is no state. */
@@ -91,9 +129,17 @@ static int hash_actor(struct pd_engine *engine, struct pd_store_actor *state, bo
 	pd_store_begin(engine->store);
 	pd_store_seek(engine->store, state, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor);
 	while ((result = pd_store_next(&cursor, &entry, err)) == 1) {
+		if (!pd_engine_hashes(state->id, &entry))
+			continue;
 		if (with_id)
 			pd_hasher_add(engine->hasher, &state->id, sizeof state->id);
 		with_id = false;
+		if (entry.type == PD_TYPE_LARGE) {
+			result = hash_large(engine, state, &entry, err);
+			if (result != 0)
+				break;
+			continue;
+		}
 		pd_engine_hash_entry(engine->hasher, &entry);
 	}
 	pd_store_commit(engine->store);

@@ -284,6 +284,8 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 	if (result == 0)
 		result = store_failed(engine, pd_notes_load_quarantined(engine, err), err);
 	if (result == 0)
+		result = store_failed(engine, pd_blobs_load(engine, err), err);
+	if (result == 0)
 		result = quarantine_lost(engine, err);
 	if (result == 0)
 		result = store_failed(engine, pd_drop_settle(engine, err), err);

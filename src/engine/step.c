@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/plant.h"
 #include "engine/engine_private.h"
+#include "model/kv/kv.h"
 
 #define EXPIRE_INTERVAL_US 100000u
 #define EXPIRE_BATCH       1000u
@@ -189,8 +190,9 @@ static int expire_actor(struct pd_txn *txn, struct pd_actor *actor)
 	return 0;
 }
 
-/* Remove one expired entry. */
-static int expire(struct pd_txn *txn, struct pd_store_actor *state, const struct pd_entry *entry)
+/* Remove one expired entry, with the fields of a hash, and the chunks of a large string: the blob of this number. */
+static int expire(struct pd_txn *txn, struct pd_store_actor *state, const struct pd_entry *entry,
+		  uint64_t blob)
 {
 	struct pd_engine *engine = txn->engine;
 	struct pd_key key = { 0 };
@@ -205,6 +207,8 @@ static int expire(struct pd_txn *txn, struct pd_store_actor *state, const struct
 		result = pd_quota_touch(txn, key.actor);
 	if (result == 0 && entry->type == PD_TYPE_HASH && key.actor != NULL)
 		result = pd_txn_delete_fields(txn, &key);
+	if (blob != 0)
+		result = pd_blob_remove(txn, state, blob);
 	if (result == 0)
 		result = pd_txn_delete_entry(txn, state, state->tenant, entry->key);
 	if (result == 0) {
@@ -224,6 +228,7 @@ int pd_engine_expire(struct pd_engine *engine)
 	struct pd_store_actor *state;
 	struct pd_entry entry;
 	struct pd_actor *actor;
+	uint64_t blob;
 	int result = 0;
 
 	/* Removing takes memory, too. Nobody is shown what has expired. */
@@ -253,12 +258,13 @@ int pd_engine_expire(struct pd_engine *engine)
 			continue;
 		}
 		/* The transaction that removes it ends the life of what was told. */
+		blob = entry.type == PD_TYPE_LARGE ? pd_kv_blob(&entry).number : 0;
 		pd_buffer_clear(name);
 		result = pd_buffer_append_slice(name, entry.key);
 		if (result != 0)
 			break;
 		entry.key = pd_buffer_slice(name);
-		result = expire(&engine->txn, state, &entry);
+		result = expire(&engine->txn, state, &entry, blob);
 		if (result != 0)
 			break;
 	}
@@ -309,6 +315,8 @@ int pd_engine_step(struct pd_engine *engine)
 		result = step_clock(engine, now_us);
 	if (result == 0 && engine->disk_full && now_us >= engine->disk_due_us)
 		look_at_disk(engine, now_us);
+	if (result == 0 && engine->blobs.left_count > 0 && now_us >= engine->blobs.due_us)
+		result = pd_blobs_sweep(engine, now_us);
 	if (result == 0)
 		result = pd_engine_move_state(engine, now_us);
 	if (result == 0 && engine->sync_wanted_lsn > engine->log->marks.durable_lsn) {
@@ -330,6 +338,8 @@ uint64_t pd_engine_deadline_us(const struct pd_engine *engine)
 		due = engine->expire_due_us;
 	if (engine->disk_full && engine->disk_due_us < due)
 		due = engine->disk_due_us;
+	if (engine->blobs.left_count > 0 && engine->blobs.due_us < due)
+		due = engine->blobs.due_us;
 	return engine->state_due_us < due ? engine->state_due_us : due;
 }
 

@@ -42,10 +42,12 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 	txn->idempotency_key = pd_slice(NULL, 0);
 	txn->request_id = pd_slice(NULL, 0);
 	txn->last_id_before = engine->directory.last_id;
+	txn->last_blob_before = engine->directory.last_blob;
 	txn->events_start = engine->events.size;
 	txn->events_lost_before = engine->events_lost;
 	txn->failed = 0;
 	txn->checked = NULL;
+	txn->retry_us = 0;
 	txn->err.text[0] = '\0';
 }
 
@@ -69,6 +71,8 @@ uint64_t pd_txn_commit(struct pd_txn *txn)
 	pd_quota_apply(txn); /* what a drop leaves is void after this */
 	pd_store_commit(engine->store);
 	txn->touched_count = 0;
+	pd_blobs_commit(txn);
+	pd_txn_free_rooms(txn);
 	if (!txn->writing)
 		return 0;
 	if (level == PD_LEVEL_UNSET)
@@ -93,6 +97,8 @@ void pd_txn_abort(struct pd_txn *txn)
 		pd_store_commit(engine->store);
 	else
 		pd_store_rollback(engine->store);
+	pd_blobs_abort(txn);
+	pd_txn_free_rooms(txn);
 	while (txn->born_count > 0) {
 		struct pd_actor *actor = txn->born[--txn->born_count];
 		struct pd_store_actor *state = actor->state;
@@ -108,6 +114,7 @@ void pd_txn_abort(struct pd_txn *txn)
 		pd_directory_remove_tenant(&engine->directory, txn->born_tenant);
 	}
 	engine->directory.last_id = txn->last_id_before;
+	engine->directory.last_blob = txn->last_blob_before;
 	/* Some may have been fetched already. */
 	if (engine->events.size > txn->events_start)
 		engine->events.size = txn->events_start;
@@ -263,6 +270,19 @@ static int give_id(struct pd_txn *txn, uint64_t *ret_id)
 		return result;
 	txn->engine->directory.last_id = id;
 	*ret_id = id;
+	return 0;
+}
+
+int pd_txn_new_blob(struct pd_txn *txn, uint64_t *ret_number)
+{
+	static const uint8_t key = PD_BLOB_LAST;
+	uint64_t number = txn->engine->directory.last_blob + 1;
+	int result = put_id(txn, pd_slice(&key, 1), number);
+
+	if (result != 0)
+		return result;
+	txn->engine->directory.last_blob = number;
+	*ret_number = number;
 	return 0;
 }
 
@@ -580,8 +600,7 @@ int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor)
 	int result = actor_for_writing(txn, &key);
 
 	if (result == 0)
-		result = pd_txn_delete_range(txn, actor->state, actor->tenant->id, pd_slice(NULL, 0),
-					     pd_slice(NULL, 0));
+		result = pd_txn_delete_all(txn, actor->state);
 	return result;
 }
 

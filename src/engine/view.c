@@ -2,9 +2,12 @@
 #include "engine/view.h"
 
 #include <inttypes.h>
+#include <string.h>
 
+#include "base/codec.h"
 #include "base/memory.h"
 #include "engine/engine_private.h"
+#include "model/kv/kv.h"
 
 #define ENTRIES_AT_ONCE 1024u /* between enter and leave … */
 #define BYTES_AT_ONCE   (1024u * 1024)
@@ -151,6 +154,36 @@ int pd_engine_view_next(struct pd_engine_view *view, struct pd_store_view_cursor
 	return result;
 }
 
+int pd_engine_view_copy_string(struct pd_engine_view *view, uint64_t actor, const struct pd_entry *entry,
+			       uint8_t *to, struct pd_error *err)
+{
+	uint8_t key[PD_CHUNK_KEY_SIZE];
+	struct pd_entry chunk;
+	struct pd_blob blob;
+	int result = 0;
+
+	if (entry->type != PD_TYPE_LARGE) {
+		if (entry->value.size > 0)
+			memcpy(to, entry->value.data, entry->value.size);
+		return 0;
+	}
+	blob = pd_kv_blob(entry);
+	(void)pd_blob_key(key, blob.number);
+	for (uint64_t at = 0; at < blob.size; at += blob.chunk) {
+		uint64_t size = blob.size - at < blob.chunk ? blob.size - at : blob.chunk;
+
+		pd_store_be32(key + PD_BLOB_KEY_SIZE, (uint32_t)(at / blob.chunk));
+		result = pd_engine_view_get(view, actor, pd_slice(key, sizeof key), &chunk, err);
+		if (result < 0)
+			return result;
+		if (result == 0 || chunk.value.size != size)
+			return pd_error_set(err, PD_CORRUPT, "a large value of actor %" PRIu64 " lacks a part",
+					    actor);
+		memcpy(to + at, chunk.value.data, chunk.value.size);
+	}
+	return 0;
+}
+
 int pd_engine_view_actor_next(struct pd_engine_view *view, uint64_t after,
 			      struct pd_store_view_actor *ret_actor, struct pd_error *err)
 {
@@ -186,6 +219,36 @@ static int pause(struct hashing *hashing, struct pd_error *err)
 	return result;
 }
 
+/* The string that a head stands for. */
+static int hash_large(struct hashing *hashing, uint64_t actor, const struct pd_entry *entry,
+		      struct pd_error *err)
+{
+	struct pd_blob blob = pd_kv_blob(entry);
+	uint8_t from[PD_BLOB_KEY_SIZE], to[PD_BLOB_KEY_SIZE];
+	struct pd_store_view_cursor *cursor;
+	struct pd_entry chunk;
+	uint64_t size = 0;
+	int result;
+
+	pd_engine_hash_head(hashing->hasher, PD_TYPE_STRING, entry, blob.size);
+	result = pd_store_view_seek(hashing->view, actor, pd_blob_key(from, blob.number),
+				    pd_blob_key(to, blob.number + 1), &cursor, err);
+	if (result != 0)
+		return result;
+	while ((result = pd_store_view_next(cursor, &chunk, err)) > 0) {
+		pd_hasher_add(hashing->hasher, chunk.value.data, chunk.value.size);
+		size += chunk.value.size;
+		hashing->since_bytes += chunk.value.size;
+		result = pause(hashing, err);
+		if (result != 0)
+			return result; /* the cursor goes with the view */
+	}
+	pd_store_view_cursor_free(cursor);
+	if (result == 0 && size != blob.size)
+		return pd_error_set(err, PD_CORRUPT, "a large value of actor %" PRIu64 " lacks a part", actor);
+	return result;
+}
+
 /* What has expired and was not removed yet is state, too. */
 static int hash_actor(struct hashing *hashing, uint64_t actor, bool with_id, struct pd_error *err)
 {
@@ -198,14 +261,24 @@ static int hash_actor(struct hashing *hashing, uint64_t actor, bool with_id, str
 		return result;
 	hashing->since_entries++;
 	while ((result = pd_store_view_next(cursor, &entry, err)) > 0) {
+		hashing->since_entries++;
+		hashing->since_bytes += entry.key.size + entry.value.size;
+		if (!pd_engine_hashes(actor, &entry)) {
+			result = pause(hashing, err);
+			if (result != 0)
+				return result;
+			continue;
+		}
 		if (with_id)
 			pd_hasher_add(hashing->hasher, &actor, sizeof actor);
 		with_id = false;
-		pd_engine_hash_entry(hashing->hasher, &entry);
 		hashing->entries++;
-		hashing->since_entries++;
-		hashing->since_bytes += entry.key.size + entry.value.size;
-		result = pause(hashing, err);
+		if (entry.type == PD_TYPE_LARGE)
+			result = hash_large(hashing, actor, &entry, err);
+		else
+			pd_engine_hash_entry(hashing->hasher, &entry);
+		if (result >= 0)
+			result = pause(hashing, err);
 		if (result != 0)
 			return result; /* the cursor goes with the view */
 	}

@@ -43,6 +43,9 @@ PD_MUST_CHECK int pd_engine_view_seek(struct pd_engine_view *view, uint64_t acto
 				      struct pd_error *err);
 PD_MUST_CHECK int pd_engine_view_next(struct pd_engine_view *view, struct pd_store_view_cursor *cursor,
 				      struct pd_entry *ret_entry, struct pd_error *err);
+/* All bytes of a string that was told, also of a large one: to where there is room for pd_kv_string_size(). */
+PD_MUST_CHECK int pd_engine_view_copy_string(struct pd_engine_view *view, uint64_t actor,
+					     const struct pd_entry *entry, uint8_t *to, struct pd_error *err);
 /* Quarantined ones, too. */
 PD_MUST_CHECK int pd_engine_view_actor_next(struct pd_engine_view *view, uint64_t after,
 					    struct pd_store_view_actor *ret_actor, struct pd_error *err);

@@ -1,6 +1,7 @@
 /* The model's side of a transaction: walking keys, fields and actors, SCAN cursors. */
 #include <string.h>
 
+#include "base/codec.h"
 #include "base/memory.h"
 #include "engine/engine_private.h"
 
@@ -41,6 +42,17 @@ void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_
 			struct pd_walk *ret_walk)
 {
 	walk_start(txn, key->actor, PD_SPACE_FIELD, key->name, from, ret_walk);
+}
+
+void pd_txn_walk_chunks(struct pd_txn *txn, const struct pd_key *key, uint64_t blob, uint64_t from,
+			struct pd_walk *ret_walk)
+{
+	uint8_t name[8], field[4];
+
+	pd_store_be64(name, blob);
+	pd_store_be32(field, (uint32_t)from);
+	walk_start(txn, key->actor, PD_SPACE_CHUNK, pd_slice(name, sizeof name),
+		   pd_slice(field, sizeof field), ret_walk);
 }
 
 bool pd_walk_next(struct pd_walk *walk, struct pd_slice *ret_name, struct pd_entry *ret_entry)

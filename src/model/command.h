@@ -24,6 +24,7 @@ enum pd_command_flags {
 		1 << 12, /* for the category of that name, which the group "generic" has anyway */
 	PD_COMMAND_DANGEROUS = 1 << 11, /* for the category of that name; PD_COMMAND_ADMIN implies it */
 	PD_COMMAND_NO_AUTH = 1 << 13,   /* also for one who has not logged in */
+	PD_COMMAND_LARGE = 1 << 14, /* its value may be staged while it arrives: see pd_command_large_word() */
 };
 
 struct pd_call;
@@ -41,6 +42,15 @@ struct pd_command {
 	int (*evaluate)(struct pd_call *call);
 };
 
+/* The word that may become a large string, and be staged while it arrives; words[1] is then its key. 0: there is none. It is the
+ * last that the command must have. */
+static inline size_t pd_command_large_word(const struct pd_command *command)
+{
+	if ((command->flags & PD_COMMAND_LARGE) == 0)
+		return 0;
+	return (size_t)(command->arity < 0 ? -command->arity : command->arity) - 1;
+}
+
 /* One command being evaluated. */
 struct pd_call {
 	struct pd_txn *txn;
@@ -48,6 +58,8 @@ struct pd_call {
 	const struct pd_slice *words; /* words[0] is the name; the arity has been checked */
 	size_t count;
 	struct pd_resp_writer *reply;
+	/* The large word is the end of an argument whose beginning lies here; NULL: it is all of it. */
+	const struct pd_staged *staged;
 	struct pd_error *err; /* the words for a negative code; may be NULL */
 };
 

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 #include "store/store.h"
+#include "wire/resp.h"
 
 struct pd_txn;
 struct pd_actor;
@@ -26,6 +27,8 @@ struct pd_actor;
 enum pd_space {
 	PD_SPACE_KEY = 'k',   /* one entry a key, of whatever type: what TYPE, SCAN and EXPIRE speak of */
 	PD_SPACE_FIELD = 'f', /* the fields of a hash: key name, then field name */
+	PD_SPACE_CHUNK =
+		'c', /* the bytes of large strings: number of the blob, then that of the chunk; no keys */
 };
 
 /* The type byte of an entry. Part of the on-disk format: numbers stay. */
@@ -34,9 +37,32 @@ enum pd_type {
 	PD_TYPE_HASH = 2, /* value: varint number of fields */
 	PD_TYPE_FIELD = 3,
 	PD_TYPE_SYSTEM = 4, /* the engine's own */
+	PD_TYPE_LARGE = 5,  /* a string whose bytes are chunks; value: see struct pd_blob */
+	PD_TYPE_CHUNK = 6,
 };
 
-/* Where a key is: an actor, a space, a name, and within PD_SPACE_FIELD a field. Slices are the caller's. */
+/* ---- large strings ----
+ *
+ * A string of PD_LARGE_MIN bytes or more is a blob: its bytes are entries of PD_SPACE_CHUNK in the same actor, PD_CHUNK_SIZE
+ * each but for the last, and its key's own entry is a head that names it. So what is written, read or replaced in one go stays
+ * small, however large the string is. To whoever does not look at types it is a string (PD_TYPE_LARGE says "string").
+ *
+ * So much is what one client may have in a turn of the loop: a smaller value holds nobody up for longer than anything else. */
+#define PD_LARGE_MIN (256u * 1024)
+#define PD_CHUNK_SIZE \
+	(64u * 1024) /* several to a write; small beside any budget; little is written again by APPEND */
+
+#define PD_CHUNK_KEY_SIZE 13u /* space, number of the blob, number of the chunk */
+
+/* The value of a head: varints size, number, chunk. */
+struct pd_blob {
+	uint64_t number; /* never given again */
+	uint64_t size;   /* of the string */
+	uint64_t chunk;  /* bytes of each chunk but the last */
+};
+
+/* Where a key is: an actor, a space, a name, and within PD_SPACE_FIELD a field; within PD_SPACE_CHUNK the name is the blob's
+ * number (be64) and the field the chunk's (be32). Slices are the caller's. */
 struct pd_key {
 	/* NULL: there is no such actor (yet): all reads find nothing, a write creates it. */
 	struct pd_actor *actor;
@@ -94,6 +120,30 @@ enum pd_event_class {
 /* `event` is a literal: it is not copied. */
 void pd_txn_tell(struct pd_txn *txn, enum pd_event_class class, const char *event, const struct pd_key *key);
 
+/* ---- large strings ---- */
+/* From which size on a string is a blob, and how large its chunks are: the constants, or what a test has asked for. */
+struct pd_blob pd_txn_large_sizes(const struct pd_txn *txn); /* size, chunk */
+/* The number of a new blob. */
+PD_MUST_CHECK int pd_txn_new_blob(struct pd_txn *txn, uint64_t *ret_number);
+/* Its head is going: its chunks go as well, in this transaction, or as soon as nobody reads them any more. */
+PD_MUST_CHECK int pd_txn_remove_blob(struct pd_txn *txn, struct pd_key *key, uint64_t number);
+/* Write `size` bytes from `first` on of the blob of `key` as one bulk, which whoever sends the reply reads then, as the client
+ * takes it: they stay until that is done. 1: so it will be; 0: the reply is not sent like that, write them yourself. */
+PD_MUST_CHECK int pd_txn_reply_later(struct pd_txn *txn, const struct pd_key *key, const struct pd_blob *blob,
+				     uint64_t first, uint64_t size, struct pd_resp_writer *reply);
+/* Memory until the transaction ends, taken from what the budget leaves for one request. PD_NO_MEMORY, with words; PD_AGAIN:
+ * the transaction must be taken back, and the request comes again. */
+PD_MUST_CHECK int pd_txn_room(struct pd_txn *txn, uint64_t size, uint8_t **ret_room, struct pd_error *err);
+
+/* A large argument that was written as chunks while it arrived: nobody's, until a head names it. */
+struct pd_staged {
+	uint64_t actor; /* whose chunks they are */
+	struct pd_blob blob;
+};
+/* The head of the key is going to name it. PD_LOST: the actor is another one by now. */
+PD_MUST_CHECK int pd_txn_take_staged(struct pd_txn *txn, const struct pd_key *key,
+				     const struct pd_staged *staged, struct pd_error *err);
+
 /* ---- walking ---- */
 struct pd_walk {
 	struct pd_txn *txn;
@@ -107,6 +157,9 @@ void pd_txn_walk_keys(struct pd_txn *txn, struct pd_actor *actor, struct pd_slic
 		      struct pd_walk *ret_walk);
 /* All fields of a hash from the first >= `from` on. */
 void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_slice from,
+			struct pd_walk *ret_walk);
+/* The chunks of a blob from number `from` on. */
+void pd_txn_walk_chunks(struct pd_txn *txn, const struct pd_key *key, uint64_t blob, uint64_t from,
 			struct pd_walk *ret_walk);
 /* false: the end. *ret_name is the key's or the field's name; both are valid until the next call on this walk. */
 bool pd_walk_next(struct pd_walk *walk, struct pd_slice *ret_name, struct pd_entry *ret_entry);

@@ -243,6 +243,7 @@ void pd_server_drain(struct pd_server *server)
 	while (pd_resp_front_client_count(server->resp) > 0 && now_us(server) < until) {
 		if (poll_once(server, UNSETTLED_LOOK_US, &err) != 0)
 			return;
+		pd_resp_front_resume(server->resp);
 		settle(server);
 	}
 }

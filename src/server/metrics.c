@@ -303,6 +303,11 @@ static const struct pd_metric command_metrics[] = {
 		AT(engine.refused_no_space)),
 	COUNTER("perdure_braked_writes", "Writes that had to wait since flushing or compaction was behind.",
 		AT(engine.braked)),
+	GAUGE("perdure_large_values_unfinished",
+	      "Large values that are arriving, or are to be removed when nobody reads them any more.",
+	      AT(engine.large_unfinished)),
+	GAUGE("perdure_large_values_read", "Large values that clients are reading.",
+	      AT(engine.large_readers)),
 	GAUGE("perdure_brake_limit_bytes_per_second", "How fast writes are let through; +Inf: as they come.",
 	      .write = write_brake),
 };

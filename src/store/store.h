@@ -158,6 +158,10 @@ void pd_store_seek(struct pd_store *store, struct pd_store_actor *actor, struct 
 PD_MUST_CHECK int pd_store_next(struct pd_store_cursor *cursor, struct pd_entry *ret_entry,
 				struct pd_error *err);
 
+/* The cursor seeked last is not used any more: what it reads the levels with can serve the next. Not needed, where a transaction
+ * seeks a few. */
+void pd_store_cursor_done(struct pd_store_cursor *cursor);
+
 /* ---- expiry ---- */
 /* 1: the entry that expires first, if that is at or before `now_us`; it stays. 0: none. Outside of a transaction. */
 PD_MUST_CHECK int pd_store_next_expired(struct pd_store *store, uint64_t now_us,

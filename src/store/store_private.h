@@ -277,8 +277,6 @@ void pd_store_reads_reset(struct pd_store *store);
 void pd_cursor_init(struct pd_store_cursor *cursor, uint64_t actor);
 /* To the first key from `from` on; what it goes over and its upper bound were given to it. */
 PD_MUST_CHECK int pd_cursor_start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd_error *err);
-/* The cursor seeked last is not used any more: its iterator can go to the next. */
-void pd_store_cursor_done(struct pd_store_cursor *cursor);
 void pd_store_iterators_free(struct pd_store *store);
 
 /* ---- range tombstones (range.c) ---- */

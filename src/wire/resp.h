@@ -60,6 +60,18 @@ enum pd_resp_status pd_resp_parse(struct pd_resp_parser *parser, const uint8_t *
  * the header is complete; no memory is needed. */
 enum pd_resp_status pd_resp_skip(struct pd_resp_parser *parser, const uint8_t *data, size_t size,
 				 size_t *ret_consumed, struct pd_error *err);
+/* Of the unfinished request of which pd_resp_parse() has said PD_RESP_MORE: the argument that is arriving. */
+struct pd_resp_arriving {
+	const struct pd_slice *arguments; /* those before it, `count` of them */
+	size_t count, expected;           /* … and how many there will be */
+	size_t at, size;                  /* where in the input it begins, and how large it will be */
+};
+/* false: nothing is known of one yet. */
+bool pd_resp_arriving(const struct pd_resp_parser *parser, struct pd_resp_arriving *ret_arriving);
+/* The caller has taken `size` bytes of it out of the input, from where it begins: the argument is what is left, though its header
+ * says more. So it stays, should the request be parsed again, until it is dealt with. */
+void pd_resp_take_arriving(struct pd_resp_parser *parser, size_t size);
+void pd_resp_taken_done(struct pd_resp_parser *parser);
 /* Bytes that the parser has allocated. */
 size_t pd_resp_parser_memory(const struct pd_resp_parser *parser);
 
@@ -69,11 +81,19 @@ size_t pd_resp_parser_memory(const struct pd_resp_parser *parser);
  * expects (map and set: array; double: bulk; null: $-1 or *-1; boolean: 0 or 1; push: array; verbatim: bulk).
  * The first failure (no memory, the buffer's maximum) is kept in `failed` and everything after it does nothing:
  * check once at the end. */
+/* A bulk whose bytes are not in the buffer: whoever sends it asks the source for them at that place. */
+struct pd_resp_hole {
+	size_t at; /* offset in the buffer */
+	void *source;
+};
 #define PD_RESP_STORED 4 /* to be kept for pd_resp_transcode(): RESP3, yet the null array stays "*-1" */
 struct pd_resp_writer {
 	struct pd_buffer *buffer;
 	int protocol; /* 2, 3 or PD_RESP_STORED */
 	int failed;   /* 0, PD_NO_MEMORY or PD_TOO_LARGE */
+	struct pd_resp_hole
+		*holes; /* where holes are told, up to hole_max of them; NULL: there may be none */
+	size_t hole_count, hole_max;
 };
 
 void pd_resp_write_status(struct pd_resp_writer *writer, const char *text); /* "+OK" */
@@ -83,6 +103,10 @@ void pd_resp_write_errorf(struct pd_resp_writer *writer, const char *format, ...
 	__attribute__((format(printf, 2, 3)));
 void pd_resp_write_integer(struct pd_resp_writer *writer, int64_t number);
 void pd_resp_write_bulk(struct pd_resp_writer *writer, struct pd_slice bytes);
+/* A bulk of `size` bytes, which follow as raw pieces, and then "\r\n". There is room for all of it then. */
+void pd_resp_write_bulk_begin(struct pd_resp_writer *writer, size_t size);
+/* A bulk of which `source` has the bytes. There must be room in `holes`. */
+void pd_resp_write_bulk_hole(struct pd_resp_writer *writer, uint64_t size, void *source);
 void pd_resp_write_bulk_string(struct pd_resp_writer *writer, const char *string);
 void pd_resp_write_bulk_integer(struct pd_resp_writer *writer, int64_t number); /* the number as bulk text */
 void pd_resp_write_verbatim(struct pd_resp_writer *writer, const char *type3, struct pd_slice text);

@@ -20,12 +20,14 @@ struct pd_resp_parser {
 	size_t request_bytes_max;
 
 	/* The unfinished request. */
-	size_t at;           /* bytes understood; what comes next begins here */
-	size_t searched;     /* bytes from `at` that are known to hold no line end */
-	size_t expected;     /* arguments announced; 0: no header yet */
-	size_t count;        /* arguments complete, in `arguments` */
-	size_t bulk;         /* size of the argument that begins at `at`; UNKNOWN: its header is next */
-	size_t skipped;      /* of that argument and its line end, by pd_resp_skip() */
+	size_t at;       /* bytes understood; what comes next begins here */
+	size_t searched; /* bytes from `at` that are known to hold no line end */
+	size_t expected; /* arguments announced; 0: no header yet */
+	size_t count;    /* arguments complete, in `arguments` */
+	size_t bulk;     /* size of the argument that begins at `at`; UNKNOWN: its header is next */
+	size_t skipped;  /* of that argument and its line end, by pd_resp_skip() */
+	/* Bytes that the caller has taken out of one argument: also when the request has to be parsed once more. */
+	size_t taken, taken_argument;
 	const uint8_t *base; /* where the input was when the arguments were cut from it */
 
 	struct pd_slice *arguments; /* `first`, or from the heap */
@@ -221,6 +223,10 @@ static enum pd_resp_status take_bulk_header(struct pd_resp_parser *parser, const
 		return malformed(err, "invalid bulk length");
 	advance(parser, next);
 	parser->bulk = (size_t)number;
+	if (parser->taken > 0 && parser->count == parser->taken_argument) {
+		PD_ASSERT(parser->taken <= parser->bulk);
+		parser->bulk -= parser->taken;
+	}
 	return PD_RESP_REQUEST;
 }
 
@@ -265,7 +271,7 @@ static enum pd_resp_status parse_array(struct pd_resp_parser *parser, const uint
 		}
 	}
 	while (parser->count < parser->expected) {
-		if (parser->bulk == UNKNOWN)
+		if (parser->bulk == UNKNOWN && parser->taken == 0)
 			take_arguments_fast(parser, data, size);
 		if (parser->count == parser->expected)
 			break;
@@ -461,6 +467,31 @@ enum pd_resp_status pd_resp_parse(struct pd_resp_parser *parser, const uint8_t *
 	return status;
 }
 
+bool pd_resp_arriving(const struct pd_resp_parser *parser, struct pd_resp_arriving *ret_arriving)
+{
+	if (parser->expected == 0 || parser->bulk == UNKNOWN || parser->skipped > 0)
+		return false;
+	*ret_arriving = (struct pd_resp_arriving){ .arguments = parser->arguments,
+						   .count = parser->count,
+						   .expected = parser->expected,
+						   .at = parser->at,
+						   .size = parser->bulk };
+	return true;
+}
+
+void pd_resp_take_arriving(struct pd_resp_parser *parser, size_t size)
+{
+	PD_ASSERT(parser->bulk != UNKNOWN && size <= parser->bulk);
+	parser->bulk -= size;
+	parser->taken += size;
+	parser->taken_argument = parser->count;
+}
+
+void pd_resp_taken_done(struct pd_resp_parser *parser)
+{
+	parser->taken = 0;
+}
+
 size_t pd_resp_parser_memory(const struct pd_resp_parser *parser)
 {
 	return sizeof *parser + parser->unquoted.capacity +
@@ -501,8 +532,10 @@ enum pd_resp_status pd_resp_skip(struct pd_resp_parser *parser, const uint8_t *d
 		parser->skipped = 0;
 	}
 	*ret_consumed = parser->at;
-	if (status == PD_RESP_REQUEST)
+	if (status == PD_RESP_REQUEST) {
 		begin_request(parser);
+		parser->taken = 0;
+	}
 	parser->at = 0;
 	return status;
 }

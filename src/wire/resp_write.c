@@ -180,6 +180,27 @@ void pd_resp_write_bulk(struct pd_resp_writer *writer, struct pd_slice bytes)
 	write_text(writer, bytes.data, bytes.size);
 }
 
+void pd_resp_write_bulk_begin(struct pd_resp_writer *writer, size_t size)
+{
+	uint8_t *to = reserve(writer, size + HEADER_MAX + 2);
+
+	if (to != NULL)
+		commit(writer, put_header(to, '$', size));
+}
+
+void pd_resp_write_bulk_hole(struct pd_resp_writer *writer, uint64_t size, void *source)
+{
+	uint8_t *to = reserve(writer, HEADER_MAX + 2);
+
+	PD_ASSERT(writer->hole_count < writer->hole_max);
+	if (to == NULL)
+		return;
+	commit(writer, put_header(to, '$', size));
+	writer->holes[writer->hole_count++] = (struct pd_resp_hole){ .at = writer->buffer->size,
+								     .source = source };
+	pd_resp_write_raw(writer, pd_slice("\r\n", 2));
+}
+
 void pd_resp_write_bulk_string(struct pd_resp_writer *writer, const char *string)
 {
 	write_text(writer, string, strlen(string));

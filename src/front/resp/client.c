@@ -100,6 +100,8 @@ void pd_resp_client_close(struct pd_resp_client *client)
 	pd_resp_keyspace_listen(front);
 	pd_resp_show_no_more(client);
 	client->connection->owner = NULL;
+	pd_resp_stream_free(client);
+	pd_stage_free(client->stage);
 	pd_connection_close(client->connection);
 	pd_login_free(client->login);
 	pd_state_hash_free(client->hash);
@@ -173,23 +175,33 @@ size_t pd_resp_client_unsent(const struct pd_resp_client *client)
 	return client->connection->output.size - client->connection->sent;
 }
 
-bool pd_resp_client_send(struct pd_resp_client *client)
+void pd_resp_client_push(struct pd_resp_client *client)
 {
 	struct pd_connection *connection = client->connection;
 	size_t end = (size_t)(client->hold.shown - client->base);
+	size_t sent = connection->sent, moved;
 
 	PD_ASSERT(client->hold.shown >= client->base && end <= connection->output.size);
-	if (connection->sent < end) {
-		size_t sent = connection->sent;
-		size_t moved = pd_connection_send(connection, end);
+	if (sent == end)
+		return;
+	moved = pd_connection_send(connection, end);
+	client->base += moved;
+	if (connection->sent + moved > sent)
+		client->sent_ns = client->front->clock_ns;
+	if (connection->output.size == 0)
+		pd_resp_memory_count(client);
+}
 
-		client->base += moved;
-		if (connection->sent + moved > sent)
-			client->sent_ns = client->front->clock_ns;
-		if (connection->output.size == 0)
-			pd_resp_memory_count(client);
-	}
-	if (connection->reset || client->overrun || (client->closing && pd_resp_client_unsent(client) == 0)) {
+bool pd_resp_client_send(struct pd_resp_client *client)
+{
+	struct pd_connection *connection = client->connection;
+	bool unread = false;
+
+	pd_resp_client_push(client);
+	if (!connection->reset && !client->overrun && pd_resp_stream_ready(client))
+		unread = !pd_resp_stream_move(client);
+	if (connection->reset || client->overrun || unread ||
+	    (client->closing && pd_resp_client_unsent(client) == 0 && client->stream == NULL)) {
 		pd_resp_client_close(client);
 		return false;
 	}

@@ -213,6 +213,8 @@ static unsigned stall_left(const struct pd_resp_client *client, uint64_t now_ns,
 	}
 	if (pd_resp_client_unsent(client) < client->front->memory.unsent_max / 2)
 		left &= ~(unsigned)PD_RESP_STALL_UNSENT;
+	if (client->stream == NULL)
+		left &= ~(unsigned)PD_RESP_STALL_STREAM;
 	if (client->hold.count == 0)
 		left &= ~(unsigned)PD_RESP_STALL_HELD;
 	if (client->front->pause_until_ns == 0)
@@ -294,6 +296,8 @@ void pd_resp_front_resume(struct pd_resp_front *front)
 			continue;
 		front->stalled.items[i] = NULL;
 		client->stalled = false;
+		if (pd_resp_stream_ready(client) && !pd_resp_client_send(client))
+			continue;
 		pd_resp_front_unstall(client, stall_left(client, front->clock_ns, &short_of_memory));
 		if (client->stall != 0) {
 			pd_resp_front_stall(client, client->stall);
@@ -353,6 +357,12 @@ static bool release_client(struct pd_resp_client *client, uint64_t now_ns)
 	if (result == PD_FENCED) {
 		struct pd_error text;
 
+		/* What comes in pieces is the end of the last that is held. */
+		if (client->stream != NULL && !pd_resp_hold_last_settles(&client->hold, front->engine)) {
+			if (client->stream->pushed.size > 0)
+				pd_resp_push_overrun(client, "the log is fenced");
+			pd_resp_stream_free(client);
+		}
 		(void)pd_error_set(&text, PD_FENCED, "FENCED outcome unknown: %s",
 				   pd_engine_fence_text(front->engine));
 		if (pd_resp_hold_fence(&client->hold, front->engine, &client->connection->output,
@@ -379,7 +389,8 @@ void pd_resp_front_release(struct pd_resp_front *front)
 		/* Out of the way of its own end. */
 		front->holding.items[i] = NULL;
 		client->holding = false;
-		if (!release_client(client, now_ns) || client->hold.count == 0)
+		/* A message may have been held for it meanwhile, and so it is in the list again. */
+		if (!release_client(client, now_ns) || client->hold.count == 0 || client->holding)
 			continue;
 		client->holding = true;
 		front->holding.items[kept++] = client;
@@ -407,7 +418,7 @@ static int64_t stalled_timeout_us(const struct pd_resp_front *front)
 
 		if (client == NULL)
 			continue;
-		if (stall_left(client, now_ns, &short_of_memory) == 0)
+		if (pd_resp_stream_ready(client) || stall_left(client, now_ns, &short_of_memory) == 0)
 			return 0;
 		if ((client->stall & PD_RESP_STALL_BRAKE) != 0 && client->brake_until_ns < until_ns)
 			until_ns = client->brake_until_ns;
@@ -467,7 +478,7 @@ void pd_resp_front_stop(struct pd_resp_front *front)
 
 		client->closing = true;
 		pd_connection_want_input(client->connection, false);
-		if (client->hold.count == 0 && pd_resp_client_unsent(client) == 0)
+		if (client->hold.count == 0 && pd_resp_client_unsent(client) == 0 && client->stream == NULL)
 			pd_resp_client_close(client);
 	}
 }

@@ -2,6 +2,7 @@
 #ifndef PD_FRONT_RESP_FRONT_PRIVATE_H
 #define PD_FRONT_RESP_FRONT_PRIVATE_H
 
+#include "engine/blob.h"
 #include "front/resp/figures.h"
 #include "front/resp/front.h"
 #include "front/resp/hold.h"
@@ -29,6 +30,7 @@ enum pd_resp_stall {
 	PD_RESP_STALL_MEMORY = 1 << 3, /* others have all of the clients' memory */
 	PD_RESP_STALL_LOGIN = 1 << 5,  /* a password is being checked, or made into a verifier */
 	PD_RESP_STALL_BRAKE = 1 << 4,  /* the store must catch up before it takes the next write */
+	PD_RESP_STALL_STREAM = 1 << 6, /* a reply with large strings in it is still being read */
 };
 
 enum pd_resp_reply_mode {
@@ -44,6 +46,17 @@ struct pd_memory_report;
 struct pd_quotas;
 struct pd_state_hash;
 struct pd_user;
+
+/* The rest of a reply with large strings in it: see large.c. */
+#define PD_RESP_HOLES_MAX 16 /* large strings of one reply; more are written into it whole */
+struct pd_resp_stream {
+	struct pd_resp_hole holes[PD_RESP_HOLES_MAX]; /* offsets are those in `rest` */
+	size_t count, next;
+	struct pd_buffer rest; /* of the reply, from the first hole on */
+	size_t taken;
+	struct pd_buffer pushed; /* messages that have come meanwhile: they go behind it */
+	struct pd_wait wait;     /* and what they wait for */
+};
 
 struct pd_resp_client {
 	struct pd_resp_front *front;
@@ -72,6 +85,8 @@ struct pd_resp_client {
 	bool sleeping; /* DEBUG SLEEP: the next run of it ends it */
 	bool overrun;  /* it does not take its messages: closed without sending the rest */
 
+	struct pd_resp_stream *stream; /* NULL: no reply is on its way in pieces */
+	struct pd_stage *stage; /* of the unfinished request; NULL: nothing of it was given to the engine */
 	struct pd_resp_transaction transaction;
 	struct pd_resp_subscriber subscriber;
 	uint64_t soft_since_ns; /* over the soft limit of messages; 0: it is not */
@@ -195,6 +210,8 @@ static inline struct pd_resp_client *pd_resp_client_of_subscriber(struct pd_resp
 }
 /* Send what may be sent. The client may be closed and gone when it returns: false. */
 bool pd_resp_client_send(struct pd_resp_client *client);
+/* The same, without a look at what comes of it. */
+void pd_resp_client_push(struct pd_resp_client *client);
 size_t pd_resp_client_unsent(const struct pd_resp_client *client);
 /* Replace a text (NULL or empty: none). PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_resp_client_set_text(char **text, struct pd_slice value);
@@ -235,6 +252,30 @@ void pd_resp_client_become(struct pd_resp_client *client, const struct pd_user *
 void pd_resp_front_close_user(struct pd_resp_front *front, const struct pd_user *user,
 			      const struct pd_resp_client *but);
 const char *pd_resp_client_user_name(const struct pd_resp_client *client);
+/* Refuse the unfinished request because of this. */
+void pd_resp_client_fail_request(struct pd_resp_client *client, int code, const struct pd_error *err);
+/* The same with an error that begins with its prefix. */
+void pd_resp_client_deny_request(struct pd_resp_client *client, const struct pd_error *why);
+
+/* ---- large.c: values that are larger than what one turn should deal with ---- */
+/* The reply that ends the output has holes: what is behind the first leaves the output, to come again in pieces when what is before
+ * it has been sent. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_resp_stream_begin(struct pd_resp_client *client, struct pd_resp_writer *reply);
+/* Nobody will read them. */
+void pd_resp_holes_drop(struct pd_resp_writer *reply);
+void pd_resp_stream_free(struct pd_resp_client *client);
+/* Bytes allocated. */
+size_t pd_resp_stream_memory(const struct pd_resp_client *client);
+/* A message comes while a reply is on its way in pieces: it goes behind that. PD_NO_MEMORY, PD_TOO_LARGE. */
+PD_MUST_CHECK int pd_resp_stream_push(struct pd_resp_client *client, struct pd_slice bytes,
+				      const struct pd_wait *wait);
+/* All of the output has gone, and the reply's next pieces could go out? */
+bool pd_resp_stream_ready(const struct pd_resp_client *client);
+/* Move on as far as the client takes it, at most so much as is fair in a turn. false: the bytes cannot be had, the connection can
+ * only be closed. */
+PD_MUST_CHECK bool pd_resp_stream_move(struct pd_resp_client *client);
+/* A request is unfinished at `at` of the input: if what is arriving is a large value, what is there of it goes to the engine. */
+void pd_resp_stage_input(struct pd_resp_client *client, size_t at);
 
 /* ---- unbuilt.c ---- */
 /* Why a command that a client may know is not here, in words; NULL: nobody would expect it. */

@@ -30,7 +30,7 @@ static int make_room(struct pd_resp_hold *hold)
 	return 0;
 }
 
-static void wait_longer(struct pd_wait *wait, const struct pd_wait *other)
+void pd_resp_wait_longer(struct pd_wait *wait, const struct pd_wait *other)
 {
 	if (wait->durable_lsn < other->durable_lsn)
 		wait->durable_lsn = other->durable_lsn;
@@ -58,7 +58,7 @@ static int add(struct pd_resp_hold *hold, const struct pd_engine *engine, uint64
 			last->end = end;
 			last->replies += replies;
 			if (wait != NULL)
-				wait_longer(&last->wait, wait);
+				pd_resp_wait_longer(&last->wait, wait);
 			return 0;
 		}
 	}
@@ -101,6 +101,12 @@ int pd_resp_hold_release(struct pd_resp_hold *hold, const struct pd_engine *engi
 	}
 	hold->first = 0;
 	return 0;
+}
+
+bool pd_resp_hold_last_settles(const struct pd_resp_hold *hold, const struct pd_engine *engine)
+{
+	PD_ASSERT(hold->count > 0);
+	return pd_engine_settled(engine, &hold->entries[hold->first + hold->count - 1].wait) == 1;
 }
 
 int pd_resp_hold_fence(struct pd_resp_hold *hold, const struct pd_engine *engine, struct pd_buffer *output,

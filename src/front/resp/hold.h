@@ -38,6 +38,10 @@ PD_MUST_CHECK int pd_resp_hold_add_push(struct pd_resp_hold *hold, const struct 
 					uint64_t end, const struct pd_wait *wait, uint64_t turn);
 /* Show what has settled, oldest first. PD_FENCED: the oldest left never will; pd_resp_hold_fence() then. */
 PD_MUST_CHECK int pd_resp_hold_release(struct pd_resp_hold *hold, const struct pd_engine *engine);
+/* `wait` waits for what `other` waits for, too. */
+void pd_resp_wait_longer(struct pd_wait *wait, const struct pd_wait *other);
+/* Something is held: has the last of it settled, whatever is before it? */
+bool pd_resp_hold_last_settles(const struct pd_resp_hold *hold, const struct pd_engine *engine);
 /* Put one error in the place of each reply that will never settle, and show all. `output` holds the bytes from position
  * `base` on; `text` is the error without "-". PD_NO_MEMORY, PD_TOO_LARGE: nothing changed, the connection can only be
  * closed. */

@@ -92,7 +92,7 @@ void pd_resp_memory_count(struct pd_resp_client *client)
 	now = sizeof *client + pd_connection_memory(connection) + pd_resp_parser_memory(client->parser) +
 	      client->hold.capacity * sizeof *client->hold.entries +
 	      pd_resp_transaction_memory(&client->transaction) + client->subscriber.bytes +
-	      (client->session != NULL ? SESSION_BYTES : 0);
+	      (client->session != NULL ? SESSION_BYTES : 0) + pd_resp_stream_memory(client);
 	if (client->granted > connection->input.capacity)
 		now += client->granted - connection->input.capacity;
 	memory->used += now;
@@ -318,7 +318,7 @@ static void close_readers(struct pd_resp_front *front, uint64_t now_ns)
 /* An unfinished request that stands still, or has waited for longer than makes sense. */
 static bool must_give_up_request(const struct pd_resp_client *client, uint64_t now_ns)
 {
-	if (client->input_wanted == 0 || client->skipping)
+	if (client->input_wanted == 0 || client->skipping || (client->stall & PD_RESP_STALL_BRAKE) != 0)
 		return false;
 	if (client->granted > 0)
 		return is_longer(client->last_ns, now_ns, STUCK_NS);

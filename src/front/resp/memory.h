@@ -32,7 +32,7 @@ struct pd_resp_memory {
 	uint64_t peak;         /* of `used`, since memory was given back to the system */
 	uint64_t reclaimed_ns; /* when empty buffers were last freed */
 	uint64_t refused_requests, refused_clients, closed_clients;
-	char notice[200]; /* for the operator; "": nothing new */
+	char notice[300]; /* for the operator; "": nothing new */
 };
 
 void pd_resp_memory_init(struct pd_resp_front *front, uint64_t max);

@@ -138,12 +138,22 @@ void pd_resp_push_send(struct pd_resp_client *client, struct pd_slice bytes, con
 	struct pd_resp_front *front = client->front;
 	struct pd_buffer *output = &client->connection->output;
 	const struct pd_resp_pushes *pushes = &front->pushes;
-	size_t size = output->size;
+	size_t size = output->size, waiting = 0;
 
 	if (client->closing)
 		return;
-	if (pushes->hard_bytes != 0 && pd_resp_client_unsent(client) + bytes.size > pushes->hard_bytes) {
+	if (client->stream != NULL)
+		waiting = client->stream->pushed.size;
+	if (pushes->hard_bytes != 0 &&
+	    pd_resp_client_unsent(client) + waiting + bytes.size > pushes->hard_bytes) {
 		pd_resp_push_overrun(client, "the hard limit of client-output-buffer-limit");
+		return;
+	}
+	if (client->stream != NULL) {
+		if (!pd_resp_memory_has_room(client, bytes.size) ||
+		    pd_resp_stream_push(client, bytes, wait) != 0)
+			pd_resp_push_overrun(client, "there is no more memory for clients");
+		pd_resp_memory_count(client);
 		return;
 	}
 	(void)pd_resp_memory_open_output(client);

@@ -45,7 +45,8 @@ static void count_error(struct pd_resp_front *front, struct pd_slice text)
 }
 
 /* One reply is in the output from `start` on: drop it, show it or hold it. false: there is no memory to hold it. */
-static bool keep_reply(struct pd_resp_client *client, size_t start, const struct pd_wait *wait)
+static bool keep_reply(struct pd_resp_client *client, size_t start, const struct pd_wait *wait,
+		       struct pd_resp_writer *reply)
 {
 	struct pd_buffer *output = &client->connection->output;
 
@@ -56,9 +57,12 @@ static bool keep_reply(struct pd_resp_client *client, size_t start, const struct
 			client->reply_mode = PD_RESP_REPLY_SKIP;
 		else if (client->reply_mode == PD_RESP_REPLY_SKIP)
 			client->reply_mode = PD_RESP_REPLY_ON;
+		pd_resp_holes_drop(reply);
 		output->size = start;
 		return true;
 	}
+	if (reply->hole_count > 0 && pd_resp_stream_begin(client, reply) != 0)
+		return false;
 	return pd_resp_hold_add(&client->hold, client->front->engine, client->base + output->size, wait,
 				client->front->turn) == 0;
 }
@@ -435,7 +439,7 @@ static enum outcome run_model(struct pd_resp_client *client, struct pd_resp_entr
 {
 	size_t start = reply->buffer->size;
 	struct pd_request_command command = { &entry->command, words, count };
-	struct pd_request request = { .commands = &command, .count = 1 };
+	struct pd_request request = { .commands = &command, .count = 1, .stage = client->stage };
 	struct pd_receipt receipt;
 	enum outcome outcome = execute(client, &request, reply, &receipt);
 
@@ -444,7 +448,7 @@ static enum outcome run_model(struct pd_resp_client *client, struct pd_resp_entr
 	if (outcome == DONE && reply->failed == 0) {
 		bool failed = reply->buffer->data[start] == '-';
 
-		if (keep_reply(client, start, &receipt.wait))
+		if (keep_reply(client, start, &receipt.wait, reply))
 			account(client, entry, words, count, failed);
 		else
 			outcome = UNKNOWN;
@@ -460,12 +464,13 @@ static enum outcome run_model(struct pd_resp_client *client, struct pd_resp_entr
 }
 
 /* The reply of a command of the front. */
-static bool keep_own(struct pd_resp_client *client, size_t start, const struct pd_resp_call *call)
+static bool keep_own(struct pd_resp_client *client, size_t start, const struct pd_resp_call *call,
+		     struct pd_resp_writer *reply)
 {
 	uint64_t end = client->base + client->connection->output.size;
 
 	if (!call->is_push)
-		return keep_reply(client, start, call->wait);
+		return keep_reply(client, start, call->wait, reply);
 	return pd_resp_hold_add(&client->hold, client->front->engine, end, call->wait, client->front->turn) ==
 	       0;
 }
@@ -484,7 +489,7 @@ static enum outcome run_own(struct pd_resp_client *client, struct pd_resp_entry 
 		queue(client, entry, words, count, reply);
 		if (reply->failed != 0)
 			return UNKNOWN;
-		return keep_reply(client, start, NULL) ? DONE : UNKNOWN;
+		return keep_reply(client, start, NULL, reply) ? DONE : UNKNOWN;
 	}
 	if (own->settles_first && client->hold.count > 0) {
 		pd_resp_front_stall(client, PD_RESP_STALL_HELD);
@@ -500,7 +505,7 @@ static enum outcome run_own(struct pd_resp_client *client, struct pd_resp_entry 
 	failed = reply->buffer->size > start && reply->buffer->data[start] == '-';
 	if ((entry->command.flags & PD_COMMAND_WRITE) != 0)
 		client->idempotency_size = 0;
-	if (reply->failed == 0 && keep_own(client, start, &call)) {
+	if (reply->failed == 0 && keep_own(client, start, &call, reply)) {
 		outcome = DONE;
 		account(client, entry, words, count, failed);
 	} else {
@@ -511,29 +516,47 @@ static enum outcome run_own(struct pd_resp_client *client, struct pd_resp_entry 
 	return outcome;
 }
 
-static enum outcome run_request(struct pd_resp_client *client, const struct pd_slice *words, size_t count)
+static enum outcome run_words(struct pd_resp_client *client, const struct pd_slice *words, size_t count,
+			      struct pd_resp_writer *reply)
 {
 	struct pd_resp_front *front = client->front;
-	struct pd_resp_writer reply = { .buffer = &client->connection->output, .protocol = client->protocol };
 	const struct pd_resp_entry *container;
 	struct pd_resp_entry *entry = pd_resp_registry_find(&front->registry, words, count, &container);
-	size_t start = reply.buffer->size;
+	size_t start = reply->buffer->size;
 
 	if (entry != NULL && front->pause_until_ns != 0 && pd_resp_front_paused(front, client, entry)) {
 		pd_resp_front_stall(client, PD_RESP_STALL_PAUSE);
 		return LATER;
 	}
 	if (entry == NULL)
-		write_unknown(&reply, words, count, container);
-	if (entry == NULL || !admit(client, entry, count, &reply)) {
+		write_unknown(reply, words, count, container);
+	if (entry == NULL || !admit(client, entry, count, reply)) {
 		reject(client, entry);
-		if (reply.failed != 0)
+		if (reply->failed != 0)
 			return UNKNOWN;
-		return keep_reply(client, start, NULL) ? DONE : UNKNOWN;
+		return keep_reply(client, start, NULL, reply) ? DONE : UNKNOWN;
 	}
 	if ((entry->command.flags & PD_COMMAND_CONNECTION) == 0 && !client->transaction.open)
-		return run_model(client, entry, words, count, &reply);
-	return run_own(client, entry, words, count, &reply);
+		return run_model(client, entry, words, count, reply);
+	return run_own(client, entry, words, count, reply);
+}
+
+static enum outcome run_request(struct pd_resp_client *client, const struct pd_slice *words, size_t count)
+{
+	struct pd_resp_hole holes[PD_RESP_HOLES_MAX];
+	struct pd_resp_writer reply = { .buffer = &client->connection->output,
+					.protocol = client->protocol,
+					.holes = holes,
+					.hole_max = PD_RESP_HOLES_MAX };
+	enum outcome outcome = run_words(client, words, count, &reply);
+
+	pd_resp_holes_drop(&reply);
+	if (outcome != LATER && client->stage != NULL) {
+		pd_stage_free(client->stage);
+		client->stage = NULL;
+		pd_resp_taken_done(client->parser);
+	}
+	return outcome;
 }
 
 /* ---- the input ---- */
@@ -546,7 +569,7 @@ static void answer_malformed(struct pd_resp_client *client, const struct pd_erro
 	client->closing = true;
 	client->reply_mode = PD_RESP_REPLY_ON;
 	pd_resp_write_error(&reply, err->text);
-	if (reply.failed != 0 || !keep_reply(client, start, NULL))
+	if (reply.failed != 0 || !keep_reply(client, start, NULL, &reply))
 		reply.buffer->size = start;
 }
 
@@ -579,6 +602,9 @@ static size_t run_next(struct pd_resp_client *client, size_t at)
 				"NOAUTH Authentication required before a request of more than %u bytes",
 				STRANGER_INPUT_MAX);
 			answer_malformed(client, &err);
+		} else if (client->stage != NULL ||
+			   client->input_wanted > pd_stage_least(client->front->engine)) {
+			pd_resp_stage_input(client, at);
 		}
 		return 0;
 	case PD_RESP_MALFORMED:
@@ -605,18 +631,19 @@ static size_t run_next(struct pd_resp_client *client, size_t at)
 
 /* ---- requests that there is no memory for ---- */
 
-/* Answer the unfinished request; the rest of it is dropped as it comes. */
-static void refuse_unfinished(struct pd_resp_client *client, const char *why)
+/* Answer the unfinished request with this error; the rest of it is dropped as it comes. */
+static void refuse_unfinished(struct pd_resp_client *client, const char *text, const struct pd_wait *wait)
 {
 	struct pd_buffer *output = &client->connection->output;
 	struct pd_resp_writer reply = { .buffer = output, .protocol = client->protocol };
 	size_t start = output->size;
 
+	pd_stage_free(client->stage);
+	client->stage = NULL;
 	if (output->max - output->size < ERROR_ROOM)
 		output->max = output->size + ERROR_ROOM;
-	pd_resp_write_errorf(&reply, "OOM %s (%llu MiB): send less at once, or raise --memory-budget", why,
-			     (unsigned long long)(client->front->memory.max >> 20));
-	if (reply.failed != 0 || !keep_reply(client, start, NULL)) {
+	pd_resp_write_error(&reply, text);
+	if (reply.failed != 0 || !keep_reply(client, start, wait, &reply)) {
 		give_up(client, start);
 		return;
 	}
@@ -624,7 +651,32 @@ static void refuse_unfinished(struct pd_resp_client *client, const char *why)
 	client->idempotency_size = 0;
 	client->skipping = true;
 	client->input_wanted = 0;
-	client->front->memory.refused_requests++;
+}
+
+static void refuse_for_memory(struct pd_resp_client *client, const char *why)
+{
+	struct pd_resp_memory *memory = &client->front->memory;
+	struct pd_error err;
+
+	(void)pd_error_set(&err, PD_NO_MEMORY,
+			   "OOM %s (%llu MiB): send less at once, or raise --memory-budget", why,
+			   (unsigned long long)(memory->max >> 20));
+	refuse_unfinished(client, err.text, NULL);
+	memory->refused_requests++;
+}
+
+void pd_resp_client_fail_request(struct pd_resp_client *client, int code, const struct pd_error *err)
+{
+	struct pd_wait wait = pd_engine_wait_now(client->front->engine);
+	struct pd_error text;
+
+	(void)pd_error_set(&text, code, "%s %s", pd_code_resp_prefix(code), err->text);
+	refuse_unfinished(client, text.text, code == PD_FENCED ? NULL : &wait);
+}
+
+void pd_resp_client_deny_request(struct pd_resp_client *client, const struct pd_error *why)
+{
+	refuse_unfinished(client, why->text, NULL);
 }
 
 /* Drop what is there of the refused request at `at`. Returns how much; 0: nothing can be dropped yet. */
@@ -659,7 +711,7 @@ static void look_ahead(struct pd_resp_client *client)
 		pd_resp_front_stall(client, PD_RESP_STALL_MEMORY);
 		break;
 	case PD_RESP_GRANT_NEVER:
-		refuse_unfinished(client, "this request is too large for the memory that clients may have");
+		refuse_for_memory(client, "this request is too large for the memory that clients may have");
 		break;
 	}
 }
@@ -708,7 +760,7 @@ void pd_resp_client_run(struct pd_resp_client *client)
 
 void pd_resp_client_refuse_request(struct pd_resp_client *client)
 {
-	refuse_unfinished(client,
+	refuse_for_memory(client,
 			  "this request has stood still while others wait for the memory that clients may "
 			  "have");
 	pd_resp_front_unstall(client, client->stall & ~(unsigned)PD_RESP_STALL_MEMORY);

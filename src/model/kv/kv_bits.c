@@ -287,14 +287,14 @@ static int measure_sources(struct pd_call *call, size_t *ret_size)
 	for (size_t i = 3; i < call->count; i++) {
 		struct pd_entry entry;
 		struct pd_key key;
-		int found = pd_kv_find(call, call->words[i], PD_TYPE_STRING, &key, &entry);
+		int found = pd_kv_find_string(call, call->words[i], &key, &entry);
 
 		if (found <= 0)
 			return found;
 		if (found == PD_KV_MISSING)
 			pd_kv_tell_missed(call, &key);
-		else if (entry.value.size > *ret_size)
-			*ret_size = entry.value.size;
+		else if (pd_kv_string_size(&entry) > *ret_size)
+			*ret_size = (size_t)pd_kv_string_size(&entry);
 	}
 	return PD_KV_FOUND;
 }
@@ -312,10 +312,10 @@ static int put_combined(struct pd_call *call, enum bit_operation operation, stru
 		struct pd_entry entry;
 		struct pd_key key;
 
-		r = pd_kv_key(call, call->words[i], &key);
+		r = pd_kv_find(call, call->words[i], PD_TYPE_STRING, &key, &entry);
 		if (r < 0)
 			goto out;
-		if (pd_txn_get(call->txn, &key, &entry))
+		if (r == PD_KV_FOUND)
 			source = entry.value;
 		combine(operation, i == 3, source, result, size);
 	}

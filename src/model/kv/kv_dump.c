@@ -49,6 +49,9 @@ int pd_kv_dump(struct pd_call *call)
 		pd_resp_write_null(call->reply);
 		return 0;
 	}
+	result = pd_kv_whole(call, &key, &entry);
+	if (result < 0)
+		return result;
 	pd_buffer_init(&payload, PD_VALUE_SIZE_MAX);
 	result = put_value(call, &key, &entry, &payload);
 	if (result == 0)

@@ -7,6 +7,7 @@ const char *pd_kv_type_name(uint8_t type)
 {
 	switch (type) {
 	case PD_TYPE_STRING:
+	case PD_TYPE_LARGE:
 		return "string";
 	case PD_TYPE_HASH:
 		return "hash";
@@ -32,6 +33,10 @@ int pd_kv_find(struct pd_call *call, struct pd_slice name, enum pd_type type, st
 			pd_kv_tell_missed(call, ret_key);
 		return PD_KV_MISSING;
 	}
+	if (ret_entry->type == PD_TYPE_LARGE && type == PD_TYPE_STRING) {
+		r = pd_kv_whole(call, ret_key, ret_entry);
+		return r < 0 ? r : PD_KV_FOUND;
+	}
 	if (ret_entry->type != type) {
 		pd_kv_error_wrong_type(call);
 		return PD_KV_WRONG_TYPE;
@@ -51,29 +56,48 @@ void pd_kv_tell_put(struct pd_call *call, const struct pd_key *key, const struct
 		pd_kv_tell(call, PD_EVENT_NEW, "new", key);
 }
 
+static uint64_t blob_number(const struct pd_entry *entry)
+{
+	return entry->type == PD_TYPE_LARGE ? pd_kv_blob(entry).number : 0;
+}
+
+int pd_kv_clean_up(struct pd_call *call, struct pd_key *key, const struct pd_entry *gone)
+{
+	if (gone->bytes == NULL)
+		return 0;
+	if (gone->type == PD_TYPE_HASH)
+		return pd_txn_delete_fields(call->txn, key);
+	if (gone->type == PD_TYPE_LARGE)
+		return pd_txn_remove_blob(call->txn, key, blob_number(gone));
+	return 0;
+}
+
 int pd_kv_put(struct pd_call *call, struct pd_key *key, enum pd_type type, uint64_t expires_us,
 	      struct pd_slice value)
 {
 	struct pd_entry old;
-	int r = pd_txn_put(call->txn, key, type, expires_us, value, &old);
+	uint64_t blob = 0;
+	int r;
 
+	if (type == PD_TYPE_STRING && value.size >= pd_txn_large_sizes(call->txn).size)
+		return pd_kv_put_large(call, key, expires_us, value);
+	if (type == PD_TYPE_LARGE)
+		blob = blob_number(&(struct pd_entry){ .type = type, .value = value });
+	r = pd_txn_put(call->txn, key, type, expires_us, value, &old);
 	if (r < 0)
 		return r;
 	pd_kv_tell_put(call, key, &old);
-	/* An expired hash is not seen by pd_txn_get(), but its fields are still there. */
-	if (old.bytes != NULL && old.type == PD_TYPE_HASH)
-		return pd_txn_delete_fields(call->txn, key);
-	return 0;
+	/* What has expired is not seen by pd_txn_get(), but what belongs to it is still there. */
+	return blob != 0 && old.bytes != NULL && blob_number(&old) == blob ? 0
+									   : pd_kv_clean_up(call, key, &old);
 }
 
 int pd_kv_delete(struct pd_call *call, struct pd_key *key, const struct pd_entry *entry)
 {
-	bool is_hash = entry->type == PD_TYPE_HASH;
+	struct pd_entry gone = *entry;
 	int r = pd_txn_delete(call->txn, key);
 
-	if (r < 0 || !is_hash)
-		return r;
-	return pd_txn_delete_fields(call->txn, key);
+	return r < 0 ? r : pd_kv_clean_up(call, key, &gone);
 }
 
 int pd_kv_put_string(struct pd_call *call, struct pd_key *key, uint64_t expires_us, struct pd_slice value)

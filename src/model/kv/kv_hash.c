@@ -181,7 +181,7 @@ static int find_for_change(struct pd_call *call, struct change *ret_change)
 	return found;
 }
 
-/* A new hash first puts its entry: what that replaces may be an expired hash, whose fields must go before ours
+/* A new hash first puts its entry: what that replaces may be an expired key, of which everything must go before our fields
  * come. `fields`: how many will be put, if no name comes twice. */
 static int begin_change(struct pd_call *call, struct change *change, uint64_t fields)
 {
@@ -194,11 +194,10 @@ static int begin_change(struct pd_call *call, struct change *change, uint64_t fi
 	r = put_count(call, change, &old);
 	change->announced = fields;
 	change->count = 0;
-	if (r == 0)
-		pd_kv_tell_put(call, &change->key, &old);
-	if (r < 0 || old.bytes == NULL || old.type != PD_TYPE_HASH)
+	if (r < 0)
 		return r;
-	return pd_txn_delete_fields(call->txn, &change->key);
+	pd_kv_tell_put(call, &change->key, &old);
+	return pd_kv_clean_up(call, &change->key, &old);
 }
 
 static int put_field(struct pd_call *call, struct change *change, struct pd_slice name, struct pd_slice value)

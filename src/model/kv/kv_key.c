@@ -100,7 +100,12 @@ static int copy_key(struct pd_call *call, const struct pd_key *from, const struc
 	bool is_hash = entry->type == PD_TYPE_HASH;
 	struct pd_entry replaced;
 	bool replaces = pd_txn_get(call->txn, to, &replaced);
-	int r = pd_kv_put(call, to, (enum pd_type)entry->type, entry->expires_us, entry->value);
+	int r;
+
+	if (entry->type == PD_TYPE_LARGE)
+		r = pd_kv_copy_large(call, from, entry, to);
+	else
+		r = pd_kv_put(call, to, (enum pd_type)entry->type, entry->expires_us, entry->value);
 
 	/* As in Redis, which deletes it first. */
 	if (r == 0 && replaces)
@@ -110,15 +115,33 @@ static int copy_key(struct pd_call *call, const struct pd_key *from, const struc
 	return copy_fields(call, from, to);
 }
 
+/* A large string gets another name in its actor. */
+static int move_head(struct pd_call *call, struct pd_key *from, const struct pd_entry *entry,
+		     struct pd_key *to)
+{
+	struct pd_entry replaced;
+	bool replaces = pd_txn_get(call->txn, to, &replaced);
+	int r = pd_kv_put(call, to, PD_TYPE_LARGE, entry->expires_us, entry->value);
+
+	if (r == 0 && replaces)
+		pd_kv_tell(call, PD_EVENT_NEW, "new", to);
+	return r < 0 ? r : pd_txn_delete(call->txn, from);
+}
+
 static int move_key(struct pd_call *call, struct pd_key *from, const struct pd_entry *entry,
 		    struct pd_key *to)
 {
-	/* Of the entry, only this is needed after the first write. */
-	struct pd_entry moved = { .type = entry->type };
-	int r = copy_key(call, from, entry, to);
+	struct pd_entry moved = *entry; /* valid until the transaction ends */
+	int r;
 
-	if (r == 0)
-		r = pd_kv_delete(call, from, &moved);
+	/* The chunks of a large string stay where they are. */
+	if (entry->type == PD_TYPE_LARGE && from->actor == to->actor) {
+		r = move_head(call, from, entry, to);
+	} else {
+		r = copy_key(call, from, entry, to);
+		if (r == 0)
+			r = pd_kv_delete(call, from, &moved);
+	}
 	if (r < 0)
 		return r;
 	pd_kv_tell(call, PD_EVENT_GENERIC, "rename_from", from);

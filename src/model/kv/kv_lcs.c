@@ -130,9 +130,14 @@ static int find_text(struct pd_call *call, struct pd_slice name, struct pd_slice
 	if (r < 0)
 		return r;
 	*ret_text = pd_slice(NULL, 0);
-	if (!pd_txn_get(call->txn, &key, &entry))
+	if (!pd_txn_get(call->txn, &key, &entry)) {
 		pd_kv_tell_missed(call, &key);
-	else if (entry.type != PD_TYPE_STRING)
+		return 0;
+	}
+	r = pd_kv_whole(call, &key, &entry);
+	if (r < 0)
+		return r;
+	if (entry.type != PD_TYPE_STRING)
 		*wrong_type = true;
 	else
 		*ret_text = entry.value;

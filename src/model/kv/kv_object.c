@@ -51,8 +51,11 @@ int pd_kv_object_encoding(struct pd_call *call)
 
 	if (r <= 0)
 		return r;
-	pd_resp_write_bulk_string(call->reply, entry.type == PD_TYPE_HASH ? hash_encoding(call, &key, &entry)
-									  : string_encoding(entry.value));
+	if (entry.type == PD_TYPE_HASH)
+		pd_resp_write_bulk_string(call->reply, hash_encoding(call, &key, &entry));
+	else
+		pd_resp_write_bulk_string(call->reply,
+					  entry.type == PD_TYPE_LARGE ? "raw" : string_encoding(entry.value));
 	return 0;
 }
 
@@ -142,6 +145,14 @@ static uint64_t field_bytes(struct pd_call *call, const struct pd_key *key, uint
 	return seen == 0 || seen == count ? bytes : (uint64_t)((double)bytes / (double)seen * (double)count);
 }
 
+static uint64_t chunk_bytes(const struct pd_entry *entry)
+{
+	struct pd_blob blob = pd_kv_blob(entry);
+	uint64_t chunks = (blob.size + blob.chunk - 1) / blob.chunk;
+
+	return blob.size + chunks * (PD_ENTRY_HEADER_SIZE + PD_CHUNK_KEY_SIZE);
+}
+
 /* What the key takes as it is stored, before compression. */
 int pd_kv_memory_usage(struct pd_call *call)
 {
@@ -169,6 +180,8 @@ int pd_kv_memory_usage(struct pd_call *call)
 	bytes = entry_bytes(1 + key.name.size, &entry);
 	if (entry.type == PD_TYPE_HASH)
 		bytes += field_bytes(call, &key, pd_kv_hash_count(&entry), (uint64_t)samples);
+	else if (entry.type == PD_TYPE_LARGE)
+		bytes += chunk_bytes(&entry);
 	pd_resp_write_integer(call->reply, (int64_t)bytes);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "model/command.h"
+#include "model/kv/kv.h"
 
 /* ---- times ----
  * Redis counts in milliseconds, the store in microseconds. Times are cut here, so that both agree on the
@@ -40,7 +41,7 @@ static inline PD_MUST_CHECK int pd_kv_key(struct pd_call *call, struct pd_slice 
 const char *pd_kv_type_name(uint8_t type); /* as TYPE says it */
 bool pd_kv_same_place(const struct pd_key *a, const struct pd_key *b);
 
-/* Look up `name`. What is <= 0 is what the command returns at once: a negative code, or PD_KV_WRONG_TYPE after
+/* Look up `name`; a large string comes with all its bytes (pd_kv_whole()). What is <= 0 is what the command returns at once: a negative code, or PD_KV_WRONG_TYPE after
  * the WRONGTYPE reply was written. *ret_key is filled unless a code is returned, *ret_entry with PD_KV_FOUND. */
 enum pd_kv_found {
 	PD_KV_WRONG_TYPE = 0,
@@ -63,14 +64,38 @@ static inline void pd_kv_tell_missed(struct pd_call *call, const struct pd_key *
 /* The key was put, over `old` (bytes NULL: over nothing). */
 void pd_kv_tell_put(struct pd_call *call, const struct pd_key *key, const struct pd_entry *old);
 
-/* Put the entry of a key and clean up the fields of a hash that it replaces, alive or expired. */
+/* Put the entry of a key and clean up what belongs to the one that it replaces, alive or expired: the fields of a hash, the
+ * chunks of a large string. A string that is large becomes a blob. */
 PD_MUST_CHECK int pd_kv_put(struct pd_call *call, struct pd_key *key, enum pd_type type, uint64_t expires_us,
 			    struct pd_slice value);
 /* Delete the key that was found as `entry`, with its fields. */
 PD_MUST_CHECK int pd_kv_delete(struct pd_call *call, struct pd_key *key, const struct pd_entry *entry);
+/* Delete what belongs to an entry that was replaced or deleted; bytes NULL: to none. */
+PD_MUST_CHECK int pd_kv_clean_up(struct pd_call *call, struct pd_key *key, const struct pd_entry *gone);
 /* The same for a string that may turn out to have a time in the past, which means: delete it. */
 PD_MUST_CHECK int pd_kv_put_string(struct pd_call *call, struct pd_key *key, uint64_t expires_us,
 				   struct pd_slice value);
+
+/* ---- large strings: kv_large.c; some of it in kv.h ---- */
+/* Look up a string as pd_kv_find() does, but leave a large one what it is. */
+PD_MUST_CHECK int pd_kv_find_string(struct pd_call *call, struct pd_slice name, struct pd_key *ret_key,
+				    struct pd_entry *ret_entry);
+/* Put a string of the size that makes it a blob. As pd_kv_put() does. */
+PD_MUST_CHECK int pd_kv_put_large(struct pd_call *call, struct pd_key *key, uint64_t expires_us,
+				  struct pd_slice value);
+/* Put the argument that the command's large word is, or ends. As pd_kv_put_string() does. */
+PD_MUST_CHECK int pd_kv_put_argument(struct pd_call *call, struct pd_key *key, uint64_t expires_us);
+/* Add to the end of a large string. */
+PD_MUST_CHECK int pd_kv_append_large(struct pd_call *call, struct pd_key *key, const struct pd_entry *entry,
+				     struct pd_slice tail);
+/* Make `to` a copy of the large string `from`. */
+PD_MUST_CHECK int pd_kv_copy_large(struct pd_call *call, const struct pd_key *from,
+				   const struct pd_entry *entry, struct pd_key *to);
+/* Write a string, or `size` bytes of it from `first` on, as a bulk. */
+PD_MUST_CHECK int pd_kv_write_string(struct pd_call *call, const struct pd_key *key,
+				     const struct pd_entry *entry);
+PD_MUST_CHECK int pd_kv_write_part(struct pd_call *call, const struct pd_key *key,
+				   const struct pd_entry *entry, uint64_t first, uint64_t size);
 
 /* Put `old` with `patch` written over it at `at`; it grows as needed, filled up with zeros. */
 PD_MUST_CHECK int pd_kv_put_patched(struct pd_call *call, struct pd_key *key, uint64_t expires_us,

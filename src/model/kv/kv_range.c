@@ -36,14 +36,17 @@ int pd_kv_append(struct pd_call *call)
 	struct pd_slice tail = call->words[2];
 	struct pd_key key;
 	size_t size;
-	int r = pd_kv_find(call, call->words[1], PD_TYPE_STRING, &key, &entry);
+	int r = pd_kv_find_string(call, call->words[1], &key, &entry);
 
 	if (r <= 0)
 		return r;
-	size = entry.value.size;
+	size = r == PD_KV_FOUND ? (size_t)pd_kv_string_size(&entry) : 0;
 	if (r == PD_KV_FOUND && !pd_kv_length_argument(call, size, tail.size))
 		return 0;
-	r = pd_kv_put_patched(call, &key, entry.expires_us, entry.value, size, tail);
+	if (r == PD_KV_FOUND && entry.type == PD_TYPE_LARGE)
+		r = pd_kv_append_large(call, &key, &entry, tail);
+	else
+		r = pd_kv_put_patched(call, &key, entry.expires_us, entry.value, size, tail);
 	if (r < 0)
 		return r;
 	pd_kv_tell(call, PD_EVENT_STRING, "append", &key);
@@ -88,7 +91,6 @@ int pd_kv_setrange(struct pd_call *call)
 
 int pd_kv_getrange(struct pd_call *call)
 {
-	struct pd_slice part = { NULL, 0 };
 	uint64_t first, last;
 	struct pd_entry entry;
 	struct pd_key key;
@@ -98,12 +100,12 @@ int pd_kv_getrange(struct pd_call *call)
 	if (!pd_kv_integer_argument(call, call->words[2], &start) ||
 	    !pd_kv_integer_argument(call, call->words[3], &end))
 		return 0;
-	found = pd_kv_find(call, call->words[1], PD_TYPE_STRING, &key, &entry);
+	found = pd_kv_find_string(call, call->words[1], &key, &entry);
 	if (found <= 0)
 		return found;
 	if (found == PD_KV_FOUND && !(start < 0 && end < 0 && start > end) &&
-	    pd_kv_range(start, end, entry.value.size, &first, &last))
-		part = pd_slice(entry.value.data + first, last - first + 1);
-	pd_resp_write_bulk(call->reply, part);
+	    pd_kv_range(start, end, pd_kv_string_size(&entry), &first, &last))
+		return pd_kv_write_part(call, &key, &entry, first, last - first + 1);
+	pd_resp_write_bulk(call->reply, pd_slice(NULL, 0));
 	return 0;
 }

@@ -90,12 +90,21 @@ static bool parse_time(struct pd_call *call, const struct options *options, uint
 
 /* ---- setting ---- */
 
-static void write_string_or_null(struct pd_call *call, bool found, const struct pd_entry *entry)
+static int write_string_or_null(struct pd_call *call, bool found, const struct pd_key *key,
+				const struct pd_entry *entry)
 {
-	if (found)
+	if (found && entry->type == PD_TYPE_STRING)
 		pd_resp_write_bulk(call->reply, entry->value);
+	else if (found)
+		return pd_kv_write_string(call, key, entry);
 	else
 		pd_resp_write_null(call->reply);
+	return 0;
+}
+
+static bool is_string(const struct pd_entry *entry)
+{
+	return entry->type == PD_TYPE_STRING || entry->type == PD_TYPE_LARGE;
 }
 
 /* expires_us 0: it was given no time. With one in the past it is gone already. */
@@ -127,12 +136,14 @@ static int set_with_options(struct pd_call *call)
 	if (options.get) {
 		if (!found)
 			pd_kv_tell_missed(call, &key);
-		if (found && entry.type != PD_TYPE_STRING) {
+		if (found && !is_string(&entry)) {
 			pd_kv_error_wrong_type(call);
 			return 0;
 		}
 		/* The old value goes into the reply now: the entry is gone after the put. */
-		write_string_or_null(call, found, &entry);
+		r = write_string_or_null(call, found, &key, &entry);
+		if (r < 0)
+			return r;
 	}
 	if ((options.nx && found) || (options.xx && !found)) {
 		if (!options.get)
@@ -141,7 +152,7 @@ static int set_with_options(struct pd_call *call)
 	}
 	if (options.expiry == EXPIRY_KEEP && found)
 		expires_us = entry.expires_us;
-	r = pd_kv_put_string(call, &key, expires_us, call->words[2]);
+	r = pd_kv_put_argument(call, &key, expires_us);
 	if (r < 0)
 		return r;
 	tell_set(call, &key, options.time.data != NULL ? expires_us : 0);
@@ -159,7 +170,7 @@ int pd_kv_set(struct pd_call *call)
 		return set_with_options(call);
 	r = pd_kv_key(call, call->words[1], &key);
 	if (r == 0)
-		r = pd_kv_put(call, &key, PD_TYPE_STRING, 0, call->words[2]);
+		r = pd_kv_put_argument(call, &key, 0);
 	if (r < 0)
 		return r;
 	tell_set(call, &key, 0);
@@ -178,7 +189,7 @@ int pd_kv_setnx(struct pd_call *call)
 		return r;
 	found = pd_txn_get(call->txn, &key, &entry);
 	if (!found)
-		r = pd_kv_put(call, &key, PD_TYPE_STRING, 0, call->words[2]);
+		r = pd_kv_put_argument(call, &key, 0);
 	if (r < 0)
 		return r;
 	if (!found)
@@ -197,7 +208,7 @@ static int set_with_expiry(struct pd_call *call, bool in_seconds)
 		return 0;
 	r = pd_kv_key(call, call->words[1], &key);
 	if (r == 0)
-		r = pd_kv_put(call, &key, PD_TYPE_STRING, expires_us, call->words[3]);
+		r = pd_kv_put_argument(call, &key, expires_us);
 	if (r < 0)
 		return r;
 	tell_set(call, &key, expires_us);
@@ -219,7 +230,7 @@ int pd_kv_psetex(struct pd_call *call)
 
 static int find_string(struct pd_call *call, struct pd_key *ret_key, struct pd_entry *ret_entry)
 {
-	return pd_kv_find(call, call->words[1], PD_TYPE_STRING, ret_key, ret_entry);
+	return pd_kv_find_string(call, call->words[1], ret_key, ret_entry);
 }
 
 int pd_kv_get(struct pd_call *call)
@@ -230,8 +241,7 @@ int pd_kv_get(struct pd_call *call)
 
 	if (found <= 0)
 		return found;
-	write_string_or_null(call, found == PD_KV_FOUND, &entry);
-	return 0;
+	return write_string_or_null(call, found == PD_KV_FOUND, &key, &entry);
 }
 
 int pd_kv_strlen(struct pd_call *call)
@@ -242,7 +252,7 @@ int pd_kv_strlen(struct pd_call *call)
 
 	if (found <= 0)
 		return found;
-	pd_resp_write_integer(call->reply, found == PD_KV_FOUND ? (int64_t)entry.value.size : 0);
+	pd_resp_write_integer(call->reply, found == PD_KV_FOUND ? (int64_t)pd_kv_string_size(&entry) : 0);
 	return 0;
 }
 
@@ -257,8 +267,9 @@ int pd_kv_getset(struct pd_call *call)
 		return found;
 	if (found == PD_KV_MISSING)
 		pd_kv_tell_missed(call, &key);
-	write_string_or_null(call, found == PD_KV_FOUND, &entry);
-	r = pd_kv_put(call, &key, PD_TYPE_STRING, 0, call->words[2]);
+	r = write_string_or_null(call, found == PD_KV_FOUND, &key, &entry);
+	if (r == 0)
+		r = pd_kv_put_argument(call, &key, 0);
 	if (r == 0)
 		tell_set(call, &key, 0);
 	return r;
@@ -273,12 +284,13 @@ int pd_kv_getdel(struct pd_call *call)
 
 	if (found <= 0)
 		return found;
-	write_string_or_null(call, found == PD_KV_FOUND, &entry);
+	r = write_string_or_null(call, found == PD_KV_FOUND, &key, &entry);
 	if (found == PD_KV_MISSING) {
 		pd_kv_tell_missed(call, &key);
-		return 0;
+		return r;
 	}
-	r = pd_txn_delete(call->txn, &key);
+	if (r == 0)
+		r = pd_kv_delete(call, &key, &entry);
 	if (r == 0)
 		pd_kv_tell(call, PD_EVENT_GENERIC, "del", &key);
 	return r;
@@ -302,12 +314,15 @@ int pd_kv_getex(struct pd_call *call)
 	/* Redis looks at the time only when there is a string. */
 	if (found == PD_KV_FOUND && !parse_time(call, &options, &expires_us))
 		return 0;
-	write_string_or_null(call, found == PD_KV_FOUND, &entry);
-	if (found == PD_KV_MISSING || options.expiry == EXPIRY_NONE)
-		return 0; /* a mere GET */
+	r = write_string_or_null(call, found == PD_KV_FOUND, &key, &entry);
+	if (r < 0 || found == PD_KV_MISSING || options.expiry == EXPIRY_NONE)
+		return r; /* a mere GET */
 	if (options.expiry == EXPIRY_PERSIST && entry.expires_us == 0)
 		return 0;
-	r = pd_kv_put_string(call, &key, expires_us, entry.value);
+	if (pd_kv_is_past(call, expires_us))
+		r = pd_kv_delete(call, &key, &entry);
+	else
+		r = pd_kv_put(call, &key, (enum pd_type)entry.type, expires_us, entry.value);
 	if (r < 0)
 		return r;
 	if (options.expiry == EXPIRY_PERSIST)
@@ -333,7 +348,9 @@ int pd_kv_mget(struct pd_call *call)
 		found = pd_txn_get(call->txn, &key, &entry);
 		if (!found)
 			pd_kv_tell_missed(call, &key);
-		write_string_or_null(call, found && entry.type == PD_TYPE_STRING, &entry);
+		r = write_string_or_null(call, found && is_string(&entry), &key, &entry);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

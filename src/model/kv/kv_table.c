@@ -7,6 +7,7 @@
 #define WRITE      PD_COMMAND_WRITE
 #define WRITE_FAST (PD_COMMAND_WRITE | PD_COMMAND_FAST)
 #define GROW       (PD_COMMAND_WRITE | PD_COMMAND_DENY_OOM)
+#define LARGE      PD_COMMAND_LARGE
 #define GROW_FAST  (PD_COMMAND_WRITE | PD_COMMAND_DENY_OOM | PD_COMMAND_FAST)
 
 const struct pd_command pd_kv_commands[] = {
@@ -15,7 +16,7 @@ const struct pd_command pd_kv_commands[] = {
 	/* ---- strings ---- */
 	{ "append", 3, GROW_FAST, 1, 1, 1, "string", "2.0.0",
 	  "Adds bytes to the end of a string, which is created if it does not exist.",
-	  "O(N), N the length of the result: the whole value is written again.", pd_kv_append },
+	  "O(N), N the length of the result; of a large string, of what is added.", pd_kv_append },
 	{ "decr", 2, GROW_FAST, 1, 1, 1, "string", "1.0.0",
 	  "Takes one from the integer in a string; none counts as 0.", "O(1)", pd_kv_decr },
 	{ "decrby", 3, GROW_FAST, 1, 1, 1, "string", "1.0.0",
@@ -27,7 +28,7 @@ const struct pd_command pd_kv_commands[] = {
 	  "Gives the string at a key and changes when it expires.", "O(1)", pd_kv_getex },
 	{ "getrange", 4, READ, 1, 1, 1, "string", "2.4.0", "Gives a part of a string.",
 	  "O(N), N the length of the part.", pd_kv_getrange },
-	{ "getset", 3, GROW_FAST, 1, 1, 1, "string", "1.0.0",
+	{ "getset", 3, GROW_FAST | LARGE, 1, 1, 1, "string", "1.0.0",
 	  "Sets a string and gives what was there before.", "O(1)", pd_kv_getset },
 	{ "incr", 2, GROW_FAST, 1, 1, 1, "string", "1.0.0",
 	  "Adds one to the integer in a string; none counts as 0.", "O(1)", pd_kv_incr },
@@ -44,15 +45,15 @@ const struct pd_command pd_kv_commands[] = {
 	{ "msetnx", -3, GROW, 1, -1, 2, "string", "1.0.1",
 	  "Sets several strings at once, if none of the keys exists yet.", "O(N), N the number of keys.",
 	  pd_kv_msetnx },
-	{ "psetex", 4, GROW, 1, 1, 1, "string", "2.6.0",
+	{ "psetex", 4, GROW | LARGE, 1, 1, 1, "string", "2.6.0",
 	  "Sets a string that expires after some milliseconds.", "O(1)", pd_kv_psetex },
-	{ "set", -3, GROW, 1, 1, 1, "string", "1.0.0",
+	{ "set", -3, GROW | LARGE, 1, 1, 1, "string", "1.0.0",
 	  "Sets a string, whatever was at the key; options say under which condition and for how long.",
 	  "O(1)", pd_kv_set },
-	{ "setex", 4, GROW, 1, 1, 1, "string", "2.0.0", "Sets a string that expires after some seconds.",
-	  "O(1)", pd_kv_setex },
-	{ "setnx", 3, GROW_FAST, 1, 1, 1, "string", "1.0.0", "Sets a string if the key does not exist yet.",
-	  "O(1)", pd_kv_setnx },
+	{ "setex", 4, GROW | LARGE, 1, 1, 1, "string", "2.0.0",
+	  "Sets a string that expires after some seconds.", "O(1)", pd_kv_setex },
+	{ "setnx", 3, GROW_FAST | LARGE, 1, 1, 1, "string", "1.0.0",
+	  "Sets a string if the key does not exist yet.", "O(1)", pd_kv_setnx },
 	{ "setrange", 4, GROW, 1, 1, 1, "string", "2.2.0",
 	  "Overwrites a part of a string, which grows as needed, filled up with zero bytes.",
 	  "O(N), N the length of the result: the whole value is written again.", pd_kv_setrange },
