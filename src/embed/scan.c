@@ -57,8 +57,7 @@ int pd_scan_keep(struct perdure_scan *scan, struct pd_slice name, const struct p
 	struct perdure_item *items, *item;
 	struct pd_slice key, value = { NULL, 0 };
 	bool of_key = scan->kind == SCAN_KEYS;
-	bool with_value = !scan->keys_only &&
-			  (!of_key || pd_embed_type(entry->type) == PERDURE_TYPE_STRING);
+	bool with_value = !scan->keys_only && (!of_key || pd_embed_type(entry->type) == PERDURE_TYPE_STRING);
 	int result = pd_keep_copy(&scan->keep, name, &key);
 
 	if (result == 0 && with_value)

@@ -43,7 +43,9 @@ struct pd_txn {
 	struct pd_fake_txn_calls calls;
 	unsigned writes;
 	struct pd_buffer events; /* "set a;del b;" */
-	struct pd_arena arena;   /* of the maps' nodes, and of what was kept */
+	struct pd_blob large;    /* least, chunk */
+	uint64_t last_blob, room_max;
+	struct pd_arena arena; /* of the maps' nodes, and of what was kept */
 };
 
 /* ---- life ---- */
@@ -73,6 +75,8 @@ struct pd_txn *pd_fake_txn_new(void)
 	txn->random = 88172645463325252u;
 	txn->lsn = 1;
 	pd_buffer_init(&txn->events, 64u << 20);
+	txn->large = (struct pd_blob){ .size = PD_LARGE_MIN, .chunk = PD_CHUNK_SIZE };
+	txn->room_max = UINT64_MAX;
 	pd_arena_init(&txn->arena, NULL);
 	pd_fake_txn_use(txn, "");
 	return txn;
@@ -231,7 +235,7 @@ struct pd_key pd_key_field(const struct pd_key *key, struct pd_slice field)
 	return other;
 }
 
-/* The key in the map: 'k' name, or 'f' size of the name (big-endian) name field. Returns its size. */
+/* The key in the map: 'k' name, 'f' size of the name (big-endian) name field, or 'c' name field. Returns its size. */
 static size_t map_key(const struct pd_key *key, uint8_t bytes[PD_KEY_SIZE_MAX + 8])
 {
 	size_t size = 0;
@@ -246,9 +250,11 @@ static size_t map_key(const struct pd_key *key, uint8_t bytes[PD_KEY_SIZE_MAX + 
 	if (key->name.size > 0)
 		memcpy(bytes + size, key->name.data, key->name.size);
 	size += key->name.size;
-	if (key->space == PD_SPACE_FIELD && key->field.size > 0)
+	if (key->space == PD_SPACE_KEY)
+		return size;
+	if (key->field.size > 0)
 		memcpy(bytes + size, key->field.data, key->field.size);
-	return key->space == PD_SPACE_FIELD ? size + key->field.size : size;
+	return size + key->field.size;
 }
 
 static bool is_expired(const struct pd_txn *txn, const struct pd_entry *entry)
@@ -437,6 +443,89 @@ int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor)
 	return delete_prefix(txn, actor, pd_slice(NULL, 0));
 }
 
+/* ---- large strings ---- */
+
+void pd_fake_txn_set_large(struct pd_txn *txn, uint64_t least, uint64_t chunk)
+{
+	txn->large = (struct pd_blob){ .size = least, .chunk = chunk };
+}
+
+void pd_fake_txn_set_room(struct pd_txn *txn, uint64_t most)
+{
+	txn->room_max = most;
+}
+
+struct pd_blob pd_txn_large_sizes(const struct pd_txn *txn)
+{
+	return txn->large;
+}
+
+int pd_txn_new_blob(struct pd_txn *txn, uint64_t *ret_number)
+{
+	*ret_number = ++txn->last_blob;
+	return 0;
+}
+
+int pd_txn_remove_blob(struct pd_txn *txn, struct pd_key *key, uint64_t number)
+{
+	uint8_t prefix[9] = { PD_SPACE_CHUNK };
+
+	txn->calls.deletes++;
+	txn->writes++;
+	pd_store_be64(prefix + 1, number);
+	return delete_prefix(txn, key->actor, pd_slice(prefix, sizeof prefix));
+}
+
+int pd_txn_reply_later(struct pd_txn *txn, const struct pd_key *key, const struct pd_blob *blob,
+		       uint64_t first, uint64_t size, struct pd_resp_writer *reply)
+{
+	(void)txn;
+	(void)key;
+	(void)blob;
+	(void)first;
+	(void)size;
+	PD_ASSERT(reply->holes == NULL);
+	return 0;
+}
+
+int pd_txn_room(struct pd_txn *txn, uint64_t size, uint8_t **ret_room, struct pd_error *err)
+{
+	if (size > txn->room_max)
+		return pd_error_set(err, PD_NO_MEMORY, "too large");
+	*ret_room = pd_arena_alloc(&txn->arena, (size_t)size);
+	PD_ASSERT(*ret_room != NULL);
+	return 0;
+}
+
+struct pd_staged pd_fake_txn_stage(struct pd_txn *txn, const char *actor, struct pd_slice bytes)
+{
+	struct pd_key key = { .actor_name = pd_slice_string(actor), .space = PD_SPACE_CHUNK };
+	struct pd_staged staged = { .blob = { .number = ++txn->last_blob, .chunk = txn->large.chunk } };
+	uint8_t name[8], field[4];
+
+	PD_ASSERT(bytes.size % txn->large.chunk == 0);
+	pd_store_be64(name, staged.blob.number);
+	key.name = pd_slice(name, sizeof name);
+	key.field = pd_slice(field, sizeof field);
+	for (uint32_t i = 0; staged.blob.size < bytes.size; i++, staged.blob.size += txn->large.chunk) {
+		pd_store_be32(field, i);
+		PD_ASSERT(pd_txn_put(txn, &key, PD_TYPE_CHUNK, 0,
+				     pd_slice(bytes.data + staged.blob.size, (size_t)txn->large.chunk),
+				     NULL) == 0);
+	}
+	staged.actor = key.actor->id;
+	return staged;
+}
+
+int pd_txn_take_staged(struct pd_txn *txn, const struct pd_key *key, const struct pd_staged *staged,
+		       struct pd_error *err)
+{
+	(void)txn;
+	if (key->actor == NULL || key->actor->id != staged->actor)
+		return pd_error_set(err, PD_LOST, "another actor");
+	return 0;
+}
+
 /* ---- walking ---- */
 
 /* Of the store's cursor only the first source's is used, `to` for what every key of the walk begins with, and source_count
@@ -450,7 +539,9 @@ static void begin_walk(struct pd_txn *txn, const struct pd_key *from, struct pd_
 	/* A name behind all that fit: nothing. */
 	if (size == 0)
 		walk.done = true;
-	walk.skip = from->space == PD_SPACE_FIELD ? 3 + from->name.size : 1;
+	walk.skip = from->space == PD_SPACE_FIELD   ? 3 + from->name.size
+		    : from->space == PD_SPACE_CHUNK ? 1 + from->name.size
+						    : 1;
 	walk.cursor.source_count = txn->writes;
 	if (!walk.done) {
 		walk.cursor.to = pd_txn_keep(txn, pd_slice(bytes, walk.skip));
@@ -472,6 +563,19 @@ void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_
 {
 	struct pd_key first = pd_key_field(key, from);
 
+	begin_walk(txn, &first, ret_walk);
+}
+
+void pd_txn_walk_chunks(struct pd_txn *txn, const struct pd_key *key, uint64_t blob, uint64_t from,
+			struct pd_walk *ret_walk)
+{
+	uint8_t name[8], field[4];
+	struct pd_key first = { .actor = key->actor, .space = PD_SPACE_CHUNK };
+
+	pd_store_be64(name, blob);
+	pd_store_be32(field, (uint32_t)from);
+	first.name = pd_slice(name, sizeof name);
+	first.field = pd_slice(field, sizeof field);
 	begin_walk(txn, &first, ret_walk);
 }
 

@@ -15,6 +15,12 @@ void pd_fake_txn_set_time_us(struct pd_txn *txn, uint64_t now_us);
 void pd_fake_txn_seed(struct pd_txn *txn, uint64_t seed);
 /* Make an actor current, and the only one that the session sees; "" for all again, with "main" current. */
 void pd_fake_txn_use(struct pd_txn *txn, const char *actor);
+/* From which size on strings are kept in chunks, and how large these are; at first 256 KiB and 64 KiB. */
+void pd_fake_txn_set_large(struct pd_txn *txn, uint64_t least, uint64_t chunk);
+/* What pd_txn_room() may give; at first everything. */
+void pd_fake_txn_set_room(struct pd_txn *txn, uint64_t most);
+/* Write bytes as chunks that no head names yet, as the engine does while an argument arrives. `actor` is there already. */
+struct pd_staged pd_fake_txn_stage(struct pd_txn *txn, const char *actor, struct pd_slice bytes);
 /* Entries of all actors in a space, expired ones included: nothing may be left behind. */
 uint64_t pd_fake_txn_count(struct pd_txn *txn, enum pd_space space);
 /* The LSN of a key as a client writes it; 0: there is none. */

@@ -83,6 +83,7 @@ bool actor_drop(struct world *world)
 	if (receipt.lsn != before_lsn + 1)
 		return world_fail(world, "a drop with LSN %" PRIu64 " after %" PRIu64, receipt.lsn,
 				  before_lsn);
+	world->drop_lsn = receipt.lsn;
 	world->totals->drops++;
 	oracle_drop(&world->oracle, client->tenant, actor, receipt.lsn);
 	work_note_write(world, &receipt);

@@ -402,7 +402,7 @@ bool life_close(struct world *world)
 	uint64_t epoch;
 	int result;
 
-	if (!work_settle(world))
+	if (!work_settle(world) || !large_check(world))
 		return false;
 	if (world_dead(world)) {
 		life_kill(world, chance_one_in(&world->chance, 2));

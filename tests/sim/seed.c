@@ -104,6 +104,11 @@ static void choose_machine(struct world *world)
 	if (chance_one_in(chance, 3))
 		options->default_level = (enum pd_level)(PD_LEVEL_NONE + (int)chance_below(chance, 4));
 	options->levels = PD_LEVELS_PLAIN;
+	/* Chunks of few bytes, so that blobs are everywhere; not so few that the largest values are nothing but keys. */
+	if (chance_one_in(chance, 2)) {
+		options->chunk_size = chance_spread(chance, 2000) + 16;
+		options->large_min = 1 + chance_below(chance, 4 * options->chunk_size);
+	}
 	choose_state(chance, options);
 	if (chance_one_in(&world->view_chance, 3))
 		options->view_bytes = chance_spread(&world->view_chance, 1 << 20);

@@ -269,6 +269,9 @@ static void print_totals(const struct totals *t, double seconds)
 		     t->flushes, t->checkpoints, t->trims, t->braked, t->rebuilt, t->drops, t->leases,
 		     t->stale);
 	(void)printf("views read %" PRIu64 ", given up %" PRIu64 "\n", t->views, t->views_given_up);
+	(void)printf("values that arrived in pieces %" PRIu64 " (dropped on the way %" PRIu64
+		     "), replies read later %" PRIu64 "\n",
+		     t->uploads, t->uploads_dropped, t->readings);
 }
 
 int main(int argc, char **argv)

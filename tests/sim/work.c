@@ -39,6 +39,7 @@ static bool place_client(struct world *world, struct client *client)
 	struct pd_error err;
 	struct chance *chance = &world->chance;
 
+	large_drop(world, client);
 	client->tenant = chance_one_in(chance, 3) ? (uint8_t)chance_below(chance, WORLD_TENANTS) : 0;
 	client->actor = (uint8_t)chance_below(chance, WORLD_ACTORS);
 	client->one_actor = true;
@@ -98,6 +99,7 @@ void work_begin(struct world *world)
 void work_end(struct world *world)
 {
 	views_end(world);
+	large_end(world);
 	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {
 		pd_session_free(world->clients[i].session);
 		world->clients[i].session = NULL;
@@ -344,6 +346,9 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 		right = world_dead(world) || (world->sick && world->plague == PLAGUE_ERRORS) ||
 			(world->healed_us > 0 && monotonic_us(world) < world->healed_us + ROOM_NOTICED_US);
 		break;
+	case PD_LOST:
+		right = world_dead(world) || world->may_be_lost;
+		break;
 	case PD_AGAIN: /* a fenced log moves no state on */
 		right = world_dead(world) || world->fenced;
 		break;
@@ -357,7 +362,8 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 
 /* Hand the request to the engine and its outcome to the model. */
 static bool judge(struct world *world, unsigned number, const struct request *request, int result,
-		  const struct pd_receipt *receipt, const struct pd_error *err, uint64_t before_lsn)
+		  const struct pd_receipt *receipt, const struct pd_error *err, uint64_t before_lsn,
+		  const struct pd_resp_writer *writer)
 {
 	struct client *client = &world->clients[number];
 	struct outcome outcome;
@@ -381,7 +387,7 @@ static bool judge(struct world *world, unsigned number, const struct request *re
 			return world_fail(world, "accepted, though it should be %s",
 					  pd_code_name(outcome.code));
 		if (!check_receipt(world, client, request, receipt, &outcome, before_lsn) ||
-		    !check_reply(world, request))
+		    !large_fill(world, writer) || !check_reply(world, request))
 			return false;
 		world->totals->duplicates += outcome.duplicate;
 		if (receipt->lsn != 0 && !receipt->duplicate)
@@ -392,6 +398,15 @@ static bool judge(struct world *world, unsigned number, const struct request *re
 
 bool work_request(struct world *world, unsigned number, const struct request *request)
 {
+	return work_execute(world, number, request, NULL, 0, pd_slice(NULL, 0));
+}
+
+bool work_execute(struct world *world, unsigned number, const struct request *request, struct pd_stage *stage,
+		  size_t word, struct pd_slice tail)
+{
+	struct pd_request_command commands[REQUEST_OPERATIONS_MAX];
+	struct pd_slice words[REQUEST_WORDS_MAX];
+	struct pd_resp_hole holes[2];
 	struct pd_precondition preconditions[REQUEST_PRECONDITIONS_MAX];
 	struct pd_resp_writer writer = { .buffer = &world->actual, .protocol = request->resp3 ? 3 : 2 };
 	struct pd_request asked = { .session = world->clients[number].session,
@@ -400,7 +415,8 @@ bool work_request(struct world *world, unsigned number, const struct request *re
 				    .as_array = request->as_array,
 				    .preconditions = preconditions,
 				    .precondition_count = request->precondition_count,
-				    .level = request->level };
+				    .level = request->level,
+				    .stage = stage };
 	struct pd_receipt receipt = { 0 };
 	struct pd_error err = { 0 };
 	uint64_t epoch, before_lsn;
@@ -419,10 +435,22 @@ bool work_request(struct world *world, unsigned number, const struct request *re
 	}
 	if (request->idempotency >= 0)
 		asked.idempotency_key = pd_slice_string(idempotency_name((unsigned)request->idempotency));
+	if (stage != NULL) {
+		memcpy(words, request->words, sizeof words);
+		words[word] = tail;
+		commands[0] = request->commands[0];
+		commands[0].words = words;
+		asked.commands = commands;
+	}
+	if (chance_one_in(&world->chance, 3)) {
+		writer.holes = holes;
+		writer.hole_max = 2;
+	}
 	world->totals->operations += request->count;
 	for (unsigned attempt = 0;; attempt++) {
 		pd_engine_now(world->engine, &epoch, &before_lsn);
 		pd_buffer_clear(&world->actual);
+		writer.hole_count = 0;
 		result = pd_engine_execute(world->engine, &asked, &writer, &receipt, &err);
 		if (result != PD_AGAIN || world_dead(world) || attempt == AGAIN_MAX)
 			break;
@@ -436,7 +464,7 @@ bool work_request(struct world *world, unsigned number, const struct request *re
 		(void)printf(" -> %s, LSN %" PRIu64 ", time %" PRIu64 "%s\n", pd_code_name(result),
 			     receipt.lsn, receipt.time_us, world_dead(world) ? ", dead" : "");
 	}
-	return judge(world, number, request, result, &receipt, &err, before_lsn);
+	return judge(world, number, request, result, &receipt, &err, before_lsn, &writer);
 }
 
 static void add_preconditions(struct world *world, struct request *request)
@@ -475,6 +503,9 @@ static bool new_request(struct world *world)
 	const struct client *client = &world->clients[number];
 	struct request *request = arena_take(&world->arena, sizeof *request);
 
+	/* One thing after another. */
+	if (client->upload.stage != NULL)
+		return large_go_on(world, number);
 	*request = (struct request){ .tenant = client->tenant,
 				     .actor = client->actor,
 				     .one_actor = client->one_actor,
@@ -485,7 +516,7 @@ static bool new_request(struct world *world)
 		add_preconditions(world, request);
 	if (request->idempotency >= 0)
 		world->retries[world->retry_count++ % RETRIES_MAX] = request;
-	return work_request(world, number, request);
+	return large_begin(world, number, request) || work_request(world, number, request);
 }
 
 /* Send an idempotent request again, perhaps over another connection. */
@@ -502,7 +533,7 @@ static bool retry(struct world *world)
 		struct request *request;
 
 		if (client->tenant != old->tenant || client->actor != old->actor ||
-		    client->one_actor != old->one_actor)
+		    client->one_actor != old->one_actor || client->upload.stage != NULL)
 			continue;
 		request = arena_copy(&world->arena, old, sizeof *request);
 		/* The commands' words are the old request's, which stays. */
@@ -621,6 +652,8 @@ static bool happen(struct world *world)
 {
 	unsigned pick = (unsigned)chance_below(&world->chance, 100);
 
+	if (chance_one_in(&world->chance, 20))
+		return large_read(world);
 	if (pick < 2)
 		return keep_up(world);
 	if (pick < 4)

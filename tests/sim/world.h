@@ -4,6 +4,7 @@
 #define PD_TESTS_SIM_WORLD_H
 
 #include "base/hash.h"
+#include "engine/blob.h"
 #include "engine/engine.h"
 #include "engine/upkeep.h"
 #include "oracle.h"
@@ -23,7 +24,7 @@ struct totals {
 	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
 		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
 		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints, trims, braked,
-		drops, leases, stale, views, views_given_up;
+		drops, leases, stale, views, views_given_up, uploads, uploads_dropped, readings;
 };
 
 /* What may happen to the machine, beside crashes. */
@@ -37,8 +38,26 @@ enum plague {
 };
 
 #define WORLD_SESSIONS 4
+/* A value that is arriving. */
+struct upload {
+	struct pd_stage *stage; /* NULL: none is */
+	const struct request *request;
+	size_t word;  /* of the value, among the request's words */
+	size_t given; /* bytes */
+	uint64_t lsn; /* of the first of them */
+};
+
+/* A part of a reply that is not read yet. */
+struct reading {
+	struct pd_blob_reader *reader; /* NULL: none */
+	uint64_t lsn;                  /* the newest, when it began */
+	struct pd_slice expected;
+	size_t at;
+};
+
 struct client {
 	struct pd_session *session;
+	struct upload upload;
 	uint8_t tenant, actor;
 	bool one_actor, resp3, read_strict;
 	enum pd_level level;
@@ -74,10 +93,11 @@ struct watch {
 
 struct views;
 
-#define MOMENTS_MAX 48
-#define WORLD_VIEWS 4
-#define WATCHES_MAX 8
-#define RETRIES_MAX 8
+#define READINGS_MAX 6
+#define MOMENTS_MAX  48
+#define WORLD_VIEWS  4
+#define WATCHES_MAX  8
+#define RETRIES_MAX  8
 
 struct world {
 	uint64_t seed;
@@ -106,7 +126,10 @@ struct world {
 	struct pd_engine *engine;
 	struct client clients[WORLD_SESSIONS];
 	uint64_t client_number;
-	uint64_t room_us;   /* when a full disk got room again */
+	struct reading readings[READINGS_MAX];
+	uint64_t drop_lsn; /* of the actor that was dropped last */
+	bool may_be_lost; /* what the request at hand brings was staged for an actor that was dropped since */
+	uint64_t room_us; /* when a full disk got room again */
 	uint64_t healed_us; /* when the last plague ended */
 	bool fenced;
 	bool damaged; /* actors may be quarantined */
@@ -212,6 +235,24 @@ bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenan
 /* One is opened, or looked at. */
 bool views_happen(struct world *world);
 void views_end(struct world *world);
+/* Hand a request to the engine and its outcome to the model. With `stage`, what the engine gets as its value is `tail`. */
+bool work_execute(struct world *world, unsigned client, const struct request *request, struct pd_stage *stage,
+		  size_t word, struct pd_slice tail);
+
+/* ---- large.c: values that come and go in pieces ---- */
+/* Shall the value of this request arrive in pieces? Then the client is busy with it from here on. */
+bool large_begin(struct world *world, unsigned client, const struct request *request);
+/* More of it arrives, or its end, or it never will. */
+bool large_go_on(struct world *world, unsigned client);
+/* The reply in world->actual has holes: their bytes, as they should be, come into it, to be compared with the reader's later. */
+bool large_fill(struct world *world, const struct pd_resp_writer *writer);
+/* Read some of what is left to read. */
+bool large_read(struct world *world);
+/* The client goes. */
+void large_drop(struct world *world, struct client *client);
+void large_end(struct world *world);
+/* Nothing is left where nothing is going on. */
+bool large_check(struct world *world);
 
 /* ---- verify.c ---- */
 /* Compare everything that can be read with the model. */

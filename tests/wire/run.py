@@ -54,6 +54,7 @@ GROUPS = (
     "golden",
     "bounds",
     "crowd",
+    "large",
     "memory_budget",
     "faults",
     "examples",

@@ -199,6 +199,39 @@ static void test_ranges(void **state)
 }
 
 /* More than a portion, and what comes and goes meanwhile. */
+/* What the engine keeps in chunks is a string like any other. */
+static void test_large_values(void **state)
+{
+	const size_t size = 3000000;
+	struct host *host = *state;
+	struct perdure_key_info info;
+	struct perdure_value value;
+	struct perdure_scan *scan;
+	struct perdure_item item;
+	uint8_t *bytes = malloc(size);
+
+	assert_non_null(bytes);
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)(i * 7 + i / 1000);
+	assert_ok(host, perdure_put(host->session, ACTOR, perdure_text("k"), perdure_data(bytes, size),
+				    &host->err));
+	assert_ok(host, perdure_get(host->session, ACTOR, perdure_text("k"), &value, &host->err));
+	assert_int_equal(value.size, size);
+	assert_memory_equal(value.data, bytes, size);
+	perdure_free(value.data);
+	assert_ok(host, perdure_look(host->session, ACTOR, perdure_text("k"), &info, &host->err));
+	assert_int_equal(info.type, PERDURE_TYPE_STRING);
+	assert_int_equal(info.count, size);
+	assert_ok(host, perdure_scan_keys(host->session, ACTOR, NULL, &scan, &host->err));
+	assert_ok(host, perdure_scan_next(scan, &item, &host->err));
+	assert_int_equal(item.type, PERDURE_TYPE_STRING);
+	assert_int_equal(item.value.size, size);
+	assert_memory_equal(item.value.data, bytes, size);
+	assert_int_equal(perdure_scan_next(scan, &item, &host->err), PERDURE_END);
+	perdure_scan_free(scan);
+	free(bytes);
+}
+
 static void test_long_scan(void **state)
 {
 	struct host *host = *state;
@@ -308,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_keys, host_setup_memory, host_teardown),
 		cmocka_unit_test_setup_teardown(test_hashes, host_setup_memory, host_teardown),
 		cmocka_unit_test_setup_teardown(test_ranges, host_setup_memory, host_teardown),
+		cmocka_unit_test_setup_teardown(test_large_values, host_setup, host_teardown),
 		cmocka_unit_test_setup_teardown(test_long_scan, host_setup_memory, host_teardown),
 		cmocka_unit_test_setup_teardown(test_commands, host_setup_memory, host_teardown),
 		cmocka_unit_test_setup_teardown(test_moments, host_setup, host_teardown),

@@ -59,8 +59,30 @@ static int evaluate_big(struct pd_call *call)
 	return 0;
 }
 
+struct pd_blob_reader {
+	struct pd_engine *engine;
+	size_t left;
+};
+
+/* Commands know no engine. */
+static struct pd_engine *evaluating;
+
+static int evaluate_large(struct pd_call *call)
+{
+	struct pd_blob_reader *reader = pd_calloc(1, sizeof *reader);
+	int64_t size = 0;
+
+	PD_ASSERT(reader != NULL && pd_slice_to_int64(call->words[1], &size));
+	*reader = (struct pd_blob_reader){ .engine = evaluating, .left = (size_t)size };
+	reader->engine->readers++;
+	PD_ASSERT(call->reply->hole_count < call->reply->hole_max);
+	pd_resp_write_bulk_hole(call->reply, (uint64_t)size, reader);
+	return 0;
+}
+
 const struct pd_command pd_kv_commands[] = {
-	{ "set", 3, PD_COMMAND_WRITE, 1, 1, 1, "string", "1", "s", "c", evaluate_set },
+	{ "large", 2, PD_COMMAND_READONLY, 0, 0, 0, "string", "1", "s", "c", evaluate_large },
+	{ "set", 3, PD_COMMAND_WRITE | PD_COMMAND_LARGE, 1, 1, 1, "string", "1", "s", "c", evaluate_set },
 	{ "get", 2, PD_COMMAND_READONLY, 1, 1, 1, "string", "1", "s", "c", evaluate_get },
 	{ "big", 2, PD_COMMAND_READONLY, 0, 0, 0, "string", "1", "s", "c", evaluate_big },
 };
@@ -130,6 +152,9 @@ int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request
 		ret_receipt->retry_us = engine->retry_us;
 		return pd_error_set(err, PD_AGAIN, "the store must catch up");
 	}
+	evaluating = engine;
+	if (request->stage != NULL)
+		PD_ASSERT(pd_buffer_append(&engine->journal, "staged ", 7) == 0);
 	result = evaluate_all(engine, request, reply, err);
 	if (result != 0) {
 		reply->buffer->size = start;
@@ -184,6 +209,79 @@ int pd_engine_version(struct pd_engine *engine, struct pd_session *session, stru
 	*ret_key = name;
 	*ret_wait = pd_engine_wait_now(engine);
 	return 0;
+}
+
+/* ---- large values ---- */
+
+struct pd_stage {
+	struct pd_engine *engine;
+};
+
+uint64_t pd_stage_least(const struct pd_engine *engine)
+{
+	return engine->large_min > 0 ? engine->large_min : UINT64_MAX;
+}
+
+uint64_t pd_stage_piece(const struct pd_engine *engine)
+{
+	(void)engine;
+	return 65536;
+}
+
+struct pd_stage *pd_stage_new(struct pd_engine *engine, struct pd_session *session)
+{
+	struct pd_stage *stage = pd_calloc(1, sizeof *stage);
+
+	PD_ASSERT(stage != NULL && session != NULL);
+	stage->engine = engine;
+	engine->stages++;
+	return stage;
+}
+
+int pd_stage_add(struct pd_stage *stage, struct pd_slice key, struct pd_slice bytes,
+		 struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	struct pd_engine *engine = stage->engine;
+
+	PD_ASSERT(bytes.size > 0 && bytes.size % 65536 == 0);
+	if (engine->brakes > 0) {
+		engine->brakes--;
+		ret_receipt->retry_us = engine->retry_us;
+		return pd_error_set(err, PD_AGAIN, "the store must catch up");
+	}
+	if (engine->stage_result != 0)
+		return pd_error_set(err, engine->stage_result, "no");
+	for (size_t i = 0; i < bytes.size; i++)
+		PD_ASSERT(bytes.data[i] == 'x');
+	return pd_buffer_printf(&engine->journal, "%.*s+%zu;", (int)key.size, (const char *)key.data,
+				bytes.size / 65536);
+}
+
+void pd_stage_free(struct pd_stage *stage)
+{
+	if (stage != NULL)
+		stage->engine->stages--;
+	pd_free(stage);
+}
+
+int pd_blob_read(struct pd_blob_reader *reader, size_t most, struct pd_buffer *into, struct pd_error *err)
+{
+	size_t size = reader->left < most ? reader->left : most;
+
+	if (reader->engine->read_result != 0)
+		return pd_error_set(err, reader->engine->read_result, "damaged");
+	PD_ASSERT(pd_buffer_reserve(into, size) == 0);
+	memset(into->data + into->size, 'y', size);
+	into->size += size;
+	reader->left -= size;
+	return reader->left > 0;
+}
+
+void pd_blob_reader_free(struct pd_blob_reader *reader)
+{
+	if (reader != NULL)
+		reader->engine->readers--;
+	pd_free(reader);
 }
 
 /* ---- sessions ---- */

@@ -4,6 +4,7 @@
 #define PD_TESTS_UNIT_FRONT_FAKE_ENGINE_H
 
 #include "base/buffer.h"
+#include "engine/blob.h"
 #include "engine/engine.h"
 #include "engine/upkeep.h"
 
@@ -22,6 +23,9 @@ struct pd_engine {
 	struct pd_event events[4]; /* to be fetched next */
 	size_t event_count;
 	bool events_lost;
+	uint64_t large_min; /* arguments are staged from this size on; 0: none is */
+	int stage_result;   /* of the next pieces, if it is an error */
+	int read_result;    /* of pieces of a reply, if it is an error */
 
 	/* ---- as the door has used it ---- */
 	struct pd_buffer journal; /* what was evaluated: "set a 1;get a;" */
@@ -31,7 +35,8 @@ struct pd_engine {
 	size_t preconditions;    /* of the last request */
 	enum pd_upkeep_kind started;
 	unsigned listening;
-	uint64_t noted; /* bytes of connections */
+	uint64_t noted;           /* bytes of connections */
+	unsigned readers, stages; /* that there are */
 };
 
 void fake_engine_init(struct pd_engine *engine);
@@ -39,6 +44,7 @@ void fake_engine_done(struct pd_engine *engine);
 /* What was evaluated since the last call, as a C string valid until the next request. */
 const char *fake_engine_journal(struct pd_engine *engine);
 
-/* Its commands:  set key value -> OK     get key -> its name     big bytes -> so many x */
+/* Its commands:  set key value -> OK     get key -> its name     big bytes -> so many x
+ *     large bytes -> so many y, which the door reads as they are taken */
 
 #endif

@@ -28,11 +28,15 @@ const char *kv_run_words(struct kv_session *session, const struct pd_slice *word
  *   @2 @3          the protocol
  *   @time 1500     so many milliseconds later
  *   @use a  @use   PD.USE
- *   @left 2 5      that many keys and fields must be stored */
+ *   @left 2 5      that many keys and fields must be stored
+ *   @large 8 3     strings from 8 bytes on are kept in chunks of 3
+ *   @chunks 4      that many chunks must be stored
+ *   @room 10       so many bytes of memory a transaction may ask for at once */
 struct kv_case {
 	const char *line;
 	const char *reply;
 };
+/* Twice: the second time, strings of 4 bytes are large already. */
 void kv_check(const struct kv_case *cases, size_t count);
 #define KV_CHECK(cases) kv_check(cases, sizeof(cases) / sizeof((cases)[0]))
 
