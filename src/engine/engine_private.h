@@ -206,8 +206,8 @@ struct pd_slice pd_prefix_end(struct pd_buffer *prefix);
 bool pd_txn_read(struct pd_txn *txn, struct pd_store_actor *state, struct pd_slice key,
 		 struct pd_entry *ret_entry);
 
-#define PD_BLOB_NOTE 'b' /* what the keys of notes begin with */
-#define PD_BLOB_LAST 'm' /* what the key of the highest number is */
+#define PD_BLOB_NOTE     'b' /* what the keys of notes begin with */
+#define PD_BLOB_LAST     'm' /* what the key of the highest number is */
 #define PD_BLOB_KEY_SIZE 9u
 /* Where the chunks of a blob begin; those of the one before it end here. */
 struct pd_slice pd_blob_key(uint8_t key[PD_BLOB_KEY_SIZE], uint64_t blob);

@@ -245,7 +245,8 @@ static int hash_large(struct hashing *hashing, uint64_t actor, const struct pd_e
 	}
 	pd_store_view_cursor_free(cursor);
 	if (result == 0 && size != blob.size)
-		return pd_error_set(err, PD_CORRUPT, "a large value of actor %" PRIu64 " lacks a part", actor);
+		return pd_error_set(err, PD_CORRUPT, "a large value of actor %" PRIu64 " lacks a part",
+				    actor);
 	return result;
 }
 

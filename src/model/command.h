@@ -24,7 +24,8 @@ enum pd_command_flags {
 		1 << 12, /* for the category of that name, which the group "generic" has anyway */
 	PD_COMMAND_DANGEROUS = 1 << 11, /* for the category of that name; PD_COMMAND_ADMIN implies it */
 	PD_COMMAND_NO_AUTH = 1 << 13,   /* also for one who has not logged in */
-	PD_COMMAND_LARGE = 1 << 14, /* its value may be staged while it arrives: see pd_command_large_word() */
+	PD_COMMAND_LARGE =
+		1 << 14, /* its value may be staged while it arrives: see pd_command_large_word() */
 };
 
 struct pd_call;

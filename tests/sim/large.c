@@ -263,7 +263,9 @@ bool large_check(struct world *world)
 		if (!work_step(world))
 			return false;
 	}
-	if (world_dead(world) || world->sick || world->fenced || world->plagued)
+	/* On a full disk it stays until there is room. */
+	if (world_dead(world) || world->sick || world->fenced || world->plagued ||
+	    world->plague == PLAGUE_FULL)
 		return true;
 	if (stats.large_unfinished != 0)
 		return world_fail(world, "%" PRIu64 " unfinished values are never removed",

@@ -90,8 +90,8 @@ static int look_up(struct pd_engine_view *view, uint8_t kind, const uint64_t *te
 }
 
 /* Is this the string that the entry is, or is the head of? 1: it is; 0: not; or a code. */
-static int compare_string(struct shown *shown, uint64_t id, const struct pd_entry *entry, struct pd_slice string,
-			  struct pd_error *err)
+static int compare_string(struct shown *shown, uint64_t id, const struct pd_entry *entry,
+			  struct pd_slice string, struct pd_error *err)
 {
 	struct pd_entry chunk;
 	struct pd_blob blob;
