@@ -90,7 +90,8 @@ static bool give_piece(struct world *world, unsigned number, size_t size)
 	world_say(world, "upload of client %u: %zu bytes at %zu -> %s, LSN %" PRIu64, number, size,
 		  upload->given, pd_code_name(result), receipt.lsn);
 	if (result != 0) {
-		bool right = is_lost(world, upload, result) ||
+		/* Whether its session may write there is asked with each piece. */
+		bool right = is_lost(world, upload, result) || result == PD_STALE_EPOCH ||
 			     work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
 
 		large_drop(world, client);
