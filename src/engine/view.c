@@ -177,8 +177,8 @@ int pd_engine_view_copy_string(struct pd_engine_view *view, uint64_t actor, cons
 		if (result < 0)
 			return result;
 		if (result == 0 || chunk.value.size != size)
-			return pd_error_set(err, PD_CORRUPT, "a large value of actor %" PRIu64 " lacks a part",
-					    actor);
+			return pd_error_set(err, PD_CORRUPT,
+					    "a large value of actor %" PRIu64 " lacks a part", actor);
 		memcpy(to + at, chunk.value.data, chunk.value.size);
 	}
 	return 0;
