@@ -398,8 +398,8 @@ static int load_kind(struct pd_directory *directory, struct pd_store *store, uin
 int pd_directory_load(struct pd_directory *directory, struct pd_store *store, struct pd_error *err)
 {
 	static const uint8_t kinds[] = {
-		't', 'a', PD_BLOB_LAST, 'n', 'l', 'p', 'q', 'o'
-	}; /* tenants before their actors */
+		't', 'a', PD_BLOB_LAST, 'n', 'l', 'p', 'q', 'w', 'o'
+	}; /* tenants before their actors, quotas before when actors expire */
 	int result = 0;
 
 	directory->loading = true;

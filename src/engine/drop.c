@@ -2,8 +2,9 @@
  *
  *     of the system actor    PUT 'd' -> the actor's id           says what this record is, and so comes first
  *                            DELETE 'a' tenant name               from here on the name is free
- *                            DELETE of all that is kept under its id: profile, quotas, lease
  *     of the actor           DELETE RANGE of everything
+ *     of the system actor    DELETE of all that is kept under its id: profile, quotas, lease; the last, since a drop is a write
+ *                            to the actor, too, and as such may have moved when it expires
  *
  * The id is never given again, so whatever is still found under it is of an actor that is gone: notes about what damage
  * has taken, entries of the index of what expires, cursors. Replay does the same from the same record.
@@ -42,13 +43,13 @@ int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor)
 	result = pd_txn_put_system(txn, drop_key, 0, pd_slice(id, pd_varint_put(id, actor->id)));
 	if (result == 0 && !pd_plant(PD_PLANT_DROP_KEEPS_NAME))
 		result = pd_txn_delete_entry(txn, system, PD_SYSTEM_TENANT, pd_actor_name_key(actor, key));
+	if (result == 0)
+		result = pd_txn_drop_state(txn, actor);
 	for (size_t i = 0; result == 0 && i < sizeof kinds; i++) {
 		key[0] = kinds[i];
 		result = pd_txn_delete_entry(txn, system, PD_SYSTEM_TENANT,
 					     pd_slice(key, 1 + pd_varint_put(key + 1, actor->id)));
 	}
-	if (result == 0)
-		result = pd_txn_drop_state(txn, actor);
 	if (result == 0 && actor->quarantined)
 		result = pd_note_dropped(txn->engine, actor, txn->lsn, &txn->err);
 	return result == 0 ? txn->failed : result;

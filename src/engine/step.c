@@ -207,7 +207,7 @@ static int expire(struct pd_txn *txn, struct pd_store_actor *state, const struct
 		result = pd_quota_touch(txn, key.actor);
 	if (result == 0 && entry->type == PD_TYPE_HASH && key.actor != NULL)
 		result = pd_txn_delete_fields(txn, &key);
-	if (blob != 0)
+	if (result == 0 && blob != 0)
 		result = pd_blob_remove(txn, state, blob);
 	if (result == 0)
 		result = pd_txn_delete_entry(txn, state, state->tenant, entry->key);

@@ -1,0 +1,230 @@
+/* Quotas and actors that expire: exact after whatever happens to transactions, and after every start. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "engine/actor.h"
+#include "engine/engine_private.h"
+#include "engine/lease.h"
+#include "engine/profile.h"
+#include "host.h"
+
+static void change(struct host *host, const char *name, const struct pd_profile_change *profile)
+{
+	if (pd_engine_change_profile(host->engine, host->session, name == NULL,
+				     pd_slice_string(name != NULL ? name : ""), profile, &host->receipt,
+				     &host->err) != 0)
+		fail_msg("%s", host->err.text);
+}
+
+static void quota_keys(struct host *host, const char *name, uint64_t keys)
+{
+	change(host, name, &(struct pd_profile_change){ .has_keys = true, .quotas.keys = keys });
+}
+
+static void expire_after(struct host *host, const char *name, uint64_t seconds)
+{
+	change(host, name, &(struct pd_profile_change){ .has_idle = true, .quotas.idle_s = seconds });
+}
+
+static struct pd_actor *find(struct host *host, const char *name)
+{
+	return pd_engine_find_actor(host->engine, host->session, pd_slice_string(name));
+}
+
+static void step(struct host *host, uint64_t ms)
+{
+	host_advance_ms(host, ms);
+	assert_int_equal(pd_engine_step(host->engine), 0);
+}
+
+/* What the quota believes is what there is. */
+static void assert_exact(struct host *host)
+{
+	const struct pd_tenant *tenant = host->engine->directory.tenants[0];
+	struct pd_tenant_info info;
+
+	assert_int_equal(
+		pd_engine_tenant_info(host->engine, host->session, pd_slice(NULL, 0), &info, &host->err), 0);
+	assert_non_null(tenant->quota);
+	assert_int_equal(tenant->quota->key_count, info.keys);
+}
+
+/* Entries of the system actor of this kind. */
+static unsigned kept(struct host *host, char kind)
+{
+	char next_kind = (char)(kind + 1);
+	struct pd_store_cursor cursor;
+	struct pd_entry entry;
+	unsigned count = 0;
+
+	pd_store_begin(host->engine->store);
+	pd_store_seek(host->engine->store, host->engine->system, pd_slice(&kind, 1), pd_slice(&next_kind, 1),
+		      &cursor);
+	while (pd_store_next(&cursor, &entry, NULL) == 1)
+		count++;
+	pd_store_commit(host->engine->store);
+	return count;
+}
+
+static void test_keys_are_counted(void **state)
+{
+	static const char *const commands[] = {
+		"mset {a}1 x {a}2 x {b}1 x", "hset {b}h f 1 g 2", "del {a}1",         "hdel {b}h f g",
+		"set {a}e x px 50",          "rename {a}2 {b}2",  "set {c}1 x px 50", "flushdb",
+		"mset {a}1 x {c}2 x",        "copy {a}1 {c}3",    "getdel {a}1",      "set {d}h x px 50",
+	};
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {a}0 x");
+	quota_keys(&host, NULL, 8);
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+		(void)host_run(&host, commands[i]);
+		assert_exact(&host);
+		/* More than there may be: nothing of it stays. */
+		assert_int_equal(host_run(&host,
+					  "mset {a}11 x {a}12 x {b}13 x {n}14 x {n}15 x {n}16 x {n}17 x "
+					  "{n}18 x {n}19 x"),
+				 PD_QUOTA);
+		assert_exact(&host);
+		step(&host, 200);
+		assert_exact(&host);
+	}
+	host_durable(&host, "set {d}last x");
+	host_power_cycle(&host);
+	assert_exact(&host);
+	assert_int_equal(pd_engine_drop_actor(host.engine, host.session, pd_slice_string("d"), &host.receipt,
+					      &host.err),
+			 0);
+	assert_exact(&host);
+	host_done(&host);
+}
+
+static void test_nobody_writes(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {a}k x");
+	expire_after(&host, "a", 100);
+	step(&host, 90000);
+	host_durable(&host, "set {a}k y");
+	step(&host, 90000);
+	assert_non_null(find(&host, "a"));
+	host_power_cycle(&host);
+	assert_non_null(find(&host, "a"));
+	assert_int_equal(find(&host, "a")->quota->quotas.idle_s, 100);
+	step(&host, 20000);
+	assert_null(find(&host, "a"));
+	assert_int_equal(kept(&host, 'w'), 0);
+	assert_int_equal(kept(&host, 'q'), 0);
+	host_done(&host);
+}
+
+/* A start knows when it is due, and does not move it for a write that need not. */
+static void test_due_is_known_after_start(void **state)
+{
+	struct host host;
+	uint64_t due_us;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {a}k x");
+	expire_after(&host, "a", 100);
+	step(&host, 10000);
+	host_durable(&host, "set {a}k y");
+	due_us = find(&host, "a")->quota->idle_due_us;
+	assert_true(due_us != 0);
+	host_power_cycle(&host);
+	assert_int_equal(find(&host, "a")->quota->idle_due_us, due_us);
+	host_done(&host);
+}
+
+/* A drop leaves nothing under the actor's id, though it is a write to it, too. */
+static void test_drop_leaves_nothing(void **state)
+{
+	struct host host;
+	uint64_t epoch;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {a}k x");
+	expire_after(&host, "a", 100);
+	quota_keys(&host, "a", 5);
+	assert_int_equal(pd_engine_lease_acquire(host.engine, host.session, pd_slice_string("a"),
+						 pd_slice_string("me"), 1000000, false, &epoch, &host.receipt,
+						 &host.err),
+			 0);
+	step(&host, 50000);
+	assert_int_equal(pd_engine_drop_actor(host.engine, host.session, pd_slice_string("a"), &host.receipt,
+					      &host.err),
+			 0);
+	assert_int_equal(kept(&host, 'w'), 0);
+	assert_int_equal(kept(&host, 'q'), 0);
+	assert_int_equal(kept(&host, 'o'), 0);
+	assert_int_equal(kept(&host, 'p'), 0);
+	host_durable(&host, "set {b}k x");
+	host_power_cycle(&host);
+	assert_int_equal(kept(&host, 'w'), 0);
+	host_done(&host);
+}
+
+/* Leased: it stays until that is over, then it goes. Who claims the old epoch writes nothing to the next of that name. */
+static void test_leased_stays(void **state)
+{
+	struct host host;
+	uint64_t epoch, next;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {a}k x");
+	expire_after(&host, "a", 10);
+	assert_int_equal(pd_engine_lease_acquire(host.engine, host.session, pd_slice_string("a"),
+						 pd_slice_string("me"), 30000000, false, &epoch,
+						 &host.receipt, &host.err),
+			 0);
+	step(&host, 20000);
+	assert_non_null(find(&host, "a"));
+	host_power_cycle(&host);
+	step(&host, 1000);
+	assert_non_null(find(&host, "a"));
+	step(&host, 20000);
+	assert_null(find(&host, "a"));
+	assert_int_equal(pd_session_claim(host.session, pd_slice_string("a"), epoch, &host.err), 0);
+	assert_int_equal(host_run(&host, "set {a}k y"), PD_STALE_EPOCH);
+	assert_null(find(&host, "a"));
+	assert_int_equal(pd_engine_lease_acquire(host.engine, host.session, pd_slice_string("a"),
+						 pd_slice_string("me"), 30000000, false, &next, &host.receipt,
+						 &host.err),
+			 0);
+	assert_true(next > epoch);
+	assert_int_equal(host_run(&host, "set {a}k y"), PD_STALE_EPOCH);
+	host_done(&host);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keys_are_counted),
+		cmocka_unit_test(test_nobody_writes),
+		cmocka_unit_test(test_due_is_known_after_start),
+		cmocka_unit_test(test_drop_leaves_nothing),
+		cmocka_unit_test(test_leased_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
