@@ -43,7 +43,7 @@ static const struct pd_options options = {
 		 "  PUT {alice}h[f] field 1 \"1\"       a field of a hash, of the actor alice\n"
 		 "  DEL key                           a key or a field is gone\n"
 		 "  DELRANGE h[*]                     all fields of a hash; {alice}*: all of an actor\n"
-		 "  PUT blob 7[0] chunk 65536 \"…\"     a part of a large string; its key names blob 7\n"
+		 "  PUT blob 7[0] chunk 65536 \"...\"   a part of a large string; its key names blob 7\n"
 		 "  NOTE actor alice 2                the engine's own: here, a name for actor id 2\n"
 		 "\n"
 		 "An epoch (each start of a server begins one) has a line of its own, and so has damage,\n"
