@@ -136,5 +136,8 @@ uint64_t pd_retention_trim_lsn(const struct pd_retention *state, const bool *dro
 
 	while (oldest < state->count && drop[oldest])
 		oldest++;
-	return oldest < state->count ? lower(lsn, state->checkpoints[oldest].position.lsn) : 0;
+	if (oldest == state->count ||
+	    (has_window(state) && !before_window(state, &state->checkpoints[oldest])))
+		return 0;
+	return lower(lsn, state->checkpoints[oldest].position.lsn);
 }

@@ -61,7 +61,8 @@ bool pd_retention_is_due(const struct pd_retention *state);
 size_t pd_retention_drop(const struct pd_retention *state, bool *ret_drop);
 /* Records below this LSN may be trimmed once what may go has gone: they are before every checkpoint that stays, in the levels,
  * durable, and no follower's. The record of the oldest checkpoint that stays is kept, to tell that log and state belong
- * together. 0: none may, there is no checkpoint. `drop` is what pd_retention_drop() said. */
+ * together. 0: none may, there is no checkpoint, or none from before the window yet: until then the log itself, from LSN 1 on,
+ * is what any moment is made of. `drop` is what pd_retention_drop() said. */
 uint64_t pd_retention_trim_lsn(const struct pd_retention *state, const bool *drop);
 
 #endif
