@@ -34,8 +34,6 @@ PACKAGES = (
     ("perdure", "database", r"", "durable multi-model store with one log",
      "Perdure keeps everything an actor, an agent or a tenant knows. One log makes all\nof it durable, in one transaction; clients speak the Redis protocol."),
 )
-DOCUMENTS = ("README.md", "docs/operating.md", "docs/upgrading.md", "docs/metrics.md", "docs/commands.md", "docs/configuration.md",
-             "docs/compatibility.md")
 
 
 def run(*words, **options):
@@ -96,10 +94,12 @@ def take_installed(build, everything):
 def take_surroundings(everything):
     put_file(everything, "lib/systemd/system/perdure.service", os.path.join(ROOT, "contrib/systemd/perdure.service"))
     put_file(everything, "etc/perdure/perdure.toml", os.path.join(ROOT, "contrib/debian/perdure.toml"))
-    for document in DOCUMENTS:
-        path = os.path.join(ROOT, document)
-        if os.path.exists(path):
-            put_file(everything, f"usr/share/doc/perdure/{os.path.basename(document)}", path)
+    with open(os.path.join(ROOT, "README.md")) as file:
+        put(everything, "usr/share/doc/perdure/README.md", file.read().replace("](docs/", "]("))
+    for folder in ("", "format"):
+        for name in sorted(os.listdir(os.path.join(ROOT, "docs", folder))):
+            if name.endswith(".md"):
+                put_file(everything, os.path.join("usr/share/doc/perdure", folder, name), os.path.join(ROOT, "docs", folder, name))
     for example in ("container/Dockerfile", "prometheus/perdure.rules.yml", "grafana/perdure.json"):
         put_file(everything, f"usr/share/doc/perdure/examples/{os.path.basename(example)}", os.path.join(ROOT, "contrib", example))
     for directory, _, names in os.walk(os.path.join(everything, "usr/share/man")):

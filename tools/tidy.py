@@ -32,7 +32,7 @@ MAY_USE = {
     "os": ("base",),
     "crypto": ("base",),
     "wire": ("base",),
-    "log": ("base", "os", "crypto"),
+    "log": ("base", "os"),
     "store": ("base", "os", "log"),
     "model": ("base", "wire", "store", "log"),
     "net": ("base", "os"),
