@@ -87,7 +87,7 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="SECTION",
                         help=f"of {', '.join([*SECTIONS, *section_keys.PARTS])} (default: {' '.join(DEFAULT)}, which is short)")
-    parser.add_argument("--binary", default=os.environ.get("PERDURE_BINARY", os.path.join(ROOT, "build", "perdure")))
+    parser.add_argument("--binary", default=os.path.join(ROOT, "build", "perdure"))
     parser.add_argument("--quick", action="store_true", help="about a minute; says little, writes no document")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, help="length of one measurement (default 3, quick 0.5)")

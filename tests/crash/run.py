@@ -365,7 +365,7 @@ def check_the_check(options, tally):
 def parse_options():
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--binary", default=os.environ.get("PERDURE_BINARY", os.path.join(root, "build", "perdure")))
+    parser.add_argument("--binary", default=os.path.join(root, "build", "perdure"))
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--report", type=int, default=5, help="print progress every so many rounds")

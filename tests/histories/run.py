@@ -208,7 +208,7 @@ def check_file(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", default=os.environ.get("PERDURE_BINARY"))
+    parser.add_argument("--binary", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "perdure"))
     parser.add_argument("--histories", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each history")
     parser.add_argument("--seed", default=str(time.time_ns() % 10**9))

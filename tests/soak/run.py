@@ -319,7 +319,7 @@ def say_sample(sample):
 def parse_options():
     root = os.path.join(HERE, "..", "..")
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--binary", default=os.environ.get("PERDURE_BINARY", os.path.join(root, "build", "perdure")))
+    parser.add_argument("--binary", default=os.path.join(root, "build", "perdure"))
     parser.add_argument("--work", help="where the server keeps its data (default: soak-work beside the binary)")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--kill", type=float, default=0, metavar="SECONDS", help="kill -9 and start again so often (default never)")

@@ -18,6 +18,10 @@ PR_SET_PDEATHSIG = 1
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
+# What is started here has the settings that its test gives it, and no others.
+for variable in [name for name in os.environ if name.startswith("PERDURE_")]:
+    del os.environ[variable]
+
 
 class ServerError(Exception):
     """The server did not start, or did not stop; the text carries what it said."""

@@ -211,7 +211,7 @@ def raise_descriptor_limit():
 def parse_options():
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--binary", default=os.environ.get("PERDURE_BINARY", os.path.join(root, "build", "perdure")))
+    parser.add_argument("--binary", default=os.path.join(root, "build", "perdure"))
     parser.add_argument("--work", help="where servers keep their data (default: wire-work beside the binary)")
     parser.add_argument("--only", default="", help="only tests with this in their names")
     parser.add_argument("--redis", action="store_true",
