@@ -424,8 +424,9 @@ int pd_tls_receive(struct connection *connection, void *data, size_t size, size_
 		got += part;
 	if (got < size)
 		error = SSL_get_error(ssl, 0);
-	/* What OpenSSL has read ahead of us is not told by the descriptor again. */
-	if (got == size && SSL_has_pending(ssl) == 1)
+	/* What OpenSSL has read ahead of us is not told by the descriptor again; nor is an end that came right behind the bytes. */
+	if (got == size ? SSL_has_pending(ssl) == 1
+			: got > 0 && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
 		pd_tls_note_pending(connection);
 	else
 		pd_tls_forget_pending(connection);

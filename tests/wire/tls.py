@@ -333,6 +333,62 @@ def test_handshakes_that_go_nowhere(world):
         client.close()
 
 
+def shake_hands(raw, context):
+    """TLS by hand over a socket: the bytes are ours to send."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    secure = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    while True:
+        try:
+            secure.do_handshake()
+            raw.sendall(outgoing.read())
+            return secure, incoming, outgoing
+        except ssl.SSLWantReadError:
+            raw.sendall(outgoing.read())
+            incoming.write(raw.recv(65536))
+
+
+def test_request_and_farewell_in_one_piece(world):
+    """The client says that it will say no more, and waits for the server to say so, too."""
+    papers = Papers(world, "farewell-ca")
+    papers.sign("server")
+    server = started(world, papers, "farewell")
+    for request, reply in ((b"PING\r\n", b"+PONG\r\n"), (b"", b"")):
+        with socket.create_connection((HOST, server.tls_port), timeout=FAIL_TIMEOUT_S) as raw:
+            secure, incoming, outgoing = shake_hands(raw, context_of(papers))
+            if request:
+                secure.write(request)
+            try:
+                secure.unwrap()
+            except ssl.SSLWantReadError:
+                pass
+            raw.sendall(outgoing.read())
+            while data := raw.recv(65536):
+                incoming.write(data)
+            assert (secure.read(100) if reply else b"") == reply
+
+
+def test_handshake_that_ends_while_the_server_does(world):
+    papers = Papers(world, "late-ca")
+    papers.sign("server")
+    server = started(world, papers, "late")
+    slow = world.connect(server)
+    slow.expect("OK", "SET", "large", b"x" * (8 << 20))
+    slow.send("GET", "large")  # and never read: that holds up the end
+    with socket.create_connection((HOST, server.tls_port), timeout=FAIL_TIMEOUT_S) as raw:
+        with Encrypted(server, context_of(papers)) as connection:
+            connection.expect("PONG", "PING")  # the one before it has been accepted as well
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(server, "stopping")
+        try:
+            with context_of(papers).wrap_socket(raw, server_hostname="localhost") as late:
+                late.sendall(b"PING\r\n")
+                assert late.recv(100) == b"", "a server that ends takes another client"
+        except OSError:
+            pass
+    slow.close()
+    assert server.process.wait(30) == 0
+
+
 def test_only_encrypted(world):
     papers = Papers(world, "only-ca")
     papers.sign("server")

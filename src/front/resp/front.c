@@ -230,7 +230,10 @@ void pd_resp_front_accepted(struct pd_resp_front *front, struct pd_connection *c
 {
 	bool is_operator = front->options.operator_tag != 0 && connection->tag == front->options.operator_tag;
 
-	if (!is_operator && !pd_resp_memory_admits(front)) {
+	/* One whose handshake was under way when the listeners went. */
+	if (front->stopping) {
+		pd_connection_close(connection);
+	} else if (!is_operator && !pd_resp_memory_admits(front)) {
 		static const char text[] = "-OOM there is no memory for another client\r\n";
 
 		if (pd_buffer_append(&connection->output, text, sizeof text - 1) == 0)
