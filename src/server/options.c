@@ -108,6 +108,7 @@ void pd_server_reload(struct pd_server *server)
 	struct pd_config_problems problems = { 0 };
 	const char *file = pd_config_file(server->config);
 	struct pd_error err;
+	bool failed;
 
 	if (file == NULL && pd_config_number(server->config, PD_SETTING_TLS_PORT) != 0)
 		return; /* there is a certificate to read again */
@@ -116,7 +117,8 @@ void pd_server_reload(struct pd_server *server)
 			   "SIGHUP: there is no configuration file to load anew; start with --config FILE");
 		return;
 	}
-	if (pd_config_reload(server->config, &problems, &err) != 0)
+	failed = pd_config_reload(server->config, &problems, &err) != 0;
+	if (failed)
 		pd_message(&server->messages, PD_MESSAGE_WARNING, "config", "SIGHUP: %s", err.text);
 	for (size_t i = 0; i < problems.count; i++) {
 		const struct pd_config_problem *problem = problems.items + i;
@@ -133,7 +135,7 @@ void pd_server_reload(struct pd_server *server)
 	if (problems.errors > 0)
 		pd_message(&server->messages, PD_MESSAGE_ERROR, "config",
 			   "SIGHUP: %s was not taken, nothing has changed", file);
-	else
+	else if (!failed)
 		pd_message(&server->messages, PD_MESSAGE_INFO, "config", "SIGHUP: loaded %s", file);
 	pd_config_problems_done(&problems);
 }

@@ -320,6 +320,54 @@ def test_changes_close_connections(world):
     admin.expect(b"ann", "ACL", "WHOAMI")
 
 
+def test_first_user_ends_what_strangers_listen_to(world):
+    server = world.new_server("listening")
+    server.start()
+    monitor, subscriber, founder = world.connect(server), world.connect(server), world.connect(server)
+    monitor.expect("OK", "MONITOR")
+    subscriber.command("SUBSCRIBE", "news")
+    founder.expect("OK", "ACL", "SETUSER", "ann", "on", "admin", ">secret")
+    admin = login(world, server, "ann", "secret")
+    admin.expect("OK", "SET", "private", "matter")
+    admin.expect(0, "PUBLISH", "news", "private")
+    for listener in (monitor, subscriber):
+        try:
+            while True:
+                assert b"private" not in str(listener.read()).encode()
+        except (Closed, OSError):
+            pass
+
+
+def test_password_that_was_made_for_nothing(world):
+    """Two strangers make the first user at once. Whoever comes second is refused, and nobody is let in by that password."""
+    server = world.new_server("founders")
+    server.start()
+    founders = {name: world.connect(server) for name in ("ann", "ben")}
+    for name, connection in founders.items():
+        connection.send("ACL", "SETUSER", name, "on", "admin", f">{name}'s")
+    replies = {name: connection.read() for name, connection in founders.items()}
+    first = [name for name, reply in replies.items() if reply == "OK"]
+    assert len(first) == 1, replies
+    second = next(connection for name, connection in founders.items() if name not in first)
+    assert error(second, "AUTH", first[0], "wrong").startswith("WRONGPASS")
+    assert error(second, "GET", "a").startswith("NOAUTH")
+
+
+def test_password_that_changes_while_a_login_waits(world):
+    server = guarded(world, "waiting")
+    admin = login(world, server, "ann", "secret")
+    guessers = [world.connect(server) for _ in range(9)]
+    for guesser in guessers:  # so many that the next one from this address has to wait for seconds
+        guesser.send("AUTH", "rob", "wrong")
+    late = world.connect(server)
+    late.send("AUTH", "rob", "rob's")
+    while figure(admin, "logins_waiting") < 2:
+        time.sleep(0.01)
+    admin.expect("OK", "ACL", "SETUSER", "rob", ">another")
+    assert str(late.read()).startswith("WRONGPASS")
+    assert error(late, "GET", "a").startswith("NOAUTH")
+
+
 def test_rules_that_are_none(world):
     connection = world.connect()
     for words, text in ((("a b", "on"), "user's name"), (("x" * 65, "on"), "user's name"), (("x", "+@all"), "there are the rules"),

@@ -166,7 +166,7 @@ enum pd_resp_login_outcome pd_resp_log_in(struct pd_resp_call *call, struct pd_s
 		pd_resp_write_error(call->reply, "OOM out of memory or threads for a login; try again");
 		return PD_RESP_LOGIN_REFUSED;
 	}
-	/* It may be gone since, or somebody else's to enable. */
+	/* It may be gone since, or off, or have another password. */
 	if (state != PD_LOGIN_ACCEPTED || user == NULL || !user->enabled || !user->has_password) {
 		pd_resp_write_error(call->reply, WRONG_PASS_TEXT);
 		return PD_RESP_LOGIN_REFUSED;
@@ -175,18 +175,33 @@ enum pd_resp_login_outcome pd_resp_log_in(struct pd_resp_call *call, struct pd_s
 	return PD_RESP_LOGIN_DONE;
 }
 
+/* Not at once: it may be the turn's. It is nobody from now on, and runs nothing any more. */
+static void dismiss(struct pd_resp_client *client)
+{
+	pd_resp_client_become(client, NULL);
+	client->closing = true;
+	pd_connection_want_input(client->connection, false);
+	pd_resp_front_touch(client);
+}
+
 void pd_resp_front_close_user(struct pd_resp_front *front, const struct pd_user *user,
 			      const struct pd_resp_client *but)
 {
 	for (size_t i = front->client_count; i > 0; i--) {
 		struct pd_resp_client *client = front->clients[i - 1];
 
-		if (client->user != user || client == but)
-			continue;
-		/* Not at once: it may be the turn's. It is nobody from now on, and runs nothing any more. */
-		pd_resp_client_become(client, NULL);
-		client->closing = true;
-		pd_connection_want_input(client->connection, false);
-		pd_resp_front_touch(client);
+		if (client->user == user && client != but)
+			dismiss(client);
+	}
+}
+
+void pd_resp_front_close_strangers(struct pd_resp_front *front)
+{
+	for (size_t i = front->client_count; i > 0; i--) {
+		struct pd_resp_client *client = front->clients[i - 1];
+
+		if (client->user == NULL && !client->is_operator &&
+		    (client->monitoring || pd_resp_subscriber_has_any(&client->subscriber)))
+			dismiss(client);
 	}
 }

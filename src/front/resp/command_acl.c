@@ -204,6 +204,7 @@ static void answer_setuser(struct pd_resp_call *call)
 	struct pd_receipt receipt = { 0 };
 	struct pd_error err = { 0 };
 	struct change change;
+	bool was_open;
 	int result;
 
 	if (session == NULL) {
@@ -213,11 +214,14 @@ static void answer_setuser(struct pd_resp_call *call)
 	if (!understand(call, &change) || (change.password.size > 0 && !take_verifier(call, &change)))
 		return;
 	known = pd_users_find(users_of(call), call->words[2]);
+	was_open = users_of(call)->count == 0;
 	result = pd_users_put(users_of(call), client->front->engine, session, &change.user, &receipt, &err);
 	pd_crypto_wipe(&change, sizeof change);
 	write_outcome(call, result, &receipt, &err);
 	if (result != 0)
 		return;
+	if (was_open)
+		pd_resp_front_close_strangers(client->front);
 	/* Whoever is logged in as this user comes again, as what the user is now. */
 	if (known != NULL) {
 		pd_resp_front_close_user(client->front, known, client);

@@ -251,6 +251,8 @@ void pd_resp_client_become(struct pd_resp_client *client, const struct pd_user *
 /* Close the connections of a user, but for one client's (may be NULL). */
 void pd_resp_front_close_user(struct pd_resp_front *front, const struct pd_user *user,
 			      const struct pd_resp_client *but);
+/* There is a first user now: close the connections of those who listen and have not logged in. */
+void pd_resp_front_close_strangers(struct pd_resp_front *front);
 const char *pd_resp_client_user_name(const struct pd_resp_client *client);
 /* Refuse the unfinished request because of this. */
 void pd_resp_client_fail_request(struct pd_resp_client *client, int code, const struct pd_error *err);

@@ -4,6 +4,7 @@
 
 #include "front/resp/front_private.h"
 #include "os/os.h"
+#include "security/login.h"
 
 #define STRANGER_INPUT_MAX \
 	16384u         /* bytes of a request of somebody who has not logged in: Redis's bound of one word */
@@ -624,6 +625,11 @@ static size_t run_next(struct pd_resp_client *client, size_t at)
 		break;
 	}
 	client->room_wanted = 0;
+	/* What became of its password is of no use to the next request. */
+	if (client->login != NULL) {
+		pd_login_free(client->login);
+		client->login = NULL;
+	}
 	if (pd_resp_client_unsent(client) > client->front->memory.unsent_max)
 		pd_resp_front_stall(client, PD_RESP_STALL_UNSENT);
 	return consumed;
