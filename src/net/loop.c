@@ -64,7 +64,6 @@ static void stop_signals(struct pd_net *net)
 	(void)sigemptyset(&ours);
 	(void)sigaddset(&ours, SIGTERM);
 	(void)sigaddset(&ours, SIGINT);
-	(void)sigaddset(&ours, SIGHUP);
 	(void)sigprocmask(SIG_UNBLOCK, &ours, NULL);
 }
 

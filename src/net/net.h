@@ -106,8 +106,8 @@ void pd_net_stop_listening(struct pd_net *net, int except);
 
 /* Report when `descriptor` is readable, until the net is freed. It stays the caller's. */
 PD_MUST_CHECK int pd_net_watch(struct pd_net *net, int descriptor, int tag, struct pd_error *err);
-/* Report SIGTERM, SIGINT and SIGHUP, each process-wide, as events. After the first SIGTERM or SIGINT all are back to what the
- * system does: a second one ends the process at once. */
+/* Report SIGTERM, SIGINT and SIGHUP, each process-wide, as events. After the first SIGTERM or SIGINT those two are back to what
+ * the system does: a second one ends the process at once. SIGHUP stays blocked: whoever rotates files ends nobody by it. */
 PD_MUST_CHECK int pd_net_take_signals(struct pd_net *net, struct pd_error *err);
 
 /* Wait until something is ready, at most timeout_us (< 0: for ever; 0: just look). *ret_events is valid until the

@@ -181,6 +181,22 @@ def test_replies_in_flight_go_out(world):
     assert server.process.wait(30) == 0
 
 
+def test_reload_while_it_ends(world):
+    """SIGHUP is no order to end at once."""
+    server = world.new_server("reloaded")
+    server.start()
+    with RespConnection(server.port) as connection:
+        connection.expect("OK", "SET", "large", b"x" * (8 << 20))
+        connection.send("GET", "large")
+        time.sleep(0.5)
+        server.process.terminate()
+        while "stopping" not in server.printed():
+            time.sleep(0.01)
+        server.process.send_signal(signal.SIGHUP)
+        assert len(connection.read()) == 8 << 20
+    assert server.process.wait(30) == 0
+
+
 def test_second_signal_ends_at_once(world):
     server = world.new_server("twice")
     server.start()
