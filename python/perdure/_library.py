@@ -158,6 +158,25 @@ FUNCTIONS = {
 }
 
 
+def check_number(what: str, number: int, bits: int = 64) -> int:
+    """ctypes would pass on what is left of it: of -1 the largest number there is."""
+    if not 0 <= number < 1 << bits:
+        raise ValueError(f"{what} is a number from 0 to {(1 << bits) - 1}, not {number}")
+    return number
+
+
+def check_text(text: bytes | None) -> bytes | None:
+    """C would take what is before the NUL."""
+    if text is not None and b"\0" in text:
+        raise ValueError(f"there is a NUL in {text!r}")
+    return text
+
+
+#: name: which of its arguments are numbers, which are texts
+NUMBERS, TEXTS = ({name: [at for at, kind in enumerate(arguments) if kind is wanted] for name, (_, arguments) in FUNCTIONS.items()}
+                  for wanted in (c_uint64, c_char_p))
+
+
 def candidates() -> list[str]:
     """Where the library may be, the first first."""
     named = os.environ.get("PERDURE_LIBRARY")
@@ -199,6 +218,11 @@ LIBRARY = load()
 
 def call(function: str, *arguments: object) -> None:
     """Call what returns a code; raise what it says. Other Python threads run meanwhile."""
+    for at in NUMBERS[function]:
+        check_number("this argument", arguments[at])  # type: ignore[arg-type]
+    for at in TEXTS[function]:
+        if isinstance(arguments[at], bytes):
+            check_text(arguments[at])  # type: ignore[arg-type]
     error = Error()
     code = getattr(LIBRARY, function)(*arguments, ctypes.byref(error))
     if code != 0:

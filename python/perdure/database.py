@@ -126,11 +126,14 @@ class Database(Operations):
             raise InvalidError("a path is needed, or in_memory=True")
         callback = lib.ProgressFunction(tell)
         options = lib.Options(ctypes.sizeof(lib.Options),
-                              (not create) | read_only << 1 | in_memory << 2 | accept_damage << 3, int(level), memory_budget,
-                              int(sync_interval * 1000), int(idempotency_keep),
-                              EVERYTHING if retention_time is None else int(retention_time),
-                              EVERYTHING if retention_size is None else retention_size,
-                              compaction_rate, callback, None, client.encode() if client is not None else None)
+                              (not create) | read_only << 1 | in_memory << 2 | accept_damage << 3, int(level),
+                              lib.check_number("memory_budget", memory_budget),
+                              lib.check_number("sync_interval in milliseconds", int(sync_interval * 1000), 32),
+                              lib.check_number("idempotency_keep", int(idempotency_keep), 32),
+                              EVERYTHING if retention_time is None else lib.check_number("retention_time", int(retention_time)),
+                              EVERYTHING if retention_size is None else lib.check_number("retention_size", retention_size),
+                              lib.check_number("compaction_rate", compaction_rate), callback, None,
+                              lib.check_text(client.encode() if client is not None else None))
         handle = ctypes.c_void_p()
         try:
             lib.call("perdure_open", os.fsencode(path) if path is not None else None, ctypes.byref(options), ctypes.byref(handle))

@@ -154,6 +154,22 @@ class Scans(InMemory):
 
 
 class Logs(InMemory):
+    def test_numbers_that_are_none(self):
+        """C would take -1 for the largest number there is: nothing is trimmed, and nothing is held for ever."""
+        log = self.db.actor("user:1").log("events")
+        for record in ("a", "b"):
+            log.append(record)
+        for wrong in (lambda: log.trim(-1), lambda: log.trim(2**64), lambda: list(log.read(-1)), lambda: list(log.read(1, -1)),
+                      lambda: self.db.acquire("user:1", "me", -1), lambda: self.db.put("user:1", "k", "v", ttl=1e15),
+                      lambda: self.db.expire("user:1", "k", ttl=1e15),
+                      lambda: perdure.open("nowhere", memory_budget=-1), lambda: perdure.open("nowhere", retention_size=-1),
+                      lambda: perdure.open("nowhere", sync_interval=5e6), lambda: perdure.open("nowhere", retention_time=-1),
+                      lambda: perdure.open("no\0where"), lambda: perdure.open(in_memory=True, client="a\0b"),
+                      lambda: self.db.check_bookmark("\0")):
+            with self.assertRaises(ValueError):
+                wrong()
+        self.assertEqual(len(log), 2)
+
     def test_append_read_trim(self):
         log = self.db.actor("agent:7").log("events")
         self.assertEqual(len(log), 0)
