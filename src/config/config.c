@@ -273,6 +273,9 @@ static int understand_change(const struct pd_config *config, enum pd_setting_id 
 	    value_equal(ret_value, &config->effective[id].value))
 		return result;
 	pd_free(ret_value->text);
+	if ((setting->flags & PD_SETTING_SECRET) != 0)
+		return pd_error_set(err, PD_INVALID, "it needs a restart: put %s into the configuration file",
+				    setting->path);
 	return pd_error_set(err, PD_INVALID,
 			    "it needs a restart: put %s into the configuration file, or start with --%s",
 			    setting->path, setting->name);

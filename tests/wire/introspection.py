@@ -189,11 +189,14 @@ def test_slow_log_shows_no_secrets(world):
     connection.command("AUTH", "default", "secret")
     connection.command("HELLO", "2", "AUTH", "default", "secret")
     connection.command("SET", "k", "v" * 300)
+    refused = connection.command("CONFIG", "SET", "timeout", "0", "TLS-key-file-pass", "secret")
+    assert "configuration file" in str(refused) and "--tls-key-password" not in str(refused), refused
     connection.command("CONFIG", "SET", "slowlog-log-slower-than", "10000")
     entries = connection.command("SLOWLOG", "GET", "-1")
     assert b"secret" not in repr(entries).encode(), entries
     shown = [entry[3] for entry in entries]
     assert [b"AUTH", b"(redacted)", b"(redacted)"] in shown and [b"HELLO", b"2", b"AUTH", b"(redacted)", b"(redacted)"] in shown
+    assert [b"CONFIG", b"SET", b"timeout", b"0", b"TLS-key-file-pass", b"(redacted)"] in shown
     identifiers = [entry[0] for entry in entries]
     assert identifiers == sorted(identifiers, reverse=True)
     assert connection.command("SLOWLOG", "LEN") == len(entries)

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "config/setting.h"
 #include "front/resp/front_private.h"
 #include "os/os.h"
 
@@ -19,10 +20,21 @@ static bool is_behind_auth(const struct pd_slice *words, size_t i)
 	return false;
 }
 
+/* CONFIG SET name value …: the value of a setting that is secret. */
+static bool is_secret_setting(const struct pd_slice *words, size_t i)
+{
+	enum pd_setting_id id = i >= 3 && i % 2 == 1 ? pd_setting_by_config_name(words[i - 1])
+						     : PD_SETTING_COUNT;
+
+	return id != PD_SETTING_COUNT && (pd_setting(id)->flags & PD_SETTING_SECRET) != 0;
+}
+
 struct pd_slice pd_resp_shown_word(const struct pd_resp_entry *entry, const struct pd_slice *words, size_t i)
 {
 	size_t plain = entry->subcommand ? 2 : 1;
 
+	if (strcmp(entry->name.text, "config|set") == 0 && is_secret_setting(words, i))
+		return pd_slice_string("(redacted)");
 	if ((entry->command.flags & PD_COMMAND_SECRET) == 0 || i < plain ||
 	    (strcmp(entry->name.text, "hello") == 0 && !is_behind_auth(words, i)))
 		return words[i];
