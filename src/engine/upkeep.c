@@ -256,6 +256,7 @@ static void take_in(struct pd_engine *engine)
 			break;
 		engine->stats.checkpoints++;
 		engine->stats.state_failure[0] = '\0';
+		engine->state_failure = 0;
 		(void)snprintf(upkeep->status.text, sizeof upkeep->status.text,
 			       "checkpoint of LSN %" PRIu64 ", %.1f MiB, of which %.1f MiB are new",
 			       upkeep->made->position.lsn, (double)upkeep->made->bytes / (1 << 20),

@@ -47,6 +47,18 @@ static int check_open(const struct pd_engine *engine, struct pd_error *err)
 	return 0;
 }
 
+/* What must reach the disk first does not get there. */
+static int not_now(const struct pd_engine *engine, int result, struct pd_error *err)
+{
+	if (result != PD_AGAIN || engine->state_failure == 0 || engine->state_failure == PD_AGAIN)
+		return result;
+	return pd_error_set(
+		err, engine->state_failure,
+		"what was written before cannot be moved to the disk (%s): there are views again when "
+		"it can",
+		engine->stats.state_failure);
+}
+
 int pd_engine_view_open(struct pd_engine *engine, struct pd_engine_view **ret_view, struct pd_wait *ret_wait,
 			struct pd_error *err)
 {
@@ -68,7 +80,7 @@ int pd_engine_view_open(struct pd_engine *engine, struct pd_engine_view **ret_vi
 	result = pd_store_view_open(engine->store, &position, &view->store, err);
 	if (result != 0) {
 		pd_free(view);
-		return result;
+		return not_now(engine, result, err);
 	}
 	pd_engine_note_frozen(engine);
 	view->epoch = position.epoch;

@@ -225,6 +225,41 @@ static void test_given_up(void **state)
 	}
 }
 
+/* What cannot be moved to the disk stands in the way of views: that is told, instead of being waited for. */
+static void test_full_disk(void **state)
+{
+	struct pd_engine_view *views[PD_STORE_TABLES + 1] = { NULL };
+	struct pd_wait wait;
+	struct host host;
+	unsigned count = 0;
+	int result = 0;
+
+	(void)state;
+	init(&host);
+	fill(&host, 2);
+	step(&host, 50);
+	host.machine.disk_bytes = 1;
+	pd_sim_set_options(host.os, &host.machine);
+	for (unsigned i = 0; i < 1000 && (result == 0 || result == PD_AGAIN); i++) {
+		assert_int_equal(host_run(&host, "incr {a}k"), 0);
+		assert_true(count <= PD_STORE_TABLES);
+		result = pd_engine_view_open(host.engine, &views[count], &wait, &host.err);
+		count += result == 0;
+		step(&host, 2);
+	}
+	assert_int_equal(result, PD_NO_SPACE);
+	assert_non_null(strstr(host.err.text, "cannot be moved to the disk"));
+	/* With room again, there are views again. */
+	host.machine.disk_bytes = 0;
+	pd_sim_set_options(host.os, &host.machine);
+	host_advance_ms(&host, 2000);
+	step(&host, 100);
+	views[count] = open_view(&host, &wait);
+	for (unsigned i = 0; i <= count; i++)
+		pd_engine_view_close(views[i]);
+	host_done(&host);
+}
+
 static bool stop_at(void *context, uint64_t entries)
 {
 	(void)entries;
@@ -374,10 +409,10 @@ static void test_beside_writes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_moment),        cmocka_unit_test(test_reading),
-		cmocka_unit_test(test_refusals),      cmocka_unit_test(test_given_up),
-		cmocka_unit_test(test_cancelling),    cmocka_unit_test(test_hash),
-		cmocka_unit_test(test_beside_writes),
+		cmocka_unit_test(test_moment),    cmocka_unit_test(test_reading),
+		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_full_disk), cmocka_unit_test(test_cancelling),
+		cmocka_unit_test(test_hash),      cmocka_unit_test(test_beside_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
