@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/slice.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the on-disk format is little-endian; big-endian "
 							  "machines need byte swaps here");
 
@@ -91,6 +93,16 @@ static inline size_t pd_varint_get(const uint8_t *from, size_t size, uint64_t *r
 		}
 	}
 	return 0;
+}
+
+/* The same from the front of `rest`, which loses it; false: there is none. */
+static inline bool pd_varint_take(struct pd_slice *rest, uint64_t *ret_number)
+{
+	size_t size = pd_varint_get(rest->data, rest->size, ret_number);
+
+	rest->data += size;
+	rest->size -= size;
+	return size != 0;
 }
 
 #endif

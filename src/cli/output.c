@@ -4,11 +4,9 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/timestamp.h"
 #include "base/utf8.h"
-
-#define TIME_SIZE 40
 
 /* ---- text ---- */
 
@@ -108,22 +106,11 @@ void pd_output_preview(struct pd_output *output, struct pd_slice bytes, size_t m
 	(void)fputs(size < bytes.size ? "\"…" : "\"", output->file);
 }
 
-static void format_time(uint64_t time_us, char text[TIME_SIZE])
-{
-	time_t seconds = (time_t)(time_us / 1000000);
-	struct tm parts;
-	size_t size = 0;
-
-	if (gmtime_r(&seconds, &parts) != NULL)
-		size = strftime(text, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
-	(void)snprintf(text + size, TIME_SIZE - size, ".%06" PRIu64 "Z", time_us % 1000000);
-}
-
 void pd_output_time(struct pd_output *output, uint64_t time_us)
 {
-	char text[TIME_SIZE];
+	char text[PD_TIMESTAMP_SIZE];
 
-	format_time(time_us, text);
+	pd_timestamp_format(time_us, 6, text);
 	(void)fputs(text, output->file);
 }
 
@@ -255,9 +242,9 @@ void pd_output_bool_field(struct pd_output *output, const char *name, bool value
 
 void pd_output_time_field(struct pd_output *output, const char *name, uint64_t time_us)
 {
-	char text[TIME_SIZE];
+	char text[PD_TIMESTAMP_SIZE];
 
-	format_time(time_us, text);
+	pd_timestamp_format(time_us, 6, text);
 	pd_output_string_field(output, name, text);
 }
 

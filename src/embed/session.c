@@ -44,16 +44,6 @@ int pd_embed_check_write(const struct perdure_session *session, struct perdure_e
 
 /* ---- names ---- */
 
-static bool name_is_good(struct pd_slice name)
-{
-	if (name.size == 0 || name.size > PD_NAME_SIZE_MAX)
-		return false;
-	for (size_t i = 0; i < name.size; i++)
-		if (name.data[i] == '{' || name.data[i] == '}' || name.data[i] == '/')
-			return false;
-	return true;
-}
-
 static int bad_name(const char *what, struct pd_slice name, struct perdure_error *err)
 {
 	return pd_embed_errorf(err, PERDURE_INVALID,
@@ -77,7 +67,7 @@ int pd_embed_spell(struct pd_buffer *name, struct pd_slice current, struct perdu
 
 	if ((actor.size > 0 && actor.data == NULL) || (key.size > 0 && key.data == NULL))
 		return pd_embed_errorf(err, PERDURE_INVALID, "bytes at NULL have size 0");
-	if (actor.size > 0 && !name_is_good(whose))
+	if (actor.size > 0 && !pd_actor_name_is_good(whose))
 		return bad_name("an actor", whose, err);
 	if (key.size > PERDURE_KEY_SIZE_MAX)
 		return pd_embed_errorf(err, PERDURE_TOO_LARGE, "a key may have %u bytes, not %zu",
@@ -205,7 +195,7 @@ int perdure_session_new(struct perdure *db, const char *tenant, struct perdure_s
 	if (db->process != getpid())
 		return pd_embed_errorf(err, PERDURE_INVALID,
 				       "after fork() the child cannot use what its parent opened");
-	if (!name_is_good(name))
+	if (!pd_actor_name_is_good(name))
 		return bad_name("a tenant", name, err);
 	session = pd_calloc(1, sizeof *session);
 	if (session == NULL)
@@ -280,7 +270,7 @@ int perdure_session_use(struct perdure_session *session, struct perdure_bytes ac
 	struct pd_job job = { .run = use, .argument = &place };
 	int result;
 
-	if (actor.data == NULL || !name_is_good(name))
+	if (actor.data == NULL || !pd_actor_name_is_good(name))
 		return bad_name("an actor", name, err);
 	result = pd_embed_enter(session, err);
 	if (result != 0)

@@ -124,6 +124,8 @@ struct pd_session *pd_session_new(struct pd_engine *engine, uint64_t client, con
 				  const char *client_text);
 void pd_session_free(struct pd_session *session);
 PD_MUST_CHECK int pd_session_set_client_text(struct pd_session *session, const char *client_text);
+/* May a tenant or an actor be called that? 1 to 256 bytes, but for "{", "}" and "/". */
+bool pd_actor_name_is_good(struct pd_slice name);
 /* Make "[tenant/]actor" the current one; created when first written. Empty: back to seeing the whole tenant, with
  * `main` current. PD_INVALID (empty name, over 256 bytes, "{" or "}" or "/" in it). */
 PD_MUST_CHECK int pd_session_use(struct pd_session *session, struct pd_slice name, struct pd_error *err);

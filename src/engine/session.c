@@ -79,7 +79,7 @@ int pd_session_set_client_text(struct pd_session *session, const char *client_te
 	return 0;
 }
 
-static bool name_is_good(struct pd_slice name)
+bool pd_actor_name_is_good(struct pd_slice name)
 {
 	if (name.size == 0 || name.size > PD_NAME_SIZE_MAX)
 		return false;
@@ -100,7 +100,7 @@ static int split(const struct pd_session *session, struct pd_slice name, struct 
 		tenant = pd_slice(name.data, (size_t)(slash - name.data));
 		actor = pd_slice(slash + 1, name.size - tenant.size - 1);
 	}
-	if (!name_is_good(tenant) || !name_is_good(actor))
+	if (!pd_actor_name_is_good(tenant) || !pd_actor_name_is_good(actor))
 		return pd_error_set(
 			err, PD_INVALID,
 			"'%.*s' is no [tenant/]actor: each name has 1 to %u bytes, none of them {, } or /",
@@ -143,7 +143,7 @@ bool pd_session_reaches(const struct pd_session *session, struct pd_slice tenant
 int pd_session_set_home(struct pd_session *session, struct pd_slice tenant, bool confined,
 			struct pd_error *err)
 {
-	if (!name_is_good(tenant))
+	if (!pd_actor_name_is_good(tenant))
 		return pd_error_set(
 			err, PD_INVALID,
 			"'%.*s' is no tenant's name: it has 1 to %u bytes, none of them {, } or /",

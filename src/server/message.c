@@ -2,13 +2,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/timestamp.h"
 #include "base/utf8.h"
 #include "os/os.h"
 
-#define TIME_SIZE 40
-#define WHILE_US  (UINT64_C(1000000) * PD_MESSAGE_WHILE_S)
+#define WHILE_US (UINT64_C(1000000) * PD_MESSAGE_WHILE_S)
 
 const char *const pd_message_level_names[PD_MESSAGE_LEVEL_COUNT + 1] = { "error", "warning", "info", "debug",
 									 NULL };
@@ -42,33 +41,24 @@ void pd_messages_init(struct pd_messages *messages, struct pd_os *os, enum pd_me
 
 /* ---- lines ---- */
 
-/* In UTC, with so many digits behind the second. */
-static void format_time(const struct pd_messages *messages, int digits, char text[TIME_SIZE])
+/* Empty where there is no clock. */
+static void format_now(const struct pd_messages *messages, unsigned digits, char text[PD_TIMESTAMP_SIZE])
 {
-	uint64_t now_us = messages->os != NULL ? pd_os_real_us(messages->os) : 0;
-	time_t seconds = (time_t)(now_us / 1000000);
-	struct tm parts;
-	size_t used;
-
 	text[0] = '\0';
-	if (messages->os == NULL || gmtime_r(&seconds, &parts) == NULL)
-		return;
-	used = strftime(text, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
-	(void)snprintf(text + used, TIME_SIZE - used, ".%06uZ", (unsigned)(now_us % 1000000));
-	if (digits < 6)
-		(void)snprintf(text + used + 1 + digits, TIME_SIZE - used - 1 - (size_t)digits, "Z");
+	if (messages->os != NULL)
+		pd_timestamp_format(pd_os_real_us(messages->os), digits, text);
 }
 
 static int put_text(const struct pd_messages *messages, const struct message *message, struct pd_buffer *line)
 {
 	const char *name = pd_message_level_names[message->level];
-	char time[TIME_SIZE];
+	char time[PD_TIMESTAMP_SIZE];
 	int result = 0;
 
 	if (messages->stream == PD_OS_STREAM_JOURNAL) {
 		result = pd_buffer_printf(line, "<%d>", priorities[message->level]);
 	} else if (messages->stream == PD_OS_STREAM_OTHER) {
-		format_time(messages, 3, time);
+		format_now(messages, 3, time);
 		result = pd_buffer_printf(line, "%s%s", time, time[0] != '\0' ? " " : "");
 	}
 	if (result == 0)
@@ -85,10 +75,10 @@ static int put_text(const struct pd_messages *messages, const struct message *me
 
 static int put_json(const struct pd_messages *messages, const struct message *message, struct pd_buffer *line)
 {
-	char time[TIME_SIZE];
+	char time[PD_TIMESTAMP_SIZE];
 	int result = 0;
 
-	format_time(messages, 6, time);
+	format_now(messages, 6, time);
 	if (messages->stream == PD_OS_STREAM_JOURNAL)
 		result = pd_buffer_printf(line, "<%d>", priorities[message->level]);
 	if (result == 0)

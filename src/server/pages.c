@@ -1,11 +1,9 @@
 #include "server/pages.h"
 
 #include <stdio.h>
-#include <time.h>
 
+#include "base/timestamp.h"
 #include "base/utf8.h"
-
-#define TIME_SIZE 40
 
 static int say_ok(struct pd_http_page *page, const char *text)
 {
@@ -72,15 +70,15 @@ static int answer_readyz(void *context, const struct pd_http_request *request, s
 
 /* ---- /health ---- */
 
-static const char *format_time(uint64_t real_us, char text[TIME_SIZE])
+/* A moment as JSON; 0 is none. */
+static const char *format_time(uint64_t real_us, char text[PD_TIMESTAMP_SIZE + 2])
 {
-	time_t seconds = (time_t)(real_us / 1000000);
-	struct tm parts;
+	char moment[PD_TIMESTAMP_SIZE];
 
-	if (real_us == 0 || gmtime_r(&seconds, &parts) == NULL)
+	pd_timestamp_format(real_us, 0, moment);
+	if (real_us == 0 || moment[0] == '\0')
 		return "null";
-	(void)snprintf(text, TIME_SIZE, "\"%04d-%02d-%02dT%02d:%02d:%02dZ\"", parts.tm_year + 1900,
-		       parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+	(void)snprintf(text, PD_TIMESTAMP_SIZE + 2, "\"%s\"", moment);
 	return text;
 }
 
@@ -124,7 +122,7 @@ static int write_why(struct pd_buffer *body, const struct pd_engine_stats *stats
 static int write_health(struct pd_buffer *body, const char *status, const struct pd_metrics_facts *facts)
 {
 	const struct pd_engine_stats *stats = &facts->engine;
-	char snapshot[TIME_SIZE];
+	char snapshot[PD_TIMESTAMP_SIZE + 2];
 	int result = pd_buffer_printf(
 		body,
 		"{\"status\":\"%s\",\"components\":{\"wal\":\"%s\",\"store\":\"%s\",\"disk\":\"%s\"},"

@@ -7,16 +7,6 @@
 
 #define HASH_LOOK_NS 5000000u /* between two looks whether a hash is there */
 
-/* The session, or NULL with the error written. */
-static struct pd_session *need_session(struct pd_resp_call *call)
-{
-	struct pd_session *session = pd_resp_client_session(call->client);
-
-	if (session == NULL)
-		pd_resp_write_error(call->reply, "OOM out of memory for a session");
-	return session;
-}
-
 /* "+OK", or the error of `result`. */
 static void write_result(struct pd_resp_call *call, int result, const struct pd_error *err)
 {
@@ -35,7 +25,7 @@ static void wait_for_now(struct pd_resp_call *call)
 
 static void answer_use(struct pd_resp_call *call)
 {
-	struct pd_session *session = need_session(call);
+	struct pd_session *session = pd_resp_need_session(call);
 	struct pd_slice name = { 0 };
 	struct pd_error err = { 0 };
 
@@ -80,7 +70,7 @@ static bool parse_level(struct pd_resp_call *call, struct pd_slice word, enum pd
 
 static void answer_durability(struct pd_resp_call *call)
 {
-	struct pd_session *session = need_session(call);
+	struct pd_session *session = pd_resp_need_session(call);
 	struct pd_error err = { 0 };
 	enum pd_level level;
 
@@ -99,7 +89,7 @@ static void answer_durability(struct pd_resp_call *call)
 
 static void answer_readlevel(struct pd_resp_call *call)
 {
-	struct pd_session *session = need_session(call);
+	struct pd_session *session = pd_resp_need_session(call);
 	bool strict = pd_slice_equal_nocase(call->words[1], "strict");
 
 	if (session == NULL)
@@ -225,7 +215,7 @@ static int find_hash(struct pd_resp_call *call, struct pd_session *session, stru
 
 static void answer_statehash(struct pd_resp_call *call)
 {
-	struct pd_session *session = need_session(call);
+	struct pd_session *session = pd_resp_need_session(call);
 	struct pd_slice actor = { 0 };
 	struct pd_hash128 hash;
 	struct pd_error err = { 0 };
@@ -258,7 +248,7 @@ static void answer_statehash(struct pd_resp_call *call)
 /* PD.PROFILE TENANT level | PD.PROFILE ACTOR name level */
 static void answer_profile(struct pd_resp_call *call)
 {
-	struct pd_session *session = need_session(call);
+	struct pd_session *session = pd_resp_need_session(call);
 	bool tenant = pd_slice_equal_nocase(call->words[1], "tenant") && call->count == 3;
 	bool actor = pd_slice_equal_nocase(call->words[1], "actor") && call->count == 4;
 	struct pd_receipt receipt = { 0 };

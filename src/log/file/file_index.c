@@ -31,15 +31,6 @@ int pd_index_add(struct pd_buffer *index, uint32_t sectors, uint32_t records, co
 	return 0;
 }
 
-static bool take_varint(struct pd_slice *rest, uint64_t *ret_number)
-{
-	size_t size = pd_varint_get(rest->data, rest->size, ret_number);
-
-	rest->data += size;
-	rest->size -= size;
-	return size != 0;
-}
-
 static bool has_actor(const struct pd_buffer *actors, uint64_t actor)
 {
 	for (size_t at = 0; at < actors->size; at += sizeof actor)
@@ -58,15 +49,15 @@ bool pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t
 		uint64_t sectors, records, count, actor;
 		bool wanted;
 
-		if (!take_varint(&index, &sectors) || !take_varint(&index, &records) ||
-		    !take_varint(&index, &count))
+		if (!pd_varint_take(&index, &sectors) || !pd_varint_take(&index, &records) ||
+		    !pd_varint_take(&index, &count))
 			return false;
 		/* A frame has no record of its own before the last one: it belongs to the LSN in the making. */
 		wanted = lsn <= last_lsn && lsn + (records > 0 ? records : 1) > first_lsn;
 		if (wanted && count == 0)
 			return false;
 		for (uint64_t i = 1; i < count; i++) {
-			if (!take_varint(&index, &actor))
+			if (!pd_varint_take(&index, &actor))
 				return false;
 			if (wanted && !has_actor(actors, actor) &&
 			    pd_buffer_append(actors, &actor, sizeof actor) != 0)

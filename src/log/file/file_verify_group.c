@@ -77,15 +77,6 @@ static void check_head(struct pd_log_verifier *verifier, const struct pd_group_h
 				 "the segment's head makes no sense");
 }
 
-static bool take_varint(struct pd_slice *rest, uint64_t *ret_number)
-{
-	size_t size = pd_varint_get(rest->data, rest->size, ret_number);
-
-	rest->data += size;
-	rest->size -= size;
-	return size != 0;
-}
-
 /* The actors that were found must be listed, in their order; the index may list more (of a transaction that was taken
  * back, or of a group that was cut into pieces). */
 static bool actors_listed(const struct pd_log_verifier *verifier, const struct pd_seen *seen,
@@ -97,7 +88,7 @@ static bool actors_listed(const struct pd_log_verifier *verifier, const struct p
 	for (uint64_t i = 1; i < count; i++) {
 		uint64_t actor;
 
-		if (!take_varint(rest, &actor))
+		if (!pd_varint_take(rest, &actor))
 			return false;
 		if (at < seen->actor_count && pd_load_u64(actors + at * sizeof actor) == actor)
 			at++;
@@ -118,8 +109,8 @@ static bool index_agrees(const struct pd_log_verifier *verifier, struct pd_slice
 		uint64_t sectors, records, count;
 		bool here = seen < end && seen->sector == sector;
 
-		if (!take_varint(&index, &sectors) || !take_varint(&index, &records) ||
-		    !take_varint(&index, &count))
+		if (!pd_varint_take(&index, &sectors) || !pd_varint_take(&index, &records) ||
+		    !pd_varint_take(&index, &count))
 			return false;
 		if (!actors_listed(verifier, here ? seen : &unseen, &index, count))
 			return false;

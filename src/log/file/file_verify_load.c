@@ -95,15 +95,6 @@ bool pd_verify_unused_but_one_bit(const struct pd_log_verifier *verifier, uint64
 
 /* ---- the footer ---- */
 
-static bool take_varint(struct pd_slice *rest, uint64_t *ret_number)
-{
-	size_t size = pd_varint_get(rest->data, rest->size, ret_number);
-
-	rest->data += size;
-	rest->size -= size;
-	return size != 0;
-}
-
 /* Where the index says the groups are. Kept only if they fill the segment up to the footer. */
 static void read_extents(struct pd_log_verifier *verifier, uint64_t footer_sector, uint64_t footer_lsn)
 {
@@ -115,14 +106,14 @@ static void read_extents(struct pd_log_verifier *verifier, uint64_t footer_secto
 		struct pd_extent *extent = pd_verify_add(verifier, &verifier->extents, sizeof *extent);
 		uint64_t count, actor;
 
-		good = extent != NULL && take_varint(&rest, &extent->sectors) &&
-		       take_varint(&rest, &extent->records) && take_varint(&rest, &count) &&
+		good = extent != NULL && pd_varint_take(&rest, &extent->sectors) &&
+		       pd_varint_take(&rest, &extent->records) && pd_varint_take(&rest, &count) &&
 		       extent->sectors > 0 && extent->sectors <= footer_sector &&
 		       extent->records <= footer_lsn;
 		if (!good)
 			break;
 		for (uint64_t i = 1; good && i < count; i++)
-			good = take_varint(&rest, &actor);
+			good = pd_varint_take(&rest, &actor);
 		extent->sector = sector;
 		extent->first_lsn = records;
 		sector += extent->sectors;
