@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "cli/bench_load.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -12,6 +13,7 @@
 #include "server/server.h"
 #include "wire/resp.h"
 
+#define STRING_MAX       4096 /* a bad reply as JSON */
 #define REQUESTS_DEFAULT 100000u
 #define PIPELINE_LOADING 64u /* how deep the keys are written before reads are measured */
 
@@ -198,19 +200,17 @@ static void print_text(const struct settings *settings, const struct pd_bench_re
 		(void)printf("first bad reply: %s\n", result->first_error);
 }
 
-/* Text of any bytes as the inside of a JSON string. */
-static void print_escaped(const char *text)
+/* As a JSON string; null if there is no memory for it. */
+static void print_string(const char *text)
 {
-	for (; *text != '\0'; text++) {
-		unsigned char byte = (unsigned char)*text;
+	struct pd_buffer quoted;
 
-		if (byte == '"' || byte == '\\')
-			(void)printf("\\%c", byte);
-		else if (byte < 0x20 || byte >= 0x7f)
-			(void)printf("\\u%04x", byte);
-		else
-			(void)putchar(byte);
-	}
+	pd_buffer_init(&quoted, STRING_MAX);
+	if (pd_append_json_string(&quoted, pd_slice_string(text)) == 0)
+		(void)fwrite(quoted.data, 1, quoted.size, stdout);
+	else
+		(void)fputs("null", stdout);
+	pd_buffer_done(&quoted);
 }
 
 static void print_json(const struct settings *settings, const struct pd_bench_result *result)
@@ -221,13 +221,13 @@ static void print_json(const struct settings *settings, const struct pd_bench_re
 	(void)printf("{\"test\": \"%s\", \"clients\": %u, \"pipeline\": %u, \"keys\": %" PRIu64
 		     ", \"key_size\": %u, \"value_size\": %u, \"seconds\": %.6f, \"replies\": %" PRIu64
 		     ", \"ops_per_second\": %.1f, \"errors\": %" PRIu64 ", \"unexpected\": %" PRIu64
-		     ", \"misses\": %" PRIu64 ", \"first_error\": \"",
+		     ", \"misses\": %" PRIu64 ", \"first_error\": ",
 		     settings->test, plan->clients, plan->pipeline, plan->keys, plan->key_size,
 		     plan->value_size, (double)result->elapsed_ns / 1e9, result->replies,
 		     per_second(result->replies, result->elapsed_ns), result->errors, result->unexpected,
 		     result->misses);
-	print_escaped(result->first_error);
-	(void)printf("\", \"operations\": {");
+	print_string(result->first_error);
+	(void)printf(", \"operations\": {");
 	for (unsigned kind = 0; kind < PD_BENCH_KINDS; kind++) {
 		const struct pd_bench_histogram *latency = result->latency_ns[kind];
 

@@ -216,7 +216,11 @@ static int greet(struct pd_target *target, struct pd_link *link, struct pd_error
 	if (result == 0)
 		return 0;
 	if (result != PD_INVALID)
-		return pd_error_set(err, result, "%s", why.text);
+		return pd_error_set(err, result, "%s%s", why.text,
+				    result == PD_IO && !target->tls &&
+						    (target->host != NULL || target->port != 0)
+					    ? "; if it speaks TLS there, say --tls"
+					    : "");
 	if (target->password != NULL && (says(&why, "WRONGPASS") || says(&why, "NOPERM")))
 		return refused(target, link, &why, err);
 	if (says(&why, "NOAUTH")) {

@@ -153,6 +153,12 @@ def test_no_tls_there(world):
     assert status == FAILURE and "is that the TLS port" in stderr, stderr
 
 
+def test_no_tls_asked_for(world):
+    _, made = proxy(world)
+    status, _, stderr = world.run(world.binary, "cli", "-p", made.port, "PING", check=False)
+    assert status == FAILURE and "--tls" in stderr, stderr
+
+
 def test_shell(world):
     """The connection is lost without a goodbye, and made again."""
     folder, made = proxy(world)
