@@ -242,9 +242,10 @@ static void note_error(struct pd_bench_result *result, const uint8_t *reply, siz
 
 	if (result->first_error[0] != '\0')
 		return;
-	while (length < size && length < sizeof(result->first_error) - 1 && reply[length] != '\r')
-		length++;
-	memcpy(result->first_error, reply, length);
+	for (; length < size && length < sizeof(result->first_error) - 1 && reply[length] != '\r'; length++)
+		result->first_error[length] = reply[length] >= ' ' && reply[length] < 0x7f
+						      ? (char)reply[length]
+						      : '?';
 	result->first_error[length] = '\0';
 }
 
