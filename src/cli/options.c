@@ -39,6 +39,8 @@ int pd_subcommand_unknown(const char *command, const char *word, const char *con
 	(void)fprintf(stderr, "%s: there is no subcommand \"%s\"", command, word);
 	if (nearest != NULL)
 		(void)fprintf(stderr, "; did you mean \"%s\"?", nearest);
+	for (size_t i = 0; nearest == NULL && names[i] != NULL; i++)
+		(void)fprintf(stderr, "%s%s", i == 0 ? "; there are " : ", ", names[i]);
 	(void)fprintf(stderr, "\nTry '%s --help'.\n", command);
 	return PD_EXIT_USAGE;
 }

@@ -129,6 +129,13 @@ def test_bad_values(world):
         fails(world, words, USAGE, wanted, "--help'")
 
 
+def test_unknown_subcommands(world):
+    fails(world, ("user", "lst"), USAGE, 'did you mean "list"?')
+    fails(world, ("user", "ls"), USAGE, "there are add, list, ")
+    fails(world, ("user", "ls", "--help"), USAGE, "there are add, list, ")
+    fails(world, ("frobnicate",), USAGE, "there are server, cli, ")
+
+
 def test_output_that_cannot_be_written(world):
     world.connect().expect("OK", "SET", "k", "v")
     with open("/dev/full", "wb") as full:
