@@ -46,6 +46,8 @@ static bool freeze_is_due(struct pd_engine *engine)
 void pd_engine_note_failure(struct pd_engine *engine, const struct pd_error *err)
 {
 	engine->stats.state_failures++;
+	if (engine->state_failure == 0)
+		engine->state_failing_us = pd_engine_monotonic_us(engine);
 	engine->state_failure = err->code;
 	(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s", err->text);
 }

@@ -11,6 +11,7 @@
 
 #define ENTRIES_AT_ONCE 1024u /* between enter and leave … */
 #define BYTES_AT_ONCE   (1024u * 1024)
+#define FAILING_US      1000000u /* what fails for less than that may go by */
 
 struct pd_engine_view {
 	struct pd_store_view *store;
@@ -47,15 +48,15 @@ static int check_open(const struct pd_engine *engine, struct pd_error *err)
 	return 0;
 }
 
-/* What must reach the disk first does not get there. */
+/* What must reach the disk first has not got there for a while. */
 static int not_now(const struct pd_engine *engine, int result, struct pd_error *err)
 {
-	if (result != PD_AGAIN || engine->state_failure == 0 || engine->state_failure == PD_AGAIN)
+	if (result != PD_AGAIN || engine->state_failure == 0 || engine->state_failure == PD_AGAIN ||
+	    pd_engine_monotonic_us(engine) - engine->state_failing_us < FAILING_US)
 		return result;
 	return pd_error_set(
 		err, engine->state_failure,
-		"what was written before cannot be moved to the disk (%s): there are views again when "
-		"it can",
+		"what was written before cannot be moved to the disk (%s): there are views again when it can",
 		engine->stats.state_failure);
 }
 

@@ -24,8 +24,8 @@ struct pd_engine_view;
 /* Of all that was evaluated before this call. It may be read at once; what was read may be shown when *ret_wait has settled:
  * before that, a crash may take back what the view shows.
  * PD_AGAIN: not yet, within milliseconds, with steps meanwhile. PD_BUSY: too many are open. PD_NOT_SUPPORTED: this engine keeps
- * everything in memory. PD_FENCED. PD_NO_MEMORY. What state could not be moved to the disk with (PD_NO_SPACE, PD_IO, …), if a
- * view would have to wait for that. */
+ * everything in memory. PD_FENCED. PD_NO_MEMORY. What state could not be moved to the disk with for a
+ * while now (PD_NO_SPACE, PD_IO, …), if a view would have to wait for that. */
 PD_MUST_CHECK int pd_engine_view_open(struct pd_engine *engine, struct pd_engine_view **ret_view,
 				      struct pd_wait *ret_wait, struct pd_error *err);
 void pd_engine_view_close(struct pd_engine_view *view); /* NULL is fine */

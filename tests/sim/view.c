@@ -57,7 +57,8 @@ static bool open_view(struct world *world, struct shown *shown)
 	if (result != 0) {
 		shown->view = NULL;
 		if (result == PD_AGAIN || result == PD_FENCED || world_dead(world) ||
-		    (result == PD_NOT_SUPPORTED && world->options.levels == PD_LEVELS_NONE))
+		    (result == PD_NOT_SUPPORTED && world->options.levels == PD_LEVELS_NONE) ||
+		    (result == PD_NO_SPACE && world->plague == PLAGUE_FULL) || may_fail(world, result))
 			return true;
 		return world_fail(world, "no view: %s", err.text);
 	}

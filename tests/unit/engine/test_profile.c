@@ -1,4 +1,5 @@
 /* Quotas and actors that expire: exact after whatever happens to transactions, and after every start. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -216,6 +217,114 @@ static void test_leased_stays(void **state)
 	host_done(&host);
 }
 
+/* ---- whatever fails wherever ---- */
+
+static const char *const moves[] = {
+	"mset {a}1 x {b}1 123456789012345678901234567890",
+	"append {b}1 123456789012345678901",
+	"copy {b}1 {b}2",
+	"rename {b}1 {c}1",
+	"set {a}e 12345678901234567890123456789 px 50",
+	"hset {a}h f 1 g 2",
+	"rename {b}2 {b}3",
+	"set {b}3 short",
+	"set {b}3 12345678901234567890123456789",
+	"getdel {c}1",
+	"flushdb",
+	"set {c}4 12345678901234567890123456789",
+};
+
+static void prepare(struct host *host)
+{
+	host_init(host);
+	host->options.large_min = 16;
+	host->options.chunk_size = 8;
+	host_open(host);
+	assert_int_equal(pd_buffer_reserve(&host->reply, 4096), 0);
+	host_durable(host, "set {a}0 x");
+	quota_keys(host, NULL, 100);
+	expire_after(host, "a", 3600);
+	host_durable(host, "set {a}0 y");
+}
+
+/* true: nothing failed. */
+static bool make_moves(struct host *host)
+{
+	bool good = true;
+	uint64_t epoch;
+
+	for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
+		good &= host_run(host, moves[i]) == 0;
+		host_advance_ms(host, 100);
+		good &= pd_engine_step(host->engine) == 0;
+		if (i % 4 == 3)
+			good &= pd_engine_lease_acquire(host->engine, host->session, pd_slice_string("a"),
+							pd_slice_string("me"), 1000, false, &epoch,
+							&host->receipt, &host->err) == 0;
+	}
+	return pd_engine_drop_actor(host->engine, host->session, pd_slice_string("a"), &host->receipt,
+				    &host->err) == 0 &&
+	       good;
+}
+
+/* What is counted is what there is, and large strings are whole, or not there; after a start as well. */
+static void assert_right(struct host *host)
+{
+	assert_exact(host);
+	assert_int_equal(pd_engine_check_large(host->engine, &host->err), 0);
+	if (pd_engine_fence_text(host->engine)[0] == '\0')
+		host_durable(host, "set {z}k x");
+	host_power_cycle(host);
+	assert_exact(host);
+	if (pd_engine_check_large(host->engine, &host->err) != 0)
+		fail_msg("after a start: %s", host->err.text);
+	for (unsigned i = 0; i < 20; i++)
+		step(host, 200);
+	assert_exact(host);
+	assert_int_equal(host_run(host, "flushdb"), 0);
+	assert_exact(host);
+	assert_int_equal(kept(host, PD_BLOB_NOTE), 0);
+}
+
+static void test_no_memory(void **state)
+{
+	unsigned undisturbed = 0;
+
+	(void)state;
+	for (unsigned long n = 2; undisturbed < 40; n++) {
+		struct host host;
+		bool good;
+
+		prepare(&host);
+		pd_memory_fail(n / 2, n % 2 == 0);
+		good = make_moves(&host);
+		pd_memory_fail(0, 0);
+		assert_right(&host);
+		host_done(&host);
+		undisturbed = good ? undisturbed + 1 : 0;
+	}
+	assert_true(undisturbed == 40);
+}
+
+static void test_failing_disk(void **state)
+{
+	static const int errors[] = { EIO, ENOSPC };
+	bool good = false;
+
+	(void)state;
+	for (uint64_t n = 1; !good; n++)
+		for (size_t i = 0; i < 4; i++) {
+			struct host host;
+
+			prepare(&host);
+			pd_sim_fail_from(host.os, n, errors[i % 2], i >= 2);
+			good = make_moves(&host);
+			pd_sim_fail_from(host.os, 0, 0, false);
+			assert_right(&host);
+			host_done(&host);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +333,8 @@ int main(void)
 		cmocka_unit_test(test_due_is_known_after_start),
 		cmocka_unit_test(test_drop_leaves_nothing),
 		cmocka_unit_test(test_leased_stays),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_failing_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
