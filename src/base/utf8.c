@@ -38,24 +38,19 @@ static int append_escaped_byte(struct pd_buffer *buffer, uint8_t byte)
 		return pd_buffer_append(buffer, "\\r", 2);
 	case '\t':
 		return pd_buffer_append(buffer, "\\t", 2);
-	case '"':
-		return pd_buffer_append(buffer, "\\\"", 2);
-	case '\\':
-		return pd_buffer_append(buffer, "\\\\", 2);
 	default:
 		return pd_buffer_printf(buffer, "\\x%02x", byte);
 	}
 }
 
-static int append(struct pd_buffer *buffer, struct pd_slice bytes, bool quoted)
+int pd_append_line(struct pd_buffer *buffer, struct pd_slice text)
 {
 	int result = 0;
 
-	for (size_t at = 0; at < bytes.size && result == 0;) {
-		const uint8_t *character = bytes.data + at;
-		size_t size = pd_utf8_character(character, bytes.size - at);
-		bool plain = size > 0 && !pd_utf8_is_control(character, size) &&
-			     !(quoted && (*character == '"' || *character == '\\'));
+	for (size_t at = 0; at < text.size && result == 0;) {
+		const uint8_t *character = text.data + at;
+		size_t size = pd_utf8_character(character, text.size - at);
+		bool plain = size > 0 && !pd_utf8_is_control(character, size);
 
 		size = size > 0 ? size : 1;
 		if (plain)
@@ -66,16 +61,6 @@ static int append(struct pd_buffer *buffer, struct pd_slice bytes, bool quoted)
 		at += size;
 	}
 	return result;
-}
-
-int pd_append_escaped(struct pd_buffer *buffer, struct pd_slice bytes)
-{
-	return append(buffer, bytes, true);
-}
-
-int pd_append_line(struct pd_buffer *buffer, struct pd_slice text)
-{
-	return append(buffer, text, false);
 }
 
 int pd_append_json_string(struct pd_buffer *buffer, struct pd_slice bytes)

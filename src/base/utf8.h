@@ -15,9 +15,8 @@ size_t pd_utf8_character(const uint8_t *at, size_t left);
 /* Would a terminal obey it? C0 and C1 controls, DEL. `size` as pd_utf8_character() told. */
 bool pd_utf8_is_control(const uint8_t *at, size_t size);
 
-/* Append bytes so that they stay on their line: controls, what is no UTF-8, '"' and '\' come as \n, \x1b, \" … */
-PD_MUST_CHECK int pd_append_escaped(struct pd_buffer *buffer, struct pd_slice bytes);
-/* Append text of our own that may have such bytes in it: the same, but quotes and backslashes stay as they are. */
+/* Append text of our own that may have anything in it, so that it stays on its line: controls and what is no UTF-8 come as
+ * \n, \x1b … */
 PD_MUST_CHECK int pd_append_line(struct pd_buffer *buffer, struct pd_slice text);
 /* Append bytes as a JSON string with its quotes. What is no UTF-8 comes as U+FFFD, one for each byte. */
 PD_MUST_CHECK int pd_append_json_string(struct pd_buffer *buffer, struct pd_slice bytes);

@@ -41,9 +41,6 @@ int pd_embed_type(uint8_t type);
 /* What is known of a key by its entry; NULL: there is none. */
 void pd_embed_describe(const struct pd_entry *entry, struct perdure_key_info *ret_info);
 
-/* A copy for the caller, with a NUL behind it; freed by perdure_free(). NULL: no memory. */
-void *pd_embed_copy(struct pd_slice bytes);
-
 /* ---- an open directory ---- */
 
 struct perdure {

@@ -80,15 +80,3 @@ void perdure_free(void *memory)
 {
 	pd_free(memory);
 }
-
-void *pd_embed_copy(struct pd_slice bytes)
-{
-	uint8_t *copy = pd_malloc(bytes.size + 1);
-
-	if (copy == NULL)
-		return NULL;
-	if (bytes.size > 0)
-		memcpy(copy, bytes.data, bytes.size);
-	copy[bytes.size] = '\0';
-	return copy;
-}
