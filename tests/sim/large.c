@@ -108,12 +108,16 @@ static bool give_piece(struct world *world, unsigned number, size_t size)
 static bool finish(struct world *world, unsigned number)
 {
 	struct upload upload = world->clients[number].upload;
+	struct request *request = arena_take(&world->arena, sizeof *request);
 	struct pd_slice value = upload.request->words[upload.word];
 	bool good;
 
+	/* Its session may have claimed another epoch since the first piece. */
+	*request = *upload.request;
+	memcpy(request->claims, world->clients[number].claims[request->tenant], sizeof request->claims);
 	world->may_be_lost = is_dropped(world, &upload);
-	good = work_execute(world, number, upload.request, upload.given > 0 ? upload.stage : NULL,
-			    upload.word, pd_slice(value.data + upload.given, value.size - upload.given));
+	good = work_execute(world, number, request, upload.given > 0 ? upload.stage : NULL, upload.word,
+			    pd_slice(value.data + upload.given, value.size - upload.given));
 
 	world->may_be_lost = false;
 	pd_stage_free(upload.stage);

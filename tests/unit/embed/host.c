@@ -3,12 +3,13 @@
 #include <ftw.h>
 #include <unistd.h>
 
-/* RocksDB is not built for ThreadSanitizer: what goes on inside of it looks like races. */
+/* RocksDB is not built for ThreadSanitizer, nor is what it compresses with: what goes on inside of them looks like races. */
 #ifdef __SANITIZE_THREAD__
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "called_from_lib:librocksdb.so\nrace:librocksdb.so\n";
+	return "called_from_lib:librocksdb.so\nrace:librocksdb.so\n"
+	       "called_from_lib:libzstd.so\nrace:libzstd.so\n";
 }
 #endif
 
