@@ -20,8 +20,9 @@ class Terminal:
             if directory is not None:
                 os.chdir(directory)
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "LC_ALL")}
             os.execvpe(words[0], [str(word) for word in words],
-                       {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **(environment or {})})
+                       {**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", **(environment or {})})
         self.status = None
         self.raw = b""
 
