@@ -8,8 +8,8 @@
 
 #include "crypto/digest.h"
 
-/* Up to the end of the line. false: nothing came, or more than fits. */
-static bool read_line(int descriptor, char *text, size_t size)
+/* Up to the end of the line; *ret_got bytes, and a NUL. false: nothing came, or more than fits. */
+static bool read_line(int descriptor, char *text, size_t size, size_t *ret_got)
 {
 	size_t at = 0;
 
@@ -20,6 +20,7 @@ static bool read_line(int descriptor, char *text, size_t size)
 			continue;
 		if (got <= 0 || text[at] == '\n') {
 			text[at] = '\0';
+			*ret_got = at;
 			return at > 0 || got > 0;
 		}
 		at++;
@@ -31,6 +32,7 @@ static bool read_line(int descriptor, char *text, size_t size)
 static bool ask(const char *question, char *text, size_t size)
 {
 	struct termios before, silent;
+	size_t got;
 	bool read;
 
 	if (tcgetattr(STDIN_FILENO, &before) != 0)
@@ -41,7 +43,7 @@ static bool ask(const char *question, char *text, size_t size)
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) != 0)
 		return false;
 	(void)fprintf(stderr, "%s", question);
-	read = read_line(STDIN_FILENO, text, size);
+	read = read_line(STDIN_FILENO, text, size, &got);
 	(void)fputc('\n', stderr);
 	return tcsetattr(STDIN_FILENO, TCSAFLUSH, &before) == 0 && read;
 }
@@ -72,6 +74,19 @@ static int ask_twice(char *password, size_t size, struct pd_error *err)
 	return result;
 }
 
+/* The first line of what was got. For C a NUL would end it, and leave less of a password than its owner believes. */
+static int take_first_line(char *password, size_t got, struct pd_error *err)
+{
+	const char *end = memchr(password, '\n', got);
+	size_t size = end != NULL ? (size_t)(end - password) : got;
+
+	size -= size > 0 && password[size - 1] == '\r';
+	if (memchr(password, '\0', size) != NULL)
+		return pd_error_set(err, PD_INVALID, "there is a NUL byte in the password: take one of text");
+	password[size] = '\0';
+	return 0;
+}
+
 static int from_file(struct pd_os *os, const char *path, char *password, size_t size, struct pd_error *err)
 {
 	struct pd_os_file_info info;
@@ -94,23 +109,19 @@ static int from_file(struct pd_os *os, const char *path, char *password, size_t 
 	pd_os_close(file);
 	if (result != 0)
 		return result;
-	password[got] = '\0';
-	password[strcspn(password, "\r\n")] = '\0';
-	return 0;
+	return take_first_line(password, got, err);
 }
 
 int pd_password_read(struct pd_os *os, const char *file, char *password, size_t size, struct pd_error *err)
 {
-	int result = 0;
+	size_t got;
 
 	if (file != NULL)
-		result = from_file(os, file, password, size, err);
-	else if (isatty(STDIN_FILENO) == 1)
-		result = ask_twice(password, size, err);
-	else if (!read_line(STDIN_FILENO, password, size))
-		result = pd_error_set(err, PD_INVALID,
-				      "no password on standard input; give it there or with --password-file");
-	if (result == 0)
-		password[strcspn(password, "\r\n")] = '\0';
-	return result;
+		return from_file(os, file, password, size, err);
+	if (isatty(STDIN_FILENO) == 1)
+		return ask_twice(password, size, err);
+	if (!read_line(STDIN_FILENO, password, size, &got))
+		return pd_error_set(err, PD_INVALID,
+				    "no password on standard input; give it there or with --password-file");
+	return take_first_line(password, got, err);
 }

@@ -472,6 +472,15 @@ def test_password_file(world):
     fails(world, "user", "add", "ann", "--role", "admin", "--password-file", path, "--data", server.directory,
           status_wanted=USAGE, texts=("everybody on this machine can read",))
     os.chmod(path, 0o600)
+    with open(path, "wb") as file:
+        file.write(b"a\0 secret of bytes\n")
+    fails(world, "user", "add", "ann", "--role", "admin", "--password-file", path, "--data", server.directory,
+          status_wanted=USAGE, texts=("NUL byte",))
+    status, _, stderr = world.run(world.binary, "user", "add", "ann", "--role", "admin", "--data", server.directory, input=b"a\0b\n",
+                                  check=False)
+    assert status == USAGE and b"NUL byte" in stderr.encode(), stderr
+    with open(path, "w") as file:
+        file.write("from a file\r\nand more\n")
     world.perdure("user", "add", "ann", "--role", "admin", "--password-file", path, "--data", server.directory)
     server.start()
     login(world, server, "ann", "from a file")
