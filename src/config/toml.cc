@@ -13,6 +13,9 @@ namespace
 
 constexpr std::size_t path_max = 1000;
 constexpr int depth_max = 16; // deeper than any setting lies
+// toml++ bounds how deep values are nested, 256, yet not how many tables a key like a.b.c makes: it walks and frees them by
+// recursion, and the stack is to be enough for both.
+constexpr int dots_max = 32;
 
 struct place {
 	const toml::node *node;
@@ -79,10 +82,34 @@ void walk(const toml::table &table, const std::string &parent, int depth, const 
 	}
 }
 
+// The first line whose keys may be too deep; 0: there is none. A dot in a value or a comment counts, too: no setting needs so many.
+unsigned line_too_deep(std::string_view text)
+{
+	unsigned line = 1;
+	int dots = 0;
+
+	for (char c : text) {
+		if (c == '\n') {
+			line++;
+			dots = 0;
+		} else if (c == '.' && ++dots > dots_max) {
+			return line;
+		}
+	}
+	return 0;
+}
+
 } // namespace
 
 void pd_config_read_toml(const char *text, size_t size, const struct pd_config_reader *reader)
 {
+	const unsigned deep = line_too_deep(std::string_view(text, size));
+
+	if (deep != 0) {
+		reader->wrong(reader->context, deep,
+			      "there are more than 32 dots in this line, which no setting needs");
+		return;
+	}
 	try {
 		std::string_view view(text, size);
 		toml::table table = toml::parse(view);

@@ -300,6 +300,26 @@ static void test_hostile_files(void **state)
 	write_bytes(world, "c.toml", text, size);
 	load(world, "c.toml", NULL);
 	assert_int_equal(world->problems.errors, 1);
+	size = 0;
+	repeat(text, &size, "[a", 1);
+	repeat(text, &size, ".a", 200000);
+	repeat(text, &size, "]\n", 1);
+	write_bytes(world, "c.toml", text, size);
+	load(world, "c.toml", NULL);
+	assert_string_equal(world->said,
+			    "1: there are more than 32 dots in this line, which no setting needs");
+	/* Both ways of going deep, as far as they go. */
+	size = 0;
+	for (int i = 0; i < 250; i++) {
+		repeat(text, &size, i == 0 ? "a" : "[{a", 1);
+		repeat(text, &size, ".a", 31);
+		repeat(text, &size, "=\n", 1);
+	}
+	repeat(text, &size, "1", 1);
+	repeat(text, &size, "}]", 249);
+	write_bytes(world, "c.toml", text, size);
+	load(world, "c.toml", NULL);
+	assert_true(world->problems.errors >= 1);
 	/* Wide: no more is kept than somebody would read, and all is counted. */
 	size = 0;
 	for (int i = 0; i < 5000; i++)
