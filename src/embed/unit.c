@@ -24,7 +24,7 @@ struct unit {
 	void *argument;
 	bool taken_back; /* the engine was told to cancel what was done for the look */
 	bool hash_later; /* the writes are in the way */
-	int result;      /* of the look, if so */
+	int result;      /* of the look, if so, or of the hash that came later */
 };
 
 /* ---- is what was read still so? ---- */
@@ -221,30 +221,30 @@ static int evaluate_look(struct unit *unit, struct pd_call *call)
 
 	if (transaction->state == PD_TRANSACTION_NONE)
 		return unit->look(session, call, unit->argument);
+	/* Of what is done for a look, the look itself is what was asked for. */
+	pd_txn_meter(call->txn, false);
 	result = check_seen(session, call);
 	if (result == 0)
 		result = note_names(session, call, interest);
-	if (result != 0)
-		return result;
-	if (!unit->taken_back) {
-		result = unit->look(session, call, unit->argument);
-		if (result == 0 && interest->stretch != NULL)
-			result = pd_embed_hash_stretch(session, call, interest->stretch,
-						       &interest->stretch->hash);
-		return result;
-	}
-	result = do_writes(session, call);
+	if (result == 0 && unit->taken_back)
+		result = do_writes(session, call);
+	pd_txn_meter(call->txn, true);
 	if (result == 0)
 		result = unit->look(session, call, unit->argument);
-	unit->result = result;
-	return PD_CANCELLED;
+	pd_txn_meter(call->txn, false);
+	if (result == 0 && !unit->taken_back && interest->stretch != NULL)
+		result = pd_embed_hash_stretch(session, call, interest->stretch, &interest->stretch->hash);
+	return result == 0 && unit->taken_back ? PD_CANCELLED : result;
 }
 
 static int evaluate_commit(struct unit *unit, struct pd_call *call)
 {
 	struct perdure_session *session = unit->session;
-	int result = check_seen(session, call);
+	int result;
 
+	pd_txn_meter(call->txn, false);
+	result = check_seen(session, call);
+	pd_txn_meter(call->txn, true);
 	if (result == 0)
 		result = do_writes(session, call);
 	if (result == 0)
@@ -261,6 +261,7 @@ static int evaluate_unit(struct pd_call *call)
 	case UNIT_LOOK:
 		return evaluate_look(unit, call);
 	case UNIT_HASH:
+		pd_txn_meter(call->txn, false);
 		return pd_embed_hash_stretch(unit->session, call, unit->interest->stretch,
 					     &unit->interest->stretch->hash);
 	case UNIT_COMMIT:

@@ -162,6 +162,7 @@ struct pd_txn {
 	struct pd_touched *touched;
 	size_t touched_count, touched_capacity;
 	const struct pd_actor *checked; /* this one may be written to: the last that was asked about */
+	bool unmetered;                 /* keys do not count for quotas on operations now */
 	uint64_t last_id_before, last_blob_before;
 	size_t events_start; /* where its events begin, to be taken back with it */
 	bool events_lost_before;

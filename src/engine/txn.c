@@ -47,6 +47,7 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 	txn->events_lost_before = engine->events_lost;
 	txn->failed = 0;
 	txn->checked = NULL;
+	txn->unmetered = false;
 	txn->retry_us = 0;
 	txn->err.text[0] = '\0';
 }
@@ -436,14 +437,19 @@ int pd_txn_key(struct pd_txn *txn, struct pd_slice name, struct pd_key *ret_key,
 		return pd_error_set(err, PD_TOO_LARGE, "a key may have %u bytes, not %zu",
 				    PD_USER_KEY_SIZE_MAX, key.name.size);
 	*ret_key = key;
-	if ((key.actor != NULL && key.actor->quota != NULL) ||
-	    (session->tenant != NULL && session->tenant->quota != NULL)) {
+	if (!txn->unmetered && ((key.actor != NULL && key.actor->quota != NULL) ||
+				(session->tenant != NULL && session->tenant->quota != NULL))) {
 		int result = pd_quota_take(txn, key.actor, err);
 
 		if (result != 0)
 			return result;
 	}
 	return pd_actor_check(key.actor, err);
+}
+
+void pd_txn_meter(struct pd_txn *txn, bool counts)
+{
+	txn->unmetered = !counts;
 }
 
 struct pd_key pd_key_field(const struct pd_key *key, struct pd_slice field)

@@ -77,6 +77,9 @@ struct pd_key {
  * PD_CORRUPT: the actor is quarantined; the text names it and the LSNs. */
 PD_MUST_CHECK int pd_txn_key(struct pd_txn *txn, struct pd_slice name, struct pd_key *ret_key,
 			     struct pd_error *err);
+/* Do keys that are asked for from now on count for quotas on operations? They do, unless this says otherwise: what was counted
+ * before, and is only looked at or done once more, need not. */
+void pd_txn_meter(struct pd_txn *txn, bool counts);
 /* The same place, another space or field. */
 struct pd_key pd_key_field(const struct pd_key *key, struct pd_slice field);
 

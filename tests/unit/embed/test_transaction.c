@@ -1,4 +1,8 @@
 /* Transactions: what they see, what they keep from each other, and what becomes of them. */
+#include <stdio.h>
+
+#include "embed/embed_private.h"
+#include "engine/profile.h"
 #include "host.h"
 
 /* ---- one alone ---- */
@@ -368,6 +372,45 @@ static void test_levels_in_memory(void **state)
 
 /* ---- bounds ---- */
 
+static int set_quota(struct pd_job *job)
+{
+	const struct pd_profile_change *change = job->argument;
+	struct pd_session *session = pd_session_new(job->engine, 1, "test", "test");
+	struct pd_receipt receipt = { 0 };
+	int result = pd_engine_change_profile(job->engine, session, true, pd_slice(NULL, 0), change, &receipt,
+					      &job->err);
+
+	job->wait = receipt.wait;
+	job->wrote = true;
+	pd_session_free(session);
+	return result;
+}
+
+/* What a transaction has read is looked at again when it goes on, and what it has written is done again for what it reads:
+ * that is nobody's operation. */
+static void test_quota_on_operations(void **state)
+{
+	const struct pd_profile_change change = { .has_ops = true, .quotas.ops = 100 };
+	struct pd_job job = { .run = set_quota, .argument = (void *)(uintptr_t)&change };
+	struct perdure_range range = PERDURE_RANGE_INIT;
+	struct host *host = *state;
+	char key[16];
+
+	host_put(host, host->session, "other", "0");
+	assert_ok(host, pd_embed_run(host->db, &job, &host->err));
+	host_begin(host, host->session);
+	for (unsigned i = 0; i < 30; i++) {
+		(void)snprintf(key, sizeof key, "k%02u", i);
+		host_put(host, host->session, key, "v");
+		assert_string_equal(host_get(host, host->session, key), "v");
+	}
+	range.prefix = perdure_text("k");
+	(void)host_scan(host, host->session, &range);
+	/* Somebody comes in between: all is looked at once more. */
+	host_put(host, host->other, "other", "1");
+	host_commit(host, host->session);
+}
+
 static void test_too_large(void **state)
 {
 	struct host *host = *state;
@@ -447,6 +490,7 @@ int main(void)
 		ON_DISK(test_idempotency),
 		ON_DISK(test_levels),
 		IN_MEMORY(test_levels_in_memory),
+		IN_MEMORY(test_quota_on_operations),
 		IN_MEMORY(test_too_large),
 		IN_MEMORY(test_many_operations),
 		IN_MEMORY(test_scan_ends_with_its_transaction),
