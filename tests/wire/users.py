@@ -338,6 +338,18 @@ def test_first_user_ends_what_strangers_listen_to(world):
             pass
 
 
+def test_nothing_is_left_of_who_was_there_before(world):
+    server = guarded(world, "successor")
+    connection = login(world, server, "rita", "rita's")
+    connection.expect("OK", "PD.IDEMPOTENCY", "once")
+    connection.expect(1, "INCR", "n")
+    assert connection.command("PD.RECEIPT") is not None
+    connection.expect("OK", "PD.IDEMPOTENCY", "once")
+    connection.expect("OK", "AUTH", "ann", "secret")
+    assert connection.command("PD.RECEIPT") is None
+    connection.expect(2, "INCR", "n")
+
+
 def test_password_that_was_made_for_nothing(world):
     """Two strangers make the first user at once. Whoever comes second is refused, and nobody is let in by that password."""
     server = world.new_server("founders")

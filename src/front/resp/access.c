@@ -96,7 +96,9 @@ const char *pd_resp_client_user_name(const struct pd_resp_client *client)
 void pd_resp_client_become(struct pd_resp_client *client, const struct pd_user *user)
 {
 	client->user = user;
-	/* Nothing of what the one before was allowed is left: its place, what it watches and what it listens to. */
+	/* Nothing of the one before is left: its place, what it watches and listens to, what its next write was to be known by. */
+	client->idempotency_size = 0;
+	client->last_write = (struct pd_receipt){ 0 };
 	pd_resp_transaction_clear(&client->transaction);
 	pd_resp_pubsub_leave_all(&client->front->pubsub, &client->subscriber);
 	pd_resp_keyspace_listen(client->front);

@@ -163,8 +163,6 @@ static void answer_reset(struct pd_resp_call *call)
 	client->protocol = 2;
 	call->reply->protocol = 2;
 	client->reply_mode = PD_RESP_REPLY_ON;
-	client->idempotency_size = 0;
-	client->last_write = (struct pd_receipt){ 0 };
 	client->no_evict = false;
 	client->no_touch = false;
 	pd_free(client->name);
