@@ -312,6 +312,16 @@ static int sweep_one(struct pd_engine *engine, const struct pd_left_over *left)
 	return result;
 }
 
+/* What cannot be removed now does not stand in the way of the others. */
+static void put_last(struct pd_blobs *blobs)
+{
+	size_t others = blobs->left_count - 1;
+	struct pd_left_over failed = blobs->left[others];
+
+	memmove(blobs->left + 1, blobs->left, others * sizeof *blobs->left);
+	blobs->left[0] = failed;
+}
+
 int pd_blobs_sweep(struct pd_engine *engine, uint64_t now_us)
 {
 	struct pd_blobs *blobs = &engine->blobs;
@@ -324,7 +334,10 @@ int pd_blobs_sweep(struct pd_engine *engine, uint64_t now_us)
 		result = PD_AGAIN;
 	for (unsigned i = 0; result == 0 && i < SWEEP_BATCH && blobs->left_count > 0; i++) {
 		result = sweep_one(engine, &blobs->left[blobs->left_count - 1]);
-		blobs->left_count -= result == 0;
+		if (result == 0)
+			blobs->left_count--;
+		else if (result == PD_CORRUPT || result == PD_IO)
+			put_last(blobs);
 	}
 	/* No room to write it down, or no way to read it: it stays, and nobody sees it. */
 	if (result != 0)
