@@ -149,6 +149,10 @@ static int read_whole(struct pd_config *config, struct pd_buffer *buffer, struct
 	if (result == 0 && ret_info->is_directory)
 		return pd_error_set(err, PD_INVALID, "%s is a directory, not a configuration file",
 				    config->sources.file);
+	if (result == 0 && ret_info->is_special)
+		return pd_error_set(err, PD_INVALID,
+				    "%s is a pipe or a device, not a configuration file: write it to a file",
+				    config->sources.file);
 	if (result == 0)
 		result = pd_os_open(os, config->sources.file, PD_OS_READ, &file, err);
 	if (result == 0)

@@ -42,7 +42,8 @@ struct pd_os_file_info {
 	uint64_t
 		id; /* the same under all names of a file, another for every other that is there on the file system */
 	bool is_directory;
-	unsigned mode; /* permission bits, as chmod has them */
+	bool is_special; /* a pipe, a device, a socket: opening or reading it may wait for ever */
+	unsigned mode;   /* permission bits, as chmod has them */
 };
 
 /* A name in a directory listing. */

@@ -54,6 +54,7 @@ static int real_info(struct pd_os *os, const char *path, struct pd_os_file_info 
 	*ret_info = (struct pd_os_file_info){ .size = (uint64_t)info.st_size,
 					      .id = (uint64_t)info.st_ino,
 					      .is_directory = S_ISDIR(info.st_mode),
+					      .is_special = !S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode),
 					      .mode = (unsigned)info.st_mode & 07777 };
 	return 0;
 }
