@@ -129,8 +129,6 @@ rocksdb::BlockBasedTableOptions rocks_table_options(const std::shared_ptr<rocksd
 	table.checksum = rocksdb::kXXH3;
 	table.block_cache = cache;
 	table.block_size = 8 * 1024;
-	table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
-	table.data_block_hash_table_util_ratio = 0.75;
 	/* Filters and indexes count against the cache, in pieces: a whole filter of a 64 MiB file is larger than
 	 * what one shard of a small cache holds. */
 	table.cache_index_and_filter_blocks = true;
@@ -138,9 +136,9 @@ rocksdb::BlockBasedTableOptions rocks_table_options(const std::shared_ptr<rocksd
 	table.pin_l0_filter_and_index_blocks_in_cache = true;
 	table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
 	table.partition_filters = true;
-	table.metadata_block_size = 4096;
+	table.metadata_block_size = 16 * 1024;
 	table.pin_top_level_index_and_filter = true;
-	table.filter_policy.reset(rocksdb::NewRibbonFilterPolicy(10, 1));
+	table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
 	table.whole_key_filtering = true;
 	return table;
 }
@@ -195,8 +193,12 @@ static void set_shape(rocksdb::ColumnFamilyOptions *options, unsigned trigger)
 	options->max_bytes_for_level_base = 512 * MiB;
 	options->ttl = 0;
 	options->periodic_compaction_seconds = 0;
-	options->compression = rocksdb::kLZ4Compression;
+	/* Nine rows of ten are in the last level, and each is written some ten times on its way there: what is above it
+	 * saves no room worth the time. */
+	options->compression = rocksdb::kNoCompression;
 	options->bottommost_compression = rocksdb::kZSTD;
+	options->bottommost_compression_opts.enabled = true;
+	options->bottommost_compression_opts.level = 1;
 }
 
 static std::shared_ptr<rocksdb::Cache> make_cache(size_t bytes)
@@ -204,7 +206,7 @@ static std::shared_ptr<rocksdb::Cache> make_cache(size_t bytes)
 	rocksdb::LRUCacheOptions options;
 
 	options.capacity = bytes;
-	options.num_shard_bits = 2;            /* one thread reads: shards are for compaction beside it */
+	options.num_shard_bits = 4;            /* one thread reads: shards are for compaction beside it */
 	options.strict_capacity_limit = false; /* a get must not fail for it */
 	options.high_pri_pool_ratio =
 		0.8; /* filters and indexes, before data that the page cache has as well */
