@@ -22,7 +22,7 @@ def command(options, directory, figures):
     """What is run. A peer that would take hours is given as long as Perdure might need, and the rest without syncs."""
     program = os.path.join(os.path.dirname(options.binary), "bench", "store_bench")
     return [program, "--directory", directory, "--gb", f"{options.store_gb:g}", "--budget", str(budget_bytes(options)),
-            "--read-time", f"{max(1, round(options.seconds * 1000))}ms", "--peer-time", f"{max(10, options.store_gb * 60):.0f}s",
+            "--read-time", f"{max(1, round(options.seconds * 1000))}ms", "--peer-time", f"{max(10, options.store_gb * 30):.0f}s",
             "--growth-rows", str(max(10_000, int(options.store_gb * 200_000))),
             "--growth-time", f"{max(5, options.store_gb * 12):.0f}s", "--json", figures]
 

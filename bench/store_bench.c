@@ -49,7 +49,8 @@ static const struct store stores[] = {
 	{ "lmdb", &bench_subject_lmdb, false },
 #endif
 };
-#define STORES (sizeof(stores) / sizeof(stores[0]))
+#define STORES              (sizeof(stores) / sizeof(stores[0]))
+#define IN_MEMORY_ROW_BYTES 1024u /* more than a row takes with all that belongs to it */
 
 static bool listed(const char *list, const char *word)
 {
@@ -106,7 +107,8 @@ static void prepare(struct store_run *run, const struct store_options *options, 
 	run->config = (struct subject_config){
 		.directory = run->directory,
 		.dataset = &run->dataset,
-		.budget_bytes = options->budget_bytes,
+		.budget_bytes = store->all_in_memory ? options->budget_bytes + rows * IN_MEMORY_ROW_BYTES
+						     : options->budget_bytes,
 		.compaction_bytes_per_s = options->compaction_bytes_per_s,
 		.retention_bytes = options->retention_bytes,
 		.all_in_memory = store->all_in_memory,
