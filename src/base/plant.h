@@ -33,6 +33,30 @@ enum pd_plant {
 	PD_PLANT_DROP_NOT_REPLAYED,     /* the entries of a dropped actor come back with a replay */
 	PD_PLANT_NO_FENCE,              /* epochs of writes are not looked at */
 	PD_PLANT_REUSE_ACTOR_ID,        /* the highest id is that of an actor that is there */
+	PD_PLANT_NAME_SYNC_IGNORED,     /* a directory that would not sync counts as synced */
+	PD_PLANT_SYNC_COVERS_ALL,       /* a background sync counts for what was written while it ran, too */
+	PD_PLANT_FRAMES_SEALED_EARLY, /* a record in frames has the checksum of the segment before its own */
+	PD_PLANT_GROUP_HAS_LAST_LEVEL, /* a group is written as its last record wants it, not as its strictest */
+	PD_PLANT_UNDO_FORGETS_EXPIRING, /* what is taken back stays in the count of keys that expire */
+	PD_PLANT_COUNTERS_OF_NOW,     /* a flush writes the counters of now, not those of its own position */
+	PD_PLANT_RANGES_FIRST,        /* a batch's deleted ranges hide what the same batch has put */
+	PD_PLANT_NO_DOUBT,            /* a manifest that could not be made durable counts as never written */
+	PD_PLANT_RETAIN_INSIDE,       /* the checkpoint that the retention window begins with goes, too */
+	PD_PLANT_EXPIRY_FLOOR_STAYS,  /* what expires before what was seen last is never looked for */
+	PD_PLANT_VIEW_CURSOR_REPEATS, /* a cursor whose view has moved tells its last key again */
+	PD_PLANT_KNOWN_BY_NAME,       /* a file is as it was in the last checkpoint if name and size are */
+	PD_PLANT_LEVEL_OF_FIRST,      /* a transaction has the level of its first actor, not the strongest */
+	PD_PLANT_ABORT_LEAVES_OVER,   /* a large value whose deletion was taken back is swept all the same */
+	PD_PLANT_STAGED_FOR_NAMESAKE, /* what has arrived for a dropped actor is taken by the next of its name */
+	PD_PLANT_UNKNOWN_LOSS_IGNORED,  /* damage whose end nobody knows puts nobody into quarantine */
+	PD_PLANT_LEASE_NOT_EXCLUSIVE,   /* after a start, exclusive leases are ordinary ones */
+	PD_PLANT_EXPIRED_IN_QUOTA,      /* keys that have expired go on counting for their tenant's quota */
+	PD_PLANT_JOIN_BY_LSN,           /* state and log belong together, whatever their epochs */
+	PD_PLANT_READ_STRICT_BEHIND,    /* a strict read does not wait for the group that is being filled */
+	PD_PLANT_HASH_KEEPS_VERSION,    /* a hash in which a field gets another value keeps its version */
+	PD_PLANT_APPEND_FORGETS_EXPIRY, /* a large string that is appended to never expires */
+	PD_PLANT_TURN_WAITS_FOR_FIRST,  /* of a turn's replies only the first is waited for */
+	PD_PLANT_BRAKE_FORGETS_KEY,     /* a write that had to wait has lost its idempotency key */
 };
 
 #ifndef PD_PLANTED

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "engine/blob.h"
 #include "engine/engine_private.h"
 
@@ -261,7 +262,7 @@ void pd_blobs_abort(struct pd_txn *txn)
 
 		if (pin->changed_lsn != txn->lsn)
 			continue;
-		pin->left_over = false;
+		pin->left_over = pin->left_over && pd_plant(PD_PLANT_ABORT_LEAVES_OVER);
 		pin->staged = pin->was_staged;
 		pin->changed_lsn = 0;
 	}

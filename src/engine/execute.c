@@ -421,7 +421,10 @@ void pd_txn_fill_receipt(struct pd_txn *txn, uint64_t lsn, struct pd_receipt *re
 	if (txn->session->read_strict) {
 		uint64_t newest = engine->open->first_lsn + engine->open->record_count - 1;
 
-		receipt->wait.durable_lsn = newest;
+		if (pd_plant(PD_PLANT_READ_STRICT_BEHIND))
+			newest = engine->open->first_lsn - 1;
+		if (newest > receipt->wait.durable_lsn)
+			receipt->wait.durable_lsn = newest;
 		if (newest > engine->sync_wanted_lsn)
 			engine->sync_wanted_lsn = newest;
 	}

@@ -86,7 +86,8 @@ int pd_lease_load(struct pd_actor *actor, struct pd_slice value)
 		return PD_CORRUPT;
 	pd_free(actor->lease);
 	actor->lease = lease_new(numbers[0], pd_slice(value.data + at + 1, value.size - at - 1), numbers[1],
-				 (value.data[at] & LEASE_EXCLUSIVE) != 0);
+				 (value.data[at] & LEASE_EXCLUSIVE) != 0 &&
+					 !pd_plant(PD_PLANT_LEASE_NOT_EXCLUSIVE));
 	return actor->lease != NULL ? 0 : PD_NO_MEMORY;
 }
 

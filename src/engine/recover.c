@@ -154,7 +154,7 @@ static int join(struct pd_engine *engine, const struct pd_record *record, bool *
 	struct pd_log_position from = engine->replay_from;
 
 	*ret_skip = record->lsn <= from.lsn;
-	if (record->lsn == from.lsn && record->epoch == from.epoch)
+	if (record->lsn == from.lsn && (record->epoch == from.epoch || pd_plant(PD_PLANT_JOIN_BY_LSN)))
 		engine->joined = true;
 	if (engine->joined || record->lsn < from.lsn)
 		return 0;
@@ -212,7 +212,8 @@ static int quarantine_lost(struct pd_engine *engine, struct pd_error *err)
 
 		/* What the state had applied before is not lost. */
 		if (!pd_log_damage_loses(damage) ||
-		    (damage->last_lsn != 0 && damage->last_lsn <= engine->replay_from.lsn))
+		    ((damage->last_lsn != 0 || pd_plant(PD_PLANT_UNKNOWN_LOSS_IGNORED)) &&
+		     damage->last_lsn <= engine->replay_from.lsn))
 			continue;
 		for (size_t a = 0; a < damage->actor_count; a++) {
 			struct pd_actor *actor = pd_directory_actor_by_id(&engine->directory,

@@ -203,7 +203,7 @@ static int expire(struct pd_txn *txn, struct pd_store_actor *state, const struct
 	txn->level = PD_LEVEL_NONE;
 	key.actor = pd_directory_actor_by_id(&engine->directory, state->id);
 	key.name = pd_slice(entry->key.data + 1, entry->key.size - 1);
-	if (key.actor != NULL)
+	if (key.actor != NULL && !pd_plant(PD_PLANT_EXPIRED_IN_QUOTA))
 		result = pd_quota_touch(txn, key.actor);
 	if (result == 0 && entry->type == PD_TYPE_HASH && key.actor != NULL)
 		result = pd_txn_delete_fields(txn, &key);

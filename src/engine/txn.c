@@ -530,7 +530,8 @@ static int actor_for_writing(struct pd_txn *txn, struct pd_key *key)
 	level = key->actor->level != PD_LEVEL_UNSET ? key->actor->level : key->actor->tenant->level;
 	if (level == PD_LEVEL_UNSET)
 		level = txn->engine->options.default_level;
-	if (level > txn->profile_level)
+	if (level > txn->profile_level &&
+	    (txn->profile_level == PD_LEVEL_UNSET || !pd_plant(PD_PLANT_LEVEL_OF_FIRST)))
 		txn->profile_level = level;
 	if (key->actor == txn->checked)
 		return 0;

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "log/group_private.h"
 #include "log/record_private.h"
 
@@ -265,7 +266,7 @@ uint64_t pd_log_record_commit(struct pd_log_group *group)
 
 	PD_ASSERT(group->record_start != 0);
 	pd_store_u32(start + 4, (uint32_t)(group->size - group->record_start));
-	if (level > (uint8_t)group->level)
+	if (level > (uint8_t)group->level || pd_plant(PD_PLANT_GROUP_HAS_LAST_LEVEL))
 		group->level = (enum pd_level)level;
 	group->record_start = 0;
 	group->record_count++;

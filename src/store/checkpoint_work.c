@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "store/checkpoint_manifest.h"
 #include "store/checkpoint_private.h"
 
@@ -134,7 +135,8 @@ static int is_known(const struct pd_checkpoint_plan *plan, const char *name,
 	result = pd_os_info(plan->os, path, &known_info, NULL);
 	pd_free(path);
 	*ret_hash = known->hash;
-	return result == 0 && known_info.id == info->id && known_info.size == info->size;
+	return result == 0 && (known_info.id == info->id || pd_plant(PD_PLANT_KNOWN_BY_NAME)) &&
+	       known_info.size == info->size;
 }
 
 /* List what the levels have put there, as far as no file needs to be read. */

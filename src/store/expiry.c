@@ -6,6 +6,7 @@
  * a look below: if that is wrong, what comes to light when it goes is stale. */
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/store_private.h"
 
 #define STALE_MAX 64u /* that are dropped together */
@@ -47,7 +48,8 @@ int pd_expiry_add(struct pd_store *store, uint64_t actor, struct pd_slice key, u
 	/* Both only get lower here, so that taking it back harms neither. */
 	if (expires_us < store->first_expiry)
 		store->first_expiry = expires_us;
-	if (pd_slice_compare(index, pd_slice(store->expiry_floor, store->expiry_floor_size)) < 0)
+	if (pd_slice_compare(index, pd_slice(store->expiry_floor, store->expiry_floor_size)) < 0 &&
+	    !pd_plant(PD_PLANT_EXPIRY_FLOOR_STAYS))
 		set_floor(store, index);
 	return 0;
 }

@@ -123,6 +123,7 @@ static int write_counters(struct writer *writer)
 
 	for (size_t i = 0; result == 0 && i < writer->count; i++) {
 		const struct pd_table *table = writer->tables[i];
+		struct pd_store_counters counters = table->counters;
 		uint8_t id[8], value[PD_COUNTERS_SIZE_MAX];
 		struct pd_slice key;
 		size_t size = 1;
@@ -136,11 +137,15 @@ static int write_counters(struct writer *writer)
 				result = pd_levels_batch_delete(writer->batch, key, writer->err);
 			continue;
 		}
+		if (pd_plant(PD_PLANT_COUNTERS_OF_NOW))
+			counters = (struct pd_store_counters){ table->actor->key_count,
+							       table->actor->expiring_count,
+							       table->actor->last_delete_lsn };
 		value[0] = PD_COUNTERS_VERSION;
 		size += pd_varint_put(value + size, table->actor->tenant);
-		size += pd_varint_put(value + size, table->counters.key_count);
-		size += pd_varint_put(value + size, table->counters.expiring_count);
-		size += pd_varint_put(value + size, table->counters.last_delete_lsn);
+		size += pd_varint_put(value + size, counters.key_count);
+		size += pd_varint_put(value + size, counters.expiring_count);
+		size += pd_varint_put(value + size, counters.last_delete_lsn);
 		result = pd_levels_batch_put(writer->batch, key, pd_slice(value, size), writer->err);
 	}
 	return result;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 #include "store/store_private.h"
 
 #define CHANGES_FIRST 64u
@@ -88,9 +89,11 @@ static void undo(struct pd_store *store, const struct pd_change *change)
 	case PD_CHANGE_COUNTERS:
 		actor = change->actor;
 		store->key_count += change->counters.key_count - actor->key_count;
-		store->expiring_count += change->counters.expiring_count - actor->expiring_count;
 		actor->key_count = change->counters.key_count;
-		actor->expiring_count = change->counters.expiring_count;
+		if (!pd_plant(PD_PLANT_UNDO_FORGETS_EXPIRING)) {
+			store->expiring_count += change->counters.expiring_count - actor->expiring_count;
+			actor->expiring_count = change->counters.expiring_count;
+		}
 		actor->last_delete_lsn = change->counters.last_delete_lsn;
 		break;
 	case PD_CHANGE_DROPPED:

@@ -1,6 +1,7 @@
 #include "store/retention.h"
 
 #include "base/assert.h"
+#include "base/plant.h"
 
 static bool has_window(const struct pd_retention *state)
 {
@@ -108,6 +109,7 @@ size_t pd_retention_drop(const struct pd_retention *state, bool *ret_drop)
 		if (has_window(state) ? before_window(state, &state->checkpoints[i]) : true)
 			base = i;
 	}
+	base += pd_plant(PD_PLANT_RETAIN_INSIDE) && base + 1 < state->count;
 	for (size_t i = 0; i < state->count; i++) {
 		ret_drop[i] = i < base && !state->checkpoints[i].held;
 		dropped += ret_drop[i];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 #include "store/view_private.h"
 
 /* ---- tables by actor ---- */
@@ -239,7 +240,7 @@ int pd_store_view_next(struct pd_store_view_cursor *cursor, struct pd_entry *ret
 		return result;
 	cursor->moved = false;
 	result = pd_store_next(&cursor->merge, ret_entry, err);
-	if (result > 0 && again && cursor->told &&
+	if (result > 0 && again && cursor->told && !pd_plant(PD_PLANT_VIEW_CURSOR_REPEATS) &&
 	    pd_slice_equal(ret_entry->key, pd_slice(cursor->at, cursor->at_size)))
 		result = pd_store_next(&cursor->merge, ret_entry, err);
 	if (result <= 0)

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "wire/resp.h"
 
 #define CAPACITY_FIRST 4
@@ -57,7 +58,7 @@ static int add(struct pd_resp_hold *hold, const struct pd_engine *engine, uint64
 		if (last->turn == turn) {
 			last->end = end;
 			last->replies += replies;
-			if (wait != NULL)
+			if (wait != NULL && !pd_plant(PD_PLANT_TURN_WAITS_FOR_FIRST))
 				pd_resp_wait_longer(&last->wait, wait);
 			return 0;
 		}

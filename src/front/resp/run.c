@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "front/resp/front_private.h"
 #include "os/os.h"
 #include "security/login.h"
@@ -363,6 +364,8 @@ static enum outcome execute(struct pd_resp_client *client, struct pd_request *re
 		pd_resp_push_forget(client->front);
 		reply->failed = 0;
 		reply->buffer->size = start;
+		if (pd_plant(PD_PLANT_BRAKE_FORGETS_KEY) && request->idempotency_key.size > 0)
+			client->idempotency_size = 0;
 		return LATER;
 	}
 	if (request->idempotency_key.size > 0)

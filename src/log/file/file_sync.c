@@ -31,7 +31,7 @@ static int sync_collect(struct pd_log_file *file, struct pd_error *err)
 	pd_histogram_note_ns(&file->log.stats.sync_time, sync->took_ns);
 	if (sync->covers_lsn > file->log.marks.durable_lsn)
 		file->log.marks.durable_lsn = sync->covers_lsn;
-	if (sync->covers_lsn == file->log.marks.written_lsn)
+	if (sync->covers_lsn == file->log.marks.written_lsn || pd_plant(PD_PLANT_SYNC_COVERS_ALL))
 		file->unsynced = false;
 	return 0;
 }

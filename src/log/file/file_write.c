@@ -430,9 +430,12 @@ static int put_frames(struct pd_log_file *file, struct piece piece, uint8_t *rec
 
 	/* The record's checksum stands for the segment it begins in, so that must be known before. */
 	piece.payload_size = max;
+	if (pd_plant(PD_PLANT_FRAMES_SEALED_EARLY))
+		pd_group_seal_records(record, size, piece.first_lsn, file->location.crc);
 	if (!fits(file, &piece))
 		result = roll(file, &piece, err);
-	pd_group_seal_records(record, size, piece.first_lsn, file->location.crc);
+	if (!pd_plant(PD_PLANT_FRAMES_SEALED_EARLY))
+		pd_group_seal_records(record, size, piece.first_lsn, file->location.crc);
 	for (piece.frame = 0; result == 0 && sent < size; piece.frame++) {
 		piece.payload_size = size - sent < max ? size - sent : max;
 		piece.kind = sent == 0                           ? PD_GROUP_FRAME_BEGIN

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
+#include "base/plant.h"
 #include "model/kv/kv_private.h"
 
 /* ---- reading ---- */
@@ -175,6 +176,8 @@ static int find_for_change(struct pd_call *call, struct change *ret_change)
 		change.existed = true;
 		change.expires_us = entry.expires_us;
 		change.count = pd_kv_hash_count(&entry);
+		if (pd_plant(PD_PLANT_HASH_KEEPS_VERSION))
+			change.announced = change.count;
 	}
 	if (found > 0)
 		*ret_change = change;

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
+#include "base/plant.h"
 #include "model/kv/kv_private.h"
 
 #define HEAD_SIZE_MAX (3 * PD_VARINT_MAX)
@@ -290,7 +291,9 @@ int pd_kv_append_large(struct pd_call *call, struct pd_key *key, const struct pd
 	if (r == 0)
 		r = put_chunks(call, key, &blob, number, tail);
 	blob.size += tail.size;
-	return r == 0 ? put_head(call, key, entry->expires_us, &blob) : r;
+	if (r < 0)
+		return r;
+	return put_head(call, key, pd_plant(PD_PLANT_APPEND_FORGETS_EXPIRY) ? 0 : entry->expires_us, &blob);
 }
 
 int pd_kv_copy_large(struct pd_call *call, const struct pd_key *from, const struct pd_entry *entry,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 #include "store/plain/plain_private.h"
 
 /* A range to delete, in the batch's bytes. */
@@ -215,11 +216,11 @@ int pd_plain_batch_finish(struct pd_levels_batch *base, struct pd_error *err)
 {
 	struct plain_batch *batch = (struct plain_batch *)base;
 	struct pd_plain *plain = plain_of(base);
-	int rc = write_points(batch, err);
+	int rc = pd_plant(PD_PLANT_RANGES_FIRST) ? write_ranges(batch, err) : write_points(batch, err);
 
 	/* Ranges come below the batch's points, which they do not concern. */
 	if (rc == 0)
-		rc = write_ranges(batch, err);
+		rc = pd_plant(PD_PLANT_RANGES_FIRST) ? write_points(batch, err) : write_ranges(batch, err);
 	/* The names are durable before a manifest can tell of them. */
 	if (rc == 0 && batch->file_count > 0)
 		rc = pd_os_sync_directory(plain->os, plain->directory, err);
