@@ -1,7 +1,6 @@
 /* Planted bugs: mistakes that somebody might make one day, built in on purpose to see that the tests would notice
- * (`./dev crash --planted`). A normal build has none: the predicate is constant and costs nothing.
- *
- * One at a time, chosen when building: meson's option `planted`. */
+ * (`./dev crash --planted`). A normal build has none: the predicate is constant and costs nothing. A build with meson's
+ * option `planted` has them all, and PERDURE_PLANT=NAME in its environment lets one of them loose. */
 #ifndef PD_BASE_PLANT_H
 #define PD_BASE_PLANT_H
 
@@ -59,13 +58,15 @@ enum pd_plant {
 	PD_PLANT_BRAKE_FORGETS_KEY,     /* a write that had to wait has lost its idempotency key */
 };
 
-#ifndef PD_PLANTED
-#define PD_PLANTED PD_PLANT_NONE
-#endif
-
+#ifdef PD_PLANTED
+/* Is it the one that the environment names? */
+bool pd_plant(enum pd_plant plant);
+#else
 static inline bool pd_plant(enum pd_plant plant)
 {
-	return plant == PD_PLANTED && plant != PD_PLANT_NONE;
+	(void)plant;
+	return false;
 }
+#endif
 
 #endif

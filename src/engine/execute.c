@@ -299,6 +299,7 @@ static int evaluate_once(struct pd_txn *txn, const struct pd_request *request, s
 	if (result == 0 && stored->size > sizeof place && stored->data[sizeof place] != '-') {
 		if (pd_plant(PD_PLANT_IDEMPOTENCY_SEPARATE)) {
 			(void)pd_txn_commit(txn);
+			pd_store_begin(engine->store);
 			txn->lsn = engine->open->first_lsn + engine->open->record_count;
 			txn->now_us = pd_clock_tick(&engine->clock);
 		}

@@ -1,7 +1,7 @@
 /* Exhaustive exploration of short scenarios: a crash at every disk operation, in every way in which it may leave the disk, and
  * from there again at every operation of the recovery; and every operation failing, once and for good.
  *
- *     exhaustive [--script NAME] [--chances N] [--jobs J] [--once]
+ *     exhaustive [--script NAME] [--chances N] [--jobs J] [--once] [--until-failure]
  *     exhaustive --script NAME --crash K --after WAY [--again J --then WAY] [--verbose]     replay one
  *     exhaustive --script NAME --fail K eio|enospc|eio-on|enospc-on --after WAY [--verbose]
  *     exhaustive … --lie sync|directory|early-reply [--expect-failure]
@@ -118,7 +118,7 @@ struct result {
 struct options {
 	const struct script *script;
 	unsigned chances, jobs;
-	bool once, verbose, expect_failure;
+	bool once, verbose, until_failure, expect_failure;
 	struct lies lies;
 	const char *lie;
 	struct run replay;
@@ -325,14 +325,15 @@ static void explore(struct job *job, const struct script *script, unsigned first
 
 static _Noreturn void usage(const char *wrong)
 {
-	(void)fprintf(stderr,
-		      "exhaustive: what is '%s'?\n"
-		      "usage: exhaustive [--script NAME] [--chances N] [--jobs J] [--once]\n"
-		      "                  [--crash K --after WAY [--again J --then WAY]] [--verbose]\n"
-		      "                  [--fail K eio|enospc|eio-on|enospc-on --after WAY]\n"
-		      "                  [--lie sync|directory|early-reply] [--expect-failure]\n"
-		      "Scripts:\n",
-		      wrong);
+	(void)fprintf(
+		stderr,
+		"exhaustive: what is '%s'?\n"
+		"usage: exhaustive [--script NAME] [--chances N] [--jobs J] [--once] [--until-failure]\n"
+		"                  [--crash K --after WAY [--again J --then WAY]] [--verbose]\n"
+		"                  [--fail K eio|enospc|eio-on|enospc-on --after WAY]\n"
+		"                  [--lie sync|directory|early-reply] [--expect-failure]\n"
+		"Scripts:\n",
+		wrong);
 	for (size_t i = 0; i < script_count; i++)
 		(void)fprintf(stderr, "  %s\n", scripts[i].name);
 	exit(2);
@@ -427,6 +428,8 @@ static struct options parse_options(int argc, char **argv)
 			options.once = true;
 		else if (strcmp(argv[i], "--verbose") == 0)
 			options.verbose = true;
+		else if (strcmp(argv[i], "--until-failure") == 0)
+			options.until_failure = true;
 		else if (strcmp(argv[i], "--expect-failure") == 0)
 			options.expect_failure = true;
 		else if (parse_trouble(&options, argv[i]))
@@ -552,7 +555,7 @@ int main(int argc, char **argv)
 			continue;
 		count++;
 		passed += run_script(&options, shared, &scripts[i]);
-		if (options.expect_failure && passed < count)
+		if ((options.expect_failure || options.until_failure) && passed < count)
 			break;
 	}
 	(void)printf("%" PRIu64 " runs in %lld s, %" PRIu64 " crashes, %" PRIu64 " distinct disks, %" PRIu64

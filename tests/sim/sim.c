@@ -3,6 +3,7 @@
  *     sim --seeds N [--first S] [--jobs J]      run N seeds
  *     sim --seed S [--verbose]                  replay one
  *     sim … --twice                             run each seed twice and compare the traces
+ *     sim … --until-failure                     no further than the first seed that fails
  *     sim … --plague none|errors|full|rot|drive  this one only
  *     sim … --lie sync|directory|drive|early-reply [--expect-failure]
  *                                               break a promise behind the code's back: some seed must fail
@@ -26,7 +27,7 @@
 struct options {
 	uint64_t first, count;
 	unsigned jobs;
-	bool verbose, twice, expect_failure;
+	bool verbose, twice, until_failure, expect_failure;
 	struct lies lies;
 	const char *lie;
 	enum plague plague;
@@ -55,6 +56,7 @@ static _Noreturn void usage(const char *wrong)
 	(void)fprintf(stderr,
 		      "sim: what is '%s'?\n"
 		      "usage: sim [--seeds N] [--first S] [--seed S] [--jobs J] [--verbose] [--twice]\n"
+		      "           [--until-failure]\n"
 		      "           [--plague none|errors|full|rot|drive]\n"
 		      "           [--lie sync|directory|drive|early-reply] [--expect-failure]\n",
 		      wrong);
@@ -114,6 +116,9 @@ static struct options parse_options(int argc, char **argv)
 		} else if (strcmp(name, "--twice") == 0) {
 			options.twice = true;
 			continue;
+		} else if (strcmp(name, "--until-failure") == 0) {
+			options.until_failure = true;
+			continue;
 		} else if (strcmp(name, "--expect-failure") == 0) {
 			options.expect_failure = true;
 			continue;
@@ -154,7 +159,7 @@ static void report(const struct options *options, uint64_t seed, const char *fai
 	(void)fflush(stdout);
 }
 
-static void run_seed(const struct options *options, struct job *job, struct world *world, uint64_t seed)
+static bool run_seed(const struct options *options, struct job *job, struct world *world, uint64_t seed)
 {
 	uint64_t trace;
 	bool good;
@@ -174,10 +179,11 @@ static void run_seed(const struct options *options, struct job *job, struct worl
 	if (options->verbose)
 		(void)printf("trace %016" PRIx64 "\n", world->trace);
 	if (good)
-		return;
+		return true;
 	job->failed++;
 	if (!options->expect_failure && job->reported++ < REPORTS_MAX)
 		report(options, seed, world->failure);
+	return false;
 }
 
 /* Every seed from `seed` on that is this job's. */
@@ -192,8 +198,8 @@ static void run_seeds(const struct options *options, struct job *job, uint64_t s
 	vocabulary_init(&vocabulary);
 	world_init(&world, &vocabulary, &job->totals);
 	for (; seed < options->first + options->count; seed += options->jobs) {
-		run_seed(options, job, &world, seed);
-		if (options->expect_failure && job->failed > 0)
+		if (!run_seed(options, job, &world, seed) &&
+		    (options->expect_failure || options->until_failure))
 			break;
 	}
 	world_done(&world);

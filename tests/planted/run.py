@@ -1,0 +1,203 @@
+#!/usr/bin/python3
+"""Let the planted bugs of src/base/plant.h loose, one after the other, and see that something notices each.
+
+One build has them all (meson's option `planted`); PERDURE_PLANT chooses. Each is put before one oracle after the
+other, from the cheapest on, until one complains. A program that does not compile, aborts, crashes or hangs has noticed
+nothing: a bug is caught when an oracle says what is wrong. Without any plant every oracle must be silent.
+
+The last lines are `N caught, M missed` and `N passed, N failed`.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+from plant_names import names_of  # noqa: E402
+
+HEADER = os.path.join(ROOT, "src", "base", "plant.h")
+VARIABLE = "PERDURE_PLANT"
+
+# What a program says of itself when it ends without an answer: no complaint.
+NO_ANSWER = re.compile(r"ended with status|killed by signal|took longer than|Test failed with exception")
+
+
+class Oracle:
+    """A program, and the words in which it complains: `pattern`'s last group."""
+
+    def __init__(self, name, pattern, *command, seconds=600):
+        self.name, self.pattern, self.command, self.seconds = name, re.compile(pattern, re.MULTILINE), command, seconds
+
+    def argv(self, given):
+        return [part.format(**given) for part in self.command]
+
+
+def unit(name, path):
+    return Oracle(name, r"^\[  ERROR   \] --- (?P<said>.+)", "{build}/tests/" + path, seconds=120)
+
+
+# From the cheapest on.
+SIMULATION = Oracle("simulation", r"^(seed \d+) FAILED: (?P<said>.*)", "{build}/tests/sim/sim", "--seeds", "{seeds}",
+                    "--jobs", "1", "--until-failure")
+EXHAUSTIVE = Oracle("exhaustive", r"^('.*') FAILED: (?P<said>.*)", "{build}/tests/sim/exhaustive", "--chances", "1",
+                    "--jobs", "1", "--once", "--until-failure")
+STATES = [Oracle("states of " + workload, r"^VIOLATION: (?P<said>.*)", "{build}/tests/crash/states", workload,
+                 "--count", "300", "--jobs", "1", "--traces", "{scratch}")
+          for workload in ("engine-plain", "engine", "levels-plain", "levels")]
+HISTORIES = Oracle("histories", r"^FAIL (?P<said>.*)", "{python}", "{root}/tests/histories/run.py", "--binary",
+                   "{build}/perdure", "--histories", "12", "--seed", "1", "--work", "{scratch}")
+ROUNDS = Oracle("kill rounds", r"^FAIL round.*: Wrong: (?P<said>.*)", "{python}", "{root}/tests/crash/run.py",
+                "--binary", "{build}/perdure", "--rounds", "4", "--seed", "1", "--work", "{scratch}")
+ORACLES = [SIMULATION, EXHAUSTIVE, *STATES, HISTORIES, ROUNDS]
+
+# Bugs in what none of these runs: a suite of their own is the one that has to notice.
+SUITES = {}
+
+# A few of each kind, which the simulation meets early.
+SLICE = ("SKIP_SYNC", "SKIP_DIRECTORY_SYNC", "SKIP_HARDEN", "REPLY_EARLY", "IDEMPOTENCY_SEPARATE", "KEEP_REFUSED",
+         "FORGET_TOMBSTONES", "TRIM_EARLY")
+
+
+def plants():
+    return [name for name in names_of(HEADER) if name != "NONE"]
+
+
+def run(argv, environment, seconds):
+    """(status, output), or (None, why there is none). Nothing that it has started outlives it."""
+    try:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   text=True, errors="replace", env=environment, start_new_session=True)
+    except OSError as error:
+        return None, str(error)
+    try:
+        output, _ = process.communicate(timeout=seconds)
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        return None, "it took too long"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+        process.wait()
+
+
+def ask(oracle, plant, options):
+    """(what it complains of or None, what else is to be said of it or None)"""
+    with tempfile.TemporaryDirectory(prefix="planted-", dir=options.scratch) as scratch:
+        given = {"build": options.build, "root": ROOT, "python": sys.executable, "scratch": scratch,
+                 "seeds": str(options.seeds)}
+        environment = dict(os.environ, TMPDIR=scratch)
+        environment.pop(VARIABLE, None)
+        if plant:
+            environment[VARIABLE] = plant
+        status, output = run(oracle.argv(given), environment, oracle.seconds * options.patience)
+    if status is None:
+        return None, output
+    for match in oracle.pattern.finditer(output):
+        said = match.group("said").strip()
+        if not NO_ANSWER.search(said):
+            place = match.group(1) + ": " if match.lastindex > 1 else ""
+            return place + said, None
+    if status == 0:
+        return None, None
+    last = output.strip().splitlines()[-1:] or ["nothing"]
+    return None, f"no answer (status {status}; {last[0][:120]})"
+
+
+def oracles_of(plant):
+    """A suite that is a plant's own comes when the cheap ones have been silent."""
+    return [SIMULATION, EXHAUSTIVE, *SUITES.get(plant, []), *STATES, HISTORIES, ROUNDS]
+
+
+def check(plant, options):
+    """true: something has noticed it. Without a plant: nothing has complained."""
+    started, notes = time.monotonic(), []
+    oracles = [SIMULATION] if options.slice else oracles_of(plant)
+    if not plant and not options.slice:
+        oracles = ORACLES + sorted({suite for suites in SUITES.values() for suite in suites}, key=lambda suite: suite.name)
+    for oracle in oracles:
+        if plant and time.monotonic() - started > options.seconds:
+            notes.append(f"more than {options.seconds} s")
+            break
+        said, note = ask(oracle, plant, options)
+        if said and plant:
+            print(f"ok {plant}: caught by {oracle.name}: {said[:200]}", flush=True)
+            return True
+        if said:
+            notes.append(f"{oracle.name}: {said[:200]}")
+        if note:
+            notes.append(f"{oracle.name}: {note}")
+    if not plant and not notes:
+        print(f"ok no plant: silent are {', '.join(oracle.name for oracle in oracles)}", flush=True)
+        return True
+    text = "; ".join(notes)
+    print(f"FAILED {plant or 'no plant'}: {'missed' if plant else 'a complaint'}{': ' + text if text else ''}", flush=True)
+    return False
+
+
+def traces(binary):
+    """What a program has of the plants that no release should have; names in debug information are none of its code."""
+    with open(binary, "rb") as file:
+        found = [VARIABLE] if VARIABLE.encode() in file.read() else []
+    symbols = subprocess.run(["nm", binary], stdout=subprocess.PIPE, check=True, text=True).stdout
+    return found + sorted(set(re.findall(r"\b(pd_plant\w*)$", symbols, re.MULTILINE)))
+
+
+def check_release(options):
+    """A build that was made without the option has nothing of all this."""
+    found = [f"{os.path.basename(path)} has {word}" for path in options.release for word in traces(path)]
+    planted = traces(os.path.join(options.build, "tests", "sim", "sim"))
+    if not planted:
+        found.append("the planted build has none either, so this says nothing")
+    print("FAILED release: " + "; ".join(found) if found else "ok release: no plant in it", flush=True)
+    return not found
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build-planted"), help="a build with the plants")
+    parser.add_argument("--release", action="append", default=[], help="a program that must have no plant in it")
+    parser.add_argument("--seeds", type=int, default=3000, help="of the simulation, as many as the suite runs")
+    parser.add_argument("--seconds", type=int, default=1800, help="for one plant, when no further oracle is asked")
+    parser.add_argument("--patience", type=float, default=1, help="multiplies the time that an oracle has")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--slice", action="store_true", help="a few plants, and the simulation alone")
+    parser.add_argument("--list", action="store_true", help="print the names, and end")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of plants; none: all")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(plants()))
+    if unknown:
+        parser.error(f"no such plant: {', '.join(unknown)}; there are {', '.join(plants())}")
+    options.build = os.path.abspath(options.build)
+    options.scratch = os.path.join(options.build, "scratch")
+    return options
+
+
+def main():
+    options = parse_options()
+    if options.list:
+        print("\n".join(plants()))
+        return 0
+    names = options.names or (SLICE if options.slice else plants())
+    os.makedirs(options.scratch, exist_ok=True)
+    good = [check_release(options)] if options.release else []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=options.jobs) as pool:
+        clean = pool.submit(check, "", options)
+        results = list(pool.map(lambda name: check(name, options), names))
+        good.append(clean.result())
+    print(f"{results.count(True)} caught, {results.count(False)} missed")
+    results += good
+    print(f"{results.count(True)} passed, {results.count(False)} failed")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
