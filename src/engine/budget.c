@@ -113,11 +113,19 @@ static void make_room(struct pd_budget *budget, uint64_t over, uint64_t cache_us
 	budget->cache = at_most(left, budget->cache);
 }
 
+void pd_budget_lend(struct pd_budget *budget, uint64_t memtable_bytes)
+{
+	uint64_t part = budget->plan.memtables;
+
+	budget->lent = memtable_bytes < part ? (part - memtable_bytes) * 2 / 5 : 0;
+}
+
 bool pd_budget_adjust(struct pd_budget *budget, uint64_t resident, uint64_t cache_used, uint64_t now_us)
 {
 	const struct pd_budget_plan *plan = &budget->plan;
 	uint64_t before = budget->cache, high = high_mark(plan);
 	uint64_t needed = resident + budget->wanted;
+	uint64_t most = plan->cache + (resident > 0 ? budget->lent : 0);
 
 	if (budget->give_back)
 		budget->helped = resident + plan->reserve / 2 < budget->given_resident;
@@ -133,8 +141,9 @@ bool pd_budget_adjust(struct pd_budget *budget, uint64_t resident, uint64_t cach
 		make_room(budget, needed - high, cache_used);
 		ask_to_give_back(budget, now_us);
 	} else if (!budget->tight) {
-		budget->cache = at_most(budget->cache + plan->cache / CACHE_STEPS, plan->cache);
+		budget->cache = at_most(budget->cache + plan->cache / CACHE_STEPS, most);
 	}
+	budget->cache = at_most(budget->cache, most);
 	return budget->cache != before;
 }
 

@@ -3,6 +3,8 @@
  *   budget | base | work | memtables        | cache             | connections | log | reserve |
  *                          active, frozen …   shrinks when the process nears the budget
  *
+ * What memtables do not take of their part is lent to the cache, two fifths of it.
+ *
  * Views keep memtables for longer than the levels need them: rare, and soon over, so that has a limit and no place of its own.
  *
  * Memtables and connections keep to their parts by what they count themselves. What nobody counts (the allocator's
@@ -45,6 +47,7 @@ struct pd_budget {
 	struct pd_budget_plan plan;
 	uint64_t wait_us;   /* how long requests wait for what does not fit, before they are refused */
 	uint64_t cache;     /* the cache's limit at the moment */
+	uint64_t lent;      /* to it, of the memtables' part */
 	uint64_t resident;  /* of the process, when it was last looked at; 0: not known */
 	uint64_t taken;     /* by large requests since then */
 	uint64_t wanted;    /* by a request that had to wait since then */
@@ -59,6 +62,9 @@ struct pd_budget {
 };
 
 void pd_budget_init(struct pd_budget *budget, uint64_t budget_bytes);
+/* Before pd_budget_adjust(): the memtables have so much of their part. The cache gives it back when that is called, so both
+ * are due each time that memtables have grown by half the reserve. */
+void pd_budget_lend(struct pd_budget *budget, uint64_t memtable_bytes);
 /* To be called about ten times a second, sooner when somebody waits: `resident` is the process's size, `cache_used` what the
  * cache has of its limit, `now_us` monotonic. Returns true when budget->cache has changed; sets budget->give_back. */
 bool pd_budget_adjust(struct pd_budget *budget, uint64_t resident, uint64_t cache_used, uint64_t now_us);

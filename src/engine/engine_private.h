@@ -356,12 +356,13 @@ struct pd_engine {
 	char state_why[400];
 
 	/* How state moves on from memory: flush.c. */
-	int state_failure;         /* the code of the last flush, if it failed */
-	uint64_t state_failing_us; /* monotonic: since when, if so */
-	uint64_t applied_lsn;      /* what the levels hold */
-	uint64_t frozen_lsn;       /* what was frozen last */
-	uint64_t state_due_us;     /* monotonic: look again; UINT64_MAX: nothing is going on */
-	uint64_t state_clock_us;   /* when what takes more than a glance is looked at next */
+	int state_failure;              /* the code of the last flush, if it failed */
+	uint64_t state_failing_us;      /* monotonic: since when, if so */
+	uint64_t applied_lsn;           /* what the levels hold */
+	uint64_t frozen_lsn;            /* what was frozen last */
+	uint64_t state_due_us;          /* monotonic: look again; UINT64_MAX: nothing is going on */
+	uint64_t looked_memtable_bytes; /* what memtables had when the budget was last looked at */
+	uint64_t state_clock_us;        /* when what takes more than a glance is looked at next */
 	struct pd_brake brake;
 	struct pd_buffer expiring;    /* the key that is being expired */
 	struct pd_upkeep *upkeep;     /* the running or the last one; NULL: none yet */

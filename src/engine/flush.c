@@ -160,7 +160,16 @@ static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
 					 .pending_compaction_bytes = stats.levels.pending_compaction_bytes,
 					 .failing = engine->state_failure != 0 };
 	pd_brake_update(&engine->brake, now_us, &facts);
+	engine->looked_memtable_bytes = facts.memtable_bytes;
+	pd_budget_lend(&engine->budget, facts.memtable_bytes);
 	look_at_budget(engine, stats.levels.cache_bytes, now_us);
+}
+
+/* What memtables need of their part the cache gives back before they have it. */
+static bool memtables_have_grown(const struct pd_engine *engine)
+{
+	return pd_store_memtable_bytes(engine->store) >
+	       engine->looked_memtable_bytes + engine->budget.plan.reserve / 2;
 }
 
 int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
@@ -181,7 +190,7 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		result = flush(engine);
 	if (pd_engine_upkeep_wants_pause(engine) && !pd_store_flushing(engine->store))
 		engine->state_clock_us = 0;
-	if (now_us >= engine->state_clock_us) {
+	if (now_us >= engine->state_clock_us || memtables_have_grown(engine)) {
 		look_at_brake(engine, now_us);
 		/* What a start would have to replay stays short, whatever memory there is. */
 		if (pd_log_bytes_since(engine->log, engine->frozen_lsn + 1) > REPLAY_BYTES_MAX)

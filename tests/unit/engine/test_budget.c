@@ -133,6 +133,27 @@ static void test_the_cache_gives_way_at_once_and_grows_back_slowly(void **state)
 	assert_between(steps, 20, 64);
 }
 
+static void test_the_cache_has_what_memtables_leave(void **state)
+{
+	struct pd_budget budget;
+	uint64_t part;
+
+	(void)state;
+	pd_budget_init(&budget, 256 * MIB);
+	part = budget.plan.memtables;
+	pd_budget_lend(&budget, part / 2);
+	for (uint64_t now = 0; now < 100; now++)
+		(void)pd_budget_adjust(&budget, 150 * MIB, 60 * MIB, now * 100000);
+	assert_between(budget.cache, budget.plan.cache + part / 5, budget.plan.cache + part / 3);
+	/* They grow: it goes back at once. */
+	pd_budget_lend(&budget, part);
+	assert_true(pd_budget_adjust(&budget, 200 * MIB, 100 * MIB, 10000000));
+	assert_int_equal(budget.cache, budget.plan.cache);
+	/* Nobody knows how large the process is: nothing is lent. */
+	pd_budget_lend(&budget, 0);
+	assert_false(pd_budget_adjust(&budget, 0, 60 * MIB, 10100000));
+}
+
 static void test_the_cache_keeps_its_floor(void **state)
 {
 	struct pd_budget budget;
@@ -292,18 +313,24 @@ static void test_without_a_resident_size(void **state)
 static void test_a_load_is_held(void **state)
 {
 	struct pd_budget budget;
-	uint64_t random = 7, cache = 0, peak = 0, waited = 0, done = 0;
+	uint64_t random = 7, cache = 0, peak = 0, waited = 0, done = 0, most;
 
 	(void)state;
 	pd_budget_init(&budget, 256 * MIB);
 	for (uint64_t tick = 1; tick < 20000; tick++) {
-		uint64_t parts, resident, size;
+		uint64_t parts, resident, size, memtables;
 
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		/* All parts go to their limits and back. */
 		cache = cache + 8 * MIB < budget.cache ? cache + 8 * MIB : budget.cache;
+		memtables = (random >> 13) % (budget.plan.memtables + 1);
+		/* It was looked at when they had grown by half the reserve. */
+		most = budget.plan.cache +
+		       (budget.plan.memtables - memtables + budget.plan.reserve / 2) * 2 / 5;
+		cache = cache < most ? cache : most;
 		parts = budget.plan.base + budget.plan.work + (random >> 33) % (budget.plan.connections + 1) +
-			(random >> 13) % (budget.plan.memtables + 1) + cache;
+			memtables + cache;
+		pd_budget_lend(&budget, memtables);
 		resident = parts + parts / 6;
 		(void)pd_budget_adjust(&budget, resident, cache, tick * 100000);
 		cache = cache < budget.cache ? cache : budget.cache;
@@ -319,7 +346,7 @@ static void test_a_load_is_held(void **state)
 			peak = resident;
 	}
 	assert_true(waited > 0 && done > 10000);
-	assert_true(peak < 256 * MIB + 256 * MIB / 10);
+	assert_in_range(peak, 0, 256 * MIB + 256 * MIB / 10);
 }
 
 int main(void)
@@ -332,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_the_largest_value_fits_where_there_is_room),
 		cmocka_unit_test(test_nothing_changes_while_there_is_room),
 		cmocka_unit_test(test_the_cache_gives_way_at_once_and_grows_back_slowly),
+		cmocka_unit_test(test_the_cache_has_what_memtables_leave),
 		cmocka_unit_test(test_the_cache_keeps_its_floor),
 		cmocka_unit_test(test_giving_back_is_not_asked_for_again_and_again),
 		cmocka_unit_test(test_giving_back_goes_on_while_it_helps),
