@@ -21,6 +21,11 @@ void pd_log_reader_give_memory(struct pd_log_reader *reader)
 	reader->give_memory = true;
 }
 
+void pd_log_reader_stop_behind(struct pd_log_reader *reader, uint64_t lsn)
+{
+	reader->stop_lsn = lsn;
+}
+
 void pd_log_reader_end(const struct pd_log_reader *reader, struct pd_log_end *ret_end)
 {
 	reader->log->ops->reader_end(reader, ret_end);
@@ -130,6 +135,12 @@ int pd_log_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err)
 uint64_t pd_log_bytes_since(const struct pd_log *log, uint64_t lsn)
 {
 	return log->ops->bytes_since(log, lsn);
+}
+
+int pd_log_open_index(const struct pd_log *log, uint32_t *ret_segment, struct pd_buffer *index)
+{
+	*ret_segment = 0;
+	return log->begun && log->ops->open_index != NULL ? log->ops->open_index(log, ret_segment, index) : 0;
 }
 
 int pd_log_close(struct pd_log *log, struct pd_error *err)

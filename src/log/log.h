@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/histogram.h"
 #include "base/slice.h"
@@ -112,8 +113,10 @@ struct pd_log_ops {
 			   struct pd_log_damage *ret_damage, struct pd_error *err);
 	void (*reader_end)(const struct pd_log_reader *reader, struct pd_log_end *ret_end);
 	void (*reader_free)(struct pd_log_reader *reader);
+	/* May be NULL: there are no segments. */
+	int (*open_index)(const struct pd_log *log, uint32_t *ret_segment, struct pd_buffer *index);
 };
-#define PD_LOG_ABI 1
+#define PD_LOG_ABI 2
 
 /* First member of every backend. */
 struct pd_log {
@@ -135,6 +138,7 @@ struct pd_log_reader {
 	uint64_t
 		durable_lsn; /* what has been read so far tells that everything up to it is on stable storage */
 	bool give_memory;
+	uint64_t stop_lsn; /* nothing behind it is wanted; 0: all is */
 };
 
 /* Segments in a directory. Opens nothing for writing before begin. PD_NEWER_FORMAT, PD_CORRUPT (another log's
@@ -161,6 +165,9 @@ PD_MUST_CHECK int pd_log_reader_next(struct pd_log_reader *reader, struct pd_rec
  * that a record names as its `memory` is then the caller's, to be freed with pd_free(), but not before the reader has
  * said another block, PD_END or an error that ends the reading. Records without a block are to be copied. */
 void pd_log_reader_give_memory(struct pd_log_reader *reader);
+/* Before the first next: nothing behind this LSN is wanted. PD_END comes as soon as all up to it has been told, which is not the
+ * log's end: do not ask for that, nor begin. A few records more may come. No more is loaded than that takes. */
+void pd_log_reader_stop_behind(struct pd_log_reader *reader, uint64_t lsn);
 /* After PD_END. */
 void pd_log_reader_end(const struct pd_log_reader *reader, struct pd_log_end *ret_end);
 void pd_log_reader_free(struct pd_log_reader *reader);
@@ -198,6 +205,9 @@ PD_MUST_CHECK int pd_log_trim(struct pd_log *log, uint64_t lsn, struct pd_error 
 /* How much of the disk the records from `lsn` on take. Whole segments are counted exactly, inside of one it is an estimate.
  * Cheap. */
 uint64_t pd_log_bytes_since(const struct pd_log *log, uint64_t lsn);
+/* Append the index of the segment that is being written, of all that was submitted: what its footer will begin with. *ret_segment 0:
+ * there is none. For whoever looks at the log beside its writing (log/look.h). PD_NO_MEMORY, PD_TOO_LARGE. */
+PD_MUST_CHECK int pd_log_open_index(const struct pd_log *log, uint32_t *ret_segment, struct pd_buffer *index);
 /* Sync and seal what is open, free everything, also on an error. NULL is fine. */
 int pd_log_close(struct pd_log *log, struct pd_error *err);
 

@@ -111,6 +111,8 @@ static int judge_head(const struct pd_log_file *file, const char *path, uint8_t 
 		return 0;
 	/* The header proves itself, and says the two things that nothing can do without. */
 	segment->headed = true;
+	segment->epoch = header.epoch;
+	segment->time_us = header.base_time_us;
 	segment->head.first_lsn = header.first_lsn;
 	segment->head.first_frame = header.frame;
 	if (!open_head(data, size, file, &location, &header))
@@ -156,6 +158,8 @@ static bool take_first_group(const struct pd_log_file *file, const uint8_t *data
 		return false;
 	segment->headed = true;
 	segment->head_damaged = true;
+	segment->epoch = header.epoch;
+	segment->time_us = header.base_time_us;
 	segment->head.first_lsn = header.first_lsn;
 	segment->head.first_frame = header.frame;
 	if (header.kind != PD_GROUP_RECORDS ||
@@ -287,6 +291,14 @@ static int file_descriptor(const struct pd_log *log)
 	return file->queue == NULL ? -1 : pd_os_queue_descriptor(file->queue);
 }
 
+static int file_open_index(const struct pd_log *log, uint32_t *ret_segment, struct pd_buffer *index)
+{
+	const struct pd_log_file *file = (const struct pd_log_file *)log;
+
+	*ret_segment = file->location.segment;
+	return pd_buffer_append_slice(index, pd_buffer_slice(&file->index));
+}
+
 static const struct pd_log_ops file_ops = {
 	.abi = PD_LOG_ABI,
 	.name = "file",
@@ -306,6 +318,7 @@ static const struct pd_log_ops file_ops = {
 	.reader_next = pd_file_reader_next,
 	.reader_end = pd_file_reader_end,
 	.reader_free = pd_file_reader_free,
+	.open_index = file_open_index,
 };
 
 int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_log, struct pd_error *err)

@@ -25,8 +25,10 @@ struct pd_segment {
 	/* Without a head, the first group tells where the segment begins. If that group is not the beginning of its epoch,
 	 * then at least one record of it came before, and this is the epoch; else 0. */
 	uint64_t headless_epoch;
-	bool unused;   /* without a head, and no group in it */
-	uint64_t size; /* bytes of the file */
+	bool unused;      /* without a head, and no group in it */
+	uint64_t size;    /* bytes of the file */
+	uint64_t epoch;   /* of its first group; 0: none was seen */
+	uint64_t time_us; /* of its first group: no record of an earlier segment has a later one */
 	struct pd_segment_head head;
 };
 

@@ -550,6 +550,13 @@ static int next_record(struct pd_file_reader *reader, struct pd_record *ret_reco
 
 /* ---- the contract ---- */
 
+/* Has all been told that is wanted? */
+static bool is_over(const struct pd_file_reader *reader)
+{
+	return reader->finished ||
+	       (reader->base.stop_lsn != 0 && reader->expected_lsn > reader->base.stop_lsn);
+}
+
 /* Is it about nothing that was asked for? */
 static bool is_before(const struct pd_log_damage *damage, uint64_t from_lsn)
 {
@@ -567,7 +574,7 @@ int pd_file_reader_next(struct pd_log_reader *base, struct pd_record *ret_record
 			result = next_record(reader, ret_record, ret_damage, err);
 			if (result == 0 && ret_record->lsn >= reader->from_lsn)
 				return 0;
-		} else if (reader->finished) {
+		} else if (is_over(reader)) {
 			return PD_END;
 		} else {
 			result = next_group(reader, ret_damage, err);

@@ -106,7 +106,7 @@ int pd_read_load(struct pd_file_reader *reader, const struct pd_segment *segment
 	reader->segment_first_lsn = segment->headed ? segment->head.first_lsn : reader->expected_lsn;
 	reader->behind_segment = segment->number;
 	next = pd_read_following(reader);
-	if (next != NULL && load_start(reader, ahead, next, NULL) != 0)
+	if (next != NULL && reader->base.stop_lsn == 0 && load_start(reader, ahead, next, NULL) != 0)
 		pd_read_load_drop(ahead); /* then it is loaded when its turn comes */
 	return 0;
 }

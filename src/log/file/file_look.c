@@ -1,0 +1,755 @@
+/* Looking at parts of the log: by the footers' indexes where they are whole, else by a reader.
+ *
+ *   the footer            group after group: sectors, records, actors      -> which groups to read
+ *   a group that is read  all as its header, its place and the index say   -> its records
+ *   anything else         the segment is given to a reader                 -> records and damage, as everywhere */
+#include "log/look.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "base/memory.h"
+#include "log/file/file_private.h"
+
+#define LISTING_TRIES   8u /* a segment may be trimmed between its name and its head */
+#define TAIL_BYTES      ((uint64_t)64 * 1024)
+#define FINDS_BYTES_MAX ((size_t)PD_RECORD_SIZE_MAX + (size_t)1024 * 1024 * 1024)
+
+struct pd_log_look {
+	struct pd_log *log; /* opened, and never begun */
+	struct pd_log_file *file;
+	size_t *segments; /* those with a head, as indexes into the file's */
+	size_t count;
+	struct pd_aligned tail;  /* a footer … */
+	struct pd_aligned group; /* … and a group */
+	uint32_t open_segment;   /* whose index is known without a footer; 0: none */
+	struct pd_slice open_index;
+};
+
+/* Where something that was found is in the bytes; or what was damaged. */
+struct pd_log_look_item {
+	uint64_t epoch, lsn, time_us;
+	size_t offset, size; /* size 0: damage, whose text has taken the place of a record */
+	struct pd_log_damage damage;
+};
+
+/* A group as the index has it. */
+struct extent {
+	uint64_t sector, sectors, first_lsn, records;
+	bool wanted;
+};
+
+/* ---- the list ---- */
+
+static const struct pd_segment *segment_at(const struct pd_log_look *look, size_t number)
+{
+	PD_ASSERT(number < look->count);
+	return &look->file->segments[look->segments[number]];
+}
+
+static int list(struct pd_log_look *look, struct pd_error *err)
+{
+	const struct pd_log_file *file = look->file;
+
+	look->segments = pd_malloc((file->segment_count + 1) * sizeof *look->segments);
+	if (look->segments == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the list of log segments");
+	for (size_t i = 0; i < file->segment_count; i++)
+		if (file->segments[i].headed)
+			look->segments[look->count++] = i;
+	return 0;
+}
+
+int pd_log_look_new(const struct pd_log_options *options, struct pd_log_look **ret_look, struct pd_error *err)
+{
+	struct pd_log_look *look = pd_calloc(1, sizeof *look);
+	int result = PD_NOT_FOUND;
+
+	if (look == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while looking at the log");
+	for (unsigned i = 0; i < LISTING_TRIES && result == PD_NOT_FOUND; i++)
+		result = pd_log_file_open(options, &look->log, err);
+	if (result != 0) {
+		pd_free(look);
+		return result;
+	}
+	look->file = (struct pd_log_file *)look->log;
+	result = list(look, err);
+	if (result == 0)
+		*ret_look = look;
+	else
+		pd_log_look_free(look);
+	return result;
+}
+
+void pd_log_look_free(struct pd_log_look *look)
+{
+	if (look == NULL)
+		return;
+	(void)pd_log_close(look->log, NULL);
+	pd_free(look->segments);
+	pd_free(look->tail.data);
+	pd_free(look->group.data);
+	pd_free(look);
+}
+
+void pd_log_look_set_open(struct pd_log_look *look, uint32_t segment, struct pd_slice index)
+{
+	look->open_segment = segment;
+	look->open_index = index;
+}
+
+uint64_t pd_log_look_first_lsn(const struct pd_log_look *look)
+{
+	return look->log->first_lsn;
+}
+
+size_t pd_log_look_count(const struct pd_log_look *look)
+{
+	return look->count;
+}
+
+void pd_log_look_segment(const struct pd_log_look *look, size_t number,
+			 struct pd_log_look_segment *ret_segment)
+{
+	const struct pd_segment *segment = segment_at(look, number);
+
+	*ret_segment = (struct pd_log_look_segment){
+		.number = segment->number,
+		.epoch = segment->epoch,
+		.first_lsn = segment->head.first_lsn,
+		.end_lsn = number + 1 < look->count ? segment_at(look, number + 1)->head.first_lsn
+						    : UINT64_MAX,
+		.time_us = segment->time_us,
+		.bytes = segment->size,
+	};
+}
+
+size_t pd_log_look_find(const struct pd_log_look *look, uint64_t lsn)
+{
+	size_t low = 0, high = look->count;
+
+	PD_ASSERT(look->count > 0);
+	/* The last one that begins at or before it: of those that begin with the same LSN only the last has it. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (segment_at(look, middle)->head.first_lsn <= lsn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low > 0 ? low - 1 : 0;
+}
+
+/* ---- what was found ---- */
+
+void pd_log_look_finds_init(struct pd_log_look_finds *finds)
+{
+	*finds = (struct pd_log_look_finds){ 0 };
+	pd_buffer_init(&finds->bytes, FINDS_BYTES_MAX);
+}
+
+void pd_log_look_finds_done(struct pd_log_look_finds *finds)
+{
+	pd_free(finds->items);
+	pd_buffer_done(&finds->bytes);
+	pd_log_look_finds_init(finds);
+}
+
+static int no_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory while looking at the log");
+}
+
+static void clear(struct pd_log_look_finds *finds)
+{
+	finds->count = 0;
+	pd_buffer_clear(&finds->bytes);
+}
+
+static int add_item(struct pd_log_look_finds *finds, const struct pd_log_look_item *item,
+		    struct pd_error *err)
+{
+	struct pd_log_look_item *items = pd_grow(finds->items, finds->count, &finds->capacity, sizeof *items,
+						 64);
+
+	if (items == NULL)
+		return no_memory(err);
+	finds->items = items;
+	items[finds->count++] = *item;
+	return 0;
+}
+
+/* Does the record do anything to the actor? */
+static bool concerns(const struct pd_record *record, uint64_t actor)
+{
+	struct pd_effect_walk walk;
+	struct pd_effect effect;
+
+	if (actor == PD_LOOK_ALL_ACTORS)
+		return true;
+	pd_effect_walk_init(&walk, record);
+	while (pd_effect_next(&walk, &effect) == 0)
+		if (effect.actor == actor && effect.kind != PD_EFFECT_ACTOR)
+			return true;
+	return false;
+}
+
+static int add_record(struct pd_log_look_finds *finds, const struct pd_record *record, struct pd_error *err)
+{
+	struct pd_log_look_item item = { .epoch = record->epoch,
+					 .lsn = record->lsn,
+					 .time_us = record->head.time_us,
+					 .offset = finds->bytes.size,
+					 .size = record->bytes.size };
+	int result = pd_buffer_append_slice(&finds->bytes, record->bytes);
+
+	if (result == PD_TOO_LARGE)
+		return pd_error_set(err, result, "the records of a log segment are larger than %zu bytes",
+				    FINDS_BYTES_MAX);
+	return result == 0 ? add_item(finds, &item, err) : no_memory(err);
+}
+
+int pd_log_look_get(const struct pd_log_look_finds *finds, size_t n, struct pd_record *ret_record,
+		    struct pd_log_damage *ret_damage, struct pd_error *err)
+{
+	const struct pd_log_look_item *item = &finds->items[n];
+	int result;
+
+	PD_ASSERT(n < finds->count);
+	if (item->size == 0) {
+		*ret_damage = item->damage;
+		if (item->damage.last_lsn == 0)
+			return pd_error_set(err, PD_CORRUPT,
+					    "segment %010u, byte %" PRIu64 ": %s; LSN %" PRIu64
+					    " and after cannot be read",
+					    item->damage.segment, item->damage.offset, item->damage.text,
+					    item->damage.first_lsn);
+		return pd_error_set(err, PD_CORRUPT,
+				    "segment %010u, byte %" PRIu64 ": %s; LSN %" PRIu64 " to %" PRIu64
+				    " cannot be read",
+				    item->damage.segment, item->damage.offset, item->damage.text,
+				    item->damage.first_lsn, item->damage.last_lsn);
+	}
+	/* It was decoded when it was found, so it can only succeed. */
+	result = pd_record_decode(pd_slice(finds->bytes.data + item->offset, item->size), 0, ret_record, err);
+	PD_ASSERT(result == 0);
+	ret_record->epoch = item->epoch;
+	ret_record->lsn = item->lsn;
+	ret_record->head.time_us = item->time_us;
+	return 0;
+}
+
+/* ---- by a reader ---- */
+
+static bool damage_concerns(const struct pd_log_damage *damage, const struct pd_log_look_wish *wish)
+{
+	if (!pd_log_damage_loses(damage) || damage->first_lsn > wish->to_lsn ||
+	    (damage->last_lsn != 0 && damage->last_lsn < wish->from_lsn))
+		return false;
+	if (wish->actor == PD_LOOK_ALL_ACTORS || !damage->actors_known)
+		return true;
+	for (size_t i = 0; i < damage->actor_count; i++)
+		if (damage->actors[i] == wish->actor)
+			return true;
+	return false;
+}
+
+static int add_damage(struct pd_log_look_finds *finds, const struct pd_log_damage *damage,
+		      struct pd_error *err)
+{
+	struct pd_log_look_item item = { .lsn = damage->first_lsn, .damage = *damage };
+
+	item.damage.actors = NULL;
+	item.damage.actor_count = 0;
+	return add_item(finds, &item, err);
+}
+
+/* The part of the wish that this segment has; false: none of it. */
+static bool narrow(const struct pd_log_look *look, size_t number, const struct pd_log_look_wish *wish,
+		   struct pd_log_look_wish *ret_part)
+{
+	struct pd_log_look_segment segment;
+
+	pd_log_look_segment(look, number, &segment);
+	*ret_part = *wish;
+	if (ret_part->from_lsn < segment.first_lsn)
+		ret_part->from_lsn = segment.first_lsn;
+	if (ret_part->to_lsn >= segment.end_lsn)
+		ret_part->to_lsn = segment.end_lsn - 1;
+	return ret_part->from_lsn <= ret_part->to_lsn;
+}
+
+static int read_judged(struct pd_log_look *look, const struct pd_log_look_wish *part,
+		       struct pd_log_look_finds *finds, struct pd_error *err)
+{
+	struct pd_log_reader *reader;
+	struct pd_log_damage damage;
+	struct pd_record record;
+	int result = pd_log_reader_new(look->log, part->from_lsn, &reader, err);
+
+	if (result != 0)
+		return result;
+	pd_log_reader_stop_behind(reader, part->to_lsn);
+	clear(finds);
+	for (;;) {
+		result = pd_log_reader_next(reader, &record, &damage, err);
+		if (result == PD_CORRUPT) {
+			result = damage_concerns(&damage, part) ? add_damage(finds, &damage, err) : 0;
+		} else if (result == 0) {
+			if (record.lsn > part->to_lsn)
+				break;
+			if (concerns(&record, part->actor))
+				result = add_record(finds, &record, err);
+		}
+		if (result != 0)
+			break;
+	}
+	pd_log_reader_free(reader);
+	return result == PD_END ? 0 : result;
+}
+
+/* ---- by the index ---- */
+
+#define JUDGE 1 /* what is there is not as it should be: let a reader see */
+
+static int need(struct pd_aligned *memory, uint64_t size, struct pd_error *err)
+{
+	if (size <= memory->size)
+		return 0;
+	pd_free(memory->data);
+	memory->size = 0;
+	memory->data = pd_malloc_aligned(PD_GROUP_ALIGNMENT, (size_t)size);
+	if (memory->data == NULL)
+		return no_memory(err);
+	memory->size = (size_t)size;
+	return 0;
+}
+
+struct source {
+	struct pd_os_file *handle;
+	const struct pd_segment *segment;
+	struct pd_location location;
+	uint64_t sectors;
+};
+
+static int open_source(const struct pd_log_look *look, size_t number, struct source *ret_source,
+		       struct pd_error *err)
+{
+	const struct pd_segment *segment = segment_at(look, number);
+	char *path = pd_file_path(look->file, segment->number, "seg");
+	int result;
+
+	*ret_source = (struct source){ .segment = segment, .sectors = segment->size / PD_SECTOR_SIZE };
+	ret_source->location.segment = segment->number;
+	ret_source->location.crc = pd_location_crc(look->file->options.cluster_id, look->file->options.shard,
+						   segment->number);
+	if (path == NULL)
+		return no_memory(err);
+	result = pd_os_open(look->file->os, path, PD_OS_READ, &ret_source->handle, err);
+	pd_free(path);
+	return result;
+}
+
+/* Read `count` sectors; JUDGE: there are not so many any more. */
+static int read_sectors(const struct source *source, uint64_t sector, uint64_t count,
+			struct pd_aligned *memory, struct pd_error *err)
+{
+	size_t wanted = (size_t)count * PD_SECTOR_SIZE, size;
+	int result = need(memory, wanted, err);
+
+	if (result == 0)
+		result = pd_os_read(source->handle, memory->data, wanted, sector * PD_SECTOR_SIZE, &size,
+				    err);
+	return result != 0 ? result : size == wanted ? 0 : JUDGE;
+}
+
+/* Is the group in memory as it was written? Takes the stamps out. */
+static bool is_whole(const struct pd_log_look *look, const struct source *source, uint8_t *data,
+		     uint64_t sector, const struct pd_group_header *header)
+{
+	for (uint64_t i = 0; i < header->sectors; i++)
+		if (pd_sector_classify(data + i * PD_SECTOR_SIZE, &source->location, sector + i,
+				       look->file->options.cluster_id,
+				       look->file->options.shard) != PD_SECTOR_CURRENT)
+			return false;
+	return header->flags == 0 && pd_group_open(data, header);
+}
+
+/* The footer reaches to the end of the file; where it begins only its header tells. */
+static int find_footer(struct pd_log_look *look, const struct source *source, struct pd_slice *ret_index,
+		       struct pd_group_header *ret_header, uint64_t *ret_sector, struct pd_error *err)
+{
+	uint64_t count = TAIL_BYTES / PD_SECTOR_SIZE;
+
+	for (;; count *= 8) {
+		uint64_t first;
+		int result;
+
+		if (count > source->sectors)
+			count = source->sectors;
+		first = source->sectors - count;
+		result = read_sectors(source, first, count, &look->tail, err);
+		if (result != 0)
+			return result;
+		if (count == 0 ||
+		    pd_sector_classify(look->tail.data + (count - 1) * PD_SECTOR_SIZE, &source->location,
+				       source->sectors - 1, look->file->options.cluster_id,
+				       look->file->options.shard) != PD_SECTOR_CURRENT)
+			return JUDGE; /* nothing reaches to the end */
+		for (uint64_t i = count; i-- > 0;) {
+			uint8_t *data = look->tail.data + i * PD_SECTOR_SIZE;
+			uint64_t sector = first + i;
+
+			if (pd_load_u32(data) != PD_GROUP_MAGIC || sector == 0 ||
+			    !pd_group_header_read(data, &source->location, sector, ret_header))
+				continue;
+			if (ret_header->kind != PD_GROUP_FOOTER ||
+			    sector + ret_header->sectors != source->sectors ||
+			    !is_whole(look, source, data, sector, ret_header))
+				return JUDGE;
+			*ret_index = pd_slice(data + PD_GROUP_HEADER_SIZE, ret_header->payload_size);
+			*ret_sector = sector;
+			return 0;
+		}
+		if (count == source->sectors)
+			return JUDGE;
+	}
+}
+
+/* One group of the index; false: it makes no sense. */
+static bool take_extent(struct pd_slice *index, uint64_t actor, struct extent *extent)
+{
+	uint64_t count, id;
+
+	if (!pd_varint_take(index, &extent->sectors) || !pd_varint_take(index, &extent->records) ||
+	    !pd_varint_take(index, &count) || extent->sectors == 0)
+		return false;
+	extent->wanted = actor == PD_LOOK_ALL_ACTORS || count == 0;
+	for (uint64_t i = 1; i < count; i++) {
+		if (!pd_varint_take(index, &id))
+			return false;
+		extent->wanted = extent->wanted || id == actor;
+	}
+	return true;
+}
+
+/* Does the index account for the segment, from its head to the footer and to where the next one begins? */
+static bool accounts(const struct pd_log_look *look, size_t number, struct pd_slice index,
+		     const struct pd_group_header *footer, uint64_t footer_sector)
+{
+	struct pd_log_look_segment segment;
+	struct extent extent;
+	uint64_t sector = 0, lsn;
+
+	pd_log_look_segment(look, number, &segment);
+	lsn = segment.first_lsn;
+	while (index.size > 0) {
+		if (!take_extent(&index, PD_LOOK_ALL_ACTORS, &extent) || extent.sectors > footer_sector ||
+		    extent.records > footer->first_lsn)
+			return false;
+		sector += extent.sectors;
+		lsn += extent.records;
+		if (sector > footer_sector || lsn > footer->first_lsn)
+			return false;
+	}
+	return sector == footer_sector && lsn == footer->first_lsn && footer->epoch == segment.epoch &&
+	       (segment.end_lsn == UINT64_MAX || segment.end_lsn == lsn);
+}
+
+/* Does the index of a segment that was not sealed yet reach so far? */
+static bool reaches(const struct source *source, struct pd_slice index, uint64_t to_lsn)
+{
+	uint64_t sector = 0, lsn = source->segment->head.first_lsn;
+	struct extent extent;
+
+	while (index.size > 0 && lsn <= to_lsn) {
+		if (!take_extent(&index, PD_LOOK_ALL_ACTORS, &extent) || extent.sectors > source->sectors ||
+		    extent.records > UINT32_MAX)
+			return false;
+		sector += extent.sectors;
+		lsn += extent.records;
+		if (sector > source->sectors)
+			return false;
+	}
+	return lsn > to_lsn;
+}
+
+/* The records of a group that was read. */
+static int take_records(const struct pd_group_header *header, const uint8_t *data,
+			const struct pd_log_look_wish *part, struct pd_log_look_finds *finds,
+			struct pd_error *err)
+{
+	struct pd_slice rest = pd_slice(data + PD_GROUP_HEADER_SIZE, header->payload_size);
+	uint64_t lsn = header->first_lsn, end = lsn + header->record_count;
+	int result = 0;
+
+	for (; result == 0 && rest.size > 0 && lsn < end; lsn++) {
+		struct pd_record record;
+
+		if (pd_record_decode(rest, header->base_time_us, &record, NULL) != 0)
+			return JUDGE;
+		rest = pd_slice(rest.data + record.bytes.size, rest.size - record.bytes.size);
+		record.lsn = lsn;
+		record.epoch = header->epoch;
+		if (lsn >= part->from_lsn && lsn <= part->to_lsn && concerns(&record, part->actor))
+			result = add_record(finds, &record, err);
+	}
+	if (result != 0)
+		return result;
+	return rest.size == 0 && lsn == end ? 0 : JUDGE;
+}
+
+/* Read the group of this extent into memory: header and all. */
+static int read_group(struct pd_log_look *look, const struct source *source, const struct extent *extent,
+		      struct pd_group_header *ret_header, struct pd_error *err)
+{
+	int result;
+
+	if (extent->sectors > source->sectors)
+		return JUDGE;
+	result = read_sectors(source, extent->sector, extent->sectors, &look->group, err);
+	if (result != 0)
+		return result;
+	if (!pd_group_header_read(look->group.data, &source->location, extent->sector, ret_header) ||
+	    ret_header->sectors != extent->sectors || ret_header->record_count != extent->records ||
+	    ret_header->first_lsn != extent->first_lsn || ret_header->epoch != source->segment->epoch ||
+	    !is_whole(look, source, look->group.data, extent->sector, ret_header))
+		return JUDGE;
+	return 0;
+}
+
+static int read_indexed(struct pd_log_look *look, const struct source *source,
+			const struct pd_log_look_wish *part, struct pd_slice index,
+			struct pd_log_look_finds *finds, struct pd_error *err)
+{
+	struct extent extent = { .first_lsn = source->segment->head.first_lsn };
+	struct pd_group_header header;
+	int result = 0;
+
+	clear(finds);
+	for (; result == 0 && index.size > 0;
+	     extent.sector += extent.sectors, extent.first_lsn += extent.records) {
+		if (!take_extent(&index, part->actor, &extent))
+			return JUDGE;
+		if (!extent.wanted || extent.records == 0 || extent.first_lsn > part->to_lsn ||
+		    extent.first_lsn + extent.records <= part->from_lsn)
+			continue;
+		result = read_group(look, source, &extent, &header, err);
+		/* The last frame of a large record: the others may be anywhere before. */
+		if (result == 0 && header.kind != PD_GROUP_RECORDS)
+			result = JUDGE;
+		if (result == 0)
+			result = take_records(&header, look->group.data, part, finds, err);
+	}
+	return result;
+}
+
+/* Open the segment and its index, which reaches to that LSN. JUDGE: there is none that can be relied on. */
+static int open_indexed(struct pd_log_look *look, size_t number, uint64_t to_lsn, struct source *ret_source,
+			struct pd_slice *ret_index, struct pd_error *err)
+{
+	struct pd_group_header footer;
+	uint64_t sector;
+	int result = open_source(look, number, ret_source, err);
+
+	if (result != 0)
+		return result;
+	if (ret_source->segment->head_damaged)
+		return JUDGE;
+	if (ret_source->segment->number == look->open_segment) {
+		*ret_index = look->open_index;
+		return reaches(ret_source, look->open_index, to_lsn) ? 0 : JUDGE;
+	}
+	result = find_footer(look, ret_source, ret_index, &footer, &sector, err);
+	if (result == 0 && !accounts(look, number, *ret_index, &footer, sector))
+		result = JUDGE;
+	return result;
+}
+
+int pd_log_look_read(struct pd_log_look *look, size_t number, const struct pd_log_look_wish *wish,
+		     struct pd_log_look_finds *finds, struct pd_error *err)
+{
+	struct pd_log_look_wish part;
+	struct pd_slice index;
+	struct source source = { 0 };
+	int result;
+
+	clear(finds);
+	if (!narrow(look, number, wish, &part))
+		return 0;
+	result = open_indexed(look, number, part.to_lsn, &source, &index, err);
+	if (result == 0)
+		result = read_indexed(look, &source, &part, index, finds, err);
+	pd_os_close(source.handle);
+	return result == JUDGE ? read_judged(look, &part, finds, err) : result;
+}
+
+/* ---- by time ---- */
+
+/* The group in which the last record up to `part` and not later than time_us may be: the last that begins by then. The times of
+ * groups grow as their LSNs do, and a header is read in no time. */
+static int narrow_by_time(struct pd_log_look *look, const struct source *source, struct pd_slice index,
+			  uint64_t time_us, struct pd_log_look_wish *part, struct pd_error *err)
+{
+	struct extent *extents = NULL, extent = { .first_lsn = source->segment->head.first_lsn };
+	size_t count = 0, capacity = 0, low = 0, high;
+	int result = 0;
+
+	for (; index.size > 0; extent.sector += extent.sectors, extent.first_lsn += extent.records) {
+		struct extent *grown;
+
+		if (!take_extent(&index, PD_LOOK_ALL_ACTORS, &extent)) {
+			result = JUDGE;
+			break;
+		}
+		if (extent.records == 0 || extent.first_lsn > part->to_lsn)
+			continue;
+		grown = pd_grow(extents, count, &capacity, sizeof *extents, 256);
+		if (grown == NULL) {
+			result = no_memory(err);
+			break;
+		}
+		extents = grown;
+		extents[count++] = extent;
+	}
+	for (high = count; result == 0 && low < high;) {
+		size_t middle = low + (high - low) / 2;
+		struct pd_group_header header;
+
+		result = read_sectors(source, extents[middle].sector, 1, &look->group, err);
+		if (result != 0)
+			break;
+		if (!pd_group_header_read(look->group.data, &source->location, extents[middle].sector,
+					  &header))
+			result = JUDGE;
+		else if (header.base_time_us <= time_us)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (result == 0 && low > 0) {
+		uint64_t last = extents[low - 1].first_lsn + extents[low - 1].records - 1;
+
+		part->from_lsn = extents[low - 1].first_lsn;
+		part->to_lsn = last < part->to_lsn ? last : part->to_lsn;
+	} else if (result == 0) {
+		result = PD_END;
+	}
+	pd_free(extents);
+	return result;
+}
+
+/* Go over the records until one is later. */
+static int last_judged(struct pd_log_look *look, const struct pd_log_look_wish *part, uint64_t time_us,
+		       uint64_t *ret_lsn, uint64_t *ret_time_us, struct pd_error *err)
+{
+	struct pd_log_reader *reader;
+	struct pd_log_damage damage;
+	struct pd_record record;
+	int result = pd_log_reader_new(look->log, part->from_lsn, &reader, err);
+	bool found = false;
+
+	if (result != 0)
+		return result;
+	pd_log_reader_stop_behind(reader, part->to_lsn);
+	while ((result = pd_log_reader_next(reader, &record, &damage, err)) == 0 || result == PD_CORRUPT) {
+		if (result == PD_CORRUPT)
+			continue;
+		if (record.lsn > part->to_lsn || record.head.time_us > time_us)
+			break;
+		found = true;
+		*ret_lsn = record.lsn;
+		*ret_time_us = record.head.time_us;
+	}
+	pd_log_reader_free(reader);
+	if (result != 0 && result != PD_END)
+		return result;
+	return found ? 0 : PD_END;
+}
+
+/* The same in the one group that the index has led to. */
+static int last_found(struct pd_log_look *look, size_t number, const struct pd_log_look_wish *part,
+		      uint64_t time_us, uint64_t *ret_lsn, uint64_t *ret_time_us, struct pd_error *err)
+{
+	struct pd_log_look_finds finds;
+	int result;
+
+	pd_log_look_finds_init(&finds);
+	result = pd_log_look_read(look, number, part, &finds, err);
+	for (size_t i = finds.count; result == 0 && i-- > 0;) {
+		const struct pd_log_look_item *item = &finds.items[i];
+
+		if (item->size == 0 || item->time_us > time_us)
+			continue;
+		*ret_lsn = item->lsn;
+		*ret_time_us = item->time_us;
+		pd_log_look_finds_done(&finds);
+		return 0;
+	}
+	pd_log_look_finds_done(&finds);
+	return result == 0 ? PD_END : result;
+}
+
+/* In the last group that begins by then, of those up to the wish's LSN; *ret_part is what was looked at. */
+static int last_in_group(struct pd_log_look *look, size_t number, const struct pd_log_look_wish *wish,
+			 uint64_t time_us, struct pd_log_look_wish *ret_part, uint64_t *ret_lsn,
+			 uint64_t *ret_time_us, struct pd_error *err)
+{
+	struct pd_log_look_wish *part = ret_part;
+	struct pd_slice index;
+	struct source source = { 0 };
+	int result;
+
+	if (!narrow(look, number, wish, part))
+		return PD_END;
+	result = open_indexed(look, number, part->to_lsn, &source, &index, err);
+	if (result == 0)
+		result = narrow_by_time(look, &source, index, time_us, part, err);
+	pd_os_close(source.handle);
+	if (result == 0)
+		return last_found(look, number, part, time_us, ret_lsn, ret_time_us, err);
+	return result == JUDGE ? last_judged(look, part, time_us, ret_lsn, ret_time_us, err) : result;
+}
+
+int pd_log_look_last_by(struct pd_log_look *look, size_t number, uint64_t time_us, uint64_t to_lsn,
+			uint64_t *ret_lsn, uint64_t *ret_time_us, struct pd_error *err)
+{
+	struct pd_log_look_wish part, wish = { .to_lsn = to_lsn, .actor = PD_LOOK_ALL_ACTORS };
+	uint64_t first_lsn = segment_at(look, number)->head.first_lsn;
+	int result;
+
+	/* The time of a group is that of its first record, or of one before it: a large record that was cut into frames has the time of
+	 * what was submitted with it. Then it is in the group before. */
+	for (;;) {
+		part = wish;
+		result = last_in_group(look, number, &wish, time_us, &part, ret_lsn, ret_time_us, err);
+		if (result != PD_END || part.from_lsn <= first_lsn)
+			return result;
+		wish.to_lsn = part.from_lsn - 1;
+	}
+}
+
+int pd_log_look_end(struct pd_log_look *look, struct pd_log_end *ret_end, struct pd_error *err)
+{
+	struct pd_log_reader *reader;
+	struct pd_log_damage damage;
+	struct pd_record record;
+	int result = pd_log_reader_new(look->log, UINT64_MAX, &reader, err);
+
+	if (result != 0)
+		return result;
+	do {
+		result = pd_log_reader_next(reader, &record, &damage, err);
+	} while (result == 0 || result == PD_CORRUPT);
+	if (result == PD_END) {
+		pd_log_reader_end(reader, ret_end);
+		result = 0;
+	}
+	pd_log_reader_free(reader);
+	return result;
+}
