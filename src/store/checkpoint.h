@@ -153,6 +153,10 @@ PD_MUST_CHECK int pd_checkpoint_verify(struct pd_os *os, const struct pd_checkpo
  * Durable when: it returns 0. PD_CORRUPT, PD_NO_SPACE, PD_IO: what was there is still there, or (PD_IO) none. */
 PD_MUST_CHECK int pd_checkpoint_install(struct pd_os *os, const struct pd_checkpoint *checkpoint,
 					const char *live_path, struct pd_error *err);
+/* Open its levels for reading, as they are; nothing in the checkpoint changes. It stays on the disk until they are closed, or what is
+ * read of it may be missing. PD_CORRUPT also where they are not of the checkpoint's position. */
+PD_MUST_CHECK int pd_checkpoint_open(struct pd_os *os, const struct pd_checkpoint *checkpoint,
+				     size_t cache_bytes, struct pd_levels **ret_levels, struct pd_error *err);
 /* Remove a checkpoint's or a wreck's directory. After an error or a crash it is whole, or removed by the next opening.
  * Durable when: it returns 0. */
 PD_MUST_CHECK int pd_checkpoint_remove(struct pd_os *os, const char *path, struct pd_error *err);

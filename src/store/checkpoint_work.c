@@ -504,3 +504,32 @@ int pd_checkpoint_remove(struct pd_os *os, const char *path, struct pd_error *er
 	pd_free(parent);
 	return result;
 }
+
+/* ---- reading ---- */
+
+int pd_checkpoint_open(struct pd_os *os, const struct pd_checkpoint *checkpoint, size_t cache_bytes,
+		       struct pd_levels **ret_levels, struct pd_error *err)
+{
+	char *directory = pd_asprintf("%s/" PD_CHECKPOINT_LEVELS, checkpoint->path);
+	struct pd_levels_options options = {
+		.os = os, .directory = directory, .read_only = true, .cache_bytes = cache_bytes
+	};
+	struct pd_levels *levels;
+	int result;
+
+	if (directory == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening a checkpoint");
+	result = pd_levels_open(checkpoint->kind, &options, &levels, err);
+	pd_free(directory);
+	if (result != 0)
+		return result;
+	if (levels->applied.lsn != checkpoint->position.lsn ||
+	    levels->applied.epoch != checkpoint->position.epoch) {
+		result = pd_error_set(err, PD_CORRUPT, "%s is damaged: its levels end at LSN %" PRIu64,
+				      checkpoint->path, levels->applied.lsn);
+		(void)pd_levels_close(levels, NULL);
+		return result;
+	}
+	*ret_levels = levels;
+	return 0;
+}

@@ -47,8 +47,10 @@ enum pd_levels_kind {
 
 struct pd_levels_options {
 	struct pd_os *os;
-	const char *directory;           /* holds nothing but these levels; its parent exists */
-	bool create;                     /* false: PD_NOT_FOUND when there is none */
+	const char *directory; /* holds nothing but these levels; its parent exists */
+	bool create;           /* false: PD_NOT_FOUND when there is none */
+	/* Change nothing in the directory, which others may read as well: there are gets, iterators and stats only. */
+	bool read_only;
 	size_t cache_bytes;              /* blocks, indexes and filters */
 	uint64_t compaction_bytes_per_s; /* I/O limit of background work; 0: none */
 	/* Batches between two compactions: 0 is the backend's own rule. Small in tests, so that much happens. */

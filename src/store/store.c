@@ -205,17 +205,24 @@ static int load_actor(struct pd_store *store, struct pd_slice key, struct pd_sli
 	return 0;
 }
 
-static int load_actors(struct pd_store *store, struct pd_error *err)
+static int load_actors(struct pd_store *store, const struct pd_store_options *options, struct pd_error *err)
 {
 	struct pd_levels_iterator *iterator;
-	struct pd_slice key, value;
+	struct pd_slice key, value, from = { 0 }, to = { 0 };
+	uint8_t first[8], behind[8];
 	int result = pd_levels_iterator_new(store->levels, &iterator, err);
 
 	if (result != 0)
 		return result;
-	result = pd_levels_seek(
-		iterator, pd_level_key(store->level_key, PD_STORE_COUNTERS_ID, pd_slice(NULL, 0)),
-		pd_level_bound(store->level_to, PD_STORE_COUNTERS_ID, pd_slice(NULL, 0)), err);
+	if (options->one_actor) {
+		PD_ASSERT(options->actor < PD_STORE_RESERVED_ID);
+		pd_store_be64(first, options->actor);
+		pd_store_be64(behind, options->actor + 1);
+		from = pd_slice(first, sizeof first);
+		to = pd_slice(behind, sizeof behind);
+	}
+	result = pd_levels_seek(iterator, pd_level_key(store->level_key, PD_STORE_COUNTERS_ID, from),
+				pd_level_bound(store->level_to, PD_STORE_COUNTERS_ID, to), err);
 	while (result == 0 && (result = pd_levels_next(iterator, &key, &value, err)) > 0)
 		result = load_actor(store, key, value, err);
 	pd_levels_iterator_free(iterator);
@@ -267,7 +274,7 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 		store->applied = store->levels->applied;
 		store->expiry->in_levels = true;
 		store->first_expiry = 0;
-		result = load_actors(store, err);
+		result = load_actors(store, options, err);
 	}
 	if (result != 0)
 		pd_store_close(store);

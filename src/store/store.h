@@ -53,6 +53,9 @@ struct pd_store_options {
 	/* Views beyond these are given up (view.h): memory that only views keep; how long one may be open. 0: no limit. */
 	size_t views_bytes;
 	uint64_t views_age_s;
+	/* Know only this actor, of however many there are in the levels; for who reads of one. */
+	bool one_actor;
+	uint64_t actor;
 };
 
 /* One actor's state. Fields are for reading. */
@@ -66,7 +69,7 @@ struct pd_store_actor {
 	bool dropped;                             /* it is on its way out: found by nobody */
 };
 
-/* Takes the levels, also on an error. Reads all actors' counters from them. */
+/* Takes the levels, also on an error. Reads all actors' counters from them, or the one's. */
 PD_MUST_CHECK int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_store,
 				struct pd_error *err);
 /* Waits for a running task; what was not flushed is in the log. NULL is fine. */

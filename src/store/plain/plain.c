@@ -280,7 +280,7 @@ static int list_or_make(struct pd_plain *plain, bool create, struct pd_os_names 
 	return rc == 0 ? pd_os_list(plain->os, plain->directory, ret_names, err) : rc;
 }
 
-static int open_here(struct pd_plain *plain, bool create, struct pd_error *err)
+static int open_here(struct pd_plain *plain, bool create, bool read_only, struct pd_error *err)
 {
 	struct pd_plain_manifest manifest = { 0 };
 	struct pd_os_names names = { 0 };
@@ -310,11 +310,11 @@ static int open_here(struct pd_plain *plain, bool create, struct pd_error *err)
 		rc = pd_error_set(err, PD_NOT_FOUND, "%s: there are no levels", plain->directory);
 	/* What the last process renamed may be in memory only, and the log will be trimmed by what is read here. Nor may a file
 	 * go before the manifest that names it no more can be relied on. */
-	if (rc == 0)
+	if (rc == 0 && !read_only)
 		rc = pd_os_sync_directory(plain->os, plain->directory, err);
-	if (rc == 0)
+	if (rc == 0 && !read_only)
 		rc = sync_parent(plain, err);
-	if (rc == 0)
+	if (rc == 0 && !read_only)
 		sweep(plain, &names);
 	pd_plain_manifest_done(&manifest);
 	pd_os_names_done(&names);
@@ -329,7 +329,7 @@ int pd_levels_plain_open(const struct pd_levels_options *options, struct pd_leve
 
 	if (rc != 0)
 		return rc;
-	rc = open_here(plain, options->create, err);
+	rc = open_here(plain, options->create && !options->read_only, options->read_only, err);
 	if (rc != 0) {
 		plain_free(plain);
 		return rc;

@@ -358,15 +358,16 @@ int pd_levels_rocks_open(const struct pd_levels_options *options, struct pd_leve
 		.cache_bytes = options->cache_bytes,
 		.compaction_bytes_per_s = options->compaction_bytes_per_s,
 		.compaction_trigger = options->compaction_trigger,
+		.read_only = options->read_only,
 	};
 	struct rocks_levels *levels = NULL;
 	int result = look(options->os, options->directory, err);
 
 	if (result < 0)
 		return result;
-	if (result == 0 && !options->create)
+	if (result == 0 && (!options->create || options->read_only))
 		return pd_error_set(err, PD_NOT_FOUND, "%s: there are no levels", options->directory);
-	result = make_directory(options->os, options->directory, err);
+	result = options->read_only ? 0 : make_directory(options->os, options->directory, err);
 	if (result == 0)
 		result = prepare(options, &levels, err);
 	if (result != 0)
@@ -376,13 +377,13 @@ int pd_levels_rocks_open(const struct pd_levels_options *options, struct pd_leve
 		levels_free(levels);
 		return result;
 	}
-	result = remove_leftovers(levels, err);
-	if (result == 0)
+	result = options->read_only ? 0 : remove_leftovers(levels, err);
+	if (result == 0 && !options->read_only)
 		result = remove_empty_logs(levels, err);
 	if (result == 0)
 		result = pd_rocks_read_applied(levels, err);
 	/* RocksDB syncs the names that it makes; the folder of batches is ours. */
-	if (result == 0)
+	if (result == 0 && !options->read_only)
 		result = pd_os_sync_directory(options->os, options->directory, err);
 	if (result != 0) {
 		(void)rocks_close(&levels->base, NULL);

@@ -266,7 +266,11 @@ rocksdb::Status rocks_open_db(struct pd_rocks *rocks)
 	families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocks->options);
 	families.emplace_back(ROCKS_DERIVED_FAMILY, rocks->options);
 	families.emplace_back(ROCKS_APPLIED_FAMILY, rocks_applied_options(rocks->cache));
-	rocksdb::Status status = rocksdb::DB::Open(rocks->options, rocks->directory, families, &handles, &db);
+	rocksdb::Status status = rocks->read_only
+					 ? rocksdb::DB::OpenForReadOnly(rocks->options, rocks->directory,
+									families, &handles, &db)
+					 : rocksdb::DB::Open(rocks->options, rocks->directory, families,
+							     &handles, &db);
 	if (!status.ok())
 		return status;
 	rocks->db.reset(db);
@@ -280,6 +284,7 @@ int pd_rocks_open(const struct pd_rocks_options *options, struct pd_rocks **ret_
 		rocks_owned<struct pd_rocks> rocks(rocks_make<struct pd_rocks>());
 
 		rocks->directory = options->directory;
+		rocks->read_only = options->read_only;
 		rocks->cache = make_cache(options->cache_bytes);
 		rocks->options = make_options(options, rocks->listener, rocks->cache);
 		rocksdb::Status status = rocks_open_db(rocks.get());

@@ -27,6 +27,7 @@ struct pd_rocks_options {
 	size_t cache_bytes;
 	uint64_t compaction_bytes_per_s;
 	unsigned compaction_trigger; /* 0: the default */
+	bool read_only;              /* nothing is written, and nothing is at work in the background */
 };
 
 /* Make it if there is none. PD_CORRUPT: it is there and cannot be opened. */

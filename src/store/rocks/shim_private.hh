@@ -117,6 +117,7 @@ struct rocks_pins {
 
 struct pd_rocks {
 	std::string directory;
+	bool read_only = false;
 	rocksdb::Options options; /* of data and derived; those of their files are made from it */
 	std::shared_ptr<rocksdb::Cache> cache;
 	std::shared_ptr<RocksListener> listener = std::make_shared<RocksListener>();
