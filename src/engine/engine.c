@@ -299,6 +299,7 @@ int pd_engine_close(struct pd_engine *engine, struct pd_error *err)
 	pd_log_reader_free(engine->reader);
 	pd_engine_upkeep_stop(engine);
 	pd_engine_hash_stop(engine);
+	PD_ASSERT(engine->followers == NULL);
 	if (engine->recovered && !engine->log->fenced)
 		result = pd_engine_submit_last(engine);
 	if (engine->recovered && result == 0 && !engine->log->fenced)

@@ -9,9 +9,11 @@
 #include "engine/budget.h"
 #include "engine/clock.h"
 #include "engine/engine.h"
+#include "engine/follower.h"
 #include "engine/lease.h"
 #include "engine/manifest.h"
 #include "engine/profile.h"
+#include "engine/state_hash.h"
 #include "engine/upkeep.h"
 #include "os/os.h"
 #include "store/brake.h"
@@ -364,9 +366,10 @@ struct pd_engine {
 	uint64_t looked_memtable_bytes; /* what memtables had when the budget was last looked at */
 	uint64_t state_clock_us;        /* when what takes more than a glance is looked at next */
 	struct pd_brake brake;
-	struct pd_buffer expiring;    /* the key that is being expired */
-	struct pd_upkeep *upkeep;     /* the running or the last one; NULL: none yet */
-	struct pd_state_hash *hash;   /* the one at work; NULL: none */
+	struct pd_buffer expiring;  /* the key that is being expired */
+	struct pd_upkeep *upkeep;   /* the running or the last one; NULL: none yet */
+	struct pd_state_hash *hash; /* the one at work; NULL: none */
+	struct pd_follower *followers;
 	uint64_t checkpoint_retry_us; /* monotonic: after a checkpoint failed, not before */
 	uint64_t freeze_wanted_lsn;   /* somebody waits for everything up to it to be in the levels */
 	struct pd_memory_part noted[PD_MEMORY_NOTED_MAX];
@@ -468,19 +471,15 @@ PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint
 /* Moving state on failed, and will be tried again. */
 void pd_engine_note_failure(struct pd_engine *engine, const struct pd_error *err);
 
-/* ---- proof.c ---- */
-/* What an entry adds to a hash of state. */
-void pd_engine_hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry);
-/* The same without the value, which is so long. */
-void pd_engine_hash_head(struct pd_hasher *hasher, uint8_t type, const struct pd_entry *entry, uint64_t size);
-/* How a string is cut into chunks is no state, nor are chunks that no head names, and what is noted about them. */
-bool pd_engine_hashes(uint64_t actor, const struct pd_entry *entry);
-
 /* ---- state_hash.c ---- */
 /* Collect one that nobody waits for any more. */
 void pd_engine_hash_step(struct pd_engine *engine);
 /* End a running one and wait for it. */
 void pd_engine_hash_stop(struct pd_engine *engine);
+
+/* ---- follower.c ---- */
+/* What those who look at the past still need; UINT64_MAX: nothing. Whoever is too old is served no more from here on. */
+uint64_t pd_engine_followed_lsn(struct pd_engine *engine);
 
 /* ---- upkeep.c ---- */
 PD_MUST_CHECK int pd_engine_upkeep_init(struct pd_engine *engine);

@@ -24,4 +24,12 @@ PD_MUST_CHECK int pd_state_hash_result(struct pd_state_hash *hash, struct pd_has
 /* It ends soon, if it has not ended; nobody waits for that. Before the engine is closed. NULL is fine. */
 void pd_state_hash_free(struct pd_state_hash *hash);
 
+/* ---- what a hash is made of, for whoever makes one of entries that no engine has at hand ---- */
+/* What an entry adds to a hash of state. */
+void pd_engine_hash_entry(struct pd_hasher *hasher, const struct pd_entry *entry);
+/* The same without the value, which is so long. */
+void pd_engine_hash_head(struct pd_hasher *hasher, uint8_t type, const struct pd_entry *entry, uint64_t size);
+/* How a string is cut into chunks is no state, nor are chunks that no head names, and what is noted about them. */
+bool pd_engine_hashes(uint64_t actor, const struct pd_entry *entry);
+
 #endif

@@ -310,19 +310,23 @@ static void trim_log(struct pd_engine *engine, uint64_t lsn)
 		pd_engine_note_failure(engine, &err);
 }
 
-/* The checkpoints as retention sees them. Returns their number. */
-static size_t list_checkpoints(const struct pd_engine *engine, struct pd_retention_checkpoint *list)
+/* The checkpoints as retention sees them. Returns their number. Whoever looks at the past from an LSN on needs the newest that is
+ * not after it, and all younger ones. */
+static size_t list_checkpoints(const struct pd_engine *engine, uint64_t follower_lsn,
+			       struct pd_retention_checkpoint *list)
 {
 	size_t count = engine->shelf->count < CHECKPOINTS_SEEN ? engine->shelf->count : CHECKPOINTS_SEEN;
 
 	for (size_t i = 0; i < count; i++) {
 		const struct pd_checkpoint *checkpoint = engine->shelf->items[i];
+		bool followed = i + 1 == engine->shelf->count ||
+				engine->shelf->items[i + 1]->position.lsn > follower_lsn;
 
 		list[i] = (struct pd_retention_checkpoint){
 			.position = checkpoint->position,
 			.time_us = checkpoint->time_us,
 			.log_bytes = pd_log_bytes_since(engine->log, checkpoint->position.lsn),
-			.held = checkpoint->holds > 0,
+			.held = checkpoint->holds > 0 || (follower_lsn != UINT64_MAX && followed),
 		};
 	}
 	return count;
@@ -349,16 +353,16 @@ static struct pd_retention_options retention_options(const struct pd_engine *eng
 /* One thing at a time: remove what may go, trim the log, make the checkpoint that is due. */
 static void retain(struct pd_engine *engine)
 {
-	uint64_t now_us = pd_engine_monotonic_us(engine);
+	uint64_t now_us = pd_engine_monotonic_us(engine), follower_lsn = pd_engine_followed_lsn(engine);
 	struct pd_retention_checkpoint list[CHECKPOINTS_SEEN];
 	bool drop[CHECKPOINTS_SEEN] = { false };
 	struct pd_retention state = { .options = retention_options(engine),
 				      .checkpoints = list,
-				      .count = list_checkpoints(engine, list),
+				      .count = list_checkpoints(engine, follower_lsn, list),
 				      .now_us = engine->clock.time_us,
 				      .applied = pd_store_applied(engine->store),
 				      .durable_lsn = engine->log->marks.durable_lsn,
-				      .follower_lsn = UINT64_MAX };
+				      .follower_lsn = follower_lsn };
 
 	/* What is damaged is not copied, and what may take its place stays: older checkpoints, and the log behind them. */
 	if (is_damaged(engine))
