@@ -1,0 +1,233 @@
+/* Answers: which actor and which moments are meant, then page by page. */
+#include "history/answer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/timestamp.h"
+#include "engine/engine.h"
+#include "history/answer_private.h"
+#include "history/diff.h"
+#include "history/history_private.h"
+#include "history/walk.h"
+#include "model/txn.h"
+
+/* ---- pages ---- */
+
+static void write_moment(struct pd_resp_writer *reply, const char *name, const char *time_name,
+			 const struct pd_moment *moment)
+{
+	char text[PD_BOOKMARK_SIZE], when[PD_TIMESTAMP_SIZE];
+
+	pd_bookmark_format(0, moment->epoch, moment->lsn, text);
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_bulk_string(reply, text);
+	pd_timestamp_format(moment->time_us, 6, when);
+	pd_resp_write_bulk_string(reply, time_name);
+	pd_resp_write_bulk_string(reply, when);
+}
+
+void pd_history_write_page(struct pd_resp_writer *reply, const char *cursor, const struct pd_moment *from,
+			   const struct pd_moment *to, size_t count, const struct pd_buffer *entries)
+{
+	pd_resp_write_map(reply, 6);
+	pd_resp_write_bulk_string(reply, "cursor");
+	pd_resp_write_bulk_string(reply, cursor);
+	write_moment(reply, "from", "from_time", from);
+	write_moment(reply, "to", "to_time", to);
+	pd_resp_write_bulk_string(reply, "entries");
+	pd_resp_write_array(reply, count);
+	pd_resp_write_raw(reply, pd_buffer_slice(entries));
+}
+
+/* ---- records ---- */
+
+struct page {
+	struct pd_history *history;
+	const struct pd_history_question *question;
+	uint64_t actor;
+	struct pd_history_clients *clients;
+	struct pd_buffer entries;
+	struct pd_resp_writer writer;
+	size_t count;
+	uint64_t last_lsn; /* of the last entry */
+};
+
+static bool is_full(const struct page *page)
+{
+	return page->count >= page->question->count || page->entries.size >= PD_HISTORY_PAGE_BYTES;
+}
+
+/* 1: the page is full, and there is more; 0: all has been told. */
+static int fill(struct page *page, struct pd_history_walk *walk, struct pd_error *err)
+{
+	struct pd_slice key = page->question->key;
+	struct pd_log_damage damage;
+	struct pd_record record;
+	int result;
+
+	for (;;) {
+		result = pd_history_walk_next(walk, &record, &damage, err);
+		if (result == PD_END)
+			return 0;
+		if (result != 0 && result != PD_CORRUPT)
+			return result;
+		if (result == 0 && key.size > 0 && !pd_history_record_touches(&record, page->actor, key))
+			continue;
+		if (is_full(page))
+			return 1;
+		if (result == PD_CORRUPT) {
+			pd_history_write_damage(&page->writer, &damage);
+			page->last_lsn = damage.first_lsn;
+		} else {
+			result = pd_history_write_record(&page->writer, page->clients, &record,
+							 pd_history_walk_segment(walk), page->actor, key,
+							 err);
+			if (result != 0)
+				return result;
+			page->last_lsn = record.lsn;
+		}
+		page->count++;
+	}
+}
+
+/* What a key held when the log began was written by a transaction of which only the LSN is known, from the oldest checkpoint. */
+static int tell_base(struct page *page, uint64_t since_lsn, struct pd_error *err)
+{
+	struct pd_slice name = page->question->key;
+	uint8_t key[1 + PD_KEY_SIZE_MAX];
+	struct pd_past_value value;
+	struct pd_moment moment = { 0 };
+	int result;
+
+	if (name.size == 0 || name.size > PD_USER_KEY_SIZE_MAX || is_full(page) ||
+	    since_lsn >= pd_history_first_lsn(page->history) ||
+	    pd_history_oldest_state(page->history, &moment.lsn, NULL) != 0 || moment.lsn == 0)
+		return 0;
+	key[0] = PD_SPACE_KEY;
+	memcpy(key + 1, name.data, name.size);
+	result = pd_past_peek(page->history, page->actor, &moment, pd_slice(key, 1 + name.size), &value, err);
+	if (result == 0 && value.there && value.entry.lsn < pd_history_first_lsn(page->history)) {
+		pd_resp_write_map(&page->writer, 2);
+		pd_resp_write_bulk_string(&page->writer, "lsn");
+		pd_resp_write_integer(&page->writer, (int64_t)value.entry.lsn);
+		pd_resp_write_bulk_string(&page->writer, "trimmed");
+		pd_resp_write_boolean(&page->writer, true);
+		page->count++;
+	}
+	pd_past_value_done(&value);
+	return result;
+}
+
+static int parse_cursor(const struct pd_history_question *question, uint64_t *to_lsn, struct pd_error *err)
+{
+	int64_t lsn;
+
+	if (question->cursor.size == 0)
+		return 0;
+	if (!pd_slice_to_int64(question->cursor, &lsn) || lsn < 1)
+		return pd_error_set(err, PD_INVALID,
+				    "that is no cursor: 0 begins, and each answer says the next");
+	if ((uint64_t)lsn < *to_lsn)
+		*to_lsn = (uint64_t)lsn;
+	return 0;
+}
+
+static int answer_records(struct page *page, const struct pd_moment *from, const struct pd_moment *to,
+			  uint64_t since_lsn, struct pd_resp_writer *reply, struct pd_error *err)
+{
+	struct pd_history_walk_options options = {
+		.actor = page->actor, .from_lsn = from->lsn, .to_lsn = to->lsn, .newest_first = true
+	};
+	struct pd_history_walk *walk;
+	char cursor[24] = "0";
+	int result = parse_cursor(page->question, &options.to_lsn, err);
+
+	/* Before it had its name there is nothing of it, and what was trimmed then is nothing to tell of. */
+	if (since_lsn > 0 && options.from_lsn < since_lsn - 1)
+		options.from_lsn = since_lsn - 1;
+	if (result == 0)
+		result = pd_history_walk_new(page->history, &options, &walk, err);
+	if (result != 0)
+		return result;
+	result = fill(page, walk, err);
+	pd_history_walk_free(walk);
+	if (result == 0)
+		result = tell_base(page, since_lsn, err);
+	else if (result == 1 && page->last_lsn > 1)
+		(void)snprintf(cursor, sizeof cursor, "%" PRIu64, page->last_lsn - 1);
+	if (result < 0)
+		return result;
+	if (page->writer.failed != 0)
+		return pd_error_set(err, page->writer.failed, "out of memory for an answer");
+	pd_history_write_page(reply, cursor, from, to, page->count, &page->entries);
+	return 0;
+}
+
+/* ---- what is meant ---- */
+
+/* The actor that had the name at that moment. */
+static int find_actor(struct pd_history *history, const struct pd_history_question *question,
+		      const struct pd_moment *moment, uint64_t *ret_actor, uint64_t *ret_since,
+		      struct pd_error *err)
+{
+	struct pd_slice tenant = question->tenant, name = question->actor;
+	const uint8_t *slash = memchr(name.data, '/', name.size);
+
+	if (question->actor_id != 0 && question->actor_since_lsn <= moment->lsn) {
+		*ret_actor = question->actor_id;
+		*ret_since = question->actor_since_lsn;
+		return 0;
+	}
+	if (slash != NULL) {
+		tenant = pd_slice(name.data, (size_t)(slash - name.data));
+		name = pd_slice(slash + 1, name.size - tenant.size - 1);
+	}
+	return pd_past_actor(history, tenant, name, moment, ret_actor, ret_since, err);
+}
+
+/* From where on: without a moment, from where the records begin. */
+static int find_from(struct pd_history *history, const struct pd_history_question *question,
+		     enum pd_moment_reach reach, struct pd_moment *ret_from, struct pd_error *err)
+{
+	if (question->verb == PD_HISTORY_GET)
+		return 0;
+	if (question->from.kind == PD_MOMENT_LSN && question->from.lsn == 0 && reach == PD_REACH_RECORDS) {
+		*ret_from = (struct pd_moment){ 0 };
+		return 0;
+	}
+	return pd_moment_resolve(history, &question->from, reach, ret_from, err);
+}
+
+int pd_history_answer(struct pd_history *history, const struct pd_history_question *question,
+		      struct pd_resp_writer *reply, struct pd_error *err)
+{
+	bool by_state = question->verb == PD_HISTORY_DIFF || question->verb == PD_HISTORY_GET;
+	enum pd_moment_reach reach = by_state ? PD_REACH_STATE : PD_REACH_RECORDS;
+	struct page page = { .history = history, .question = question };
+	struct pd_moment from = { 0 }, to;
+	uint64_t since = 0;
+	int result = pd_moment_resolve(history, &question->to, reach, &to, err);
+
+	if (result == 0)
+		result = find_from(history, question, reach, &from, err);
+	if (result == 0 && question->verb == PD_HISTORY_DIFF)
+		result = pd_diff_check(&from, &to, err);
+	if (result == 0)
+		result = find_actor(history, question, &to, &page.actor, &since, err);
+	if (result != 0)
+		return result;
+	if (question->verb == PD_HISTORY_DIFF)
+		return pd_history_answer_diff(history, question, page.actor, &from, &to, reply, err);
+	if (question->verb == PD_HISTORY_GET)
+		return pd_history_answer_get(history, question, page.actor, &to, reply, err);
+	page.clients = pd_history_clients_new(history);
+	if (page.clients == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an answer");
+	pd_buffer_init(&page.entries, 4 * PD_HISTORY_PAGE_BYTES);
+	page.writer = (struct pd_resp_writer){ .buffer = &page.entries, .protocol = reply->protocol };
+	result = answer_records(&page, &from, &to, since, reply, err);
+	pd_buffer_done(&page.entries);
+	pd_history_clients_free(page.clients);
+	return result;
+}

@@ -1,0 +1,51 @@
+/* Questions about the past of an actor, as words, and their answers, as replies of the Redis protocol: what PD.ACTOR HISTORY, BLAME, DIFF
+ * and GET say, whether a server is asked or a directory.
+ *
+ *     HISTORY name [FROM moment] [TO moment] [COUNT n] [CURSOR c]         newest first
+ *     BLAME name key [TO moment] [COUNT n] [CURSOR c]                     what wrote a key, newest first
+ *     DIFF name FROM moment [TO moment] [COUNT n] [CURSOR c]
+ *     GET name key [AT moment]
+ *
+ * The first three answer with a map: cursor ("0": nothing is left), from, from_time, to, to_time (the moments that were meant, as
+ * bookmarks and as times: say the times with the next cursor, so that it is the next page of the same), entries. An answer is bounded: by COUNT, and by so many bytes. */
+#ifndef PD_HISTORY_ANSWER_H
+#define PD_HISTORY_ANSWER_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "history/moment.h"
+#include "wire/resp.h"
+
+#define PD_HISTORY_COUNT_DEFAULT 100u
+#define PD_HISTORY_COUNT_MAX     10000u
+#define PD_HISTORY_ANSWER_MAX    ((size_t)64 * 1024 * 1024) /* of GET */
+
+enum pd_history_verb { PD_HISTORY_HISTORY, PD_HISTORY_BLAME, PD_HISTORY_DIFF, PD_HISTORY_GET };
+
+/* A question with its own copy of all that it says. */
+struct pd_history_question {
+	enum pd_history_verb verb;
+	struct pd_buffer bytes;
+	struct pd_slice actor; /* as it was asked for: [tenant/]name */
+	struct pd_slice key, cursor;
+	struct pd_moment_name from, to;
+	uint64_t count;
+	/* The rest is the asker's to fill in: whose actor it is, without a tenant in its name; and what is known of the name already:
+	 * which actor has it, since that LSN. 0: nothing is known. */
+	struct pd_slice tenant;
+	uint64_t actor_id, actor_since_lsn;
+};
+
+/* `words` begin with the verb. PD_INVALID: the text says what is wrong. PD_NO_MEMORY. *ret_question is to be given back with
+ * pd_history_question_done(), after an error, too. */
+PD_MUST_CHECK int pd_history_question_parse(const struct pd_slice *words, size_t count,
+					    struct pd_history_question *ret_question, struct pd_error *err);
+void pd_history_question_done(struct pd_history_question *question);
+
+/* One reply is written, or none and an error: PD_INVALID (a cursor that is none), what moments are resolved with, and reading. */
+PD_MUST_CHECK int pd_history_answer(struct pd_history *history, const struct pd_history_question *question,
+				    struct pd_resp_writer *reply, struct pd_error *err);
+
+#endif

@@ -1,0 +1,46 @@
+/* What the files of the answers share. */
+#ifndef PD_HISTORY_ANSWER_PRIVATE_H
+#define PD_HISTORY_ANSWER_PRIVATE_H
+
+#include "history/answer.h"
+#include "history/client.h"
+#include "history/past.h"
+#include "log/record.h"
+
+#define PD_HISTORY_PAGE_BYTES ((size_t)1024 * 1024) /* an answer ends when it has grown to this */
+#define PD_HISTORY_PREVIEW    128u                  /* of a value */
+
+/* A key as the store has it, taken apart. */
+struct pd_history_place {
+	bool shown; /* it is somebody's key or field */
+	bool field; /* of a hash */
+	struct pd_slice name, field_name;
+};
+struct pd_history_place pd_history_take_apart(struct pd_slice key);
+
+/* ---- answer_record.c ---- */
+/* What a record did to an actor, as a map of its own. `key` size 0: all that it did; else what it did to that key and its fields. */
+PD_MUST_CHECK int pd_history_write_record(struct pd_resp_writer *reply, struct pd_history_clients *clients,
+					  const struct pd_record *record, size_t segment, uint64_t actor,
+					  struct pd_slice key, struct pd_error *err);
+/* Did it do anything to that key? */
+bool pd_history_record_touches(const struct pd_record *record, uint64_t actor, struct pd_slice key);
+void pd_history_write_damage(struct pd_resp_writer *reply, const struct pd_log_damage *damage);
+const char *pd_history_type_name(uint8_t type);
+
+/* ---- answer_value.c: DIFF and GET ---- */
+PD_MUST_CHECK int pd_history_answer_diff(struct pd_history *history,
+					 const struct pd_history_question *question, uint64_t actor,
+					 const struct pd_moment *from, const struct pd_moment *to,
+					 struct pd_resp_writer *reply, struct pd_error *err);
+PD_MUST_CHECK int pd_history_answer_get(struct pd_history *history,
+					const struct pd_history_question *question, uint64_t actor,
+					const struct pd_moment *at, struct pd_resp_writer *reply,
+					struct pd_error *err);
+
+/* ---- answer.c ---- */
+/* The map around the entries of a page. */
+void pd_history_write_page(struct pd_resp_writer *reply, const char *cursor, const struct pd_moment *from,
+			   const struct pd_moment *to, size_t count, const struct pd_buffer *entries);
+
+#endif

@@ -1,0 +1,249 @@
+/* Records as their writers know them: when, who, and what was done. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/codec.h"
+#include "base/timestamp.h"
+#include "engine/engine.h"
+#include "history/answer_private.h"
+#include "log/level.h"
+#include "model/kv/kv.h"
+#include "model/txn.h"
+
+#define OPERATIONS_MAX 32u /* of one record that are told; how many there are is told as well */
+
+/* ---- keys ---- */
+
+struct pd_history_place pd_history_take_apart(struct pd_slice key)
+{
+	struct pd_history_place place = { 0 };
+	size_t size;
+
+	if (key.size >= 1 && key.data[0] == PD_SPACE_KEY) {
+		place.shown = true;
+		place.name = pd_slice(key.data + 1, key.size - 1);
+	} else if (key.size >= 3 && key.data[0] == PD_SPACE_FIELD) {
+		size = (size_t)key.data[1] << 8 | key.data[2];
+		if (size > key.size - 3)
+			return place;
+		place.shown = place.field = true;
+		place.name = pd_slice(key.data + 3, size);
+		place.field_name = pd_slice(key.data + 3 + size, key.size - 3 - size);
+	}
+	return place;
+}
+
+const char *pd_history_type_name(uint8_t type)
+{
+	return type == PD_TYPE_HASH ? "hash" : type == PD_TYPE_FIELD ? "field" : "string";
+}
+
+/* ---- effects ---- */
+
+enum shape {
+	SHAPE_HIDDEN, /* chunks, and what the engine keeps for itself */
+	SHAPE_PUT,
+	SHAPE_DELETE,
+	SHAPE_DELETE_FIELDS, /* all fields of a hash */
+	SHAPE_DELETE_RANGE,  /* from a key to another */
+	SHAPE_CLEAR,         /* all that the actor had */
+};
+
+static enum shape shape_of(const struct pd_effect *effect, struct pd_history_place *place)
+{
+	*place = pd_history_take_apart(effect->key);
+	switch (effect->kind) {
+	case PD_EFFECT_PUT:
+		return place->shown ? SHAPE_PUT : SHAPE_HIDDEN;
+	case PD_EFFECT_DELETE:
+		return place->shown ? SHAPE_DELETE : SHAPE_HIDDEN;
+	case PD_EFFECT_DELETE_RANGE:
+		if (effect->key.size == 0 && effect->value.size == 0)
+			return SHAPE_CLEAR;
+		if (effect->key.size > 0 && effect->key.data[0] == PD_SPACE_CHUNK)
+			return SHAPE_HIDDEN;
+		return place->field && place->field_name.size == 0 ? SHAPE_DELETE_FIELDS : SHAPE_DELETE_RANGE;
+	case PD_EFFECT_ACTOR:
+		break;
+	}
+	return SHAPE_HIDDEN;
+}
+
+/* Is the operation about that key, or a field of it? */
+static bool is_about(const struct pd_effect *effect, enum shape shape, const struct pd_history_place *place,
+		     struct pd_slice key)
+{
+	uint8_t encoded[1 + PD_KEY_SIZE_MAX];
+	struct pd_slice whole;
+
+	if (shape == SHAPE_HIDDEN)
+		return false;
+	if (key.size == 0 || shape == SHAPE_CLEAR)
+		return true;
+	if (shape != SHAPE_DELETE_RANGE)
+		return pd_slice_equal(place->name, key);
+	if (key.size > PD_KEY_SIZE_MAX)
+		return false;
+	encoded[0] = PD_SPACE_KEY;
+	memcpy(encoded + 1, key.data, key.size);
+	whole = pd_slice(encoded, 1 + key.size);
+	return pd_slice_compare(effect->key, whole) <= 0 &&
+	       (effect->value.size == 0 || pd_slice_compare(whole, effect->value) < 0);
+}
+
+/* The head of a hash goes with its fields, which are told. */
+static bool is_told(const struct pd_effect *effect, enum shape shape)
+{
+	return shape != SHAPE_HIDDEN && !(shape == SHAPE_PUT && effect->type == PD_TYPE_HASH);
+}
+
+/* A record is a drop of the actor if it says so first: docs/format/state.md. */
+static bool is_drop(const struct pd_record *record, uint64_t actor)
+{
+	struct pd_effect_walk walk;
+	struct pd_effect effect;
+	uint64_t id;
+
+	pd_effect_walk_init(&walk, record);
+	while (pd_effect_next(&walk, &effect) == 0)
+		if (effect.actor == 0 && effect.kind == PD_EFFECT_PUT &&
+		    pd_slice_equal(effect.key, pd_slice_string("d")) &&
+		    pd_varint_get(effect.value.data, effect.value.size, &id) > 0 && id == actor)
+			return true;
+	return false;
+}
+
+static void write_text(struct pd_resp_writer *reply, const char *name, struct pd_slice text)
+{
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_bulk(reply, text);
+}
+
+static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
+{
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_integer(reply, (int64_t)number);
+}
+
+static void write_string(struct pd_resp_writer *reply, const char *name, const char *text)
+{
+	write_text(reply, name, pd_slice_string(text));
+}
+
+static void write_put(struct pd_resp_writer *reply, const struct pd_effect *effect,
+		      const struct pd_history_place *place)
+{
+	struct pd_entry entry;
+	bool large = effect->type == PD_TYPE_LARGE;
+	size_t shown;
+
+	pd_entry_read(effect->bytes, 0, &entry);
+	shown = entry.value.size < PD_HISTORY_PREVIEW ? entry.value.size : PD_HISTORY_PREVIEW;
+	pd_resp_write_map(reply, 4 + place->field + !large + (effect->expires_us != 0));
+	write_string(reply, "op", "put");
+	write_text(reply, "key", place->name);
+	if (place->field)
+		write_text(reply, "field", place->field_name);
+	write_string(reply, "type", pd_history_type_name(effect->type));
+	write_number(reply, "size", large ? pd_kv_string_size(&entry) : entry.value.size);
+	if (!large)
+		write_text(reply, "value", pd_slice(entry.value.data, shown));
+	if (effect->expires_us != 0)
+		write_number(reply, "expires_us", effect->expires_us);
+}
+
+static void write_operation(struct pd_resp_writer *reply, const struct pd_effect *effect, enum shape shape,
+			    const struct pd_history_place *place, bool drop)
+{
+	switch (shape) {
+	case SHAPE_PUT:
+		write_put(reply, effect, place);
+		break;
+	case SHAPE_DELETE:
+	case SHAPE_DELETE_FIELDS:
+		pd_resp_write_map(reply, 2 + (shape == SHAPE_DELETE && place->field));
+		write_string(reply, "op", shape == SHAPE_DELETE ? "delete" : "delete-fields");
+		write_text(reply, "key", place->name);
+		if (shape == SHAPE_DELETE && place->field)
+			write_text(reply, "field", place->field_name);
+		break;
+	case SHAPE_DELETE_RANGE:
+		pd_resp_write_map(reply, 3);
+		write_string(reply, "op", "delete-range");
+		write_text(reply, "from", effect->key);
+		write_text(reply, "to", effect->value);
+		break;
+	case SHAPE_CLEAR:
+		pd_resp_write_map(reply, 1);
+		write_string(reply, "op", drop ? "drop" : "clear");
+		break;
+	case SHAPE_HIDDEN:
+		break;
+	}
+}
+
+/* Go over what it did: to count, and to write the first of it. */
+static size_t each_operation(struct pd_resp_writer *reply, const struct pd_record *record, uint64_t actor,
+			     struct pd_slice key, bool drop, size_t max)
+{
+	struct pd_effect_walk walk;
+	struct pd_effect effect;
+	size_t count = 0;
+
+	pd_effect_walk_init(&walk, record);
+	while (pd_effect_next(&walk, &effect) == 0) {
+		struct pd_history_place place;
+		enum shape shape = effect.actor == actor ? shape_of(&effect, &place) : SHAPE_HIDDEN;
+
+		if (shape == SHAPE_HIDDEN || !is_told(&effect, shape) ||
+		    !is_about(&effect, shape, &place, key))
+			continue;
+		if (count++ < max)
+			write_operation(reply, &effect, shape, &place, drop);
+	}
+	return count;
+}
+
+bool pd_history_record_touches(const struct pd_record *record, uint64_t actor, struct pd_slice key)
+{
+	return each_operation(NULL, record, actor, key, false, 0) > 0;
+}
+
+/* ---- records ---- */
+
+int pd_history_write_record(struct pd_resp_writer *reply, struct pd_history_clients *clients,
+			    const struct pd_record *record, size_t segment, uint64_t actor,
+			    struct pd_slice key, struct pd_error *err)
+{
+	size_t count = each_operation(NULL, record, actor, key, false, 0);
+	struct pd_slice principal, text;
+	char bookmark[PD_BOOKMARK_SIZE], when[PD_TIMESTAMP_SIZE];
+	int result = pd_history_client(clients, record, segment, &principal, &text, err);
+
+	if (result != 0)
+		return result;
+	pd_bookmark_format(0, record->epoch, record->lsn, bookmark);
+	pd_timestamp_format(record->head.time_us, 6, when);
+	pd_resp_write_map(reply, 10);
+	write_number(reply, "lsn", record->lsn);
+	write_string(reply, "bookmark", bookmark);
+	write_string(reply, "time", when);
+	write_number(reply, "time_us", record->head.time_us);
+	write_text(reply, "principal", principal);
+	write_text(reply, "client", text);
+	write_number(reply, "connection", record->head.client);
+	write_string(reply, "level", pd_level_name(record->head.level));
+	write_number(reply, "operation_count", count);
+	pd_resp_write_bulk_string(reply, "operations");
+	pd_resp_write_array(reply, count < OPERATIONS_MAX ? count : OPERATIONS_MAX);
+	(void)each_operation(reply, record, actor, key, is_drop(record, actor), OPERATIONS_MAX);
+	return 0;
+}
+
+void pd_history_write_damage(struct pd_resp_writer *reply, const struct pd_log_damage *damage)
+{
+	pd_resp_write_map(reply, 3);
+	write_string(reply, "damage", damage->text);
+	write_number(reply, "first_lsn", damage->first_lsn);
+	write_number(reply, "last_lsn", damage->last_lsn);
+}
