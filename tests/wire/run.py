@@ -33,6 +33,7 @@ GROUPS = (
     "compat",
     "perdure_commands",
     "actors",
+    "history",
     "log_command",
     "log_tool",
     "admin",

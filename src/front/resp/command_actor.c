@@ -220,9 +220,17 @@ static void answer_drop(struct pd_resp_call *call)
 static void answer_help(struct pd_resp_call *call)
 {
 	static const char *const lines[] = {
+		"BLAME name key [TO moment] [COUNT n] [CURSOR cursor]",
+		"    Return the transactions that wrote a key, newest first.",
+		"DIFF name FROM moment [TO moment] [COUNT n] [CURSOR cursor]",
+		"    Return the keys that changed between two moments, with what they held before and after.",
 		"DROP name",
 		"    Drop an actor with everything that it has. Returns 1, or 0 where there is none of that "
 		"name.",
+		"GET name key [AT moment]",
+		"    Return a key as it was at a moment: now, a time, -10m, an LSN, a bookmark.",
+		"HISTORY name [FROM moment] [TO moment] [COUNT n] [CURSOR cursor]",
+		"    Return the transactions that changed an actor, newest first.",
 		"INFO name",
 		"    Return what is known of an actor.",
 		"ACQUIRE name owner milliseconds [EXCLUSIVE]",

@@ -310,6 +310,10 @@ static void answer_help(struct pd_resp_call *call)
 		"PD.ACTOR LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]",
 		"PD.ACTOR INFO|DROP [tenant/]actor",
 		"    Which actors there are; what is known of one; drop one with everything that it has.",
+		"PD.ACTOR HISTORY|BLAME|DIFF|GET [tenant/]actor ...",
+		"    An actor's past: its transactions, who wrote a key, what changed, what a key was. See "
+		"PD.ACTOR "
+		"HELP.",
 		"PD.ACTOR ACQUIRE [tenant/]actor owner milliseconds [EXCLUSIVE]",
 		"PD.ACTOR RENEW [tenant/]actor owner epoch milliseconds",
 		"PD.ACTOR RELEASE [tenant/]actor owner epoch",

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "engine/upkeep.h"
 #include "front/resp/front_private.h"
+#include "history/job.h"
 #include "model/kv/kv.h"
 #include "os/os.h"
 #include "security/login.h"
@@ -19,12 +20,12 @@
 static int add_front_commands(struct pd_resp_registry *registry, struct pd_error *err)
 {
 	const struct pd_resp_commands *const tables[] = {
-		&pd_resp_commands_connection, &pd_resp_commands_client, &pd_resp_commands_command,
-		&pd_resp_commands_config,     &pd_resp_commands_server, &pd_resp_commands_transaction,
-		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep, &pd_resp_commands_pubsub,
-		&pd_resp_commands_memory,     &pd_resp_commands_debug,  &pd_resp_commands_latency,
-		&pd_resp_commands_actor,      &pd_resp_commands_acl,    &pd_resp_commands_lease,
-		&pd_resp_commands_profile,
+		&pd_resp_commands_connection, &pd_resp_commands_client,  &pd_resp_commands_command,
+		&pd_resp_commands_config,     &pd_resp_commands_server,  &pd_resp_commands_transaction,
+		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep,  &pd_resp_commands_pubsub,
+		&pd_resp_commands_memory,     &pd_resp_commands_debug,   &pd_resp_commands_latency,
+		&pd_resp_commands_actor,      &pd_resp_commands_acl,     &pd_resp_commands_lease,
+		&pd_resp_commands_profile,    &pd_resp_commands_history,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
@@ -93,6 +94,7 @@ void pd_resp_front_free(struct pd_resp_front *front)
 		return;
 	while (front->client_count > 0)
 		pd_resp_client_close(front->clients[front->client_count - 1]);
+	pd_history_jobs_free(front->history_jobs);
 	pd_resp_pubsub_done(&front->pubsub);
 	pd_resp_push_done(front);
 	pd_buffer_done(&front->keyspace_text);
@@ -455,6 +457,8 @@ void pd_resp_front_tick(struct pd_resp_front *front)
 		}
 		pd_resp_memory_count(client);
 	}
+	if (front->history_jobs != NULL)
+		pd_history_jobs_tick(front->history_jobs);
 	pd_resp_latency_tick(front);
 	pd_resp_push_tick(front, now);
 	pd_resp_front_flush(front);

@@ -40,6 +40,8 @@ enum pd_resp_reply_mode {
 	PD_RESP_REPLY_SKIP,      /* … which is this one */
 };
 
+struct pd_history_job;
+struct pd_history_jobs;
 struct pd_lease_info;
 struct pd_login;
 struct pd_memory_report;
@@ -94,7 +96,8 @@ struct pd_resp_client {
 	size_t idempotency_size;      /* 0: none was given */
 	struct pd_receipt last_write; /* lsn 0: none */
 	const struct pd_resp_entry *last_command;
-	struct pd_state_hash *hash; /* that PD.STATEHASH waits for; NULL: none */
+	struct pd_state_hash *hash;         /* that PD.STATEHASH waits for; NULL: none */
+	struct pd_history_job *history_job; /* that PD.ACTOR HISTORY and its like wait for; NULL: none */
 
 	char *name, *library_name, *library_version; /* NULL: not given */
 	uint64_t since_ns, last_ns, sent_ns;         /* monotonic: made, last bytes received and sent */
@@ -120,6 +123,7 @@ struct pd_resp_front {
 	struct pd_net *net;
 	struct pd_engine *engine;
 	struct pd_resp_registry registry;
+	struct pd_history_jobs *history_jobs; /* made when first needed */
 
 	struct pd_resp_client **clients; /* count, capacity: */
 	size_t client_count, client_capacity;
@@ -185,7 +189,7 @@ extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_comman
 	pd_resp_commands_acl, pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
 	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug, pd_resp_commands_latency,
-	pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile;
+	pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile, pd_resp_commands_history;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);

@@ -1,5 +1,6 @@
 /* The fake engine's actors: it has none. */
 #include "engine/actor.h"
+#include "history/job.h"
 
 const char *pd_profile_scope_name(enum pd_profile_scope scope)
 {
@@ -113,4 +114,47 @@ int pd_session_claim(struct pd_session *session, struct pd_slice name, uint64_t 
 	(void)epoch;
 	(void)err;
 	return 0;
+}
+
+/* ---- and no past ---- */
+
+struct pd_history_jobs *pd_history_jobs_new(struct pd_engine *engine)
+{
+	(void)engine;
+	return NULL;
+}
+
+void pd_history_jobs_free(struct pd_history_jobs *jobs)
+{
+	(void)jobs;
+}
+
+void pd_history_jobs_tick(struct pd_history_jobs *jobs)
+{
+	(void)jobs;
+}
+
+int pd_history_job_start(struct pd_history_jobs *jobs, struct pd_session *session,
+			 const struct pd_slice *words, size_t count, int protocol,
+			 struct pd_history_job **ret_job, struct pd_error *err)
+{
+	(void)jobs;
+	(void)session;
+	(void)words;
+	(void)count;
+	(void)protocol;
+	(void)ret_job;
+	return pd_error_set(err, PD_NOT_SUPPORTED, "there is no past");
+}
+
+int pd_history_job_result(struct pd_history_job *job, struct pd_slice *ret_reply, struct pd_error *err)
+{
+	(void)job;
+	(void)ret_reply;
+	return pd_error_set(err, PD_NOT_SUPPORTED, "there is no past");
+}
+
+void pd_history_job_free(struct pd_history_job *job)
+{
+	(void)job;
 }
