@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/past.h"
 #include "cli/verbs.h"
 #include "server/server.h"
 #include "wire/resp.h"
@@ -420,15 +421,20 @@ static const struct pd_verb verbs[] = {
 	{ "show", "say what is known of an actor", run_show },
 	{ "drop", "drop an actor with everything that it has", run_drop },
 	{ "profile", "set its durability level and its quotas", run_profile },
+	{ "history", "print the transactions that changed it", pd_cli_actor_history_run },
+	{ "blame", "print which transactions wrote a key", pd_cli_actor_blame_run },
+	{ "diff", "print what changed between two moments", pd_cli_actor_diff_run },
+	{ "get", "print a key as it was at a moment", pd_cli_actor_get_run },
 };
 
 static int run(int argc, char **argv)
 {
 	static const struct pd_verbs actor = {
 		.command = "perdure actor",
-		.synopsis = "perdure actor ls|show|drop|profile [options] [NAME]",
+		.synopsis = "perdure actor ls|show|drop|profile|history|blame|diff|get [options] [NAME]",
 		.about = "Looks after the actors of a running server, through the admin socket in its data "
-			 "directory.",
+			 "directory.\nTheir past (history, blame, diff, get) can be looked at without a "
+			 "server, too.",
 		.table = verbs,
 		.count = sizeof verbs / sizeof *verbs,
 		.after = "Examples:\n"
@@ -440,4 +446,5 @@ static int run(int argc, char **argv)
 	return pd_verbs_run(&actor, argc, argv);
 }
 
-const struct pd_subcommand pd_subcommand_actor = { "actor", "list, show and drop actors", run };
+const struct pd_subcommand pd_subcommand_actor = { "actor", "list, show and drop actors, look at their past",
+						   run };
