@@ -3,8 +3,8 @@
 import os
 import statistics
 
-from measuring import BenchError, HEAD, Load, MIB, Row, VALUE_SIZE, perdure_bench, perdure_with, say
-from processes import Redis
+from measuring import BenchError, HEAD, KEY_SIZE, Load, MIB, Row, VALUE_SIZE, perdure_bench, perdure_with, say
+from processes import Perdure, Redis
 from resp_connection import RespConnection
 
 TITLE = "Many keys"
@@ -42,6 +42,36 @@ def growth(options):
         for keys in sizes[1:]:
             yield Row(f"{load}, {keys:,} keys against {sizes[0]:,}", rates[str(load), keys], rates[str(load), sizes[0]],
                       0.7 if load.test == "set" else None, unit=" /s")
+
+
+# ---- data ten times as large as the memory budget ----
+
+
+def larger(options):
+    """Gets of a tenth of the keys, and of all, with a budget of a tenth of the data; beside a server that has that tenth, and has
+    it in memory. The machine's page cache is as it is after loading."""
+    keys = options.keys_max * 4 // 5
+    hot = keys // 10
+    budget = max(64 * MIB, keys * (KEY_SIZE + VALUE_SIZE) // 10)
+    gets = (Load("get", 50, 1), Load("get", 50, 16))
+    servers = {"all": (perdure_with(options, "keys-larger", ("--memory-budget", str(budget)), ("--retention-size", "1GiB")), keys),
+               "memory": (Perdure(options.binary, os.path.join(options.work, "keys-in-memory"),
+                                  ["--memory", "--memory-budget", str(8 * GIB)]), hot)}
+    rates = {}
+    for who, (server, there) in servers.items():
+        with server:
+            server.start()
+            fill(options, server.port, there)
+            for load in gets:
+                for span in sorted({hot, there}):
+                    runs = [perdure_bench(options, server.port, load, "--seconds", options.seconds, keys=span, seed=seed)
+                            for seed in range(1, options.rounds + 1)]
+                    rates[who, str(load), span] = statistics.median(run["ops_per_second"] for run in runs)
+    for load in map(str, gets):
+        best = rates["memory", load, hot]
+        yield Row(f"{load}, data ten times the memory budget, a tenth of {keys:,} keys, against those in memory",
+                  rates["all", load, hot], best, 0.3, 0.5, unit=" /s")
+        yield Row(f"{load}, the same, any key", rates["all", load, keys], best, unit=" /s")
 
 
 # ---- memory ----
@@ -99,7 +129,7 @@ def restart(options):
 
 # ---- the section ----
 
-PARTS = {"growth": growth, "memory": memory, "restart": restart}
+PARTS = {"growth": growth, "larger": larger, "memory": memory, "restart": restart}
 
 
 def about(options):
