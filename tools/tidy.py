@@ -108,6 +108,8 @@ ALLOCATION_ALLOWED = (
 GLOBALS_ALLOWED = (
     ("src/base/memory.c", "fail_countdown", "the fault point of allocation, for tests"),
     ("src/base/memory.c", "fail_for_good", "the fault point of allocation, for tests"),
+    ("src/base/memory.c", "watched", "the fault point of allocation, for tests"),
+    ("src/base/memory.c", "live", "what was allocated and not freed, for tests"),
 )
 
 VISIBLE_NAME = "pd_|perdure_|main$"  # what a symbol begins with that other files see

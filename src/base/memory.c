@@ -8,21 +8,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The one fault point that every allocation passes. Off in production: one relaxed load. */
+/* The one fault point that every allocation passes, and the count of what was not freed. Off in production: one relaxed load. */
+static atomic_bool watched;
 static atomic_ulong fail_countdown;
 static atomic_int fail_for_good;
+static atomic_long live;
 
 void pd_memory_fail(unsigned long n, int for_good)
 {
 	atomic_store(&fail_for_good, for_good);
 	atomic_store(&fail_countdown, n);
+	atomic_store(&watched, true);
+}
+
+unsigned long pd_memory_fail_left(void)
+{
+	return atomic_load(&fail_countdown);
+}
+
+long pd_memory_live(void)
+{
+	return atomic_load(&live);
+}
+
+static bool is_watched(void)
+{
+	return __builtin_expect(atomic_load_explicit(&watched, memory_order_relaxed), 0);
 }
 
 static bool must_fail(void)
 {
-	unsigned long left = atomic_load_explicit(&fail_countdown, memory_order_relaxed);
+	unsigned long left;
 
-	if (__builtin_expect(left == 0, 1))
+	if (!is_watched())
+		return false;
+	left = atomic_load(&fail_countdown);
+	if (left == 0)
 		return false;
 	if (left == 1) {
 		if (!atomic_load(&fail_for_good))
@@ -33,18 +54,28 @@ static bool must_fail(void)
 	return false;
 }
 
+/* Something came into being, if it did. */
+static void *made(void *memory)
+{
+	if (is_watched() && memory != NULL)
+		(void)atomic_fetch_add(&live, 1);
+	return memory;
+}
+
 void *pd_calloc(size_t count, size_t size)
 {
-	return must_fail() ? NULL : calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+	return must_fail() ? NULL : made(calloc(count > 0 ? count : 1, size > 0 ? size : 1));
 }
 
 void *pd_malloc(size_t size)
 {
-	return must_fail() ? NULL : malloc(size > 0 ? size : 1);
+	return must_fail() ? NULL : made(malloc(size > 0 ? size : 1));
 }
 
 void *pd_realloc(void *old, size_t size)
 {
+	if (old == NULL)
+		return pd_malloc(size);
 	return must_fail() ? NULL : realloc(old, size > 0 ? size : 1);
 }
 
@@ -54,11 +85,13 @@ void *pd_malloc_aligned(size_t alignment, size_t size)
 
 	if (rounded < size || must_fail())
 		return NULL;
-	return aligned_alloc(alignment, rounded > 0 ? rounded : alignment);
+	return made(aligned_alloc(alignment, rounded > 0 ? rounded : alignment));
 }
 
 void pd_free(void *memory)
 {
+	if (is_watched() && memory != NULL)
+		(void)atomic_fetch_sub(&live, 1);
 	free(memory);
 }
 

@@ -24,5 +24,9 @@ char *pd_asprintf(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* Tests only: the nth allocation from now (1 = the next) fails, once, or with `for_good` it and all that
  * follow. n = 0 switches it off. */
 void pd_memory_fail(unsigned long n, int for_good);
+/* Tests only: how far it still is to the one that fails, as `n` above. 0: none will. */
+unsigned long pd_memory_fail_left(void);
+/* Tests only: how much was allocated and not freed since pd_memory_fail() was called for the first time. */
+long pd_memory_live(void);
 
 #endif

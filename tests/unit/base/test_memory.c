@@ -159,6 +159,34 @@ static void test_an_array_grows(void **state)
 	pd_free(items);
 }
 
+static void test_counts_what_is_not_freed(void **state)
+{
+	void *kept[WAYS];
+	long before;
+
+	(void)state;
+	pd_memory_fail(1000, 0);
+	before = pd_memory_live();
+	for (size_t way = 0; way < WAYS; way++) {
+		kept[way] = ways[way]();
+		assert_int_equal(pd_memory_live() - before, way + 1);
+		assert_int_equal(pd_memory_fail_left(), 1000 - way - 1);
+	}
+	pd_free(NULL);
+	kept[0] = pd_realloc(kept[0], 1000);
+	assert_non_null(kept[0]);
+	assert_int_equal(pd_memory_live() - before, WAYS);
+	pd_memory_fail(1, 1);
+	assert_null(pd_realloc(kept[0], 2000));
+	assert_null(pd_malloc(1));
+	assert_int_equal(pd_memory_live() - before, WAYS);
+	assert_int_equal(pd_memory_fail_left(), 1);
+	pd_memory_fail(0, 0);
+	for (size_t way = 0; way < WAYS; way++)
+		pd_free(kept[way]);
+	assert_int_equal(pd_memory_live() - before, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +195,7 @@ int main(void)
 		cmocka_unit_test(test_realloc_keeps_the_old),
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_an_array_grows),
+		cmocka_unit_test(test_counts_what_is_not_freed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
