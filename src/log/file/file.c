@@ -16,6 +16,17 @@ char *pd_file_path(const struct pd_log_file *file, uint32_t number, const char *
 	return pd_asprintf("%s/%010u.%s", file->directory, number, suffix);
 }
 
+static size_t segment_path_size(const struct pd_log_file *file)
+{
+	return strlen(file->directory) + sizeof "/0123456789.seg";
+}
+
+const char *pd_file_segment_path(struct pd_log_file *file, uint32_t number)
+{
+	(void)snprintf(file->segment_path, segment_path_size(file), "%s/%010u.seg", file->directory, number);
+	return file->segment_path;
+}
+
 int pd_file_fence(struct pd_log_file *file, const struct pd_error *cause)
 {
 	PD_ASSERT(cause->code != 0);
@@ -42,16 +53,26 @@ static uint32_t segment_number(const char *name)
 	return number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
+int pd_file_more_segments(struct pd_log_file *file, size_t count, struct pd_error *err)
+{
+	while (file->segment_capacity - file->segment_count < count) {
+		struct pd_segment *segments = pd_grow(file->segments, file->segment_capacity,
+						      &file->segment_capacity, sizeof *segments, 16);
+
+		if (segments == NULL)
+			return pd_error_set(err, PD_NO_MEMORY, "out of memory for the list of log segments");
+		file->segments = segments;
+	}
+	return 0;
+}
+
 int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment, struct pd_error *err)
 {
-	struct pd_segment *segments;
-	segments = pd_grow(file->segments, file->segment_count, &file->segment_capacity, sizeof *segments,
-			   16);
-	if (segments == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the list of log segments");
-	file->segments = segments;
-	file->segments[file->segment_count++] = *segment;
-	return 0;
+	int result = pd_file_more_segments(file, 1, err);
+
+	if (result == 0)
+		file->segments[file->segment_count++] = *segment;
+	return result;
 }
 
 /* The header at the front may be that of a file that belongs elsewhere: its own words tell. */
@@ -255,6 +276,7 @@ static void file_free(struct pd_log_file *file)
 	pd_free(file->piece_buffer.data);
 	pd_free(file->segments);
 	pd_free(file->directory);
+	pd_free(file->segment_path);
 	while (file->finished != NULL) {
 		struct pd_log_group *group = file->finished;
 
@@ -343,7 +365,9 @@ int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_l
 		goto fail;
 	}
 	file->directory = pd_strdup(options->directory);
-	if (file->directory == NULL) {
+	if (file->directory != NULL)
+		file->segment_path = pd_malloc(segment_path_size(file));
+	if (file->segment_path == NULL) {
 		(void)pd_error_set(err, PD_NO_MEMORY, "out of memory while opening the log");
 		goto fail;
 	}

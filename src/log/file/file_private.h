@@ -75,6 +75,7 @@ struct pd_log_file {
 	struct pd_log_options options;
 	struct pd_os *os;
 	char *directory;
+	char *segment_path; /* of the segment being begun: that takes no memory */
 
 	struct pd_segment *segments; /* by number */
 	size_t segment_count, segment_capacity;
@@ -125,6 +126,10 @@ struct pd_log_file {
 
 /* ---- file.c ---- */
 char *pd_file_path(const struct pd_log_file *file, uint32_t number, const char *suffix); /* NULL: no memory */
+/* Of a segment; good until the next call. */
+const char *pd_file_segment_path(struct pd_log_file *file, uint32_t number);
+/* Room in the list for so many more segments. */
+PD_MUST_CHECK int pd_file_more_segments(struct pd_log_file *file, size_t count, struct pd_error *err);
 /* Fence the log for good. Returns PD_FENCED. */
 int pd_file_fence(struct pd_log_file *file, const struct pd_error *cause);
 
@@ -156,8 +161,10 @@ size_t pd_file_piece_max(const struct pd_log_file *file);
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err);
 int pd_file_submit(struct pd_log *log, struct pd_log_group *group, enum pd_log_sync sync);
 int pd_file_reap(struct pd_log *log, bool wait, struct pd_log_group **ret_groups);
-/* Have the memory that sealing the open segment takes. */
-PD_MUST_CHECK int pd_file_roll_memory(struct pd_log_file *file, struct pd_error *err);
+/* Have the memory that writing `bytes` of records takes, in writes of multiples of `unit` sectors; with `rolls`, in this segment and so
+ * many more. */
+PD_MUST_CHECK int pd_file_write_memory(struct pd_log_file *file, uint64_t bytes, uint32_t unit, size_t rolls,
+				       struct pd_error *err);
 /* Sync, seal and close the open segment. */
 int pd_file_finish(struct pd_log_file *file, struct pd_error *err);
 /* Sectors still free in the open segment, the footer's own set aside. */

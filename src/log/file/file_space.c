@@ -189,20 +189,14 @@ int pd_file_space_prepare(struct pd_log_file *file, size_t count, bool wait, str
 
 int pd_file_space_take(struct pd_log_file *file, uint32_t number, struct pd_error *err)
 {
-	char *path = pd_file_path(file, number, "seg");
-	int result = PD_NO_MEMORY;
+	int result;
 
 	PD_ASSERT(file->spare_count > 0 && file->spares[0]->ready);
-	if (path == NULL) {
-		(void)pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning a log segment");
-		return result;
-	}
-	result = pd_os_rename(file->os, file->spares[0]->path, path, err);
+	result = pd_os_rename(file->os, file->spares[0]->path, pd_file_segment_path(file, number), err);
 	if (result == 0 && !pd_plant(PD_PLANT_SKIP_DIRECTORY_SYNC))
 		result = pd_os_sync_directory(file->os, file->directory, err);
 	if (result == 0)
 		spare_drop(file, 0);
-	pd_free(path);
 	return result;
 }
 
@@ -272,17 +266,17 @@ int pd_file_reserve(struct pd_log *log, uint64_t bytes, struct pd_error *err)
 									      ? bytes
 									      : whole * PD_SECTOR_SIZE)) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the log's index");
-	if (wanted <= room) {
+	count = wanted <= room ? 0 : (size_t)(wanted / usable + 1);
+	result = pd_file_write_memory(file, bytes, worst_unit(file), count, err);
+	if (result != 0)
+		return result;
+	if (count == 0) {
 		/* Keep one ahead, in the background, once the open segment is half full. Should that fail, there is
 		 * time to try again: what is asked for now fits. */
 		if (room < whole / 2)
 			(void)!pd_file_space_prepare(file, 1, false, NULL);
 		return 0;
 	}
-	result = pd_file_roll_memory(file, err);
-	if (result != 0)
-		return result;
-	count = (size_t)(wanted / usable + 1);
 	return pd_file_space_prepare(file, count, true, err);
 }
 

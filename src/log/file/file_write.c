@@ -148,19 +148,18 @@ static int need_buffer(struct pd_aligned *buffer, size_t size, struct pd_error *
 	return 0;
 }
 
-static size_t sealed_bytes(const struct pd_log_file *file, size_t payload_size)
+/* What a payload takes at most when it is sealed. */
+static size_t sealed_bytes(size_t payload_size, uint32_t unit)
 {
-	return ((size_t)pd_group_sectors(payload_size, file->unit) + file->unit) * PD_SECTOR_SIZE;
+	return ((size_t)pd_group_sectors(payload_size, unit) + unit) * PD_SECTOR_SIZE;
 }
 
 static int open_handles(struct pd_log_file *file, struct pd_error *err)
 {
-	char *path = pd_file_path(file, file->location.segment, "seg");
+	const char *path = pd_file_segment_path(file, file->location.segment);
 	int synced = pd_plant(PD_PLANT_SKIP_SYNC) ? 0 : PD_OS_SYNCED;
 	int result = PD_NOT_SUPPORTED;
 
-	if (path == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory while beginning a log segment");
 	pd_os_close(file->synced);
 	pd_os_close(file->buffered);
 	file->synced = NULL;
@@ -170,7 +169,6 @@ static int open_handles(struct pd_log_file *file, struct pd_error *err)
 				    &file->synced, err);
 	if (result == 0 || result == PD_NOT_SUPPORTED)
 		result = pd_os_open(file->os, path, PD_OS_READ | PD_OS_WRITE, &file->buffered, err);
-	pd_free(path);
 	file->device_unit = 1;
 	if (file->synced != NULL && pd_os_alignment(file->synced) > PD_SECTOR_SIZE)
 		file->device_unit = (uint32_t)(pd_os_alignment(file->synced) / PD_SECTOR_SIZE);
@@ -194,7 +192,7 @@ static int write_head(struct pd_log_file *file, uint32_t previous_segment, const
 		.base_time_us = first->last_time_us,
 		.frame = first->frame
 	};
-	int result = need_buffer(&file->head_buffer, sealed_bytes(file, sizeof *head), err);
+	int result = need_buffer(&file->head_buffer, sealed_bytes(sizeof *head, file->unit), err);
 
 	if (result != 0)
 		return result;
@@ -271,10 +269,20 @@ static int seal_segment(struct pd_log_file *file, uint64_t first_lsn, uint64_t t
 	return result;
 }
 
-int pd_file_roll_memory(struct pd_log_file *file, struct pd_error *err)
+int pd_file_write_memory(struct pd_log_file *file, uint64_t bytes, uint32_t unit, size_t rolls,
+			 struct pd_error *err)
 {
-	return need_buffer(&file->head_buffer,
-			   (size_t)(segment_sectors(file) - file->sector) * PD_SECTOR_SIZE, err);
+	size_t piece = sealed_bytes(pd_file_piece_max(file), unit);
+	size_t rest = (size_t)(segment_sectors(file) - file->sector) * PD_SECTOR_SIZE;
+	/* A later segment is left when a piece does not fit beside its index any more. */
+	size_t later = 2 * piece + sealed_bytes(file->index.capacity, unit);
+	int result = 0;
+
+	if (bytes > pd_file_piece_max(file))
+		result = need_buffer(&file->piece_buffer, piece, err);
+	if (result == 0 && rolls > 0)
+		result = need_buffer(&file->head_buffer, rolls == 1 || rest > later ? rest : later, err);
+	return result == 0 ? pd_file_more_segments(file, rolls, err) : result;
 }
 
 /* Leave the open segment for a new one, where `first` comes first. */
@@ -490,7 +498,7 @@ static int put_pieces(struct pd_log_file *file, struct pd_log_group *group, enum
 	uint8_t *at = group->data + PD_GROUP_HEADER_SIZE;
 	uint8_t *end = group->data + group->size;
 	size_t max = pd_file_piece_max(file);
-	int result = need_buffer(&file->piece_buffer, sealed_bytes(file, max), err);
+	int result = need_buffer(&file->piece_buffer, sealed_bytes(max, file->unit), err);
 
 	piece.data = file->piece_buffer.data;
 	while (result == 0 && at < end) {
