@@ -166,6 +166,8 @@ static void end(struct pd_engine *engine, int result)
 {
 	struct pd_upkeep *upkeep = engine->upkeep;
 
+	pd_free(upkeep->remove_path);
+	upkeep->remove_path = NULL;
 	upkeep->stage = STAGE_OVER;
 	upkeep->status.running = false;
 	upkeep->status.ended_us = pd_os_real_us(engine->os);
@@ -276,8 +278,6 @@ static void take_in(struct pd_engine *engine)
 		pd_state_note_damage(engine, &upkeep->err);
 		break;
 	case PD_UPKEEP_NONE:
-		pd_free(upkeep->remove_path);
-		upkeep->remove_path = NULL;
 		break;
 	}
 	end(engine, upkeep->result);
