@@ -124,30 +124,6 @@ struct options {
 	struct run replay;
 };
 
-static bool begin(struct world *world, const struct run *run)
-{
-	struct pd_error err;
-
-	world->machine = (struct pd_sim_options)PD_SIM_OPTIONS_DEFAULT;
-	world->machine.seed = 1;
-	world->machine.lying_sync = world->lies.sync;
-	world->machine.lying_directory_sync = world->lies.directory;
-	world->options = (struct pd_engine_options)PD_ENGINE_OPTIONS_DEFAULT;
-	world->options.data_directory = "data";
-	world->options.segment_bytes = 64 * 1024;
-	world->options.queue_depth = 1;
-	world->options.random_seed = 1;
-	world->options.levels = PD_LEVELS_PLAIN;
-	world->options.memory_budget_bytes = UINT64_C(256) << 20;
-	run->script->shape(&world->options, &world->machine);
-	world->plague = PLAGUE_NONE;
-	world->oracle.default_level = world->options.default_level;
-	world->oracle.idempotency_keep_us = world->options.idempotency_keep_s * 1000000;
-	if (pd_os_sim_new(&world->machine, &world->os, &err) != 0)
-		return world_fail(world, "no machine: %s", err.text);
-	return true;
-}
-
 /* The machine or the process ends; has this state been seen? */
 static bool crash(struct world *world, unsigned way, struct shared *shared)
 {
@@ -167,18 +143,6 @@ static bool crash(struct world *world, unsigned way, struct shared *shared)
 	return see(&shared->states, state, shared);
 }
 
-/* What was recovered is of use: it takes a write, which is there after all else. */
-static bool go_on(struct world *world)
-{
-	static const struct script more = { "go on",
-					    NULL,
-					    { { ACT_PUT, 100, PD_LEVEL_UNSET },
-					      { ACT_SETTLE, 0, PD_LEVEL_UNSET },
-					      { ACT_REOPEN, 0, PD_LEVEL_UNSET } } };
-
-	return script_play(world, &more) && verify_state(world);
-}
-
 /* The disk fails, now or from now on, and is whole again when all is done. */
 static bool play_trouble(struct world *world, const struct run *run, struct shared *shared)
 {
@@ -191,7 +155,7 @@ static bool play_trouble(struct world *world, const struct run *run, struct shar
 		return false;
 	life_heal(world);
 	(void)crash(world, run->after, shared);
-	return life_open_at(world, 0) == 1 && go_on(world);
+	return life_open_at(world, 0) == 1 && script_go_on(world);
 }
 
 static bool play_run(struct world *world, const struct run *run, struct shared *shared, struct result *result)
@@ -199,7 +163,7 @@ static bool play_run(struct world *world, const struct run *run, struct shared *
 	uint64_t before;
 	int opened;
 
-	if (!begin(world, run))
+	if (!script_begin(world, run->script))
 		return false;
 	choose_way(world, run->after);
 	if (run->trouble > 0)
@@ -211,7 +175,7 @@ static bool play_run(struct world *world, const struct run *run, struct shared *
 	result->operations = pd_sim_operations(world->os);
 	result->died = world_dead(world);
 	if (!result->died)
-		return run->crash > 0 || go_on(world);
+		return run->crash > 0 || script_go_on(world);
 	world->dies_at = 0;
 	result->fresh = crash(world, run->after, shared);
 	if (!result->fresh && run->again == 0)
@@ -227,7 +191,7 @@ static bool play_run(struct world *world, const struct run *run, struct shared *
 			return true;
 		opened = life_open_at(world, 0);
 	}
-	return opened == 1 && go_on(world);
+	return opened == 1 && script_go_on(world);
 }
 
 static bool run_one(struct world *world, const struct run *run, struct shared *shared, struct result *result)
@@ -491,7 +455,7 @@ static bool run_script(const struct options *options, struct shared *shared, con
 		if (processes[i] == 0) {
 			run_job(options, shared, script, i);
 			(void)fflush(stdout);
-			_exit(0);
+			exit(0);
 		}
 	}
 	for (unsigned i = 0; i < options->jobs; i++) {

@@ -3,9 +3,23 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/memory.h"
 #include "world.h"
 
 #define ATTEMPTS_MAX 40
+
+/* ---- memory ---- */
+
+void life_spare(struct world *world)
+{
+	world->starving_left = pd_memory_fail_left();
+	pd_memory_fail(0, 0);
+}
+
+void life_starve(struct world *world, unsigned long nth)
+{
+	pd_memory_fail(nth, world->starving_for_good);
+}
 
 /* ---- plagues ---- */
 
@@ -21,6 +35,7 @@ void life_heal(struct world *world)
 	for (int operation = 0; operation < PD_OS_OP_COUNT; operation++)
 		pd_sim_fail_at(world->os, (enum pd_os_operation)operation, 0, 0);
 	pd_sim_fail_from(world->os, 0, 0, false);
+	life_starve(world, 0);
 	world->sick = false;
 	world->healed_us = pd_os_monotonic_ns(world->os) / 1000;
 }
@@ -321,6 +336,7 @@ int life_open_at(struct world *world, uint64_t dying_at)
 {
 	struct pd_recovery recovery;
 	struct pd_error err = { 0 };
+	bool recovered;
 
 	plan_death(world, dying_at);
 	for (;;) {
@@ -344,9 +360,13 @@ int life_open_at(struct world *world, uint64_t dying_at)
 	}
 	if (dying_at > 0)
 		pd_sim_crash_at(world->os, 0);
-	if (!check_recovered(world, &recovery))
+	life_spare(world);
+	recovered = check_recovered(world, &recovery);
+	if (recovered)
+		work_begin(world);
+	life_starve(world, world->starving_left);
+	if (!recovered)
 		return world_dead(world) && !world->failed ? 0 : -1;
-	work_begin(world);
 	return 1;
 }
 
@@ -361,8 +381,10 @@ static void bury(struct world *world)
 	if (world->engine == NULL)
 		return;
 	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
+	life_spare(world);
 	world->hash_known = pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &world->hash,
 						 &err) == 0;
+	life_starve(world, world->starving_left);
 	work_end(world);
 	/* Its first disk operation from here on is the one that it dies in. */
 	if (!world_dead(world))
@@ -374,6 +396,7 @@ static void bury(struct world *world)
 void life_kill(struct world *world, bool power)
 {
 	bury(world);
+	life_spare(world);
 	if (power) {
 		world_say(world, "power cut");
 		world->totals->power_cuts++;
@@ -387,6 +410,7 @@ void life_kill(struct world *world, bool power)
 			world->process_floor = world->power_floor;
 		pd_sim_process_crash(world->os);
 	}
+	life_starve(world, world->starving_left);
 	/* The machine is off for a while. */
 	pd_sim_advance_us(world->os, chance_spread(&world->chance, 10 * 1000 * 1000));
 	if (chance_one_in(&world->chance, 16))

@@ -415,3 +415,34 @@ bool script_play(struct world *world, const struct script *script)
 	}
 	return true;
 }
+
+bool script_begin(struct world *world, const struct script *script)
+{
+	struct pd_error err;
+
+	world->machine = (struct pd_sim_options)PD_SIM_OPTIONS_DEFAULT;
+	world->machine.seed = 1;
+	world->machine.lying_sync = world->lies.sync;
+	world->machine.lying_directory_sync = world->lies.directory;
+	world->options = (struct pd_engine_options)PD_ENGINE_OPTIONS_DEFAULT;
+	world->options.data_directory = "data";
+	world->options.segment_bytes = SEGMENT;
+	world->options.queue_depth = 1;
+	world->options.random_seed = 1;
+	world->options.levels = PD_LEVELS_PLAIN;
+	world->options.memory_budget_bytes = UINT64_C(256) << 20;
+	script->shape(&world->options, &world->machine);
+	world->plague = PLAGUE_NONE;
+	world->oracle.default_level = world->options.default_level;
+	world->oracle.idempotency_keep_us = world->options.idempotency_keep_s * 1000000;
+	if (pd_os_sim_new(&world->machine, &world->os, &err) != 0)
+		return world_fail(world, "no machine: %s", err.text);
+	return true;
+}
+
+bool script_go_on(struct world *world)
+{
+	static const struct script more = { "go on", NULL, { PUT(100), DO(SETTLE), DO(REOPEN), NOTHING } };
+
+	return script_play(world, &more) && verify_state(world);
+}

@@ -43,7 +43,11 @@ struct script {
 extern const struct script scripts[];
 extern const size_t script_count;
 
+/* A machine for it, and an engine's options: life_open_at() comes next. */
+bool script_begin(struct world *world, const struct script *script);
 /* Play the acts on an open engine until they end or the process dies. false: failed. */
 bool script_play(struct world *world, const struct script *script);
+/* What is there is of use: it takes a write, which is there after all else when it is closed and opened again. */
+bool script_go_on(struct world *world);
 
 #endif

@@ -349,8 +349,8 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 	case PD_LOST:
 		right = world_dead(world) || world->may_be_lost;
 		break;
-	case PD_AGAIN: /* a fenced log moves no state on */
-		right = world_dead(world) || world->fenced;
+	case PD_AGAIN: /* a fenced log moves no state on, nor does one without memory */
+		right = world_dead(world) || world->fenced || world->sick;
 		break;
 	default:
 		/* Making a segment ready may fail without harm. */
@@ -370,8 +370,10 @@ static bool judge(struct world *world, unsigned number, const struct request *re
 	uint64_t epoch;
 
 	reply_clear(&world->expected);
+	life_spare(world);
 	oracle_evaluate(&world->oracle, request, receipt->time_us, before_lsn + 1, &world->expected,
 			&outcome);
+	life_starve(world, world->starving_left);
 	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
 	world_trace(world, (uint64_t)result ^ receipt->lsn << 8 ^ receipt->time_us);
 	if (result != 0) {

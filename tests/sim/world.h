@@ -117,8 +117,10 @@ struct world {
 	struct pd_buffer actual;
 	struct taste taste;
 	enum plague plague;
-	bool sick;    /* the plague has broken out in this life */
-	bool plagued; /* … or in an earlier one */
+	bool starving_for_good;      /* the allocation that fails is not the only one */
+	unsigned long starving_left; /* how far it was to it, while the harness is spared */
+	bool sick;                   /* the plague has broken out in this life */
+	bool plagued;                /* … or in an earlier one */
 
 	struct pd_os *os;
 	struct pd_sim_options machine;
@@ -198,6 +200,9 @@ bool life_open(struct world *world);
 int life_open_at(struct world *world, uint64_t dying_at);
 /* The plague is over. */
 void life_heal(struct world *world);
+/* The harness is not what is tested: between the two, no allocation fails. `nth` as in pd_memory_fail(). */
+void life_spare(struct world *world);
+void life_starve(struct world *world, unsigned long nth);
 /* The process or the machine stops here. */
 void life_kill(struct world *world, bool power);
 /* A clean close, if nothing comes between. */
