@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,22 @@ static struct connection *inside(struct pd_connection *connection)
 	return (struct connection *)connection;
 }
 
+/* Ask the kernel for what is waited for, if that has changed. */
+static void tell_kernel(struct connection *connection)
+{
+	bool input = connection->want_input && !connection->sends_first;
+	bool output = connection->want_output || connection->sends_first;
+
+	if (connection->door.descriptor < 0)
+		return;
+	if (input != connection->hears_input &&
+	    (input ? event_add(&connection->readable, NULL) : event_del(&connection->readable)) == 0)
+		connection->hears_input = input;
+	if (output != connection->hears_output &&
+	    (output ? event_add(&connection->writable, NULL) : event_del(&connection->writable)) == 0)
+		connection->hears_output = output;
+}
+
 static void on_readable(evutil_socket_t descriptor, short what, void *argument)
 {
 	struct connection *connection = argument;
@@ -39,8 +56,17 @@ static void on_writable(evutil_socket_t descriptor, short what, void *argument)
 
 	(void)descriptor;
 	(void)what;
-	(void)pd_net_push(connection->net,
-			  (struct pd_net_event){ .kind = PD_NET_WRITABLE, .connection = &connection->door });
+	if (connection->sends_first) {
+		if (connection->want_input &&
+		    !pd_net_push(connection->net, (struct pd_net_event){ .kind = PD_NET_READABLE,
+									 .connection = &connection->door }))
+			return;
+		connection->sends_first = false;
+		tell_kernel(connection);
+	}
+	if (connection->want_output)
+		(void)pd_net_push(connection->net, (struct pd_net_event){ .kind = PD_NET_WRITABLE,
+									  .connection = &connection->door });
 }
 
 /* ---- the lent input ---- */
@@ -164,7 +190,7 @@ int pd_connection_new(const struct listener *listener, int descriptor, struct co
 		pd_free(connection);
 		return PD_NO_MEMORY;
 	}
-	connection->want_input = true;
+	connection->want_input = connection->hears_input = true;
 	if (listener->tls != NULL && pd_tls_begin(connection, listener) != 0) {
 		(void)event_del(&connection->readable);
 		(void)close(descriptor);
@@ -191,9 +217,9 @@ void pd_connection_close(struct pd_connection *door)
 
 	if (door->descriptor < 0)
 		return;
-	if (connection->want_input)
+	if (connection->hears_input)
 		(void)event_del(&connection->readable);
-	if (connection->want_output)
+	if (connection->hears_output)
 		(void)event_del(&connection->writable);
 	pd_tls_end(connection);
 	(void)close(door->descriptor);
@@ -226,18 +252,31 @@ void pd_connection_want_input(struct pd_connection *door, bool want)
 {
 	struct connection *connection = inside(door);
 
-	if (connection->want_input == want || door->descriptor < 0)
-		return;
-	if ((want ? event_add(&connection->readable, NULL) : event_del(&connection->readable)) == 0)
-		connection->want_input = want;
+	connection->want_input = want;
+	tell_kernel(connection);
 }
 
 void pd_connection_want_output(struct connection *connection, bool want)
 {
-	if (connection->want_output == want)
-		return;
-	if ((want ? event_add(&connection->writable, NULL) : event_del(&connection->writable)) == 0)
-		connection->want_output = want;
+	connection->want_output = want;
+	tell_kernel(connection);
+}
+
+void pd_connection_send_first(struct connection *connection)
+{
+	connection->sends_first = true;
+	tell_kernel(connection);
+}
+
+enum pd_connection_end pd_connection_end(const struct pd_connection *door)
+{
+	struct pollfd socket = { .fd = door->descriptor, .events = POLLRDHUP };
+
+	if (door->descriptor < 0)
+		return PD_CONNECTION_BROKEN;
+	if (poll(&socket, 1, 0) <= 0)
+		return PD_CONNECTION_OPEN;
+	return (socket.revents & (POLLERR | POLLHUP)) != 0 ? PD_CONNECTION_BROKEN : PD_CONNECTION_ENDED;
 }
 
 /* ---- bytes ---- */

@@ -134,6 +134,13 @@ size_t pd_connection_memory(const struct pd_connection *connection);
 size_t pd_connection_send(struct pd_connection *connection, size_t end);
 /* Report PD_NET_READABLE or do not; a new connection does. Calls the system only on a change. */
 void pd_connection_want_input(struct pd_connection *connection, bool want);
+/* What has become of the other side, also when nothing is received from it: one system call. */
+enum pd_connection_end {
+	PD_CONNECTION_OPEN,
+	PD_CONNECTION_ENDED,  /* it has sent all that it will, and may still read; or it has gone */
+	PD_CONNECTION_BROKEN, /* nobody is there any more */
+};
+enum pd_connection_end pd_connection_end(const struct pd_connection *connection);
 /* Close it now. The memory stays until the next pd_net_poll(). Twice is fine. */
 void pd_connection_close(struct pd_connection *connection);
 

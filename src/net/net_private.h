@@ -14,11 +14,13 @@ struct connection {
 	struct pd_connection door; /* first: the two are one pointer */
 	struct pd_net *net;
 	struct event readable, writable;
-	bool want_input, want_output; /* as the kernel was told */
-	bool apart;                   /* not among net->connection_count */
-	bool lent;                    /* the input is the net's; `own` is what it replaces */
-	struct tls_link *tls;         /* NULL: none */
-	bool pending;                 /* OpenSSL has bytes for it that the descriptor does not tell of */
+	bool want_input, want_output; /* what its owner waits for */
+	bool sends_first;             /* TLS reads on when it has sent an answer of its own, and not before */
+	bool hears_input, hears_output; /* what the kernel was told of all this */
+	bool apart;                     /* not among net->connection_count */
+	bool lent;                      /* the input is the net's; `own` is what it replaces */
+	struct tls_link *tls;           /* NULL: none */
+	bool pending;                   /* OpenSSL has bytes for it that the descriptor does not tell of */
 	struct connection *next_pending;
 	struct pd_buffer own;
 	size_t chunk; /* what the next recv into memory of its own asks for */
@@ -91,6 +93,8 @@ PD_MUST_CHECK int pd_connection_new(const struct listener *listener, int descrip
 				    struct connection **ret_connection);
 void pd_net_free_closed(struct pd_net *net);
 void pd_connection_want_output(struct connection *connection, bool want);
+/* Until the socket takes more, nothing is received; then the connection is readable and writable. */
+void pd_connection_send_first(struct connection *connection);
 
 /* ---- tls.c ---- */
 struct pd_tls *pd_tls_ref(struct pd_tls *tls);

@@ -15,6 +15,8 @@
 #include "net/net_private.h"
 
 #define EXPIRES_SOON_DAYS 14
+#define READS_A_TURN \
+	64u /* of the socket, beyond those that bring bytes for the owner: some 30 records about keys */
 
 struct pd_tls {
 	unsigned references;
@@ -22,14 +24,31 @@ struct pd_tls {
 	BIO_METHOD *socket;
 };
 
+/* Of one connection. */
+struct tls_link {
+	struct pd_tls *tls;
+	SSL *ssl;
+	struct event deadline; /* of the handshake */
+	bool shaking, expired;
+	unsigned reads_left;                /* in this call */
+	char name[PD_NET_CERTIFICATE_SIZE]; /* the common name of the client's certificate */
+};
+
 /* ---- the socket under it: recv and send, so that no signal comes and bytes are counted ---- */
 
 static int socket_read(BIO *bio, char *data, int size)
 {
 	struct connection *connection = BIO_get_data(bio);
-	ssize_t got = recv(connection->door.descriptor, data, (size_t)size, 0);
+	ssize_t got;
 
 	BIO_clear_retry_flags(bio);
+	/* OpenSSL goes on with records that are its own business for as long as they come. The rest is told again. */
+	if (connection->tls->reads_left == 0) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	connection->tls->reads_left--;
+	got = recv(connection->door.descriptor, data, (size_t)size, 0);
 	if (got > 0)
 		connection->net->stats.bytes_received += (uint64_t)got;
 	else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
@@ -252,14 +271,6 @@ void pd_net_tls_stats(const struct pd_net *net, struct pd_tls_stats *ret_stats)
 
 /* ---- one connection ---- */
 
-struct tls_link {
-	struct pd_tls *tls;
-	SSL *ssl;
-	struct event deadline; /* of the handshake */
-	bool shaking, expired;
-	char name[PD_NET_CERTIFICATE_SIZE]; /* the common name of the client's certificate */
-};
-
 bool pd_tls_is_shaking(const struct connection *connection)
 {
 	return connection->tls != NULL && connection->tls->shaking;
@@ -387,10 +398,10 @@ int pd_tls_shake(struct connection *connection)
 		return PD_IO;
 	}
 	ERR_clear_error();
+	link->reads_left = READS_A_TURN;
 	result = SSL_accept(link->ssl);
 	if (result == 1) {
 		end_handshake(connection);
-		pd_connection_want_output(connection, false);
 		connection->net->tls.handshakes++;
 		note_name(link);
 		connection->door.certificate = link->name[0] != '\0' ? link->name : NULL;
@@ -398,10 +409,9 @@ int pd_tls_shake(struct connection *connection)
 	}
 	switch (SSL_get_error(link->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
-		pd_connection_want_output(connection, false);
 		return PD_AGAIN;
 	case SSL_ERROR_WANT_WRITE:
-		pd_connection_want_output(connection, true);
+		pd_connection_send_first(connection);
 		return PD_AGAIN;
 	case SSL_ERROR_SSL:
 		fail_handshake(connection, reason(text));
@@ -414,16 +424,23 @@ int pd_tls_shake(struct connection *connection)
 
 int pd_tls_receive(struct connection *connection, void *data, size_t size, size_t *ret_size)
 {
-	SSL *ssl = connection->tls->ssl;
+	struct tls_link *link = connection->tls;
+	SSL *ssl = link->ssl;
 	size_t got = 0, part;
 	int error = SSL_ERROR_NONE;
 
 	ERR_clear_error();
-	/* Records are small beside the room: as many as there are. */
-	while (got < size && SSL_read_ex(ssl, (uint8_t *)data + got, size - got, &part) == 1)
+	link->reads_left = READS_A_TURN;
+	/* Records are small beside the room: as many as there are. Each takes two reads, of its head and of the rest. */
+	while (got < size && SSL_read_ex(ssl, (uint8_t *)data + got, size - got, &part) == 1) {
 		got += part;
+		link->reads_left += 2;
+	}
 	if (got < size)
 		error = SSL_get_error(ssl, 0);
+	/* It has an answer of its own to send (new keys), and would ask for that again at every byte that comes. */
+	if (error == SSL_ERROR_WANT_WRITE)
+		pd_connection_send_first(connection);
 	/* What OpenSSL has read ahead of us is not told by the descriptor again; nor is an end that came right behind the bytes. */
 	if (got == size ? SSL_has_pending(ssl) == 1
 			: got > 0 && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
@@ -450,6 +467,7 @@ int pd_tls_send(struct connection *connection, const void *data, size_t size, si
 	SSL *ssl = connection->tls->ssl;
 
 	ERR_clear_error();
+	connection->tls->reads_left = READS_A_TURN;
 	*ret_size = 0;
 	if (SSL_write_ex(ssl, data, size, ret_size) == 1)
 		return 0;
