@@ -11,6 +11,7 @@
 #define RUNNING_MAX     2    /* at once: 24 MiB, and two cores at the most */
 #define WAITING_MAX     4096 /* of all addresses */
 #define ADDRESS_WAITING 1024 /* of one */
+#define LINGERING_MAX   8    /* of one, whose clients may have gone */
 #define CULPRIT_SETS    64   /* of addresses that have got passwords wrong lately, by hash … */
 #define CULPRIT_WAYS    4    /* … and how many each remembers */
 #define ADDRESS_SIZE    64
@@ -22,15 +23,25 @@
 
 struct pd_login {
 	struct pd_logins *logins;
-	struct pd_login *next; /* in the order in which they came */
+	struct queue *queue;            /* NULL: it does not wait any more */
+	struct pd_login *next, *before; /* in it */
 	char address[ADDRESS_SIZE];
 	struct pd_os_task *task; /* running */
-	bool making, abandoned, delayed;
+	bool making, abandoned, delayed, lingers;
 	struct pd_verifier verifier;
 	size_t password_size;
 	uint8_t password[PD_USER_PASSWORD_MAX];
 	int result; /* the task's: see pd_verifier_check() */
 	enum pd_login_state state;
+};
+
+/* Those of one address that wait, in the order in which they came; there is none without any. */
+struct queue {
+	char address[ADDRESS_SIZE];
+	struct queue *next, *before; /* the first has the next turn */
+	struct pd_login *first, *last;
+	size_t waiting, lingering;
+	bool undelayed; /* some have not been counted as delayed */
 };
 
 /* An address that has got passwords wrong. */
@@ -42,7 +53,7 @@ struct culprit {
 
 struct pd_logins {
 	struct pd_os *os;
-	struct pd_login *first, *last; /* pending ones, running ones among them */
+	struct queue *first, *last;
 	size_t waiting, running;
 	struct pd_login_stats stats;
 	struct pd_login *work[RUNNING_MAX]; /* NULL: free */
@@ -73,16 +84,105 @@ static void destroy(struct pd_login *login)
 	pd_free(login);
 }
 
+/* ---- who waits ---- */
+
+static struct queue *find_queue(const struct pd_logins *logins, const char *host)
+{
+	struct queue *queue = logins->first;
+
+	while (queue != NULL && strcmp(queue->address, host) != 0)
+		queue = queue->next;
+	return queue;
+}
+
+static void put_last(struct pd_logins *logins, struct queue *queue)
+{
+	queue->next = NULL;
+	queue->before = logins->last;
+	if (logins->last != NULL)
+		logins->last->next = queue;
+	else
+		logins->first = queue;
+	logins->last = queue;
+}
+
+static void take_out(struct pd_logins *logins, struct queue *queue)
+{
+	if (queue->before != NULL)
+		queue->before->next = queue->next;
+	else
+		logins->first = queue->next;
+	if (queue->next != NULL)
+		queue->next->before = queue->before;
+	else
+		logins->last = queue->before;
+}
+
+/* PD_NO_MEMORY. */
+static int enter(struct pd_logins *logins, struct pd_login *login)
+{
+	struct queue *queue = find_queue(logins, login->address);
+
+	if (queue == NULL) {
+		queue = pd_calloc(1, sizeof *queue);
+		if (queue == NULL)
+			return PD_NO_MEMORY;
+		memcpy(queue->address, login->address, sizeof queue->address);
+		put_last(logins, queue);
+	}
+	login->queue = queue;
+	login->before = queue->last;
+	if (queue->last != NULL)
+		queue->last->next = login;
+	else
+		queue->first = login;
+	queue->last = login;
+	queue->waiting++;
+	queue->undelayed = true;
+	logins->waiting++;
+	logins->fresh = true;
+	return 0;
+}
+
+/* It waits no more; whoever comes after it moves up. */
+static void leave(struct pd_login *login)
+{
+	struct pd_logins *logins = login->logins;
+	struct queue *queue = login->queue;
+
+	if (login->before != NULL)
+		login->before->next = login->next;
+	else
+		queue->first = login->next;
+	if (login->next != NULL)
+		login->next->before = login->before;
+	else
+		queue->last = login->before;
+	login->queue = NULL;
+	login->next = login->before = NULL;
+	queue->lingering -= login->lingers;
+	logins->waiting--;
+	if (--queue->waiting > 0)
+		return;
+	take_out(logins, queue);
+	pd_free(queue);
+}
+
 void pd_logins_free(struct pd_logins *logins)
 {
 	if (logins == NULL)
 		return;
 	while (logins->first != NULL) {
-		struct pd_login *login = logins->first;
+		struct pd_login *login = logins->first->first;
 
-		logins->first = login->next;
-		pd_os_task_join(login->task);
+		leave(login);
 		destroy(login);
+	}
+	for (size_t i = 0; i < RUNNING_MAX; i++) {
+		if (logins->work[i] == NULL)
+			continue;
+		pd_os_task_join(logins->work[i]->task);
+		destroy(logins->work[i]);
 	}
 	pd_free(logins);
 }
@@ -148,36 +248,72 @@ static void blame(struct pd_logins *logins, const char *host)
 	culprit->next_ns = now + (delay < DELAY_MAX_NS ? delay : DELAY_MAX_NS);
 }
 
-/* When may it start? 0: now; UINT64_MAX: when another of its address has ended. */
-static uint64_t start_ns(struct pd_logins *logins, const struct pd_login *login)
+/* When may the next of them start? 0: now; UINT64_MAX: when another of its address has ended. */
+static uint64_t start_ns(struct pd_logins *logins, const struct queue *queue)
 {
 	struct culprit *culprit;
 
-	for (size_t i = 0; i < RUNNING_MAX && !login->making; i++)
-		if (logins->work[i] != NULL && strcmp(logins->work[i]->address, login->address) == 0)
+	if (queue->first->making)
+		return 0;
+	for (size_t i = 0; i < RUNNING_MAX; i++)
+		if (logins->work[i] != NULL && strcmp(logins->work[i]->address, queue->address) == 0)
 			return UINT64_MAX;
-	culprit = find_culprit(logins, login->address);
-	if (culprit == NULL || login->making || culprit->next_ns <= pd_os_monotonic_ns(logins->os))
+	culprit = find_culprit(logins, queue->address);
+	if (culprit == NULL || culprit->next_ns <= pd_os_monotonic_ns(logins->os))
 		return 0;
 	return culprit->next_ns;
 }
 
 /* ---- logins ---- */
 
+/* What has become of it. */
+static void end(struct pd_login *login, enum pd_login_state state)
+{
+	struct pd_logins *logins = login->logins;
+
+	if (login->queue != NULL)
+		leave(login);
+	pd_crypto_wipe(login->password, sizeof login->password);
+	login->state = state;
+	if (!login->making) {
+		logins->stats.accepted += state == PD_LOGIN_ACCEPTED;
+		logins->stats.refused += state == PD_LOGIN_REFUSED;
+		if (state == PD_LOGIN_REFUSED)
+			blame(logins, login->address);
+	}
+	if (login->abandoned)
+		destroy(login);
+}
+
+/* A place for one more of this address: a free one, or one that is taken from the address with the most. */
+static int find_place(struct pd_logins *logins, const char *host, struct pd_error *err)
+{
+	const struct queue *queue = find_queue(logins, host), *longest = NULL;
+	size_t theirs = queue != NULL ? queue->waiting : 0;
+
+	if (logins->waiting < WAITING_MAX && theirs < ADDRESS_WAITING)
+		return 0;
+	logins->stats.rejected++;
+	for (queue = logins->first; queue != NULL && theirs < ADDRESS_WAITING; queue = queue->next)
+		if (!queue->first->making && (longest == NULL || queue->waiting > longest->waiting))
+			longest = queue;
+	if (longest == NULL || longest->waiting <= theirs + 1)
+		return pd_error_set(err, PD_BUSY, PD_LOGIN_BUSY_TEXT);
+	end(longest->last, PD_LOGIN_CROWDED_OUT);
+	return 0;
+}
+
 static int add(struct pd_logins *logins, const char *address, struct pd_slice password,
 	       struct pd_login **ret_login, struct pd_error *err)
 {
 	char host[ADDRESS_SIZE];
 	struct pd_login *login;
-	size_t theirs = 0;
+	int result;
 
 	host_of(address, host);
-	for (login = logins->first; login != NULL; login = login->next)
-		theirs += strcmp(login->address, host) == 0;
-	if (logins->waiting >= WAITING_MAX || theirs >= ADDRESS_WAITING) {
-		logins->stats.rejected++;
-		return pd_error_set(err, PD_BUSY, "too many logins wait already; try again later");
-	}
+	result = find_place(logins, host, err);
+	if (result != 0)
+		return result;
 	login = pd_calloc(1, sizeof *login);
 	if (login == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a login");
@@ -187,13 +323,10 @@ static int add(struct pd_logins *logins, const char *address, struct pd_slice pa
 	login->password_size = password.size <= PD_USER_PASSWORD_MAX ? password.size : 0;
 	if (login->password_size > 0)
 		memcpy(login->password, password.data, login->password_size);
-	if (logins->last != NULL)
-		logins->last->next = login;
-	else
-		logins->first = login;
-	logins->last = login;
-	logins->waiting++;
-	logins->fresh = true;
+	if (enter(logins, login) != 0) {
+		destroy(login);
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a login");
+	}
 	*ret_login = login;
 	return 0;
 }
@@ -239,23 +372,17 @@ const struct pd_verifier *pd_login_verifier(const struct pd_login *login)
 	return &login->verifier;
 }
 
-/* Out of the list of those that are pending. */
-static void leave(struct pd_login *login)
+bool pd_login_lingers(struct pd_login *login)
 {
-	struct pd_logins *logins = login->logins;
-	struct pd_login *before = NULL;
+	struct queue *queue = login->queue;
 
-	for (struct pd_login *other = logins->first; other != login; other = other->next) {
-		PD_ASSERT(other != NULL);
-		before = other;
-	}
-	if (before != NULL)
-		before->next = login->next;
-	else
-		logins->first = login->next;
-	if (logins->last == login)
-		logins->last = before;
-	login->next = NULL;
+	if (queue == NULL || login->lingers)
+		return true;
+	if (queue->lingering >= LINGERING_MAX)
+		return false;
+	login->lingers = true;
+	queue->lingering++;
+	return true;
 }
 
 void pd_login_free(struct pd_login *login)
@@ -267,10 +394,8 @@ void pd_login_free(struct pd_login *login)
 		login->abandoned = true;
 		return;
 	}
-	if (login->state == PD_LOGIN_PENDING) {
+	if (login->queue != NULL)
 		leave(login);
-		login->logins->waiting--;
-	}
 	destroy(login);
 }
 
@@ -285,23 +410,6 @@ static void work(void *argument)
 		login->result = pd_verifier_make(&login->verifier, password) == 0 ? 1 : PD_NO_MEMORY;
 	else
 		login->result = pd_verifier_check(&login->verifier, password);
-}
-
-static void end(struct pd_login *login, enum pd_login_state state)
-{
-	struct pd_logins *logins = login->logins;
-
-	leave(login);
-	pd_crypto_wipe(login->password, sizeof login->password);
-	login->state = state;
-	if (!login->making) {
-		logins->stats.accepted += state == PD_LOGIN_ACCEPTED;
-		logins->stats.refused += state == PD_LOGIN_REFUSED;
-		if (state == PD_LOGIN_REFUSED)
-			blame(logins, login->address);
-	}
-	if (login->abandoned)
-		destroy(login);
 }
 
 static void collect(struct pd_logins *logins)
@@ -329,7 +437,7 @@ static void start(struct pd_logins *logins, struct pd_login *login)
 
 	while (logins->work[place] != NULL)
 		place++;
-	logins->waiting--;
+	leave(login);
 	if (pd_os_task_start(logins->os, work, login, &login->task, &err) != 0) {
 		end(login, PD_LOGIN_FAILED);
 		return;
@@ -338,12 +446,53 @@ static void start(struct pd_logins *logins, struct pd_login *login)
 	logins->running++;
 }
 
+static void count_delayed(struct pd_logins *logins, struct queue *queue)
+{
+	if (!queue->undelayed)
+		return;
+	queue->undelayed = false;
+	for (struct pd_login *login = queue->first; login != NULL; login = login->next) {
+		logins->stats.delayed += !login->delayed;
+		login->delayed = true;
+	}
+}
+
+/* The next of this address, if it may start. */
+static bool give_turn(struct pd_logins *logins, struct queue *queue)
+{
+	uint64_t start_at = start_ns(logins, queue);
+
+	if (start_at == 0) {
+		take_out(logins, queue);
+		put_last(logins, queue);
+		start(logins, queue->first);
+		return true;
+	}
+	if (start_at != UINT64_MAX)
+		count_delayed(logins, queue);
+	return false;
+}
+
+/* Every address, once: who has had its turn is behind the one that is the last now. Has any started? */
+static bool give_turns(struct pd_logins *logins)
+{
+	struct queue *last = logins->last, *next;
+	bool any = false;
+
+	for (struct queue *queue = logins->first; queue != NULL && logins->running < RUNNING_MAX;
+	     queue = next) {
+		next = queue != last ? queue->next : NULL;
+		any = give_turn(logins, queue) || any;
+	}
+	return any;
+}
+
 void pd_logins_step(struct pd_logins *logins)
 {
-	struct pd_login *next;
+	bool any = true;
 	uint64_t now;
 
-	if (logins->first == NULL)
+	if (logins->waiting == 0 && logins->running == 0)
 		return;
 	collect(logins);
 	now = pd_os_monotonic_ns(logins->os);
@@ -351,21 +500,8 @@ void pd_logins_step(struct pd_logins *logins)
 		return;
 	logins->fresh = false;
 	logins->look_ns = now + 10 * LOOK_US * 1000;
-	for (struct pd_login *login = logins->first;
-	     login != NULL && logins->running < RUNNING_MAX && logins->waiting > 0; login = next) {
-		uint64_t start_at;
-
-		next = login->next;
-		if (login->task != NULL)
-			continue;
-		start_at = start_ns(logins, login);
-		if (start_at == 0) {
-			start(logins, login);
-		} else if (start_at != UINT64_MAX && !login->delayed) {
-			login->delayed = true;
-			logins->stats.delayed++;
-		}
-	}
+	while (any && logins->running < RUNNING_MAX)
+		any = give_turns(logins);
 }
 
 int64_t pd_logins_timeout_us(const struct pd_logins *logins)

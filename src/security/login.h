@@ -3,9 +3,11 @@
  *
  *     _verify or _make -> a login that is pending -> _step, now and then -> accepted, refused or failed -> _free
  *
- * Fairness: logins have their turn in the order in which they came, but one address has at most one at a time, and one that has got
- * passwords wrong again and again has none for a while: 100 ms after the third, doubling up to 5 s, forgotten at one failure in
- * 10 s. So a flood from one address costs others at most the one that is being computed.
+ * Fairness: addresses have their turn one after the other, each with the login that has waited longest there, so that it matters to
+ * nobody how many wait at another's. One address has at most one at a time, and one that has got passwords wrong again and again has
+ * none for a while: 100 ms after the third, doubling up to 5 s, forgotten at one failure in 10 s. When all places are taken, an address
+ * with fewer waiting takes one from the address with the most. So a flood from one address costs others at most the one that is
+ * being computed.
  *
  * Threads: the loop's; the work itself is done in tasks, which touch nothing but their own login. */
 #ifndef PD_SECURITY_LOGIN_H
@@ -27,13 +29,16 @@ enum pd_login_state {
 	PD_LOGIN_PENDING,
 	PD_LOGIN_ACCEPTED, /* the password is right; or the verifier is made */
 	PD_LOGIN_REFUSED,
-	PD_LOGIN_FAILED, /* for want of memory or threads: nobody knows */
+	PD_LOGIN_CROWDED_OUT, /* others wanted its place: PD_LOGIN_BUSY_TEXT */
+	PD_LOGIN_FAILED,      /* for want of memory or threads: nobody knows */
 };
+
+#define PD_LOGIN_BUSY_TEXT "too many logins wait already; try again later"
 
 struct pd_login_stats {
 	uint64_t accepted, refused;
 	uint64_t delayed;  /* had to wait because of their address's failures */
-	uint64_t rejected; /* too many waited already */
+	uint64_t rejected; /* too many waited already, or came to wait */
 	size_t waiting, running;
 };
 
@@ -55,6 +60,9 @@ enum pd_login_state pd_login_state(const struct pd_login *login);
 bool pd_login_was_for(const struct pd_login *login, const struct pd_verifier *verifier);
 /* Of pd_logins_make(), when it is accepted. */
 const struct pd_verifier *pd_login_verifier(const struct pd_login *login);
+/* Its client has ended its side of the connection: it has gone, or waits for the answer all the same. A few such logins of an
+ * address wait on; false: this one is one too many, to be freed with its client. */
+PD_MUST_CHECK bool pd_login_lingers(struct pd_login *login);
 /* Also while it is pending: it is then forgotten, and freed when its task has ended. NULL is fine. */
 void pd_login_free(struct pd_login *login);
 

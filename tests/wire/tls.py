@@ -206,6 +206,36 @@ def test_certificates_that_are_users(world):
         assert str(connection.command("GET", "a")).startswith("NOAUTH")
 
 
+def test_becoming_a_user_in_the_middle(world):
+    """The user of a certificate is made while its client is inside MULTI, or between WATCH and MULTI: EXEC says that nothing was done."""
+    papers = Papers(world, "becoming-ca")
+    papers.sign("server")
+    papers.sign("rob", "rob")
+    server = started(world, papers, "becoming", "--tls-ca-file", papers.path("ca.pem"), "--tls-auth-clients", "optional",
+                     "--tls-certificate-users")
+    queueing, watching, other = (Encrypted(server, context_of(papers, "rob")) for _ in range(3))
+    queueing.expect("OK", "MULTI")
+    queueing.expect("QUEUED", "SET", "queued", "1")
+    watching.expect("OK", "WATCH", "watched")
+    other.expect("OK", "SET", "watched", "another's")
+    add(world, server, "ann", "secret", "--role", "admin")
+    add(world, server, "rob", "unused", "--role", "read-write")
+    queueing.expect("QUEUED", "SET", "later", "1")
+    reply = queueing.command("EXEC")
+    assert isinstance(reply, RespError) and str(reply).startswith("EXECABORT ") and "become another user's" in str(reply), reply
+    watching.expect("OK", "MULTI")
+    watching.expect("QUEUED", "SET", "watched", "overwritten")
+    reply = watching.command("EXEC")
+    assert isinstance(reply, RespError) and "WATCH and MULTI again" in str(reply), reply
+    for connection in (queueing, watching, other):
+        connection.expect(b"rob", "ACL", "WHOAMI")
+        connection.expect(0, "EXISTS", "queued", "later")
+        connection.expect(b"another's", "GET", "watched")
+        connection.expect("OK", "MULTI")
+        connection.expect("QUEUED", "SET", "again", "1")
+        connection.expect(["OK"], "EXEC")
+
+
 def test_new_certificate(world):
     papers = Papers(world, "renewal-ca")
     papers.sign("server")

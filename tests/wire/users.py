@@ -2,13 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
 
 from life import USAGE, fails
-from processes import ServerError, free_port
-from resp_connection import Closed, RespConnection, RespError
+from processes import HOST, ServerError, free_port
+from resp_connection import Closed, RespConnection, RespError, encode
 
 # What a read-only user may run of the commands that are not flagged as reading, writing or administering. A new command has to be
 # put here on purpose, or flagged.
@@ -434,6 +435,45 @@ def test_flood_of_wrong_passwords(world):
     assert accepted >= 1
     # One write after the other through a disk that syncs: far fewer than without the flood would be a stall.
     assert served >= 5, f"only {served} writes in 3 s beside the flood"
+
+
+def ask_from(server, address, data):
+    """A connection from this address of the machine, with these bytes sent."""
+    client = socket.create_connection((HOST, server.port), timeout=60, source_address=(address, 0))
+    client.sendall(data)
+    return client
+
+
+def test_those_who_leave_do_not_wait(world):
+    """Who guesses and hangs up has no place among those who wait; who has only said all it will, gets its answer."""
+    server = guarded(world, "leavers")
+    bystander = login(world, server, "rita", "rita's")
+    for number in range(300):
+        ask_from(server, "127.0.0.2", encode("AUTH", "ann", f"guess {number}")).close()
+    for _ in range(1200):
+        waiting = figure(bystander, "logins_waiting")
+        if waiting <= 8:
+            break
+        time.sleep(0.05)
+    assert waiting <= 8, f"{waiting} wait, and nobody is there"
+    with ask_from(server, "127.0.0.3", encode("AUTH", "rob", "rob's") + encode("ACL", "WHOAMI")) as client:
+        client.shutdown(socket.SHUT_WR)
+        assert b"".join(iter(lambda: client.recv(4096), b"")) == b"+OK\r\n$3\r\nrob\r\n"
+
+
+def test_many_at_one_address(world):
+    """Hundreds behind one address log in at once: somebody from another does not wait for them, and all of them get in."""
+    server = guarded(world, "many")
+    bystander = login(world, server, "rita", "rita's")
+    crowd = [ask_from(server, f"127.0.0.{2 + number % 2}", encode("AUTH", "rob", "rob's")) for number in range(600)]
+    while figure(bystander, "logins_waiting") < 100:
+        time.sleep(0.01)
+    with ask_from(server, "127.0.0.9", encode("AUTH", "rita", "rita's")) as client:
+        assert client.recv(64) == b"+OK\r\n"
+    assert figure(bystander, "logins_waiting") > 0, "it has waited for all of them"
+    for client in crowd:
+        assert client.recv(64) == b"+OK\r\n"
+        client.close()
 
 
 # ---- the command ----

@@ -8,6 +8,8 @@
 #include "security/user.h"
 
 #define WRONG_PASS_TEXT "WRONGPASS invalid username-password pair or user is disabled."
+#define LOOK_NS \
+	UINT64_C(500000000) /* between two looks whether a client that waits for its login is still there */
 
 bool pd_resp_access_is_known(const struct pd_resp_client *client)
 {
@@ -16,19 +18,6 @@ bool pd_resp_access_is_known(const struct pd_resp_client *client)
 	if (client->is_operator || front->options.users == NULL || client->user != NULL)
 		return true;
 	return !front->options.guarded && (front->loading || front->options.users->count == 0);
-}
-
-void pd_resp_access_recognize(struct pd_resp_client *client)
-{
-	const struct pd_resp_front *front = client->front;
-	const struct pd_user *user;
-
-	if (client->user != NULL || !front->options.certificate_users || front->loading ||
-	    client->connection->certificate == NULL)
-		return;
-	user = pd_users_find(front->options.users, pd_slice_string(client->connection->certificate));
-	if (user != NULL && user->enabled)
-		pd_resp_client_become(client, user);
 }
 
 static bool role_allows(enum pd_role role, unsigned flags)
@@ -93,18 +82,39 @@ const char *pd_resp_client_user_name(const struct pd_resp_client *client)
 
 /* ---- logging in ---- */
 
-void pd_resp_client_become(struct pd_resp_client *client, const struct pd_user *user)
+static void become(struct pd_resp_client *client, const struct pd_user *user)
 {
 	client->user = user;
 	/* Nothing of the one before is left: its place, what it watches and listens to, what its next write was to be known by. */
 	client->idempotency_size = 0;
 	client->last_write = (struct pd_receipt){ 0 };
-	pd_resp_transaction_clear(&client->transaction);
 	pd_resp_pubsub_leave_all(&client->front->pubsub, &client->subscriber);
 	pd_resp_keyspace_listen(client->front);
 	pd_resp_show_no_more(client);
 	pd_session_free(client->session);
 	client->session = NULL;
+}
+
+void pd_resp_client_become(struct pd_resp_client *client, const struct pd_user *user)
+{
+	become(client, user);
+	pd_resp_transaction_clear(&client->transaction);
+}
+
+void pd_resp_access_recognize(struct pd_resp_client *client)
+{
+	const struct pd_resp_front *front = client->front;
+	const struct pd_user *user;
+
+	if (client->user != NULL || !front->options.certificate_users || front->loading ||
+	    client->connection->certificate == NULL)
+		return;
+	user = pd_users_find(front->options.users, pd_slice_string(client->connection->certificate));
+	if (user == NULL || !user->enabled)
+		return;
+	become(client, user);
+	/* It has not asked for this: what it had begun must not end as if nothing had happened. */
+	pd_resp_transaction_disown(&client->transaction);
 }
 
 bool pd_resp_login_ended(struct pd_resp_call *call)
@@ -119,6 +129,23 @@ bool pd_resp_login_ended(struct pd_resp_call *call)
 	return false;
 }
 
+bool pd_resp_login_abandoned(struct pd_resp_client *client, uint64_t now_ns)
+{
+	if ((client->stall & PD_RESP_STALL_LOGIN) == 0 || client->login == NULL ||
+	    now_ns < client->login_look_ns)
+		return false;
+	client->login_look_ns = now_ns + LOOK_NS;
+	switch (pd_connection_end(client->connection)) {
+	case PD_CONNECTION_OPEN:
+		return false;
+	case PD_CONNECTION_ENDED:
+		return !pd_login_lingers(client->login);
+	case PD_CONNECTION_BROKEN:
+		return true;
+	}
+	return false;
+}
+
 /* Let the password be checked. false: the error is written. */
 static bool begin(struct pd_resp_call *call, const struct pd_user *user, struct pd_slice password)
 {
@@ -127,8 +154,10 @@ static bool begin(struct pd_resp_call *call, const struct pd_user *user, struct 
 	struct pd_error err;
 
 	if (pd_logins_verify(client->front->options.logins, client->connection->peer,
-			     may ? &user->verifier : NULL, password, &client->login, &err) == 0)
+			     may ? &user->verifier : NULL, password, &client->login, &err) == 0) {
+		client->login_look_ns = pd_os_monotonic_ns(client->front->os) + LOOK_NS;
 		return true;
+	}
 	pd_resp_write_engine_error(call->reply, err.code, &err);
 	return false;
 }
@@ -164,6 +193,10 @@ enum pd_resp_login_outcome pd_resp_log_in(struct pd_resp_call *call, struct pd_s
 		state = PD_LOGIN_REFUSED;
 	pd_login_free(client->login);
 	client->login = NULL;
+	if (state == PD_LOGIN_CROWDED_OUT) {
+		pd_resp_write_errorf(call->reply, "%s " PD_LOGIN_BUSY_TEXT, pd_code_resp_prefix(PD_BUSY));
+		return PD_RESP_LOGIN_REFUSED;
+	}
 	if (state == PD_LOGIN_FAILED) {
 		pd_resp_write_error(call->reply, "OOM out of memory or threads for a login; try again");
 		return PD_RESP_LOGIN_REFUSED;

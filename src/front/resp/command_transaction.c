@@ -10,6 +10,8 @@ static void answer_multi(struct pd_resp_call *call)
 		return;
 	}
 	transaction->open = true;
+	/* What it was to rest on, keys that were watched, is lost. */
+	transaction->poisoned = transaction->disowned;
 	pd_resp_write_status(call->reply, "OK");
 }
 
@@ -20,8 +22,12 @@ static void answer_exec(struct pd_resp_call *call)
 	if (!client->transaction.open) {
 		pd_resp_write_error(call->reply, "ERR EXEC without MULTI");
 	} else if (client->transaction.poisoned) {
-		pd_resp_write_error(call->reply,
-				    "EXECABORT Transaction discarded because of previous errors.");
+		pd_resp_write_error(
+			call->reply,
+			client->transaction.disowned
+				? "EXECABORT Transaction discarded because this connection has become "
+				  "another user's since it began: WATCH and MULTI again"
+				: "EXECABORT Transaction discarded because of previous errors.");
 		client->idempotency_size = 0;
 		pd_resp_transaction_clear(&client->transaction);
 	} else {

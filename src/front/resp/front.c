@@ -303,6 +303,10 @@ void pd_resp_front_resume(struct pd_resp_front *front)
 		client->stalled = false;
 		if (pd_resp_stream_ready(client) && !pd_resp_client_send(client))
 			continue;
+		if (pd_resp_login_abandoned(client, front->clock_ns)) {
+			pd_resp_client_close(client);
+			continue;
+		}
 		pd_resp_front_unstall(client, stall_left(client, front->clock_ns, &short_of_memory));
 		if (client->stall != 0) {
 			pd_resp_front_stall(client, client->stall);

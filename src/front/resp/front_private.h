@@ -66,6 +66,7 @@ struct pd_resp_client {
 	struct pd_session *session; /* made when first needed: not before recovery is done */
 	const struct pd_user *user; /* who has logged in; NULL: nobody. Closed before the user goes */
 	struct pd_login *login;     /* of the request that waits for it */
+	uint64_t login_look_ns;     /* then it is seen whether anybody is still there */
 	struct pd_resp_parser *parser;
 	struct pd_resp_hold hold;
 	uint64_t base;       /* position (see hold.h) of output.data[0] */
@@ -250,6 +251,8 @@ enum pd_resp_login_outcome pd_resp_log_in(struct pd_resp_call *call, struct pd_s
 					  struct pd_slice password);
 /* Has the login of this call, begun before, ended? If not, the client is stalled until it has. */
 bool pd_resp_login_ended(struct pd_resp_call *call);
+/* A client that waits for its login is not read from, so that it goes unnoticed when it ends: has it gone? */
+bool pd_resp_login_abandoned(struct pd_resp_client *client, uint64_t now_ns);
 /* It is this user from now on; NULL: nobody. */
 void pd_resp_client_become(struct pd_resp_client *client, const struct pd_user *user);
 /* Close the connections of a user, but for one client's (may be NULL). */

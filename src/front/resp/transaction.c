@@ -43,6 +43,7 @@ void pd_resp_transaction_done(struct pd_resp_transaction *transaction)
 
 void pd_resp_transaction_unwatch(struct pd_resp_transaction *transaction)
 {
+	transaction->disowned = false;
 	if (transaction->watched_count == 0)
 		return;
 	transaction->watched_count = 0;
@@ -64,6 +65,16 @@ void pd_resp_transaction_clear(struct pd_resp_transaction *transaction)
 	pd_buffer_shrink(&transaction->bytes, KEPT_BYTES);
 	if (transaction->word_capacity > KEPT_ENTRIES || transaction->capacity > KEPT_ENTRIES)
 		free_queue(transaction);
+}
+
+void pd_resp_transaction_disown(struct pd_resp_transaction *transaction)
+{
+	bool was_open = transaction->open;
+	bool disowned = was_open || transaction->watched_count > 0 || transaction->disowned;
+
+	pd_resp_transaction_clear(transaction);
+	transaction->open = transaction->poisoned = was_open;
+	transaction->disowned = disowned;
 }
 
 void pd_resp_transaction_give_up(struct pd_resp_transaction *transaction)

@@ -5,6 +5,9 @@
  *                     v
  *                   poisoned --EXEC (EXECABORT), DISCARD--> idle
  *
+ * Whoever becomes another user unasked (its certificate's) loses all of it, and EXEC has to say so: `disowned`. That holds for a
+ * MULTI which comes after a WATCH that was lost, too.
+ *
  * Words are copied: the input they came in is gone by the time of EXEC. */
 #ifndef PD_FRONT_RESP_TRANSACTION_H
 #define PD_FRONT_RESP_TRANSACTION_H
@@ -36,6 +39,7 @@ struct pd_resp_watched {
 struct pd_resp_transaction {
 	bool open;     /* between MULTI and EXEC */
 	bool poisoned; /* EXEC will only say EXECABORT */
+	bool disowned; /* so it will, since what was queued or watched was another user's */
 	bool taken;    /* words point into `bytes` */
 	size_t bytes_max;
 
@@ -56,7 +60,10 @@ void pd_resp_transaction_init(struct pd_resp_transaction *transaction, size_t by
 void pd_resp_transaction_done(struct pd_resp_transaction *transaction);
 /* Back to idle, watching nothing; memory beyond a little is given back. */
 void pd_resp_transaction_clear(struct pd_resp_transaction *transaction);
+/* UNWATCH, outside of MULTI. */
 void pd_resp_transaction_unwatch(struct pd_resp_transaction *transaction);
+/* The client is another from now on: it has neither queued nor watched anything, and what it goes on with will not run. */
+void pd_resp_transaction_disown(struct pd_resp_transaction *transaction);
 /* An open one will never run: poisoned, and what it has queued and watches is forgotten. */
 void pd_resp_transaction_give_up(struct pd_resp_transaction *transaction);
 

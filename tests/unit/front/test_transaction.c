@@ -174,6 +174,39 @@ static void test_watch(void **state)
 	pd_resp_transaction_done(&transaction);
 }
 
+/* The client has become another: nothing of what it had begun is left, and that is not forgotten before it has been told. */
+static void test_disowned(void **state)
+{
+	struct pd_slice words[] = { S("SET"), S("a"), S("1") };
+	struct pd_resp_transaction transaction;
+	struct pd_version version = { 0 };
+
+	(void)state;
+	pd_resp_transaction_init(&transaction, 1 << 20);
+	pd_resp_transaction_disown(&transaction);
+	assert_false(transaction.open || transaction.poisoned || transaction.disowned);
+
+	transaction.open = true;
+	assert_int_equal(pd_resp_transaction_queue(&transaction, &set_entry, NULL, evaluate_front, words, 3),
+			 0);
+	pd_resp_transaction_disown(&transaction);
+	assert_true(transaction.open && transaction.poisoned && transaction.disowned);
+	assert_int_equal(transaction.count, 0);
+	pd_resp_transaction_clear(&transaction);
+	assert_false(transaction.open || transaction.poisoned || transaction.disowned);
+
+	assert_int_equal(pd_resp_transaction_watch(&transaction, S("main"), S("a"), version), 0);
+	pd_resp_transaction_disown(&transaction);
+	assert_false(transaction.open || transaction.poisoned);
+	assert_true(transaction.disowned);
+	assert_int_equal(transaction.watched_count, 0);
+	pd_resp_transaction_disown(&transaction);
+	assert_true(transaction.disowned);
+	pd_resp_transaction_unwatch(&transaction);
+	assert_false(transaction.disowned);
+	pd_resp_transaction_done(&transaction);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_queue_is_bounded),
 		cmocka_unit_test(test_no_memory_leaves_the_queue),
 		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_disowned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,6 +174,92 @@ static void test_bounds(void **state)
 	pd_login_free(login);
 }
 
+/* Two addresses have hundreds waiting: somebody of a third one waits for none of them but those that are being computed. */
+static void test_addresses_take_turns(void **state)
+{
+	struct world *world = *state;
+	struct pd_login *crowd[600], *other;
+
+	for (size_t i = 0; i < 600; i++)
+		crowd[i] = ask(world, i % 2 == 0 ? "10.0.0.1:1" : "10.0.0.2:1", "secret");
+	pd_logins_step(world->logins);
+	other = ask(world, "10.0.0.3:1", "secret");
+	step(world);
+	step(world);
+	assert_int_equal(pd_login_state(other), PD_LOGIN_ACCEPTED);
+	assert_int_equal(pd_login_state(crowd[599]), PD_LOGIN_PENDING);
+	/* And among those of one address it goes by who came first. */
+	assert_int_equal(pd_login_state(crowd[0]), PD_LOGIN_ACCEPTED);
+	for (size_t i = 0; i < 400; i++)
+		step(world);
+	for (size_t i = 0; i < 600; i++) {
+		assert_int_equal(pd_login_state(crowd[i]), PD_LOGIN_ACCEPTED);
+		pd_login_free(crowd[i]);
+	}
+	pd_login_free(other);
+}
+
+/* All places are taken, by a few: another address gets one, from whoever has the most. */
+static void test_places_are_shared(void **state)
+{
+	static struct pd_login *crowd[4096];
+	struct world *world = *state;
+	struct pd_login *other;
+	struct pd_login_stats stats;
+	char address[32];
+	size_t out = 0;
+
+	for (size_t i = 0; i < 4096; i++) {
+		(void)snprintf(address, sizeof address, "10.0.0.%zu:1", i % 4);
+		crowd[i] = ask(world, address, "secret");
+	}
+	other = ask(world, "10.0.1.1:1", "secret");
+	for (size_t i = 0; i < 4096; i++)
+		out += pd_login_state(crowd[i]) == PD_LOGIN_CROWDED_OUT;
+	assert_int_equal(out, 1);
+	/* The last one of its address, not one that has waited for long. */
+	for (size_t i = 0; i < 4092; i++)
+		assert_int_equal(pd_login_state(crowd[i]), PD_LOGIN_PENDING);
+	for (size_t i = 0; i < 4; i++)
+		step(world);
+	assert_int_equal(pd_login_state(other), PD_LOGIN_ACCEPTED);
+	pd_logins_stats(world->logins, &stats);
+	assert_int_equal(stats.rejected, 1);
+	for (size_t i = 0; i < 4096; i++)
+		pd_login_free(crowd[i]);
+	pd_login_free(other);
+	for (size_t i = 0; i < 4; i++)
+		step(world);
+	assert_int_equal(pd_logins_timeout_us(world->logins), -1);
+}
+
+/* Of those whose clients may have gone an address has a few, and one that goes makes room for another. */
+static void test_lingering(void **state)
+{
+	struct world *world = *state;
+	struct pd_login *logins[20], *other = ask(world, "10.0.0.2:1", "secret");
+	size_t stay = 0;
+
+	for (size_t i = 0; i < 20; i++) {
+		logins[i] = ask(world, "10.0.0.1:1", "secret");
+		stay += pd_login_lingers(logins[i]);
+	}
+	assert_int_equal(stay, 8);
+	assert_true(pd_login_lingers(logins[0]));
+	assert_true(pd_login_lingers(other));
+	pd_login_free(logins[0]);
+	assert_true(pd_login_lingers(logins[19]));
+	assert_false(pd_login_lingers(logins[18]));
+	for (size_t i = 0; i < 20; i++)
+		step(world);
+	for (size_t i = 1; i < 20; i++) {
+		assert_int_equal(pd_login_state(logins[i]), PD_LOGIN_ACCEPTED);
+		assert_true(pd_login_lingers(logins[i]));
+		pd_login_free(logins[i]);
+	}
+	pd_login_free(other);
+}
+
 /* A client may go at any moment. */
 static void test_abandoned(void **state)
 {
@@ -213,6 +299,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_making, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_flood, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_addresses_take_turns, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_places_are_shared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lingering, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_abandoned, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_password, set_up, tear_down),
 	};
