@@ -21,11 +21,12 @@ import sys
 from measuring import BenchError, Disk, ROOT, commit, first_line, machine, say
 from processes import ServerError
 
+import section_crowd
 import section_keys
 import section_redis
 import section_store
 
-SECTIONS = {"redis": section_redis, "store": section_store, "keys": section_keys}
+SECTIONS = {"redis": section_redis, "store": section_store, "keys": section_keys, "crowd": section_crowd}
 DEFAULT = ("redis", "store")
 STORE_GB, STORE_GB_SMALL = 5.0, 0.25
 

@@ -1,6 +1,8 @@
 #include "os/service.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -39,8 +41,14 @@ void pd_os_write_standard_error(const void *data, size_t size)
 	const char *at = data;
 
 	while (size > 0) {
-		ssize_t gone = write(STDERR_FILENO, at, size);
+		/* A pipe that can take anything takes this much without waiting for its reader, who may have stopped. */
+		size_t part = size < PIPE_BUF ? size : PIPE_BUF;
+		struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+		ssize_t gone;
 
+		if (poll(&out, 1, 0) == 0)
+			return;
+		gone = write(STDERR_FILENO, at, part);
 		if (gone < 0 && errno == EINTR)
 			continue;
 		if (gone <= 0)

@@ -18,7 +18,7 @@ enum pd_os_stream {
 	PD_OS_STREAM_JOURNAL, /* lines may begin with their priority: "<4>" */
 };
 enum pd_os_stream pd_os_standard_error(void);
-/* One write, as far as the system takes it; what it does not take is lost: there is nobody to tell. */
+/* As far as the system takes it at once; the rest is lost: there is nobody to tell, and nobody waits for a reader. */
 void pd_os_write_standard_error(const void *data, size_t size);
 
 /* A socket to the service manager. NULL: there is none to tell anything, or no memory; both are fine below. */

@@ -2,17 +2,19 @@
 
 How many there can be depends on the limit of open files; what is asserted does not."""
 
+import fcntl
 import json
 import os
 import re
 import resource
 import signal
 import socket
+import subprocess
 import time
 
 import exposition
 from http_door import get, metrics, with_http
-from processes import HOST
+from processes import HOST, die_with_parent, free_port
 from resp_connection import Closed, RespConnection, RespError, encode
 
 MIB = 1024 * 1024
@@ -238,6 +240,78 @@ def test_names_that_would_command_a_terminal(world):
         text = line.decode()  # valid UTF-8
         assert re.match(r"20\d\d-\d\d-\d\dT[0-9:.]+Z [a-z]+: ", text), line
         assert not re.search("[\x00-\x1f\x7f-\x9f]", text), line
+
+
+def launched_with(server, standard_error):
+    """Not in a file as other servers' are, but there: whether it is ready only a connection tells."""
+    server.port = free_port()
+    server.process = subprocess.Popen(server.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=standard_error,
+                                      preexec_fn=die_with_parent)
+    for _ in range(1200):
+        try:
+            with RespConnection(server.port, timeout=60) as connection:
+                if connection.command("PING") == "PONG":
+                    return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("nobody answers")
+
+
+def test_messages_that_nobody_takes(world):
+    """Standard error is a disk without room, or a pipe whose reader has stopped: messages are lost, and nothing waits."""
+    with open("/dev/full", "wb") as full:
+        server = with_http(world, "unwritten", ["--log-level", "debug"])
+        launched_with(server, full)
+        check_others(server)
+        assert get(server, "/livez")[0] == 200
+        assert server.stop() == 0
+    reading, writing = os.pipe()
+    size = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, b"x" * size)
+    server = with_http(world, "unheard", ["--log-level", "debug"])
+    launched_with(server, writing)
+    check_others(server)
+    assert get(server, "/readyz")[0] == 200
+    assert os.read(reading, size) == b"x" * size
+    # There is room again, and what is said from now on arrives.
+    assert server.stop() == 0
+    os.close(writing)
+    said = b"".join(iter(lambda: os.read(reading, 65536), b""))
+    os.close(reading)
+    assert b"stop" in said, said
+
+
+def vanish(client):
+    """The other side hears nothing of it, as if the machine were gone."""
+    client.setsockopt(socket.IPPROTO_TCP, 19, 1)  # TCP_REPAIR
+    client.close()
+
+
+def test_half_open(world):
+    """Clients that have gone without a word: they cost what an idle one does, and go when something is sent to them."""
+    if os.geteuid() != 0:
+        raise AssertionError("to end a connection without a word needs root")
+    server = started(world, "half-open")
+    held = connect_raw(server, crowd_size(500))
+    for client in held:
+        client.sendall(encode("SUBSCRIBE", "news") + b"*3\r\n$3\r\nSET\r\n$4\r\nhalf")
+    for client in held:
+        assert client.recv(256).startswith(b"*3\r\n$9\r\nsubscribe")
+    before = server.status_kib("VmRSS")
+    for client in held:
+        vanish(client)
+    check_others(server)
+    wait_for_count(server, len(held))  # it has heard nothing of it
+    with RespConnection(server.port, timeout=60) as connection:
+        for _ in range(600):
+            if counted(server) == 1:
+                break
+            connection.command("PUBLISH", "news", "x")
+            time.sleep(0.05)
+    wait_for_count(server, 0)
+    grown = server.status_kib("VmRSS") - before
+    assert grown < 32 * 1024 * world.memory_slack, f"{grown} KiB"
 
 
 def test_full_disk_is_told(world):
