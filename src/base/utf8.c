@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <stdio.h>
+
 size_t pd_utf8_character(const uint8_t *at, size_t left)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -29,57 +31,62 @@ bool pd_utf8_is_control(const uint8_t *at, size_t size)
 	return (size == 1 && (at[0] < 0x20 || at[0] == 0x7f)) || (size == 2 && at[0] == 0xc2 && at[1] < 0xa0);
 }
 
-static int append_escaped_byte(struct pd_buffer *buffer, uint8_t byte)
+/* A control, or a byte that is no UTF-8. */
+static int escape_byte(char *text, size_t size, uint8_t byte)
 {
-	switch (byte) {
-	case '\n':
-		return pd_buffer_append(buffer, "\\n", 2);
-	case '\r':
-		return pd_buffer_append(buffer, "\\r", 2);
-	case '\t':
-		return pd_buffer_append(buffer, "\\t", 2);
-	default:
-		return pd_buffer_printf(buffer, "\\x%02x", byte);
-	}
+	const char *word = byte == '\n' ? "\\n" : byte == '\r' ? "\\r" : byte == '\t' ? "\\t" : NULL;
+
+	return word != NULL ? snprintf(text, size, "%s", word) : snprintf(text, size, "\\x%02x", byte);
+}
+
+static int escape_json(char *text, const uint8_t *character, size_t size, enum pd_escape how)
+{
+	/* The code of a control is its last byte: C1's are 0xc2 and it. */
+	unsigned code = size > 0 ? character[size - 1] : how == PD_ESCAPE_JSON_BYTES ? character[0] : 0xfffd;
+
+	return snprintf(text, PD_ESCAPE_SIZE, "\\u%04x", code);
+}
+
+struct pd_slice pd_escape_next(struct pd_slice bytes, size_t *at, enum pd_escape how,
+			       char text[PD_ESCAPE_SIZE])
+{
+	const uint8_t *character = bytes.data + *at;
+	size_t size = pd_utf8_character(character, bytes.size - *at), taken = size > 0 ? size : 1;
+	int used = 0;
+
+	*at += taken;
+	if (how != PD_ESCAPE_LINE && (*character == '"' || *character == '\\'))
+		used = snprintf(text, PD_ESCAPE_SIZE, "\\%c", *character);
+	else if (size > 0 && !pd_utf8_is_control(character, size))
+		return pd_slice(character, size);
+	else if (how == PD_ESCAPE_JSON || how == PD_ESCAPE_JSON_BYTES)
+		used = escape_json(text, character, size, how);
+	else
+		for (size_t i = 0; i < taken; i++)
+			used += escape_byte(text + used, PD_ESCAPE_SIZE - (size_t)used, character[i]);
+	return pd_slice(text, (size_t)used);
+}
+
+static int append_escaped(struct pd_buffer *buffer, struct pd_slice bytes, enum pd_escape how)
+{
+	char text[PD_ESCAPE_SIZE];
+	int result = 0;
+
+	for (size_t at = 0; at < bytes.size && result == 0;)
+		result = pd_buffer_append_slice(buffer, pd_escape_next(bytes, &at, how, text));
+	return result;
 }
 
 int pd_append_line(struct pd_buffer *buffer, struct pd_slice text)
 {
-	int result = 0;
-
-	for (size_t at = 0; at < text.size && result == 0;) {
-		const uint8_t *character = text.data + at;
-		size_t size = pd_utf8_character(character, text.size - at);
-		bool plain = size > 0 && !pd_utf8_is_control(character, size);
-
-		size = size > 0 ? size : 1;
-		if (plain)
-			result = pd_buffer_append(buffer, character, size);
-		else
-			for (size_t i = 0; i < size && result == 0; i++)
-				result = append_escaped_byte(buffer, character[i]);
-		at += size;
-	}
-	return result;
+	return append_escaped(buffer, text, PD_ESCAPE_LINE);
 }
 
 int pd_append_json_string(struct pd_buffer *buffer, struct pd_slice bytes)
 {
 	int result = pd_buffer_append(buffer, "\"", 1);
 
-	for (size_t at = 0; at < bytes.size && result == 0;) {
-		const uint8_t *character = bytes.data + at;
-		size_t size = pd_utf8_character(character, bytes.size - at);
-
-		if (size == 0)
-			result = pd_buffer_append(buffer, "\\ufffd", 6);
-		else if (*character == '"' || *character == '\\')
-			result = pd_buffer_printf(buffer, "\\%c", *character);
-		else if (pd_utf8_is_control(character, size))
-			result = pd_buffer_printf(buffer, "\\u%04x", character[size - 1]);
-		else
-			result = pd_buffer_append(buffer, character, size);
-		at += size > 0 ? size : 1;
-	}
+	if (result == 0)
+		result = append_escaped(buffer, bytes, PD_ESCAPE_JSON);
 	return result == 0 ? pd_buffer_append(buffer, "\"", 1) : result;
 }

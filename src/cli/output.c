@@ -31,54 +31,25 @@ static bool is_utf8(struct pd_slice bytes)
 	return true;
 }
 
-static void escape_byte(FILE *file, uint8_t byte)
+static void print_escaped(struct pd_output *output, struct pd_slice bytes, enum pd_escape how)
 {
-	switch (byte) {
-	case '\n':
-		(void)fputs("\\n", file);
-		break;
-	case '\r':
-		(void)fputs("\\r", file);
-		break;
-	case '\t':
-		(void)fputs("\\t", file);
-		break;
-	case '"':
-	case '\\':
-		(void)fprintf(file, "\\%c", byte);
-		break;
-	default:
-		(void)fprintf(file, "\\x%02x", byte);
-		break;
-	}
-}
+	char text[PD_ESCAPE_SIZE];
 
-static void print_escaped(struct pd_output *output, struct pd_slice bytes, bool quoted)
-{
 	for (size_t at = 0; at < bytes.size;) {
-		const uint8_t *character = bytes.data + at;
-		size_t size = pd_utf8_character(character, bytes.size - at);
-		bool plain = size > 0 && !pd_utf8_is_control(character, size) &&
-			     (!quoted || (*character != '"' && *character != '\\'));
+		struct pd_slice piece = pd_escape_next(bytes, &at, how, text);
 
-		size = size > 0 ? size : 1;
-		if (plain)
-			(void)fwrite(character, 1, size, output->file);
-		else
-			for (size_t i = 0; i < size; i++)
-				escape_byte(output->file, character[i]);
-		at += size;
+		(void)fwrite(piece.data, 1, piece.size, output->file);
 	}
 }
 
 void pd_output_escaped(struct pd_output *output, struct pd_slice bytes)
 {
-	print_escaped(output, bytes, true);
+	print_escaped(output, bytes, PD_ESCAPE_QUOTED);
 }
 
 void pd_output_lax(struct pd_output *output, struct pd_slice bytes)
 {
-	print_escaped(output, bytes, false);
+	print_escaped(output, bytes, PD_ESCAPE_LINE);
 }
 
 void pd_output_word(struct pd_output *output, struct pd_slice bytes)
@@ -158,28 +129,11 @@ static void print_base64(FILE *file, struct pd_slice bytes)
 	}
 }
 
-static void print_json_byte(FILE *file, uint8_t byte)
-{
-	if (byte == '"' || byte == '\\')
-		(void)fprintf(file, "\\%c", byte);
-	else if (byte < 0x20 || byte == 0x7f)
-		(void)fprintf(file, "\\u%04x", byte);
-	else
-		(void)fputc(byte, file);
-}
-
 void pd_output_key(struct pd_output *output, struct pd_slice name)
 {
 	begin_item(output, NULL);
 	(void)fputc('"', output->file);
-	for (size_t at = 0; at < name.size;) {
-		size_t size = pd_utf8_character(name.data + at, name.size - at);
-
-		if (size == 0)
-			(void)fprintf(output->file, "\\u%04x", name.data[at++]);
-		for (; size > 0; size--)
-			print_json_byte(output->file, name.data[at++]);
-	}
+	print_escaped(output, name, PD_ESCAPE_JSON_BYTES);
 	(void)fputs("\": ", output->file);
 	output->keyed = true;
 }
@@ -212,8 +166,7 @@ void pd_output_bytes_field(struct pd_output *output, const char *name, struct pd
 		return;
 	}
 	(void)fputc('"', output->file);
-	for (size_t i = 0; i < bytes.size; i++)
-		print_json_byte(output->file, bytes.data[i]);
+	print_escaped(output, bytes, PD_ESCAPE_JSON);
 	(void)fputc('"', output->file);
 }
 

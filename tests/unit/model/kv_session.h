@@ -38,6 +38,11 @@ struct kv_case {
 };
 /* Twice: the second time, strings of 4 bytes are large already. */
 void kv_check(const struct kv_case *cases, size_t count);
+/* What many commands say of what is wrong with them. */
+#define WRONG  "-WRONGTYPE Operation against a key holding the wrong kind of value|"
+#define SYNTAX "-ERR syntax error|"
+#define NO_INT "-ERR value is not an integer or out of range|"
+
 #define KV_CHECK(cases) kv_check(cases, sizeof(cases) / sizeof((cases)[0]))
 
 #endif
