@@ -12,7 +12,7 @@
 #include "engine/engine.h"
 #include "wire/resp.h"
 
-#define VALUE_SIZE 256
+#define VALUE_SIZE 1024
 #define SLOW_NS    UINT64_C(100000000)
 
 /* ---- asking ---- */
@@ -88,8 +88,8 @@ static void check_health(struct pd_doctor *doctor, struct pd_slice info)
 	}
 	if (info_text(info, "state_failure", text)[0] != '\0') {
 		pd_doctor_found(doctor, PD_DOCTOR_WARNING, "server.state",
-				"the state cannot be moved on to the disk: %s", text);
-		pd_doctor_fix(doctor, "make room, or look after the disk; it is tried again by itself");
+				"the state does not move on to the disk: %s", text);
+		pd_doctor_fix(doctor, "it says what to do; no restart is needed unless it says so");
 	}
 	number = pd_info_number(info, "recovery_quarantined_actors");
 	if (number > 0) {

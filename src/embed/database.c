@@ -341,7 +341,7 @@ static void describe_trouble(const struct pd_engine *engine, const struct pd_eng
 	if (words[0] == '\0')
 		words = stats->state_damage;
 	if (words[0] == '\0')
-		words = stats->state_failure;
+		words = pd_engine_state_failure(stats);
 	if (words[0] == '\0')
 		words = stats->recovery.rebuilt_why;
 	(void)snprintf(text, size, "%s", words);

@@ -29,7 +29,7 @@ struct pd_blob_reader {
 
 /* ---- what is pinned ---- */
 
-static struct pd_pin *find_pin(const struct pd_engine *engine, uint64_t actor, uint64_t blob)
+struct pd_pin *pd_blob_pinned(const struct pd_engine *engine, uint64_t actor, uint64_t blob)
 {
 	for (size_t i = 0; i < engine->blobs.pin_count; i++)
 		if (engine->blobs.pins[i].blob == blob && engine->blobs.pins[i].actor == actor)
@@ -40,7 +40,7 @@ static struct pd_pin *find_pin(const struct pd_engine *engine, uint64_t actor, u
 struct pd_pin *pd_blob_pin(struct pd_engine *engine, uint64_t actor, uint64_t blob)
 {
 	struct pd_blobs *blobs = &engine->blobs;
-	struct pd_pin *pin = find_pin(engine, actor, blob);
+	struct pd_pin *pin = pd_blob_pinned(engine, actor, blob);
 	struct pd_pin *pins;
 	struct pd_left_over *left;
 
@@ -64,7 +64,7 @@ struct pd_pin *pd_blob_pin(struct pd_engine *engine, uint64_t actor, uint64_t bl
 void pd_blob_unpin(struct pd_engine *engine, uint64_t actor, uint64_t blob)
 {
 	struct pd_blobs *blobs = &engine->blobs;
-	struct pd_pin *pin = find_pin(engine, actor, blob);
+	struct pd_pin *pin = pd_blob_pinned(engine, actor, blob);
 
 	PD_ASSERT(pin != NULL && pin->readers == 0 && !pin->staged);
 	if (pin->left_over) {
@@ -92,7 +92,7 @@ uint64_t pd_blobs_unfinished(const struct pd_engine *engine)
 
 bool pd_blob_is_unfinished(const struct pd_engine *engine, uint64_t actor, uint64_t blob)
 {
-	const struct pd_pin *pin = find_pin(engine, actor, blob);
+	const struct pd_pin *pin = pd_blob_pinned(engine, actor, blob);
 
 	for (size_t i = 0; i < engine->blobs.left_count; i++)
 		if (engine->blobs.left[i].blob == blob && engine->blobs.left[i].actor == actor)
@@ -210,7 +210,7 @@ static int leave_over(struct pd_txn *txn, struct pd_pin *pin)
 
 int pd_blob_remove(struct pd_txn *txn, struct pd_store_actor *state, uint64_t blob)
 {
-	struct pd_pin *pin = find_pin(txn->engine, state->id, blob);
+	struct pd_pin *pin = pd_blob_pinned(txn->engine, state->id, blob);
 
 	if (pin != NULL && pin->readers > 0)
 		return leave_over(txn, pin);
@@ -430,7 +430,7 @@ void pd_blob_reader_free(struct pd_blob_reader *reader)
 
 	if (reader == NULL)
 		return;
-	pin = find_pin(reader->engine, reader->actor, reader->blob);
+	pin = pd_blob_pinned(reader->engine, reader->actor, reader->blob);
 	PD_ASSERT(pin != NULL && pin->readers > 0);
 	pin->readers--;
 	if (pin->readers == 0 && !pin->staged)

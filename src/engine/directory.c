@@ -19,9 +19,23 @@ static void release_actor(void *context, void *item)
 	pd_free(actor);
 }
 
+static uint64_t hash_name(const struct pd_directory *directory, const struct pd_tenant *tenant,
+			  struct pd_slice name)
+{
+	return pd_hash64(name, directory->hash_seed ^ tenant->id);
+}
+
+static uint64_t hash_actor(const void *context, const void *item)
+{
+	const struct pd_actor *actor = item;
+
+	return hash_name(context, actor->tenant, pd_slice(actor->name, actor->name_size));
+}
+
 void pd_directory_init(struct pd_directory *directory, uint64_t hash_seed)
 {
 	*directory = (struct pd_directory){ .hash_seed = hash_seed };
+	pd_pointer_table_init(&directory->by_name, hash_actor, directory);
 	pd_id_list_init(&directory->actors, release_actor, directory);
 }
 
@@ -33,14 +47,14 @@ void pd_directory_done(struct pd_directory *directory)
 	}
 	pd_id_list_done(&directory->actors);
 	pd_free(directory->tenants);
-	pd_free(directory->slots);
+	pd_pointer_table_done(&directory->by_name);
 }
 
 size_t pd_directory_bytes(const struct pd_directory *directory)
 {
 	return directory->name_bytes + directory->actors.count * sizeof(struct pd_actor) +
 	       directory->tenant_count * sizeof(struct pd_tenant) +
-	       (directory->actors.capacity + directory->tenant_capacity + directory->slot_count) *
+	       (directory->actors.capacity + directory->tenant_capacity + directory->by_name.slot_count) *
 		       sizeof(void *);
 }
 
@@ -58,26 +72,18 @@ struct pd_tenant *pd_directory_tenant(const struct pd_directory *directory, stru
 	return NULL;
 }
 
-static size_t slot_of(const struct pd_directory *directory, const struct pd_tenant *tenant,
-		      struct pd_slice name)
-{
-	return (size_t)pd_hash64(name, directory->hash_seed ^ tenant->id) & (directory->slot_count - 1);
-}
-
 struct pd_actor *pd_directory_actor(const struct pd_directory *directory, const struct pd_tenant *tenant,
 				    struct pd_slice name)
 {
-	size_t slot;
+	const struct pd_pointer_table *table = &directory->by_name;
+	struct pd_actor *actor;
 
-	if (directory->slot_count == 0 || tenant == NULL)
+	if (tenant == NULL)
 		return NULL;
-	for (slot = slot_of(directory, tenant, name); directory->slots[slot] != NULL;
-	     slot = (slot + 1) & (directory->slot_count - 1)) {
-		struct pd_actor *actor = directory->slots[slot];
-
+	for (size_t at = pd_pointer_table_home(table, hash_name(directory, tenant, name));
+	     (actor = table->slots[at]) != NULL; at = pd_pointer_table_next(table, at))
 		if (actor->tenant == tenant && pd_slice_equal(pd_slice(actor->name, actor->name_size), name))
 			return actor;
-	}
 	return NULL;
 }
 
@@ -104,55 +110,6 @@ int pd_actor_check(const struct pd_actor *actor, struct pd_error *err)
 }
 
 /* ---- adding and taking back ---- */
-
-static void slot_fill(struct pd_directory *directory, struct pd_actor *actor)
-{
-	size_t slot = slot_of(directory, actor->tenant, pd_slice(actor->name, actor->name_size));
-
-	while (directory->slots[slot] != NULL)
-		slot = (slot + 1) & (directory->slot_count - 1);
-	directory->slots[slot] = actor;
-}
-
-/* Take the actor out; those that were pushed on by it move up (Knuth, The Art of Computer Programming 3, 6.4,
- * algorithm R). */
-static void slot_clear(struct pd_directory *directory, const struct pd_actor *actor)
-{
-	size_t mask = directory->slot_count - 1;
-	size_t hole = slot_of(directory, actor->tenant, pd_slice(actor->name, actor->name_size));
-
-	while (directory->slots[hole] != actor)
-		hole = (hole + 1) & mask;
-	for (size_t at = (hole + 1) & mask; directory->slots[at] != NULL; at = (at + 1) & mask) {
-		const struct pd_actor *other = directory->slots[at];
-		size_t home = slot_of(directory, other->tenant, pd_slice(other->name, other->name_size));
-
-		if (((at - home) & mask) < ((at - hole) & mask))
-			continue;
-		directory->slots[hole] = directory->slots[at];
-		hole = at;
-	}
-	directory->slots[hole] = NULL;
-}
-
-static int slots_grow(struct pd_directory *directory)
-{
-	size_t old_count = directory->slot_count, count = old_count > 0 ? 2 * old_count : 64;
-	struct pd_actor **old = directory->slots, **slots;
-
-	if (2 * (pd_id_list_count(&directory->actors) + 1) <= old_count)
-		return 0;
-	slots = pd_calloc(count, sizeof(struct pd_actor *));
-	if (slots == NULL)
-		return PD_NO_MEMORY;
-	directory->slots = slots;
-	directory->slot_count = count;
-	for (size_t i = 0; i < old_count; i++)
-		if (old[i] != NULL)
-			slot_fill(directory, old[i]);
-	pd_free(old);
-	return 0;
-}
 
 struct pd_tenant *pd_directory_add_tenant(struct pd_directory *directory, uint64_t id, struct pd_slice name)
 {
@@ -183,7 +140,7 @@ struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t
 	struct pd_actor *actor;
 	int result;
 
-	if (slots_grow(directory) != 0)
+	if (pd_pointer_table_reserve(&directory->by_name) != 0)
 		return NULL;
 	actor = pd_calloc(1, sizeof *actor + name.size);
 	if (actor == NULL)
@@ -201,7 +158,7 @@ struct pd_actor *pd_directory_add_actor(struct pd_directory *directory, uint64_t
 		return NULL;
 	}
 	directory->name_bytes += name.size;
-	slot_fill(directory, actor);
+	pd_pointer_table_add(&directory->by_name, actor);
 	if (id > directory->last_id)
 		directory->last_id = id;
 	return actor;
@@ -217,7 +174,7 @@ void pd_directory_remove_tenant(struct pd_directory *directory, struct pd_tenant
 
 void pd_directory_remove_actor(struct pd_directory *directory, struct pd_actor *actor)
 {
-	slot_clear(directory, actor);
+	pd_pointer_table_remove(&directory->by_name, actor);
 	pd_id_list_remove(&directory->actors, actor);
 	directory->removals++;
 }

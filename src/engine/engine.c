@@ -362,19 +362,31 @@ void pd_engine_set_retention(struct pd_engine *engine, uint64_t seconds, uint64_
 
 /* ---- figures ---- */
 
+/* As long as all of the log is there, any moment since its first record can be made again; else the oldest checkpoint and the log
+ * from there on are what there is. */
+static void add_oldest(const struct pd_engine *engine, struct pd_engine_stats *stats)
+{
+	const struct pd_checkpoints *shelf = engine->shelf;
+
+	if (engine->log->first_lsn <= 1 && engine->log->first_time_us > 0) {
+		stats->oldest_lsn = 1;
+		stats->oldest_us = engine->log->first_time_us;
+	} else if (shelf != NULL && shelf->count > 0) {
+		stats->oldest_lsn = shelf->items[0]->position.lsn;
+		stats->oldest_us = shelf->items[0]->time_us;
+	}
+}
+
 static void add_checkpoints(const struct pd_checkpoints *shelf, struct pd_engine_stats *stats)
 {
-	const struct pd_checkpoint *newest, *oldest;
+	const struct pd_checkpoint *newest;
 
 	if (shelf == NULL || shelf->count == 0)
 		return;
 	newest = shelf->items[shelf->count - 1];
-	oldest = shelf->items[0];
 	stats->checkpoints_kept = shelf->count;
 	stats->checkpoint_lsn = newest->position.lsn;
 	stats->checkpoint_us = newest->time_us;
-	stats->oldest_lsn = oldest->position.lsn;
-	stats->oldest_us = oldest->time_us;
 	for (size_t i = 0; i < shelf->count; i++)
 		stats->checkpoint_bytes += shelf->items[i]->own_bytes;
 }
@@ -396,6 +408,7 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 				  ret_stats->store.view_bytes + ret_stats->store.actor_bytes +
 				  ret_stats->store.levels.cache_bytes;
 	add_checkpoints(engine->shelf, ret_stats);
+	add_oldest(engine, ret_stats);
 	ret_stats->large_unfinished = pd_blobs_unfinished(engine);
 	ret_stats->large_readers = pd_blobs_readers(engine);
 	ret_stats->log_first_lsn = engine->log->first_lsn;
@@ -405,4 +418,5 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->time_us = engine->clock.time_us;
 	ret_stats->clock_jumps = engine->clock.jumps;
 	ret_stats->recovery = engine->recovery;
+	pd_engine_say_failures(engine, ret_stats);
 }

@@ -300,6 +300,15 @@ PD_MUST_CHECK int pd_engine_walk_users(struct pd_engine *engine,
 PD_MUST_CHECK int pd_engine_check_large(struct pd_engine *engine, struct pd_error *err);
 
 /* ---- figures ---- */
+/* The state's way to the disk, as far as it may fail by itself. */
+enum pd_state_step {
+	PD_STATE_FLUSH,      /* from memory to the levels */
+	PD_STATE_CHECKPOINT, /* that are due by themselves */
+	PD_STATE_TRIM,       /* of the log */
+	PD_STATE_REMOVAL,    /* of checkpoints */
+	PD_STATE_STEPS,
+};
+
 struct pd_engine_stats {
 	struct pd_log_stats log;
 	struct pd_log_marks marks;
@@ -317,20 +326,25 @@ struct pd_engine_stats {
 	uint64_t checkpoint_lsn;   /* of the newest there is; 0: none */
 	uint64_t checkpoint_us;    /* and of which moment, since 1970; 0: none */
 	uint64_t checkpoints_kept;
-	uint64_t checkpoint_bytes;      /* that they have for themselves, about */
-	uint64_t oldest_lsn, oldest_us; /* what one can go back to, and of which moment; 0: nothing yet */
+	uint64_t checkpoint_bytes; /* that they have for themselves, about */
+	/* What one can go back to, and of which moment: the first record while all of the log is there, else the oldest checkpoint;
+	 * 0: nothing yet. */
+	uint64_t oldest_lsn, oldest_us;
 	uint64_t log_first_lsn, log_bytes;
 	uint64_t brake_bytes_per_s; /* how fast writes are let through; UINT64_MAX: as they come */
 	uint64_t memtable_limit_bytes;
 	uint64_t time_us;        /* the newest transaction's, about: the hybrid logical clock */
-	uint64_t state_failures; /* flushes, checkpoints and trims that failed and are tried again */
+	uint64_t state_failures; /* steps that failed, each time */
 	char state_damage[500];  /* damage that was met in the state; "": none in this life */
-	char state_failure[500]; /* the last one's words; "" when all is well since */
+	/* What fails now, why, what to do, when it is tried again, and what comes of it meanwhile; "": that step works. */
+	char state_failure[PD_STATE_STEPS][800];
 	uint64_t clock_jumps;
 	struct pd_recovery recovery;
 	const char *log_way; /* how the log is written, in words */
 };
 void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret_stats);
+/* Of the steps that fail, the one with the worst consequences; "": none does. */
+const char *pd_engine_state_failure(const struct pd_engine_stats *stats);
 
 /* Defaults by scope, as logged effects: level for a tenant (actor size 0) or an actor, PD_LEVEL_UNSET to clear. */
 PD_MUST_CHECK int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session,

@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/id_list.h"
+#include "base/pointer_table.h"
 #include "engine/actor.h"
 #include "engine/blob.h"
 #include "engine/budget.h"
@@ -77,8 +78,7 @@ struct pd_directory {
 	struct pd_tenant **tenants; /* in the order of their ids */
 	size_t tenant_count, tenant_capacity;
 	struct pd_id_list actors;
-	struct pd_actor **slots; /* by tenant and name; open addressing, at most half full */
-	size_t slot_count;
+	struct pd_pointer_table by_name; /* actors, by tenant and name */
 	size_t name_bytes;
 	uint64_t last_id, last_blob;
 	uint64_t hash_seed;
@@ -217,6 +217,8 @@ struct pd_slice pd_blob_key(uint8_t key[PD_BLOB_KEY_SIZE], uint64_t blob);
 /* Go to the first chunk of a blob, within a transaction of the store. */
 void pd_blob_seek(struct pd_engine *engine, struct pd_store_actor *state, uint64_t blob,
 		  struct pd_store_cursor *ret_cursor);
+/* NULL: nobody needs it. */
+struct pd_pin *pd_blob_pinned(const struct pd_engine *engine, uint64_t actor, uint64_t blob);
 /* NULL: no memory. */
 struct pd_pin *pd_blob_pin(struct pd_engine *engine, uint64_t actor, uint64_t blob);
 /* Nobody needs it: if it is left over, it is swept. */
@@ -293,6 +295,13 @@ struct pd_drops {
 	uint64_t lsn[PD_DROPS_SLOTS];
 };
 
+/* A step of the state's way to the disk that fails. */
+struct pd_state_failure {
+	int code;                             /* of the last time; 0: it works */
+	uint64_t since_us, retry_us, wait_us; /* monotonic; the last: between two attempts */
+	char text[400];
+};
+
 #define PD_MEMORY_NOTED_MAX 4 /* parts that others than the engine hold */
 
 struct pd_engine {
@@ -358,8 +367,7 @@ struct pd_engine {
 	char state_why[400];
 
 	/* How state moves on from memory: flush.c. */
-	int state_failure;              /* the code of the last flush, if it failed */
-	uint64_t state_failing_us;      /* monotonic: since when, if so */
+	struct pd_state_failure failures[PD_STATE_STEPS];
 	uint64_t applied_lsn;           /* what the levels hold */
 	uint64_t frozen_lsn;            /* what was frozen last */
 	uint64_t state_due_us;          /* monotonic: look again; UINT64_MAX: nothing is going on */
@@ -370,8 +378,7 @@ struct pd_engine {
 	struct pd_upkeep *upkeep;   /* the running or the last one; NULL: none yet */
 	struct pd_state_hash *hash; /* the one at work; NULL: none */
 	struct pd_follower *followers;
-	uint64_t checkpoint_retry_us; /* monotonic: after a checkpoint failed, not before */
-	uint64_t freeze_wanted_lsn;   /* somebody waits for everything up to it to be in the levels */
+	uint64_t freeze_wanted_lsn; /* somebody waits for everything up to it to be in the levels */
 	struct pd_memory_part noted[PD_MEMORY_NOTED_MAX];
 	size_t noted_count;
 
@@ -469,7 +476,12 @@ PD_MUST_CHECK int pd_engine_check_budget(struct pd_engine *engine, uint64_t byte
 PD_MUST_CHECK int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retry_us,
 				  struct pd_error *err);
 /* Moving state on failed, and will be tried again. */
-void pd_engine_note_failure(struct pd_engine *engine, const struct pd_error *err);
+/* failure.c: a step has failed, which is counted; it works. */
+void pd_engine_note_failure(struct pd_engine *engine, enum pd_state_step step, const struct pd_error *err);
+void pd_engine_note_success(struct pd_engine *engine, enum pd_state_step step);
+/* Of what is tried again by the clock: 1 s after the first failure, twice as long after each further one, up to about a minute. */
+bool pd_engine_may_try(const struct pd_engine *engine, enum pd_state_step step);
+void pd_engine_say_failures(const struct pd_engine *engine, struct pd_engine_stats *stats);
 
 /* ---- state_hash.c ---- */
 /* Collect one that nobody waits for any more. */

@@ -43,20 +43,11 @@ static bool freeze_is_due(struct pd_engine *engine)
 	       (engine->last_full_lsn > engine->frozen_lsn && !pd_store_flushing(engine->store));
 }
 
-void pd_engine_note_failure(struct pd_engine *engine, const struct pd_error *err)
-{
-	engine->stats.state_failures++;
-	if (engine->state_failure == 0)
-		engine->state_failing_us = pd_engine_monotonic_us(engine);
-	engine->state_failure = err->code;
-	(void)snprintf(engine->stats.state_failure, sizeof engine->stats.state_failure, "%s", err->text);
-}
-
 static void note_failure(struct pd_engine *engine, const struct pd_error *err)
 {
 	if (err->code == PD_CORRUPT)
 		pd_state_note_damage(engine, err);
-	pd_engine_note_failure(engine, err);
+	pd_engine_note_failure(engine, PD_STATE_FLUSH, err);
 }
 
 int pd_engine_end_group(struct pd_engine *engine, struct pd_log_position *ret_position)
@@ -119,8 +110,7 @@ static int flush(struct pd_engine *engine)
 		note_failure(engine, &err);
 	if (pd_store_applied(engine->store).lsn > engine->applied_lsn) {
 		engine->applied_lsn = pd_store_applied(engine->store).lsn;
-		engine->stats.state_failure[0] = '\0';
-		engine->state_failure = 0;
+		pd_engine_note_success(engine, PD_STATE_FLUSH);
 	}
 	return 0;
 }
@@ -158,7 +148,7 @@ static void look_at_brake(struct pd_engine *engine, uint64_t now_us)
 					 .flushed_bytes = stats.flushed_bytes,
 					 .level0_files = stats.levels.level0_files,
 					 .pending_compaction_bytes = stats.levels.pending_compaction_bytes,
-					 .failing = engine->state_failure != 0 };
+					 .failing = engine->failures[PD_STATE_FLUSH].code != 0 };
 	pd_brake_update(&engine->brake, now_us, &facts);
 	engine->looked_memtable_bytes = facts.memtable_bytes;
 	pd_budget_lend(&engine->budget, facts.memtable_bytes);
@@ -261,12 +251,17 @@ int pd_engine_brake(struct pd_engine *engine, uint64_t bytes, uint64_t *ret_retr
 	if (engine->options.levels == PD_LEVELS_NONE)
 		return 0;
 	if (pd_store_is_full(engine->store)) {
-		if (engine->state_failure != 0)
+		const struct pd_state_failure *failure = &engine->failures[PD_STATE_FLUSH];
+
+		/* What only has to wait for something is tried again soon, and so is the write. */
+		if (failure->code == PD_AGAIN)
+			wait_us = PD_STORE_RETRY_MS * 1000u;
+		else if (failure->code != 0)
 			return pd_error_set(
-				err, engine->state_failure,
+				err, failure->code,
 				"memory is full, and what is in it cannot be moved to the disk (%s): "
 				"writes are refused until it can, reads go on",
-				engine->stats.state_failure);
+				failure->text);
 	} else if (engine->brake.rate == PD_BRAKE_NONE) {
 		pd_brake_note(&engine->brake, bytes);
 		return 0;

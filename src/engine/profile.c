@@ -279,11 +279,13 @@ static struct pd_tenant *find_tenant(struct pd_engine *engine, struct pd_session
 	if (name.size > 0)
 		tenant = pd_session_reaches(session, name) ? pd_directory_tenant(&engine->directory, name)
 							   : NULL;
-	if (tenant == NULL)
-		(void)pd_error_set(err, PD_NOT_FOUND,
-				   "there is no tenant '%.*s': write something to it first",
-				   name.size < 300 ? (int)name.size : 300, (const char *)name.data);
-	return tenant;
+	if (tenant != NULL)
+		return tenant;
+	if (name.size == 0)
+		name = pd_session_tenant(session);
+	(void)pd_error_set(err, PD_NOT_FOUND, "there is no tenant '%.*s': write something to it first",
+			   name.size < 300 ? (int)name.size : 300, (const char *)name.data);
+	return NULL;
 }
 
 static int find_holder(struct pd_engine *engine, struct pd_session *session, bool of_tenant,
@@ -389,8 +391,13 @@ int pd_engine_tenant_info(struct pd_engine *engine, struct pd_session *session, 
 	const struct pd_tenant *tenant = find_tenant(engine, session, name, err);
 	struct pd_tenant_info info;
 
-	if (tenant == NULL)
+	if (tenant == NULL && name.size > 0)
 		return PD_NOT_FOUND;
+	/* Nobody has written to it yet: it is empty, as DBSIZE says. */
+	if (tenant == NULL) {
+		*ret_info = (struct pd_tenant_info){ .name = pd_session_tenant(session) };
+		return 0;
+	}
 	info = (struct pd_tenant_info){ .id = tenant->id,
 					.name = pd_slice(tenant->name, tenant->name_size),
 					.level = tenant->level };

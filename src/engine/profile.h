@@ -59,7 +59,7 @@ struct pd_tenant_info {
 	enum pd_level level; /* PD_LEVEL_UNSET: the server's */
 	struct pd_quotas quotas;
 };
-/* Goes over all actors. PD_NOT_FOUND. */
+/* Goes over all actors. Without a name: of the session's, which may have nothing yet (id 0). PD_NOT_FOUND. */
 PD_MUST_CHECK int pd_engine_tenant_info(struct pd_engine *engine, struct pd_session *session,
 					struct pd_slice name, struct pd_tenant_info *ret_info,
 					struct pd_error *err);

@@ -182,7 +182,7 @@ int pd_txn_take_staged(struct pd_txn *txn, const struct pd_key *key, const struc
 	    (key->actor->id != staged->actor && !pd_plant(PD_PLANT_STAGED_FOR_NAMESAKE)))
 		return pd_error_set(err, PD_LOST,
 				    "the actor was dropped while a value for it was arriving: send it again");
-	pin = pd_blob_pin(txn->engine, staged->actor, staged->blob.number);
+	pin = pd_blob_pinned(txn->engine, staged->actor, staged->blob.number);
 	PD_ASSERT(pin != NULL && pin->staged);
 	result = pd_blob_forget(txn, staged->blob.number);
 	if (result != 0)
@@ -200,9 +200,9 @@ void pd_stage_free(struct pd_stage *stage)
 	if (stage == NULL)
 		return;
 	staged = &stage->staged;
-	if (staged->blob.number != 0) {
-		pin = pd_blob_pin(stage->engine, staged->actor, staged->blob.number);
-		PD_ASSERT(pin != NULL);
+	/* Once a head names it, its last reader has taken the pin with it. */
+	pin = pd_blob_pinned(stage->engine, staged->actor, staged->blob.number);
+	if (pin != NULL) {
 		/* No head has come to name it. */
 		pin->left_over = pin->left_over || pin->staged;
 		pin->staged = pin->was_staged = false;

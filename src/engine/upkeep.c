@@ -3,7 +3,8 @@
  *     wait    for what the work is about to be in the levels (a checkpoint of now), and for a running flush to end
  *     copy    a checkpoint's files are linked: no flush may end meanwhile, for it would change what is copied
  *     work    reading back, compacting, verifying: beside everything
- *     over    the result is taken in: a new checkpoint counts, old ones go, the log is trimmed behind the oldest
+ *     trim    old checkpoints go, and the log behind the oldest that stays: of the work that is asked to do so; else as it comes
+ *     over    the result is taken in: a new checkpoint counts
  *
  * The task touches its own struct only; its progress is atomic. Checkpoints that are due by themselves go the same way. */
 #include "engine/upkeep.h"
@@ -26,6 +27,7 @@ enum stage {
 	STAGE_OVER,
 	STAGE_WAIT,
 	STAGE_WORK,
+	STAGE_TRIM,
 };
 
 struct pd_upkeep {
@@ -35,7 +37,8 @@ struct pd_upkeep {
 	enum pd_upkeep_kind queued; /* asked for while automatic work was running */
 	enum stage stage;
 	bool automatic;
-	uint64_t wait_lsn; /* until the levels have it */
+	uint64_t wait_lsn;      /* until the levels have it */
+	uint64_t trimmed_bytes; /* of the log */
 	struct pd_os_task *task;
 
 	/* The task's, while it runs. */
@@ -43,7 +46,7 @@ struct pd_upkeep {
 	struct pd_levels *levels;
 	struct pd_checkpoint_plan plan;
 	struct pd_checkpoint *made;
-	char *remove_path; /* of a checkpoint that nobody needs */
+	char *remove_path; /* of a checkpoint that nobody needs: that is all there is to do */
 	int result;
 	struct pd_error err;
 	char *damage[DAMAGE_KEPT];
@@ -85,6 +88,10 @@ static void run(void *argument)
 	struct pd_upkeep *upkeep = argument;
 	struct pd_slice all = { NULL, 0 };
 
+	if (upkeep->remove_path != NULL) {
+		upkeep->result = pd_checkpoint_remove(upkeep->os, upkeep->remove_path, &upkeep->err);
+		return;
+	}
 	switch (upkeep->status.kind) {
 	case PD_UPKEEP_CHECKPOINT:
 	case PD_UPKEEP_COMPACT_LOG:
@@ -99,7 +106,6 @@ static void run(void *argument)
 						  &upkeep->err);
 		break;
 	case PD_UPKEEP_NONE:
-		upkeep->result = pd_checkpoint_remove(upkeep->os, upkeep->remove_path, &upkeep->err);
 		break;
 	}
 	atomic_store(&upkeep->copying, false);
@@ -166,23 +172,21 @@ static void end(struct pd_engine *engine, int result)
 {
 	struct pd_upkeep *upkeep = engine->upkeep;
 
-	pd_free(upkeep->remove_path);
-	upkeep->remove_path = NULL;
 	upkeep->stage = STAGE_OVER;
 	upkeep->status.running = false;
 	upkeep->status.ended_us = pd_os_real_us(engine->os);
 	upkeep->status.result = result;
 	upkeep->status.damage_count = atomic_load(&upkeep->damage_count);
+	upkeep->status.done = atomic_load(&upkeep->done);
+	upkeep->status.total = atomic_load(&upkeep->total);
 	if (result != 0)
 		say(upkeep, upkeep->err.text);
 	if (!upkeep->automatic)
 		upkeep->asked = upkeep->status;
 	if (result == 0)
 		return;
-	if (upkeep->automatic && result != PD_CANCELLED) {
-		pd_engine_note_failure(engine, &upkeep->err);
-		engine->checkpoint_retry_us = pd_engine_monotonic_us(engine) + 1000000;
-	}
+	if (upkeep->automatic && result != PD_CANCELLED)
+		pd_engine_note_failure(engine, PD_STATE_CHECKPOINT, &upkeep->err);
 }
 
 static void start_task(struct pd_engine *engine)
@@ -201,6 +205,19 @@ static void start_task(struct pd_engine *engine)
 	end(engine, result);
 }
 
+/* There is a checkpoint, new or not: what it allows may follow. */
+static void made(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	if (upkeep->status.kind != PD_UPKEEP_COMPACT_LOG) {
+		end(engine, 0);
+		return;
+	}
+	upkeep->stage = STAGE_TRIM;
+	upkeep->trimmed_bytes = 0;
+}
+
 /* Can the work begin? */
 static void wait_on(struct pd_engine *engine)
 {
@@ -217,7 +234,7 @@ static void wait_on(struct pd_engine *engine)
 					     &upkeep->plan, &upkeep->err);
 		if (result == PD_EXISTS) {
 			say(upkeep, "there is a checkpoint of this moment already");
-			end(engine, 0);
+			made(engine);
 			return;
 		}
 		upkeep->plan.progress = note_progress;
@@ -241,6 +258,42 @@ static void discard(struct pd_engine *engine)
 		"damage was met in the state while it was copied: the checkpoint was removed");
 }
 
+static void take_in_checkpoint(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	/* Damage that was met meanwhile may be in the copy as well. */
+	if (upkeep->result == 0 && is_damaged(engine))
+		discard(engine);
+	pd_checkpoints_settle(engine->shelf, &upkeep->plan, upkeep->made);
+	if (upkeep->result != 0) {
+		/* What is damaged in the copy is so in the state: they share their files. */
+		if (upkeep->result == PD_CORRUPT && !is_damaged(engine))
+			pd_state_note_damage(engine, &upkeep->err);
+		end(engine, upkeep->result);
+		return;
+	}
+	engine->stats.checkpoints++;
+	pd_engine_note_success(engine, PD_STATE_CHECKPOINT);
+	(void)snprintf(upkeep->status.text, sizeof upkeep->status.text,
+		       "checkpoint of LSN %" PRIu64 ", %.1f MiB, of which %.1f MiB are new",
+		       upkeep->made->position.lsn, (double)upkeep->made->bytes / (1 << 20),
+		       (double)upkeep->made->own_bytes / (1 << 20));
+	made(engine);
+}
+
+static void take_in_removal(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+
+	pd_free(upkeep->remove_path);
+	upkeep->remove_path = NULL;
+	if (upkeep->result == 0)
+		pd_engine_note_success(engine, PD_STATE_REMOVAL);
+	else if (upkeep->result != PD_CANCELLED)
+		pd_engine_note_failure(engine, PD_STATE_REMOVAL, &upkeep->err);
+}
+
 static void take_in(struct pd_engine *engine)
 {
 	struct pd_upkeep *upkeep = engine->upkeep;
@@ -250,20 +303,8 @@ static void take_in(struct pd_engine *engine)
 	switch (upkeep->status.kind) {
 	case PD_UPKEEP_CHECKPOINT:
 	case PD_UPKEEP_COMPACT_LOG:
-		/* Damage that was met meanwhile may be in the copy as well. */
-		if (upkeep->result == 0 && is_damaged(engine))
-			discard(engine);
-		pd_checkpoints_settle(engine->shelf, &upkeep->plan, upkeep->made);
-		if (upkeep->result != 0)
-			break;
-		engine->stats.checkpoints++;
-		engine->stats.state_failure[0] = '\0';
-		engine->state_failure = 0;
-		(void)snprintf(upkeep->status.text, sizeof upkeep->status.text,
-			       "checkpoint of LSN %" PRIu64 ", %.1f MiB, of which %.1f MiB are new",
-			       upkeep->made->position.lsn, (double)upkeep->made->bytes / (1 << 20),
-			       (double)upkeep->made->own_bytes / (1 << 20));
-		break;
+		take_in_checkpoint(engine);
+		return;
 	case PD_UPKEEP_COMPACT_STORE:
 		say(upkeep, "compacted");
 		break;
@@ -278,6 +319,8 @@ static void take_in(struct pd_engine *engine)
 		pd_state_note_damage(engine, &upkeep->err);
 		break;
 	case PD_UPKEEP_NONE:
+		take_in_removal(engine);
+		upkeep->result = 0; /* whoever has to know has been told */
 		break;
 	}
 	end(engine, upkeep->result);
@@ -285,29 +328,33 @@ static void take_in(struct pd_engine *engine)
 
 /* ---- what nobody needs any more ---- */
 
-static void drop_checkpoint(struct pd_engine *engine, struct pd_checkpoint *checkpoint)
+/* It counts no more, and a task removes it. false: that is not possible now. */
+static bool remove_checkpoint(struct pd_engine *engine, struct pd_checkpoint *checkpoint)
 {
 	struct pd_upkeep *upkeep = engine->upkeep;
 
-	if (checkpoint->holds > 0)
-		return;
 	upkeep->remove_path = pd_strdup(checkpoint->path);
 	if (upkeep->remove_path == NULL)
-		return;
+		return false;
 	pd_checkpoints_take(engine->shelf, checkpoint);
 	pd_checkpoint_free(checkpoint);
-	begin(engine, PD_UPKEEP_NONE, true);
-	start_task(engine);
+	upkeep->result = pd_os_task_start(engine->os, run, upkeep, &upkeep->task, &upkeep->err);
+	if (upkeep->result != 0)
+		take_in_removal(engine);
+	return upkeep->result == 0;
 }
 
 static void trim_log(struct pd_engine *engine, uint64_t lsn)
 {
 	struct pd_error err;
 
-	if (lsn <= engine->log->first_lsn)
+	if (lsn <= engine->log->first_lsn || engine->log->trim_ended ||
+	    !pd_engine_may_try(engine, PD_STATE_TRIM))
 		return;
-	if (pd_log_trim(engine->log, lsn, &err) != 0)
-		pd_engine_note_failure(engine, &err);
+	if (pd_log_trim(engine->log, lsn, &err) == 0)
+		pd_engine_note_success(engine, PD_STATE_TRIM);
+	else
+		pd_engine_note_failure(engine, PD_STATE_TRIM, &err);
 }
 
 /* The checkpoints as retention sees them. Returns their number. Whoever looks at the past from an LSN on needs the newest that is
@@ -350,10 +397,11 @@ static struct pd_retention_options retention_options(const struct pd_engine *eng
 	return options;
 }
 
-/* One thing at a time: remove what may go, trim the log, make the checkpoint that is due. */
-static void retain(struct pd_engine *engine)
+/* What retention makes of it: a checkpoint that may go, NULL if none may, and then *ret_trim_lsn: the log below it may go. And is a
+ * checkpoint due? */
+static struct pd_checkpoint *judge(struct pd_engine *engine, uint64_t *ret_trim_lsn, bool *ret_due)
 {
-	uint64_t now_us = pd_engine_monotonic_us(engine), follower_lsn = pd_engine_followed_lsn(engine);
+	uint64_t follower_lsn = pd_engine_followed_lsn(engine);
 	struct pd_retention_checkpoint list[CHECKPOINTS_SEEN];
 	bool drop[CHECKPOINTS_SEEN] = { false };
 	struct pd_retention state = { .options = retention_options(engine),
@@ -364,26 +412,106 @@ static void retain(struct pd_engine *engine)
 				      .durable_lsn = engine->log->marks.durable_lsn,
 				      .follower_lsn = follower_lsn };
 
-	/* What is damaged is not copied, and what may take its place stays: older checkpoints, and the log behind them. */
-	if (is_damaged(engine))
-		return;
 	state.applied_log_bytes = pd_log_bytes_since(engine->log, state.applied.lsn);
-	if (pd_retention_drop(&state, drop) > 0) {
+	if (pd_retention_drop(&state, drop) > 0)
 		for (size_t i = 0; i < state.count; i++)
-			if (drop[i] && !list[i].held) {
-				drop_checkpoint(engine, engine->shelf->items[i]);
-				return;
-			}
-	}
-	trim_log(engine, pd_plant(PD_PLANT_TRIM_EARLY) ? engine->log->marks.durable_lsn
-						       : pd_retention_trim_lsn(&state, drop));
+			if (drop[i] && !list[i].held)
+				return engine->shelf->items[i];
+	*ret_trim_lsn = pd_plant(PD_PLANT_TRIM_EARLY) ? engine->log->marks.durable_lsn
+						      : pd_retention_trim_lsn(&state, drop);
 	/* It will be of what is newest now. The first one waits until there is something in the levels. */
 	if (state.count > 0) {
 		state.applied = (struct pd_log_position){ engine->log->epoch, engine->log->marks.tail_lsn };
 		state.applied_log_bytes = 0;
 	}
-	if (now_us >= engine->checkpoint_retry_us && pd_retention_is_due(&state))
+	*ret_due = pd_retention_is_due(&state);
+	return NULL;
+}
+
+/* One thing at a time: remove what may go, trim the log, make the checkpoint that is due. */
+static void retain(struct pd_engine *engine)
+{
+	struct pd_checkpoint *old;
+	uint64_t trim_lsn;
+	bool due;
+
+	/* What is damaged is not copied, and what may take its place stays: older checkpoints, and the log behind them. */
+	if (is_damaged(engine))
+		return;
+	old = judge(engine, &trim_lsn, &due);
+	if (old != NULL) {
+		begin(engine, PD_UPKEEP_NONE, true);
+		engine->upkeep->stage = remove_checkpoint(engine, old) ? STAGE_WORK : STAGE_OVER;
+		return;
+	}
+	trim_log(engine, trim_lsn);
+	if (due && pd_engine_may_try(engine, PD_STATE_CHECKPOINT))
 		begin(engine, PD_UPKEEP_CHECKPOINT, true);
+}
+
+/* Trim a part. 1: there may be more; 0: that was all, or an error. */
+static int trim_some(struct pd_engine *engine, uint64_t lsn)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+	struct pd_log *log = engine->log;
+	uint64_t first_lsn = log->first_lsn, before = pd_log_bytes_since(log, first_lsn), gone;
+	uint64_t needed = lsn > first_lsn ? pd_log_bytes_since(log, lsn) : before;
+	int result;
+
+	atomic_store(&upkeep->total, atomic_load(&upkeep->done) + (before > needed ? before - needed : 0));
+	result = lsn > first_lsn ? pd_log_trim(log, lsn, &upkeep->err) : 0;
+	gone = before - pd_log_bytes_since(log, log->first_lsn);
+	upkeep->trimmed_bytes += gone;
+	atomic_fetch_add(&upkeep->done, gone);
+	return result != 0 ? result : log->first_lsn > first_lsn;
+}
+
+static void end_trim(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+	size_t used = strlen(upkeep->status.text);
+
+	(void)snprintf(upkeep->status.text + used, sizeof upkeep->status.text - used,
+		       "; %.1f MiB of the log are gone, it begins at LSN %" PRIu64,
+		       (double)upkeep->trimmed_bytes / (1 << 20), engine->log->first_lsn);
+	/* Only whole segments go. */
+	atomic_store(&upkeep->total, atomic_load(&upkeep->done));
+	end(engine, 0);
+}
+
+/* What may go goes, a part with each step, and somebody waits for it. */
+static void trim_on(struct pd_engine *engine)
+{
+	struct pd_upkeep *upkeep = engine->upkeep;
+	struct pd_checkpoint *old;
+	uint64_t trim_lsn;
+	bool due;
+	int result;
+
+	if (upkeep->task != NULL) {
+		if (!pd_os_task_finished(upkeep->task))
+			return;
+		pd_os_task_join(upkeep->task);
+		upkeep->task = NULL;
+		take_in_removal(engine);
+	}
+	if (is_damaged(engine)) {
+		end(engine, pd_error_set(&upkeep->err, PD_CORRUPT,
+					 "damage was met in the state: the log stays, to make it again"));
+		return;
+	}
+	old = judge(engine, &trim_lsn, &due);
+	if (old != NULL) {
+		if (!remove_checkpoint(engine, old))
+			end(engine, pd_error_set(&upkeep->err, PD_NO_MEMORY,
+						 "out of memory or threads for removing old checkpoints"));
+		return;
+	}
+	result = trim_some(engine, trim_lsn);
+	if (result < 0)
+		end(engine, result);
+	else if (result == 0)
+		end_trim(engine);
 }
 
 /* ---- its life ---- */
@@ -420,6 +548,8 @@ void pd_engine_upkeep_step(struct pd_engine *engine)
 		wait_on(engine);
 	else if (upkeep->stage == STAGE_WORK && pd_os_task_finished(upkeep->task))
 		take_in(engine);
+	else if (upkeep->stage == STAGE_TRIM)
+		trim_on(engine);
 	if (upkeep->stage != STAGE_OVER)
 		return;
 	if (upkeep->queued != PD_UPKEEP_NONE) {
@@ -437,7 +567,10 @@ void pd_engine_upkeep_stop(struct pd_engine *engine)
 	if (upkeep == NULL)
 		return;
 	atomic_store(&upkeep->cancelled, true);
-	if (upkeep->task != NULL) {
+	if (upkeep->task != NULL && upkeep->stage == STAGE_TRIM) {
+		pd_os_task_join(upkeep->task);
+		take_in_removal(engine);
+	} else if (upkeep->task != NULL) {
 		pd_levels_cancel(upkeep->levels);
 		take_in(engine);
 	}

@@ -51,13 +51,15 @@ static int check_open(const struct pd_engine *engine, struct pd_error *err)
 /* What must reach the disk first has not got there for a while. */
 static int not_now(const struct pd_engine *engine, int result, struct pd_error *err)
 {
-	if (result != PD_AGAIN || engine->state_failure == 0 || engine->state_failure == PD_AGAIN ||
-	    pd_engine_monotonic_us(engine) - engine->state_failing_us < FAILING_US)
+	const struct pd_state_failure *failure = &engine->failures[PD_STATE_FLUSH];
+
+	if (result != PD_AGAIN || failure->code == 0 || failure->code == PD_AGAIN ||
+	    pd_engine_monotonic_us(engine) - failure->since_us < FAILING_US)
 		return result;
 	return pd_error_set(
-		err, engine->state_failure,
+		err, failure->code,
 		"what was written before cannot be moved to the disk (%s): there are views again when it can",
-		engine->stats.state_failure);
+		failure->text);
 }
 
 int pd_engine_view_open(struct pd_engine *engine, struct pd_engine_view **ret_view, struct pd_wait *ret_wait,

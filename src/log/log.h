@@ -125,10 +125,13 @@ struct pd_log {
 	struct pd_log_stats stats;
 	uint64_t epoch;     /* the running one; 0 before begin */
 	uint64_t first_lsn; /* known from open on: what is below is gone; 0: nothing was ever written */
+	uint64_t
+		first_time_us; /* hybrid logical: about when the oldest record that is there was written; 0: not known */
 	size_t group_bytes_max; /* submit a group before it grows beyond this; a larger record is cut into frames */
 	int fenced;             /* 0, or the code of what fenced it */
 	char fence_text[300];
 	bool begun;
+	bool trim_ended;     /* a sync has failed in it: no more before the next opening */
 	uint64_t size_bytes; /* of what there is to read, when it was opened */
 	char way[120];       /* how it is written, in words; "" before begin */
 };

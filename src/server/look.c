@@ -56,7 +56,7 @@ static void look(void *context, struct pd_metrics_facts *facts)
 	if (!server->recovered)
 		facts->engine.recovery = server->recovery;
 	facts->state_damaged = facts->engine.state_damage[0] != '\0';
-	facts->state_failing = facts->engine.state_failure[0] != '\0';
+	facts->state_failing = pd_engine_state_failure(&facts->engine)[0] != '\0';
 	pd_os_process_look(&facts->process);
 	look_at_memory(server, facts);
 	look_at_disk(server, facts);

@@ -231,6 +231,19 @@ static int write_logins(struct pd_metrics_writer *writer, const struct pd_metric
 	return write_labelled(writer, metric, samples, COUNT_OF(samples));
 }
 
+static int write_state_failing(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			       const struct pd_metrics_facts *facts)
+{
+	const struct labelled samples[] = {
+		{ "step=\"flush\"", facts->engine.state_failure[PD_STATE_FLUSH][0] != '\0' },
+		{ "step=\"checkpoint\"", facts->engine.state_failure[PD_STATE_CHECKPOINT][0] != '\0' },
+		{ "step=\"trim\"", facts->engine.state_failure[PD_STATE_TRIM][0] != '\0' },
+		{ "step=\"removal\"", facts->engine.state_failure[PD_STATE_REMOVAL][0] != '\0' },
+	};
+
+	return write_labelled(writer, metric, samples, COUNT_OF(samples));
+}
+
 static int write_memory_refusals(struct pd_metrics_writer *writer, const struct pd_metric *metric,
 				 const struct pd_metrics_facts *facts)
 {
@@ -277,8 +290,8 @@ static const struct pd_metric server_metrics[] = {
 	      AT(fenced)),
 	GAUGE("perdure_disk_full", "1 while writes are refused for want of disk space.", AT(disk_full)),
 	GAUGE("perdure_state_damaged", "1 when damage was met in the state on disk.", AT(state_damaged)),
-	GAUGE("perdure_state_failing", "1 while the state cannot be moved on to the disk.",
-	      AT(state_failing)),
+	GAUGE("perdure_state_failing", "1 while that step of the state's way to the disk fails.",
+	      .labels = "step", .write = write_state_failing),
 	COUNTER("perdure_log_messages_suppressed",
 		"Lines that were not logged since their like came too often.", AT(messages_suppressed)),
 };
@@ -396,9 +409,12 @@ static const struct pd_metric state_metrics[] = {
 	      "The moment that the newest checkpoint is of, since 1970; 0: there is none.", SECONDS,
 	      AT(engine.checkpoint_us), US_TO_S),
 	GAUGE("perdure_retention_timestamp_seconds",
-	      "The oldest moment that one could go back to, since 1970; 0: no checkpoint yet.", SECONDS,
-	      AT(engine.oldest_us), US_TO_S),
-	COUNTER("perdure_state_failures", "Flushes, checkpoints and trims that failed and are tried again.",
+	      "The oldest moment that one could go back to: of the first record while all of the log is "
+	      "there, "
+	      "else of the oldest checkpoint; since 1970, 0: there is nothing.",
+	      SECONDS, AT(engine.oldest_us), US_TO_S),
+	COUNTER("perdure_state_failures",
+		"Flushes, checkpoints, trims and removals that failed and are tried again.",
 		AT(engine.state_failures)),
 };
 
@@ -441,7 +457,9 @@ static const struct pd_metric connection_metrics[] = {
 		.write = write_http),
 	COUNTER("perdure_http_timeouts", "HTTP connections closed since their client was too slow.",
 		AT(http.timeouts)),
-	COUNTER("perdure_http_refused", "HTTP connections that there was no place for.", AT(http.refused)),
+	COUNTER("perdure_http_displaced",
+		"HTTP connections closed for being slow while others wanted their place.",
+		AT(http.displaced)),
 };
 
 static const struct pd_metric process_metrics[] = {

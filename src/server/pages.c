@@ -110,7 +110,8 @@ static const char *state_of_store(const struct pd_metrics_facts *facts)
 
 static int write_why(struct pd_buffer *body, const struct pd_engine_stats *stats)
 {
-	const char *why = stats->state_damage[0] != '\0' ? stats->state_damage : stats->state_failure;
+	const char *why = stats->state_damage[0] != '\0' ? stats->state_damage
+							 : pd_engine_state_failure(stats);
 	int result = pd_buffer_append_slice(body, pd_slice_string(",\"store_failure\":"));
 
 	if (result != 0)

@@ -59,16 +59,27 @@ bool pd_notice_recovery(const struct pd_recovery *recovery, unsigned line, char 
 		(double)recovery->elapsed_us / 1e6);
 }
 
-static bool say_failure(struct pd_state_notices *told, const char *failure, char text[PD_NOTICE_SIZE])
+/* One step that has begun or ceased to fail. */
+static bool say_failure(struct pd_state_notices *told, const struct pd_engine_stats *stats,
+			char text[PD_NOTICE_SIZE])
 {
-	told->failure = failure[0] != '\0';
-	if (!told->failure)
-		return say(text, "the state moves on to the disk again");
-	return say(text,
-		   "warning: the state cannot be moved on to the disk: %s. It is tried again and again; "
-		   "meanwhile memory fills, and writes are refused when it is full. What was acknowledged is "
-		   "in the log",
-		   failure);
+	static const char *const works[PD_STATE_STEPS] = {
+		[PD_STATE_FLUSH] = "what is in memory moves on to the disk again",
+		[PD_STATE_CHECKPOINT] = "checkpoints are made again",
+		[PD_STATE_TRIM] = "the log is trimmed again",
+		[PD_STATE_REMOVAL] = "checkpoints that nobody needs are removed again",
+	};
+
+	for (unsigned step = 0; step < PD_STATE_STEPS; step++) {
+		bool fails = stats->state_failure[step][0] != '\0';
+
+		if (told->fails[step] == fails)
+			continue;
+		told->fails[step] = fails;
+		return fails ? say(text, "warning: %s", stats->state_failure[step])
+			     : say(text, "%s", works[step]);
+	}
+	return false;
 }
 
 bool pd_notice_state(struct pd_state_notices *told, const struct pd_engine_stats *stats, uint64_t now_us,
@@ -82,8 +93,8 @@ bool pd_notice_state(struct pd_state_notices *told, const struct pd_engine_stats
 			   "from a checkpoint or the log",
 			   stats->state_damage);
 	}
-	if (told->failure != (stats->state_failure[0] != '\0'))
-		return say_failure(told, stats->state_failure, text);
+	if (say_failure(told, stats, text))
+		return true;
 	if (stats->braked > told->braked && now_us >= told->brake_next_us) {
 		told->braked = stats->braked;
 		told->brake_next_us = now_us + BRAKE_EVERY_US;

@@ -137,10 +137,10 @@ void pd_checkpoints_forget(struct pd_checkpoints *shelf, const char *path);
 
 /* ---- the work: any thread ---- */
 
-/* Make the checkpoint that was planned, and read back what is new in it. No batch is committed to the levels until it
+/* Make the checkpoint that was planned, read back what is new in it, and check every checksum in that. No batch is committed to the levels until it
  * calls plan->progress or returns: position says what they hold.
  * Durable when: it returns 0. After an error nothing of it counts. PD_NO_SPACE, PD_CANCELLED, what pd_levels_checkpoint()
- * says, PD_IO. */
+ * says, PD_CORRUPT (of a file that the levels at work have as well), PD_IO. */
 PD_MUST_CHECK int pd_checkpoint_create(const struct pd_checkpoint_plan *plan, struct pd_levels *levels,
 				       struct pd_checkpoint **ret_checkpoint, struct pd_error *err);
 /* Read every file, from the disk where it can be had, and compare the hashes. `progress` may be NULL. PD_CORRUPT: the text

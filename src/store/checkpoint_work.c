@@ -243,9 +243,16 @@ static int make(const struct pd_checkpoint_plan *plan, struct pd_levels *levels,
 			  levels->applied.epoch == plan->position.epoch);
 	if (result == 0)
 		result = list_files(plan, copy, &pass, checkpoint, err);
-	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++)
-		if (checkpoint->files[i].read_back)
-			result = read_back(&pass, copy, &checkpoint->files[i], err);
+	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++) {
+		struct pd_checkpoint_file *file = &checkpoint->files[i];
+
+		if (!file->read_back)
+			continue;
+		result = read_back(&pass, copy, file, err);
+		/* The hash keeps what is there; that it makes sense only the levels can tell. */
+		if (result == 0)
+			result = pd_levels_check_file(levels, copy, file->name, err);
+	}
 	if (result == 0)
 		result = write_manifest(plan, making, checkpoint, err);
 	if (result == 0)

@@ -12,7 +12,7 @@
 #include "os/os.h"
 #include "store/store_private.h"
 
-#define RETRY_NS      UINT64_C(100000000)
+#define RETRY_NS      ((uint64_t)PD_STORE_RETRY_MS * 1000000)
 #define TABLES_A_STEP 4096u
 #define CHUNKS_A_STEP 4u
 #define IDLE_NS       UINT64_C(1000000000) /* iterators hold on to files of the levels: not for longer than that */

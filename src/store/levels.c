@@ -184,6 +184,12 @@ int pd_levels_checkpoint(struct pd_levels *levels, const char *path, struct pd_e
 	return levels->ops->checkpoint(levels, path, err);
 }
 
+int pd_levels_check_file(struct pd_levels *levels, const char *directory, const char *name,
+			 struct pd_error *err)
+{
+	return levels->ops->check_file(levels, directory, name, err);
+}
+
 int pd_levels_compact(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 		      struct pd_error *err)
 {

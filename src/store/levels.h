@@ -118,6 +118,8 @@ struct pd_levels_ops {
 			    struct pd_error *err);
 	void (*batch_free)(struct pd_levels_batch *batch);
 	int (*checkpoint)(struct pd_levels *levels, const char *path, struct pd_error *err);
+	int (*check_file)(struct pd_levels *levels, const char *directory, const char *name,
+			  struct pd_error *err);
 	int (*compact)(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 		       struct pd_error *err);
 	int (*verify)(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
@@ -127,7 +129,7 @@ struct pd_levels_ops {
 	void (*set_cache_bytes)(struct pd_levels *levels, size_t bytes);
 	void (*stats)(const struct pd_levels *levels, struct pd_levels_stats *ret_stats);
 };
-#define PD_LEVELS_ABI 2
+#define PD_LEVELS_ABI 3
 
 /* First member of every backend. */
 struct pd_levels {
@@ -213,6 +215,10 @@ void pd_levels_batch_free(struct pd_levels_batch *batch);
 /* Put a copy that can be opened under `path`, by hard links where possible. `path` is not there yet, its parent is.
  * Durable when: it returns 0 and the caller has synced the parent. On an error what was begun is removed. */
 PD_MUST_CHECK int pd_levels_checkpoint(struct pd_levels *levels, const char *path, struct pd_error *err);
+/* One file of a copy that was made so: read all of it, within the I/O limit, and see that every checksum in it holds. 0 also of a
+ * file that has none of its own. PD_CORRUPT, PD_IO, PD_CANCELLED. */
+PD_MUST_CHECK int pd_levels_check_file(struct pd_levels *levels, const char *directory, const char *name,
+				       struct pd_error *err);
 /* Rewrite what is in [from, to) (sizes 0: everything), so that what is dead goes. PD_CANCELLED after pd_levels_cancel(). */
 PD_MUST_CHECK int pd_levels_compact(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 				    struct pd_error *err);

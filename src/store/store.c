@@ -11,70 +11,27 @@
 
 /* ---- finding actors by id ---- */
 
-static size_t slot_of(const struct pd_store *store, uint64_t id)
+static uint64_t hash_id(uint64_t id)
 {
-	return (size_t)((id * 0x9e3779b97f4a7c15u) >> 20) & (store->slot_count - 1); /* Fibonacci hashing */
+	return (id * 0x9e3779b97f4a7c15u) >> 20; /* Fibonacci hashing */
+}
+
+static uint64_t hash_actor(const void *context, const void *item)
+{
+	(void)context;
+	return hash_id(((const struct pd_store_actor *)item)->id);
 }
 
 struct pd_store_actor *pd_store_actor_get(const struct pd_store *store, uint64_t id)
 {
-	size_t slot;
+	const struct pd_pointer_table *table = &store->by_id;
+	struct pd_store_actor *actor;
 
-	if (store->slot_count == 0)
-		return NULL;
-	for (slot = slot_of(store, id); store->slots[slot] != NULL;
-	     slot = (slot + 1) & (store->slot_count - 1))
-		if (store->slots[slot]->id == id)
-			return store->slots[slot]->dropped ? NULL : store->slots[slot];
+	for (size_t at = pd_pointer_table_home(table, hash_id(id)); (actor = table->slots[at]) != NULL;
+	     at = pd_pointer_table_next(table, at))
+		if (actor->id == id)
+			return actor->dropped ? NULL : actor;
 	return NULL;
-}
-
-static void slot_fill(struct pd_store *store, struct pd_store_actor *actor)
-{
-	size_t slot = slot_of(store, actor->id);
-
-	while (store->slots[slot] != NULL)
-		slot = (slot + 1) & (store->slot_count - 1);
-	store->slots[slot] = actor;
-}
-
-/* Take the actor out; those that were pushed on by it move up (Knuth, The Art of Computer Programming 3, 6.4,
- * algorithm R). */
-static void slot_clear(struct pd_store *store, const struct pd_store_actor *actor)
-{
-	size_t mask = store->slot_count - 1;
-	size_t hole = slot_of(store, actor->id);
-
-	while (store->slots[hole] != actor)
-		hole = (hole + 1) & mask;
-	for (size_t at = (hole + 1) & mask; store->slots[at] != NULL; at = (at + 1) & mask) {
-		size_t home = slot_of(store, store->slots[at]->id);
-
-		if (((at - home) & mask) < ((at - hole) & mask))
-			continue;
-		store->slots[hole] = store->slots[at];
-		hole = at;
-	}
-	store->slots[hole] = NULL;
-}
-
-static int slots_grow(struct pd_store *store)
-{
-	size_t old_count = store->slot_count, count = old_count > 0 ? 2 * old_count : 64;
-	struct pd_store_actor **old = store->slots, **slots;
-
-	if (2 * (store->slots_used + 1) <= old_count)
-		return 0;
-	slots = pd_calloc(count, sizeof(struct pd_store_actor *));
-	if (slots == NULL)
-		return PD_NO_MEMORY;
-	store->slots = slots;
-	store->slot_count = count;
-	for (size_t i = 0; i < old_count; i++)
-		if (old[i] != NULL)
-			slot_fill(store, old[i]);
-	pd_free(old);
-	return 0;
 }
 
 struct pd_store_actor *pd_store_actor_next(const struct pd_store *store, uint64_t after)
@@ -101,7 +58,7 @@ static struct pd_store_actor *actor_add(struct pd_store *store, uint64_t tenant,
 {
 	struct pd_store_actor *actor;
 
-	if (slots_grow(store) != 0)
+	if (pd_pointer_table_reserve(&store->by_id) != 0)
 		return NULL;
 	actor = actor_new(store, tenant, id);
 	if (actor == NULL)
@@ -110,8 +67,7 @@ static struct pd_store_actor *actor_add(struct pd_store *store, uint64_t tenant,
 		pd_arena_release(&store->actor_arena, actor, sizeof *actor);
 		return NULL;
 	}
-	slot_fill(store, actor);
-	store->slots_used++;
+	pd_pointer_table_add(&store->by_id, actor);
 	return actor;
 }
 
@@ -120,8 +76,7 @@ void pd_actor_free(struct pd_store *store, struct pd_store_actor *actor)
 {
 	for (unsigned i = 0; i < PD_STORE_TABLES; i++)
 		PD_ASSERT(actor->tables[i] == NULL);
-	slot_clear(store, actor);
-	store->slots_used--;
+	pd_pointer_table_remove(&store->by_id, actor);
 	pd_id_list_remove(&store->actors, actor);
 }
 
@@ -263,6 +218,7 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 	pd_arena_init(&store->dying, &store->pool);
 	pd_arena_init(&store->actor_arena, NULL);
 	pd_id_list_init(&store->actors, release_actor, store);
+	pd_pointer_table_init(&store->by_id, hash_actor, NULL);
 	pd_arena_init(&store->reads, &store->reads_pool);
 	store->pool.max = pool_size(options);
 	store->reads_pool.max = 1;
@@ -302,7 +258,7 @@ void pd_store_close(struct pd_store *store)
 	pd_arena_pool_done(&store->pool);
 	pd_arena_pool_done(&store->reads_pool);
 	pd_journal_done(&store->journal);
-	pd_free(store->slots);
+	pd_pointer_table_done(&store->by_id);
 	pd_free(store);
 }
 
@@ -341,7 +297,7 @@ void pd_store_stats(const struct pd_store *store, bool with_levels, struct pd_st
 		.keys = store->key_count,
 		.expiring_keys = store->expiring_count,
 		.actor_bytes = pd_arena_bytes(&store->actor_arena) +
-			       (store->slot_count + store->actors.capacity) * sizeof(void *),
+			       (store->by_id.slot_count + store->actors.capacity) * sizeof(void *),
 		.spare_bytes = spare_bytes(store),
 		.frozen_bytes = pd_arena_bytes(&store->dying),
 		.frozen = (unsigned)(store->active - store->oldest),

@@ -191,9 +191,10 @@ PD_MUST_CHECK int pd_store_freeze(struct pd_store *store, struct pd_log_position
 				  struct pd_error *err);
 /* Where the memtable ends that was frozen last; what the levels hold, if there is none. */
 struct pd_log_position pd_store_frozen(const struct pd_store *store);
+#define PD_STORE_RETRY_MS 100u
 /* Move the flush on: collect a task that has ended, start the next one if the oldest frozen memtable is durable
  * (`durable_lsn`), and take apart what is in the levels, a part with each step. 0; or what a flush failed with: its
- * memtable stays and is tried again with a step after 100 ms. Cheap when there is nothing to do. Outside of a
+ * memtable stays and is tried again with a step after PD_STORE_RETRY_MS. Cheap when there is nothing to do. Outside of a
  * transaction; entries read and cursors sought before are void. */
 PD_MUST_CHECK int pd_store_step(struct pd_store *store, uint64_t durable_lsn, struct pd_error *err);
 /* A flush is running or could run as soon as its records are durable up to this LSN; 0: none waits. */

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/id_list.h"
+#include "base/pointer_table.h"
 #include "os/os.h"
 #include "store/arena.h"
 #include "store/memtable_private.h"
@@ -127,9 +128,8 @@ struct pd_store {
 	struct pd_arena_pool pool, reads_pool;
 
 	struct pd_id_list actors;
-	struct pd_store_actor **slots; /* open addressing, by id; a power of two, at most half full */
-	size_t slot_count, slots_used;
-	size_t leaving; /* of the actors: dropped, and not out of the levels yet */
+	struct pd_pointer_table by_id; /* the same */
+	size_t leaving;                /* of the actors: dropped, and not out of the levels yet */
 	struct pd_arena actor_arena;
 	uint64_t key_count, expiring_count;
 

@@ -485,6 +485,20 @@ def test_quota_of_a_tenant(world):
     connection.expect("OK", "SET", "new", "4")
 
 
+def test_tenant_of_the_connection(world):
+    """Without a name it is the connection's own, also before anything was written to it."""
+    connection = world.connect()
+    connection.expect("OK", "PD.USE", "unwritten/a")
+    reply = connection.command("PD.TENANT", "INFO")
+    info = dict(zip(reply[::2], reply[1::2]))
+    assert info == {b"name": b"unwritten", b"actors": 0, b"keys": 0, b"durability": b"default", b"quota_keys": 0, b"quota_ops": 0}, info
+    is_error(connection.command("PD.TENANT", "PROFILE", "", "QUOTA-KEYS", "1"), "there is no tenant 'unwritten': write something to it first")
+    connection.expect("OK", "SET", "k", "1")
+    reply = connection.command("PD.TENANT", "INFO")
+    info = dict(zip(reply[::2], reply[1::2]))
+    assert (info[b"name"], info[b"actors"], info[b"keys"]) == (b"unwritten", 1, 1), info
+
+
 def test_quota_of_operations(world):
     connection = world.connect()
     connection.expect("OK", "SET", "{busy}k", "1")
@@ -552,7 +566,7 @@ def test_profile_arguments(world):
         is_error(connection.command("PD.TENANT", "PROFILE", "default", *words), "ERR ")
     is_error(connection.command("PD.ACTOR", "PROFILE", "nobody", "QUOTA-KEYS", "1"), "there is no actor")
     is_error(connection.command("PD.TENANT", "PROFILE", "nobody", "QUOTA-KEYS", "1"), "there is no tenant")
-    is_error(connection.command("PD.TENANT", "INFO", "nobody"), "there is no tenant")
+    is_error(connection.command("PD.TENANT", "INFO", "nobody"), "there is no tenant 'nobody': write something to it first")
     connection.expect("OK", "PD.ACTOR", "PROFILE", "p", "DURABILITY", "none", "QUOTA-KEYS", "7", "QUOTA-OPS", "1000")
     info = info_of(connection, "p")
     assert (info["durability"], info["quota_keys"], info["quota_ops"]) == (b"none", 7, 1000), info

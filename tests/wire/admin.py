@@ -207,6 +207,23 @@ def test_log_compact_asks_for_the_log(world):
     assert status == 0 and "4 segments dropped" in stdout and script.asked == ["PD.LOG COMPACT"], stdout
 
 
+def test_log_compact_waits_for_the_trim(world):
+    """What it says has gone is gone when it says so: nothing more goes afterwards."""
+    server = world.new_server("trimmed", ["--segment-size", "1MiB", "--retention-time", "0", "--retention-size", "0", "--durability", "standard"])
+    server.start()
+    with RespConnection(server.port) as connection:
+        for number in range(300):
+            connection.expect("OK", "SET", f"k{number}", os.urandom(100_000))
+    folder = os.path.join(server.directory, "log", "0000")
+    before = len([name for name in os.listdir(folder) if name.endswith(".seg")])
+    assert before > 20, before
+    _, stdout, _ = world.perdure("log", "compact", "--data", server.directory, "-o", "json")
+    after = len([name for name in os.listdir(folder) if name.endswith(".seg")])
+    report = json.loads(stdout)
+    assert report["state"] == "done" and " MiB of the log are gone, it begins at LSN " in report["text"], report
+    assert after < 8, f"{after} of {before} segments are left: {report['text']}"
+
+
 def test_checkpoint(world):
     script, status, _, _ = with_script(world, "checkpoint", [state("checkpoint", "done")], "store", "checkpoint")
     assert status == 0 and script.asked == ["PD.STORE CHECKPOINT"]

@@ -345,7 +345,7 @@ def test_hanging_scrapers(world):
     server = started(world)
     before = server.status_kib("VmRSS")
     held = []
-    for _ in range(30):
+    for _ in range(100):
         client = socket.create_connection((HOST, server.http_port), timeout=30)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)
@@ -360,5 +360,25 @@ def test_hanging_scrapers(world):
             connection.expect("OK", "SET", "k", str(i))
     assert get(server, "/livez")[0] == 200
     assert server.status_kib("VmRSS") - before < 64 * 1024 * world.memory_slack
+    for client in held:
+        client.close()
+
+
+def test_requests_that_do_not_end(world):
+    """A hundred begin a request and leave it at that: a probe is answered all the same, at any time, and so is a scraper."""
+    server = started(world, "unending")
+    held = []
+    for number in range(100):
+        client = socket.create_connection((HOST, server.http_port), timeout=30)
+        client.sendall(b"GET /livez HTTP/1.1\r\nHo"[:number % 24])
+        held.append(client)
+        if number % 10 == 9:
+            assert get(server, "/livez")[0] == 200
+    families = metrics(server)
+    assert exposition.value(families, "perdure_connections", door="http") <= 32
+    assert exposition.value(families, "perdure_http_displaced") >= 60
+    # The last ones are still there, and may go on.
+    held[-1].sendall(b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n"[len(b"GET /livez HTTP/1.1\r\nHo"[:99 % 24]):])
+    assert held[-1].recv(4096).startswith(b"HTTP/1.1 200 ")
     for client in held:
         client.close()

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "os/os.h"
 
@@ -10,6 +11,7 @@
 #define PIPELINE_MAX \
 	8u /* requests that came in one piece: the last of so many is the connection's last, too */
 
+/* In the order in which they give way to others. */
 enum state {
 	IDLE,    /* nothing of a request is there */
 	READING, /* a part of one is */
@@ -44,6 +46,7 @@ int pd_http_front_new(const struct pd_http_front_options *options, struct pd_htt
 {
 	struct pd_http_front *front = pd_calloc(1, sizeof *front);
 
+	PD_ASSERT(options->max_connections > 0);
 	if (front != NULL)
 		front->clients = pd_calloc(options->max_connections, sizeof *front->clients);
 	if (front == NULL || front->clients == NULL) {
@@ -221,36 +224,42 @@ static void run(struct pd_http_front *front, struct client *client)
 	pd_connection_want_input(connection, client->state != SENDING && !client->closing);
 }
 
-/* The one that has been idle longest gives its place to a new one. NULL: all have something to do. */
+/* Its place is wanted by another. */
+static void give_way(struct pd_http_front *front, struct client *client)
+{
+	front->figures.displaced += client->state != IDLE;
+	if (client->state == READING && client->connection->input.size > 0) {
+		say_problem(front, client, 503,
+			    "others wait, and the request has not come to its end; try again later");
+		(void)pd_connection_send(client->connection, client->connection->output.size);
+	}
+	close_client(front, client);
+}
+
+/* Whoever asks and reads needs a place for a moment only, so the one who has been at it longest is the one to go: of those who
+ * are idle, else of those whose request does not come to its end, else of those who do not take their response. So whoever holds
+ * places, and however, a probe gets in. */
 static struct client *find_place(struct pd_http_front *front)
 {
-	struct client *oldest = NULL;
+	struct client *first = NULL;
 
 	for (unsigned i = 0; i < front->options.max_connections; i++) {
 		struct client *client = front->clients + i;
 
 		if (client->connection == NULL)
 			return client;
-		if (client->state == IDLE && (oldest == NULL || client->since_ns < oldest->since_ns))
-			oldest = client;
+		if (first == NULL || client->state < first->state ||
+		    (client->state == first->state && client->since_ns < first->since_ns))
+			first = client;
 	}
-	if (oldest != NULL)
-		close_client(front, oldest);
-	return oldest;
+	give_way(front, first);
+	return first;
 }
 
 void pd_http_front_accepted(struct pd_http_front *front, struct pd_connection *connection)
 {
 	struct client *client = find_place(front);
-	struct client stranger = { .connection = connection };
 
-	if (client == NULL) {
-		front->figures.refused++;
-		say_problem(front, &stranger, 503, "too many connections; try again later");
-		(void)pd_connection_send(connection, connection->output.size);
-		pd_connection_close(connection);
-		return;
-	}
 	client->connection = connection;
 	front->client_count++;
 	connection->owner = client;

@@ -2,8 +2,8 @@
  *
  * A host drives it as it does the Redis door: pd_net_poll() -> _accepted, _readable, _writable, and _tick now and then.
  *
- * Bounded in every direction, whoever is on the other side: connections (the one that has been idle longest makes room for
- * a new one), a request's head (8 KiB, all of it within HEAD_S seconds), a response that is not taken (SEND_S seconds),
+ * Bounded in every direction, whoever is on the other side: connections (one always makes room for a new one: the one that has
+ * been idle longest, else reading, else not been read), a request's head (8 KiB, all of it within HEAD_S seconds), a response that is not taken (SEND_S seconds),
  * silence between requests (IDLE_S seconds), and one request of a client at a time: it is not read further while its
  * response is not gone.
  *
@@ -50,7 +50,7 @@ struct pd_http_front_options {
 	struct pd_os *os;
 	const struct pd_http_route *routes; /* ended by one without a path */
 	void *context;
-	unsigned max_connections;
+	unsigned max_connections; /* at least 1 */
 };
 
 struct pd_http_figures {
@@ -59,7 +59,8 @@ struct pd_http_figures {
 	uint64_t requests;    /* that were answered … */
 	uint64_t errors;      /* … of these with a status of 400 or above */
 	uint64_t timeouts;    /* connections closed for being slow */
-	uint64_t refused;     /* connections that there was no place for */
+	uint64_t
+		displaced; /* connections closed in the middle, for being slow while others wanted their place */
 };
 
 PD_MUST_CHECK int pd_http_front_new(const struct pd_http_front_options *options,

@@ -314,9 +314,9 @@ static int write_state(const struct facts *facts, struct pd_buffer *text)
 				"large_values_read:%llu\r\n",
 				U(stats->log_first_lsn), U(stats->store.applied.lsn), U(stats->store.flushes),
 				U(stats->store.flushed_bytes), U(stats->checkpoints),
-				U(stats->checkpoint_lsn), U(stats->state_failures), stats->state_failure,
-				stats->state_damage, U(stats->braked), U(stats->large_unfinished),
-				U(stats->large_readers));
+				U(stats->checkpoint_lsn), U(stats->state_failures),
+				pd_engine_state_failure(stats), stats->state_damage, U(stats->braked),
+				U(stats->large_unfinished), U(stats->large_readers));
 }
 
 static int write_logins(const struct pd_resp_front *front, struct pd_buffer *text)

@@ -70,9 +70,12 @@ int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segme
 {
 	int result = pd_file_more_segments(file, 1, err);
 
-	if (result == 0)
-		file->segments[file->segment_count++] = *segment;
-	return result;
+	if (result != 0)
+		return result;
+	file->segments[file->segment_count++] = *segment;
+	if (file->segment_count == 1)
+		file->log.first_time_us = segment->head.created_us;
+	return 0;
 }
 
 /* The header at the front may be that of a file that belongs elsewhere: its own words tell. */
@@ -377,7 +380,7 @@ int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_l
 		goto fail;
 	for (size_t i = 0; i < file->segment_count; i++)
 		file->log.size_bytes += file->segments[i].size;
-	file->log.first_lsn = pd_file_first_lsn(file);
+	pd_file_note_first(file);
 	*ret_log = &file->log;
 	return 0;
 fail:

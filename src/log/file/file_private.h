@@ -143,6 +143,8 @@ int pd_file_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err);
 uint64_t pd_file_bytes_since(const struct pd_log *log, uint64_t lsn);
 /* Where the log begins, as its segments say; 0: none says it. */
 uint64_t pd_file_first_lsn(const struct pd_log_file *file);
+/* The oldest segment is another one: the log says where it begins, and when. */
+void pd_file_note_first(struct pd_log_file *file);
 PD_MUST_CHECK int pd_file_add_segment(struct pd_log_file *file, const struct pd_segment *segment,
 				      struct pd_error *err);
 

@@ -351,6 +351,12 @@ uint64_t pd_file_first_lsn(const struct pd_log_file *file)
 	return first == NULL ? 0 : first_whole(first);
 }
 
+void pd_file_note_first(struct pd_log_file *file)
+{
+	file->log.first_lsn = pd_file_first_lsn(file);
+	file->log.first_time_us = file->segment_count > 0 ? file->segments[0].head.created_us : 0;
+}
+
 /* May the oldest segment go? Where the next one begins tells. The open segment, the last, stays; so does one that holds
  * the first frames of a record which the next one goes on with. */
 static bool oldest_may_go(const struct pd_log_file *file, uint64_t lsn)
@@ -373,10 +379,11 @@ int pd_file_trim(struct pd_log *log, uint64_t lsn, struct pd_error *err)
 			return result;
 		file->segment_count--;
 		memmove(file->segments, file->segments + 1, file->segment_count * sizeof file->segments[0]);
-		log->first_lsn = pd_file_first_lsn(file);
+		pd_file_note_first(file);
 		/* Before the next one goes: names that were changed together may survive a power cut each on its own, and that
 		 * would leave a hole. */
 		result = pd_os_sync_directory(file->os, file->directory, &file->trim_error);
+		log->trim_ended = result != 0;
 		if (result != 0)
 			return pd_error_set(err, result, "%s", file->trim_error.text);
 	}

@@ -147,6 +147,7 @@ static const struct pd_levels_ops plain_ops = {
 	.batch_commit = pd_plain_batch_commit,
 	.batch_free = pd_plain_batch_free,
 	.checkpoint = pd_plain_checkpoint,
+	.check_file = pd_plain_check_file,
 	.compact = pd_plain_compact,
 	.verify = pd_plain_verify,
 	.cancel = plain_cancel,

@@ -279,6 +279,8 @@ void pd_plain_compact_if_due(struct pd_plain *plain);
 int pd_plain_compact(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 		     struct pd_error *err);
 int pd_plain_checkpoint(struct pd_levels *levels, const char *path, struct pd_error *err);
+int pd_plain_check_file(struct pd_levels *levels, const char *directory, const char *name,
+			struct pd_error *err);
 int pd_plain_verify(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
 		    void *context, struct pd_error *err);
 int pd_plain_resume(struct pd_levels *levels, struct pd_error *err);

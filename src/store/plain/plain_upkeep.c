@@ -248,6 +248,29 @@ int pd_plain_checkpoint(struct pd_levels *levels, const char *path, struct pd_er
 	return rc;
 }
 
+/* The manifest that was written beside it says what it is to be. */
+int pd_plain_check_file(struct pd_levels *levels, const char *directory, const char *name,
+			struct pd_error *err)
+{
+	struct pd_plain *plain = plain_of(levels);
+	uint64_t number = pd_plain_number(name);
+	struct pd_plain_manifest manifest = { 0 };
+	struct pd_plain_file *file = NULL;
+	int rc = number == 0 ? 0 : pd_plain_manifest_read(plain->os, directory, &manifest, err);
+
+	for (size_t i = 0; i < manifest.count && rc == 0; i++) {
+		if (manifest.files[i].number != number)
+			continue;
+		rc = pd_plain_file_read(&manifest.files[i], plain->os, directory, &file, err);
+		if (rc == 0)
+			rc = pd_plain_file_check(file, directory, file->is.first, file->is.last, err);
+		pd_plain_file_free(file);
+		break;
+	}
+	pd_plain_manifest_done(&manifest);
+	return rc;
+}
+
 /* ---- verify ---- */
 
 struct reporter {

@@ -323,6 +323,7 @@ static const struct pd_levels_ops rocks_ops = {
 	.batch_commit = pd_rocks_batch_commit,
 	.batch_free = pd_rocks_batch_free,
 	.checkpoint = pd_rocks_levels_checkpoint,
+	.check_file = pd_rocks_levels_check_file,
 	.compact = pd_rocks_levels_compact,
 	.verify = pd_rocks_levels_verify,
 	.cancel = pd_rocks_levels_cancel,

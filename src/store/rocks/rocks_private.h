@@ -41,6 +41,8 @@ void pd_rocks_batch_free(struct pd_levels_batch *batch);
 
 /* rocks_upkeep.c */
 int pd_rocks_levels_checkpoint(struct pd_levels *levels, const char *path, struct pd_error *err);
+int pd_rocks_levels_check_file(struct pd_levels *levels, const char *directory, const char *name,
+			       struct pd_error *err);
 int pd_rocks_levels_compact(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 			    struct pd_error *err);
 int pd_rocks_levels_verify(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
+#include "base/memory.h"
 #include "os/os.h"
 #include "store/rocks/rocks_private.h"
 
@@ -24,6 +25,30 @@ int pd_rocks_levels_checkpoint(struct pd_levels *base, const char *path, struct 
 	if (is_cancelled(levels))
 		return cancelled(levels, err);
 	return pd_rocks_checkpoint(levels->rocks, path, err);
+}
+
+/* Nothing but sorted files has checksums of its own that RocksDB would check for us. */
+int pd_rocks_levels_check_file(struct pd_levels *base, const char *directory, const char *name,
+			       struct pd_error *err)
+{
+	struct rocks_levels *levels = (struct rocks_levels *)base;
+	size_t size = strlen(name);
+	struct pd_os_file_info info;
+	char *path;
+	int result;
+
+	if (size < 4 || strcmp(name + size - 4, ".sst") != 0)
+		return 0;
+	path = pd_asprintf("%s/%s", directory, name);
+	result = path == NULL ? pd_error_set(err, PD_NO_MEMORY, "no memory for a file name")
+			      : pd_os_info(levels->os, path, &info, err);
+	if (result == 0)
+		pd_rocks_pace(levels->rocks, info.size);
+	if (result == 0)
+		result = is_cancelled(levels) ? cancelled(levels, err)
+					      : pd_rocks_file_verify(levels->rocks, path, err);
+	pd_free(path);
+	return result;
 }
 
 int pd_rocks_levels_compact(struct pd_levels *base, struct pd_slice from, struct pd_slice to,

@@ -119,7 +119,7 @@ void pd_rocks_compact_soon(struct pd_rocks *rocks, const void *from, size_t from
 /* After an error in the background: do not let it try the same again and again. */
 void pd_rocks_stop_failing(struct pd_rocks *rocks);
 /* Let background work go on after an error; if need be by opening the database anew, for which nothing else may be under
- * way: PD_AGAIN. What was read of it before has to be read again. */
+ * way: PD_AGAIN, at once. What was read of it before has to be read again. */
 PD_MUST_CHECK int pd_rocks_resume(struct pd_rocks *rocks, struct pd_error *err);
 
 /* A live file. Pointers are good until pd_rocks_files_free(). */
@@ -137,6 +137,9 @@ void pd_rocks_files_get(const struct pd_rocks_files *files, size_t index, struct
 void pd_rocks_files_free(struct pd_rocks_files *files); /* NULL is fine */
 /* Read all of it past the cache and check every checksum. PD_CORRUPT also when it is missing. */
 PD_MUST_CHECK int pd_rocks_file_verify(struct pd_rocks *rocks, const char *path, struct pd_error *err);
+
+/* Wait until the limit of background I/O allows so many bytes more. Ends early when the levels are cancelled. */
+void pd_rocks_pace(struct pd_rocks *rocks, uint64_t bytes);
 
 void pd_rocks_set_cache_bytes(struct pd_rocks *rocks, size_t bytes);
 

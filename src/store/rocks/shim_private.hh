@@ -124,7 +124,7 @@ struct pd_rocks {
 	rocksdb::ReadOptions get_options, get_options_plain; /* with range tombstones, and without */
 
 	/* Shared by every call that uses the database, and held alone while it is closed and opened anew. */
-	std::shared_timed_mutex gate;
+	std::shared_mutex gate;
 	std::unique_ptr<rocksdb::DB> db; /* none: it could not be opened again */
 	rocksdb::ColumnFamilyHandle *families[PD_ROCKS_FAMILIES] = {};
 
@@ -143,7 +143,7 @@ template <typename Work>
 int rocks_call(struct pd_rocks *rocks, struct pd_error *err, const char *what, Work work)
 {
 	return rocks_guarded(err, what, [&]() {
-		std::shared_lock<std::shared_timed_mutex> lock(rocks->gate);
+		std::shared_lock<std::shared_mutex> lock(rocks->gate);
 
 		if (!rocks->db)
 			return pd_error_set(err, PD_IO, "%s: closed after an error, see pd_levels_resume()",

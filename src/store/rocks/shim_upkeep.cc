@@ -2,10 +2,10 @@
 #include "store/rocks/shim_private.hh"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
 #include <rocksdb/experimental.h>
+#include <rocksdb/rate_limiter.h>
 #include <rocksdb/utilities/checkpoint.h>
 
 int pd_rocks_checkpoint(struct pd_rocks *rocks, const char *path, struct pd_error *err)
@@ -83,7 +83,8 @@ static int resume_open(struct pd_rocks *rocks, struct pd_error *err)
 static int reopen(struct pd_rocks *rocks, struct pd_error *err)
 {
 	return rocks_guarded(err, "opening again", [&]() {
-		std::unique_lock<std::shared_timed_mutex> lock(rocks->gate, std::chrono::seconds(2));
+		/* Whoever asks serves others: it comes again rather than wait. */
+		std::unique_lock<std::shared_mutex> lock(rocks->gate, std::try_to_lock);
 
 		if (!lock.owns_lock())
 			return pd_error_set(err, PD_AGAIN, "%s: in use, cannot be opened again now",
@@ -102,6 +103,21 @@ static int reopen(struct pd_rocks *rocks, struct pd_error *err)
 int pd_rocks_resume(struct pd_rocks *rocks, struct pd_error *err)
 {
 	return resume_open(rocks, err) == 0 ? 0 : reopen(rocks, err);
+}
+
+/* ---- the limit of background I/O ---- */
+
+void pd_rocks_pace(struct pd_rocks *rocks, uint64_t bytes)
+{
+	rocksdb::RateLimiter *limiter = rocks->options.rate_limiter.get();
+
+	while (limiter != nullptr && bytes > 0 && !rocks->cancelled.load()) {
+		uint64_t part = std::min(bytes, static_cast<uint64_t>(limiter->GetSingleBurstBytes()));
+
+		limiter->Request(static_cast<int64_t>(part), rocksdb::Env::IO_LOW, nullptr,
+				 rocksdb::RateLimiter::OpType::kRead);
+		bytes -= part;
+	}
 }
 
 /* ---- figures ---- */

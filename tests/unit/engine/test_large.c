@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/memory.h"
 #include "engine/blob.h"
 #include "engine/engine_private.h"
 #include "host.h"
@@ -476,6 +477,35 @@ static void test_chunks_move_on_like_everything(void **state)
 	host_done(&host);
 }
 
+/* Its last reader may have gone before the request that brought it has ended. */
+static void test_the_end_of_a_stage_needs_no_memory(void **state)
+{
+	struct pd_blob_reader *readers[8];
+	struct pd_stage *staged;
+	struct host host;
+	char line[40];
+
+	(void)state;
+	begin(&host);
+	staged = stage(&host, "k", "1234567890123456");
+	assert_int_equal(send_staged(&host, "set k 789", staged, NULL), 0);
+	pd_blob_reader_free(read_later(&host, "get k", "$19\r\n\r\n"));
+	for (unsigned i = 0; i < 8; i++) {
+		(void)snprintf(line, sizeof line, "set k%u 12345678901234567", i);
+		host_expect(&host, line, "+OK\r\n");
+		(void)snprintf(line, sizeof line, "get k%u", i);
+		readers[i] = read_later(&host, line, "$17\r\n\r\n");
+	}
+	pd_memory_fail(1, 1);
+	pd_stage_free(staged);
+	pd_memory_fail(0, 0);
+	for (unsigned i = 0; i < 8; i++)
+		pd_blob_reader_free(readers[i]);
+	host_expect(&host, "get k", "$19\r\n1234567890123456789\r\n");
+	expect_chunks(&host, 3 + 8 * 3);
+	host_done(&host);
+}
+
 static void test_preconditions_look_at_the_value(void **state)
 {
 	struct host_request request = { .commands = { "incr n" },
@@ -510,6 +540,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_taken_back_was_never_there),
 		cmocka_unit_test(test_what_expires_goes_with_its_chunks),
 		cmocka_unit_test(test_chunks_move_on_like_everything),
+		cmocka_unit_test(test_the_end_of_a_stage_needs_no_memory),
 		cmocka_unit_test(test_preconditions_look_at_the_value),
 	};
 

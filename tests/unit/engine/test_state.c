@@ -411,6 +411,158 @@ static void test_checkpoint_under_load(void **state)
 	host_done(&host);
 }
 
+/* A checkpoint counts when all that is new in it could be read; else the state, which has the same files, is damaged. */
+static void test_rot_is_met_by_a_checkpoint(void **state)
+{
+	struct pd_upkeep_status status = { .running = true };
+	struct pd_engine_stats now;
+	struct host host;
+	uint64_t lsn;
+
+	(void)state;
+	init(&host);
+	host.options.checkpoint_log_bytes = 1 << 30;
+	host.options.compaction_trigger = 1000;
+	host_open(&host);
+	fill(&host, "a", 40);
+	(void)make_checkpoint(&host);
+	fill(&host, "b", 40);
+	idle(&host, 20);
+	assert_true(for_files(&host, SHELF "/live", ".level", rot) > 0);
+	host_durable(&host, "set c 1");
+	lsn = host_lsn(&host);
+	assert_int_equal(pd_engine_upkeep_start(host.engine, PD_UPKEEP_CHECKPOINT, &host.err), 0);
+	for (unsigned i = 0; status.running && i < 1000; i++) {
+		idle(&host, 1);
+		pd_engine_upkeep_status(host.engine, &status);
+	}
+	assert_int_equal(status.result, PD_CORRUPT);
+	assert_non_null(strstr(status.text, ".level"));
+	assert_false(has_checkpoint(&host, lsn));
+	stats(&host, &now);
+	assert_string_equal(now.state_damage, status.text);
+	host_done(&host);
+}
+
+/* Compacting the log is over when what may go has gone. */
+static void test_compacting_waits_for_the_trim(void **state)
+{
+	struct pd_upkeep_status status = { .running = true };
+	struct pd_engine_stats before, after, later;
+	struct host host;
+
+	(void)state;
+	init(&host);
+	host.options.checkpoint_log_bytes = 1 << 30;
+	host_open(&host);
+	fill(&host, "a", 40);
+	(void)make_checkpoint(&host);
+	fill(&host, "b", 600);
+	stats(&host, &before);
+	assert_int_equal(pd_engine_upkeep_start(host.engine, PD_UPKEEP_COMPACT_LOG, &host.err), 0);
+	for (unsigned i = 0; status.running && i < 1000; i++) {
+		idle(&host, 1);
+		pd_engine_upkeep_status(host.engine, &status);
+	}
+	stats(&host, &after);
+	assert_false(status.running);
+	assert_int_equal(status.result, 0);
+	assert_non_null(strstr(status.text, "of the log are gone"));
+	assert_int_equal(after.checkpoints_kept, 1);
+	assert_true(after.log_first_lsn > before.log_first_lsn &&
+		    after.log_first_lsn <= after.checkpoint_lsn);
+	assert_true(status.total > 0 && status.done == status.total);
+	idle(&host, 50);
+	stats(&host, &later);
+	assert_int_equal(later.log_first_lsn, after.log_first_lsn);
+	host_done(&host);
+}
+
+/* How far one can go back: to the first record while all of the log is there, else to the oldest checkpoint. */
+static void test_oldest_moment(void **state)
+{
+	struct pd_engine_stats first, second, now;
+	struct host host;
+	uint64_t lsn;
+
+	(void)state;
+	init(&host);
+	host.options.checkpoint_log_bytes = 1 << 30;
+	host.options.retention_s = 1000000;
+	host_open(&host);
+	stats(&host, &first);
+	assert_int_equal(first.oldest_lsn, 1);
+	assert_true(first.oldest_us > 0);
+	fill(&host, "a", 200);
+	lsn = make_checkpoint(&host);
+	fill(&host, "b", 200);
+	host_power_cycle(&host);
+	stats(&host, &second);
+	assert_true(second.checkpoints_kept > 0);
+	assert_int_equal(second.oldest_lsn, 1);
+	assert_int_equal(second.oldest_us, first.oldest_us);
+	pd_engine_set_retention(host.engine, 0, 0);
+	idle(&host, 100);
+	stats(&host, &now);
+	assert_true(now.log_first_lsn > 1);
+	assert_int_equal(now.oldest_lsn, lsn);
+	assert_true(now.oldest_us > first.oldest_us);
+	host_done(&host);
+}
+
+static void note(struct host *host, enum pd_state_step step, int code, const char *why)
+{
+	struct pd_error err;
+
+	(void)pd_error_set(&err, code, "%s", why);
+	pd_engine_note_failure(host->engine, step, &err);
+}
+
+/* What fails is named, each by itself, with what to do and when it is tried again. */
+static void test_failures_are_named(void **state)
+{
+	struct pd_engine_stats now;
+	struct host host;
+
+	(void)state;
+	init(&host);
+	host_open(&host);
+	stats(&host, &now);
+	assert_string_equal(pd_engine_state_failure(&now), "");
+	note(&host, PD_STATE_TRIM, PD_PERMISSION, "000001.seg: not allowed");
+	stats(&host, &now);
+	assert_string_equal(
+		now.state_failure[PD_STATE_TRIM],
+		"the log cannot be trimmed (000001.seg: not allowed): let this process write to its "
+		"data directory. It is tried again in 1 s; until then it grows");
+	assert_string_equal(pd_engine_state_failure(&now), now.state_failure[PD_STATE_TRIM]);
+	assert_false(pd_engine_may_try(host.engine, PD_STATE_TRIM));
+	note(&host, PD_STATE_CHECKPOINT, PD_NO_SPACE, "no room");
+	note(&host, PD_STATE_FLUSH, PD_AGAIN, "a view is being read");
+	stats(&host, &now);
+	assert_non_null(strstr(pd_engine_state_failure(&now), "every 100 ms"));
+	assert_non_null(strstr(now.state_failure[PD_STATE_CHECKPOINT],
+			       "make room on the disk. It is tried again in 1 s"));
+	assert_int_equal(now.state_failures, 3);
+	/* A step that works has nothing to do with the others. */
+	pd_engine_note_success(host.engine, PD_STATE_FLUSH);
+	stats(&host, &now);
+	assert_string_equal(now.state_failure[PD_STATE_FLUSH], "");
+	assert_string_equal(pd_engine_state_failure(&now), now.state_failure[PD_STATE_CHECKPOINT]);
+	/* The pauses become longer, up to about a minute. */
+	for (unsigned i = 0; i < 20; i++)
+		note(&host, PD_STATE_TRIM, PD_IO, "again");
+	stats(&host, &now);
+	assert_non_null(strstr(now.state_failure[PD_STATE_TRIM], "in 64 s"));
+	host_advance_ms(&host, 64000);
+	assert_true(pd_engine_may_try(host.engine, PD_STATE_TRIM));
+	pd_engine_note_success(host.engine, PD_STATE_TRIM);
+	pd_engine_note_success(host.engine, PD_STATE_CHECKPOINT);
+	stats(&host, &now);
+	assert_string_equal(pd_engine_state_failure(&now), "");
+	host_done(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +574,10 @@ int main(void)
 		cmocka_unit_test(test_log_not_there),
 		cmocka_unit_test(test_end_of_log_rots),
 		cmocka_unit_test(test_checkpoint_under_load),
+		cmocka_unit_test(test_rot_is_met_by_a_checkpoint),
+		cmocka_unit_test(test_compacting_waits_for_the_trim),
+		cmocka_unit_test(test_oldest_moment),
+		cmocka_unit_test(test_failures_are_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -429,6 +429,11 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->log_way = "";
 }
 
+const char *pd_engine_state_failure(const struct pd_engine_stats *stats)
+{
+	return stats->state_failure[PD_STATE_FLUSH];
+}
+
 void pd_engine_now(const struct pd_engine *engine, uint64_t *ret_epoch, uint64_t *ret_lsn)
 {
 	*ret_epoch = 1;

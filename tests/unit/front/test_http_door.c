@@ -358,8 +358,22 @@ static void test_slow_reader_gets_it_all(void **state)
 	(void)close(client);
 }
 
-/* Idle connections make room for new ones, oldest first; when all are busy, a new one is refused. */
-static void test_too_many(void **state)
+static bool is_closed(struct door *door, int client)
+{
+	static char text[2u << 20];
+	bool closed;
+
+	for (unsigned i = 0; i < 100; i++) {
+		size_t got = take(door, client, text, sizeof text, &closed);
+
+		if (closed || got == 0)
+			return closed;
+	}
+	return false;
+}
+
+/* Idle connections make room for new ones, oldest first. */
+static void test_idle_ones_make_room(void **state)
 {
 	struct door *door = *state;
 	int clients[MAX], more;
@@ -374,16 +388,68 @@ static void test_too_many(void **state)
 	put(door, more, GET("/small"));
 	expect(door, more, 200, "small", false);
 	assert_int_equal(figures(door).connections, MAX);
+	assert_int_equal(figures(door).displaced, 0);
+	assert_true(is_closed(door, clients[0]));
 	put(door, clients[1], GET("/small"));
 	expect(door, clients[1], 200, "small", false);
-	(void)close(clients[0]);
-	clients[0] = more;
+	(void)close(more);
 	for (unsigned i = 0; i < MAX; i++)
+		(void)close(clients[i]);
+}
+
+/* Requests that do not come to their end hold every place: whoever asks anew is served, for the one that has been at it for longest. */
+static void test_slow_requests_make_room(void **state)
+{
+	struct door *door = *state;
+	int clients[MAX], more;
+
+	for (unsigned i = 0; i < MAX; i++) {
+		clients[i] = connect_to(door);
 		put(door, clients[i], "GET /");
+		wait_s(door, 1);
+	}
 	more = connect_to(door);
-	expect(door, more, 503, "too many connections", true);
-	assert_int_equal(figures(door).refused, 1);
+	put(door, more, GET("/small"));
+	expect(door, more, 200, "small", false);
+	expect(door, clients[0], 503, "others wait", true);
+	assert_int_equal(figures(door).displaced, 1);
 	assert_int_equal(figures(door).connections, MAX);
+	/* The one that was served is idle: it goes before any of the others. */
+	(void)close(clients[0]);
+	clients[0] = connect_to(door);
+	put(door, clients[0], GET("/small"));
+	expect(door, clients[0], 200, "small", false);
+	assert_true(is_closed(door, more));
+	assert_int_equal(figures(door).displaced, 1);
+	put(door, clients[1], "small HTTP/1.1\r\nHost: h\r\n\r\n");
+	expect(door, clients[1], 200, "small", false);
+	(void)close(more);
+	for (unsigned i = 0; i < MAX; i++)
+		(void)close(clients[i]);
+}
+
+/* The same of those who ask and do not read, but they go after those who have not even asked. */
+static void test_hanging_readers_make_room(void **state)
+{
+	struct door *door = *state;
+	int clients[MAX], more;
+
+	for (unsigned i = 0; i + 1 < MAX; i++) {
+		clients[i] = connect_to(door);
+		put(door, clients[i], GET("/large"));
+		wait_s(door, 1);
+	}
+	clients[MAX - 1] = connect_to(door);
+	more = connect_to(door);
+	assert_true(is_closed(door, clients[MAX - 1]));
+	put(door, more, GET("/large"));
+	(void)close(clients[MAX - 1]);
+	clients[MAX - 1] = connect_to(door);
+	put(door, clients[MAX - 1], GET("/small"));
+	expect(door, clients[MAX - 1], 200, "small", false);
+	assert_int_equal(figures(door).connections, MAX);
+	assert_int_equal(figures(door).displaced, 2);
+	assert_true(is_closed(door, clients[0]));
 	(void)close(more);
 	for (unsigned i = 0; i < MAX; i++)
 		(void)close(clients[i]);
@@ -444,7 +510,9 @@ int main(void)
 		TEST(test_idle_connection),
 		TEST(test_hanging_reader),
 		TEST(test_slow_reader_gets_it_all),
-		TEST(test_too_many),
+		TEST(test_idle_ones_make_room),
+		TEST(test_slow_requests_make_room),
+		TEST(test_hanging_readers_make_room),
 		TEST(test_stop),
 		TEST(test_no_memory),
 	};

@@ -124,14 +124,24 @@ static void test_failure_and_its_end(void **unused)
 
 	(void)unused;
 	for (unsigned round = 0; round < 2; round++) {
-		(void)snprintf(watch.stats.state_failure, sizeof watch.stats.state_failure, "no space left");
+		char *flush = watch.stats.state_failure[PD_STATE_FLUSH];
+		char *trim = watch.stats.state_failure[PD_STATE_TRIM];
+
+		memcpy(flush, "no space left", sizeof "no space left");
 		assert_true(is_told(&watch, 1));
-		assert_says(watch.text, "warning: the state cannot be moved on to the disk: no space left");
+		assert_string_equal(watch.text, "warning: no space left");
 		assert_false(is_told(&watch, 2));
-		watch.stats.state_failure[0] = '\0';
+		memcpy(trim, "no sync", sizeof "no sync");
 		assert_true(is_told(&watch, 3));
-		assert_string_equal(watch.text, "the state moves on to the disk again");
-		assert_false(is_told(&watch, 4));
+		assert_string_equal(watch.text, "warning: no sync");
+		flush[0] = '\0';
+		assert_true(is_told(&watch, 4));
+		assert_string_equal(watch.text, "what is in memory moves on to the disk again");
+		assert_false(is_told(&watch, 5));
+		trim[0] = '\0';
+		assert_true(is_told(&watch, 6));
+		assert_string_equal(watch.text, "the log is trimmed again");
+		assert_false(is_told(&watch, 7));
 	}
 }
 
@@ -152,13 +162,15 @@ static void test_brake_is_told_once_a_minute(void **unused)
 
 static void test_all_at_once_is_told_line_by_line(void **unused)
 {
-	struct watch watch = { .stats = { .braked = 1, .state_damage = "rot", .state_failure = "full" } };
+	struct watch watch = {
+		.stats = { .braked = 1, .state_damage = "rot", .state_failure = { "full", "full", "", "" } }
+	};
 	unsigned lines = 0;
 
 	(void)unused;
 	while (is_told(&watch, 1))
 		lines++;
-	assert_int_equal(lines, 3);
+	assert_int_equal(lines, 4);
 }
 
 int main(void)
