@@ -56,6 +56,59 @@ enum pd_plant {
 	PD_PLANT_APPEND_FORGETS_EXPIRY, /* a large string that is appended to never expires */
 	PD_PLANT_TURN_WAITS_FOR_FIRST,  /* of a turn's replies only the first is waited for */
 	PD_PLANT_BRAKE_FORGETS_KEY,     /* a write that had to wait has lost its idempotency key */
+	PD_PLANT_UNSYNCED_SEAL,         /* a segment is left for the next without being synced */
+	PD_PLANT_MARK_FORGOTTEN,        /* groups do not say up to where everything was durable */
+	PD_PLANT_MARK_AHEAD,            /* groups say that what is in flight were durable */
+	PD_PLANT_IGNORE_WRITE_ERROR,    /* a write that failed counts as written */
+	PD_PLANT_RETRY_SYNC,            /* a sync that failed is tried once more, and believed then */
+	PD_PLANT_IGNORE_SYNC_ERROR,     /* a background sync that failed counts as synced */
+	PD_PLANT_NO_BACKGROUND_SYNC,    /* weak writes are never synced for their own sake */
+	PD_PLANT_FLIGHT_OVERTAKES, /* a group counts when it has landed, whether those before it have or not */
+	PD_PLANT_RESERVE_NOTHING,  /* an LSN is given before there is room for its record */
+	PD_PLANT_CHECKSUM_WITHOUT_PLACE,    /* checksums say nothing of the place */
+	PD_PLANT_CHECKSUM_UNCHECKED,        /* a group's checksum is not looked at */
+	PD_PLANT_RECORD_CHECKSUM_UNCHECKED, /* of a damaged group every record is handed out */
+	PD_PLANT_CHAIN_UNCHECKED,           /* a group need not follow the one before it */
+	PD_PLANT_ROT_IS_TORN,               /* whatever is no group is taken for a torn tail */
+	PD_PLANT_HOLE_REPLAYED,             /* groups behind a hole are replayed */
+	PD_PLANT_READ_ERROR_IS_END,         /* what cannot be read is where the log ends */
+	PD_PLANT_INDEX_ONE_ACTOR,           /* the index of a segment names one actor of each group */
+	PD_PLANT_RENAME_UNSYNCED, /* the manifest gets its name before its content is on stable storage */
+	PD_PLANT_STATE_MANIFEST_UNSYNCED, /* the same with the manifest of the levels */
+	PD_PLANT_STATE_NAMES_UNSYNCED,    /* a manifest of the levels tells of names that may be gone */
+	PD_PLANT_CHECKPOINT_UNSYNCED,     /* a checkpoint counts before its names are on stable storage */
+	PD_PLANT_CHECKPOINT_IN_PLACE,   /* a checkpoint is made under the name that it has when it is whole */
+	PD_PLANT_CHECKPOINT_UNVERIFIED, /* a checkpoint takes the place of the state without a look at it */
+	PD_PLANT_RETENTION_IGNORED, /* the log is trimmed behind the newest checkpoint, whatever the window */
+	PD_PLANT_FREEZE_OPEN_GROUP, /* what is frozen ends in the middle of a group */
+	PD_PLANT_APPLIED_FIRST,     /* the applied position is there before the entries */
+	PD_PLANT_FORGET_EXPIRY,     /* what goes to the levels never expires */
+	PD_PLANT_FORGET_COUNTERS,   /* how many keys an actor has is not written to the levels */
+	PD_PLANT_FORGET_LAST_DELETE,   /* nor when it has deleted anything last */
+	PD_PLANT_QUARANTINE_NOT_NOTED, /* who has lost something is forgotten with the process */
+	PD_PLANT_VIEW_SETTLES_EARLY, /* a view moves to the levels when the first of its memtables is there */
+	PD_PLANT_READS_DO_NOT_WAIT,  /* a read shows what has not settled */
+	PD_PLANT_FULL_IS_STRICT,     /* level full does not wait for the levels */
+	PD_PLANT_PRECONDITION_STALE, /* what has come and gone since counts as never there */
+	PD_PLANT_IDEMPOTENCY_UNCHECKED, /* an idempotency key answers for any request */
+	PD_PLANT_EXPIRY_BY_LOCAL_CLOCK, /* whether something has expired is asked of the machine's clock */
+	PD_PLANT_CLOCK_RUNS_BACK,       /* time goes back when the wall clock does */
+	PD_PLANT_BOOKMARK_NEVER_LOST,   /* a moment that a crash took away is answered as there */
+	PD_PLANT_LEASE_NOT_REPLAYED,    /* a start forgets who owns an actor */
+	PD_PLANT_LEVEL_NOT_REPLAYED,    /* a start forgets the levels of profiles */
+	PD_PLANT_QUOTA_NOT_REPLAYED,    /* a start forgets quotas */
+	PD_PLANT_LEASE_RENEWED_STALE,   /* who has lost a lease may renew it */
+	PD_PLANT_QUOTA_UNCHECKED,       /* nobody counts the keys that a quota allows */
+	PD_PLANT_BLOB_NO_NOTE,          /* nothing tells of chunks whose value was never finished */
+	PD_PLANT_BLOB_NOTE_STAYS,       /* chunks of a value that is there are swept as left over */
+	PD_PLANT_BLOB_READERS_IGNORED,  /* chunks go while somebody reads them */
+	PD_PLANT_BLOB_CHUNKS_STAY,      /* the chunks of a value that is gone stay */
+	PD_PLANT_SHORT_WRITE_IS_WHOLE,  /* a write that was cut short counts as whole */
+	PD_PLANT_REPLY_OVERTAKES,       /* a reply that has settled is shown before those in front of it */
+	PD_PLANT_FOOTER_UNCHECKED,      /* a damaged index of a segment is not reported */
+	PD_PLANT_EPOCH_UNCHECKED,       /* a record of an older epoch is read behind one of a newer */
+	PD_PLANT_TRIM_UNSYNCED,         /* segments go together, in whatever order the disk likes */
+	PD_PLANT_EPOCH_NOT_NOTED,       /* the manifest does not say which epoch the log must reach */
 };
 
 #ifdef PD_PLANTED

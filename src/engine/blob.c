@@ -212,9 +212,9 @@ int pd_blob_remove(struct pd_txn *txn, struct pd_store_actor *state, uint64_t bl
 {
 	struct pd_pin *pin = pd_blob_pinned(txn->engine, state->id, blob);
 
-	if (pin != NULL && pin->readers > 0)
+	if (pin != NULL && pin->readers > 0 && !pd_plant(PD_PLANT_BLOB_READERS_IGNORED))
 		return leave_over(txn, pin);
-	return delete_chunks(txn, state, blob);
+	return pd_plant(PD_PLANT_BLOB_CHUNKS_STAY) ? 0 : delete_chunks(txn, state, blob);
 }
 
 int pd_txn_remove_blob(struct pd_txn *txn, struct pd_key *key, uint64_t number)

@@ -1,5 +1,6 @@
 #include "engine/clock.h"
 
+#include "base/plant.h"
 #include "os/os.h"
 
 void pd_clock_start(struct pd_clock *clock, struct pd_os *os, uint64_t jump_max_us, uint64_t last_time_us)
@@ -27,7 +28,7 @@ void pd_clock_update(struct pd_clock *clock)
 		return;
 	}
 	clock->jumping = false;
-	if (real_us >= clock->time_us)
+	if (real_us >= clock->time_us || pd_plant(PD_PLANT_CLOCK_RUNS_BACK))
 		clock->time_us = real_us;
 	else
 		clock->time_us += passed_us / 2;

@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 
 static void release_actor(void *context, void *item)
@@ -361,6 +362,10 @@ int pd_directory_load(struct pd_directory *directory, struct pd_store *store, st
 
 	directory->loading = true;
 	for (size_t i = 0; result == 0 && i < sizeof kinds; i++) {
+		if ((pd_plant(PD_PLANT_LEASE_NOT_REPLAYED) && kinds[i] == 'o') ||
+		    (pd_plant(PD_PLANT_LEVEL_NOT_REPLAYED) && (kinds[i] == 'l' || kinds[i] == 'p')) ||
+		    (pd_plant(PD_PLANT_QUOTA_NOT_REPLAYED) && kinds[i] == 'q'))
+			continue;
 		result = load_kind(directory, store, kinds[i], err);
 		if (kinds[i] == 'a')
 			pd_id_list_sort(&directory->actors);

@@ -32,6 +32,8 @@ static bool version_holds(struct pd_txn *txn, const struct pd_key *key, bool exi
 		return false;
 	if (exists)
 		return entry->lsn == version->lsn;
+	if (pd_plant(PD_PLANT_PRECONDITION_STALE))
+		return true;
 	/* Or the whole actor was, and went. */
 	if (pd_dropped_since(txn->engine, txn->session->tenant, key->actor_name, version->lsn))
 		return false;
@@ -213,7 +215,8 @@ static int find_duplicate(struct pd_txn *txn, struct pd_slice key, const struct 
 		return pd_error_set(
 			err, PD_CORRUPT,
 			"a stored result makes no sense: check the log with 'perdure log verify'");
-	if (memcmp(entry.value.data, hash, REQUEST_HASH_SIZE) != 0)
+	if (memcmp(entry.value.data, hash, REQUEST_HASH_SIZE) != 0 &&
+	    !pd_plant(PD_PLANT_IDEMPOTENCY_UNCHECKED))
 		return pd_error_set(
 			err, PD_EXISTS,
 			"this idempotency key was already used for another request: use a new key");
@@ -419,6 +422,8 @@ void pd_txn_fill_receipt(struct pd_txn *txn, uint64_t lsn, struct pd_receipt *re
 		receipt->epoch = engine->log->epoch;
 		receipt->level = txn->level;
 	}
+	if (lsn == 0 && pd_plant(PD_PLANT_READS_DO_NOT_WAIT))
+		receipt->wait = (struct pd_wait){ 0 };
 	if (txn->session->read_strict) {
 		uint64_t newest = engine->open->first_lsn + engine->open->record_count - 1;
 

@@ -54,6 +54,10 @@ int pd_engine_end_group(struct pd_engine *engine, struct pd_log_position *ret_po
 {
 	int result;
 
+	if (pd_plant(PD_PLANT_FREEZE_OPEN_GROUP)) {
+		*ret_position = (struct pd_log_position){ engine->log->epoch, engine->log->marks.tail_lsn };
+		return 0;
+	}
 	if (!pd_log_group_empty(engine->open) && !pd_log_can_submit(engine->log))
 		return PD_AGAIN;
 	result = pd_engine_submit(engine,

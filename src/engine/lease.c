@@ -288,7 +288,8 @@ static int keep(struct pd_txn *txn, const struct request *request, struct pd_act
 	if (actor == NULL)
 		return pd_engine_no_actor(request->name, &txn->err);
 	old = actor->lease;
-	if (epoch_of(old) != request->epoch || request->epoch == 0)
+	if ((epoch_of(old) != request->epoch || request->epoch == 0) &&
+	    !(pd_plant(PD_PLANT_LEASE_RENEWED_STALE) && old != NULL))
 		return pd_error_set(&txn->err, PD_STALE_EPOCH,
 				    "actor '%.*s' has epoch %" PRIu64 ", not %" PRIu64
 				    ": its lease is another one by now",

@@ -153,7 +153,7 @@ int pd_manifest_write(struct pd_os *os, const char *directory, const struct pd_m
 		result = pd_os_resize(file, 0, err);
 	if (result == 0)
 		result = pd_os_write(file, text, size, 0, err);
-	if (result == 0)
+	if (result == 0 && !pd_plant(PD_PLANT_RENAME_UNSYNCED))
 		result = pd_os_datasync(file, err);
 	pd_os_close(file);
 	if (result == 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/codec.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 #include "model/kv/kv.h"
 
@@ -59,7 +60,9 @@ int pd_engine_check_bookmark(const struct pd_engine *engine, uint64_t epoch, uin
 			return PD_INVALID;
 		if (running)
 			return lsn <= newest ? 0 : PD_AGAIN;
-		return lsn < engine->epochs[i + 1].first_lsn ? 0 : PD_LOST;
+		return lsn < engine->epochs[i + 1].first_lsn || pd_plant(PD_PLANT_BOOKMARK_NEVER_LOST)
+			       ? 0
+			       : PD_LOST;
 	}
 	return epoch > engine->log->epoch ? PD_AGAIN : PD_INVALID;
 }

@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 
 static int out_of_memory(struct pd_error *err)
@@ -188,13 +189,14 @@ static int check_content(struct pd_engine *engine, struct pd_error *err)
 static int try_checkpoint(struct pd_engine *engine, const struct pd_checkpoint *checkpoint,
 			  struct pd_error *err)
 {
-	int result = pd_checkpoint_verify(engine->os, checkpoint, NULL, NULL, err);
+	bool looks = !pd_plant(PD_PLANT_CHECKPOINT_UNVERIFIED);
+	int result = looks ? pd_checkpoint_verify(engine->os, checkpoint, NULL, NULL, err) : 0;
 
 	if (result == 0)
 		result = pd_checkpoint_install(engine->os, checkpoint, engine->live_directory, err);
 	if (result == 0)
 		result = open_levels(engine, false, err);
-	if (result == 0)
+	if (result == 0 && looks)
 		result = check_content(engine, err);
 	if (result == 0)
 		result = check_reach(engine, err);

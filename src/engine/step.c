@@ -40,7 +40,7 @@ int pd_engine_reserve(struct pd_engine *engine, size_t size, struct pd_error *er
 	size_t ahead = engine->log->group_bytes_max / 16;
 	int result;
 
-	if (size <= engine->reserved_bytes)
+	if (size <= engine->reserved_bytes || pd_plant(PD_PLANT_RESERVE_NOTHING))
 		return 0;
 	/* A little ahead, so that not every effect has to ask; what is needed alone, if that is all there is. */
 	result = pd_log_reserve(engine->log, size + ahead, err);
@@ -286,7 +286,8 @@ static int step_clock(struct pd_engine *engine, uint64_t now_us)
 	if (result == 0 && now_us >= engine->flush_due_us) {
 		engine->flush_due_us = UINT64_MAX;
 		result = pd_engine_submit(engine, PD_LOG_WRITE);
-		if (result == 0 && engine->last_synced_level_lsn > engine->log->marks.durable_lsn)
+		if (result == 0 && engine->last_synced_level_lsn > engine->log->marks.durable_lsn &&
+		    !pd_plant(PD_PLANT_NO_BACKGROUND_SYNC))
 			result = pd_log_sync_begin(engine->log);
 		if (result == 0)
 			result = collect(engine, false);
@@ -368,7 +369,7 @@ int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait
 	    (pd_plant(PD_PLANT_REPLY_WRITTEN) && marks->written_lsn >= wait->durable_lsn))
 		return 1;
 	if (marks->durable_lsn >= wait->durable_lsn && marks->written_lsn >= wait->written_lsn &&
-	    engine->applied_lsn >= wait->applied_lsn)
+	    (engine->applied_lsn >= wait->applied_lsn || pd_plant(PD_PLANT_FULL_IS_STRICT)))
 		return 1;
 	return engine->log->fenced ? PD_FENCED : 0;
 }

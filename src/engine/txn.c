@@ -463,7 +463,10 @@ struct pd_key pd_key_field(const struct pd_key *key, struct pd_slice field)
 
 static bool expired(const struct pd_txn *txn, const struct pd_entry *entry)
 {
-	return entry->expires_us != 0 && entry->expires_us <= txn->now_us;
+	uint64_t now_us = pd_plant(PD_PLANT_EXPIRY_BY_LOCAL_CLOCK) ? pd_os_real_us(txn->engine->os)
+								   : txn->now_us;
+
+	return entry->expires_us != 0 && entry->expires_us <= now_us;
 }
 
 bool pd_txn_read(struct pd_txn *txn, struct pd_store_actor *state, struct pd_slice key,

@@ -385,6 +385,8 @@ static struct pd_retention_options retention_options(const struct pd_engine *eng
 
 	options.window_us = engine->options.retention_s * 1000000;
 	options.window_bytes = engine->options.retention_bytes;
+	if (pd_plant(PD_PLANT_RETENTION_IGNORED))
+		options.window_us = options.window_bytes = 0;
 	/* A small window wants checkpoints more often than one of the usual size does. */
 	if (options.window_bytes > 0 && options.window_bytes / 4 < options.step_bytes_min)
 		options.step_bytes_min = options.window_bytes / 4 > STEP_BYTES_LEAST

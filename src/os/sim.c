@@ -108,6 +108,11 @@ uint64_t pd_sim_operations(const struct pd_os *os)
 	return ((const struct pd_sim *)os)->operations;
 }
 
+uint64_t pd_sim_writes_astray(const struct pd_os *os)
+{
+	return ((const struct pd_sim *)os)->astray;
+}
+
 uint64_t pd_sim_trace_hash(const struct pd_os *os)
 {
 	return ((const struct pd_sim *)os)->trace;

@@ -62,7 +62,8 @@ bool pd_sim_crashed(const struct pd_os *os);
 void pd_sim_fail_at(struct pd_os *os, enum pd_os_operation operation, uint64_t n, int errnum);
 /* The nth disk operation from now, of any kind, fails with `errnum`; with `for_good` all after it, too. 0 switches it off. */
 void pd_sim_fail_from(struct pd_os *os, uint64_t n, int errnum, bool for_good);
-uint64_t pd_sim_operations(const struct pd_os *os); /* disk operations so far */
+uint64_t pd_sim_operations(const struct pd_os *os);    /* disk operations so far */
+uint64_t pd_sim_writes_astray(const struct pd_os *os); /* that were lost or misdirected, so far */
 
 /* Lose everything that was not stable, as the seed decides. All handles, queues and locks of the dead process
  * become void: closing them is allowed and does nothing to the disk. */

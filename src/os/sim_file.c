@@ -139,6 +139,7 @@ static int put_lost(struct pd_sim_file *file, const void *data, size_t size, uin
 	struct pd_sim *sim = machine(file);
 	struct pd_sim_content *content = &file->node->content;
 
+	sim->astray++;
 	if ((file->base.flags & PD_OS_DIRECT) == 0)
 		return pd_sim_content_write(&sim->disk, content, data, size, offset, PD_SIM_WRITE_LOST);
 	if (offset + size > content->size)

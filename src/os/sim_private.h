@@ -75,6 +75,7 @@ struct pd_sim {
 	int fail_any_errnum;
 	bool fail_any_for_good;
 	uint64_t operations;
+	uint64_t astray; /* writes that were lost or misdirected */
 	uint64_t real_us, monotonic_ns;
 	uint64_t trace;
 	uint8_t *shown; /* for pd_sim_content() */

@@ -255,9 +255,9 @@ static int make(const struct pd_checkpoint_plan *plan, struct pd_levels *levels,
 	}
 	if (result == 0)
 		result = write_manifest(plan, making, checkpoint, err);
-	if (result == 0)
+	if (result == 0 && !pd_plant(PD_PLANT_CHECKPOINT_UNSYNCED))
 		result = pd_os_sync_directory(plan->os, copy, err);
-	if (result == 0)
+	if (result == 0 && !pd_plant(PD_PLANT_CHECKPOINT_UNSYNCED))
 		result = pd_os_sync_directory(plan->os, making, err);
 	pass_done(&pass);
 	pd_free(copy);
@@ -279,7 +279,8 @@ int pd_checkpoint_create(const struct pd_checkpoint_plan *plan, struct pd_levels
 	checkpoint->path = pd_asprintf("%s/" PD_CHECKPOINT_PREFIX "%020" PRIu64, plan->directory,
 				       plan->position.lsn);
 	if (checkpoint->path != NULL)
-		making = pd_asprintf("%s.new", checkpoint->path);
+		making = pd_asprintf("%s%s", checkpoint->path,
+				     pd_plant(PD_PLANT_CHECKPOINT_IN_PLACE) ? "" : ".new");
 	result = making == NULL ? no_memory(err) : make(plan, levels, making, checkpoint, err);
 	if (result == 0)
 		result = pd_os_rename(plan->os, making, checkpoint->path, err);

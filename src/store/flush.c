@@ -60,12 +60,13 @@ static int sort_tables(struct writer *writer, const struct pd_generation *genera
 static int write_value(struct writer *writer, struct pd_slice key, const struct pd_entry *entry)
 {
 	uint8_t head[1 + PD_VARINT_MAX + 8];
+	bool expires = entry->expires_us != 0 && !pd_plant(PD_PLANT_FORGET_EXPIRY);
 	size_t size = 1;
 	int result;
 
-	head[0] = entry->type | (entry->expires_us != 0 ? PD_ENTRY_EXPIRES : 0);
+	head[0] = entry->type | (expires ? PD_ENTRY_EXPIRES : 0);
 	size += pd_varint_put(head + size, entry->lsn & PD_SLOT_LSN);
-	if (entry->expires_us != 0) {
+	if (expires) {
 		pd_store_u64(head + size, entry->expires_us);
 		size += 8;
 	}
@@ -121,6 +122,8 @@ static int write_counters(struct writer *writer)
 {
 	int result = 0;
 
+	if (pd_plant(PD_PLANT_FORGET_COUNTERS))
+		return 0;
 	for (size_t i = 0; result == 0 && i < writer->count; i++) {
 		const struct pd_table *table = writer->tables[i];
 		struct pd_store_counters counters = table->counters;
@@ -145,7 +148,8 @@ static int write_counters(struct writer *writer)
 		size += pd_varint_put(value + size, table->actor->tenant);
 		size += pd_varint_put(value + size, counters.key_count);
 		size += pd_varint_put(value + size, counters.expiring_count);
-		size += pd_varint_put(value + size, counters.last_delete_lsn);
+		size += pd_varint_put(value + size,
+				      pd_plant(PD_PLANT_FORGET_LAST_DELETE) ? 0 : counters.last_delete_lsn);
 		result = pd_levels_batch_put(writer->batch, key, pd_slice(value, size), writer->err);
 	}
 	return result;
@@ -166,6 +170,20 @@ static int write_all(struct writer *writer)
 	return result;
 }
 
+/* Nothing but the position. */
+static int write_position(struct pd_flush *flush)
+{
+	struct pd_levels_batch *batch = NULL;
+	int result = pd_levels_batch_new(flush->levels, &batch, &flush->err);
+
+	if (result == 0)
+		result = pd_levels_batch_finish(batch, &flush->err);
+	if (result == 0)
+		result = pd_levels_batch_commit(batch, flush->generation->position, &flush->err);
+	pd_levels_batch_free(batch);
+	return result;
+}
+
 static int write_generation(struct pd_flush *flush)
 {
 	struct writer writer = { .flush = flush, .err = &flush->err };
@@ -176,6 +194,8 @@ static int write_generation(struct pd_flush *flush)
 	writer.to = pd_malloc(PD_LEVELS_KEY_SIZE_MAX);
 	result = writer.key == NULL || writer.to == NULL ? no_memory(&writer)
 							 : sort_tables(&writer, flush->generation);
+	if (result == 0 && pd_plant(PD_PLANT_APPLIED_FIRST))
+		result = write_position(flush);
 	if (result == 0)
 		result = pd_levels_batch_new(flush->levels, &writer.batch, &flush->err);
 	if (result == 0)

@@ -267,7 +267,8 @@ void pd_views_settle(struct pd_store *store, const struct pd_generation *generat
 	for (struct pd_store_view *view = store->views; view != NULL; view = view->next) {
 		struct pd_levels_view *settled;
 
-		if (view->held == 0 || view->pins[0]->generation != generation ||
+		if (view->held == 0 ||
+		    (view->pins[0]->generation != generation && !pd_plant(PD_PLANT_VIEW_SETTLES_EARLY)) ||
 		    atomic_load(&view->given_up) || atomic_load(&view->closed))
 			continue;
 		/* Without it, the view keeps what it has. */

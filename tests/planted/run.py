@@ -113,16 +113,17 @@ def ask(oracle, plant, options):
 
 
 def oracles_of(plant):
-    """A suite that is a plant's own comes when the cheap ones have been silent."""
+    """A suite that is a plant's own comes when the cheap ones have been silent. Without a plant: all there are."""
+    if not plant:
+        suites = {suite.name: suite for suites in SUITES.values() for suite in suites}
+        return ORACLES + [suites[name] for name in sorted(suites)]
     return [SIMULATION, EXHAUSTIVE, *SUITES.get(plant, []), *STATES, HISTORIES, ROUNDS]
 
 
 def check(plant, options):
     """true: something has noticed it. Without a plant: nothing has complained."""
     started, notes = time.monotonic(), []
-    oracles = [SIMULATION] if options.slice else oracles_of(plant)
-    if not plant and not options.slice:
-        oracles = ORACLES + sorted({suite for suites in SUITES.values() for suite in suites}, key=lambda suite: suite.name)
+    oracles = [oracle for oracle in oracles_of(plant) if options.only in ("", oracle.name)]
     for oracle in oracles:
         if plant and time.monotonic() - started > options.seconds:
             notes.append(f"more than {options.seconds} s")
@@ -169,6 +170,7 @@ def parse_options():
     parser.add_argument("--seconds", type=int, default=1800, help="for one plant, when no further oracle is asked")
     parser.add_argument("--patience", type=float, default=1, help="multiplies the time that an oracle has")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", default="", metavar="ORACLE", help="ask no other")
     parser.add_argument("--slice", action="store_true", help="a few plants, and the simulation alone")
     parser.add_argument("--list", action="store_true", help="print the names, and end")
     parser.add_argument("names", nargs="*", metavar="NAME", help="of plants; none: all")
@@ -176,6 +178,8 @@ def parse_options():
     unknown = sorted(set(options.names) - set(plants()))
     if unknown:
         parser.error(f"no such plant: {', '.join(unknown)}; there are {', '.join(plants())}")
+    if options.slice:
+        options.only = SIMULATION.name
     options.build = os.path.abspath(options.build)
     options.scratch = os.path.join(options.build, "scratch")
     return options

@@ -48,13 +48,25 @@ static bool may_not_write(const struct world *world, const struct client *client
 	return claim != 0 ? claim != name->epoch : name->exclusive && name->lease_end_us > now_us;
 }
 
+/* Rather one for which a value is arriving. */
+static uint8_t choose_dropped(struct world *world, const struct client *client)
+{
+	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {
+		const struct upload *upload = &world->clients[i].upload;
+
+		if (upload->stage != NULL && upload->given > 0 && upload->request->tenant == client->tenant &&
+		    chance_one_in(&world->side_chance, 2))
+			return upload->request->operations[0].places[0].actor;
+	}
+	return chance_one_in(&world->chance, 2) ? client->actor
+						: (uint8_t)chance_below(&world->chance, WORLD_ACTORS);
+}
+
 bool actor_drop(struct world *world)
 {
 	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
 	struct client *client = &world->clients[number];
-	uint8_t actor = chance_one_in(&world->chance, 2)
-				? client->actor
-				: (uint8_t)chance_below(&world->chance, WORLD_ACTORS);
+	uint8_t actor = choose_dropped(world, client);
 	bool there = world->oracle.cells[cell_actor(client->tenant, actor)] != NULL;
 	struct pd_receipt receipt = { 0 };
 	struct pd_error err = { 0 };
@@ -251,7 +263,7 @@ bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenan
 		  uint64_t now_us)
 {
 	const struct oracle_name *expected = world->oracle.cells[cell_actor(tenant, actor)];
-	uint64_t live = 0, most = 0;
+	uint64_t live = 0, most = 0, live_expiring = 0, most_expiring = 0;
 	struct pd_actor_info info;
 	struct pd_error err;
 	int result = pd_engine_actor_info(world->engine, session, pd_slice_string(actor_name(actor)), &info,
@@ -276,14 +288,64 @@ bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenan
 			world->oracle.cells[cell_item(tenant, (struct place){ actor, key })];
 
 		most += item != NULL;
+		most_expiring += item != NULL && item->expires_us != 0;
 		live += item != NULL && (item->expires_us == 0 || item->expires_us > now_us);
+		live_expiring += item != NULL && item->expires_us > now_us;
 	}
 	if (info.keys < live || info.keys > most)
 		return world_fail(world, "%s/%s counts %" PRIu64 " keys, expected %" PRIu64 " to %" PRIu64,
 				  tenant_name(tenant), actor_name(actor), info.keys, live, most);
+	if (info.expiring_keys < live_expiring || info.expiring_keys > most_expiring)
+		return world_fail(
+			world, "%s/%s counts %" PRIu64 " keys that expire, expected %" PRIu64 " to %" PRIu64,
+			tenant_name(tenant), actor_name(actor), info.expiring_keys, live_expiring,
+			most_expiring);
 	if (info.lease.epoch != expected->epoch)
 		return world_fail(world, "%s/%s has epoch %" PRIu64 ", expected %" PRIu64,
 				  tenant_name(tenant), actor_name(actor), info.lease.epoch, expected->epoch);
+	if (info.quotas.keys != expected->quota_keys)
+		return world_fail(world, "%s/%s has a quota of %" PRIu64 " keys, expected %" PRIu64,
+				  tenant_name(tenant), actor_name(actor), info.quotas.keys,
+				  expected->quota_keys);
 	world_trace(world, info.id << 16 ^ info.keys);
 	return true;
+}
+
+/* ---- expiry ---- */
+
+#define EXPIRY_STEPS 60u
+
+/* Keys that the tenants' actors may still have when what expired before `now_us` is gone. */
+static uint64_t count_until(const struct world *world, uint64_t now_us)
+{
+	struct key_counts counts;
+	uint64_t keys = 0;
+
+	for (unsigned tenant = 0; tenant < WORLD_TENANTS; tenant++) {
+		quota_count(world, tenant, now_us, &counts);
+		keys += counts.live[WORLD_ACTORS];
+	}
+	return keys;
+}
+
+bool expiry_check(struct world *world)
+{
+	struct pd_engine_stats stats = { 0 };
+	uint64_t began_us = 0;
+
+	for (unsigned i = 0; i < EXPIRY_STEPS; i++) {
+		/* On a full disk they stay until there is room. */
+		if (world_dead(world) || world->sick || world->fenced || world->plagued ||
+		    world->plague == PLAGUE_FULL)
+			return true;
+		pd_engine_stats(world->engine, &stats);
+		began_us = i == 0 ? stats.time_us : began_us;
+		if (stats.keys <= count_until(world, began_us))
+			return true;
+		pd_sim_advance_us(world->os, 100000);
+		if (!work_step(world))
+			return false;
+	}
+	return world_fail(world, "there are %" PRIu64 " keys, %" PRIu64 " that have not expired", stats.keys,
+			  count_until(world, began_us));
 }

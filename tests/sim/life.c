@@ -7,6 +7,7 @@
 #include "world.h"
 
 #define ATTEMPTS_MAX 40
+#define UPKEEP_STEPS 40 /* in which a checkpoint is made */
 
 /* ---- memory ---- */
 
@@ -70,6 +71,14 @@ static void break_out(struct world *world)
 		world->machine.write_error_ppm = (unsigned)chance_spread(chance, 100000);
 		world->machine.sync_error_ppm = (unsigned)chance_spread(chance, 100000);
 		world->machine.read_error_ppm = (unsigned)chance_below(chance, 20000);
+		/* One kind alone, and often: what comes of it is not hidden by the others. */
+		if (chance_one_in(chance, 2)) {
+			unsigned kind = (unsigned)chance_below(chance, 3), often = 100000;
+
+			world->machine.write_error_ppm = kind == 0 ? often : 0;
+			world->machine.sync_error_ppm = kind == 1 ? often : 0;
+			world->machine.read_error_ppm = kind == 2 ? often : 0;
+		}
 		break;
 	case PLAGUE_DRIVE:
 		if (chance_one_in(chance, 2))
@@ -83,15 +92,24 @@ static void break_out(struct world *world)
 	pd_sim_set_options(world->os, &world->machine);
 }
 
-/* Flip a bit somewhere in the log, or in the state. */
+/* Behind the last byte of a file that is not zero. */
+static uint64_t written_bytes(const uint8_t *data, uint64_t size)
+{
+	while (size > 0 && data[size - 1] == 0)
+		size--;
+	return size;
+}
+
+/* Flip a bit somewhere in the log, or in the state: in the front, or anywhere in what was ever written. */
 static void rot(struct world *world)
 {
 	bool of_state = chance_one_in(&world->chance, 2);
 	const char *directory = of_state ? "data/store/0000/live" : "data/log/0000";
+	static const uint8_t scratch[48] = { 0xa5, 0x5a, 0xa5 };
 	struct pd_os_names names;
 	char path[120];
 	const uint8_t *data;
-	uint64_t size, offset;
+	uint64_t size, end, offset;
 	size_t pick;
 
 	if (pd_os_list(world->os, directory, &names, NULL) != 0)
@@ -100,12 +118,15 @@ static void rot(struct world *world)
 	if (names.count > 0) {
 		(void)snprintf(path, sizeof path, "%s/%.64s", directory, names.names[pick]);
 		if (pd_sim_content(world->os, path, &data, &size) == 0 && size > 0) {
-			/* What is written of a segment is at the front. */
-			offset = chance_below(
-				&world->chance,
-				of_state ? size
-					 : 1 + chance_below(&world->chance, size < 8192 ? size : 8192));
+			end = written_bytes(data, size);
+			if (of_state || end == 0)
+				end = size;
+			else if (chance_one_in(&world->chance, 3) && end > 8192)
+				end = 8192;
+			offset = chance_below(&world->chance, end);
 			world_say(world, "bit flip in %s at %" PRIu64, path, offset);
+			if (chance_one_in(&world->side_chance, 3) && offset + sizeof scratch <= size)
+				(void)!pd_sim_damage(world->os, path, offset, scratch, sizeof scratch);
 			if (pd_sim_flip_bit(world->os, path, offset,
 					    (unsigned)chance_below(&world->chance, 8)) == 0)
 				world->sick = world->plagued = true;
@@ -140,7 +161,9 @@ static bool check_hash(struct world *world, uint64_t lsn)
 	struct pd_error err;
 	int result = pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &hash, &err);
 
-	if ((result == PD_CORRUPT && world_rotten(world)) ||
+	/* What has been made anew has been read. */
+	if ((result == PD_CORRUPT && world_rotten(world) &&
+	     !(world->rebuilt && world->plague == PLAGUE_ROT)) ||
 	    (result == PD_IO && world->plague == PLAGUE_ERRORS)) {
 		world->over = true;
 		world->totals->damage_reported++;
@@ -168,12 +191,41 @@ static bool check_survival(struct world *world, uint64_t epoch, uint64_t lsn, ui
 				  "epoch %" PRIu64 " begins with LSN %" PRIu64
 				  ", but only LSNs up to %" PRIu64 " were given before",
 				  epoch, lsn, survived);
+	if (world->plague == PLAGUE_DRIVE && survived < world->drive_floor)
+		return world_fail(world,
+				  "LSN %" PRIu64
+				  " was on the disk, as a later group tells; the log ends with %" PRIu64
+				  ", and nothing is said of it",
+				  world->drive_floor, survived);
 	if (survived < world->process_floor && world->plague != PLAGUE_DRIVE)
 		return world_fail(world,
 				  "LSN %" PRIu64 " was promised to survive; only those up to %" PRIu64
 				  " did (the newest was %" PRIu64 ")",
 				  world->process_floor, survived, world->newest_lsn);
 	return true;
+}
+
+static int open_once(struct world *world, struct pd_recovery *ret_recovery, struct pd_error *err);
+
+/* The state moves on behind the damage, and the log may be trimmed of it: who has lost something is known all the same. */
+static void start_after_damage(struct world *world)
+{
+	struct pd_recovery recovery;
+	struct pd_error err = { 0 };
+
+	if (world->options.levels == PD_LEVELS_NONE || world->plague != PLAGUE_ROT)
+		return;
+	if (pd_engine_upkeep_start(world->engine, PD_UPKEEP_COMPACT_LOG, &err) == 0)
+		for (unsigned i = 0; i < UPKEEP_STEPS; i++) {
+			pd_sim_advance_us(world->os, 20000);
+			if (pd_engine_step(world->engine) != 0)
+				break;
+		}
+	life_kill(world, true);
+	if (open_once(world, &recovery, &err) != 0)
+		return;
+	world->remembers = true;
+	(void)verify_state(world);
 }
 
 /* Damage was found. Whoever lost something must not be served, and whoever is served must have lost nothing. */
@@ -200,7 +252,8 @@ static bool check_damaged(struct world *world)
 				  " was promised to survive or to be reported; the log ends with %" PRIu64,
 				  world->process_floor, survived);
 	oracle_rewind(&world->oracle, survived);
-	(void)verify_state(world);
+	if (verify_state(world))
+		start_after_damage(world);
 	return false;
 }
 
@@ -211,14 +264,17 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 	world->totals->recoveries++;
 	world->totals->torn_tails += recovery->torn_bytes > 0;
 	world->totals->rebuilt += recovery->rebuilt;
+	world->rebuilt = recovery->rebuilt;
 	if (recovery->rebuilt)
 		world_say(world, "the state was made anew: %s", recovery->rebuilt_why);
-	if (recovery->applied_lsn < world->full_floor && !recovery->rebuilt)
+	if (recovery->rebuilt || world->state_lost)
+		world->full_floor = 0; /* what the levels had is made anew */
+	if (recovery->applied_lsn < world->full_floor)
 		return world_fail(world,
 				  "LSN %" PRIu64
 				  " was acknowledged as in the state, which begins with LSN %" PRIu64,
 				  world->full_floor, recovery->applied_lsn);
-	if (recovery->rebuilt && !world->plagued)
+	if (recovery->rebuilt && !world->plagued && !world->state_lost)
 		return world_fail(world, "the state was good, and was made anew: %s", recovery->rebuilt_why);
 	if (recovery->damage_count > 0)
 		return check_damaged(world);
@@ -231,6 +287,10 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 	world_trace(world, lsn);
 	if (!check_survival(world, epoch, lsn, survived) || !check_hash(world, survived))
 		return false;
+	world->last_us = world->last_write_us = survived == world->newest_lsn ? world->last_write_us : 0;
+	world->survived_lsn = survived;
+	world->totals->states_lost += world->state_lost;
+	world->state_lost = false;
 	world->totals->lost_transactions += world->newest_lsn - survived;
 	oracle_rewind(&world->oracle, survived);
 	if (world->end_count < MOMENTS_MAX)
@@ -242,7 +302,7 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 	world->full_lsn = 0;
 	world->begins = 0;
 	world->fenced = false;
-	return verify_moments(world) && verify_state(world);
+	return verify_moments(world) && verify_state(world) && (!world->lone || shelf_check(world));
 }
 
 /* ---- opening ---- */
@@ -300,6 +360,7 @@ bool life_open(struct world *world)
 
 		if (world->plague == PLAGUE_ROT && world->epoch > 0 && chance_one_in(&world->chance, 3))
 			rot(world);
+		shelf_lose_state(world);
 		if (chance_one_in(&world->chance, 3) && attempt < ATTEMPTS_MAX / 2)
 			pd_sim_crash_at(world->os, chance_spread(&world->chance, 100));
 		result = open_once(world, &recovery, &err);
@@ -426,7 +487,7 @@ bool life_close(struct world *world)
 	uint64_t epoch;
 	int result;
 
-	if (!work_settle(world) || !large_check(world))
+	if (!work_settle(world) || !large_check(world) || !expiry_check(world) || !work_rest(world))
 		return false;
 	if (world_dead(world)) {
 		life_kill(world, chance_one_in(&world->chance, 2));

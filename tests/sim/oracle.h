@@ -27,6 +27,7 @@ struct oracle_item { /* a key */
 struct oracle_name { /* a tenant or an actor */
 	uint64_t id;
 	enum pd_level level;
+	uint64_t quota_keys; /* 0: none */
 	/* Of an actor: who owns it. */
 	uint64_t epoch, lease_end_us;
 	bool exclusive;
@@ -111,6 +112,7 @@ struct outcome {
 	uint64_t duplicate_lsn;
 	bool changed;        /* something was written */
 	bool maybe_conflict; /* with code 0: the engine may say PD_CONFLICT all the same */
+	bool maybe_quota;    /* … or PD_QUOTA */
 	enum pd_level level; /* the least that a write must have got, if nobody asked for another */
 };
 

@@ -168,6 +168,8 @@ static bool run(struct world *world)
 
 	choose_machine(world);
 	choose_taste(world);
+	world->quotas = chance_one_in(&world->side_chance, 3);
+	world->lone = true;
 	world->oracle.default_level = world->options.default_level;
 	world->oracle.idempotency_keep_us = world->options.idempotency_keep_s * 1000000;
 	if (pd_os_sim_new(&world->machine, &world->os, &err) != 0)
@@ -212,6 +214,7 @@ void world_reset(struct world *world, uint64_t seed)
 			       .totals = world->totals,
 			       .chance = { .state = seed * 0x9e3779b97f4a7c15U },
 			       .view_chance = { .state = ~(seed * 0x9e3779b97f4a7c15U) },
+			       .side_chance = { .state = seed * 0xbf58476d1ce4e5b9U + 1 },
 			       .arena = world->arena,
 			       .oracle = world->oracle,
 			       .expected = world->expected,

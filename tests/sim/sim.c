@@ -176,6 +176,7 @@ static bool run_seed(const struct options *options, struct job *job, struct worl
 			good = world_fail(world, "two runs differ: trace %016" PRIx64 " and %016" PRIx64,
 					  trace, world->trace);
 	}
+	job->totals.trace += trace;
 	if (options->verbose)
 		(void)printf("trace %016" PRIx64 "\n", world->trace);
 	if (good)
@@ -255,8 +256,9 @@ static void add(struct totals *sum, const struct totals *part)
 
 static void print_totals(const struct totals *t, double seconds)
 {
-	(void)printf("%" PRIu64 " seeds in %.1f s: %.0f seeds/s\n", t->seeds, seconds,
-		     (double)t->seeds / (seconds > 0 ? seconds : 1));
+	(void)printf("%" PRIu64 " seeds in %.1f s: %.0f seeds/s, %.0f a minute; trace %016" PRIx64 "\n",
+		     t->seeds, seconds, (double)t->seeds / (seconds > 0 ? seconds : 1),
+		     (double)t->seeds * 60 / (seconds > 0 ? seconds : 1), t->trace);
 	(void)printf("operations %" PRIu64 ", acknowledged %" PRIu64 ", unknown %" PRIu64
 		     ", conflicts %" PRIu64 ", duplicates %" PRIu64 "\n",
 		     t->operations, t->acknowledged, t->unknown, t->conflicts, t->duplicates);
@@ -271,9 +273,11 @@ static void print_totals(const struct totals *t, double seconds)
 		     t->damage_reported, t->quarantined, t->refused_opens);
 	(void)printf("flushes %" PRIu64 ", checkpoints %" PRIu64 ", log trimmed %" PRIu64
 		     ", writes told to wait %" PRIu64 ", states made anew %" PRIu64
-		     ", actors dropped %" PRIu64 ", leased %" PRIu64 ", stale writes %" PRIu64 "\n",
+		     ", actors dropped %" PRIu64 ", leased %" PRIu64 ", stale writes %" PRIu64
+		     ", over a quota %" PRIu64 "\n",
 		     t->flushes, t->checkpoints, t->trims, t->braked, t->rebuilt, t->drops, t->leases,
-		     t->stale);
+		     t->stale, t->quota_refusals);
+	(void)printf("states lost, and made anew from what there was %" PRIu64 "\n", t->states_lost);
 	(void)printf("views read %" PRIu64 ", given up %" PRIu64 "\n", t->views, t->views_given_up);
 	(void)printf("values that arrived in pieces %" PRIu64 " (dropped on the way %" PRIu64
 		     "), replies read later %" PRIu64 "\n",

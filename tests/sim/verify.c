@@ -22,6 +22,16 @@ static void ask(const struct world *world, const struct request *session, struct
 	operations[1] = (struct operation){ .verb = VERB_PEXPIRETIME, .place_count = 1, .places = { place } };
 }
 
+/* It is refused: for what the log has lost of it, or because the state cannot be read? */
+static void note_quarantined(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor)
+{
+	struct pd_actor_info info;
+
+	if (pd_engine_actor_info(world->engine, session, pd_slice_string(actor_name(actor)), &info, NULL) ==
+	    0)
+		world->quarantined[tenant][actor] |= info.quarantined;
+}
+
 /* One actor's keys in one transaction. *ret_served: false if it is quarantined. */
 static bool verify_actor(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor,
 			 bool *ret_served)
@@ -60,9 +70,13 @@ static bool verify_actor(struct world *world, struct pd_session *session, uint8_
 	result = pd_engine_execute(world->engine, &asked, &writer, &receipt, &err);
 	if (result == PD_CORRUPT && (world->damaged || world_rotten(world))) {
 		world->totals->quarantined++;
+		note_quarantined(world, session, tenant, actor);
 		*ret_served = false;
 		return true;
 	}
+	if (result == 0 && world->remembers && world->quarantined[tenant][actor])
+		return world_fail(world, "%s/%s was quarantined, and is served after a restart",
+				  tenant_name(tenant), actor_name(actor));
 	if (result != 0)
 		return world_fail(world, "cannot read %s/%s: %s", tenant_name(tenant), actor_name(actor),
 				  err.text);
@@ -163,6 +177,25 @@ static bool verify_count(struct world *world, struct pd_session *session)
 	return stats.keys == keys ||
 	       world_fail(world, "there are %" PRIu64 " keys, of which actors have %" PRIu64, stats.keys,
 			  keys);
+}
+
+bool verify_counts(struct world *world)
+{
+	struct pd_session *session = pd_session_new(world->engine, ++world->client_number, "verifier", "");
+	char name[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_engine_stats stats;
+	struct pd_error err;
+	bool good = session != NULL;
+
+	pd_engine_stats(world->engine, &stats);
+	for (uint8_t tenant = 0; good && tenant < WORLD_TENANTS; tenant++) {
+		(void)snprintf(name, sizeof name, "%s/main", tenant_name(tenant));
+		good = pd_session_use(session, pd_slice_string(name), &err) == 0;
+		for (uint8_t actor = 0; good && actor < WORLD_ACTORS; actor++)
+			good = actor_verify(world, session, tenant, actor, stats.time_us);
+	}
+	pd_session_free(session);
+	return good;
 }
 
 bool verify_state(struct world *world)

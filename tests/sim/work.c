@@ -76,12 +76,23 @@ static bool set_level(struct world *world, struct client *client)
 	return true;
 }
 
+/* Somebody may use a version that was read before a crash, unless the crash took it away. */
+static void forget_lost_watches(struct world *world)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < world->watch_count; i++)
+		if (world->watches[i].version.lsn <= world->survived_lsn)
+			world->watches[kept++] = world->watches[i];
+	world->watch_count = kept;
+}
+
 void work_begin(struct world *world)
 {
 	world->flushes_seen = world->checkpoints_seen = 0;
 	world->held_count = 0;
 	world->weak_first = world->weak_count = 0;
-	world->watch_count = 0;
+	forget_lost_watches(world);
 	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {
 		struct client *client = &world->clients[i];
 
@@ -192,16 +203,18 @@ static bool note_marks(struct world *world, bool was_due)
 {
 	uint64_t interval_us = (uint64_t)world->options.sync_interval_ms * 1000;
 	struct pd_engine_stats stats;
+	bool trimmed;
 
 	pd_engine_stats(world->engine, &stats);
 	raise_floor(&world->power_floor, stats.marks.durable_lsn);
 	raise_floor(&world->process_floor, stats.marks.written_lsn);
 	world->totals->flushes += stats.store.flushes - world->flushes_seen;
 	world->totals->checkpoints += stats.checkpoints - world->checkpoints_seen;
-	if (stats.log_first_lsn > world->log_first_lsn) {
-		world->totals->trims += world->log_first_lsn > 0;
-		world->log_first_lsn = stats.log_first_lsn;
-	}
+	trimmed = stats.log_first_lsn > world->log_first_lsn && world->log_first_lsn > 0;
+	world->totals->trims += trimmed;
+	world->log_first_lsn = stats.log_first_lsn;
+	if (!shelf_check_window(world, &stats, trimmed))
+		return false;
 	world->flushes_seen = stats.store.flushes;
 	world->checkpoints_seen = stats.checkpoints;
 	while (world->weak_first < world->weak_count &&
@@ -216,11 +229,30 @@ static bool note_marks(struct world *world, bool was_due)
 			  world->weak[world->weak_first].lsn);
 }
 
+/* Of a drive that loses writes: did this step's groups all land? Each of them says what was durable before. (What lands elsewhere
+ * may land on them.) */
+static void note_drive(struct world *world, const struct pd_engine_stats *before, uint64_t astray)
+{
+	struct pd_engine_stats after;
+
+	pd_engine_stats(world->engine, &after);
+	if (after.log.groups > before->log.groups && after.marks.durable_lsn == after.marks.tail_lsn &&
+	    pd_sim_writes_astray(world->os) == astray && world->machine.misdirected_write_ppm == 0)
+		raise_floor(&world->drive_floor, before->marks.durable_lsn);
+}
+
 bool work_step(struct world *world)
 {
 	bool was_due = monotonic_us(world) >= pd_engine_deadline_us(world->engine);
-	uint64_t epoch;
-	int result = pd_engine_step(world->engine);
+	uint64_t epoch, astray = pd_sim_writes_astray(world->os);
+	struct pd_engine_stats before = { 0 };
+	int result;
+
+	if (world->plague == PLAGUE_DRIVE)
+		pd_engine_stats(world->engine, &before);
+	result = pd_engine_step(world->engine);
+	if (world->plague == PLAGUE_DRIVE && result == 0 && !world_dead(world))
+		note_drive(world, &before, astray);
 
 	world_say(world, "step: %d", result);
 	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
@@ -237,6 +269,19 @@ bool work_step(struct world *world)
 					  pd_engine_fence_text(world->engine));
 	}
 	show(world);
+	return true;
+}
+
+bool work_rest(struct world *world)
+{
+	for (unsigned i = 0; i <= 2 * LATE_STEPS_MAX && world->weak_first < world->weak_count; i++) {
+		if (world_dead(world) || world->fenced || world->sick)
+			return true;
+		if (monotonic_us(world) < pd_engine_deadline_us(world->engine))
+			pd_sim_advance_us(world->os, (uint64_t)world->options.sync_interval_ms * 500 + 1);
+		if (!work_step(world))
+			return false;
+	}
 	return true;
 }
 
@@ -330,6 +375,10 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 	case PD_EXISTS:
 		right = outcome->code == PD_EXISTS;
 		break;
+	case PD_QUOTA:
+		world->totals->quota_refusals++;
+		right = outcome->maybe_quota;
+		break;
 	case PD_NO_SPACE: /* is tried again now and then */
 		world->totals->disk_full++;
 		right = world_dead(world) || world->machine.disk_bytes > 0 ||
@@ -360,21 +409,41 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 				   err->text, pd_code_name(outcome->code));
 }
 
+/* Each transaction has a time of its own, later than all before. */
+static bool check_time(struct world *world, const struct pd_receipt *receipt)
+{
+	if (receipt->time_us <= world->last_us)
+		return world_fail(world, "the time is %" PRIu64 " after it was %" PRIu64, receipt->time_us,
+				  world->last_us);
+	world->last_us = receipt->time_us;
+	if (receipt->lsn != 0 && !receipt->duplicate)
+		world->last_write_us = receipt->time_us;
+	return true;
+}
+
 /* Hand the request to the engine and its outcome to the model. */
 static bool judge(struct world *world, unsigned number, const struct request *request, int result,
 		  const struct pd_receipt *receipt, const struct pd_error *err, uint64_t before_lsn,
 		  const struct pd_resp_writer *writer)
 {
 	struct client *client = &world->clients[number];
+	struct key_counts before = { 0 }, after = { 0 };
 	struct outcome outcome;
 	uint64_t epoch;
 
 	reply_clear(&world->expected);
 	life_spare(world);
+	if (world->quotas)
+		quota_count(world, request->tenant, receipt->time_us, &before);
 	oracle_evaluate(&world->oracle, request, receipt->time_us, before_lsn + 1, &world->expected,
 			&outcome);
+	if (world->quotas)
+		quota_count(world, request->tenant, receipt->time_us, &after);
 	life_starve(world, world->starving_left);
+	outcome.maybe_quota = outcome.code == 0 && quota_may_refuse(world, request->tenant, &before, &after);
 	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
+	if (!check_time(world, receipt))
+		return false;
 	world_trace(world, (uint64_t)result ^ receipt->lsn << 8 ^ receipt->time_us);
 	if (result != 0) {
 		oracle_rewind(&world->oracle, before_lsn);
@@ -389,6 +458,7 @@ static bool judge(struct world *world, unsigned number, const struct request *re
 			return world_fail(world, "accepted, though it should be %s",
 					  pd_code_name(outcome.code));
 		if (!check_receipt(world, client, request, receipt, &outcome, before_lsn) ||
+		    !quota_check_accepted(world, request->tenant, &before, &after) ||
 		    !large_fill(world, writer) || !check_reply(world, request))
 			return false;
 		world->totals->duplicates += outcome.duplicate;
@@ -652,7 +722,11 @@ static bool keep_up(struct world *world)
 
 static bool happen(struct world *world)
 {
-	unsigned pick = (unsigned)chance_below(&world->chance, 100);
+	unsigned pick;
+
+	if (world->quotas && chance_one_in(&world->side_chance, 40))
+		return quota_set(world);
+	pick = (unsigned)chance_below(&world->chance, 100);
 
 	if (chance_one_in(&world->chance, 20))
 		return large_read(world);
@@ -679,7 +753,7 @@ static bool happen(struct world *world)
 
 		return place_client(world, client) && set_level(world, client);
 	}
-	return world->plague == PLAGUE_NONE || verify_state(world);
+	return world->plague == PLAGUE_NONE ? verify_counts(world) : verify_state(world);
 }
 
 bool work(struct world *world, unsigned count)

@@ -24,7 +24,9 @@ struct totals {
 	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
 		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
 		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints, trims, braked,
-		drops, leases, stale, views, views_given_up, uploads, uploads_dropped, readings;
+		drops, leases, stale, quota_refusals, states_lost, views, views_given_up, uploads,
+		uploads_dropped, readings;
+	uint64_t trace; /* of all seeds, whatever their order */
 };
 
 /* What may happen to the machine, beside crashes. */
@@ -110,7 +112,15 @@ struct world {
 
 	struct chance chance;
 	struct chance view_chance; /* of its own, so that a seed's story is the same with views and without */
-	struct views *views;       /* NULL: none is open */
+	struct chance side_chance; /* the same for quotas, lost states, and looks at checkpoints */
+	bool quotas;               /* somebody sets them */
+	bool lone;       /* no crash is planned but by chance: whoever looks may use the disk for that */
+	bool state_lost; /* what is in the levels; the next start that succeeds has made it anew */
+	bool rebuilt;    /* so the last start has done */
+	bool quarantined[WORLD_TENANTS][WORLD_ACTORS]; /* was, when it was read last */
+	bool remembers;                                /* … and so it must be again */
+	uint64_t last_us, last_write_us;               /* times that were given last */
+	struct views *views;                           /* NULL: none is open */
 	struct arena arena;
 	struct oracle oracle;
 	struct reply expected;
@@ -139,7 +149,9 @@ struct world {
 
 	/* What has been promised: LSNs up to these survive. */
 	uint64_t power_floor, process_floor;
-	uint64_t full_floor;                         /* up to here the state on disk has it */
+	uint64_t full_floor; /* up to here the state on disk has it */
+	uint64_t
+		drive_floor; /* a group that has landed says that up to here all was durable: a drive may lose it, nobody may hide that */
 	uint64_t strict_lsn, standard_lsn, full_lsn; /* the newest that asked for it */
 	uint64_t newest_lsn; /* that was ever given, in the epoch that ended last or runs */
 	uint64_t epoch;
@@ -153,6 +165,7 @@ struct world {
 	size_t weak_first, weak_count, weak_capacity;
 	struct moment moments[MOMENTS_MAX], ends[MOMENTS_MAX]; /* shown to somebody; ends of epochs */
 	size_t moment_count, end_count;
+	uint64_t survived_lsn; /* of the epoch before this one, the last */
 	struct watch watches[WATCHES_MAX];
 	size_t watch_count;
 	const struct request *retries[RETRIES_MAX]; /* idempotent requests */
@@ -215,6 +228,8 @@ bool work_step(struct world *world);
 /* One request of this client. */
 bool work_request(struct world *world, unsigned client, const struct request *request);
 bool work_upkeep(struct world *world, enum pd_upkeep_kind kind);
+/* Nobody asks for anything: what was written weakly is synced all the same. */
+bool work_rest(struct world *world);
 /* All replies come to be shown, if steps go on. */
 bool work_settle(struct world *world);
 void work_begin(struct world *world);
@@ -232,9 +247,34 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 bool actor_drop(struct world *world);
 /* Somebody acquires, renews or releases an actor, or says with what epoch it writes. */
 bool actor_lease(struct world *world);
+/* What has expired goes, though nobody asks for it. */
+bool expiry_check(struct world *world);
 /* What is known of it must be what the model knows as of that time. */
 bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor,
 		  uint64_t now_us);
+
+/* ---- quota.c ---- */
+/* Keys of each actor of a tenant, and behind them of all; with those that have expired, and without. */
+struct key_counts {
+	uint64_t live[WORLD_ACTORS + 1], most[WORLD_ACTORS + 1];
+};
+void quota_count(const struct world *world, unsigned tenant, uint64_t now_us, struct key_counts *ret_counts);
+/* May a request that changes the counts like this be refused for a quota? */
+bool quota_may_refuse(const struct world *world, unsigned tenant, const struct key_counts *before,
+		      const struct key_counts *after);
+/* It was not: was that right? */
+bool quota_check_accepted(struct world *world, unsigned tenant, const struct key_counts *before,
+			  const struct key_counts *after);
+/* Somebody sets one. */
+bool quota_set(struct world *world);
+
+/* ---- shelf.c ---- */
+/* Look at all checkpoints, after a start. */
+bool shelf_check(struct world *world);
+/* What was trimmed is in a checkpoint from before the window. `trimmed`: it has just been. */
+bool shelf_check_window(struct world *world, const struct pd_engine_stats *stats, bool trimmed);
+/* Between two lives the state may be lost. */
+void shelf_lose_state(struct world *world);
 
 /* ---- view.c ---- */
 /* One is opened, or looked at. */
@@ -262,6 +302,8 @@ bool large_check(struct world *world);
 /* ---- verify.c ---- */
 /* Compare everything that can be read with the model. */
 bool verify_state(struct world *world);
+/* Only how many keys there are, and what else is known of each actor. */
+bool verify_counts(struct world *world);
 bool verify_moments(struct world *world);
 
 #endif

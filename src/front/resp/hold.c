@@ -92,7 +92,9 @@ int pd_resp_hold_release(struct pd_resp_hold *hold, const struct pd_engine *engi
 {
 	while (hold->count > 0) {
 		const struct pd_resp_held *oldest = hold->entries + hold->first;
-		int settled = pd_engine_settled(engine, &oldest->wait);
+		int settled = pd_engine_settled(engine, pd_plant(PD_PLANT_REPLY_OVERTAKES)
+								? &oldest[hold->count - 1].wait
+								: &oldest->wait);
 
 		if (settled != 1)
 			return settled;

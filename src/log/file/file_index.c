@@ -1,5 +1,6 @@
 /* The index in a segment's footer: which actors have records in which group. */
 #include "base/codec.h"
+#include "base/plant.h"
 #include "log/file/file_private.h"
 
 size_t pd_index_growth(size_t actor_count)
@@ -17,6 +18,8 @@ int pd_index_add(struct pd_buffer *index, uint32_t sectors, uint32_t records, co
 {
 	int result = pd_buffer_reserve(index, pd_index_growth(actor_count));
 
+	if (pd_plant(PD_PLANT_INDEX_ONE_ACTOR) && actor_count != PD_INDEX_ALL_ACTORS && actor_count > 1)
+		actor_count = 1;
 	if (result != 0)
 		return result;
 	add_varint(index, sectors);

@@ -7,6 +7,7 @@
  * ends the log at the hole (file_read.c). Writes that may be in flight together share no 4 KiB block. */
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "log/file/file_private.h"
 
 #define SLOW_SYNC_NS  500000u /* from here on writes fly … */
@@ -122,6 +123,15 @@ int pd_file_queue_write(struct pd_log_file *file, struct pd_log_group *group, si
 	return 0;
 }
 
+/* Everything up to here is on stable storage. */
+static void note_landed(struct pd_log_file *file, uint64_t lsn)
+{
+	if (lsn <= file->log.marks.durable_lsn)
+		return;
+	file->log.marks.written_lsn = lsn;
+	file->log.marks.durable_lsn = lsn;
+}
+
 int pd_file_queue_reap(struct pd_log_file *file, bool wait, struct pd_error *err)
 {
 	struct pd_os_completion completions[DEPTH_MAX];
@@ -137,6 +147,8 @@ int pd_file_queue_reap(struct pd_log_file *file, bool wait, struct pd_error *err
 						 file->directory, file->location.segment);
 		else
 			file->flights[completions[i].token].done = true;
+		if (result == 0 && pd_plant(PD_PLANT_FLIGHT_OVERTAKES))
+			note_landed(file, file->flights[completions[i].token].last_lsn);
 	}
 	while (result == 0 && file->flight_count > 0 && file->flights[file->flight_head].done) {
 		struct pd_flight *flight = &file->flights[file->flight_head];
@@ -145,8 +157,7 @@ int pd_file_queue_reap(struct pd_log_file *file, bool wait, struct pd_error *err
 		pd_histogram_note_ns(&file->log.stats.write_time, took_ns);
 		if (flight->lone)
 			pd_file_note_sync_time(file, took_ns);
-		file->log.marks.written_lsn = flight->last_lsn;
-		file->log.marks.durable_lsn = flight->last_lsn;
+		note_landed(file, flight->last_lsn);
 		pd_file_finished(file, flight->group);
 		file->flight_head = (file->flight_head + 1) % file->depth;
 		file->flight_count--;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 #include "log/file/file_read_private.h"
 
 struct pd_segment *pd_read_following(const struct pd_file_reader *reader)
@@ -40,6 +41,10 @@ static void load_run(void *argument)
 	if (result == 0) {
 		result = pd_os_read(handle, load->data, load->wanted, 0, &load->size, &load->err);
 		pd_os_close(handle);
+	}
+	if (result != 0 && pd_plant(PD_PLANT_READ_ERROR_IS_END)) {
+		load->size = 0;
+		result = 0;
 	}
 	load->result = result;
 }

@@ -25,7 +25,7 @@ static int sync_collect(struct pd_log_file *file, struct pd_error *err)
 
 	pd_os_task_join(sync->task);
 	sync->task = NULL;
-	if (sync->result != 0)
+	if (sync->result != 0 && !pd_plant(PD_PLANT_IGNORE_SYNC_ERROR))
 		return pd_error_set(err, sync->result, "%s", sync->err.text);
 	file->log.stats.syncs++;
 	pd_histogram_note_ns(&file->log.stats.sync_time, sync->took_ns);
@@ -59,6 +59,8 @@ int pd_file_sync_buffered(struct pd_log_file *file, struct pd_error *err)
 	started_ns = pd_os_monotonic_ns(file->os);
 	result = pd_plant(PD_PLANT_SKIP_SYNC) ? 0 : pd_os_datasync(file->buffered, err);
 	pd_histogram_note_ns(&file->log.stats.sync_time, pd_os_monotonic_ns(file->os) - started_ns);
+	if (result != 0 && pd_plant(PD_PLANT_RETRY_SYNC))
+		result = pd_os_datasync(file->buffered, err);
 	if (result == 0)
 		file->unsynced = false;
 	return result;

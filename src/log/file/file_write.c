@@ -83,9 +83,19 @@ static int write_bytes(struct pd_log_file *file, const uint8_t *data, size_t siz
 	file->unsynced = true;
 	result = pd_os_write(file->buffered, data, size, offset, err);
 	pd_histogram_note_ns(&file->log.stats.write_time, pd_os_monotonic_ns(file->os) - started_ns);
+	if (pd_plant(PD_PLANT_IGNORE_WRITE_ERROR))
+		result = 0;
 	if (result != 0 || sync == PD_LOG_WRITE)
 		return result;
 	return pd_file_sync_buffered(file, err);
+}
+
+/* What is known to be on stable storage when a group is written. */
+static uint64_t durable_mark(const struct pd_log_file *file)
+{
+	if (pd_plant(PD_PLANT_MARK_FORGOTTEN))
+		return 0;
+	return pd_plant(PD_PLANT_MARK_AHEAD) ? file->log.marks.tail_lsn : file->log.marks.durable_lsn;
 }
 
 /* Seal the piece for where it goes, and write it there. */
@@ -98,7 +108,7 @@ static int write_piece(struct pd_log_file *file, const struct piece *piece, enum
 		.record_count = piece->record_count,
 		.first_lsn = piece->first_lsn,
 		.base_time_us = piece->base_time_us,
-		.durable_lsn = file->log.marks.durable_lsn,
+		.durable_lsn = durable_mark(file),
 		.epoch = (uint32_t)file->log.epoch,
 		.previous_crc = file->previous_crc,
 		.kind = (uint16_t)piece->kind,
@@ -259,7 +269,8 @@ static int seal_segment(struct pd_log_file *file, uint64_t first_lsn, uint64_t t
 	piece.data = file->head_buffer.data;
 	if (file->index.size > 0)
 		memcpy(piece.data + PD_GROUP_HEADER_SIZE, file->index.data, file->index.size);
-	result = write_piece(file, &piece, PD_LOG_SYNC, err);
+	result = write_piece(file, &piece, pd_plant(PD_PLANT_UNSYNCED_SEAL) ? PD_LOG_WRITE : PD_LOG_SYNC,
+			     err);
 	if (result != 0 || !cut)
 		return result;
 	segment->size = file->sector * PD_SECTOR_SIZE;

@@ -222,7 +222,7 @@ int pd_plain_batch_finish(struct pd_levels_batch *base, struct pd_error *err)
 	if (rc == 0)
 		rc = pd_plant(PD_PLANT_RANGES_FIRST) ? write_points(batch, err) : write_ranges(batch, err);
 	/* The names are durable before a manifest can tell of them. */
-	if (rc == 0 && batch->file_count > 0)
+	if (rc == 0 && batch->file_count > 0 && !pd_plant(PD_PLANT_STATE_NAMES_UNSYNCED))
 		rc = pd_os_sync_directory(plain->os, plain->directory, err);
 	batch->finished = rc == 0;
 	return rc;

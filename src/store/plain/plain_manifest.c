@@ -12,6 +12,7 @@
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "store/plain/plain_private.h"
 
 enum {
@@ -88,7 +89,7 @@ static int write_beside(struct pd_os *os, const char *path, const struct pd_buff
 	rc = pd_os_open(os, path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE, &file, err);
 	if (rc == 0)
 		rc = pd_os_write(file, content->data, content->size, 0, err);
-	if (rc == 0)
+	if (rc == 0 && !pd_plant(PD_PLANT_STATE_MANIFEST_UNSYNCED))
 		rc = pd_os_datasync(file, err);
 	pd_os_close(file);
 	return rc;
