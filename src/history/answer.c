@@ -139,13 +139,16 @@ static int answer_records(struct page *page, const struct pd_moment *from, const
 	struct pd_history_walk_options options = {
 		.actor = page->actor, .from_lsn = from->lsn, .to_lsn = to->lsn, .newest_first = true
 	};
+	uint64_t first_lsn = pd_history_first_lsn(page->history);
 	struct pd_history_walk *walk;
 	char cursor[24] = "0";
 	int result = parse_cursor(page->question, &options.to_lsn, err);
 
-	/* Before it had its name there is nothing of it, and what was trimmed then is nothing to tell of. */
+	/* Before it had its name there is nothing of it; and who names no first moment means from where the log begins. */
 	if (since_lsn > 0 && options.from_lsn < since_lsn - 1)
 		options.from_lsn = since_lsn - 1;
+	if (from->lsn == 0 && options.from_lsn + 1 < first_lsn)
+		options.from_lsn = first_lsn - 1;
 	if (result == 0)
 		result = pd_history_walk_new(page->history, &options, &walk, err);
 	if (result != 0)

@@ -26,7 +26,6 @@ struct pd_diff {
 	struct touched *touched; /* sorted, each key once */
 	size_t count, capacity, next;
 	size_t room; /* bytes that may still be taken */
-	struct pd_buffer before_string, after_string;
 };
 
 /* ---- which keys ---- */
@@ -192,8 +191,6 @@ int pd_diff_new(struct pd_history *history, uint64_t actor, const struct pd_mome
 	diff->room = history->memory_max_bytes;
 	diff->behind = after;
 	pd_buffer_init(&diff->bytes, SIZE_MAX / 2);
-	pd_buffer_init(&diff->before_string, PD_VALUE_SIZE_MAX);
-	pd_buffer_init(&diff->after_string, PD_VALUE_SIZE_MAX);
 	result = pd_past_open(history, actor, from, &diff->before, err);
 	if (result == 0)
 		result = pd_past_open(history, actor, to, &diff->after, err);
@@ -214,8 +211,6 @@ void pd_diff_free(struct pd_diff *diff)
 	pd_past_close(diff->before);
 	pd_past_close(diff->after);
 	pd_buffer_done(&diff->bytes);
-	pd_buffer_done(&diff->before_string);
-	pd_buffer_done(&diff->after_string);
 	pd_free(diff->touched);
 	pd_free(diff);
 }
@@ -241,6 +236,7 @@ static bool is_string(const struct pd_entry *entry)
 static int same(struct pd_diff *diff, const struct pd_diff_change *change, struct pd_error *err)
 {
 	const struct pd_entry *before = &change->before, *after = &change->after;
+	struct pd_hash128 was, is;
 	int result;
 
 	if (before->expires_us != after->expires_us)
@@ -254,12 +250,12 @@ static int same(struct pd_diff *diff, const struct pd_diff_change *change, struc
 		return 0;
 	if (before->lsn == after->lsn)
 		return 1;
-	result = pd_past_string(diff->before, before, UINT64_MAX, &diff->before_string, err);
+	result = pd_past_string_hash(diff->before, before, &was, err);
 	if (result == 0)
-		result = pd_past_string(diff->after, after, UINT64_MAX, &diff->after_string, err);
+		result = pd_past_string_hash(diff->after, after, &is, err);
 	if (result != 0)
 		return result;
-	return pd_slice_equal(pd_buffer_slice(&diff->before_string), pd_buffer_slice(&diff->after_string));
+	return was.high == is.high && was.low == is.low;
 }
 
 int pd_diff_next(struct pd_diff *diff, struct pd_diff_change *ret_change, struct pd_error *err)

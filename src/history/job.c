@@ -159,6 +159,7 @@ static int follow(struct pd_history_job *job, struct pd_error *err)
 						    .newest = { place.epoch, place.lsn, place.time_us },
 						    .open_segment = place.open_segment,
 						    .open_index = place.open_index,
+						    .now_us = pd_os_real_us(place.os),
 						    .memory_max_bytes = PD_HISTORY_JOB_BYTES,
 						    .progress = go_on,
 						    .context = job };

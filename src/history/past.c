@@ -318,6 +318,27 @@ static bool hash_bytes(void *context, struct pd_slice bytes)
 	return true;
 }
 
+int pd_past_string_hash(struct pd_past *past, const struct pd_entry *entry, struct pd_hash128 *ret_hash,
+			struct pd_error *err)
+{
+	struct pd_hasher *hasher = pd_hasher_new();
+	int result = 0;
+
+	if (hasher == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory while hashing");
+	if (entry->type == PD_TYPE_LARGE) {
+		struct pd_blob blob = pd_kv_blob(entry);
+
+		result = each_chunk(past, &blob, hash_bytes, hasher, err);
+	} else {
+		(void)hash_bytes(hasher, entry->value);
+	}
+	if (result == 0)
+		*ret_hash = pd_hasher_sum(hasher);
+	pd_hasher_free(hasher);
+	return result;
+}
+
 static int hash_all(struct pd_past *past, struct pd_hasher *hasher, struct pd_error *err)
 {
 	struct pd_store_cursor cursor;

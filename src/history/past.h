@@ -46,6 +46,9 @@ PD_MUST_CHECK int pd_past_next(struct pd_past_cursor *cursor, struct pd_entry *r
 /* The first `max` bytes, or all there are, of a string that was told, large or not: into `into`, emptied first. */
 PD_MUST_CHECK int pd_past_string(struct pd_past *past, const struct pd_entry *entry, uint64_t max,
 				 struct pd_buffer *into, struct pd_error *err);
+/* A hash of all bytes of a string that was told. */
+PD_MUST_CHECK int pd_past_string_hash(struct pd_past *past, const struct pd_entry *entry,
+				      struct pd_hash128 *ret_hash, struct pd_error *err);
 /* Give the memory of what was read back: all entries and cursors are void. */
 void pd_past_forget(struct pd_past *past);
 /* What pd_engine_state_hash() gave at that moment. */

@@ -134,6 +134,57 @@ static void test_ends(void **state)
 	world_done(&world);
 }
 
+/* Of an actor that is older than the log: from where that begins, and nothing is called damaged. */
+static void test_trimmed_log(void **state)
+{
+	static struct world world;
+	struct pd_history_jobs *jobs;
+	struct pd_history_job *job;
+	struct pd_engine_stats stats;
+	struct pd_slice reply, list;
+	bool trimmed = false;
+
+	(void)state;
+	world_init(&world, 604);
+	world.host.options.retention_s = 0;
+	world.host.options.retention_bytes = 0;
+	world.host.options.checkpoint_log_bytes = 100000;
+	world_open(&world);
+	host_durable(&world.host, "set {keeps}k old");
+	world_idle(&world, 1);
+	for (unsigned i = 0; i < 1200; i++) {
+		world_act(&world);
+		if (i % 20 == 0)
+			world_idle(&world, 1);
+	}
+	host_durable(&world.host, "set {keeps}new 1");
+	world_idle(&world, 20);
+	pd_engine_stats(world.host.engine, &stats);
+	assert_true(stats.log_first_lsn > 100);
+	jobs = pd_history_jobs_new(world.host.engine);
+	if (ask(&world, jobs, "HISTORY keeps", &job, &reply) != 0)
+		fail_msg("%s", world.host.err.text);
+	assert_int_equal(entries_of(reply), 1);
+	assert_true(pd_reply_field(reply, "entries", &list));
+	(void)pd_reply_read(&list);
+	assert_false(pd_reply_field(list, "damage", &reply));
+	pd_history_job_free(job);
+	/* The key's own transaction is known by its LSN alone. */
+	if (ask(&world, jobs, "BLAME keeps k", &job, &reply) != 0)
+		fail_msg("%s", world.host.err.text);
+	assert_int_equal(entries_of(reply), 1);
+	assert_true(pd_reply_field(reply, "entries", &list));
+	(void)pd_reply_read(&list);
+	trimmed = pd_reply_field(list, "trimmed", &reply);
+	assert_true(trimmed);
+	pd_history_job_free(job);
+	assert_int_equal(ask(&world, jobs, "HISTORY keeps FROM 1", &job, &reply), PD_NOT_FOUND);
+	assert_non_null(strstr(world.host.err.text, "oldest"));
+	pd_history_job_free(job);
+	pd_history_jobs_free(jobs);
+	world_done(&world);
+}
+
 /* ---- what is kept ---- */
 
 static uint64_t first_lsn(struct world *world)
@@ -194,6 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_trimmed_log),
 		cmocka_unit_test(test_follower_keeps_the_log),
 	};
 
