@@ -205,6 +205,7 @@ def test_after_a_restart_and_a_checkpoint(world):
     server = world.new_server("again")
     server.start()
     connection = world.connect(server)
+    connection.expect("OK", "PD.DURABILITY", "standard")
     bookmarks = []
     for number in range(60):
         connection.expect("OK", "SET", "{r}k", str(number))
@@ -217,6 +218,7 @@ def test_after_a_restart_and_a_checkpoint(world):
             server.kill()
             server.start()
             connection = world.connect(server)
+            connection.expect("OK", "PD.DURABILITY", "standard")
     for number, bookmark in enumerate(bookmarks):
         connection.expect(str(number).encode(), "PD.ACTOR", "GET", "r", "k", "AT", bookmark)
     assert len(page_of(connection, "DIFF", "r", "FROM", bookmarks[9])["entries"]) == 51
