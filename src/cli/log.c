@@ -188,6 +188,7 @@ static const struct pd_verb verbs[] = {
 	{ "dump", "print the records, one line each", pd_cli_log_dump_run },
 	{ "verify", "read every byte and say whether it is as it was written", pd_cli_log_verify_run },
 	{ "stats", "how many records and bytes, whose, and what a record costs", pd_cli_log_stats_run },
+	{ "repair", "heal what is damaged, and say what is lost", pd_cli_log_repair_run },
 	{ "compact", "let the server drop what need not be kept", pd_cli_log_compact_run },
 };
 
@@ -195,12 +196,12 @@ static int run(int argc, char **argv)
 {
 	static const struct pd_verbs log = {
 		.command = "perdure log",
-		.synopsis = "perdure log dump|verify|stats|compact [options]",
+		.synopsis = "perdure log dump|verify|stats|repair|compact [options]",
 		.about = "Looks at the log of a data directory. dump, verify and stats change nothing and "
 			 "take no lock:\n"
 			 "they work beside a running server, up to what that server has written so far, and "
 			 "without\n"
-			 "one. compact goes through the server.",
+			 "one. repair wants the directory for itself, compact goes through the server.",
 		.table = verbs,
 		.count = sizeof verbs / sizeof *verbs,
 		.after = "Examples:\n"
@@ -213,4 +214,5 @@ static int run(int argc, char **argv)
 	return pd_verbs_run(&log, argc, argv);
 }
 
-const struct pd_subcommand pd_subcommand_log = { "log", "print, verify, measure and compact the log", run };
+const struct pd_subcommand pd_subcommand_log = { "log", "print, verify, measure, repair and compact the log",
+						 run };

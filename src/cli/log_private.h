@@ -16,6 +16,7 @@
 int pd_cli_log_dump_run(int argc, char **argv);
 int pd_cli_log_verify_run(int argc, char **argv);
 int pd_cli_log_stats_run(int argc, char **argv);
+int pd_cli_log_repair_run(int argc, char **argv);
 int pd_cli_log_compact_run(int argc, char **argv);
 
 #define PD_CLI_LOG_EXIT_STATUSES                                                                     \

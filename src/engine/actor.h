@@ -63,6 +63,15 @@ PD_MUST_CHECK int pd_engine_actor_info(struct pd_engine *engine, struct pd_sessi
 				       struct pd_slice name, struct pd_actor_info *ret_info,
 				       struct pd_error *err);
 
+/* ---- releasing ---- */
+
+/* Serve an actor that is quarantined, as it is without what it lost: somebody has looked at it. Nothing in the log says so,
+ * the state alone does.
+ * Durable when: a checkpoint (engine/upkeep.h) that was begun later is done.
+ *   PD_NOT_FOUND; PD_INVALID: it is not quarantined. */
+PD_MUST_CHECK int pd_engine_release_actor(struct pd_engine *engine, struct pd_session *session,
+					  struct pd_slice name, struct pd_error *err);
+
 /* ---- dropping ---- */
 
 /* Drop an actor with everything that it has and everything that is kept about it, in one transaction, whatever it holds

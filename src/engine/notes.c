@@ -78,6 +78,31 @@ int pd_note_dropped(struct pd_engine *engine, const struct pd_actor *actor, uint
 	return result < 0 ? result : 0;
 }
 
+int pd_engine_release_actor(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
+			    struct pd_error *err)
+{
+	struct pd_actor *actor = pd_engine_find_actor(engine, session, name);
+	uint64_t epoch, lsn;
+	int result;
+
+	if (actor == NULL)
+		return pd_engine_no_actor(name, err);
+	if (!actor->quarantined)
+		return pd_error_set(err, PD_INVALID, "actor '%.*s' is not quarantined: it is served",
+				    (int)name.size, (const char *)name.data);
+	pd_engine_now(engine, &epoch, &lsn);
+	pd_store_begin(engine->store);
+	result = pd_note_dropped(engine, actor, lsn, err);
+	pd_store_commit(engine->store);
+	if (result != 0)
+		return result;
+	actor->quarantined = false;
+	actor->lost_first = actor->lost_last = 0;
+	if (engine->recovery.quarantined_actors > 0)
+		engine->recovery.quarantined_actors--;
+	return 0;
+}
+
 /* ---- loading ---- */
 
 static int load_note(struct pd_engine *engine, uint8_t kind, const struct pd_entry *entry,

@@ -30,6 +30,8 @@ struct pd_log_sight {
 	uint32_t segment;
 	uint64_t offset, size; /* bytes in the segment's file that this is about */
 
+	bool torn; /* PD_SIGHT_NOTE: of a write that was not finished */
+
 	/* PD_SIGHT_GROUP */
 	enum pd_group_kind group_kind;
 	uint32_t group_records, group_payload_size;

@@ -36,6 +36,7 @@ GROUPS = (
     "history",
     "log_command",
     "log_tool",
+    "log_repair",
     "admin",
     "http_door",
     "service",

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "log/mend_private.h"
 #include "log/record_private.h"
 
 #define LOOK_CHUNK ((size_t)256 * 1024)
@@ -114,6 +115,28 @@ static bool open_head(uint8_t *data, size_t size, const struct pd_log_file *file
 	return pd_group_open(data, header);
 }
 
+/* Is it a head of which one bit has flipped? Then it still says where the segment begins. */
+static bool mend_head(const struct pd_log_file *file, const uint8_t *data, size_t size,
+		      const struct pd_location *location, struct pd_segment *segment)
+{
+	uint8_t copy[PD_GROUP_ALIGNMENT];
+	struct pd_group_header header;
+	unsigned bit;
+
+	if (size > sizeof copy || !pd_group_header_mend(data, location, 0, &header, &bit) ||
+	    header.kind != PD_GROUP_SEGMENT)
+		return false;
+	memcpy(copy, data, size);
+	if (!open_head(copy, size, file, location, &header))
+		return false;
+	segment->headed = true;
+	segment->head.first_lsn = header.first_lsn;
+	segment->head.first_frame = header.frame;
+	if (header.payload_size == sizeof segment->head)
+		memcpy(&segment->head, copy + PD_GROUP_HEADER_SIZE, sizeof segment->head);
+	return true;
+}
+
 /* What the first group of a segment says. `data` has the first `size` bytes of the file. */
 static int judge_head(const struct pd_log_file *file, const char *path, uint8_t *data, size_t size,
 		      struct pd_segment *segment, struct pd_error *err)
@@ -130,7 +153,9 @@ static int judge_head(const struct pd_log_file *file, const char *path, uint8_t 
 		return 0;
 	segment->head_damaged = true; /* until all of it has been seen to be right */
 	if (!pd_group_header_read(data, &location, 0, &header))
-		return refuse_stranger(file, path, data, err);
+		return mend_head(file, data, size, &location, segment)
+			       ? 0
+			       : refuse_stranger(file, path, data, err);
 	if (header.kind != PD_GROUP_SEGMENT)
 		return 0;
 	/* The header proves itself, and says the two things that nothing can do without. */

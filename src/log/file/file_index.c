@@ -42,6 +42,19 @@ static bool has_actor(const struct pd_buffer *actors, uint64_t actor)
 	return false;
 }
 
+uint64_t pd_index_records(struct pd_slice index)
+{
+	uint64_t sum = 0, sectors, records, count, actor;
+
+	while (pd_varint_take(&index, &sectors) && pd_varint_take(&index, &records) &&
+	       pd_varint_take(&index, &count)) {
+		sum += records;
+		for (uint64_t i = 1; i < count && pd_varint_take(&index, &actor); i++)
+			continue;
+	}
+	return sum;
+}
+
 bool pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t first_lsn, uint64_t last_lsn,
 		     struct pd_buffer *actors)
 {

@@ -214,6 +214,8 @@ int pd_index_add(struct pd_buffer *index, uint32_t sectors, uint32_t records, co
 		 size_t actor_count);
 size_t pd_index_growth(size_t actor_count); /* bytes that one pd_index_add() can take at most */
 #define PD_INDEX_ALL_ACTORS SIZE_MAX        /* an actor_count: too many to list */
+/* Of all its groups. With the footer's first_lsn it tells where the segment begins, whatever has become of its head. */
+uint64_t pd_index_records(struct pd_slice index);
 /* Append to `actors` (u64 each) whoever has records in LSNs first..last, as a segment's index tells. false: it does not
  * tell. */
 bool pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t first_lsn, uint64_t last_lsn,

@@ -4,6 +4,7 @@
  *   ---------------------------------------------  --------------------------------------  -----------------------
  *   all sectors current, checksums hold            follows in chain and LSN                a group
  *   all sectors current, a checksum does not hold                                          rot
+ *   the same, but only one bit of a header is off  the body holds, and it follows          a group; the bit is rot
  *   a stamp nobody wrote                                                                   rot
  *   sectors missing (older stamps or zeros)        a later group or segment proves that    lost (damage)
  *                                                  these LSNs had been durable
@@ -67,6 +68,14 @@ static int enter_next(struct pd_file_reader *reader, struct pd_log_damage *ret_d
 	if (segment->headed && segment->head.first_lsn > first) {
 		uint64_t last = pd_read_last_before(segment);
 
+		/* Nothing says where a segment without its head begins: what is missing may lie in it, and its index may
+		 * tell whose it is. */
+		if (segment->head_damaged) {
+			result = pd_read_load(reader, segment, err);
+			if (result != 0)
+				return result;
+			reader->unknown_lsns = 0;
+		}
 		reader->expected_lsn = segment->head.first_lsn;
 		reader->chain_known = false;
 		if (last == segment->head.first_lsn) /* its first frames are gone with the rest */
@@ -79,7 +88,7 @@ static int enter_next(struct pd_file_reader *reader, struct pd_log_damage *ret_d
 	}
 	if (segment->headed)
 		reader->unknown_lsns = 0;
-	result = pd_read_load(reader, segment, err);
+	result = reader->behind_segment == segment->number ? 0 : pd_read_load(reader, segment, err);
 	if (result != 0 || !holds_nothing(reader, segment))
 		return result;
 	segment->unused = true;
@@ -236,8 +245,10 @@ static int take_frame(struct pd_file_reader *reader, const struct pd_group_heade
 	if (reader->frames.size < PD_RECORD_SIZE_MIN ||
 	    pd_load_u32(reader->frames.data + 4) != reader->frames.size ||
 	    pd_load_u32(reader->frames.data) != pd_record_crc(reader->frames_location, header->first_lsn,
-							      pd_buffer_slice(&reader->frames)))
+							      pd_buffer_slice(&reader->frames))) {
+		pd_read_suspect_frames(reader, header->first_lsn);
 		return PD_CORRUPT;
+	}
 	reader->at = reader->frames.data;
 	reader->end = reader->at + reader->frames.size;
 	return 0;
@@ -400,8 +411,8 @@ static bool was_durable(const struct pd_group_header *header, uint64_t proven_ls
 	return header->kind != PD_GROUP_FOOTER && proven_lsn >= header->first_lsn + records - 1;
 }
 
-/* A group whose header holds. */
-static int judge_group(struct pd_file_reader *reader, const struct pd_group_header *header,
+/* A group whose header holds, or would hold but for one bit. */
+static int judge_group(struct pd_file_reader *reader, const struct pd_group_header *header, bool mended,
 		       struct pd_log_damage *ret_damage, struct pd_error *err)
 {
 	const struct pd_segment *next = pd_read_following_headed(reader);
@@ -424,11 +435,24 @@ static int judge_group(struct pd_file_reader *reader, const struct pd_group_head
 		return judge_stranger(reader, header, ret_damage, err);
 	sound = pd_group_open(reader->data + sector * PD_SECTOR_SIZE, header);
 	result = take_group(reader, header, sound, ret_damage, err);
-	if (result != 0 || !sound || !rotten)
+	if (result != 0 || !sound || (!rotten && !mended))
 		return result;
-	/* Only stamps were hit; the records prove themselves. Report, and hand them out. */
+	/* Only stamps were hit, or one bit of the header; the records prove themselves. Report, and hand them out. */
 	return pd_read_report(reader, header->first_lsn, header->first_lsn - 1, sector, ret_damage, err,
-			      "a sector's stamp is damaged, its content is not");
+			      mended ? "one bit of a group's header has flipped, its content is as it was"
+				     : "a sector's stamp is damaged, its content is not");
+}
+
+/* One bit makes the difference to a sector that is not in use: say so, then take it for one. */
+static int pass_flipped(struct pd_file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
+{
+	uint64_t lsn = reader->expected_lsn;
+
+	if (reader->flipped_sector == reader->sector + 1)
+		return judge_hole(reader, reader->sector + 1, ret_damage, err);
+	reader->flipped_sector = reader->sector + 1;
+	return pd_read_report(reader, lsn, lsn - 1, reader->sector, ret_damage, err,
+			      "one bit has flipped in a sector that is not in use");
 }
 
 static int next_group(struct pd_file_reader *reader, struct pd_log_damage *ret_damage, struct pd_error *err)
@@ -447,7 +471,9 @@ static int next_group(struct pd_file_reader *reader, struct pd_log_damage *ret_d
 	switch (pd_read_state(reader, sector)) {
 	case PD_SECTOR_CURRENT:
 		if (pd_read_header_at(reader, sector, &header))
-			return judge_group(reader, &header, ret_damage, err);
+			return judge_group(reader, &header, false, ret_damage, err);
+		if (pd_read_mend_header(reader, sector, &header) && follows(reader, &header))
+			return judge_group(reader, &header, true, ret_damage, err);
 		return skip_rot(reader, sector + 1, ret_damage, err, "a group's head is damaged");
 	case PD_SECTOR_OLDER:
 	case PD_SECTOR_ZERO:
@@ -457,7 +483,9 @@ static int next_group(struct pd_file_reader *reader, struct pd_log_damage *ret_d
 	}
 	/* Is it only the stamp? */
 	if (pd_read_header_anywhere(reader, sector, &header))
-		return judge_group(reader, &header, ret_damage, err);
+		return judge_group(reader, &header, false, ret_damage, err);
+	if (pd_read_unused_but_one_bit(reader, sector))
+		return pass_flipped(reader, ret_damage, err);
 	return skip_rot(reader, sector + 1, ret_damage, err, "a sector that nobody wrote like this");
 }
 
@@ -508,12 +536,14 @@ static int salvage_record(struct pd_file_reader *reader, struct pd_log_damage *r
 		uint64_t count = count_to_end(reader, at, last - first);
 
 		if (count > 0 && record_holds(reader, at, last - count + 1)) {
+			pd_read_suspect_records(reader, reader->at, at, first, last - count);
 			reader->at = at;
 			reader->lsn = last - count + 1;
 			return pd_read_report(reader, first, reader->lsn - 1, sector, ret_damage, err,
 					      "records are damaged");
 		}
 	}
+	pd_read_suspect_records(reader, reader->at, reader->end, first, last);
 	reader->at = reader->end;
 	return pd_read_report(reader, first, last, sector, ret_damage, err, "records are damaged");
 }
@@ -616,6 +646,7 @@ void pd_file_reader_free(struct pd_log_reader *base)
 	pd_free(reader->ahead.data);
 	pd_buffer_done(&reader->frames);
 	pd_buffer_done(&reader->actors);
+	pd_buffer_done(&reader->suspects);
 	if (!reader->given)
 		pd_free(reader->data);
 	pd_free(reader);
@@ -635,6 +666,7 @@ int pd_file_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_read
 	reader->expected_lsn = 1;
 	pd_buffer_init(&reader->frames, PD_RECORD_SIZE_MAX);
 	pd_buffer_init(&reader->actors, SIZE_MAX / 2);
+	pd_buffer_init(&reader->suspects, SIZE_MAX / 2);
 	/* Skip segments that end below from_lsn: where a later one begins tells. It must have a whole head: that tells the
 	 * epoch and the chain even if nothing more is in it, so that a begin can follow. */
 	for (size_t i = 0; i < file->segment_count && from_lsn > 1; i++) {

@@ -104,11 +104,11 @@ int pd_read_load(struct pd_file_reader *reader, const struct pd_segment *segment
 	reader->given = false;
 	pd_read_load_drop(ahead);
 	reader->sector = 0;
+	reader->flipped_sector = 0;
 	reader->location.segment = segment->number;
 	reader->location.crc = pd_location_crc(file->options.cluster_id, file->options.shard,
 					       segment->number);
 	reader->loaded = true;
-	reader->segment_first_lsn = segment->headed ? segment->head.first_lsn : reader->expected_lsn;
 	reader->behind_segment = segment->number;
 	next = pd_read_following(reader);
 	if (next != NULL && reader->base.stop_lsn == 0 && load_start(reader, ahead, next, NULL) != 0)

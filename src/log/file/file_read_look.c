@@ -47,9 +47,13 @@ static bool name_actors(struct pd_file_reader *reader, uint64_t first_lsn, uint6
 	if (copy == NULL)
 		return false;
 	memcpy(copy, data, size); /* the reader will come to it later and expects the stamps in place */
-	if (pd_group_open(copy, &header))
-		named = pd_index_actors(pd_slice(copy + PD_GROUP_HEADER_SIZE, header.payload_size),
-					reader->segment_first_lsn, first_lsn, last_lsn, &reader->actors);
+	if (pd_group_open(copy, &header)) {
+		struct pd_slice index = pd_slice(copy + PD_GROUP_HEADER_SIZE, header.payload_size);
+
+		/* The head may be gone, and what was taken for the beginning instead is not where the index begins. */
+		named = pd_index_actors(index, header.first_lsn - pd_index_records(index), first_lsn,
+					last_lsn, &reader->actors);
+	}
 	pd_free(copy);
 	return named;
 }
@@ -72,8 +76,10 @@ int pd_read_report(struct pd_file_reader *reader, uint64_t first_lsn, uint64_t l
 		damage.first_lsn = 2, damage.last_lsn = 1;
 	reader->log_end.damage_count++;
 	pd_buffer_clear(&reader->actors);
-	damage.actors_known = none ||
-			      (!unknown && reader->loaded && name_actors(reader, first_lsn, last_lsn));
+	damage.actors_known = none;
+	if (!none && !unknown)
+		damage.actors_known = pd_read_take_suspects(
+			reader, reader->loaded && name_actors(reader, first_lsn, last_lsn));
 	damage.actor_count = reader->actors.size / sizeof(uint64_t);
 	damage.actors = (const uint64_t *)(const void *)reader->actors.data;
 	(void)snprintf(damage.text, sizeof damage.text, "%s", what);

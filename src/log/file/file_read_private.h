@@ -1,5 +1,5 @@
 /* What the files of the reader share: file_read.c judges groups and hands out records, file_read_look.c looks around in the
- * segment that is loaded, file_read_load.c loads segments. */
+ * segment that is loaded, file_read_mend.c knows a single bit that has flipped, file_read_load.c loads segments. */
 #ifndef PD_LOG_FILE_READ_PRIVATE_H
 #define PD_LOG_FILE_READ_PRIVATE_H
 
@@ -32,7 +32,6 @@ struct pd_file_reader {
 	size_t capacity;
 	uint64_t sectors, sector;
 	struct pd_location location;
-	uint64_t segment_first_lsn;
 	bool loaded;
 	bool given; /* `data` belongs to the caller */
 	struct pd_segment_load ahead;
@@ -65,6 +64,11 @@ struct pd_file_reader {
 	uint64_t broken_lsn; /* of the large record whose frames were last reported as damaged */
 
 	struct pd_buffer actors; /* of the damage last reported */
+	/* Whose the records are that are about to be reported, as they themselves tell: see file_read_mend.c. */
+	struct pd_buffer suspects;
+	bool suspects_known;
+	uint64_t
+		flipped_sector; /* 1 + the unused sector in which a bit has flipped, as was reported; 0: none */
 	struct pd_log_end log_end;
 	bool finished;
 };
@@ -88,12 +92,27 @@ bool pd_read_header_anywhere(const struct pd_file_reader *reader, uint64_t secto
 bool pd_read_header_at(const struct pd_file_reader *reader, uint64_t sector,
 		       struct pd_group_header *ret_header);
 struct pd_outlook pd_read_look_ahead(const struct pd_file_reader *reader, uint64_t from, uint64_t last_lsn);
-/* Fill in what is damaged, and whose it is as far as the segment's footer tells. */
+/* Fill in what is damaged, and whose it is as far as the segment's footer or the records themselves tell. */
 PD_MUST_CHECK int pd_read_report(struct pd_file_reader *reader, uint64_t first_lsn, uint64_t last_lsn,
 				 uint64_t sector, struct pd_log_damage *ret_damage, struct pd_error *err,
 				 const char *what);
 /* The last LSN that is incomplete when nothing in front of this group can be read. */
 uint64_t pd_read_last_lost_before(const struct pd_group_header *header);
+
+/* ---- file_read_mend.c ---- */
+/* The header of a group that is as it was written but for one bit of this header. */
+bool pd_read_mend_header(const struct pd_file_reader *reader, uint64_t sector,
+			 struct pd_group_header *ret_header);
+/* Would this sector be one that is not in use but for one bit? */
+bool pd_read_unused_but_one_bit(const struct pd_file_reader *reader, uint64_t sector);
+/* The records first_lsn … last_lsn, which lie in start … end of the open group, are about to be reported as damaged: whose they
+ * are, if each is as it was written but for one bit. */
+void pd_read_suspect_records(struct pd_file_reader *reader, const uint8_t *start, const uint8_t *end,
+			     uint64_t first_lsn, uint64_t last_lsn);
+/* The same for the record in frames, all of which have come. */
+void pd_read_suspect_frames(struct pd_file_reader *reader, uint64_t lsn);
+/* Name them for the damage that is being reported; reader->actors has those that the index names, if it `names`. */
+bool pd_read_take_suspects(struct pd_file_reader *reader, bool names);
 
 /* ---- file_read_load.c ---- */
 /* The next segment, NULL: none. By number: trimming may move the list while it is read. */

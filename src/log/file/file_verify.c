@@ -272,6 +272,8 @@ static int take_rest(struct pd_log_verifier *verifier, struct pd_error *err)
 			       "%" PRIu64 " bytes of a write that was not finished and never acknowledged%s",
 			       torn * PD_SECTOR_SIZE,
 			       next_first_lsn(verifier) == 0 ? " (or is going on)" : "");
+	if (torn > 0 && verifier->queue.count > 0)
+		((struct pd_log_sight *)verifier->queue.items)[verifier->queue.count - 1].torn = true;
 	verifier->totals.torn_bytes += torn * PD_SECTOR_SIZE;
 	verifier->totals.unused_bytes += unused * PD_SECTOR_SIZE;
 	verifier->sector = verifier->sectors;
@@ -358,6 +360,35 @@ static int judge_hole(struct pd_log_verifier *verifier, uint64_t accused, struct
 	return 0;
 }
 
+/* One bit of its header is wrong, and nothing else of the group: in memory it becomes what it was, to be taken like any other. */
+static bool mend_header(struct pd_log_verifier *verifier, const struct pd_group_header *header, unsigned bit)
+{
+	uint8_t *data = verifier->data.data + verifier->sector * PD_SECTOR_SIZE;
+	size_t size = (size_t)header->sectors * PD_SECTOR_SIZE;
+
+	if (header->kind == PD_GROUP_SEGMENT || header->flags != 0 || header->kind < PD_GROUP_RECORDS ||
+	    header->kind > PD_GROUP_FRAME_COMMIT || header->first_lsn != verifier->expected_lsn ||
+	    header->epoch < verifier->epoch ||
+	    (verifier->chain_known && header->previous_crc != verifier->chain))
+		return false;
+	for (uint32_t i = 0; i < header->sectors; i++)
+		if (pd_verify_state(verifier, verifier->sector + i) != PD_SECTOR_CURRENT)
+			return false;
+	if (pd_verify_need(&verifier->group, size) != 0) {
+		verifier->failed = PD_NO_MEMORY;
+		return false;
+	}
+	memcpy(verifier->group.data, data, size);
+	if (!pd_group_open(verifier->group.data, header))
+		return false;
+	pd_verify_accuse(verifier, verifier->sector, header->sectors, header->first_lsn, 0,
+			 "bit %u of byte %" PRIu64
+			 " has flipped, in a group's header; its content is as it was",
+			 bit % 8, verifier->sector * PD_SECTOR_SIZE + bit / 8);
+	memcpy(data, header, sizeof *header);
+	return true;
+}
+
 /* A header of which one bit is wrong: all else about the group is known. */
 static void skip_mended(struct pd_log_verifier *verifier, const struct pd_group_header *header, unsigned bit)
 {
@@ -429,9 +460,10 @@ static int judge_rot(struct pd_log_verifier *verifier, struct pd_error *err)
 	if (changed != 0)
 		return changed < 0 ? changed : 0;
 	if (pd_verify_mend(verifier, verifier->sector, &mended, &bit) &&
-	    mended.first_lsn >= verifier->expected_lsn)
-		skip_mended(verifier, &mended, bit);
-	else if (extent != NULL)
+	    mended.first_lsn >= verifier->expected_lsn) {
+		if (!mend_header(verifier, &mended, bit))
+			skip_mended(verifier, &mended, bit);
+	} else if (extent != NULL)
 		skip_extent(verifier, extent, "a group is damaged, and its header with it");
 	else if (outlook.found)
 		skip_to_outlook(verifier, &outlook, "a group is damaged, and its header with it");

@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "base/memory.h"
 #include "log/file/verify_private.h"
+#include "log/mend_private.h"
 
 void *pd_verify_add(struct pd_log_verifier *verifier, struct pd_list *list, size_t item_size)
 {
@@ -54,43 +55,16 @@ bool pd_verify_header_at(const struct pd_log_verifier *verifier, uint64_t sector
 bool pd_verify_mend(const struct pd_log_verifier *verifier, uint64_t sector,
 		    struct pd_group_header *ret_header, unsigned *ret_bit)
 {
-	const uint8_t *from = verifier->data.data + sector * PD_SECTOR_SIZE;
-	uint8_t data[PD_GROUP_HEADER_SIZE];
-
-	memcpy(data, from, sizeof data);
-	for (unsigned bit = 0; bit < 8 * PD_GROUP_HEADER_SIZE; bit++) {
-		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		if (pd_group_header_read(data, &verifier->location, sector, ret_header) &&
-		    sector + ret_header->sectors <= verifier->sectors) {
-			*ret_bit = bit;
-			return true;
-		}
-		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-	}
-	return false;
+	return pd_group_header_mend(verifier->data.data + sector * PD_SECTOR_SIZE, &verifier->location,
+				    sector, ret_header, ret_bit) &&
+	       sector + ret_header->sectors <= verifier->sectors;
 }
 
 bool pd_verify_unused_but_one_bit(const struct pd_log_verifier *verifier, uint64_t sector)
 {
-	uint8_t data[PD_SECTOR_SIZE];
-	unsigned bits = 0;
-
-	memcpy(data, verifier->data.data + sector * PD_SECTOR_SIZE, sizeof data);
-	for (size_t i = 0; i < sizeof data; i++)
-		bits += (unsigned)__builtin_popcount(data[i]);
-	if (bits == 1)
-		return true;
-	for (size_t bit = 8 * (PD_SECTOR_SIZE - PD_STAMP_SIZE); bit < 8 * (size_t)PD_SECTOR_SIZE; bit++) {
-		enum pd_sector_state state;
-
-		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		state = pd_sector_classify(data, &verifier->location, sector,
-					   verifier->file->options.cluster_id, verifier->file->options.shard);
-		if (state == PD_SECTOR_OLDER)
-			return true;
-		data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-	}
-	return false;
+	return pd_sector_unused_but_one_bit(verifier->data.data + sector * PD_SECTOR_SIZE,
+					    &verifier->location, sector, verifier->file->options.cluster_id,
+					    verifier->file->options.shard);
 }
 
 /* ---- the footer ---- */

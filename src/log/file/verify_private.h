@@ -32,7 +32,7 @@ struct pd_log_verifier {
 	bool finished;
 	int failed; /* PD_NO_MEMORY, found where nothing could be returned */
 
-	/* The segment that is loaded. Its bytes stay as they are on the disk. */
+	/* The segment that is loaded. Its bytes stay as they are on the disk, but for a bit of a header that has been reported. */
 	bool loaded, headed, sealed, end_accused;
 	struct pd_segment_head head;
 	struct pd_location location;

@@ -8,21 +8,34 @@
 
 #include <cmocka.h>
 
+#include "engine/actor.h"
 #include "host.h"
 
 #define SEGMENT "data/log/0000/0000000001.seg"
 #define ROTTEN  "this-value-will-rot"
 
-static void flip_rotten(struct host *host)
+/* Where the end of the value lies, which is not hit. */
+static uint64_t find_rotten(struct host *host)
 {
+	const char *end = ROTTEN + 8;
 	const uint8_t *data;
 	uint64_t size, at = 0;
 
 	assert_int_equal(pd_sim_content(host->os, SEGMENT, &data, &size), 0);
-	while (at + sizeof ROTTEN < size && memcmp(data + at, ROTTEN, sizeof ROTTEN - 1) != 0)
+	while (at + sizeof ROTTEN < size && memcmp(data + at, end, strlen(end)) != 0)
 		at++;
 	assert_true(at + sizeof ROTTEN < size);
-	assert_int_equal(pd_sim_flip_bit(host->os, SEGMENT, at, 0), 0);
+	return at - 8;
+}
+
+static void flip_rotten(struct host *host)
+{
+	assert_int_equal(pd_sim_flip_bit(host->os, SEGMENT, find_rotten(host), 0), 0);
+}
+
+static void overwrite_rotten(struct host *host)
+{
+	assert_int_equal(pd_sim_damage(host->os, SEGMENT, find_rotten(host), "garbage", 7), 0);
 }
 
 /* {sick}k = 1, {sick}later = 1 which expires, {well}k = 1, and a record of `sick` that rotted in a sealed segment. */
@@ -159,19 +172,67 @@ static void test_expiry(void **state)
 	host_done(&host);
 }
 
-/* A segment that was never sealed has no index: nothing tells whom its damage concerns. */
+/* A segment that was never sealed has no index. */
+static void setup_unsealed(struct host *host)
+{
+	host_init(host);
+	host_open(host);
+	host_durable(host, "set {a}k 1");
+	host_durable(host, "set {b}k 1");
+	host_durable(host, "set {b}rotten " ROTTEN);
+	host_durable(host, "set {c}k 1");
+	host_crash(host, true);
+}
+
+/* A record that is wrong by one bit tells itself whose it is. */
+static void test_one_bit_in_an_unsealed_segment(void **state)
+{
+	struct host host;
+
+	(void)state;
+	setup_unsealed(&host);
+	flip_rotten(&host);
+	host_open(&host);
+	assert_int_equal(host.recovery.quarantined_actors, 1);
+	host_expect(&host, "get {a}k", "$1\r\n1\r\n");
+	host_expect(&host, "get {c}k", "$1\r\n1\r\n");
+	assert_int_equal(host_run(&host, "get {b}k"), PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, "'b' is quarantined"));
+	host_done(&host);
+}
+
+/* Somebody has looked: it is served without what it lost, from then on. */
+static void test_release(void **state)
+{
+	struct host host;
+
+	(void)state;
+	setup(&host);
+	assert_int_equal(
+		pd_engine_release_actor(host.engine, host.session, pd_slice_string("nobody"), &host.err),
+		PD_NOT_FOUND);
+	assert_int_equal(
+		pd_engine_release_actor(host.engine, host.session, pd_slice_string("well"), &host.err),
+		PD_INVALID);
+	assert_non_null(strstr(host.err.text, "not quarantined"));
+	assert_int_equal(
+		pd_engine_release_actor(host.engine, host.session, pd_slice_string("sick"), &host.err), 0);
+	host_expect(&host, "get {sick}k", "$1\r\n1\r\n");
+	host_expect(&host, "get {sick}rotten", "$-1\r\n");
+	host_durable(&host, "set {sick}k 2");
+	host_expect(&host, "get {sick}k", "$1\r\n2\r\n");
+	host_done(&host);
+}
+
+/* More than a bit: nothing tells whom the damage concerns. */
 static void test_unknown_actors(void **state)
 {
 	struct host host;
 
 	(void)state;
-	host_init(&host);
-	host_open(&host);
-	host_durable(&host, "set {a}k 1");
-	host_durable(&host, "set {b}rotten " ROTTEN);
-	host_durable(&host, "set {c}k 1");
-	host_crash(&host, true);
+	setup_unsealed(&host);
 	flip_rotten(&host);
+	overwrite_rotten(&host);
 	assert_int_equal(host_try_open(&host), PD_CORRUPT);
 	assert_non_null(strstr(host.err.text, "--accept-damage"));
 	host.options.accept_damage = true;
@@ -192,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_by_name),       cmocka_unit_test(test_in_sight),
 		cmocka_unit_test(test_preconditions), cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_expiry),        cmocka_unit_test(test_unknown_actors),
+		cmocka_unit_test(test_release),       cmocka_unit_test(test_one_bit_in_an_unsealed_segment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

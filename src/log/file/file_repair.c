@@ -1,0 +1,341 @@
+/* Healing segments: which bytes are put in the place of which, and why that is right.
+ *
+ *   what is wrong                              what proves what it was
+ *   -----------------------------------------  ----------------------------------------------------------------------
+ *   one bit of a group's header                its checksum; the body's, which is in it; the chain to both neighbours
+ *   one bit of a group's body                  the body's checksum, and that of each record in it
+ *   stamps                                     the group that they were taken out of still holds
+ *   anything in a group                        the copy's group is whole, in the same place, and its checksum is the one
+ *                                              that this header, or the groups before and behind it, name
+ *   a whole file                               every group of the copy's file is whole, and the next segment's head names
+ *                                              the last of them
+ *
+ * Sealing is a function of the content, so a group that holds is written again byte for byte as it was. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/codec.h"
+#include "base/memory.h"
+#include "log/file/repair_private.h"
+#include "log/mend_private.h"
+#include "log/verify.h"
+
+#define SLOTS_MAX 64u /* sectors of a group whose originals are searched for a flipped bit */
+
+static int out_of_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory while repairing the log");
+}
+
+void pd_log_repair_init(struct pd_log_repair *repair)
+{
+	*repair = (struct pd_log_repair){ 0 };
+}
+
+void pd_log_repair_done(struct pd_log_repair *repair)
+{
+	pd_free(repair->steps);
+	pd_log_repair_init(repair);
+}
+
+int pd_repair_note(struct pd_mender *mender, enum pd_log_repair_kind kind, uint64_t sector, uint64_t sectors,
+		   uint64_t first_lsn, uint64_t records, const char *format, ...)
+{
+	struct pd_log_repair *repair = mender->repair;
+	struct pd_log_repair_step *steps;
+	struct pd_log_repair_step *step;
+	va_list arguments;
+
+	steps = pd_grow(repair->steps, repair->step_count, &repair->step_capacity, sizeof *steps, 16);
+	if (steps == NULL)
+		return PD_NO_MEMORY;
+	repair->steps = steps;
+	step = &steps[repair->step_count++];
+	*step = (struct pd_log_repair_step){ .kind = kind,
+					     .segment = mender->location.segment,
+					     .offset = sector * PD_SECTOR_SIZE,
+					     .size = sectors * PD_SECTOR_SIZE,
+					     .first_lsn = first_lsn,
+					     .last_lsn = first_lsn + records - 1 };
+	if (records == 0 && first_lsn <= 1) /* "none" cannot be 1 to 0 */
+		step->first_lsn = 2, step->last_lsn = 1;
+	va_start(arguments, format);
+	(void)vsnprintf(step->text, sizeof step->text, format, arguments);
+	va_end(arguments);
+	return 0;
+}
+
+/* ---- groups ---- */
+
+static enum pd_sector_state state_of(const struct pd_mender *mender, const uint8_t *data, uint64_t sector)
+{
+	return pd_sector_classify(data + sector * PD_SECTOR_SIZE, &mender->location, sector,
+				  mender->options->log.cluster_id, mender->options->log.shard);
+}
+
+static bool header_in(const struct pd_mender *mender, const struct pd_bytes *bytes, uint64_t sector,
+		      struct pd_group_header *ret_header)
+{
+	return sector < bytes->sectors &&
+	       pd_group_header_read(bytes->data + sector * PD_SECTOR_SIZE, &mender->location, sector,
+				    ret_header) &&
+	       sector + ret_header->sectors <= bytes->sectors && ret_header->flags == 0 &&
+	       ret_header->kind >= PD_GROUP_RECORDS && ret_header->kind <= PD_GROUP_FRAME_COMMIT;
+}
+
+static bool all_current(const struct pd_mender *mender, const struct pd_bytes *bytes, uint64_t sector,
+			const struct pd_group_header *header)
+{
+	for (uint32_t i = 0; i < header->sectors; i++)
+		if (state_of(mender, bytes->data, sector + i) != PD_SECTOR_CURRENT)
+			return false;
+	return true;
+}
+
+/* The group as it lies there, in the scratch memory, with this header. */
+static bool take_scratch(struct pd_mender *mender, const struct pd_bytes *bytes, uint64_t sector,
+			 const struct pd_group_header *header)
+{
+	size_t size = (size_t)header->sectors * PD_SECTOR_SIZE;
+
+	pd_buffer_clear(&mender->scratch);
+	if (pd_buffer_append(&mender->scratch, bytes->data + sector * PD_SECTOR_SIZE, size) != 0)
+		return false;
+	memcpy(mender->scratch.data, header, sizeof *header);
+	return true;
+}
+
+/* Does every record hold, one after the other up to the payload's end? */
+static bool records_hold(const struct pd_mender *mender, const struct pd_group_header *header)
+{
+	const uint8_t *at = mender->scratch.data + PD_GROUP_HEADER_SIZE;
+	const uint8_t *end = at + header->payload_size;
+
+	if (header->kind != PD_GROUP_RECORDS)
+		return true;
+	for (uint32_t i = 0; i < header->record_count; i++) {
+		size_t left = (size_t)(end - at);
+		uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(at + 4) : 0;
+
+		if (length < PD_RECORD_SIZE_MIN || length > left ||
+		    pd_load_u32(at) !=
+			    pd_record_crc(mender->location.crc, header->first_lsn + i, pd_slice(at, length)))
+			return false;
+		at += length;
+	}
+	return at == end;
+}
+
+/* A bit of a slot in which an original is kept is wrong in two places once the group is open. */
+static bool mend_slots(struct pd_mender *mender, const struct pd_bytes *bytes, uint64_t sector,
+		       const struct pd_group_header *header)
+{
+	size_t from = PD_GROUP_HEADER_SIZE + header->payload_size;
+	size_t size = (size_t)header->sectors * PD_SECTOR_SIZE;
+	size_t end = from + PD_STAMP_SIZE * (size_t)(header->sectors + 2) +
+		     PD_STAMP_SIZE * (size_t)header->sectors;
+
+	if (header->sectors > SLOTS_MAX)
+		return false;
+	for (size_t bit = 8 * from; bit < 8 * (end < size ? end : size); bit++) {
+		if (!take_scratch(mender, bytes, sector, header))
+			return false;
+		mender->scratch.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		if (pd_group_open(mender->scratch.data, header))
+			return true;
+	}
+	return false;
+}
+
+/* Have the group open and whole in the scratch memory, with nothing but what lies here. */
+static bool mend_group(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *header)
+{
+	if (!take_scratch(mender, &mender->local, sector, header))
+		return false;
+	if (pd_group_open(mender->scratch.data, header))
+		return true;
+	if (!all_current(mender, &mender->local, sector, header))
+		return false;
+	if (pd_group_body_mend(mender->scratch.data, header) && records_hold(mender, header))
+		return true;
+	return mend_slots(mender, &mender->local, sector, header) && records_hold(mender, header);
+}
+
+/* Put what is open in the scratch memory where it belongs. true: that changed something. */
+static bool put_back(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *header)
+{
+	size_t size = (size_t)header->sectors * PD_SECTOR_SIZE;
+	uint8_t *there = mender->local.data + sector * PD_SECTOR_SIZE;
+	struct pd_group_header again = *header;
+
+	pd_group_seal(mender->scratch.data, &again, &mender->location, sector);
+	if (again.header_crc != header->header_crc || memcmp(there, mender->scratch.data, size) == 0)
+		return false;
+	memcpy(there, mender->scratch.data, size);
+	mender->changed = true;
+	return true;
+}
+
+/* Is the copy's group the one that was here? */
+static bool copy_fits(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *ours,
+		      const struct pd_group_header *theirs)
+{
+	struct pd_group_header next;
+	bool proven = ours != NULL && ours->header_crc == theirs->header_crc;
+
+	if (mender->chain_known && theirs->previous_crc != mender->chain)
+		return false;
+	/* What lies behind it names it, too; where nothing does, this header must. */
+	if (header_in(mender, &mender->local, sector + theirs->sectors, &next)) {
+		if (next.previous_crc != theirs->header_crc)
+			return false;
+		proven = true;
+	}
+	if (sector + theirs->sectors == mender->local.sectors || theirs->kind == PD_GROUP_FOOTER)
+		proven = proven || mender->chain_known;
+	return proven && all_current(mender, &mender->copy, sector, theirs) &&
+	       take_scratch(mender, &mender->copy, sector, theirs) &&
+	       pd_group_open(mender->scratch.data, theirs);
+}
+
+static uint64_t records_of(const struct pd_group_header *header)
+{
+	return header->kind >= PD_GROUP_FRAME_BEGIN ? 1 : header->record_count;
+}
+
+/* Make the group at this place whole. 1: it is, and *ret_header is its header; 0: it cannot be. PD_NO_MEMORY. */
+static int heal_group(struct pd_mender *mender, uint64_t sector, struct pd_group_header *ret_header)
+{
+	struct pd_group_header header, theirs;
+	unsigned bit;
+	bool held = header_in(mender, &mender->local, sector, &header);
+	bool mended = !held &&
+		      pd_group_header_mend(mender->local.data + sector * PD_SECTOR_SIZE, &mender->location,
+					   sector, &header, &bit) &&
+		      sector + header.sectors <= mender->local.sectors && header.flags == 0;
+	bool stamps;
+
+	if ((held || mended) && (!mender->chain_known || held || header.previous_crc == mender->chain)) {
+		stamps = !all_current(mender, &mender->local, sector, &header);
+		*ret_header = header;
+		if (mend_group(mender, sector, &header)) {
+			if (!put_back(mender, sector, &header))
+				return 1;
+			if (pd_repair_note(mender, stamps && held ? PD_REPAIR_STAMPS : PD_REPAIR_BIT, sector,
+					   header.sectors, header.first_lsn,
+					   held && !stamps ? records_of(&header) : 0,
+					   stamps && held ? "stamps of its sectors"
+							  : "a bit that has flipped") != 0)
+				return PD_NO_MEMORY;
+			return 1;
+		}
+	}
+	if (header_in(mender, &mender->copy, sector, &theirs) &&
+	    copy_fits(mender, sector, held ? &header : NULL, &theirs)) {
+		*ret_header = theirs;
+		if (put_back(mender, sector, &theirs) &&
+		    pd_repair_note(mender, PD_REPAIR_COPY, sector, theirs.sectors, theirs.first_lsn,
+				   records_of(&theirs), "a group, from the copy") != 0)
+			return PD_NO_MEMORY;
+		return 1;
+	}
+	if (held)
+		*ret_header = header;
+	return 0;
+}
+
+/* ---- segments ---- */
+
+/* Where something can be read again behind what cannot. */
+static uint64_t next_group(const struct pd_mender *mender, uint64_t sector)
+{
+	struct pd_group_header header;
+
+	while (sector < mender->local.sectors && !header_in(mender, &mender->local, sector, &header) &&
+	       !header_in(mender, &mender->copy, sector, &header))
+		sector++;
+	return sector;
+}
+
+/* Behind the last group: one bit in what is not in use. */
+static int heal_unused(struct pd_mender *mender, uint64_t sector)
+{
+	static const uint8_t zeros[PD_SECTOR_SIZE];
+
+	for (; sector < mender->local.sectors; sector++) {
+		uint8_t *data = mender->local.data + sector * PD_SECTOR_SIZE;
+
+		if (state_of(mender, mender->local.data, sector) != PD_SECTOR_IMPOSSIBLE ||
+		    !pd_sector_unused_but_one_bit(data, &mender->location, sector,
+						  mender->options->log.cluster_id,
+						  mender->options->log.shard))
+			continue;
+		memcpy(data, zeros, sizeof zeros);
+		mender->changed = true;
+		if (pd_repair_note(mender, PD_REPAIR_UNUSED, sector, 1, 0, 0,
+				   "a sector that is not in use") != 0)
+			return PD_NO_MEMORY;
+	}
+	return 0;
+}
+
+int pd_repair_mend_segment(struct pd_mender *mender)
+{
+	uint64_t end = mender->torn_sector < mender->local.sectors ? mender->torn_sector
+								   : mender->local.sectors;
+	uint64_t sector = 0, rest = 0;
+	bool sealed = false;
+
+	mender->chain_known = false;
+	while (sector < end && !sealed) {
+		struct pd_group_header header = { 0 };
+		int healed = heal_group(mender, sector, &header);
+
+		if (healed < 0)
+			return healed;
+		if (healed > 0 || header.sectors > 0) {
+			/* Damaged or not, a header that holds tells what comes before and behind. */
+			mender->chain = header.header_crc;
+			mender->chain_known = true;
+			sealed = header.kind == PD_GROUP_FOOTER;
+			sector += header.sectors;
+			rest = sector;
+			continue;
+		}
+		mender->chain_known = false;
+		sector = next_group(mender, sector + 1);
+	}
+	if (mender->torn_sector == UINT64_MAX && rest < mender->local.sectors)
+		return heal_unused(mender, rest);
+	return 0;
+}
+
+/* Is every group of the copy whole, one chained to the next, from the front to a footer or to where nothing is in use? */
+bool pd_repair_copy_is_whole(struct pd_mender *mender, uint32_t *ret_last_crc)
+{
+	struct pd_group_header header;
+	uint64_t sector = 0;
+	uint32_t chain = 0;
+
+	for (; header_in(mender, &mender->copy, sector, &header); sector += header.sectors) {
+		if ((sector > 0 && header.previous_crc != chain) ||
+		    !all_current(mender, &mender->copy, sector, &header) ||
+		    !take_scratch(mender, &mender->copy, sector, &header) ||
+		    !pd_group_open(mender->scratch.data, &header))
+			return false;
+		chain = header.header_crc;
+	}
+	for (uint64_t rest = sector; rest < mender->copy.sectors; rest++)
+		if (state_of(mender, mender->copy.data, rest) == PD_SECTOR_CURRENT ||
+		    state_of(mender, mender->copy.data, rest) == PD_SECTOR_IMPOSSIBLE)
+			return false;
+	*ret_last_crc = chain;
+	return sector > 0;
+}
+
+int pd_repair_out_of_memory(struct pd_error *err)
+{
+	return out_of_memory(err);
+}

@@ -1,0 +1,40 @@
+/* What the files of the repair share: file_repair.c puts the bytes of one segment right in memory, file_repair_files.c reads and
+ * replaces files. */
+#ifndef PD_LOG_FILE_REPAIR_PRIVATE_H
+#define PD_LOG_FILE_REPAIR_PRIVATE_H
+
+#include "base/buffer.h"
+#include "log/group_private.h"
+#include "log/repair.h"
+
+/* A segment's file in memory. */
+struct pd_bytes {
+	uint8_t *data; /* NULL: it is not there */
+	size_t capacity;
+	uint64_t size, sectors;
+};
+
+struct pd_mender {
+	const struct pd_log_repair_options *options;
+	struct pd_log_repair *repair;
+	struct pd_location location;
+	struct pd_bytes local, copy;
+	struct pd_buffer scratch; /* a group that is open */
+	uint64_t torn_sector;     /* where an unfinished write begins; UINT64_MAX: there is none */
+	bool changed;
+	/* The group before: its header_crc. */
+	uint32_t chain;
+	bool chain_known;
+};
+
+/* ---- file_repair.c ---- */
+PD_MUST_CHECK int pd_repair_note(struct pd_mender *mender, enum pd_log_repair_kind kind, uint64_t sector,
+				 uint64_t sectors, uint64_t first_lsn, uint64_t records, const char *format,
+				 ...) __attribute__((format(printf, 7, 8)));
+/* Put right what can be, in `local`. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_repair_mend_segment(struct pd_mender *mender);
+/* Is the copy's file whole? *ret_last_crc: the checksum that the next segment's head must name. */
+bool pd_repair_copy_is_whole(struct pd_mender *mender, uint32_t *ret_last_crc);
+int pd_repair_out_of_memory(struct pd_error *err);
+
+#endif
