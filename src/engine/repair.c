@@ -519,12 +519,16 @@ static int make_checkpoint(struct run *run, struct pd_error *err)
 		if (pd_engine_step(run->engine) != 0)
 			return pd_error_set(err, PD_FENCED, "%s", pd_engine_fence_text(run->engine));
 		pd_engine_upkeep_status(run->engine, &status);
+		/* A server tries again what failed, for as long as it takes; here somebody waits. */
+		pd_engine_stats(run->engine, &stats);
+		if (stats.state_failure[0] != '\0')
+			return pd_error_set(err, PD_IO, "no checkpoint could be made: %s",
+					    stats.state_failure);
 		if (status.running)
 			pd_os_sleep_us(run->os, UPKEEP_WAIT_US);
 	} while (status.running);
 	if (status.result != 0)
 		return pd_error_set(err, status.result, "no checkpoint could be made: %s", status.text);
-	pd_engine_stats(run->engine, &stats);
 	run->repair->checkpoint_lsn = stats.checkpoint_lsn;
 	run->trimmed_lsn = stats.checkpoint_lsn;
 	return 0;

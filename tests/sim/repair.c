@@ -120,6 +120,8 @@ static void make_copy(struct play *play)
 			give_up("no copy can be made");
 		pd_os_close(file);
 	}
+	if (pd_os_sync_directory(play->os, COPY, NULL) != 0 || pd_os_sync_directory(play->os, ".", NULL) != 0)
+		give_up("no copy can be made");
 }
 
 static void damage_bytes(struct play *play, uint32_t segment, uint64_t from, const void *data, size_t size)
