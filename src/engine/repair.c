@@ -521,9 +521,9 @@ static int make_checkpoint(struct run *run, struct pd_error *err)
 		pd_engine_upkeep_status(run->engine, &status);
 		/* A server tries again what failed, for as long as it takes; here somebody waits. */
 		pd_engine_stats(run->engine, &stats);
-		if (stats.state_failure[0] != '\0')
-			return pd_error_set(err, PD_IO, "no checkpoint could be made: %s",
-					    stats.state_failure);
+		if (stats.state_failure[PD_STATE_FLUSH][0] != '\0')
+			return pd_error_set(err, PD_IO, "no checkpoint could be made: %.400s",
+					    stats.state_failure[PD_STATE_FLUSH]);
 		if (status.running)
 			pd_os_sleep_us(run->os, UPKEEP_WAIT_US);
 	} while (status.running);
