@@ -62,11 +62,9 @@ static uint8_t choose_dropped(struct world *world, const struct client *client)
 						: (uint8_t)chance_below(&world->chance, WORLD_ACTORS);
 }
 
-bool actor_drop(struct world *world)
+static bool drop_one(struct world *world, unsigned number, uint8_t actor)
 {
-	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
 	struct client *client = &world->clients[number];
-	uint8_t actor = choose_dropped(world, client);
 	bool there = world->oracle.cells[cell_actor(client->tenant, actor)] != NULL;
 	struct pd_receipt receipt = { 0 };
 	struct pd_error err = { 0 };
@@ -100,6 +98,13 @@ bool actor_drop(struct world *world)
 	oracle_drop(&world->oracle, client->tenant, actor, receipt.lsn);
 	work_note_write(world, &receipt);
 	return work_hold(world, number, &receipt);
+}
+
+bool actor_drop(struct world *world)
+{
+	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
+
+	return drop_one(world, number, choose_dropped(world, &world->clients[number]));
 }
 
 /* ---- owners ---- */
@@ -226,6 +231,16 @@ static bool change_lease(struct world *world, unsigned number, uint8_t actor, co
 	if (result == expected)
 		return true;
 	return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+}
+
+bool actor_replace(struct world *world, unsigned number)
+{
+	const struct client *client = &world->clients[number];
+	const struct lease lease = { .change = ACQUIRE, .ttl_us = 1000 };
+	uint8_t actor = client->upload.request->operations[0].places[0].actor;
+
+	return drop_one(world, number, actor) &&
+	       (world_dead(world) || change_lease(world, number, actor, &lease));
 }
 
 bool actor_lease(struct world *world)

@@ -135,6 +135,8 @@ bool large_go_on(struct world *world, unsigned number)
 		large_drop(world, &world->clients[number]);
 		return true;
 	}
+	if (upload->given > 0 && chance_one_in(&world->side_chance, 10))
+		return actor_replace(world, number);
 	if (pieces == 0 || (upload->given > 0 && chance_one_in(&world->chance, 4)))
 		return finish(world, number);
 	return give_piece(world, number, piece * (1 + (size_t)chance_below(&world->chance, pieces)));

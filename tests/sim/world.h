@@ -245,6 +245,8 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 /* ---- actor.c: actors as their owners see them ---- */
 /* Somebody drops an actor. */
 bool actor_drop(struct world *world);
+/* The one that a value of this client is arriving for, and another takes its name. */
+bool actor_replace(struct world *world, unsigned client);
 /* Somebody acquires, renews or releases an actor, or says with what epoch it writes. */
 bool actor_lease(struct world *world);
 /* What has expired goes, though nobody asks for it. */
