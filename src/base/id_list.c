@@ -86,10 +86,15 @@ static int by_id(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-void pd_id_list_sort(struct pd_id_list *list)
+bool pd_id_list_sort(struct pd_id_list *list)
 {
+	bool distinct = true;
+
 	if (list->count > 1)
 		qsort(list->items, list->count, sizeof list->items[0], by_id);
+	for (size_t i = 1; i < list->count; i++)
+		distinct = distinct && id_of(list->items[i - 1]) != id_of(list->items[i]);
+	return distinct;
 }
 
 static void close_up(struct pd_id_list *list)

@@ -10,6 +10,7 @@
 #ifndef PD_BASE_ID_LIST_H
 #define PD_BASE_ID_LIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +31,8 @@ void pd_id_list_done(struct pd_id_list *list);
 PD_MUST_CHECK int pd_id_list_add(struct pd_id_list *list, void *item);
 /* The same in no order: pd_id_list_sort() before anything is looked up. */
 PD_MUST_CHECK int pd_id_list_append(struct pd_id_list *list, void *item);
-void pd_id_list_sort(struct pd_id_list *list);
+/* false: two have the same id. */
+bool pd_id_list_sort(struct pd_id_list *list);
 /* The item leaves: it is released now or later, and nobody is given it any more. It must be there. */
 void pd_id_list_remove(struct pd_id_list *list, void *item);
 /* The first with an id > after; NULL: none. */

@@ -198,7 +198,8 @@ static int load_actor(struct pd_directory *directory, struct pd_store *store, co
 	uint64_t tenant_id, id;
 	size_t size = pd_varint_get(key.data, key.size, &tenant_id);
 
-	if (size == 0 || pd_varint_get(entry->value.data, entry->value.size, &id) == 0)
+	if (size == 0 || pd_varint_get(entry->value.data, entry->value.size, &id) == 0 || id == 0 ||
+	    id >= PD_STORE_RESERVED_ID || !pd_actor_name_is_good(pd_slice(key.data + size, key.size - size)))
 		return bad_entry(err);
 	for (size_t i = 0; i < directory->tenant_count; i++)
 		if (directory->tenants[i]->id == tenant_id)
@@ -217,12 +218,12 @@ static int load_actor(struct pd_directory *directory, struct pd_store *store, co
 
 static int load_tenant(struct pd_directory *directory, const struct pd_entry *entry, struct pd_error *err)
 {
+	struct pd_slice name = pd_slice(entry->key.data + 1, entry->key.size - 1);
 	uint64_t id;
 
-	if (pd_varint_get(entry->value.data, entry->value.size, &id) == 0)
+	if (pd_varint_get(entry->value.data, entry->value.size, &id) == 0 || !pd_actor_name_is_good(name))
 		return bad_entry(err);
-	if (pd_directory_add_tenant(directory, id, pd_slice(entry->key.data + 1, entry->key.size - 1)) ==
-	    NULL)
+	if (pd_directory_add_tenant(directory, id, name) == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the directory of names");
 	return 0;
 }
@@ -367,8 +368,8 @@ int pd_directory_load(struct pd_directory *directory, struct pd_store *store, st
 		    (pd_plant(PD_PLANT_QUOTA_NOT_REPLAYED) && kinds[i] == 'q'))
 			continue;
 		result = load_kind(directory, store, kinds[i], err);
-		if (kinds[i] == 'a')
-			pd_id_list_sort(&directory->actors);
+		if (kinds[i] == 'a' && !pd_id_list_sort(&directory->actors) && result == 0)
+			result = bad_entry(err); /* two names of one actor */
 	}
 	directory->loading = false;
 	if (result == 0)

@@ -110,6 +110,10 @@ static int apply_effects(struct pd_engine *engine, const struct pd_record *recor
 
 	pd_effect_walk_init(&walk, record);
 	while ((result = pd_effect_next(&walk, &effect)) == 0) {
+		if (effect.actor >= PD_STORE_RESERVED_ID) { /* nobody's but the store's */
+			result = PD_CORRUPT;
+			break;
+		}
 		if (effect.actor == PD_SYSTEM_ACTOR)
 			(void)pd_drop_effect(&effect, &dropped);
 		if (dropped != 0 && effect.actor == dropped && effect.kind == PD_EFFECT_DELETE_RANGE)

@@ -131,13 +131,27 @@ static void test_out_of_order(void **state)
 
 	(void)state;
 	pd_id_list_init(&world.list, release, &world);
-	pd_id_list_sort(&world.list);
+	assert_true(pd_id_list_sort(&world.list));
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(pd_id_list_append(&world.list, make(&world, ids[i])), 0);
-	pd_id_list_sort(&world.list);
+	assert_true(pd_id_list_sort(&world.list));
 	assert_int_equal(pd_id_list_add(&world.list, make(&world, 5)), 0);
 	check(&world);
 	pd_id_list_done(&world.list);
+}
+
+static void test_same_id_twice(void **state)
+{
+	struct item items[] = { { .id = 7 }, { .id = 2 }, { .id = 7 } };
+	struct pd_id_list list;
+
+	(void)state;
+	pd_id_list_init(&list, release, NULL);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(pd_id_list_append(&list, &items[i]), 0);
+	assert_false(pd_id_list_sort(&list));
+	list.count = 0; /* they are not the list's to release */
+	pd_id_list_done(&list);
 }
 
 static void test_no_memory(void **state)
@@ -158,9 +172,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_coming_and_going),
-		cmocka_unit_test(test_taken_back),
-		cmocka_unit_test(test_out_of_order),
+		cmocka_unit_test(test_coming_and_going), cmocka_unit_test(test_taken_back),
+		cmocka_unit_test(test_out_of_order),     cmocka_unit_test(test_same_id_twice),
 		cmocka_unit_test(test_no_memory),
 	};
 
