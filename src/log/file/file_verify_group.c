@@ -502,6 +502,7 @@ int pd_verify_record(struct pd_log_verifier *verifier, struct pd_log_sight *ret_
 	if (result == PD_CORRUPT) {
 		accuse_records(verifier, verifier->lsn, 1,
 			       "a record makes no sense, though its checksum holds");
+		result = 0;
 	} else if (result != 0) {
 		return result;
 	} else {

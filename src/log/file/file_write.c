@@ -372,6 +372,23 @@ static void describe_way(struct pd_log_file *file)
 			       (unsigned)(file->sync_ns / 1000));
 }
 
+/* Nothing is written behind heads that do not fit what was read. */
+static int check_heads(const struct pd_log_file *file, struct pd_error *err)
+{
+	uint64_t first_lsn = pd_file_first_lsn(file);
+	bool headed = false;
+
+	for (size_t i = 0; i < file->segment_count; i++)
+		headed = headed || file->segments[i].headed;
+	if (!headed || (first_lsn > 0 && first_lsn <= file->end.last_lsn + 1))
+		return 0;
+	return pd_error_set(
+		err, PD_CORRUPT,
+		"the log in %s begins with LSN %llu, as its segments say, and ends with LSN %llu: look at it "
+		"with 'perdure log verify', and restore from a copy",
+		file->directory, (unsigned long long)first_lsn, (unsigned long long)file->end.last_lsn);
+}
+
 int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 {
 	struct pd_log_file *file = (struct pd_log_file *)log;
@@ -384,6 +401,8 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	result = pd_file_prepare(log, err);
 	if (result == 0)
 		result = pd_file_remove_unused(file, err);
+	if (result == 0)
+		result = check_heads(file, err);
 	if (result == 0 && !pd_plant(PD_PLANT_SKIP_HARDEN))
 		result = pd_file_harden(file, err);
 	if (result == 0)
