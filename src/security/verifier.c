@@ -148,7 +148,8 @@ int pd_user_decode(struct pd_slice name, struct pd_slice record, struct pd_user 
 	tenant_size = good ? pd_load_u16(head + 3) : 0;
 	good = good && head[0] == RECORD_VERSION && head[2] >= PD_ROLE_READ_ONLY &&
 	       head[2] <= PD_ROLE_ADMIN && tenant_size > 0 && tenant_size <= PD_NAME_SIZE_MAX &&
-	       take(&rest, user.tenant, tenant_size);
+	       take(&rest, user.tenant, tenant_size) && memchr(user.tenant, '\0', tenant_size) == NULL &&
+	       memchr(name.data, '\0', name.size) == NULL;
 	if (good && (head[1] & FLAG_PASSWORD) != 0)
 		good = take_verifier(&rest, &user.verifier);
 	if (!good || rest.size > 0)
