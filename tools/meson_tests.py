@@ -13,7 +13,7 @@ import subprocess
 import sys
 import uuid
 
-SUITES = ("unit", "contract", "sim", "crash")
+SUITES = ("unit", "contract", "sim", "fuzz", "crash")
 
 
 def suite_of(command):

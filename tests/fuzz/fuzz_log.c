@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "log/log.h"
+#include "log/verify.h"
 #include "os/sim.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -166,16 +167,54 @@ static void fill_segment(uint8_t *segment, struct pd_slice input)
 		segment[at % (SEGMENT_SECTORS * PD_SECTOR_SIZE)] ^= damage;
 }
 
+static struct pd_log_options log_options(struct pd_os *os)
+{
+	return (struct pd_log_options){
+		.os = os, .directory = "/log", .segment_bytes = PD_LOG_SEGMENT_BYTES_MIN, .queue_depth = 1
+	};
+}
+
+/* The verifier looks at every byte, and says what it thinks of it. */
+static void verify_log(struct pd_os *os)
+{
+	struct pd_log_options options = log_options(os);
+	struct pd_log_verifier *verifier;
+	struct pd_log_sight sight;
+	struct pd_error err;
+	uint8_t found[PD_CLUSTER_ID_SIZE];
+	uint64_t steps = 0;
+	uint32_t shard;
+	int result;
+
+	if (pd_log_verifier_new(&options, &verifier, NULL) != 0)
+		return;
+	while ((result = pd_log_verifier_next(verifier, &sight, &err)) == 0) {
+		PD_ASSERT(++steps < 100000);
+		if (sight.kind == PD_SIGHT_GROUP)
+			PD_ASSERT(sight.offset + sight.size <= SEGMENT_SECTORS * PD_SECTOR_SIZE);
+		if (sight.kind == PD_SIGHT_RECORD)
+			walk_effects(&sight.record);
+		if (sight.kind == PD_SIGHT_DAMAGE || sight.kind == PD_SIGHT_NOTE)
+			PD_ASSERT(sight.damage.text[0] != '\0');
+	}
+	PD_ASSERT(result == PD_END || (result == PD_NEWER_FORMAT && err.text[0] != '\0'));
+	PD_ASSERT(pd_log_verifier_totals(verifier)->seen_bytes <=
+		  pd_log_verifier_totals(verifier)->total_bytes);
+	pd_log_verifier_free(verifier);
+	(void)!pd_log_file_identify(os, "/log", found, &shard, NULL);
+}
+
+/* Whatever was read to its end may be written on. */
 static void read_log(struct pd_os *os)
 {
-	struct pd_log_options options = { .os = os,
-					  .directory = "/log",
-					  .segment_bytes = PD_LOG_SEGMENT_BYTES_MIN };
+	struct pd_log_options options = log_options(os);
 	struct pd_log_reader *reader;
 	struct pd_log_damage damage;
 	struct pd_record record;
 	struct pd_log *log;
 	uint64_t last = 0, steps = 0;
+	struct pd_log_end end;
+	struct pd_error err;
 	int result;
 
 	if (pd_log_file_open(&options, &log, NULL) != 0)
@@ -189,7 +228,11 @@ static void read_log(struct pd_os *os)
 		last = record.lsn;
 		walk_effects(&record);
 	}
+	if (result == PD_END)
+		pd_log_reader_end(reader, &end);
 	pd_log_reader_free(reader);
+	if (result == PD_END)
+		(void)!pd_log_begin(log, end.last_time_us + 1, &err);
 	(void)pd_log_close(log, NULL);
 }
 
@@ -207,6 +250,7 @@ static void decode_segment(struct pd_slice input)
 	PD_ASSERT(pd_os_open(os, SEGMENT_PATH, PD_OS_WRITE | PD_OS_CREATE, &file, NULL) == 0);
 	PD_ASSERT(pd_os_write(file, segment, SEGMENT_SECTORS * PD_SECTOR_SIZE, 0, NULL) == 0);
 	pd_os_close(file);
+	verify_log(os);
 	read_log(os);
 	pd_os_free(os);
 	free(segment);
