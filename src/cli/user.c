@@ -5,6 +5,7 @@
 
 #include "cli/admin.h"
 #include "cli/cli.h"
+#include "cli/look.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/password.h"
@@ -86,8 +87,8 @@ static const struct pd_options enable_options = OPTIONS("enable", "NAME", "Lets 
 static const struct pd_options disable_options = OPTIONS(
 	"disable", "NAME", "Lets a user log in no more, and closes the user's connections.", name_table);
 static const struct pd_options remove_options = OPTIONS(
-	"remove", "NAME", "Removes a user, and closes the user's connections.", name_table);
-static const struct pd_options list_options = OPTIONS("list", "", "Lists the users and their roles.",
+	"drop", "NAME", "Removes a user, and closes the user's connections.", name_table);
+static const struct pd_options list_options = OPTIONS("ls", "", "Lists the users and their roles.",
 						      list_table);
 
 /* ---- a change, either way ---- */
@@ -410,21 +411,20 @@ static int list_from_server(struct pd_admin *admin, struct pd_output *output, bo
 static int list_from_directory(const char *data, struct pd_os *os, struct pd_output *output, bool json,
 			       struct pd_error *err)
 {
-	struct pd_user_store store = { 0 };
-	struct pd_os_file_info info;
-	int result = pd_os_info(os, data, &info, err);
+	struct pd_users users = { 0 };
+	struct pd_look look;
+	int result = pd_look_open(&look, os, data, err);
 
-	/* To look makes no directory. */
 	if (result == 0)
-		result = pd_user_store_open(&store, os, data, err);
-	for (size_t i = 0; result == 0 && i < store.users.count; i++) {
-		const struct pd_user *user = store.users.items[i];
+		result = pd_users_load(&users, look.engine, err);
+	for (size_t i = 0; result == 0 && i < users.count; i++) {
+		const struct pd_user *user = users.items[i];
 
 		print_user(output, json, pd_slice_string(user->name), user->enabled, user->has_password,
 			   pd_slice_string(pd_role_name(user->role)), pd_slice_string(user->tenant));
 	}
-	if (pd_user_store_close(&store, result == 0 ? err : NULL) != 0 && result == 0)
-		result = err->code;
+	pd_users_done(&users);
+	pd_look_close(&look);
 	return result;
 }
 
@@ -464,19 +464,19 @@ static int run_list(int argc, char **argv)
 
 static const struct pd_verb verbs[] = {
 	{ "add", "make a user", run_add },
-	{ "list", "users and their roles", run_list },
+	{ "ls", "users and their roles", run_list, .alias = "list" },
 	{ "password", "another password", run_password },
 	{ "change", "another role or tenant", run_set },
 	{ "disable", "no more logging in", run_disable },
 	{ "enable", "logging in again", run_enable },
-	{ "remove", "remove a user", run_remove },
+	{ "drop", "remove a user", run_remove, .alias = "remove" },
 };
 
 static int run(int argc, char **argv)
 {
 	static const struct pd_verbs user = {
 		.command = "perdure user",
-		.synopsis = "perdure user add|list|password|change|disable|enable|remove [options] [NAME]",
+		.synopsis = "perdure user add|ls|password|change|disable|enable|drop [options] [NAME]",
 		.about = "Users of a data directory: who may come in, and what they may do. A running server "
 			 "is told at\n"
 			 "once, through its admin socket; without one the directory itself is changed.\n"

@@ -19,9 +19,18 @@ static void print_help(FILE *to, const struct pd_verbs *verbs)
 		      verbs->table[0].name, verbs->after);
 }
 
+static const char *name_of(const struct pd_verbs *verbs, const char *word)
+{
+	for (const struct pd_verb_alias *alias = verbs->aliases; alias != NULL && alias->word != NULL;
+	     alias++)
+		if (strcmp(word, alias->word) == 0)
+			return alias->name;
+	return word;
+}
+
 int pd_verbs_run(const struct pd_verbs *verbs, int argc, char **argv)
 {
-	const char *names[VERBS_MAX + 1];
+	const char *names[VERBS_MAX + 1], *word;
 
 	PD_ASSERT(verbs->count <= VERBS_MAX);
 	if (argc < 2) {
@@ -36,8 +45,9 @@ int pd_verbs_run(const struct pd_verbs *verbs, int argc, char **argv)
 		pd_describe_verbs(verbs);
 		return PD_EXIT_OK;
 	}
+	word = name_of(verbs, argv[1]);
 	for (size_t i = 0; i < verbs->count; i++) {
-		if (strcmp(argv[1], verbs->table[i].name) == 0)
+		if (strcmp(word, verbs->table[i].name) == 0)
 			return verbs->table[i].run(argc - 1, argv + 1);
 		names[i] = verbs->table[i].name;
 	}

@@ -101,9 +101,44 @@ static int create_manifest(struct pd_engine *engine, struct pd_error *err)
 	return pd_manifest_write(engine->os, engine->data_directory, &engine->manifest, err);
 }
 
+static int lock_directory(struct pd_engine *engine, struct pd_error *err)
+{
+	char *path = pd_asprintf("%s/LOCK", engine->data_directory);
+	int result = path == NULL ? pd_error_set(err, PD_NO_MEMORY, "out of memory while opening")
+				  : pd_os_lock(engine->os, path, &engine->lock, err);
+
+	pd_free(path);
+	return result;
+}
+
+/* Whoever has the lock has the directory to himself, also to look at it: nothing changes under his eyes. */
+static int look_at_directory(struct pd_engine *engine, struct pd_error *err)
+{
+	const char *data = engine->data_directory;
+	struct pd_os_file_info info;
+	struct pd_error why;
+	int result = pd_os_info(engine->os, data, &info, &why);
+
+	if (result == PD_NOT_FOUND)
+		return pd_error_set(err, result,
+				    "there is no directory %s; say with --data where the data is", data);
+	if (result == 0 && !info.is_directory)
+		return pd_error_set(err, PD_INVALID,
+				    "%s is not a directory; say with --data where the data is", data);
+	if (result == 0)
+		result = pd_manifest_read(engine->os, data, &engine->manifest, &why);
+	if (result == 0)
+		result = lock_directory(engine, &why);
+	if (result == 0)
+		result = pd_manifest_read(engine->os, data, &engine->manifest, &why);
+	if (result == PD_NOT_FOUND)
+		return pd_error_set(err, result,
+				    "%s is no data directory of Perdure; say with --data where one is", data);
+	return result == 0 ? 0 : pd_error_set(err, result, "%s", why.text);
+}
+
 static int open_directory(struct pd_engine *engine, struct pd_error *err)
 {
-	char *lock_path;
 	int result = make_directory(engine, engine->data_directory, err);
 
 	/* Look first and lock then, so that nothing is left behind in a directory that is not ours; look again once
@@ -114,17 +149,27 @@ static int open_directory(struct pd_engine *engine, struct pd_error *err)
 			result = check_empty(engine, err);
 		if (result != 0 || look == 1)
 			break;
-		lock_path = pd_asprintf("%s/LOCK", engine->data_directory);
-		if (lock_path == NULL)
-			return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening");
-		result = pd_os_lock(engine->os, lock_path, &engine->lock, err);
-		pd_free(lock_path);
+		result = lock_directory(engine, err);
 	}
 	if (result == 0)
 		result = sync_names(engine, err);
 	if (result != 0 || engine->manifest.shards != 0)
 		return result;
 	return create_manifest(engine, err);
+}
+
+static int make_log_directories(struct pd_engine *engine, const char *parent, const char *directory,
+				struct pd_error *err)
+{
+	int result = make_directory(engine, parent, err);
+
+	if (result == 0)
+		result = make_directory(engine, directory, err);
+	if (result == 0 && engine->manifest.epoch == 0)
+		result = sync_name(engine, parent, err);
+	if (result == 0 && engine->manifest.epoch == 0)
+		result = sync_name(engine, directory, err);
+	return result;
 }
 
 static int open_log(struct pd_engine *engine, struct pd_error *err)
@@ -146,13 +191,7 @@ static int open_log(struct pd_engine *engine, struct pd_error *err)
 		(void)pd_error_set(err, PD_NO_MEMORY, "out of memory while opening");
 		goto out;
 	}
-	result = make_directory(engine, parent, err);
-	if (result == 0)
-		result = make_directory(engine, directory, err);
-	if (result == 0 && engine->manifest.epoch == 0)
-		result = sync_name(engine, parent, err);
-	if (result == 0 && engine->manifest.epoch == 0)
-		result = sync_name(engine, directory, err);
+	result = engine->options.only_look ? 0 : make_log_directories(engine, parent, directory, err);
 	options.directory = directory;
 	if (result == 0)
 		result = pd_log_file_open(&options, &engine->log, err);
@@ -164,10 +203,24 @@ out:
 
 static int open_shelf(struct pd_engine *engine, struct pd_error *err)
 {
-	struct pd_checkpoints_options options = { .os = engine->os, .directory = engine->state_directory };
+	struct pd_checkpoints_options options = { .os = engine->os,
+						  .directory = engine->state_directory,
+						  .only_look = engine->options.only_look };
 
 	memcpy(options.cluster_id, engine->manifest.cluster_id, sizeof options.cluster_id);
 	return pd_checkpoints_open(&options, &engine->shelf, err);
+}
+
+static int make_state_directories(struct pd_engine *engine, const char *parent, struct pd_error *err)
+{
+	int result = make_directory(engine, parent, err);
+
+	if (result == 0)
+		result = make_directory(engine, engine->state_directory, err);
+	/* Made by a process that died, they are there and yet not durable. */
+	if (result == 0)
+		result = sync_name(engine, parent, err);
+	return result == 0 ? sync_name(engine, engine->state_directory, err) : result;
 }
 
 /* Where state is kept: <data>/store/<shard>. */
@@ -182,14 +235,7 @@ static int open_state_directory(struct pd_engine *engine, struct pd_error *err)
 		(void)pd_error_set(err, PD_NO_MEMORY, "out of memory while opening");
 		goto out;
 	}
-	result = make_directory(engine, parent, err);
-	if (result == 0)
-		result = make_directory(engine, engine->state_directory, err);
-	/* Made by a process that died, they are there and yet not durable. */
-	if (result == 0)
-		result = sync_name(engine, parent, err);
-	if (result == 0)
-		result = sync_name(engine, engine->state_directory, err);
+	result = engine->options.only_look ? 0 : make_state_directories(engine, parent, err);
 	if (result == 0)
 		result = open_shelf(engine, err);
 out:
@@ -300,10 +346,11 @@ int pd_engine_close(struct pd_engine *engine, struct pd_error *err)
 	pd_engine_upkeep_stop(engine);
 	pd_engine_hash_stop(engine);
 	PD_ASSERT(engine->followers == NULL);
-	if (engine->recovered && !engine->log->fenced)
+	if (engine->recovered && engine->log->begun && !engine->log->fenced) {
 		result = pd_engine_submit_last(engine);
-	if (engine->recovered && result == 0 && !engine->log->fenced)
-		pd_engine_flush_last(engine);
+		if (result == 0 && !engine->log->fenced)
+			pd_engine_flush_last(engine);
+	}
 	pd_store_close(engine->store);
 	closed = pd_log_close(engine->log, err);
 	if (result == 0)
@@ -325,7 +372,7 @@ int pd_engine_open(const struct pd_engine_options *options, struct pd_engine **r
 	if (result != 0)
 		(void)pd_error_set(err, result, "out of memory while opening");
 	if (result == 0 && !options->in_memory)
-		result = open_directory(engine, err);
+		result = options->only_look ? look_at_directory(engine, err) : open_directory(engine, err);
 	if (result == 0)
 		result = open_log(engine, err);
 	if (result == 0 && engine->options.levels != PD_LEVELS_NONE)

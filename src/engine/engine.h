@@ -69,6 +69,10 @@ struct pd_engine_options {
 	uint64_t chunk_size;           /* of these; 0: PD_CHUNK_SIZE */
 	/* Serve what can be read, even where nothing tells which actors the damage concerns. */
 	bool accept_damage;
+	/* Only look at what is there: nothing in the directory changes but for its lock, and no epoch begins. What the levels
+	 * do not have is replayed into memory, as much as the budget allows. Once that is done the engine answers what
+	 * engine/actor.h tells, and pd_engine_walk_users(); it takes no request and no step. */
+	bool only_look;
 	uint64_t random_seed; /* 0: from the system */
 };
 #define PD_ENGINE_OPTIONS_DEFAULT                                           \
@@ -83,7 +87,7 @@ struct pd_engine_options {
 
 /* ---- life ---- */
 /* Lock the directory, read what it is. Nothing is changed in a directory that cannot be used. PD_BUSY,
- * PD_NEWER_FORMAT, PD_PERMISSION, PD_READ_ONLY, PD_NO_SPACE, PD_CORRUPT, PD_IO. */
+ * PD_NEWER_FORMAT, PD_PERMISSION, PD_READ_ONLY, PD_NO_SPACE, PD_CORRUPT, PD_IO; with only_look PD_NOT_FOUND. */
 PD_MUST_CHECK int pd_engine_open(const struct pd_engine_options *options, struct pd_engine **ret_engine,
 				 struct pd_error *err);
 

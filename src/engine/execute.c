@@ -366,6 +366,7 @@ int pd_engine_admit(struct pd_engine *engine, uint64_t size, bool takes_memory, 
 {
 	int result = 0;
 
+	PD_ASSERT(engine->log->begun);
 	if (engine->log->fenced || submit_full(engine) != 0)
 		return pd_error_set(err, PD_FENCED, "%s", engine->log->fence_text);
 	if (takes_memory)
@@ -381,7 +382,7 @@ int pd_engine_admit(struct pd_engine *engine, uint64_t size, bool takes_memory, 
 static int admit(struct pd_engine *engine, const struct pd_request *request, struct pd_receipt *receipt,
 		 struct pd_error *err)
 {
-	PD_ASSERT(engine->recovered);
+	PD_ASSERT(engine->recovered && engine->log->begun);
 	if (is_write(request))
 		return pd_engine_admit(engine, size_of(request), takes_memory(request), receipt, err);
 	(void)!submit_full(engine); /* a read is none the worse for a log that fails */

@@ -63,6 +63,17 @@ static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect
 	return result < 0 ? store_failed(engine, result, err) : 0;
 }
 
+/* Who only looks writes nothing to the levels: what is replayed stays in memory. */
+static int check_room(const struct pd_engine *engine, struct pd_error *err)
+{
+	if (pd_store_memtable_bytes(engine->store) <= engine->budget.plan.budget)
+		return 0;
+	return pd_error_set(err, PD_NO_MEMORY,
+			    "what the log has to replay takes more than %llu MiB of memory: start the server "
+			    "on %s, which brings it to its store, and ask again",
+			    (unsigned long long)(engine->budget.plan.budget >> 20), engine->data_directory);
+}
+
 /* Memory for the replay is bounded, too: what is replayed goes on to the levels. Not beyond what the log is known to have
  * on stable storage: what a killed process left in the page cache may still be lost. And nothing from behind a place where
  * records were lost: a state that has applied what comes after it would look whole to the next start. Only with the notes
@@ -72,6 +83,8 @@ static int flush_replayed(struct pd_engine *engine, struct pd_error *err)
 	uint64_t durable_lsn = engine->reader->durable_lsn;
 	int result = 0;
 
+	if (engine->options.only_look)
+		return check_room(engine, err);
 	if (engine->replay_lossy && !pd_plant(PD_PLANT_FLUSH_LOSSY))
 		return 0;
 	if (pd_store_wants_freeze(engine->store) && !pd_store_can_freeze(engine->store) &&
@@ -148,7 +161,10 @@ static int apply_record(struct pd_engine *engine, const struct pd_record *record
 		result = apply_effects(engine, record, err);
 	pd_store_commit(engine->store);
 	engine->replayed = (struct pd_log_position){ record->epoch, record->lsn };
-	return result == 0 && !engine->lending ? flush_replayed(engine, err) : result;
+	/* Not between two records of one block, unless it is only to look at the memory. */
+	if (result == 0 && (!engine->lending || engine->options.only_look))
+		result = flush_replayed(engine, err);
+	return result;
 }
 
 /* The state and the log belong together only if the log has the record that the state ends with. */
@@ -296,6 +312,12 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 		result = quarantine_lost(engine, err);
 	if (result == 0)
 		result = store_failed(engine, pd_drop_settle(engine, err), err);
+	if (result == 0 && engine->options.only_look) {
+		pd_clock_start(&engine->clock, engine->os, engine->options.clock_jump_max_us,
+			       end->last_time_us);
+		engine->recovered = engine->recovery.done = true;
+		return 0;
+	}
 	if (result == 0)
 		result = begin(engine, end, err);
 	if (result == 0)
@@ -411,7 +433,7 @@ int pd_engine_recover(struct pd_engine *engine, uint64_t records, struct pd_reco
 	PD_ASSERT(!engine->recovered);
 	if (engine->reader == NULL) {
 		engine->recovery_started_us = pd_engine_monotonic_us(engine);
-		result = pd_log_prepare(engine->log, err);
+		result = engine->options.only_look ? 0 : pd_log_prepare(engine->log, err);
 		if (result == 0)
 			result = pd_state_open(engine, err);
 		if (result == 0)

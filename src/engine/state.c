@@ -66,7 +66,7 @@ static int remove_mark(struct pd_engine *engine, const char *path, struct pd_err
 void pd_state_note_damage(struct pd_engine *engine, const struct pd_error *err)
 {
 	(void)snprintf(engine->stats.state_damage, sizeof engine->stats.state_damage, "%s", err->text);
-	if (engine->state_marked || engine->options.levels == PD_LEVELS_NONE)
+	if (engine->state_marked || engine->options.levels == PD_LEVELS_NONE || engine->options.only_look)
 		return;
 	/* Without the mark the next start meets the damage again, and marks it then. */
 	engine->state_marked = with_mark(engine, make_mark, NULL) == 0;
@@ -79,7 +79,8 @@ static int open_store(struct pd_engine *engine, struct pd_levels *levels, struct
 	struct pd_store_options options = { .os = engine->os,
 					    .levels = levels,
 					    .count_prefix = PD_SPACE_KEY,
-					    .memtable_bytes = engine->budget.plan.active,
+					    /* Never frozen, where nothing goes to the levels. */
+					    .memtable_bytes = engine->options.only_look ? 0 : engine->budget.plan.active,
 					    .memtables_bytes = engine->budget.plan.memtables,
 					    .points_max = engine->options.range_points_max,
 					    .views_bytes = engine->budget.plan.views,
@@ -105,6 +106,7 @@ static int open_levels(struct pd_engine *engine, bool create, struct pd_error *e
 {
 	struct pd_levels_options options = { .os = engine->os,
 					     .directory = engine->live_directory,
+					     .read_only = engine->options.only_look,
 					     .create = create,
 					     .cache_bytes = engine->budget.cache,
 					     .compaction_bytes_per_s = engine->options.compaction_bytes_per_s,
@@ -186,17 +188,33 @@ static int check_content(struct pd_engine *engine, struct pd_error *err)
 	return place.code;
 }
 
+static int install(struct pd_engine *engine, const struct pd_checkpoint *checkpoint, struct pd_error *err)
+{
+	int result = pd_checkpoint_install(engine->os, checkpoint, engine->live_directory, err);
+
+	return result == 0 ? open_levels(engine, false, err) : result;
+}
+
+static int open_in_place(struct pd_engine *engine, const struct pd_checkpoint *checkpoint,
+			 struct pd_error *err)
+{
+	struct pd_levels *levels;
+	int result = pd_checkpoint_open(engine->os, checkpoint, engine->budget.cache, &levels, err);
+
+	return result == 0 ? open_store(engine, levels, err) : result;
+}
+
 static int try_checkpoint(struct pd_engine *engine, const struct pd_checkpoint *checkpoint,
 			  struct pd_error *err)
 {
 	bool looks = !pd_plant(PD_PLANT_CHECKPOINT_UNVERIFIED);
 	int result = looks ? pd_checkpoint_verify(engine->os, checkpoint, NULL, NULL, err) : 0;
 
-	if (result == 0)
-		result = pd_checkpoint_install(engine->os, checkpoint, engine->live_directory, err);
-	if (result == 0)
-		result = open_levels(engine, false, err);
-	if (result == 0 && looks)
+	if (result == 0 && engine->options.only_look)
+		result = open_in_place(engine, checkpoint, err);
+	else if (result == 0)
+		result = install(engine, checkpoint, err);
+	if (result == 0 && looks && !engine->options.only_look)
 		result = check_content(engine, err);
 	if (result == 0)
 		result = check_reach(engine, err);
@@ -217,8 +235,11 @@ static void condemn(struct pd_engine *engine, uint64_t lsn, int code, const char
 
 static int try_empty(struct pd_engine *engine, struct pd_error *err)
 {
-	int result = pd_os_remove_tree(engine->os, engine->live_directory, err);
+	int result;
 
+	if (engine->options.only_look)
+		return open_store(engine, NULL, err);
+	result = pd_os_remove_tree(engine->os, engine->live_directory, err);
 	if (result == 0)
 		result = open_levels(engine, true, err);
 	return result == 0 ? pd_os_sync_directory(engine->os, engine->state_directory, err) : result;

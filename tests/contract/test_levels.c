@@ -56,6 +56,61 @@ static void nothing_is_there_until_it_is_made(void **state)
 	assert_int_equal(pd_levels_close(NULL, NULL), 0);
 }
 
+static void expect_names(const struct pd_os_names *names, const struct pd_os_names *wanted)
+{
+	assert_int_equal(names->count, wanted->count);
+	for (size_t i = 0; i < names->count; i++)
+		assert_string_equal(names->names[i], wanted->names[i]);
+}
+
+/* Neither what is there nor what a batch without a commit has left. */
+static void to_look_changes_nothing(void **state)
+{
+	struct levels_fixture *fixture = *state;
+	struct pd_levels_options options = { .os = fixture->os,
+					     .directory = path_of(fixture, "levels"),
+					     .cache_bytes = 8 << 20,
+					     .read_only = true };
+	struct pd_os_names before, after;
+	struct pd_levels_batch *batch;
+	struct pd_levels_stats stats;
+
+	assert_int_equal(pd_levels_open(fixture->kind, &options, &fixture->levels, &fixture->err),
+			 PD_NOT_FOUND);
+	open_levels(fixture);
+	batch = new_batch(fixture);
+	put(batch, A "a", "1");
+	put(batch, B "b", "2");
+	commit(fixture, batch);
+	batch = new_batch(fixture);
+	delete_range(batch, B, C);
+	put(batch, C "c", "3");
+	put(batch, D "d", "4");
+	commit(fixture, batch);
+	close_levels(fixture);
+	check(pd_os_list(fixture->os, path_of(fixture, "levels"), &before, why));
+	for (unsigned i = 0; i < 2; i++) {
+		check(pd_levels_open(fixture->kind, &options, &fixture->levels, why));
+		assert_int_equal(fixture->levels->applied.lsn, fixture->lsn);
+		expect(fixture, A "a", "1");
+		expect(fixture, B "b", NULL);
+		expect(fixture, D "d", "4");
+		expect_scan(fixture, A, "actor--D", A "a=1 " C "c=3");
+		pd_levels_stats(fixture->levels, &stats);
+		assert_false(stats.failed);
+		close_levels(fixture);
+		check(pd_os_list(fixture->os, path_of(fixture, "levels"), &after, why));
+		expect_names(&after, &before);
+		pd_os_names_done(&after);
+	}
+	pd_os_names_done(&before);
+	check(open_other(fixture, "levels", false, &fixture->levels, why));
+	batch = new_batch(fixture);
+	put(batch, A "a", "5");
+	commit(fixture, batch);
+	expect(fixture, A "a", "5");
+}
+
 /* ---- batches ---- */
 
 static void what_is_put_is_got(void **state)
@@ -646,6 +701,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ALL_LEVELS(nothing_is_there_until_it_is_made),
+		ALL_LEVELS(to_look_changes_nothing),
 		ALL_LEVELS(what_is_put_is_got),
 		ALL_LEVELS(later_batches_count),
 		ALL_LEVELS(a_range_covers_what_was_there_before),

@@ -1,6 +1,7 @@
 """Actors as their owners see them: PD.ACTOR and `perdure actor`."""
 
 import base64
+import hashlib
 import json
 import os
 import pty
@@ -13,7 +14,7 @@ import redis
 
 from resp_connection import RespError, encode
 
-USAGE, FAILURE = 2, 1
+USAGE, FAILURE, BUSY = 2, 1, 3
 
 # Whatever a name may be: bytes, not text.
 HOSTILE = [b"\x00", b"a\nb\r\nc", b"\x1b[31mred", b"\xff\xfe\xfd", b"caf\xc3\xa9", b"\xc3", b"sp ace", b"'\"\\", b"*?[a]",
@@ -337,6 +338,93 @@ def test_a_hundred_thousand(world):
     assert found == stay
     _, stdout, _ = world.perdure("actor", "ls", "--data", server.directory, "--match", "stay:*")
     assert len(stdout.splitlines()) == len(stay)
+    server.stop()
+
+
+# ---- without a server ----
+
+
+def content_of(directory):
+    """Every file with its bytes, but for the lock."""
+    found = {}
+    for path, _, names in os.walk(directory):
+        for name in names:
+            if name not in ("LOCK", "admin.sock"):
+                with open(os.path.join(path, name), "rb") as file:
+                    found[os.path.relpath(os.path.join(path, name), directory)] = hashlib.sha256(file.read()).hexdigest()
+    return found
+
+
+def told(world, server):
+    """What is said of all actors, in text and in JSON."""
+    data = ("--data", server.directory)
+    said = []
+    for tenant in ("default", "acme"):
+        _, names, _ = world.perdure("actor", "ls", *data, "--tenant", tenant, "-o", "json")
+        said.append(names)
+        said.append(world.perdure("actor", "ls", *data, "--tenant", tenant, "--match", "*1")[1])
+        for name in json.loads(names):
+            for words in ((), ("-o", "json")):
+                said.append(world.perdure("actor", "show", *data, *words, f"{tenant}/{name}")[1])
+    return said
+
+
+def looked_at(world, server):
+    """The same without the server, which changes nothing."""
+    before = content_of(server.directory)
+    said = told(world, server)
+    assert content_of(server.directory) == before
+    return said
+
+
+def test_without_a_server(world):
+    server = world.new_server("alone", ["--durability", "strict"])
+    server.start()
+    connection = world.connect(server)
+    for name in ("main", "user:1", "user:2", "gone", "l\u00e4rm"):
+        connection.expect("OK", "SET", f"{{{name}}}k", "1")
+    connection.expect(1, "HSET", "{user:1}h", "f", "v")
+    connection.expect(1, "PEXPIRE", "{user:2}k", "10000000")
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "user:1", "DURABILITY", "full", "QUOTA-KEYS", "10")
+    connection.expect("OK", "PD.USE", "acme/main")
+    connection.expect("OK", "MSET", "a", "1", "{b1}b", "2")
+    connection.expect("OK", "PD.TENANT", "PROFILE", "acme", "DURABILITY", "standard")
+    connection.expect("OK", "PD.USE", "default/main")
+    world.perdure("store", "checkpoint", "--data", server.directory)
+    connection.expect(1, "PD.ACTOR", "DROP", "gone")
+    connection.expect("OK", "SET", "{user:3}k", "1")
+    through_server = told(world, server)
+    assert any("user:3" in text for text in through_server) and not any("gone" in text for text in through_server)
+
+    server.kill()
+    assert looked_at(world, server) == through_server
+    # Without what is on its way back to what it was: with a checkpoint only, and with the log only.
+    live = os.path.join(server.directory, "store", "0000", "live")
+    os.rename(live, live + "-away")
+    assert looked_at(world, server) == through_server
+    store = os.path.join(server.directory, "store")
+    os.rename(store, store + "-away")
+    assert looked_at(world, server) == through_server
+    os.rename(store + "-away", store)
+    os.rename(live + "-away", live)
+    server.start()
+    server.stop()
+    assert looked_at(world, server) == through_server
+    for words, wanted in ((("show", "nobody"), "there is no actor 'nobody'"), (("ls", "--tenant", "nobody"), "there is no tenant 'nobody'")):
+        status, _, stderr = world.perdure("actor", words[0], "--data", server.directory, *words[1:], check=False)
+        assert status == FAILURE and wanted in stderr, stderr
+    # The other words for the same.
+    assert world.perdure("actor", "list", "--data", server.directory) == world.perdure("actor", "ls", "--data", server.directory)
+
+
+def test_without_a_server_nobody_else_has_it(world):
+    """A process that is no server: it has the lock."""
+    server = world.new_server("held")
+    server.start()
+    world.connect(server).expect("OK", "SET", "k", "v")
+    os.unlink(os.path.join(server.directory, "admin.sock"))
+    status, _, stderr = world.perdure("actor", "ls", "--data", server.directory, check=False)
+    assert status == BUSY and str(server.process.pid) in stderr, (status, stderr)
     server.stop()
 
 

@@ -12,8 +12,9 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 # Of a directory: these read it themselves; these go through its server.
 READ_IT = (("log", "verify"), ("log", "dump"), ("log", "stats"))
+EITHER = (("actor", "ls"), ("actor", "show", "main"))  # through the server, or without one
 ASK_SERVER = (("memory",), ("store", "stats"), ("store", "status"), ("store", "verify"), ("store", "compact"), ("store", "checkpoint"),
-              ("log", "compact"), ("actor", "ls"))
+              ("log", "compact"))
 SHELLS = (("cli", "PING"), ("top", "--count", "1"))
 
 
@@ -44,7 +45,7 @@ def server_words(directory, *more):
 
 
 def test_no_directory(world):
-    for words in (*READ_IT, *ASK_SERVER, *SHELLS):
+    for words in (*READ_IT, *EITHER, *ASK_SERVER, *SHELLS):
         fails(world, with_data(words, world.path("nowhere")), FAILURE, "there is no directory", "--data")
     fails(world, server_words(world.path("no/such/parent")), FAILURE, "make the directory above it", "--data")
 
@@ -57,6 +58,9 @@ def test_empty_and_foreign_directories(world):
                 pass
         for words in READ_IT:
             fails(world, with_data(words, world.path(name)), FAILURE, words_wanted, "--data")
+        for words in EITHER:
+            fails(world, with_data(words, world.path(name)), FAILURE, "is no data directory", "--data")
+            assert sorted(os.listdir(world.path(name))) == ([] if name == "empty" else ["photo.jpg"])
         for words in (*ASK_SERVER, *SHELLS):
             fails(world, with_data(words, world.path(name)), FAILURE, "no server is running", "perdure server --data")
     fails(world, server_words(world.path("foreign")), FAILURE, "photo.jpg", "choose another with --data")
@@ -65,7 +69,7 @@ def test_empty_and_foreign_directories(world):
 def test_no_directory_but_a_file(world):
     with open(world.path("file"), "w"):
         pass
-    for words in (*READ_IT, *ASK_SERVER, *SHELLS):
+    for words in (*READ_IT, *EITHER, *ASK_SERVER, *SHELLS):
         fails(world, with_data(words, world.path("file")), FAILURE, "is not a directory", "--data")
     fails(world, server_words(world.path("file")), FAILURE, "is not a directory", "--data")
 
@@ -130,9 +134,9 @@ def test_bad_values(world):
 
 
 def test_unknown_subcommands(world):
-    fails(world, ("user", "lst"), USAGE, 'did you mean "list"?')
-    fails(world, ("user", "ls"), USAGE, "there are add, list, ")
-    fails(world, ("user", "ls", "--help"), USAGE, "there are add, list, ")
+    fails(world, ("user", "disabel"), USAGE, 'did you mean "disable"?')
+    fails(world, ("user", "xx"), USAGE, "there are add, ls, ")
+    fails(world, ("user", "xx", "--help"), USAGE, "there are add, ls, ")
     fails(world, ("frobnicate",), USAGE, "there are server, cli, ")
 
 

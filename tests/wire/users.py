@@ -486,7 +486,7 @@ def test_command_without_a_server(world):
     status, _, stderr = add(world, server, "ann", "again", "--role", "admin", check=False)
     assert status == USAGE and "there is a user ann already" in stderr, stderr
     add(world, server, "rob", "x", "--role", "read-only", "--tenant", "shop")
-    _, stdout, _ = world.perdure("user", "list", "--data", server.directory, "-o", "json")
+    _, stdout, _ = world.perdure("user", "ls", "--data", server.directory, "-o", "json")
     users = json.loads(stdout)
     assert [(user["name"], user["role"], user["tenant"]) for user in users] == \
         [("ann", "admin", "default"), ("rob", "read-only", "shop")], users
@@ -495,8 +495,8 @@ def test_command_without_a_server(world):
     server.start()
     login(world, server, "rob", "new").expect("OK", "SET", "a", "b")
     server.stop()
-    world.perdure("user", "remove", "rob", "--data", server.directory)
-    _, stdout, _ = world.perdure("user", "list", "--data", server.directory)
+    world.perdure("user", "drop", "rob", "--data", server.directory)
+    _, stdout, _ = world.perdure("user", "ls", "--data", server.directory)
     assert "rob" not in stdout and "ann" in stdout, stdout
 
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "engine/actor.h"
+#include "front/resp/actor_info.h"
 #include "front/resp/front_private.h"
 #include "model/kv/glob.h"
 
@@ -147,7 +148,7 @@ static void write_bookmark(struct pd_resp_writer *reply, const char *name, uint6
 	pd_resp_write_bulk_string(reply, text);
 }
 
-static void write_info(struct pd_resp_writer *reply, const struct pd_actor_info *info)
+void pd_resp_write_actor_info(struct pd_resp_writer *reply, const struct pd_actor_info *info)
 {
 	pd_resp_write_map(reply, 18);
 	pd_resp_write_bulk_string(reply, "tenant");
@@ -183,7 +184,7 @@ static void answer_info(struct pd_resp_call *call)
 	result = pd_engine_actor_info(call->client->front->engine, session, call->words[2], &info, &err);
 	pd_resp_wait_for_now(call);
 	if (result == 0)
-		write_info(call->reply, &info);
+		pd_resp_write_actor_info(call->reply, &info);
 	else
 		pd_resp_write_engine_error(call->reply, result, &err);
 }

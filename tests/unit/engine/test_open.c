@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "engine/actor.h"
 #include "engine/manifest.h"
 #include "host.h"
 
@@ -324,6 +325,118 @@ static void test_in_memory(void **state)
 	host_done(&host);
 }
 
+/* ---- only to be looked at ---- */
+
+static void expect_actor(struct host *host, const char *name, uint64_t keys)
+{
+	struct pd_actor_info info;
+
+	if (pd_engine_actor_info(host->engine, host->session, pd_slice_string(name), &info, &host->err) != 0)
+		fail_msg("%s", host->err.text);
+	assert_int_equal(info.keys, keys);
+	assert_int_not_equal(info.created_lsn, 0);
+	assert_int_not_equal(info.created_epoch, 0);
+}
+
+static void expect_two_actors(struct host *host)
+{
+	struct pd_actor_place place = { 0 };
+	uint64_t looks = 100;
+
+	assert_int_equal(pd_engine_next_actor(host->engine, host->session, pd_slice(NULL, 0), 0, &looks,
+					      &place, &host->err),
+			 1);
+	assert_true(pd_slice_equal(place.name, pd_slice_string("ann")));
+	assert_int_equal(pd_engine_next_actor(host->engine, host->session, pd_slice(NULL, 0), place.id,
+					      &looks, &place, &host->err),
+			 1);
+	assert_true(pd_slice_equal(place.name, pd_slice_string("bob")));
+	assert_int_equal(pd_engine_next_actor(host->engine, host->session, pd_slice(NULL, 0), place.id,
+					      &looks, &place, &host->err),
+			 0);
+	expect_actor(host, "ann", 2);
+	expect_actor(host, "bob", 1);
+}
+
+/* However its last life ended: looking is as if it had not been, so that the next life is the one after the last. */
+static void test_only_look(void **state)
+{
+	struct pd_engine *second = NULL;
+	uint64_t epoch, lsn, next_epoch, next_lsn;
+	struct host host;
+
+	(void)state;
+	for (unsigned ending = 0; ending < 3; ending++) {
+		host_init(&host);
+		host_open(&host);
+		host_durable(&host, "mset {ann}a 1 {ann}b 2 {bob}a 1");
+		pd_engine_now(host.engine, &epoch, &lsn);
+		if (ending == 0)
+			host_close(&host);
+		else
+			host_crash(&host, ending == 2);
+		host.options.only_look = true;
+		for (unsigned look = 0; look < 2; look++) {
+			host_open(&host);
+			expect_two_actors(&host);
+			assert_int_equal(pd_engine_open(&host.options, &second, &host.err), PD_BUSY);
+			host_close(&host);
+		}
+		host.options.only_look = false;
+		host_open(&host);
+		pd_engine_now(host.engine, &next_epoch, &next_lsn);
+		assert_int_equal(next_epoch, epoch + 1);
+		host_expect(&host, "mget {ann}a {bob}a", "*2\r\n$1\r\n1\r\n$1\r\n1\r\n");
+		host_done(&host);
+	}
+}
+
+static void test_only_look_where_nothing_is(void **state)
+{
+	struct pd_os_names names;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host.options.only_look = true;
+	assert_int_equal(host_try_open(&host), PD_NOT_FOUND);
+	assert_text_has(&host, "there is no directory data");
+	assert_false(is_there(&host, "data"));
+	assert_int_equal(pd_os_mkdir(host.os, "data", NULL), 0);
+	assert_int_equal(host_try_open(&host), PD_NOT_FOUND);
+	assert_text_has(&host, "data is no data directory");
+	assert_int_equal(pd_os_list(host.os, "data", &names, NULL), 0);
+	assert_int_equal(names.count, 0);
+	pd_os_names_done(&names);
+	host_done(&host);
+}
+
+/* More than the budget is not replayed into memory. */
+static void test_only_look_is_bounded(void **state)
+{
+	char command[64];
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host.options.memory_budget_bytes = (uint64_t)64 << 20;
+	host_open(&host);
+	for (unsigned i = 0; i < 80; i++) {
+		(void)snprintf(command, sizeof command, "setrange {ann}%u 1048570 x", i);
+		host_durable(&host, command);
+	}
+	host_close(&host);
+	assert_int_equal(pd_os_remove_tree(host.os, "data/store", NULL), 0);
+	host.options.only_look = true;
+	assert_int_equal(host_try_open(&host), PD_NO_MEMORY);
+	assert_text_has(&host, "start the server");
+	assert_false(is_there(&host, "data/store"));
+	host.options.only_look = false;
+	host_open(&host);
+	expect_actor(&host, "ann", 80);
+	host_done(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +455,9 @@ int main(void)
 		cmocka_unit_test(test_death_in_the_first_open),
 		cmocka_unit_test(test_name_of_a_dead_process),
 		cmocka_unit_test(test_in_memory),
+		cmocka_unit_test(test_only_look),
+		cmocka_unit_test(test_only_look_where_nothing_is),
+		cmocka_unit_test(test_only_look_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
