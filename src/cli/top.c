@@ -45,8 +45,8 @@ static const struct pd_option table[] = {
 static const struct pd_options options = {
 	.command = "perdure top",
 	.synopsis = "perdure top [options]",
-	.about = "Shows what a server does: commands a second by class with the time that they take, groups "
-		 "and\n"
+	.about = "Shows what a server does: commands a second by class with the time that they take, the "
+		 "actors\nthat most of them are about, groups and "
 		 "syncs of the log, memory by part, clients and what they wait for, what is stored. At a "
 		 "terminal\n"
 		 "one screen, until q or Ctrl-C; elsewhere a line each time. Rates and times are those since "

@@ -10,6 +10,7 @@
 #include "base/histogram.h"
 #include "cli/link.h"
 #include "cli/output.h"
+#include "engine/engine.h"
 #include "os/os.h"
 
 #define PD_TOP_CLASSES      4
@@ -17,7 +18,7 @@
 #define PD_TOP_PARTS_MAX    24
 #define PD_TOP_FIGURES_MAX  64
 #define PD_TOP_NAME_SIZE    40
-#define PD_TOP_SHOWN        5 /* of the commands: the busiest */
+#define PD_TOP_SHOWN        5 /* of the commands, and of the actors: the busiest */
 
 extern const char *const pd_top_class_names[PD_TOP_CLASSES];
 
@@ -34,6 +35,12 @@ struct pd_top_part {
 struct pd_top_figure {
 	char name[PD_TOP_NAME_SIZE];
 	uint64_t value;
+};
+
+struct pd_top_actor {
+	uint8_t tenant[PD_NAME_SIZE_MAX], name[PD_NAME_SIZE_MAX];
+	size_t tenant_size, name_size;
+	uint64_t per_second; /* as the server reckons it */
 };
 
 /* One moment. Counters grow from the server's start on. */
@@ -57,6 +64,8 @@ struct pd_top_sample {
 	size_t figure_count;
 	struct pd_top_command commands[PD_TOP_COMMANDS_MAX];
 	size_t command_count;
+	struct pd_top_actor hot[PD_TOP_SHOWN]; /* the busiest first */
+	size_t hot_count;
 };
 
 /* Ask the server. PD_NOT_SUPPORTED: it is no Perdure; else as pd_target_ask(). */

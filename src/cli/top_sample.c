@@ -103,7 +103,7 @@ static void take_info(struct pd_top_sample *sample, struct pd_slice info)
 	take_commands(sample, info);
 }
 
-/* ---- PD.MEMORY, PD.STORE STATS ---- */
+/* ---- PD.MEMORY, PD.STORE STATS, PD.ACTOR HOT ---- */
 
 static void take_memory(struct pd_top_sample *sample, struct pd_slice reply)
 {
@@ -146,6 +146,29 @@ static void take_figures(struct pd_top_sample *sample, struct pd_slice reply)
 	}
 }
 
+static size_t copy_name(uint8_t to[PD_NAME_SIZE_MAX], struct pd_slice name)
+{
+	size_t size = name.size < PD_NAME_SIZE_MAX ? name.size : PD_NAME_SIZE_MAX;
+
+	if (size > 0)
+		memcpy(to, name.data, size);
+	return size;
+}
+
+static void take_hot(struct pd_top_sample *sample, struct pd_slice reply)
+{
+	struct pd_reply list = pd_reply_read(&reply);
+
+	for (size_t i = 0; list.kind == PD_REPLY_LIST && i < list.count && i < PD_TOP_SHOWN; i++) {
+		struct pd_top_actor *actor = sample->hot + sample->hot_count++;
+
+		actor->tenant_size = copy_name(actor->tenant, pd_admin_text(reply, "tenant"));
+		actor->name_size = copy_name(actor->name, pd_admin_text(reply, "name"));
+		actor->per_second = pd_admin_number(reply, "operations_per_s");
+		pd_reply_skip(&reply);
+	}
+}
+
 uint64_t pd_top_figure(const struct pd_top_sample *sample, const char *name)
 {
 	for (size_t i = 0; i < sample->figure_count; i++)
@@ -159,6 +182,7 @@ int pd_top_take(struct pd_top_sample *sample, struct pd_os *os, struct pd_link *
 	static const char *const info[] = { "INFO", "everything", NULL };
 	static const char *const memory[] = { "PD.MEMORY", NULL };
 	static const char *const store[] = { "PD.STORE", "STATS", NULL };
+	static const char *const hot[] = { "PD.ACTOR", "HOT", "COUNT", "5", NULL };
 	struct pd_slice reply;
 	struct pd_error why = { 0 };
 	int result = pd_target_ask(link, info, &reply, &why);
@@ -183,6 +207,10 @@ int pd_top_take(struct pd_top_sample *sample, struct pd_os *os, struct pd_link *
 		result = pd_target_ask(link, store, &reply, err);
 	if (result == 0)
 		take_figures(sample, reply);
+	if (result == 0 || result == PD_INVALID)
+		result = pd_target_ask(link, hot, &reply, err);
+	if (result == 0)
+		take_hot(sample, reply);
 	return result == PD_INVALID ? 0 : result;
 }
 

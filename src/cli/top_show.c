@@ -5,11 +5,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/buffer.h"
+#include "base/utf8.h"
 #include "cli/top_private.h"
 #include "server/bar.h"
 
-#define MIB       (1024.0 * 1024.0)
-#define LINE_SIZE 256
+#define MIB        (1024.0 * 1024.0)
+#define LINE_SIZE  256
+#define ACTOR_SIZE 40 /* longer names are cut */
 
 /* ---- numbers as people read them ---- */
 
@@ -161,6 +164,41 @@ static void put_commands(struct screen *screen, const struct pd_top_rates *rates
 			       rate((double)rates->busiest[i].calls / rates->seconds).bytes);
 	}
 	put(screen, "  busiest   %s", line);
+}
+
+/* "user:42", or "acme/main" of another tenant, as a line may have it. */
+static void plain_name(const struct pd_top_actor *actor, char to[ACTOR_SIZE])
+{
+	struct pd_slice tenant = pd_slice(actor->tenant, actor->tenant_size);
+	struct pd_buffer plain;
+	int result = 0;
+
+	pd_buffer_init(&plain, 8u * PD_NAME_SIZE_MAX + 1);
+	if (!pd_slice_equal(tenant, pd_slice_string("default"))) {
+		result = pd_append_line(&plain, tenant);
+		if (result == 0)
+			result = pd_buffer_append(&plain, "/", 1);
+	}
+	if (result == 0)
+		result = pd_append_line(&plain, pd_slice(actor->name, actor->name_size));
+	(void)snprintf(to, ACTOR_SIZE, "%.*s", result == 0 ? (int)plain.size : 1,
+		       result == 0 ? (const char *)plain.data : "?");
+	pd_buffer_done(&plain);
+}
+
+static void put_hot(struct screen *screen, const struct pd_top_sample *sample)
+{
+	char line[LINE_SIZE] = "";
+
+	for (size_t i = 0; i < sample->hot_count; i++) {
+		size_t at = strlen(line);
+		char name[ACTOR_SIZE];
+
+		plain_name(sample->hot + i, name);
+		(void)snprintf(line + at, sizeof line - at, "  %s %s/s", name,
+			       rate((double)sample->hot[i].per_second).bytes);
+	}
+	put(screen, "  hot actors%s", line);
 	put(screen, "%s", "");
 }
 
@@ -234,6 +272,7 @@ void pd_top_draw(struct pd_output *output, const struct pd_top_view *view, unsig
 	pd_output_text(output, "\033[H");
 	put_head(&screen, view);
 	put_commands(&screen, view->rates);
+	put_hot(&screen, view->sample);
 	put_log(&screen, view->rates);
 	put_rest(&screen, view);
 	put(&screen, "%s", "");
@@ -295,6 +334,21 @@ static void commands_fields(struct pd_output *output, const struct pd_top_rates 
 		pd_output_open(output, NULL, '{');
 		pd_output_string_field(output, "command", rates->busiest[i].name);
 		pd_output_real_field(output, "per_second", (double)rates->busiest[i].calls / rates->seconds);
+		pd_output_close(output, '}');
+	}
+	pd_output_close(output, ']');
+}
+
+static void hot_fields(struct pd_output *output, const struct pd_top_sample *sample)
+{
+	pd_output_open(output, "hot_actors", '[');
+	for (size_t i = 0; i < sample->hot_count; i++) {
+		const struct pd_top_actor *actor = sample->hot + i;
+
+		pd_output_open(output, NULL, '{');
+		pd_output_bytes_field(output, "tenant", pd_slice(actor->tenant, actor->tenant_size));
+		pd_output_bytes_field(output, "name", pd_slice(actor->name, actor->name_size));
+		pd_output_number_field(output, "per_second", actor->per_second);
 		pd_output_close(output, '}');
 	}
 	pd_output_close(output, ']');
@@ -362,6 +416,7 @@ void pd_top_json(struct pd_output *output, const struct pd_top_view *view)
 	pd_output_bool_field(output, "recovering", sample->loading);
 	pd_output_string_field(output, "trouble", sample->trouble);
 	commands_fields(output, rates);
+	hot_fields(output, sample);
 	log_fields(output, rates);
 	memory_fields(output, sample);
 	client_fields(output, sample);

@@ -69,6 +69,53 @@ int pd_engine_next_actor(struct pd_engine *engine, struct pd_session *session, s
 	return 0;
 }
 
+/* ---- which are busy ---- */
+
+/* Keep the few that do most. */
+static size_t take_heat(struct pd_actor_heat *actors, size_t count, size_t most,
+			const struct pd_actor_heat *heat)
+{
+	size_t place = count;
+
+	while (place > 0 && actors[place - 1].operations_per_s < heat->operations_per_s)
+		place--;
+	if (place == most)
+		return count;
+	if (count < most)
+		count++;
+	memmove(actors + place + 1, actors + place, (count - place - 1) * sizeof *actors);
+	actors[place] = *heat;
+	return count;
+}
+
+size_t pd_engine_hot_actors(struct pd_engine *engine, const struct pd_session *session, size_t most,
+			    struct pd_actor_heat *ret_actors)
+{
+	uint64_t now_us = pd_engine_monotonic_us(engine);
+	size_t count = 0;
+
+	PD_ASSERT(most > 0 && most <= PD_HOT_MAX);
+	pd_hot_pass(&engine->hot, now_us);
+	for (unsigned i = 0; i < PD_HOT_SLOTS; i++) {
+		const struct pd_hot_slot *slot = &engine->hot.slots[i];
+		const struct pd_actor *actor = slot->id == 0 ? NULL
+							     : pd_directory_actor_by_id(&engine->directory,
+											slot->id);
+		struct pd_actor_heat heat;
+
+		if (actor == NULL) /* it was dropped since */
+			continue;
+		heat = (struct pd_actor_heat){ .id = actor->id,
+					       .tenant = pd_slice(actor->tenant->name,
+								  actor->tenant->name_size),
+					       .name = pd_actor_name(actor),
+					       .operations_per_s = pd_hot_rate(&engine->hot, slot, now_us) };
+		if (heat.operations_per_s > 0 && pd_session_reaches(session, heat.tenant))
+			count = take_heat(ret_actors, count, most, &heat);
+	}
+	return count;
+}
+
 /* ---- what is known of it ---- */
 
 const char *pd_profile_scope_name(enum pd_profile_scope scope)

@@ -36,6 +36,20 @@ PD_MUST_CHECK int pd_engine_next_actor(struct pd_engine *engine, struct pd_sessi
 				       struct pd_slice tenant, uint64_t after, uint64_t *looks,
 				       struct pd_actor_place *ret_place, struct pd_error *err);
 
+/* ---- which are busy ---- */
+
+#define PD_HOT_MAX 64u /* of which anything is told */
+
+struct pd_actor_heat {
+	uint64_t id;
+	struct pd_slice tenant, name;
+	uint64_t operations_per_s; /* keys that commands named, in the last seconds; at least so many */
+};
+/* The busiest actors of all tenants that the session reaches, at most `most` (<= PD_HOT_MAX), the busiest first. Returns how
+ * many there are. An actor with more than a hundredth of all operations is among them, wherever there is room. */
+size_t pd_engine_hot_actors(struct pd_engine *engine, const struct pd_session *session, size_t most,
+			    struct pd_actor_heat *ret_actors);
+
 /* ---- what is known of one ---- */
 
 enum pd_profile_scope {

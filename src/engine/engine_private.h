@@ -11,6 +11,7 @@
 #include "engine/clock.h"
 #include "engine/engine.h"
 #include "engine/follower.h"
+#include "engine/hot.h"
 #include "engine/lease.h"
 #include "engine/manifest.h"
 #include "engine/profile.h"
@@ -68,6 +69,7 @@ struct pd_actor {
 	struct pd_lease *lease; /* NULL: it was never leased */
 	struct pd_quota *quota; /* NULL: none */
 	enum pd_level level;    /* profile */
+	uint16_t hot_slot;      /* where its operations were counted last */
 	bool quarantined;
 	uint64_t lost_first, lost_last; /* LSNs, when quarantined */
 	size_t name_size;
@@ -317,6 +319,7 @@ struct pd_engine {
 	struct pd_store *store; /* NULL until recovery begins */
 	struct pd_store_actor *system, *notes;
 	struct pd_budget budget;
+	struct pd_hot hot;
 	struct pd_directory directory;
 	struct pd_drops drops;
 	struct pd_clock clock;

@@ -303,7 +303,7 @@ int pd_engine_step(struct pd_engine *engine)
 	uint64_t now_us;
 	int result;
 
-	if (!engine->recovered)
+	if (!engine->recovered || engine->options.only_look)
 		return 0;
 	result = collect(engine, false);
 	engine->since_clock = 0;
@@ -312,6 +312,7 @@ int pd_engine_step(struct pd_engine *engine)
 		result = pd_engine_submit(engine, engine->open->level >= PD_LEVEL_STRICT ? PD_LOG_SYNC
 											 : PD_LOG_WRITE);
 	now_us = pd_engine_monotonic_us(engine);
+	pd_hot_pass(&engine->hot, now_us);
 	if (result == 0 && (now_us >= engine->expire_due_us || now_us >= engine->flush_due_us))
 		result = step_clock(engine, now_us);
 	if (result == 0 && engine->disk_full && now_us >= engine->disk_due_us)

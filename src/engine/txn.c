@@ -437,6 +437,9 @@ int pd_txn_key(struct pd_txn *txn, struct pd_slice name, struct pd_key *ret_key,
 		return pd_error_set(err, PD_TOO_LARGE, "a key may have %u bytes, not %zu",
 				    PD_USER_KEY_SIZE_MAX, key.name.size);
 	*ret_key = key;
+	/* One that is being made may be taken back, and its id be given to another. */
+	if (key.actor != NULL && !txn->unmetered && txn->born_count == 0)
+		pd_hot_note(&txn->engine->hot, key.actor->id, &key.actor->hot_slot);
 	if (!txn->unmetered && ((key.actor != NULL && key.actor->quota != NULL) ||
 				(session->tenant != NULL && session->tenant->quota != NULL))) {
 		int result = pd_quota_take(txn, key.actor, err);

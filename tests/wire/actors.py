@@ -680,3 +680,65 @@ def test_tour_is_true(world):
         assert re.fullmatch(pattern, told), f"line {number}: {told!r} instead of {wanted!r}"
     assert len(said) == len(expected), (said[len(expected):], expected[len(said):])
     server.stop()
+
+
+# ---- which are busy ----
+
+
+def hot_of(connection, *words):
+    reply = connection.command("PD.ACTOR", "HOT", *words)
+    assert isinstance(reply, list), reply
+    return [tuple(pairs[1::2]) for pairs in reply]
+
+
+def test_hot(world):
+    server = world.new_server("hot")
+    server.start()
+    connection = world.connect(server)
+    assert hot_of(connection) == []
+    names = [f"cold:{number}" for number in range(1000)] + ["warm", "hot"]
+    assert set(pipeline(connection, [("SET", f"{{{name}}}k", "1") for name in names])) == {"OK"}
+    connection.expect("OK", "PD.USE", "acme/main")
+    connection.expect("OK", "SET", "k", "1")
+    connection.expect("OK", "PD.USE", "default/main")
+    # Among a thousand that are asked as often as the other.
+    for _ in range(5):
+        pipeline(connection, [("GET", f"{{{name}}}k") for name in names[:1000]] + [("MGET", "{hot}k", "{hot}l")] * 300 +
+                 [("GET", "{warm}k")] * 200)
+    found = hot_of(connection)
+    assert [actor[:2] for actor in found[:2]] == [(b"default", b"hot"), (b"default", b"warm")] and len(found) <= 10, found
+    assert found[0][2] > found[1][2] > 0, found
+    assert hot_of(connection, "COUNT", "1")[0][1] == b"hot"
+    assert len(hot_of(connection, "COUNT", "64")) <= 64
+    # It is what it was, for some seconds; and nobody is hot who is gone.
+    connection.expect(1, "PD.ACTOR", "DROP", "hot")
+    assert all(actor[1] != b"hot" for actor in hot_of(connection))
+    deadline = time.monotonic() + 60
+    while hot_of(connection) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert hot_of(connection) == [], "what was done a minute ago"
+    for words in (("COUNT",), ("COUNT", "0"), ("COUNT", "65"), ("COUNT", "x"), ("NONSENSE", "1"), ("COUNT", "1", "2")):
+        is_error(connection.command("PD.ACTOR", "HOT", *words), "ERR ")
+
+
+def test_hot_of_ones_own_tenant(world):
+    """A user who reaches one tenant only is told of no other."""
+    server = world.new_server("hot-users")
+    for name, role, tenant in (("ann", "admin", "default"), ("rob", "read-only", "shop")):
+        world.run(world.binary, "user", "add", name, "--role", role, "--tenant", tenant, "--data", server.directory,
+                  input=b"secret\n")
+    server.start()
+    admin, reader = world.connect(server), world.connect(server)
+    admin.expect("OK", "AUTH", "ann", "secret")
+    reader.expect("OK", "AUTH", "rob", "secret")
+    admin.expect("OK", "SET", "k", "1")
+    admin.expect("OK", "PD.USE", "shop/main")
+    admin.expect("OK", "SET", "k", "1")
+    for _ in range(50):
+        admin.command("GET", "k")
+        admin.command("GET", "{default}k")
+    admin.expect("OK", "PD.USE", "default/main")
+    for _ in range(50):
+        admin.command("GET", "k")
+    assert {actor[0] for actor in hot_of(admin)} == {b"default", b"shop"}
+    assert {actor[0] for actor in hot_of(reader)} == {b"shop"}

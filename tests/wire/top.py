@@ -27,6 +27,7 @@ class Load:
                 self.connection.command("SET", "k", "v")
                 self.connection.command("GET", "k")
                 self.connection.command("INCR", "k")
+                self.connection.command("GET", "{ot\x1bher}k")
         except (Closed, OSError):
             pass
 
@@ -37,6 +38,7 @@ class Load:
 
 
 def test_json(world):
+    world.connect().expect("OK", "SET", "{ot\x1bher}k", "v")
     world.opened.append(Load(world.server.port))
     _, stdout, _ = world.perdure("top", "--data", world.server.directory, "-o", "json", "--count", "2", "--interval", "500ms")
     lines = [json.loads(line) for line in stdout.splitlines()]
@@ -49,8 +51,11 @@ def test_json(world):
         assert line["log"]["replies"]["per_second"] > 0 and line["log"]["replies"]["p99_us"] > 0, line
         assert line["log"]["group_write"]["p50_us"] > 0 and line["log"]["records_per_group"] >= 1, line
         assert {"set", "get", "incr"} <= {item["command"] for item in line["busiest"]}, line
-        assert line["clients"]["connected"] >= 2 and line["store"]["keys"] == 1 and line["memory"]["resident"] > 0, line
+        assert line["clients"]["connected"] >= 2 and line["store"]["keys"] == 2 and line["memory"]["resident"] > 0, line
         assert sum(part["bytes"] for part in line["memory"]["parts"]) == line["memory"]["used"], line
+    hot = lines[1]["hot_actors"]
+    assert [(actor["tenant"], actor["name"]) for actor in hot] == [("default", "main"), ("default", "ot\x1bher")], hot
+    assert hot[0]["per_second"] > hot[1]["per_second"] > 0, hot
 
 
 def test_idle(world):
@@ -80,6 +85,7 @@ def test_screen(world):
         if " set " in seen:
             break
     assert " set " in seen and "memtables" in seen, seen
+    assert "hot actors  main " in seen and "ot\\x1bher" in seen, seen
     terminal.resize(10, 40)
     terminal.raw = b""
     terminal.expect("perdure 0.")

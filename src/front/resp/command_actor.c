@@ -131,13 +131,45 @@ static void answer_list(struct pd_resp_call *call)
 	pd_resp_wait_for_now(call);
 }
 
-/* ---- INFO ---- */
+/* ---- HOT ---- */
+
+#define HOT_DEFAULT 10 /* actors */
 
 static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
 {
 	pd_resp_write_bulk_string(reply, name);
 	pd_resp_write_integer(reply, (int64_t)number);
 }
+
+static void answer_hot(struct pd_resp_call *call)
+{
+	struct pd_session *session = pd_resp_need_session(call);
+	struct pd_actor_heat actors[PD_HOT_MAX];
+	uint64_t most = HOT_DEFAULT;
+	size_t count;
+
+	if (session == NULL)
+		return;
+	if (call->count != 2 && !(call->count == 4 && pd_slice_equal_nocase(call->words[2], "count"))) {
+		pd_resp_write_error(call->reply, "ERR syntax error: PD.ACTOR HOT [COUNT count]");
+		return;
+	}
+	if (call->count == 4 && !pd_resp_parse_number(call, "COUNT", call->words[3], 1, PD_HOT_MAX, &most))
+		return;
+	count = pd_engine_hot_actors(call->client->front->engine, session, (size_t)most, actors);
+	pd_resp_write_array(call->reply, count);
+	for (size_t i = 0; i < count; i++) {
+		pd_resp_write_map(call->reply, 3);
+		pd_resp_write_bulk_string(call->reply, "tenant");
+		pd_resp_write_bulk(call->reply, actors[i].tenant);
+		pd_resp_write_bulk_string(call->reply, "name");
+		pd_resp_write_bulk(call->reply, actors[i].name);
+		write_number(call->reply, "operations_per_s", actors[i].operations_per_s);
+	}
+	pd_resp_wait_for_now(call);
+}
+
+/* ---- INFO ---- */
 
 static void write_bookmark(struct pd_resp_writer *reply, const char *name, uint64_t epoch, uint64_t lsn)
 {
@@ -232,6 +264,9 @@ static void answer_help(struct pd_resp_call *call)
 		"    Return a key as it was at a moment: now, a time, -10m, an LSN, a bookmark.",
 		"HISTORY name [FROM moment] [TO moment] [COUNT n] [CURSOR cursor]",
 		"    Return the transactions that changed an actor, newest first.",
+		"HOT [COUNT count]",
+		"    Return the busiest actors, and how many operations a second each had in the last "
+		"seconds.",
 		"INFO name",
 		"    Return what is known of an actor.",
 		"ACQUIRE name owner milliseconds [EXCLUSIVE]",
@@ -265,6 +300,7 @@ static const struct pd_resp_command commands[] = {
 	    "O(N), N the number of its keys that are in memory only.", answer_drop),
 	ROW("pd.actor|help", 2, PD_COMMAND_CONNECTION | PD_COMMAND_LOADING,
 	    "Returns helpful text about the different subcommands.", "O(1)", answer_help),
+	ROW("pd.actor|hot", -2, FLAGS, "Tells which actors are the busiest.", "O(1)", answer_hot),
 	ROW("pd.actor|info", 3, FLAGS, "Tells what is known of an actor.", "O(1)", answer_info),
 	ROW("pd.actor|list", -2, FLAGS, "Goes over the actors of a tenant.", "O(N), N the COUNT.",
 	    answer_list),

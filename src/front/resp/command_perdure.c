@@ -308,6 +308,7 @@ static void answer_help(struct pd_resp_call *call)
 		"PD.PROFILE ACTOR name level",
 		"    The durability level of writes that name none themselves; default: none set here.",
 		"PD.ACTOR LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]",
+		"PD.ACTOR HOT [COUNT count]",
 		"PD.ACTOR INFO|DROP [tenant/]actor",
 		"    Which actors there are; what is known of one; drop one with everything that it has.",
 		"PD.ACTOR HISTORY|BLAME|DIFF|GET [tenant/]actor ...",

@@ -116,6 +116,7 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "pd.actor|drop", "actor", "" },
 	{ "pd.actor|get", "actor key moment=AT?", "" },
 	{ "pd.actor|history", "actor from=FROM? to=TO? count~i=COUNT? cursor~i=CURSOR?", "" },
+	{ "pd.actor|hot", "count~i=COUNT?", "" },
 	{ "pd.actor|info", "actor", "" },
 	{ "pd.actor|list", "pattern~p=MATCH? cursor~i=CURSOR? count~i=COUNT? tenant=TENANT?", "" },
 	{ "pd.actor|owner", "actor", "" },

@@ -22,6 +22,16 @@ int pd_engine_next_actor(struct pd_engine *engine, struct pd_session *session, s
 	return 0;
 }
 
+size_t pd_engine_hot_actors(struct pd_engine *engine, const struct pd_session *session, size_t most,
+			    struct pd_actor_heat *ret_actors)
+{
+	(void)engine;
+	(void)session;
+	(void)most;
+	(void)ret_actors;
+	return 0;
+}
+
 int pd_engine_actor_info(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
 			 struct pd_actor_info *ret_info, struct pd_error *err)
 {
