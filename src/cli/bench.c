@@ -19,8 +19,9 @@
 
 /* Values as they are given. */
 struct given {
-	const char *host, *test, *seconds, *durability;
-	uint64_t port, clients, pipeline, requests, keys, key_size, value_size, read_share, seed;
+	struct pd_target target;
+	const char *test, *seconds, *durability;
+	uint64_t clients, pipeline, requests, keys, key_size, value_size, read_share, seed;
 	bool in_order, fill, json;
 };
 
@@ -36,9 +37,12 @@ struct settings {
 #define AT(field) offsetof(struct given, field)
 
 static const struct pd_option table[] = {
-	{ "host", "HOST", PD_OPTION_TEXT, AT(host), 0, 0,
+	{ "host", "HOST", PD_OPTION_TEXT, AT(target.host), 0, 0,
 	  "The server, Perdure or Redis (default 127.0.0.1)." },
-	{ "port", "PORT", PD_OPTION_NUMBER, AT(port), 1, 65535, "Its RESP port (default 7379)." },
+	{ "port", "PORT", PD_OPTION_NUMBER, AT(target.port), 1, 65535, "Its RESP port (default 7379)." },
+	{ "user", "NAME", PD_OPTION_TEXT, AT(target.user), 0, 0,
+	  "Who asks. The password is taken from PERDURE_PASSWORD, or asked for at the terminal." },
+	PD_TARGET_TLS_OPTIONS(struct given),
 	{ "test", "TEST", PD_OPTION_TEXT, AT(test), 0, 0, "set, get, mixed, hset or incr (default set)." },
 	{ "read-share", "PERCENT", PD_OPTION_NUMBER, AT(read_share), 0, 100,
 	  "Of mixed: how many of 100 requests are GET (default 80)." },
@@ -71,9 +75,11 @@ static const struct pd_options options = {
 		 "its replies, and sends the next. Every reply is verified.",
 	.table = table,
 	.count = sizeof(table) / sizeof(table[0]),
+	.environment_count = 3, /* PERDURE_HOST, PERDURE_PORT, PERDURE_USER */
 	.after = "Examples:\n"
 		 "  perdure bench --clients 50 --pipeline 16 --seconds 5\n"
 		 "  perdure bench --test get --fill --keys 1000000 -o json\n"
+		 "  perdure bench --tls --cacert ca.pem --port 7380 --user ann\n"
 		 "\n"
 		 "Exit status:\n"
 		 "  0  every reply was what was asked for\n"
@@ -137,8 +143,7 @@ static bool check_key_size(const struct pd_bench_plan *plan)
 static bool apply(const struct given *given, struct settings *settings)
 {
 	settings->plan = (struct pd_bench_plan){
-		.host = given->host,
-		.port = (unsigned)given->port,
+		.target = given->target,
 		.clients = (unsigned)given->clients,
 		.pipeline = (unsigned)given->pipeline,
 		.requests = given->requests,
@@ -321,9 +326,8 @@ static int run_settings(const struct settings *settings)
 
 static int run(int argc, char **argv)
 {
-	struct given given = { .host = "127.0.0.1",
+	struct given given = { .target = { .host = PD_TARGET_HOST, .port = PD_TARGET_PORT },
 			       .test = "set",
-			       .port = 7379,
 			       .clients = 50,
 			       .pipeline = 1,
 			       .keys = 100000,
@@ -331,12 +335,20 @@ static int run(int argc, char **argv)
 			       .value_size = 100,
 			       .read_share = 80,
 			       .seed = 1 };
+	char password[PD_TARGET_PASSWORD_SIZE];
 	struct settings settings = { 0 };
+	struct pd_error err = { 0 };
 	int status;
 
 	if (!pd_options_take(&options, argc, argv, &given, &status))
 		return status;
-	return apply(&given, &settings) ? run_settings(&settings) : PD_EXIT_USAGE;
+	if (pd_target_take_password(&given.target, password, &err) != 0) {
+		(void)fprintf(stderr, "perdure bench: %s\n", err.text);
+		return PD_EXIT_FAILURE;
+	}
+	status = apply(&given, &settings) ? run_settings(&settings) : PD_EXIT_USAGE;
+	explicit_bzero(password, sizeof password);
+	return status;
 }
 
 const struct pd_subcommand pd_subcommand_bench = { "bench", "load a server and say how fast it answers",

@@ -1,14 +1,9 @@
 #include "cli/bench_load.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -24,7 +19,7 @@
 
 /* One connection. It has a batch in flight, or is done. */
 struct client {
-	int socket;
+	struct pd_link link;
 	bool wants_write;     /* epoll watches for room to send */
 	struct pd_buffer out; /* the batch */
 	size_t sent;          /* of `out` */
@@ -70,81 +65,32 @@ void pd_bench_result_done(struct pd_bench_result *result)
 
 /* ---- connecting ---- */
 
-/* Sends and receives say MSG_DONTWAIT where they must not wait; the handshake waits, for so long. */
-static int prepare_socket(int socket, struct pd_error *err)
-{
-	struct timeval timeout = { .tv_sec = REPLY_TIMEOUT_S };
-	int on = 1;
-
-	if (setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-	    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0 ||
-	    setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) != 0)
-		return pd_error_system(err, errno, "cannot set up a socket");
-	return 0;
-}
-
-static int connect_address(const struct addrinfo *address, int *ret_socket, struct pd_error *err)
-{
-	int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, address->ai_protocol);
-	int result;
-
-	if (fd < 0)
-		return pd_error_system(err, errno, "cannot make a socket");
-	result = prepare_socket(fd, err);
-	if (result == 0 && connect(fd, address->ai_addr, address->ai_addrlen) != 0)
-		result = pd_error_set(
-			err, PD_IO,
-			"cannot connect: %s; is a server running there, and are --host and --port right?",
-			strerror(errno));
-	if (result != 0) {
-		close(fd);
-		return result;
-	}
-	*ret_socket = fd;
-	return 0;
-}
-
 /* Say PD.DURABILITY and wait for "+OK". */
-static int set_level(int socket, const char *level, struct pd_error *err)
+static int set_level(struct pd_link *link, const char *level, struct pd_error *err)
 {
-	char text[128];
-	int size = snprintf(text, sizeof(text), "*2\r\n$13\r\nPD.DURABILITY\r\n$%zu\r\n%s\r\n", strlen(level),
-			    level);
-	size_t got = 0;
+	const char *words[] = { "PD.DURABILITY", level, NULL };
+	struct pd_error why = { 0 };
+	struct pd_slice reply;
+	int result = pd_target_ask(link, words, &reply, &why);
 
-	if (size < 0 || (size_t)size >= sizeof(text))
-		return pd_error_set(err, PD_INVALID, "'%s' is no durability level", level);
-	if (send(socket, text, (size_t)size, MSG_NOSIGNAL) != size)
-		return pd_error_system(err, errno, "cannot send PD.DURABILITY");
-	while (pd_resp_reply_size((uint8_t *)text, got) == 0 && got < sizeof(text) - 1) {
-		ssize_t count = recv(socket, text + got, sizeof(text) - 1 - got, 0);
-
-		if (count <= 0)
-			return pd_error_set(err, PD_IO, "the server gave no answer to PD.DURABILITY");
-		got += (size_t)count;
-	}
-	text[got] = '\0';
-	if (strcmp(text, "+OK\r\n") != 0)
-		return pd_error_set(err, PD_INVALID, "the server refused PD.DURABILITY %s: %.*s", level,
-				    (int)strcspn(text, "\r\n"), text);
-	return 0;
+	if (result == PD_INVALID)
+		return pd_error_set(err, result, "the server refused PD.DURABILITY %s: %s", level, why.text);
+	return result == 0 ? 0 : pd_error_set(err, result, "%s", why.text);
 }
 
-static int client_connect(struct load *load, struct client *client, const struct addrinfo *address,
-			  struct pd_error *err)
+static int client_connect(struct load *load, struct client *client, struct pd_error *err)
 {
 	const struct pd_bench_plan *plan = load->plan;
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = client };
-	int result = connect_address(address, &client->socket, err);
+	struct pd_target target = plan->target;
+	int result = pd_target_connect(&target, load->os, &client->link, err);
 
+	if (result == 0 && plan->level != NULL)
+		result = set_level(&client->link, plan->level, err);
 	if (result != 0)
 		return result;
-	if (plan->level != NULL) {
-		result = set_level(client->socket, plan->level, err);
-		if (result != 0)
-			return result;
-	}
-	if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->socket, &event) != 0)
+	pd_link_forget(&client->link); /* there may be thousands */
+	if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->link.descriptor, &event) != 0)
 		return pd_error_system(err, errno, "cannot watch a socket");
 	client->kinds = pd_malloc(plan->pipeline);
 	return client->kinds == NULL ? pd_error_set(err, PD_NO_MEMORY, "out of memory") : 0;
@@ -152,29 +98,16 @@ static int client_connect(struct load *load, struct client *client, const struct
 
 static int connect_all(struct load *load, struct pd_error *err)
 {
-	const struct pd_bench_plan *plan = load->plan;
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *address = NULL;
-	struct pd_error detail = { 0 };
-	char port[16];
-	int result = 0, found;
+	int result = 0;
 
-	(void)snprintf(port, sizeof(port), "%u", plan->port);
-	found = getaddrinfo(plan->host, port, &hints, &address);
-	if (found != 0)
-		return pd_error_set(err, PD_INVALID, "cannot find host '%s': %s; is --host right?",
-				    plan->host, gai_strerror(found));
-	for (unsigned i = 0; i < plan->clients && result == 0; i++)
-		result = client_connect(load, &load->clients[i], address, &detail);
-	freeaddrinfo(address);
-	if (result != 0)
-		return pd_error_set(err, result, "%s port %u: %s", plan->host, plan->port, detail.text);
-	return 0;
+	for (unsigned i = 0; i < load->plan->clients && result == 0; i++)
+		result = client_connect(load, &load->clients[i], err);
+	return result;
 }
 
 static void client_done(struct client *client)
 {
-	if (client->socket >= 0)
-		close(client->socket);
+	pd_link_close(&client->link);
 	pd_buffer_done(&client->out);
 	pd_buffer_done(&client->in);
 	pd_free(client->kinds);
@@ -189,7 +122,7 @@ static int watch_for_room(struct load *load, struct client *client, bool on, str
 	if (client->wants_write == on)
 		return 0;
 	client->wants_write = on;
-	if (epoll_ctl(load->epoll, EPOLL_CTL_MOD, client->socket, &event) != 0)
+	if (epoll_ctl(load->epoll, EPOLL_CTL_MOD, client->link.descriptor, &event) != 0)
 		return pd_error_system(err, errno, "cannot watch a socket");
 	return 0;
 }
@@ -197,16 +130,16 @@ static int watch_for_room(struct load *load, struct client *client, bool on, str
 static int client_send(struct load *load, struct client *client, struct pd_error *err)
 {
 	while (client->sent < client->out.size) {
-		ssize_t count = send(client->socket, client->out.data + client->sent,
-				     client->out.size - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		size_t gone = 0;
+		short wants;
+		int result = pd_link_transmit(&client->link, client->out.data + client->sent,
+					      client->out.size - client->sent, &gone, &wants, err);
 
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return watch_for_room(load, client, true, err);
-		if (count < 0)
-			return pd_error_system(err, errno, "lost a connection while sending");
-		client->sent += (size_t)count;
+		if (result == PD_AGAIN)
+			return watch_for_room(load, client, (wants & POLLOUT) != 0, err);
+		if (result != 0)
+			return result;
+		client->sent += gone;
 	}
 	return watch_for_room(load, client, false, err);
 }
@@ -302,31 +235,41 @@ static int take_replies(struct load *load, struct client *client, uint64_t now_n
 	return 0;
 }
 
-static int client_receive(struct load *load, struct client *client, struct pd_error *err)
+/* Take in what is there, or a part of it. PD_AGAIN: nothing more for the moment. */
+static int receive_some(struct load *load, struct client *client, struct pd_error *err)
 {
-	uint64_t now_ns;
-	ssize_t count;
+	size_t got = 0;
+	short wants;
 	int result = pd_buffer_reserve(&client->in, READ_BYTES);
 
 	if (result != 0)
 		return pd_error_set(err, result, "a reply is larger than the value size of this run allows");
-	count = recv(client->socket, client->in.data + client->in.size, client->in.capacity - client->in.size,
-		     MSG_DONTWAIT);
-	if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-		return 0;
-	if (count < 0)
-		return pd_error_system(err, errno, "lost a connection while receiving");
-	if (count == 0)
+	result = pd_link_obtain(&client->link, client->in.data + client->in.size,
+				client->in.capacity - client->in.size, &got, &wants, err);
+	if (result != 0)
+		return result;
+	if (got == 0)
 		return pd_error_set(err, PD_IO, "the server closed a connection");
-	client->in.size += (size_t)count;
-	now_ns = pd_os_monotonic_ns(load->os);
-	load->last_ns = now_ns;
-	result = take_replies(load, client, now_ns, err);
-	if (result != 0 || client->answered < client->asked)
+	client->in.size += got;
+	load->last_ns = pd_os_monotonic_ns(load->os);
+	return take_replies(load, client, load->last_ns, err);
+}
+
+static int client_receive(struct load *load, struct client *client, struct pd_error *err)
+{
+	int result;
+
+	/* What TLS has unpacked already, no event will tell of. */
+	do
+		result = receive_some(load, client, err);
+	while (result == 0 && pd_link_has_bytes(&client->link));
+	if (result == PD_AGAIN)
+		result = 0;
+	if (result != 0 || client->asked == 0 || client->answered < client->asked)
 		return result;
 	load->busy--;
 	client->asked = client->answered = 0;
-	return client_begin(load, client, now_ns, err);
+	return client_begin(load, client, load->last_ns, err);
 }
 
 /* ---- the run ---- */
@@ -346,7 +289,8 @@ static int run_events(struct load *load, struct pd_error *err)
 		for (int i = 0; i < count && result == 0; i++) {
 			struct client *client = events[i].data.ptr;
 
-			if ((events[i].events & EPOLLOUT) != 0)
+			/* Also when it may only be read: TLS may have waited for that. */
+			if (client->sent < client->out.size)
 				result = client_send(load, client, err);
 			if (result == 0 && (events[i].events & ~(uint32_t)EPOLLOUT) != 0)
 				result = client_receive(load, client, err);
@@ -386,10 +330,11 @@ static int load_init(struct load *load, struct pd_error *err)
 				    (unsigned long long)(PD_BENCH_MEMORY_MAX >> 20));
 	load->requests = pd_bench_requests_new(plan);
 	load->clients = pd_calloc(plan->clients, sizeof(*load->clients));
+	for (unsigned i = 0; load->clients != NULL && i < plan->clients; i++)
+		pd_link_init(&load->clients[i].link);
 	if (load->requests == NULL || load->clients == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory");
 	for (unsigned i = 0; i < plan->clients; i++) {
-		load->clients[i].socket = -1;
 		pd_buffer_init(&load->clients[i].out,
 			       plan->pipeline * pd_bench_requests_size_max(load->requests));
 		pd_buffer_init(&load->clients[i].in, replies_max + READ_BYTES);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "cli/bench_histogram.h"
+#include "cli/target.h"
 
 struct pd_os;
 
@@ -28,13 +29,12 @@ enum pd_bench_kind {
 const char *pd_bench_kind_name(enum pd_bench_kind kind); /* "set" */
 
 struct pd_bench_plan {
-	const char *host; /* a name or an address */
-	unsigned port;
-	unsigned clients;     /* connections */
-	unsigned pipeline;    /* requests in a batch */
-	uint64_t requests;    /* in all; 0: until the time is over */
-	uint64_t duration_ms; /* 0: until the requests are done. One of the two is given */
-	uint64_t keys;        /* drawn at random from this many, or one after another */
+	struct pd_target target; /* over TCP */
+	unsigned clients;        /* connections */
+	unsigned pipeline;       /* requests in a batch */
+	uint64_t requests;       /* in all; 0: until the time is over */
+	uint64_t duration_ms;    /* 0: until the requests are done. One of the two is given */
+	uint64_t keys;           /* drawn at random from this many, or one after another */
 	bool in_order;
 	unsigned key_size, value_size; /* bytes; values are random bytes: nothing compresses them */
 	enum pd_bench_kind write_kind;
@@ -58,7 +58,7 @@ PD_MUST_CHECK int pd_bench_result_init(struct pd_bench_result *ret_result);
 void pd_bench_result_done(struct pd_bench_result *result);
 
 /* Connect, run the plan, disconnect. Error replies and unexpected ones are counted in the result, which is 0 still;
- * PD_INVALID (a plan that cannot be run), PD_IO (cannot connect, connection lost, no reply for 30 s, malformed
+ * PD_INVALID (a plan that cannot be run), PD_NOT_FOUND (no server), PD_PERMISSION (it does not let one in), PD_IO (connection lost, no reply for 30 s, malformed
  * reply) and PD_NO_MEMORY end the run. */
 PD_MUST_CHECK int pd_bench_load(struct pd_os *os, const struct pd_bench_plan *plan,
 				struct pd_bench_result *result, struct pd_error *err);

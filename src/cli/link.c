@@ -176,6 +176,18 @@ bool pd_link_is_lost(struct pd_link *link)
 	return size == 0 || (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
+void pd_link_forget(struct pd_link *link)
+{
+	pd_buffer_consume(&link->in, link->taken);
+	link->taken = 0;
+	pd_buffer_shrink(&link->in, 0);
+}
+
+bool pd_link_has_bytes(const struct pd_link *link)
+{
+	return link->tls != NULL && pd_tls_client_has_bytes(link->tls);
+}
+
 /* ---- one command ---- */
 
 static int write_request(struct pd_buffer *request, const struct pd_slice *words, size_t count)
@@ -198,9 +210,8 @@ static int lost(struct pd_link *link, struct pd_error *err)
 			    link->name);
 }
 
-/* Bytes as they go, or through TLS. PD_AGAIN: not before the socket is ready for *ret_wants. */
-static int transmit(struct pd_link *link, const uint8_t *data, size_t size, size_t *ret_gone,
-		    short *ret_wants, struct pd_error *err)
+int pd_link_transmit(struct pd_link *link, const uint8_t *data, size_t size, size_t *ret_gone,
+		     short *ret_wants, struct pd_error *err)
 {
 	ssize_t gone;
 
@@ -216,9 +227,8 @@ static int transmit(struct pd_link *link, const uint8_t *data, size_t size, size
 	return 0;
 }
 
-/* The same the other way; *ret_got 0: the end. */
-static int obtain(struct pd_link *link, uint8_t *data, size_t size, size_t *ret_got, short *ret_wants,
-		  struct pd_error *err)
+int pd_link_obtain(struct pd_link *link, uint8_t *data, size_t size, size_t *ret_got, short *ret_wants,
+		   struct pd_error *err)
 {
 	ssize_t got;
 
@@ -243,7 +253,8 @@ static int send_all(struct pd_link *link, const struct pd_buffer *request, struc
 	while (sent < request->size) {
 		size_t gone = 0;
 		short wants;
-		int result = transmit(link, request->data + sent, request->size - sent, &gone, &wants, err);
+		int result = pd_link_transmit(link, request->data + sent, request->size - sent, &gone, &wants,
+					      err);
 
 		sent += gone;
 		if (result == 0)
@@ -320,7 +331,7 @@ static int drain(struct pd_link *link, struct pd_error *err)
 					    result == PD_NO_MEMORY ? "out of memory for the server's reply"
 								   : "a reply of more than %u MiB",
 					    REPLY_MAX >> 20);
-		result = obtain(link, in->data + in->size, READ_BYTES, &got, &wants, err);
+		result = pd_link_obtain(link, in->data + in->size, READ_BYTES, &got, &wants, err);
 		if (result != 0)
 			return result;
 		if (got == 0)
@@ -332,10 +343,9 @@ static int drain(struct pd_link *link, struct pd_error *err)
 
 static int wait_for_more(struct pd_link *link, unsigned timeout_s, struct pd_error *err)
 {
-	int result = link->tls != NULL && pd_tls_client_has_bytes(link->tls)
-			     ? 0
-			     : await(link, link->descriptor, POLLIN,
-				     timeout_s == 0 ? -1 : (int)timeout_s * 1000);
+	int result = pd_link_has_bytes(link) ? 0
+					     : await(link, link->descriptor, POLLIN,
+						     timeout_s == 0 ? -1 : (int)timeout_s * 1000);
 
 	if (result == 0)
 		return 0;

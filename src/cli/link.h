@@ -50,6 +50,17 @@ PD_MUST_CHECK int pd_link_send(struct pd_link *link, const struct pd_slice *word
  * PD_IO: the server is gone, says nothing, or what it says is no reply; PD_CANCELLED. */
 PD_MUST_CHECK int pd_link_receive(struct pd_link *link, unsigned timeout_s, struct pd_slice *ret_reply,
 				  struct pd_error *err);
+/* Give back the memory of the last reply. */
+void pd_link_forget(struct pd_link *link);
+/* For who waits for many at once: what goes now. PD_AGAIN: nothing, before the socket is ready for *ret_wants (POLLIN, POLLOUT);
+ * PD_IO: the server is gone. */
+PD_MUST_CHECK int pd_link_transmit(struct pd_link *link, const uint8_t *data, size_t size, size_t *ret_gone,
+				   short *ret_wants, struct pd_error *err);
+/* The same the other way; *ret_got 0: the end. */
+PD_MUST_CHECK int pd_link_obtain(struct pd_link *link, uint8_t *data, size_t size, size_t *ret_got,
+				 short *ret_wants, struct pd_error *err);
+/* Is something there to be obtained, whatever the socket says? */
+bool pd_link_has_bytes(const struct pd_link *link);
 /* Has the other end hung up, while nothing was asked? */
 bool pd_link_is_lost(struct pd_link *link);
 

@@ -26,7 +26,43 @@ struct pd_target {
 	int protocol; /* 2 or 3, as the handshake has found; 0: not yet */
 };
 
-/* Rows of a subcommand's table; `type` is its struct of given values, with a struct pd_target called `target` in it. The first
+/* Rows of a subcommand's table; `type` is its struct of given values, with a struct pd_target called `target` in it: TLS, and a
+ * password that is asked for. */
+#define PD_TARGET_TLS_OPTIONS(type)                                                                         \
+	{ "tls",                                                                                            \
+	  NULL,                                                                                             \
+	  PD_OPTION_SWITCH,                                                                                 \
+	  offsetof(type, target.tls),                                                                       \
+	  0,                                                                                                \
+	  0,                                                                                                \
+	  "Through TLS, to the server's TLS port. The server's certificate has to be good." },              \
+		{ "cacert",                                                                                 \
+		  "FILE",                                                                                   \
+		  PD_OPTION_TEXT,                                                                           \
+		  offsetof(type, target.ca_file),                                                           \
+		  0,                                                                                        \
+		  0,                                                                                        \
+		  "Who vouches for the server (PEM; default: those that this system trusts)." },            \
+		{ "cert",                                                                                   \
+		  "FILE",                                                                                   \
+		  PD_OPTION_TEXT,                                                                           \
+		  offsetof(type, target.certificate_file),                                                  \
+		  0,                                                                                        \
+		  0,                                                                                        \
+		  "A certificate of one's own (PEM), for servers that ask for it; with --key." },           \
+		{ "key", "FILE", PD_OPTION_TEXT, offsetof(type, target.key_file), 0, 0, "Its key (PEM)." }, \
+		{ "insecure",                                                                               \
+		  NULL,                                                                                     \
+		  PD_OPTION_SWITCH,                                                                         \
+		  offsetof(type, target.unverified),                                                        \
+		  0,                                                                                        \
+		  0,                                                                                        \
+		  "With --tls, take any certificate: then it may be anybody who listens." },                \
+	{                                                                                                   \
+		"ask-password", NULL, PD_OPTION_SWITCH, offsetof(type, target.ask_password), 0, 0,          \
+			"Ask for the password at the terminal, also without --user."                        \
+	}
+/* The same, and where the server is. The first
  * PD_TARGET_ENVIRONMENT of them count in the environment, too. */
 #define PD_TARGET_ENVIRONMENT 4
 #define PD_TARGET_OPTIONS(type)                                                                                  \
@@ -60,39 +96,7 @@ struct pd_target {
 		  0,                                                                                             \
 		  "Who asks. The password is taken from PERDURE_PASSWORD, or asked for at the terminal." },      \
 		{ "p", "PORT", PD_OPTION_NUMBER, offsetof(type, target.port), 1, 65535, "The same as --port." }, \
-		{ "tls",                                                                                         \
-		  NULL,                                                                                          \
-		  PD_OPTION_SWITCH,                                                                              \
-		  offsetof(type, target.tls),                                                                    \
-		  0,                                                                                             \
-		  0,                                                                                             \
-		  "Through TLS, to the server's TLS port. The server's certificate has to be good." },           \
-		{ "cacert",                                                                                      \
-		  "FILE",                                                                                        \
-		  PD_OPTION_TEXT,                                                                                \
-		  offsetof(type, target.ca_file),                                                                \
-		  0,                                                                                             \
-		  0,                                                                                             \
-		  "Who vouches for the server (PEM; default: those that this system trusts)." },                 \
-		{ "cert",                                                                                        \
-		  "FILE",                                                                                        \
-		  PD_OPTION_TEXT,                                                                                \
-		  offsetof(type, target.certificate_file),                                                       \
-		  0,                                                                                             \
-		  0,                                                                                             \
-		  "A certificate of one's own (PEM), for servers that ask for it; with --key." },                \
-		{ "key", "FILE", PD_OPTION_TEXT, offsetof(type, target.key_file), 0, 0, "Its key (PEM)." },      \
-		{ "insecure",                                                                                    \
-		  NULL,                                                                                          \
-		  PD_OPTION_SWITCH,                                                                              \
-		  offsetof(type, target.unverified),                                                             \
-		  0,                                                                                             \
-		  0,                                                                                             \
-		  "With --tls, take any certificate: then it may be anybody who listens." },                     \
-	{                                                                                                        \
-		"ask-password", NULL, PD_OPTION_SWITCH, offsetof(type, target.ask_password), 0, 0,               \
-			"Ask for the password at the terminal, also without --user."                             \
-	}
+		PD_TARGET_TLS_OPTIONS(type)
 
 /* Take the password from PERDURE_PASSWORD, or ask for it where that was wished; `password` is where it is kept. PD_NOT_FOUND: it
  * was to be asked for, and there is no terminal. */

@@ -116,8 +116,8 @@ def test_taken_ports(world):
 
 def test_nobody_listens(world):
     port = str(free_port())
-    fails(world, ("bench", "--port", port, "--requests", "1"), FAILURE, "is a server running there", "--port")
-    fails(world, ("bench", "--host", "nowhere.invalid"), FAILURE, "is --host right")
+    fails(world, ("bench", "--port", port, "--requests", "1"), FAILURE, "is the server running", "--port")
+    fails(world, ("bench", "--host", "nowhere.invalid"), FAILURE, "there is no host", "--host")
     for words in SHELLS:
         fails(world, (words[0], "--port", port, *words[1:]), FAILURE, "nobody listens", "perdure server", "--port")
 

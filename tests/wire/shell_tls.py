@@ -159,6 +159,37 @@ def test_no_tls_asked_for(world):
     assert status == FAILURE and "--tls" in stderr, stderr
 
 
+def test_bench(world):
+    """Through TLS, with values larger than its records, and as a user with a certificate and a password."""
+    folder, made = proxy(world, ask_client=True)
+    words = ("bench", "--tls", "--port", made.port, "--cacert", f"{folder}/ca.pem", "--cert", f"{folder}/client.pem", "--key",
+             f"{folder}/client.key", "--clients", "4", "--keys", "50")
+    for more in (("--pipeline", "8", "--test", "mixed", "--requests", "2000"),
+                 ("--test", "get", "--fill", "--value-size", "100k", "--requests", "200"),
+                 ("--durability", "standard", "--requests", "200")):
+        _, stdout, _ = world.run(world.binary, *words, *more)
+        assert "0 errors, 0 wrong replies" in stdout, stdout
+    status, _, stderr = world.run(world.binary, "bench", "--tls", "--port", made.port, "--requests", "10", check=False)
+    assert status == FAILURE and "certificate is not taken" in stderr and "--cacert" in stderr, stderr
+    status, _, stderr = world.run(world.binary, *words, "--durability", "nonsense", "--requests", "10", check=False)
+    assert status == FAILURE and "refused PD.DURABILITY nonsense" in stderr, stderr
+
+
+def test_bench_as_a_user(world):
+    server = world.new_server("users")
+    world.run(world.binary, "user", "add", "ann", "--role", "admin", "--data", server.directory, input=b"secret\n")
+    server.start()
+    words = [world.binary, "bench", "--port", str(server.port), "--clients", "3", "--requests", "300"]
+    done = subprocess.run([*words, "--user", "ann"], capture_output=True, text=True, timeout=60, check=False,
+                          env={**os.environ, "PERDURE_PASSWORD": "secret"}, stdin=subprocess.DEVNULL)
+    assert done.returncode == OK and "0 errors, 0 wrong replies" in done.stdout, done
+    done = subprocess.run([*words, "--user", "ann"], capture_output=True, text=True, timeout=60, check=False,
+                          env={**os.environ, "PERDURE_PASSWORD": "wrong"}, stdin=subprocess.DEVNULL)
+    assert done.returncode == FAILURE and 'does not take user "ann"' in done.stderr, done
+    status, _, stderr = world.run(*words, check=False)
+    assert status == FAILURE and "NOAUTH" in stderr, stderr
+
+
 def test_shell(world):
     """The connection is lost without a goodbye, and made again."""
     folder, made = proxy(world)
