@@ -75,6 +75,16 @@ void pd_budget_init(struct pd_budget *budget, uint64_t budget_bytes)
 	budget->cache = budget->plan.cache;
 }
 
+void pd_budget_change(struct pd_budget *budget, uint64_t budget_bytes)
+{
+	pd_budget_plan(budget_bytes, &budget->plan);
+	budget->cache = at_most(budget->cache, budget->plan.cache);
+	budget->lent = 0; /* until it is known what memtables have of their new part */
+	/* What comes free goes back to the system soon. */
+	budget->given_us = 0;
+	budget->patience_us = PATIENCE_MIN_US;
+}
+
 /* From here on the cache gives way. */
 static uint64_t high_mark(const struct pd_budget_plan *plan)
 {

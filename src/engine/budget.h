@@ -62,6 +62,8 @@ struct pd_budget {
 };
 
 void pd_budget_init(struct pd_budget *budget, uint64_t budget_bytes);
+/* Another budget from now on. A smaller one takes from the cache at once; into a larger one it grows. */
+void pd_budget_change(struct pd_budget *budget, uint64_t budget_bytes);
 /* Before pd_budget_adjust(): the memtables have so much of their part. The cache gives it back when that is called, so both
  * are due each time that memtables have grown by half the reserve. */
 void pd_budget_lend(struct pd_budget *budget, uint64_t memtable_bytes);

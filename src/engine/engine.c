@@ -245,14 +245,16 @@ out:
 
 /* ---- life ---- */
 
-/* Divide the memory. */
-static void plan_memory(struct pd_engine *engine)
+static uint64_t budget_of(const struct pd_engine *engine)
 {
 	uint64_t budget = engine->options.memory_budget_bytes;
 
-	if (budget == 0)
-		budget = pd_budget_default(pd_os_machine_memory(engine->os));
-	pd_budget_init(&engine->budget, budget);
+	return budget != 0 ? budget : pd_budget_default(pd_os_machine_memory(engine->os));
+}
+
+/* What the options say of parts. */
+static void adapt_plan(struct pd_engine *engine)
+{
 	if (engine->options.memtable_bytes > 0) {
 		engine->budget.plan.active = engine->options.memtable_bytes;
 		engine->budget.plan.memtables = PD_STORE_TABLES * engine->options.memtable_bytes;
@@ -265,6 +267,13 @@ static void plan_memory(struct pd_engine *engine)
 		engine->budget.plan.memtables = 0;
 		engine->budget.wait_us = 0; /* nothing moves on to anywhere */
 	}
+}
+
+/* Divide the memory. */
+static void plan_memory(struct pd_engine *engine)
+{
+	pd_budget_init(&engine->budget, budget_of(engine));
+	adapt_plan(engine);
 	if (engine->options.segment_bytes == 0)
 		engine->options.segment_bytes = engine->budget.plan.segment;
 }
@@ -405,6 +414,32 @@ void pd_engine_set_retention(struct pd_engine *engine, uint64_t seconds, uint64_
 {
 	engine->options.retention_s = seconds;
 	engine->options.retention_bytes = bytes;
+}
+
+void pd_engine_set_compaction_rate(struct pd_engine *engine, uint64_t bytes_per_s)
+{
+	engine->options.compaction_bytes_per_s = bytes_per_s;
+	if (engine->store != NULL && pd_store_levels(engine->store) != NULL)
+		pd_levels_set_compaction_rate(pd_store_levels(engine->store), bytes_per_s);
+}
+
+void pd_engine_set_memory_budget(struct pd_engine *engine, uint64_t bytes)
+{
+	const struct pd_budget_plan *plan = &engine->budget.plan;
+
+	engine->options.memory_budget_bytes = bytes;
+	pd_budget_change(&engine->budget, budget_of(engine));
+	adapt_plan(engine);
+	/* Else it begins with them. */
+	if (engine->store == NULL)
+		return;
+	pd_store_set_limits(engine->store, plan->active, plan->memtables, plan->views);
+	/* The next step looks at everything. */
+	engine->state_clock_us = 0;
+	if (pd_store_levels(engine->store) == NULL)
+		return;
+	pd_levels_set_cache_bytes(pd_store_levels(engine->store), engine->budget.cache);
+	engine->state_due_us = 0; /* and it is now */
 }
 
 /* ---- figures ---- */

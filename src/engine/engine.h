@@ -120,6 +120,10 @@ PD_MUST_CHECK int pd_engine_set_default_level(struct pd_engine *engine, enum pd_
 					      struct pd_error *err);
 void pd_engine_set_sync_interval(struct pd_engine *engine, uint32_t ms);
 void pd_engine_set_retention(struct pd_engine *engine, uint64_t seconds, uint64_t bytes);
+void pd_engine_set_compaction_rate(struct pd_engine *engine, uint64_t bytes_per_s);
+/* As the option memory_budget_bytes. Of a smaller budget, the cache gives way at once, and memtables go to the levels with the
+ * next steps; until they are there, writes wait. The log's files stay as large as they are. */
+void pd_engine_set_memory_budget(struct pd_engine *engine, uint64_t bytes);
 
 /* ---- sessions: who is asking ---- */
 /* `client` numbers the connection (> 0, not reused while the engine is open). The texts are copied. NULL: no

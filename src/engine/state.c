@@ -80,7 +80,9 @@ static int open_store(struct pd_engine *engine, struct pd_levels *levels, struct
 					    .levels = levels,
 					    .count_prefix = PD_SPACE_KEY,
 					    /* Never frozen, where nothing goes to the levels. */
-					    .memtable_bytes = engine->options.only_look ? 0 : engine->budget.plan.active,
+					    .memtable_bytes = engine->options.only_look
+								      ? 0
+								      : engine->budget.plan.active,
 					    .memtables_bytes = engine->budget.plan.memtables,
 					    .points_max = engine->options.range_points_max,
 					    .views_bytes = engine->budget.plan.views,

@@ -295,17 +295,22 @@ void pd_arena_done(struct pd_arena *arena)
 		;
 }
 
-void pd_arena_pool_done(struct pd_arena_pool *pool)
+void pd_arena_pool_limit(struct pd_arena_pool *pool, unsigned max)
 {
-	unsigned max = pool->max;
-
-	pool->max = 0;
-	while (pool->chunks != NULL) {
+	pool->max = max;
+	while (pool->count > max) {
 		struct pd_arena_chunk *chunk = pool->chunks;
 
 		pool->chunks = chunk->next;
 		pool->count--;
 		chunk_free(NULL, chunk);
 	}
+}
+
+void pd_arena_pool_done(struct pd_arena_pool *pool)
+{
+	unsigned max = pool->max;
+
+	pd_arena_pool_limit(pool, 0);
 	pool->max = max;
 }

@@ -66,6 +66,8 @@ void pd_arena_done(struct pd_arena *arena); /* empty again */
 /* The same, a part of it: at most `chunks` chunks and 64 times as many large pieces. false: there is more to do. */
 bool pd_arena_done_some(struct pd_arena *arena, unsigned chunks);
 void pd_arena_pool_done(struct pd_arena_pool *pool);
+/* At most so many chunks from now on. */
+void pd_arena_pool_limit(struct pd_arena_pool *pool, unsigned max);
 
 static inline size_t pd_arena_bytes(const struct pd_arena *arena)
 {

@@ -217,6 +217,11 @@ void pd_levels_set_cache_bytes(struct pd_levels *levels, size_t bytes)
 	levels->ops->set_cache_bytes(levels, bytes);
 }
 
+void pd_levels_set_compaction_rate(struct pd_levels *levels, uint64_t bytes_per_s)
+{
+	levels->ops->set_compaction_rate(levels, bytes_per_s);
+}
+
 void pd_levels_stats(const struct pd_levels *levels, struct pd_levels_stats *ret_stats)
 {
 	levels->ops->stats(levels, ret_stats);

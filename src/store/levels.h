@@ -52,7 +52,7 @@ struct pd_levels_options {
 	/* Change nothing in the directory, which others may read as well: there are gets, iterators and stats only. */
 	bool read_only;
 	size_t cache_bytes;              /* blocks, indexes and filters */
-	uint64_t compaction_bytes_per_s; /* I/O limit of background work; 0: none */
+	uint64_t compaction_bytes_per_s; /* I/O limit of background work, 64 KiB/s at least; 0: none */
 	/* Batches between two compactions: 0 is the backend's own rule. Small in tests, so that much happens. */
 	unsigned compaction_trigger;
 };
@@ -127,6 +127,7 @@ struct pd_levels_ops {
 	void (*cancel)(struct pd_levels *levels);
 	int (*resume)(struct pd_levels *levels, struct pd_error *err);
 	void (*set_cache_bytes)(struct pd_levels *levels, size_t bytes);
+	void (*set_compaction_rate)(struct pd_levels *levels, uint64_t bytes_per_s);
 	void (*stats)(const struct pd_levels *levels, struct pd_levels_stats *ret_stats);
 };
 #define PD_LEVELS_ABI 3
@@ -231,6 +232,8 @@ void pd_levels_cancel(struct pd_levels *levels);
 /* After stats.failed or PD_NO_SPACE: try whether background work can go on. No iterator or view is open. 0: it does. */
 PD_MUST_CHECK int pd_levels_resume(struct pd_levels *levels, struct pd_error *err);
 void pd_levels_set_cache_bytes(struct pd_levels *levels, size_t bytes);
+/* As the option compaction_bytes_per_s; also for work that is going on. */
+void pd_levels_set_compaction_rate(struct pd_levels *levels, uint64_t bytes_per_s);
 void pd_levels_stats(const struct pd_levels *levels, struct pd_levels_stats *ret_stats);
 
 #endif

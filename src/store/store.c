@@ -187,11 +187,11 @@ static int load_actors(struct pd_store *store, const struct pd_store_options *op
 /* ---- life ---- */
 
 /* Chunks from one memtable are kept for the next: what was touched once costs no page fault. */
-static unsigned pool_size(const struct pd_store_options *options)
+static unsigned pool_size(const struct pd_store *store)
 {
-	size_t chunks = options->memtable_bytes / PD_ARENA_CHUNK;
+	size_t chunks = store->memtable_bytes / PD_ARENA_CHUNK;
 
-	return options->levels == NULL ? 0 : chunks < POOL_CHUNKS_MAX ? (unsigned)chunks : POOL_CHUNKS_MAX;
+	return store->levels == NULL ? 0 : chunks < POOL_CHUNKS_MAX ? (unsigned)chunks : POOL_CHUNKS_MAX;
 }
 
 int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_store, struct pd_error *err)
@@ -220,7 +220,7 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 	pd_id_list_init(&store->actors, release_actor, store);
 	pd_pointer_table_init(&store->by_id, hash_actor, NULL);
 	pd_arena_init(&store->reads, &store->reads_pool);
-	store->pool.max = pool_size(options);
+	store->pool.max = pool_size(store);
 	store->reads_pool.max = 1;
 	store->first_expiry = UINT64_MAX;
 	store->expiry = actor_new(store, 0, PD_STORE_EXPIRY_ID);
@@ -260,6 +260,15 @@ void pd_store_close(struct pd_store *store)
 	pd_journal_done(&store->journal);
 	pd_pointer_table_done(&store->by_id);
 	pd_free(store);
+}
+
+void pd_store_set_limits(struct pd_store *store, size_t memtable_bytes, size_t memtables_bytes,
+			 size_t views_bytes)
+{
+	store->memtable_bytes = memtable_bytes;
+	store->memtables_bytes = memtables_bytes;
+	store->views_bytes = views_bytes;
+	pd_arena_pool_limit(&store->pool, pool_size(store));
 }
 
 struct pd_log_position pd_store_applied(const struct pd_store *store)

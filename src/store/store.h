@@ -74,6 +74,9 @@ PD_MUST_CHECK int pd_store_open(const struct pd_store_options *options, struct p
 				struct pd_error *err);
 /* Waits for a running task; what was not flushed is in the log. NULL is fine. */
 void pd_store_close(struct pd_store *store);
+/* As the options of these names have it, from now on: what is beyond them now is frozen and flushed with the next steps. */
+void pd_store_set_limits(struct pd_store *store, size_t memtable_bytes, size_t memtables_bytes,
+			 size_t views_bytes);
 /* What the levels hold. A replay goes on behind it. */
 struct pd_log_position pd_store_applied(const struct pd_store *store);
 /* For upkeep (checkpoint, compact, verify, stats); NULL: in memory only. */

@@ -547,6 +547,50 @@ static void reading_goes_on_beside_the_rest(void **state)
 	assert_true(atomic_load(&beside.committed) >= 15 && atomic_load(&beside.checkpoints) >= 3);
 }
 
+struct slow_compaction {
+	struct pd_levels *levels;
+	struct pd_error err;
+	int result;
+	atomic_bool ended;
+};
+
+static void *compact_slowly(void *argument)
+{
+	struct slow_compaction *slow = argument;
+
+	slow->result = pd_levels_compact(slow->levels, everything, everything, &slow->err);
+	atomic_store(&slow->ended, true);
+	return NULL;
+}
+
+/* Compaction that may do next to nothing, and then whatever it likes. At its first rate it would take many seconds. */
+static void the_rate_changes_what_is_going_on(void **state)
+{
+	struct levels_fixture *fixture = *state;
+	struct slow_compaction slow = { 0 };
+	struct levels_model model = { 0 };
+	pthread_t thread;
+
+	fixture->trigger = 100;
+	open_levels(fixture);
+	for (unsigned i = 0; i < 6; i++)
+		commit_plan(fixture, i, &bulk, &model);
+	pd_levels_set_compaction_rate(fixture->levels, 1u << 30);
+	pd_levels_set_compaction_rate(fixture->levels, 1);
+	slow.levels = fixture->levels;
+	assert_int_equal(pthread_create(&thread, NULL, compact_slowly, &slow), 0);
+	pd_os_sleep_us(fixture->os, 500000);
+	if (fixture->kind == PD_LEVELS_ROCKSDB)
+		assert_false(atomic_load(&slow.ended));
+	expect_model(fixture, fixture->levels, &model, &bulk);
+	pd_levels_set_compaction_rate(fixture->levels, 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	if (slow.result != 0)
+		fail_msg("%s", slow.err.text);
+	expect_model(fixture, fixture->levels, &model, &bulk);
+	model_done(&model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -561,6 +605,8 @@ int main(void)
 		ALL_LEVELS(figures_follow),
 		LEVELS_TEST(reading_goes_on_beside_the_rest, setup_plain_real),
 		LEVELS_TEST(reading_goes_on_beside_the_rest, setup_rocksdb),
+		LEVELS_TEST(the_rate_changes_what_is_going_on, setup_plain_real),
+		LEVELS_TEST(the_rate_changes_what_is_going_on, setup_rocksdb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,13 @@ void pd_resp_front_free(struct pd_resp_front *front)
 	pd_free(front);
 }
 
+void pd_resp_front_set_memory(struct pd_resp_front *front, uint64_t max, uint64_t budget)
+{
+	front->options.memory_max = max;
+	front->options.memory_budget = budget;
+	pd_resp_memory_limit(front, max != 0 ? max : UINT64_MAX);
+}
+
 void pd_resp_front_set_loading(struct pd_resp_front *front, const struct pd_recovery *progress)
 {
 	front->loading = progress != NULL;

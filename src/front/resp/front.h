@@ -67,6 +67,9 @@ void pd_resp_front_set_loading(struct pd_resp_front *front, const struct pd_reco
 /* Which commands SLOWLOG notes, slower_than_us < 0: none; and how many of them. */
 void pd_resp_front_set_slowlog(struct pd_resp_front *front, int64_t slower_than_us, size_t max);
 
+/* Another memory_max and memory_budget from now on. */
+void pd_resp_front_set_memory(struct pd_resp_front *front, uint64_t max, uint64_t budget);
+
 /* Which events of keys are published, in Redis's letters. PD_INVALID. */
 PD_MUST_CHECK int pd_resp_front_set_notify(struct pd_resp_front *front, const char *letters,
 					   struct pd_error *err);

@@ -47,10 +47,14 @@ static uint64_t request_max(const struct pd_resp_front *front)
 
 void pd_resp_memory_init(struct pd_resp_front *front, uint64_t max)
 {
-	struct pd_resp_memory *memory = &front->memory;
+	front->memory = (struct pd_resp_memory){ 0 };
+	pd_resp_memory_limit(front, max);
+}
 
-	*memory = (struct pd_resp_memory){ .max = max };
-	memory->room_min = (size_t)between(max / 64, 0, ROOM_MAX);
+void pd_resp_memory_limit(struct pd_resp_front *front, uint64_t max)
+{
+	front->memory.max = max;
+	front->memory.room_min = (size_t)between(max / 64, 0, ROOM_MAX);
 	pd_resp_memory_share(front);
 }
 

@@ -36,6 +36,8 @@ struct pd_resp_memory {
 };
 
 void pd_resp_memory_init(struct pd_resp_front *front, uint64_t max);
+/* Another maximum. Who holds more already keeps it, and others wait. */
+void pd_resp_memory_limit(struct pd_resp_front *front, uint64_t max);
 /* There are more or fewer clients now. */
 void pd_resp_memory_share(struct pd_resp_front *front);
 /* May another client come in? If not, it is noted. */

@@ -72,6 +72,12 @@ static void plain_set_cache_bytes(struct pd_levels *levels, size_t bytes)
 	(void)bytes;
 }
 
+static void plain_set_compaction_rate(struct pd_levels *levels, uint64_t bytes_per_s)
+{
+	(void)levels; /* it compacts as fast as it can: little, and on a simulated disk */
+	(void)bytes_per_s;
+}
+
 static void plain_stats(const struct pd_levels *levels, struct pd_levels_stats *ret_stats)
 {
 	/* To look takes the lock, which is all that changes. */
@@ -153,6 +159,7 @@ static const struct pd_levels_ops plain_ops = {
 	.cancel = plain_cancel,
 	.resume = pd_plain_resume,
 	.set_cache_bytes = plain_set_cache_bytes,
+	.set_compaction_rate = plain_set_compaction_rate,
 	.stats = plain_stats,
 };
 

@@ -329,6 +329,7 @@ static const struct pd_levels_ops rocks_ops = {
 	.cancel = pd_rocks_levels_cancel,
 	.resume = pd_rocks_levels_resume,
 	.set_cache_bytes = pd_rocks_levels_set_cache_bytes,
+	.set_compaction_rate = pd_rocks_levels_set_compaction_rate,
 	.stats = pd_rocks_levels_stats,
 };
 

@@ -50,6 +50,7 @@ int pd_rocks_levels_verify(struct pd_levels *levels, pd_levels_report *report, p
 void pd_rocks_levels_cancel(struct pd_levels *levels);
 int pd_rocks_levels_resume(struct pd_levels *levels, struct pd_error *err);
 void pd_rocks_levels_set_cache_bytes(struct pd_levels *levels, size_t bytes);
+void pd_rocks_levels_set_compaction_rate(struct pd_levels *levels, uint64_t bytes_per_s);
 void pd_rocks_levels_stats(const struct pd_levels *levels, struct pd_levels_stats *ret_stats);
 
 #endif

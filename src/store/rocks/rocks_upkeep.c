@@ -190,6 +190,11 @@ void pd_rocks_levels_set_cache_bytes(struct pd_levels *base, size_t bytes)
 	pd_rocks_set_cache_bytes(((struct rocks_levels *)base)->rocks, bytes);
 }
 
+void pd_rocks_levels_set_compaction_rate(struct pd_levels *base, uint64_t bytes_per_s)
+{
+	pd_rocks_set_compaction_rate(((struct rocks_levels *)base)->rocks, bytes_per_s);
+}
+
 void pd_rocks_levels_stats(const struct pd_levels *base, struct pd_levels_stats *ret_stats)
 {
 	const struct rocks_levels *levels = (const struct rocks_levels *)base;

@@ -12,7 +12,6 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
-#include <rocksdb/rate_limiter.h>
 #include <rocksdb/slice_transform.h>
 
 static const size_t MiB = 1024 * 1024;
@@ -222,10 +221,6 @@ static rocksdb::Options make_options(const struct pd_rocks_options *wanted,
 	set_general(&options);
 	set_shape(&options, wanted->compaction_trigger);
 	options.listeners.push_back(listener);
-	if (wanted->compaction_bytes_per_s > 0)
-		options.rate_limiter.reset(
-			rocksdb::NewGenericRateLimiter(static_cast<int64_t>(wanted->compaction_bytes_per_s),
-						       100 * 1000, 10, rocksdb::RateLimiter::Mode::kAllIo));
 	options.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(PREFIX_SIZE));
 	options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(rocks_table_options(cache)));
 	return options;
@@ -287,6 +282,8 @@ int pd_rocks_open(const struct pd_rocks_options *options, struct pd_rocks **ret_
 		rocks->read_only = options->read_only;
 		rocks->cache = make_cache(options->cache_bytes);
 		rocks->options = make_options(options, rocks->listener, rocks->cache);
+		pd_rocks_set_compaction_rate(rocks.get(), options->compaction_bytes_per_s);
+		rocks->options.rate_limiter = rocks->rate;
 		rocksdb::Status status = rocks_open_db(rocks.get());
 		if (!status.ok())
 			return rocks_fail(err, options->directory, status);

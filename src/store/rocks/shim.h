@@ -142,6 +142,8 @@ PD_MUST_CHECK int pd_rocks_file_verify(struct pd_rocks *rocks, const char *path,
 void pd_rocks_pace(struct pd_rocks *rocks, uint64_t bytes);
 
 void pd_rocks_set_cache_bytes(struct pd_rocks *rocks, size_t bytes);
+/* 0: no limit. Also for what is going on. */
+void pd_rocks_set_compaction_rate(struct pd_rocks *rocks, uint64_t bytes_per_s);
 
 struct pd_rocks_stats {
 	uint64_t files, bytes, level0_files, pending_compaction_bytes, running_compactions;

@@ -11,6 +11,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/rate_limiter.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
@@ -101,6 +102,30 @@ class RocksListener : public rocksdb::EventListener
 	std::string failure;
 };
 
+/* The rate of compaction. RocksDB's own limiter goes on spending what it had saved under a higher rate, so a change puts another
+ * in its place; none lets everything through. */
+class RocksRate : public rocksdb::RateLimiter
+{
+      public:
+	RocksRate() : rocksdb::RateLimiter(Mode::kAllIo)
+	{
+	}
+	using rocksdb::RateLimiter::Request;
+	void SetBytesPerSecond(int64_t bytes_per_s) override; /* 0: no limit */
+	void Request(const int64_t bytes, const rocksdb::Env::IOPriority priority,
+		     rocksdb::Statistics *statistics) override;
+	int64_t GetSingleBurstBytes() const override;
+	int64_t GetTotalBytesThrough(const rocksdb::Env::IOPriority priority) const override;
+	int64_t GetTotalRequests(const rocksdb::Env::IOPriority priority) const override;
+	int64_t GetBytesPerSecond() const override;
+
+      private:
+	std::shared_ptr<rocksdb::RateLimiter> current() const;
+
+	mutable std::mutex mutex;
+	std::shared_ptr<rocksdb::RateLimiter> limiter; /* none: no limit */
+};
+
 struct pd_rocks_pin {
 	rocksdb::PinnableSlice value;
 	struct rocks_pins *home = nullptr;
@@ -121,6 +146,7 @@ struct pd_rocks {
 	rocksdb::Options options; /* of data and derived; those of their files are made from it */
 	std::shared_ptr<rocksdb::Cache> cache;
 	std::shared_ptr<RocksListener> listener = std::make_shared<RocksListener>();
+	std::shared_ptr<RocksRate> rate = std::make_shared<RocksRate>();
 	rocksdb::ReadOptions get_options, get_options_plain; /* with range tombstones, and without */
 
 	/* Shared by every call that uses the database, and held alone while it is closed and opened anew. */

@@ -127,6 +127,86 @@ void pd_rocks_set_cache_bytes(struct pd_rocks *rocks, size_t bytes)
 	rocks->cache->SetCapacity(bytes);
 }
 
+/* ---- the rate ---- */
+
+std::shared_ptr<rocksdb::RateLimiter> RocksRate::current() const
+{
+	std::lock_guard<std::mutex> guard(mutex);
+
+	return limiter;
+}
+
+/* Whoever waits for the old limiter is let go. Of a rate so low that a tenth of a second of it is less than a byte, RocksDB would
+ * make reads of none, which fail. */
+void RocksRate::SetBytesPerSecond(int64_t bytes_per_s)
+{
+	const int64_t least = 64 * 1024;
+	std::shared_ptr<rocksdb::RateLimiter> fresh, old;
+
+	if (bytes_per_s > 0)
+		fresh.reset(rocksdb::NewGenericRateLimiter(std::max(bytes_per_s, least), 100 * 1000, 10,
+							   Mode::kAllIo));
+	{
+		std::lock_guard<std::mutex> guard(mutex);
+
+		old = limiter;
+		limiter = fresh;
+	}
+	if (old)
+		old->SetBytesPerSecond(INT64_MAX);
+}
+
+/* What was cut to another limiter's measure, or to none, is cut again. */
+void RocksRate::Request(const int64_t bytes, const rocksdb::Env::IOPriority priority,
+			rocksdb::Statistics *statistics)
+{
+	std::shared_ptr<rocksdb::RateLimiter> now = current();
+
+	for (int64_t left = bytes; now && left > 0;) {
+		int64_t part = std::min(left, now->GetSingleBurstBytes());
+
+		now->Request(part, priority, statistics);
+		left -= part;
+	}
+}
+
+int64_t RocksRate::GetSingleBurstBytes() const
+{
+	std::shared_ptr<rocksdb::RateLimiter> now = current();
+
+	return now ? now->GetSingleBurstBytes() : INT64_MAX;
+}
+
+int64_t RocksRate::GetTotalBytesThrough(const rocksdb::Env::IOPriority priority) const
+{
+	std::shared_ptr<rocksdb::RateLimiter> now = current();
+
+	return now ? now->GetTotalBytesThrough(priority) : 0;
+}
+
+int64_t RocksRate::GetTotalRequests(const rocksdb::Env::IOPriority priority) const
+{
+	std::shared_ptr<rocksdb::RateLimiter> now = current();
+
+	return now ? now->GetTotalRequests(priority) : 0;
+}
+
+int64_t RocksRate::GetBytesPerSecond() const
+{
+	std::shared_ptr<rocksdb::RateLimiter> now = current();
+
+	return now ? now->GetBytesPerSecond() : INT64_MAX;
+}
+
+void pd_rocks_set_compaction_rate(struct pd_rocks *rocks, uint64_t bytes_per_s)
+{
+	(void)rocks_guarded(nullptr, "changing the rate of compaction", [&]() {
+		rocks->rate->SetBytesPerSecond(
+			static_cast<int64_t>(std::min<uint64_t>(bytes_per_s, INT64_MAX)));
+		return 0;
+	});
+}
+
 static uint64_t property(struct pd_rocks *rocks, enum pd_rocks_family family, const std::string &name)
 {
 	uint64_t value = 0;

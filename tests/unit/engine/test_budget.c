@@ -41,6 +41,32 @@ static void test_parts_make_up_the_budget(void **state)
 	}
 }
 
+static void test_another_budget(void **state)
+{
+	struct pd_budget budget;
+	uint64_t now_us = 1000000;
+
+	(void)state;
+	pd_budget_init(&budget, 1024 * MIB);
+	pd_budget_change(&budget, 256 * MIB);
+	assert_int_equal(budget.plan.budget, 256 * MIB);
+	assert_int_equal(budget.cache, budget.plan.cache);
+	assert_int_equal(pd_budget_ask(&budget, 100 * MIB, now_us), PD_BUDGET_NEVER);
+	/* What is there from before is asked back at once. */
+	assert_true(pd_budget_adjust(&budget, 800 * MIB, budget.plan.cache, now_us));
+	assert_true(budget.give_back);
+	assert_int_equal(budget.cache, budget.plan.cache_floor);
+	/* Into a larger one the cache grows, as long as there is room. */
+	pd_budget_change(&budget, 1024 * MIB);
+	assert_true(budget.cache < budget.plan.cache / 4);
+	for (unsigned i = 0; i < 100; i++) {
+		now_us += 100000;
+		(void)pd_budget_adjust(&budget, 100 * MIB, budget.cache, now_us);
+	}
+	assert_int_equal(budget.cache, budget.plan.cache);
+	assert_int_equal(pd_budget_ask(&budget, 50 * MIB, now_us), PD_BUDGET_FITS);
+}
+
 static void test_a_small_budget(void **state)
 {
 	struct pd_budget_plan plan;
@@ -354,6 +380,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parts_make_up_the_budget),
 		cmocka_unit_test(test_a_small_budget),
+		cmocka_unit_test(test_another_budget),
 		cmocka_unit_test(test_the_smallest_budget),
 		cmocka_unit_test(test_large_budgets),
 		cmocka_unit_test(test_the_largest_value_fits_where_there_is_room),

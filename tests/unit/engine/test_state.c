@@ -51,6 +51,49 @@ static void fill(struct host *host, const char *name, unsigned count)
 	}
 }
 
+/* Nobody writes, and yet memory moves to the disk when less of it may be had. */
+static void test_a_smaller_budget(void **state)
+{
+	struct pd_engine_stats before, after;
+	struct pd_hash128 hash;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host.options.memory_budget_bytes = (uint64_t)512 << 20;
+	host.options.segment_bytes = 4 << 20;
+	host_open(&host);
+	for (unsigned i = 0; i < 20; i++) {
+		char command[64];
+
+		(void)snprintf(command, sizeof command, "setrange k%u 1048570 x", i);
+		host_durable(&host, command);
+	}
+	hash = host_hash(&host, "");
+	stats(&host, &before);
+	assert_int_equal(before.store.flushes, 0);
+	assert_true(before.memtable_limit_bytes > 100u << 20);
+	pd_engine_set_memory_budget(host.engine, 64u << 20);
+	assert_int_equal(pd_engine_deadline_us(host.engine), 0);
+	idle(&host, 50);
+	stats(&host, &after);
+	assert_true(after.store.flushes > 0);
+	assert_true(after.memtable_limit_bytes < 14u << 20);
+	assert_true(after.store.active_bytes + after.store.frozen_bytes < 14u << 20);
+	assert_true(after.store.spare_bytes < 14u << 20);
+	assert_true(pd_engine_deadline_us(host.engine) > 0);
+	pd_engine_set_memory_budget(host.engine, (uint64_t)512 << 20);
+	pd_engine_set_compaction_rate(host.engine, 1 << 20);
+	idle(&host, 2);
+	stats(&host, &after);
+	assert_int_equal(after.memtable_limit_bytes, before.memtable_limit_bytes);
+	assert_same_hash(host_hash(&host, ""), hash);
+	host_close(&host);
+	host_open(&host);
+	assert_same_hash(host_hash(&host, ""), hash);
+	host_done(&host);
+}
+
 static uint64_t make_checkpoint(struct host *host)
 {
 	struct pd_upkeep_status status;
@@ -566,6 +609,7 @@ static void test_failures_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_smaller_budget),
 		cmocka_unit_test(test_damaged_checkpoint_counts_for_nothing),
 		cmocka_unit_test(test_damaged_state_makes_no_checkpoint),
 		cmocka_unit_test(test_checkpoint_of_damaged_state_goes),
