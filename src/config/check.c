@@ -77,9 +77,12 @@ static void check_http_bind(const struct pd_config *config, struct pd_config_pro
 	if (!is_numeric(bind))
 		SAY(PD_CONFIG_ERROR, PD_SETTING_HTTP_BIND,
 		    "is a numeric address, such as 127.0.0.1, ::1 or 0.0.0.0, not a name: \"%.100s\"", bind);
-	else if (!pd_config_address_is_loopback(bind) && pd_config_number(config, PD_SETTING_HTTP) != 0)
-		SAY(PD_CONFIG_WARNING, PD_SETTING_HTTP_BIND,
-		    "%.100s: whoever reaches that address may read /metrics and /health", bind);
+	else if (!pd_config_address_is_loopback(bind) &&
+		 strcmp(pd_config_text(config, PD_SETTING_HTTP_LOGIN), "never") == 0 &&
+		 (pd_config_number(config, PD_SETTING_HTTP) != 0 ||
+		  pd_config_number(config, PD_SETTING_HTTPS) != 0))
+		SAY(PD_CONFIG_WARNING, PD_SETTING_HTTP_LOGIN,
+		    "never, with %.100s: whoever reaches that address may read /metrics and /health", bind);
 }
 
 static bool is_given(const struct pd_config *config, enum pd_setting_id id)
@@ -89,12 +92,15 @@ static bool is_given(const struct pd_config *config, enum pd_setting_id id)
 
 static void check_tls(const struct pd_config *config, struct pd_config_problems *problems)
 {
+	static const enum pd_setting_id doors[] = { PD_SETTING_TLS_PORT, PD_SETTING_HTTPS };
 	bool on = pd_config_number(config, PD_SETTING_TLS_PORT) != 0;
 	char where[PD_ORIGIN_TEXT_SIZE];
 
-	if (on && (!is_given(config, PD_SETTING_TLS_CERT_FILE) || !is_given(config, PD_SETTING_TLS_KEY_FILE)))
-		SAY(PD_CONFIG_ERROR, PD_SETTING_TLS_PORT,
-		    "needs a certificate and its key: --tls-cert-file and --tls-key-file");
+	for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
+		if (pd_config_number(config, doors[i]) != 0 && (!is_given(config, PD_SETTING_TLS_CERT_FILE) ||
+								!is_given(config, PD_SETTING_TLS_KEY_FILE)))
+			SAY(PD_CONFIG_ERROR, doors[i],
+			    "needs a certificate and its key: --tls-cert-file and --tls-key-file");
 	if (strcmp(pd_config_text(config, PD_SETTING_TLS_AUTH_CLIENTS), "no") != 0 &&
 	    !is_given(config, PD_SETTING_TLS_CA_FILE))
 		SAY(PD_CONFIG_ERROR, PD_SETTING_TLS_AUTH_CLIENTS,
@@ -106,6 +112,10 @@ static void check_tls(const struct pd_config *config, struct pd_config_problems 
 	if (on && pd_config_number(config, PD_SETTING_TLS_PORT) == pd_config_number(config, PD_SETTING_RESP))
 		SAY(PD_CONFIG_ERROR, PD_SETTING_TLS_PORT,
 		    "is --resp's port: each needs one of its own, or --resp 0");
+	if (pd_config_number(config, PD_SETTING_HTTPS) != 0 &&
+	    pd_config_number(config, PD_SETTING_HTTPS) == pd_config_number(config, PD_SETTING_HTTP))
+		SAY(PD_CONFIG_ERROR, PD_SETTING_HTTPS,
+		    "is --http's port: each needs one of its own, or --http 0");
 }
 
 /* Memory keeps nothing on disk: its own default is not to promise it. */

@@ -51,8 +51,13 @@ enum pd_setting_flags {
 	X(HTTP, "http", "server.http", NULL, NUMBER, 0, 0, 65535, "8080", "PORT",                           \
 	  "Port of HTTP (default 8080), for /livez, /readyz, /health and /metrics; 0 closes this door.")    \
 	X(HTTP_BIND, "http-bind", "server.http-bind", NULL, TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",          \
-	  "Address that HTTP listens on (default 127.0.0.1). Its pages hold figures and no data, and\n"     \
-	  "whoever reaches it may read them.")                                                              \
+	  "Address that HTTP listens on (default 127.0.0.1). Its pages hold figures and no data.")          \
+	X(HTTPS, "https", "server.https", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                           \
+	  "Port of HTTP over TLS (default 0: closed), with the certificate of --tls-cert-file.")            \
+	X(HTTP_LOGIN, "http-login", "server.http-login", NULL, CHOICE, 0, 0, 0, "remote",                   \
+	  "remote|always|never",                                                                            \
+	  "Who has to log in to read /metrics and /health: remote (default remote), clients of other\n"     \
+	  "machines; always, everybody as soon as there is a user; never, nobody.")                         \
 	X(GRPC, "grpc", "server.grpc", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                              \
 	  "Port of gRPC: not built yet, only 0 is taken.")                                                  \
 	X(BIND, "bind", "server.bind", "bind", TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",                       \
@@ -75,8 +80,8 @@ enum pd_setting_flags {
 	X(SYNC_INTERVAL, "sync-interval", "durability.sync-interval", NULL, DURATION, PD_SETTING_LIVE, 1,   \
 	  3600000, "100ms", "DURATION",                                                                     \
 	  "How long performance and standard writes may stay unsynced (default 100ms).")                    \
-	X(MEMORY_BUDGET, "memory-budget", "memory.budget", "maxmemory", SIZE, PD_SETTING_AUTO,              \
-	  PD_BUDGET_MIN, 0, "auto", "SIZE",                                                                 \
+	X(MEMORY_BUDGET, "memory-budget", "memory.budget", "maxmemory", SIZE,                               \
+	  PD_SETTING_AUTO | PD_SETTING_LIVE, PD_BUDGET_MIN, 0, "auto", "SIZE",                              \
 	  "Memory that the whole process may have (default auto: a quarter of the machine's, at least\n"    \
 	  "64MiB). What would not fit has to wait, or is refused with -OOM.")                               \
 	X(RETENTION_TIME, "retention-time", "retention.time", NULL, DURATION, PD_SETTING_LIVE, 0, 0, "24h", \
@@ -88,7 +93,9 @@ enum pd_setting_flags {
 	  "How much of the log is kept for that at most (default 10GiB); 0: its size does not matter.\n"    \
 	  "Both 0: no more is kept than recovery needs.")                                                   \
 	X(COMPACTION_RATE, "compaction-rate", "compaction.rate", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "0",    \
-	  "SIZE", "Bytes a second that compaction may read and write (default 0: no limit).")               \
+	  "SIZE",                                                                                           \
+	  "Bytes a second that compaction may read and write (default 0: no limit); less than 64KiB is\n"   \
+	  "taken for that.")                                                                                \
 	X(SEGMENT_SIZE, "segment-size", "log.segment-size", NULL, SIZE, PD_SETTING_AUTO,                    \
 	  PD_LOG_SEGMENT_BYTES_MIN, 1u << 30, "auto", "SIZE",                                               \
 	  "Size of the log's files, a multiple of 4KiB (default auto: 64MiB, less with a memory budget\n"   \

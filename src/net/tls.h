@@ -31,7 +31,7 @@ PD_MUST_CHECK int pd_tls_new(const struct pd_tls_options *options, struct pd_tls
 			     char warning[PD_TLS_WARNING_SIZE], struct pd_error *err);
 /* Listeners and connections that use it keep it. NULL is fine. */
 void pd_tls_unref(struct pd_tls *tls);
-/* New connections of listeners with this tag use it; those that are there stay as they are. */
+/* New connections of listeners with this tag that speak TLS use it; those that are there stay as they are. */
 void pd_net_renew_tls(struct pd_net *net, int tag, struct pd_tls *tls);
 
 struct pd_tls_stats {

@@ -107,6 +107,7 @@ int pd_server_recover(struct pd_server *server, struct pd_error *err)
 		return result;
 	server->recovered = true;
 	pd_resp_front_set_loading(server->resp, NULL);
+	pd_http_front_loaded(server->http);
 	return 0;
 }
 
@@ -199,6 +200,7 @@ static int turn(struct pd_server *server, struct pd_error *err)
 	if (result != 0)
 		return result;
 	pd_resp_front_resume(server->resp);
+	pd_http_front_resume(server->http);
 	/* Whoever has sent something while these were run goes into the same write; nobody can have when all are
 	 * waiting for it already. */
 	holding = pd_resp_front_holding(server->resp);
@@ -244,6 +246,7 @@ void pd_server_drain(struct pd_server *server)
 		if (poll_once(server, UNSETTLED_LOOK_US, &err) != 0)
 			return;
 		pd_resp_front_resume(server->resp);
+		pd_http_front_resume(server->http);
 		settle(server);
 	}
 }

@@ -50,6 +50,14 @@ static void apply_retention(struct pd_server *server, int64_t time_ms, int64_t s
 	pd_engine_set_retention(server->engine, ((uint64_t)time_ms + 999) / 1000, (uint64_t)size);
 }
 
+static void apply_budget(struct pd_server *server, int64_t bytes)
+{
+	server->options.memory_budget_bytes = (uint64_t)bytes;
+	pd_server_plan_memory(server);
+	pd_engine_set_memory_budget(server->engine, server->plan.budget);
+	pd_resp_front_set_memory(server->resp, server->plan.connections, server->plan.budget);
+}
+
 /* Every setting that is PD_SETTING_LIVE has its case here. */
 static int apply(void *context, enum pd_setting_id id, const struct pd_setting_value *value,
 		 struct pd_error *err)
@@ -62,6 +70,12 @@ static int apply(void *context, enum pd_setting_id id, const struct pd_setting_v
 		return pd_net_set_max_connections(server->net, (unsigned)value->number, err);
 	case PD_SETTING_DURABILITY:
 		return apply_level(server, value->text, err);
+	case PD_SETTING_MEMORY_BUDGET:
+		apply_budget(server, value->number);
+		return 0;
+	case PD_SETTING_COMPACTION_RATE:
+		pd_engine_set_compaction_rate(server->engine, (uint64_t)value->number);
+		return 0;
 	case PD_SETTING_SYNC_INTERVAL:
 		pd_engine_set_sync_interval(server->engine, (uint32_t)value->number);
 		return 0;
@@ -110,7 +124,7 @@ void pd_server_reload(struct pd_server *server)
 	struct pd_error err;
 	bool failed;
 
-	if (file == NULL && pd_config_number(server->config, PD_SETTING_TLS_PORT) != 0)
+	if (file == NULL && pd_server_has_tls(server))
 		return; /* there is a certificate to read again */
 	if (file == NULL) {
 		pd_message(&server->messages, PD_MESSAGE_WARNING, "config",

@@ -172,9 +172,9 @@ static int answer_metrics(void *context, const struct pd_http_request *request, 
 }
 
 const struct pd_http_route pd_pages[] = {
-	{ "/livez", answer_livez },
-	{ "/readyz", answer_readyz },
-	{ "/health", answer_health },
-	{ "/metrics", answer_metrics },
-	{ NULL, NULL },
+	{ .path = "/livez", .answer = answer_livez, .open = true },
+	{ .path = "/readyz", .answer = answer_readyz, .open = true },
+	{ .path = "/health", .answer = answer_health },
+	{ .path = "/metrics", .answer = answer_metrics },
+	{ .path = NULL },
 };

@@ -26,7 +26,7 @@ int pd_server_exit_status(int code)
 	}
 }
 
-static void plan_memory(struct pd_server *server)
+void pd_server_plan_memory(struct pd_server *server)
 {
 	uint64_t machine = pd_os_machine_memory(server->os);
 	uint64_t budget = server->options.memory_budget_bytes;
@@ -165,6 +165,15 @@ static int open_front(struct pd_server *server, struct pd_error *err)
 	return result;
 }
 
+static enum pd_http_asks asks_of(const struct pd_server *server)
+{
+	const char *whom = pd_config_text(server->config, PD_SETTING_HTTP_LOGIN);
+
+	if (strcmp(whom, "never") == 0)
+		return PD_HTTP_ASKS_NOBODY;
+	return strcmp(whom, "always") == 0 ? PD_HTTP_ASKS_EVERYBODY : PD_HTTP_ASKS_OTHERS;
+}
+
 /* The pages for whoever looks after the server. They are there while the log is replayed. */
 static int open_http(struct pd_server *server, struct pd_error *err)
 {
@@ -172,7 +181,15 @@ static int open_http(struct pd_server *server, struct pd_error *err)
 	struct pd_http_front_options front = { .os = server->os,
 					       .routes = pd_pages,
 					       .context = &server->pages,
-					       .max_connections = HTTP_CONNECTIONS };
+					       .max_connections = HTTP_CONNECTIONS,
+					       .guard = { .users = &server->users,
+							  .logins = server->logins,
+							  .asks = asks_of(server),
+							  .allow_open = options->allow_open,
+							  .certificate_users = pd_config_on(
+								  server->config,
+								  PD_SETTING_TLS_CERTIFICATE_USERS),
+							  .loading = true } };
 	struct pd_net_listener_options listener = { .address = options->http_address,
 						    .port = options->http_port,
 						    .tag = TAG_HTTP,
@@ -185,7 +202,9 @@ static int open_http(struct pd_server *server, struct pd_error *err)
 	result = pd_http_front_new(&front, &server->http, err);
 	if (result == 0 && options->http_port != 0)
 		result = pd_net_listen(server->net, &listener, err);
-	return result;
+	listener.port = (int)pd_config_number(server->config, PD_SETTING_HTTPS);
+	listener.flag = "--https";
+	return result == 0 ? pd_server_listen_tls(server, &listener, err) : result;
 }
 
 static void say_ready(struct pd_server *server)
@@ -201,6 +220,10 @@ static void say_ready(struct pd_server *server)
 		pd_message(&server->messages, PD_MESSAGE_INFO, "http",
 			   "/livez, /readyz, /health and /metrics on %s%s%s:%d", http_is_ipv6 ? "[" : "",
 			   options->http_address, http_is_ipv6 ? "]" : "", options->http_port);
+	if (pd_config_number(server->config, PD_SETTING_HTTPS) != 0)
+		pd_message(&server->messages, PD_MESSAGE_INFO, "http", "the same over TLS on %s%s%s:%lld",
+			   http_is_ipv6 ? "[" : "", options->http_address, http_is_ipv6 ? "]" : "",
+			   (long long)pd_config_number(server->config, PD_SETTING_HTTPS));
 	if (pd_config_number(server->config, PD_SETTING_TLS_PORT) != 0)
 		pd_message(&server->messages, PD_MESSAGE_INFO, "tls", "RESP over TLS on %s%s%s:%lld",
 			   is_ipv6 ? "[" : "", options->bind_address, is_ipv6 ? "]" : "",
@@ -283,9 +306,9 @@ static int close_all(struct pd_server *server, int status)
 	if (server->net != NULL)
 		pd_net_stop_listening(server->net, 0);
 	pd_resp_front_free(server->resp);
+	pd_http_front_free(server->http);
 	pd_logins_free(server->logins);
 	pd_users_done(&server->users);
-	pd_http_front_free(server->http);
 	if (server->engine != NULL && pd_engine_close(server->engine, &err) != 0) {
 		pd_message(&server->messages, PD_MESSAGE_ERROR, "server", "%s", err.text);
 		status = status != PD_EXIT_OK ? status : PD_EXIT_FAILURE;
@@ -308,7 +331,7 @@ int pd_server_run(struct pd_config *config)
 	say_beginning(&server);
 	if (prepare_process(&server, &err) != 0)
 		goto out;
-	plan_memory(&server);
+	pd_server_plan_memory(&server);
 	status = open_all(&server, &err);
 	if (status == PD_EXIT_OK)
 		status = pd_server_exit_status(run(&server, &err));

@@ -47,6 +47,10 @@ struct pd_server {
 
 enum { TAG_RESP = 1, TAG_ENGINE, TAG_ADMIN, TAG_RESP_TLS, TAG_HTTP };
 
+/* ---- server.c ---- */
+/* Divide the memory budget of the options, and say so. */
+void pd_server_plan_memory(struct pd_server *server);
+
 /* ---- loop.c ---- */
 /* Replay the log, answering what can be answered meanwhile. */
 PD_MUST_CHECK int pd_server_recover(struct pd_server *server, struct pd_error *err);
@@ -67,6 +71,11 @@ PD_MUST_CHECK int pd_server_load_users(struct pd_server *server, struct pd_error
 /* ---- tls.c ---- */
 /* Listen for TLS, if that is asked for. */
 PD_MUST_CHECK int pd_server_open_tls(struct pd_server *server, struct pd_error *err);
+/* Let a listener speak TLS, if it has a port. */
+PD_MUST_CHECK int pd_server_listen_tls(struct pd_server *server, struct pd_net_listener_options *listener,
+				       struct pd_error *err);
+/* Is there a certificate to be read again? */
+bool pd_server_has_tls(const struct pd_server *server);
 /* Read the certificate again. */
 void pd_server_reload_tls(struct pd_server *server);
 /* Say that handshakes have failed since it was said last; and whether there is that to say. */

@@ -41,6 +41,23 @@ static int load(struct pd_server *server, struct pd_tls **ret_tls, struct pd_err
 	return result;
 }
 
+int pd_server_listen_tls(struct pd_server *server, struct pd_net_listener_options *listener,
+			 struct pd_error *err)
+{
+	int result;
+
+	if (listener->port == 0)
+		return 0;
+	listener->handshake_ms = (unsigned)pd_config_number(server->config, PD_SETTING_TLS_HANDSHAKE_TIMEOUT);
+	result = load(server, &listener->tls, err);
+	if (result == 0)
+		result = pd_net_listen(server->net, listener, err);
+	/* The listener keeps it. */
+	pd_tls_unref(listener->tls);
+	listener->tls = NULL;
+	return result;
+}
+
 int pd_server_open_tls(struct pd_server *server, struct pd_error *err)
 {
 	const struct pd_config *config = server->config;
@@ -50,18 +67,15 @@ int pd_server_open_tls(struct pd_server *server, struct pd_error *err)
 		.tag = TAG_RESP_TLS,
 		.flag = "--tls-port",
 		.refusal = "",
-		.handshake_ms = (unsigned)pd_config_number(config, PD_SETTING_TLS_HANDSHAKE_TIMEOUT),
 	};
-	int result;
 
-	if (listener.port == 0)
-		return 0;
-	result = load(server, &listener.tls, err);
-	if (result == 0)
-		result = pd_net_listen(server->net, &listener, err);
-	/* The listener keeps it. */
-	pd_tls_unref(listener.tls);
-	return result;
+	return pd_server_listen_tls(server, &listener, err);
+}
+
+bool pd_server_has_tls(const struct pd_server *server)
+{
+	return pd_config_number(server->config, PD_SETTING_TLS_PORT) != 0 ||
+	       pd_config_number(server->config, PD_SETTING_HTTPS) != 0;
 }
 
 void pd_server_reload_tls(struct pd_server *server)
@@ -69,7 +83,7 @@ void pd_server_reload_tls(struct pd_server *server)
 	struct pd_tls *tls = NULL;
 	struct pd_error err;
 
-	if (pd_config_number(server->config, PD_SETTING_TLS_PORT) == 0)
+	if (!pd_server_has_tls(server))
 		return;
 	if (load(server, &tls, &err) != 0) {
 		pd_message(&server->messages, PD_MESSAGE_ERROR, "tls",
@@ -77,6 +91,7 @@ void pd_server_reload_tls(struct pd_server *server)
 		return;
 	}
 	pd_net_renew_tls(server->net, TAG_RESP_TLS, tls);
+	pd_net_renew_tls(server->net, TAG_HTTP, tls);
 	pd_tls_unref(tls);
 	pd_message(&server->messages, PD_MESSAGE_INFO, "tls",
 		   "SIGHUP: new connections get the certificate in %s",

@@ -56,6 +56,7 @@ struct pd_http_response {
 	bool head_only; /* HEAD: the length is told, the body is not sent */
 	bool close;
 	const char *allow;      /* with 405; NULL: none */
+	const char *challenge;  /* with 401: of WWW-Authenticate; NULL: none */
 	unsigned retry_after_s; /* 0: none */
 	uint64_t real_us;       /* for Date */
 };

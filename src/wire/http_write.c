@@ -13,6 +13,8 @@ const char *pd_http_status_text(unsigned status)
 	} texts[] = {
 		{ 200, "OK" },
 		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
 		{ 408, "Request Timeout" },
@@ -61,6 +63,8 @@ static int write_all(struct pd_buffer *output, const struct pd_http_response *re
 		result = write_date(output, response->real_us);
 	if (result == 0 && response->allow != NULL)
 		result = pd_buffer_printf(output, "Allow: %s\r\n", response->allow);
+	if (result == 0 && response->challenge != NULL)
+		result = pd_buffer_printf(output, "WWW-Authenticate: %s\r\n", response->challenge);
 	if (result == 0 && response->retry_after_s > 0)
 		result = pd_buffer_printf(output, "Retry-After: %u\r\n", response->retry_after_s);
 	/* HTTP/1.0 keeps a connection only when it is told so. */

@@ -1,5 +1,6 @@
 """The HTTP door: who lives, who is ready, how healthy it is, and what it counts."""
 
+import base64
 import http.client
 import json
 import os
@@ -7,11 +8,14 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import time
 
 import exposition
-from processes import HOST, free_port
+from processes import HOST, free_port, need_program
 from resp_connection import RespConnection, RespError
+from tls import Papers, files
+from users import add
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -382,3 +386,123 @@ def test_requests_that_do_not_end(world):
     assert held[-1].recv(4096).startswith(b"HTTP/1.1 200 ")
     for client in held:
         client.close()
+
+
+# ---- who may read them ----
+
+
+def curl(world, *words, check=True):
+    """What curl prints of the body, and the status at its end."""
+    program = need_program("curl", "curl")
+    done = subprocess.run([program, "--silent", "--show-error", "--max-time", "60", "--write-out", "\\n%{http_code}", *map(str, words)],
+                          capture_output=True, text=True, timeout=90, check=False)
+    assert not check or done.returncode == 0, (done.returncode, done.stderr)
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), body, done.stderr
+
+
+def test_login(world):
+    server = with_http(world, "login", ["--http-login", "always"])
+    server.start()
+    page = f"http://{HOST}:{server.http_port}"
+    # Without a user this machine may do everything.
+    assert curl(world, f"{page}/metrics")[0] == 200
+    add(world, server, "ann", "se:cret", "--role", "admin")
+    add(world, server, "rob", "r\u00e4tsel", "--role", "read-only")
+    for path in ("/livez", "/readyz", "/readyz?writes"):
+        assert curl(world, f"{page}{path}")[0] == 200, path
+    for path in ("/metrics", "/health"):
+        status, body, _ = curl(world, f"{page}{path}")
+        assert status == 401 and json.loads(body)["title"] == "Unauthorized" and "perdure_" not in body, (path, body)
+        assert curl(world, "--user", "ann:wrong", f"{page}{path}")[0] == 401
+        assert curl(world, "--user", "nobody:se:cret", f"{page}{path}")[0] == 401
+        for user in ("ann:se:cret", "rob:r\u00e4tsel"):
+            assert curl(world, "--user", user, f"{page}{path}")[0] == 200, (path, user)
+    assert "WWW-Authenticate: Basic" in curl(world, "--head", f"{page}/metrics")[1]
+    # A scraper that keeps its connection is asked by Argon2 once.
+    connection = http.client.HTTPConnection(HOST, server.http_port, timeout=30)
+    credentials = {"Authorization": "Basic " + base64.b64encode(b"ann:se:cret").decode()}
+    for turn in range(30):
+        connection.request("GET", "/metrics", headers=credentials)
+        response = connection.getresponse()
+        families = exposition.read(response.read().decode(), response.headers["Content-Type"] == OPENMETRICS)
+        accepted = exposition.value(families, "perdure_logins", result="accepted")
+        assert response.status == 200 and (turn == 0 or accepted == before), (turn, accepted)
+        before = accepted
+    world.perdure("user", "password", "ann", "--data", server.directory, "--password-file", secret(world, "other"))
+    connection.request("GET", "/metrics", headers=credentials)
+    assert connection.getresponse().status == 401
+    connection.close()
+    world.perdure("user", "disable", "rob", "--data", server.directory)
+    assert curl(world, "--user", "rob:r\u00e4tsel", f"{page}/metrics")[0] == 401
+    assert curl(world, "--user", "ann:other", f"{page}/metrics")[0] == 200
+
+
+def secret(world, text):
+    path = world.path("secret.txt")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text + "\n")
+    return path
+
+
+def test_this_machine_is_not_asked(world):
+    server = with_http(world, "local")
+    server.start()
+    add(world, server, "ann", "secret", "--role", "admin")
+    assert curl(world, f"http://{HOST}:{server.http_port}/metrics")[0] == 200
+    status, _, stderr = world.perdure("server", "--http-login", "sometimes", check=False)
+    assert status == 2 and "remote" in stderr and "always" in stderr, stderr
+
+
+def test_a_flood_of_wrong_passwords(world):
+    """Half of the door's places at most wait for passwords, and the rest goes on."""
+    server = with_http(world, "flood", ["--http-login", "always"])
+    server.start()
+    add(world, server, "ann", "secret", "--role", "admin")
+    request = b"GET /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Basic " + base64.b64encode(b"ann:wrong") + b"\r\n\r\n"
+    flood = []
+    for _ in range(28):
+        flood.append(socket.create_connection((HOST, server.http_port), timeout=60))
+        flood[-1].sendall(request)
+    assert curl(world, f"http://{HOST}:{server.http_port}/livez")[:2] == (200, "ok\n")
+    statuses = [connection.recv(12)[9:12] for connection in flood[-8:]]
+    assert set(statuses) <= {b"503", b"401"} and b"503" in statuses, statuses
+    for connection in flood:
+        connection.close()
+    assert server.is_running()
+
+
+def test_tls(world):
+    papers = Papers(world, "https-papers")
+    papers.sign("server")
+    papers.sign("ann", common_name="ann")
+    port = free_port()
+    server = with_http(world, "https", ["--https", str(port), "--http-login", "always", *files(papers), "--tls-ca-file", papers.path("ca.pem"),
+                                        "--tls-auth-clients", "optional", "--tls-certificate-users"])
+    server.start()
+    assert f"over TLS on {HOST}:{port}" in server.printed(), server.printed()
+    add(world, server, "ann", "secret", "--role", "admin")
+    page, ca = f"https://localhost:{port}", ("--cacert", papers.path("ca.pem"), "--resolve", f"localhost:{port}:{HOST}")
+    assert curl(world, *ca, f"{page}/livez")[:2] == (200, "ok\n")
+    assert curl(world, *ca, "--tlsv1.3", "--user", "ann:secret", f"{page}/metrics")[0] == 200
+    assert curl(world, *ca, f"{page}/metrics")[0] == 401
+    status, body, _ = curl(world, *ca, "--cert", papers.path("ann.pem"), "--key", papers.path("ann.key"), f"{page}/metrics")
+    assert status == 200 and len(body) > 10000
+    # Neither a stranger's word nor plain text.
+    assert curl(world, "--resolve", f"localhost:{port}:{HOST}", f"{page}/livez", check=False)[0] == 0
+    assert curl(world, f"http://{HOST}:{port}/livez", check=False)[0] == 0
+    assert curl(world, f"http://{HOST}:{server.http_port}/livez")[:2] == (200, "ok\n")
+    # SIGHUP reads the certificate again.
+    other = Papers(world, "https-other-papers")
+    other.sign("server")
+    for name in ("server.pem", "server.key"):
+        shutil.copyfile(other.path(name), papers.path(name))
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 60
+    while curl(world, "--cacert", other.path("ca.pem"), *ca[2:], f"{page}/livez", check=False)[0] != 200 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert curl(world, "--cacert", other.path("ca.pem"), *ca[2:], f"{page}/livez")[:2] == (200, "ok\n")
+    server.stop()
+    for words, wanted in ((("--https", str(port)), "--tls-cert-file"), (("--http", str(port), "--https", str(port), *files(papers)), "--http's port")):
+        status, _, stderr = world.perdure("server", "--data", server.directory, "--resp", "0", *words, check=False)
+        assert status == 2 and wanted in stderr, stderr

@@ -1,5 +1,6 @@
 """A small memory budget: what clients ask for together has to wait, is refused, or goes; nothing else suffers."""
 
+import signal
 import socket
 import threading
 import time
@@ -58,6 +59,72 @@ def test_options_are_taken(world):
     connection.expect([b"perdure-compaction-rate", b"%d" % (16 * MIB)], "CONFIG", "GET", "perdure-compaction-rate")
     status, _, stderr = world.perdure("server", "--memory-budget", "10MiB", check=False)
     assert status == 2 and "at least 64MiB" in stderr, stderr
+
+
+def parts(connection):
+    """The budget, and each part's bytes and limit."""
+    reply = connection.command("PD.MEMORY")
+    facts = dict(zip(reply[::2], reply[1::2]))
+    listed = facts[b"parts"]
+    return facts[b"budget"], {name.decode(): dict(zip(part[::2], part[1::2])) for name, part in zip(listed[::2], listed[1::2])}
+
+
+def wait_until(holds, what):
+    deadline = time.monotonic() + 90
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def test_budget_changes_live(world):
+    """A smaller one has memtables flushed and the cache cut; a larger one lets them grow. Nothing is lost, nobody is refused."""
+    server = world.new_server("live", ["--memory-budget", "512MiB"])
+    server.start()
+    connection = world.connect(server)
+    for number in range(400):
+        connection.expect("OK", "SET", f"k{number}", b"v" * 100_000)
+    budget, before = parts(connection)
+    assert budget == 512 * MIB and before["memtables"][b"bytes"] > 30 * MIB, before
+    connection.expect("OK", "CONFIG", "SET", "maxmemory", "64mib")
+    connection.expect([b"maxmemory", b"%d" % (64 * MIB)], "CONFIG", "GET", "maxmemory")
+    budget, small_parts = parts(connection)
+    assert budget == 64 * MIB and small_parts["memtables"][b"limit"] < 14 * MIB, small_parts
+    assert small_parts["cache"][b"limit"] < before["cache"][b"limit"], (before, small_parts)
+    assert "a budget of 64 MiB" in server.printed(), server.printed()
+    # Nobody writes, and yet it goes.
+    wait_until(lambda: parts(connection)[1]["memtables"][b"bytes"] < 14 * MIB, "the memtables did not go to the disk")
+    for number in range(400, 500):
+        connection.expect("OK", "SET", f"k{number}", b"v" * 100_000)
+    assert parts(connection)[1]["memtables"][b"bytes"] < 20 * MIB
+    is_oom(connection.command("HSET", "large", "f", b"x" * (20 * MIB)), "too large")
+    connection = world.connect(server)
+    connection.expect("OK", "CONFIG", "SET", "maxmemory", "512MiB", "perdure-compaction-rate", "8mib")
+    connection.expect([b"perdure-compaction-rate", b"%d" % (8 * MIB)], "CONFIG", "GET", "perdure-compaction-rate")
+    assert parts(connection)[1]["memtables"][b"limit"] == before["memtables"][b"limit"]
+    wait_until(lambda: parts(connection)[1]["cache"][b"limit"] >= before["cache"][b"limit"], "the cache did not grow back")
+    connection.expect(1, "HSET", "large", "f", b"x" * (20 * MIB))
+    connection.expect("OK", "CONFIG", "SET", "maxmemory", "auto", "perdure-compaction-rate", "0")
+    for number in range(0, 500, 7):
+        connection.expect(b"v" * 100_000, "GET", f"k{number}")
+    server.kill()
+    server.start()
+    world.connect(server).expect(501, "DBSIZE")
+
+
+def test_budget_changes_with_a_hangup(world):
+    path = world.path("memory.toml")
+    with open(path, "w") as file:
+        file.write('[memory]\nbudget = "256MiB"\n[compaction]\nrate = "1MiB"\n')
+    server = world.new_server("hangup", ["--config", path])
+    server.start()
+    connection = world.connect(server)
+    assert parts(connection)[0] == 256 * MIB
+    with open(path, "w") as file:
+        file.write('[memory]\nbudget = "128MiB"\n[compaction]\nrate = "2MiB"\n')
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: parts(connection)[0] == 128 * MIB, "the budget did not change")
+    connection.expect([b"perdure-compaction-rate", b"%d" % (2 * MIB)], "CONFIG", "GET", "perdure-compaction-rate")
+    assert "memory.budget is 128MiB now" in server.printed() and "compaction.rate is 2MiB now" in server.printed(), server.printed()
 
 
 def test_request_that_never_fits(world):

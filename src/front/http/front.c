@@ -5,9 +5,11 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "front/http/access.h"
 #include "os/os.h"
 
-#define S_TO_NS UINT64_C(1000000000)
+#define S_TO_NS   UINT64_C(1000000000)
+#define CHALLENGE "Basic realm=\"perdure\", charset=\"UTF-8\""
 #define PIPELINE_MAX \
 	8u /* requests that came in one piece: the last of so many is the connection's last, too */
 
@@ -15,6 +17,7 @@
 enum state {
 	IDLE,    /* nothing of a request is there */
 	READING, /* a part of one is */
+	ASKING,  /* all of one is, and the password of who sent it is being checked */
 	SENDING, /* a response is on its way */
 };
 
@@ -23,6 +26,7 @@ struct client {
 	enum state state;
 	uint64_t since_ns; /* in this state */
 	bool closing;      /* when what is in the output has gone */
+	struct pd_http_caller caller;
 };
 
 struct pd_http_front {
@@ -62,6 +66,7 @@ int pd_http_front_new(const struct pd_http_front_options *options, struct pd_htt
 static void close_client(struct pd_http_front *front, struct client *client)
 {
 	client->connection->owner = NULL;
+	pd_http_access_forget(&client->caller);
 	pd_connection_close(client->connection);
 	*client = (struct client){ 0 };
 	front->client_count--;
@@ -101,6 +106,7 @@ static void write_response(struct pd_http_front *front, struct client *client,
 	response->status = page->status;
 	response->content_type = page->content_type;
 	response->retry_after_s = page->retry_after_s;
+	response->challenge = page->asks_for_user ? CHALLENGE : NULL;
 	response->body = pd_buffer_slice(&front->page);
 	response->real_us = pd_os_real_us(front->options.os);
 	front->figures.requests++;
@@ -139,11 +145,47 @@ static void name_routes(const struct pd_http_front *front, struct pd_http_page *
 	}
 }
 
-static void answer(struct pd_http_front *front, struct client *client, const struct pd_http_request *request)
+static void fill_page(struct pd_http_front *front, const struct pd_http_route *route,
+		      const struct pd_http_request *request, struct pd_http_page *page)
+{
+	if (route->answer(front->options.context, request, page) == 0)
+		return;
+	*page = (struct pd_http_page){ .status = 503, .retry_after_s = 5 };
+	(void)snprintf(page->detail, sizeof page->detail, "there is no memory for this page now");
+}
+
+static unsigned count_asking(const struct pd_http_front *front)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < front->options.max_connections; i++)
+		count += front->clients[i].connection != NULL && front->clients[i].state == ASKING;
+	return count;
+}
+
+static enum pd_http_verdict judge(struct pd_http_front *front, struct client *client,
+				  const struct pd_http_request *request, struct pd_http_page *page)
+{
+	enum pd_http_verdict verdict = pd_http_access_judge(&front->options.guard, &client->caller,
+							    client->connection, request, page);
+
+	if (verdict != PD_HTTP_LATER || client->state == ASKING ||
+	    count_asking(front) < (front->options.max_connections + 1) / 2)
+		return verdict;
+	/* The others are for those who need no password. */
+	pd_http_access_forget(&client->caller);
+	*page = (struct pd_http_page){ .status = 503, .retry_after_s = 5 };
+	(void)snprintf(page->detail, sizeof page->detail, "too many log in at once; try again later");
+	return PD_HTTP_REFUSED;
+}
+
+/* false: not yet. */
+static bool answer(struct pd_http_front *front, struct client *client, const struct pd_http_request *request)
 {
 	const struct pd_http_route *route = find_route(front, request->path);
 	struct pd_http_response response = { .close = !request->keep_alive };
 	struct pd_http_page page = { .status = 200, .body = &front->page };
+	enum pd_http_verdict verdict = PD_HTTP_ALLOWED;
 
 	pd_buffer_clear(&front->page);
 	response.head_only = pd_slice_equal(request->method, pd_slice_string("HEAD"));
@@ -154,11 +196,17 @@ static void answer(struct pd_http_front *front, struct client *client, const str
 		page.status = 405;
 		response.allow = "GET, HEAD";
 		(void)snprintf(page.detail, sizeof page.detail, "this page is only read: GET or HEAD");
-	} else if (route->answer(front->options.context, request, &page) != 0) {
-		page = (struct pd_http_page){ .status = 503, .retry_after_s = 5 };
-		(void)snprintf(page.detail, sizeof page.detail, "there is no memory for this page now");
+	} else {
+		if (!route->open)
+			verdict = judge(front, client, request, &page);
+		if (verdict == PD_HTTP_ALLOWED)
+			fill_page(front, route, request, &page);
 	}
+	if (verdict == PD_HTTP_LATER)
+		return false;
+	enter(front, client, SENDING);
 	write_response(front, client, &response, &page);
+	return true;
 }
 
 /* ---- a turn ---- */
@@ -201,12 +249,16 @@ static void run(struct pd_http_front *front, struct client *client)
 
 		if (outcome == PD_HTTP_MORE)
 			break;
-		enter(front, client, SENDING);
 		client->closing = ++count == PIPELINE_MAX;
-		if (outcome == PD_HTTP_MALFORMED)
+		if (outcome == PD_HTTP_MALFORMED) {
+			enter(front, client, SENDING);
 			say_problem(front, client, status, why);
-		else
-			answer(front, client, &request);
+		} else if (!answer(front, client, &request)) {
+			client->closing = false;
+			if (client->state != ASKING)
+				enter(front, client, ASKING);
+			break;
+		}
 		at += consumed;
 		(void)pd_connection_send(connection, connection->output.size);
 	}
@@ -221,7 +273,8 @@ static void run(struct pd_http_front *front, struct client *client)
 		close_client(front, client);
 		return;
 	}
-	pd_connection_want_input(connection, client->state != SENDING && !client->closing);
+	pd_connection_want_input(connection,
+				 client->state != SENDING && client->state != ASKING && !client->closing);
 }
 
 /* Its place is wanted by another. */
@@ -272,7 +325,7 @@ void pd_http_front_readable(struct pd_http_front *front, struct pd_connection *c
 	struct client *client = connection->owner;
 	int result;
 
-	if (client == NULL || client->state == SENDING)
+	if (client == NULL || client->state == SENDING || client->state == ASKING)
 		return;
 	result = pd_connection_receive(connection, 0);
 	if (result == PD_AGAIN)
@@ -288,7 +341,9 @@ void pd_http_front_writable(struct pd_http_front *front, struct pd_connection *c
 {
 	struct client *client = connection->owner;
 
-	if (client != NULL && send_output(front, client) && client->state != SENDING)
+	if (client == NULL || client->state == ASKING)
+		return;
+	if (send_output(front, client) && client->state != SENDING)
 		run(front, client);
 }
 
@@ -297,6 +352,7 @@ static uint64_t patience_ns(enum state state)
 	switch (state) {
 	case READING:
 		return PD_HTTP_HEAD_S * S_TO_NS;
+	case ASKING:
 	case SENDING:
 		return PD_HTTP_SEND_S * S_TO_NS;
 	default:
@@ -319,6 +375,22 @@ void pd_http_front_tick(struct pd_http_front *front)
 			(void)pd_connection_send(client->connection, client->connection->output.size);
 		}
 		close_client(front, client);
+	}
+}
+
+void pd_http_front_loaded(struct pd_http_front *front)
+{
+	front->options.guard.loading = false;
+}
+
+void pd_http_front_resume(struct pd_http_front *front)
+{
+	for (unsigned i = 0; front->client_count > 0 && i < front->options.max_connections; i++) {
+		struct client *client = front->clients + i;
+
+		if (client->connection != NULL && client->state == ASKING &&
+		    pd_http_access_is_decided(&client->caller))
+			run(front, client);
 	}
 }
 

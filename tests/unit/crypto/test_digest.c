@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "crypto/base64.h"
 #include "crypto/digest.h"
 #include "crypto/password.h"
 
@@ -51,6 +53,48 @@ static void test_equal(void **state)
 		assert_int_equal(secret[i], 0);
 }
 
+/* RFC 4648, section 10; and what is none. */
+static void test_base64(void **state)
+{
+	static const struct {
+		const char *text, *data;
+	} good[] = { { "Zg==", "f" },
+		     { "Zm8=", "fo" },
+		     { "Zm9v", "foo" },
+		     { "Zm9vYg==", "foob" },
+		     { "Zm9vYmE=", "fooba" },
+		     { "Zm9vYmFy", "foobar" },
+		     { "+/+/", "\xfb\xff\xbf" },
+		     { "QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Aladdin:open sesame" } };
+	static const char *const bad[] = { "",      "Z",     "Zg=",    "Zg",   "Z===",     "====",
+					   " Zg==", "Zg== ", "Zg==\n", "Z*==", "Zg==Zg==", "Zm9v\0" };
+	char longer[4 * 100 + 1];
+	uint8_t data[300];
+	size_t size;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		assert_int_equal(
+			pd_crypto_base64_decode(pd_slice_string(good[i].text), data, sizeof data, &size), 0);
+		assert_true(pd_slice_equal(pd_slice(data, size), pd_slice_string(good[i].data)));
+		assert_int_equal(pd_crypto_base64_decode(pd_slice_string(good[i].text), data,
+							 strlen(good[i].data) - 1, &size),
+				 PD_TOO_LARGE);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(
+			pd_crypto_base64_decode(
+				pd_slice(bad[i], i + 1 == sizeof bad / sizeof *bad ? 5 : strlen(bad[i])),
+				data, sizeof data, &size),
+			PD_INVALID);
+	for (size_t i = 0; i < sizeof longer - 1; i++)
+		longer[i] = "Zm9v"[i % 4];
+	longer[sizeof longer - 1] = '\0';
+	assert_int_equal(pd_crypto_base64_decode(pd_slice_string(longer), data, sizeof data, &size), 0);
+	assert_int_equal(size, 300);
+	assert_memory_equal(data + 297, "foo", 3);
+}
+
 /* What is stored today must tell the password tomorrow: the bytes are those of the first build. */
 static void test_password(void **state)
 {
@@ -77,6 +121,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sha256),
 		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_password),
 	};
 

@@ -17,6 +17,8 @@
 #include "base/memory.h"
 #include "front/http/front.h"
 #include "os/sim.h"
+#include "security/login.h"
+#include "security/user.h"
 
 #define MAX       4u
 #define LARGE     (900u * 1024)
@@ -29,6 +31,9 @@ struct door {
 	struct pd_http_front *front;
 	char directory[64];
 	unsigned asked;
+	struct pd_logins *logins;
+	struct pd_users users;
+	struct pd_user *items[1], user;
 };
 
 static int answer_small(void *context, const struct pd_http_request *request, struct pd_http_page *page)
@@ -61,26 +66,37 @@ static int answer_fails(void *context, const struct pd_http_request *request, st
 	return PD_NO_MEMORY;
 }
 
-static const struct pd_http_route routes[] = {
-	{ "/small", answer_small }, { "/large", answer_large }, { "/fails", answer_fails }, { NULL, NULL }
-};
+static const struct pd_http_route routes[] = { { .path = "/small", .answer = answer_small },
+					       { .path = "/large", .answer = answer_large },
+					       { .path = "/fails", .answer = answer_fails },
+					       { .path = "/open", .answer = answer_small, .open = true },
+					       { .path = NULL } };
 
-static int set_up(void **state)
+/* `peer`: who its clients are; NULL: nobody is asked who he is. */
+static int set_up_for(void **state, const char *peer, enum pd_http_asks asks)
 {
 	struct pd_net_options net = { .max_connections = 10, .input_max = 1 << 20, .output_max = 1 << 30 };
 	struct pd_sim_options machine = PD_SIM_OPTIONS_DEFAULT;
 	struct door *door = calloc(1, sizeof *door);
 	struct pd_http_front_options front = { .routes = routes, .max_connections = MAX, .context = door };
 	char path[96];
-	struct pd_net_listener_options listener = {
-		.path = path, .peer = "p", .tag = 1, .refusal = PD_HTTP_REFUSAL_TEXT, .apart = true
-	};
+	struct pd_net_listener_options listener = { .path = path,
+						    .peer = peer != NULL ? peer : "p",
+						    .tag = 1,
+						    .refusal = PD_HTTP_REFUSAL_TEXT,
+						    .apart = true };
 	struct pd_error err;
 
 	assert_non_null(door);
 	assert_int_equal(pd_os_sim_new(&machine, &door->os, &err), 0);
 	assert_int_equal(pd_net_new(&net, &door->net, &err), 0);
 	front.os = door->os;
+	door->logins = pd_logins_new(door->os);
+	assert_non_null(door->logins);
+	if (peer != NULL)
+		front.guard = (struct pd_http_guard){
+			.users = &door->users, .logins = door->logins, .asks = asks, .certificate_users = true
+		};
 	assert_int_equal(pd_http_front_new(&front, &door->front, &err), 0);
 	(void)snprintf(door->directory, sizeof door->directory, "/tmp/perdure-http-XXXXXX");
 	assert_non_null(mkdtemp(door->directory));
@@ -90,11 +106,37 @@ static int set_up(void **state)
 	return 0;
 }
 
+static int set_up(void **state)
+{
+	return set_up_for(state, NULL, PD_HTTP_ASKS_OTHERS);
+}
+
+static int set_up_far(void **state)
+{
+	return set_up_for(state, "192.0.2.7:4711", PD_HTTP_ASKS_OTHERS);
+}
+
+static int set_up_near(void **state)
+{
+	return set_up_for(state, "[::1]:4711", PD_HTTP_ASKS_OTHERS);
+}
+
+static int set_up_near_and_asked(void **state)
+{
+	return set_up_for(state, "127.0.0.1:4711", PD_HTTP_ASKS_EVERYBODY);
+}
+
+static int set_up_far_and_not_asked(void **state)
+{
+	return set_up_for(state, "192.0.2.7:4711", PD_HTTP_ASKS_NOBODY);
+}
+
 static int tear_down(void **state)
 {
 	struct door *door = *state;
 
 	pd_http_front_free(door->front);
+	pd_logins_free(door->logins);
 	pd_net_free(door->net);
 	pd_os_free(door->os);
 	assert_int_equal(rmdir(door->directory), 0);
@@ -123,6 +165,8 @@ static void turn(struct door *door)
 			else
 				pd_http_front_writable(door->front, connection);
 		}
+		pd_logins_step(door->logins);
+		pd_http_front_resume(door->front);
 		assert_true(++turns < 100000);
 	} while (count > 0);
 }
@@ -216,7 +260,7 @@ static void test_answers(void **state)
 	put(door, client, GET("/small?x"));
 	expect(door, client, 200, "\r\n\r\nsmall", false);
 	put(door, client, GET("/none"));
-	expect(door, client, 404, "/small /large /fails", false);
+	expect(door, client, 404, "/small /large /fails /open", false);
 	put(door, client, "DELETE /small HTTP/1.1\r\nHost: h\r\n\r\n");
 	expect(door, client, 405, "Allow: GET, HEAD\r\n", false);
 	put(door, client, GET("/fails"));
@@ -498,6 +542,151 @@ static void test_no_memory(void **state)
 	assert_int_equal(figures(door).connections, 0);
 }
 
+/* ---- who may ---- */
+
+#define AS(path, credentials) "GET " path " HTTP/1.1\r\nHost: h\r\nAuthorization: " credentials "\r\n\r\n"
+#define ANN                   "Basic YW5uOnNlOmNyZXQ=" /* ann:se:cret */
+#define WRONG                 "basic YW5uOndyb25n"     /* ann:wrong */
+#define OTHER                 "Basic Ym9iOnNlOmNyZXQ=" /* bob:se:cret */
+
+static void add_ann(struct door *door)
+{
+	struct pd_user *user = &door->user;
+
+	*user = (struct pd_user){ .name = "ann", .tenant = "default", .enabled = true, .has_password = true };
+	pd_os_random(door->os, user->verifier.salt, sizeof user->verifier.salt);
+	pd_os_random(door->os, user->verifier.scram_salt, sizeof user->verifier.scram_salt);
+	assert_int_equal(pd_verifier_make(&user->verifier, pd_slice_string("se:cret")), 0);
+	door->items[0] = user;
+	door->users = (struct pd_users){ .items = door->items, .count = 1, .capacity = 1 };
+}
+
+/* Passwords are checked beside the loop. */
+static void await_logins(struct door *door)
+{
+	struct pd_login_stats stats;
+
+	do {
+		turn(door);
+		pd_sim_advance_us(door->os, 100000);
+		pd_logins_step(door->logins);
+		pd_http_front_resume(door->front);
+		pd_logins_stats(door->logins, &stats);
+	} while (stats.waiting + stats.running > 0);
+	turn(door);
+}
+
+static void ask(struct door *door, int client, const char *text, unsigned status, const char *part)
+{
+	put(door, client, text);
+	await_logins(door);
+	expect(door, client, status, part, false);
+}
+
+static uint64_t logins_done(const struct door *door)
+{
+	struct pd_login_stats stats;
+
+	pd_logins_stats(door->logins, &stats);
+	return stats.accepted + stats.refused;
+}
+
+static void test_others_without_users(void **state)
+{
+	struct door *door = *state;
+	int client = connect_to(door);
+
+	ask(door, client, GET("/open"), 200, "small");
+	ask(door, client, GET("/small"), 403, "perdure user add");
+	ask(door, client, AS("/small", ANN), 403, "perdure user add");
+	(void)close(client);
+}
+
+static void test_others_are_asked(void **state)
+{
+	struct door *door = *state;
+	int client = connect_to(door);
+
+	add_ann(door);
+	ask(door, client, GET("/open"), 200, "small");
+	ask(door, client, GET("/small"), 401, "WWW-Authenticate: Basic realm=\"perdure\"");
+	ask(door, client, AS("/small", "Bearer abc"), 401, "WWW-Authenticate");
+	ask(door, client, AS("/small", "Basic ???"), 401, "WWW-Authenticate");
+	ask(door, client, AS("/small", "Basic YW5u"), 401, "WWW-Authenticate"); /* no colon */
+	assert_int_equal(logins_done(door), 0);
+	assert_int_equal(door->asked, 1);
+	ask(door, client, AS("/small", WRONG), 401, "WWW-Authenticate");
+	ask(door, client, AS("/small", OTHER), 401, "WWW-Authenticate");
+	ask(door, client, AS("/small", ANN), 200, "small");
+	assert_int_equal(logins_done(door), 3);
+	/* Once for a connection, and for these credentials alone. */
+	ask(door, client, AS("/small", ANN), 200, "small");
+	ask(door, client, GET("/small"), 401, "WWW-Authenticate");
+	assert_int_equal(logins_done(door), 3);
+	ask(door, client, AS("/small", WRONG), 401, "WWW-Authenticate");
+	assert_int_equal(logins_done(door), 4);
+	ask(door, client, AS("/none", WRONG), 404, "there is no such page");
+	/* A change counts at once. */
+	ask(door, client, AS("/small", ANN), 200, "small");
+	door->user.enabled = false;
+	ask(door, client, AS("/small", ANN), 401, "WWW-Authenticate");
+	door->user.enabled = true;
+	assert_int_equal(pd_verifier_make(&door->user.verifier, pd_slice_string("another")), 0);
+	ask(door, client, AS("/small", ANN), 401, "WWW-Authenticate");
+	(void)close(client);
+}
+
+/* Requests that came together are answered in their order; who goes away while the password is checked is forgotten. */
+static void test_others_in_pipelines(void **state)
+{
+	struct door *door = *state;
+	int client = connect_to(door);
+	char text[8192];
+	bool closed;
+
+	add_ann(door);
+	put(door, client, GET("/open") AS("/small", ANN) GET("/none") AS("/small", ANN));
+	await_logins(door);
+	(void)take(door, client, text, sizeof text, &closed);
+	assert_false(closed);
+	assert_int_equal(door->asked, 3);
+	assert_int_equal(logins_done(door), 1);
+	assert_non_null(strstr(strstr(text, "HTTP/1.1 404 ") + 1, "HTTP/1.1 200 "));
+	(void)close(client);
+	turn(door);
+	for (unsigned i = 0; i < 3; i++) {
+		client = connect_to(door);
+		put(door, client, AS("/small", WRONG));
+		(void)close(client);
+		wait_s(door, PD_HTTP_SEND_S + 1);
+	}
+	await_logins(door);
+	assert_int_equal(figures(door).connections, 0);
+}
+
+static void test_these_are_not_asked(void **state)
+{
+	struct door *door = *state;
+	int client = connect_to(door);
+
+	ask(door, client, GET("/small"), 200, "small");
+	add_ann(door);
+	ask(door, client, GET("/small"), 200, "small");
+	(void)close(client);
+}
+
+static void test_everybody_is_asked(void **state)
+{
+	struct door *door = *state;
+	int client = connect_to(door);
+
+	ask(door, client, GET("/small"), 200, "small");
+	add_ann(door);
+	ask(door, client, GET("/small"), 401, "WWW-Authenticate");
+	ask(door, client, AS("/small", ANN), 200, "small");
+	(void)close(client);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -515,6 +704,13 @@ int main(void)
 		TEST(test_hanging_readers_make_room),
 		TEST(test_stop),
 		TEST(test_no_memory),
+		cmocka_unit_test_setup_teardown(test_others_without_users, set_up_far, tear_down),
+		cmocka_unit_test_setup_teardown(test_others_are_asked, set_up_far, tear_down),
+		cmocka_unit_test_setup_teardown(test_others_in_pipelines, set_up_far, tear_down),
+		cmocka_unit_test_setup_teardown(test_these_are_not_asked, set_up_near, tear_down),
+		cmocka_unit_test_setup_teardown(test_these_are_not_asked, set_up_far_and_not_asked,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_everybody_is_asked, set_up_near_and_asked, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
