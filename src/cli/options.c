@@ -53,6 +53,14 @@ static const char *dashes(const struct pd_option *option)
 	return option->name[1] == '\0' ? "-" : "--";
 }
 
+static const char *hinted(const struct pd_options *options, const char *name)
+{
+	for (const struct pd_option_hint *hint = options->hints; hint != NULL && hint->wrong != NULL; hint++)
+		if (strcmp(hint->wrong, name) == 0)
+			return hint->right;
+	return NULL;
+}
+
 static void say_unknown(const struct pd_options *options, const char *name)
 {
 	const char *names[NAMES_MAX + 2];
@@ -64,7 +72,9 @@ static void say_unknown(const struct pd_options *options, const char *name)
 			names[count++] = options->table[i].name;
 	names[count++] = "help";
 	names[count] = NULL;
-	nearest = pd_nearest_name(name, names);
+	nearest = hinted(options, name);
+	if (nearest == NULL)
+		nearest = pd_nearest_name(name, names);
 	if (nearest != NULL)
 		(void)pd_options_wrong(options, "there is no option --%s; did you mean --%s?", name, nearest);
 	else

@@ -34,6 +34,11 @@ struct pd_option {
 	const char *help;     /* lines separated by "\n" */
 };
 
+/* What somebody may say who knows another program. */
+struct pd_option_hint {
+	const char *wrong, *right; /* without "--" */
+};
+
 struct pd_options {
 	const char *command;  /* "perdure server" */
 	const char *synopsis; /* "perdure server [options]" */
@@ -44,6 +49,7 @@ struct pd_options {
 	const char *after;    /* printed below the options; may be NULL: examples, exit statuses */
 	/* So many of the table's first options count as PERDURE_NAME, too, where they are not given. */
 	size_t environment_count;
+	const struct pd_option_hint *hints; /* ended by one without a `wrong`; NULL: none */
 };
 
 enum pd_options_outcome {

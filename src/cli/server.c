@@ -11,6 +11,25 @@
 
 static const struct pd_option table[] = { PD_SETTINGS_OPTIONS };
 
+/* Of `perdure cli`, redis-server and postgres. */
+static const struct pd_option_hint hints[] = {
+	{ "port", "resp" },
+	{ "host", "bind" },
+	{ "listen", "bind" },
+	{ "dir", "data" },
+	{ "maxmemory", "memory-budget" },
+	{ "maxclients", "max-clients" },
+	{ "http-port", "http" },
+	{ "https-port", "https" },
+	{ "tls", "tls-port" },
+	{ "cert", "tls-cert-file" },
+	{ "key", "tls-key-file" },
+	{ "cacert", "tls-ca-file" },
+	{ "loglevel", "log-level" },
+	{ "in-memory", "memory" },
+	{ NULL, NULL },
+};
+
 static const struct pd_options options = {
 	.command = "perdure server",
 	.synopsis = "perdure server [options]",
@@ -22,6 +41,7 @@ static const struct pd_options options = {
 		 "listens meanwhile and answers -LOADING to commands that need the data.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
+	.hints = hints,
 	.after =
 		"Every option can also be given in the environment (--some-name is PERDURE_SOME_NAME) and in "
 		"the\n"

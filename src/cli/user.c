@@ -464,13 +464,15 @@ static int run_list(int argc, char **argv)
 
 static const struct pd_verb verbs[] = {
 	{ "add", "make a user", run_add },
-	{ "ls", "users and their roles", run_list, .alias = "list" },
+	{ "ls", "users and their roles", run_list },
 	{ "password", "another password", run_password },
 	{ "change", "another role or tenant", run_set },
 	{ "disable", "no more logging in", run_disable },
 	{ "enable", "logging in again", run_enable },
-	{ "drop", "remove a user", run_remove, .alias = "remove" },
+	{ "drop", "remove a user", run_remove },
 };
+
+static const struct pd_verb_alias aliases[] = { { "list", "ls" }, { "remove", "drop" }, { NULL, NULL } };
 
 static int run(int argc, char **argv)
 {
@@ -486,6 +488,7 @@ static int run(int argc, char **argv)
 			 "one, everybody has to log in, wherever they come from.",
 		.table = verbs,
 		.count = sizeof verbs / sizeof *verbs,
+		.aliases = aliases,
 		.after = "Examples:\n"
 			 "  perdure user add ann --role admin\n"
 			 "  perdure user add reports --role read-only --tenant shop --password-file "

@@ -125,6 +125,8 @@ def test_nobody_listens(world):
 def test_bad_values(world):
     for words, wanted in ((("server", "--resp", "99999"), "0 to 65535"), (("server", "--memory-budget", "1k"), "at least 64MiB"),
                           (("server", "--durability", "strickt"), "did you mean strict"), (("server", "extra"), "unexpected word"),
+                          (("server", "--port", "1"), "there is no option --port; did you mean --resp?"),
+                          (("server", "--dir=x"), "did you mean --data?"),
                           (("server", "--resp"), "--resp PORT"), (("bench", "--clients", "0"), "1 to 20000"),
                           (("bench", "--test", "gett"), "set, get, mixed"), (("log", "dump", "--from", "x"), "an LSN or a bookmark"),
                           (("memory", "-o", "xml"), "text or json"), (("store", "compact", "extra"), "unexpected word"),
