@@ -7,11 +7,12 @@ dpkg-deb. Nothing is downloaded, and the same tree gives the same bytes. Package
     perdure          the program, its service, manual pages, completions, documentation
     libperdure0      the shared library          } when this tree builds them
     libperdure-dev   what programs are built with }
-    python3-perdure  the Python module           }
+    python3-perdure  the Python module, over libperdure0
 """
 
 import argparse
 import gzip
+import importlib.util
 import json
 import os
 import re
@@ -19,14 +20,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 MAINTAINER = "The Perdure authors <perdure@localhost>"
 
 # name, section, which installed files are its (first match wins), summary, description
 PACKAGES = (
-    ("python3-perdure", "python", r"usr/lib/python3/", "Python module of the durable store Perdure",
-     "Perdure keeps key-values of actors durably behind one log. This is its library\nfor Python programs."),
+    ("python3-perdure", "python", r"usr/lib/python3/|usr/share/doc/python3-perdure/", "Python module of the durable store Perdure",
+     "Perdure keeps key-values of actors durably behind one log. This is its library\nfor Python programs, which hold an engine themselves."),
     ("libperdure-dev", "libdevel", r"usr/include/|.*\.pc$|.*/libperdure\.(so|a)$|.*/examples/.*\.c$", "development files of the durable store Perdure",
      "Perdure keeps key-values of actors durably behind one log. These are the header\nand the static library for programs that hold an engine themselves."),
     ("libperdure0", "libs", r".*/libperdure\.so\.", "library of the durable store Perdure",
@@ -34,6 +36,23 @@ PACKAGES = (
     ("perdure", "database", r"", "durable multi-model store with one log",
      "Perdure keeps everything an actor, an agent or a tenant knows. One log makes all\nof it durable, in one transaction; clients speak the Redis protocol."),
 )
+
+
+# As dh_python3 has them.
+BYTE_COMPILE = """#!/bin/sh
+set -e
+
+if command -v py3compile >/dev/null 2>&1; then
+	py3compile -p python3-perdure
+fi
+"""
+BYTE_CLEAN = """#!/bin/sh
+set -e
+
+if command -v py3clean >/dev/null 2>&1; then
+	py3clean -p python3-perdure
+fi
+"""
 
 
 def run(*words, **options):
@@ -111,6 +130,24 @@ def take_surroundings(everything):
                 os.unlink(path)
 
 
+def take_python(everything):
+    """The module as its wheel has it, without a library of its own: that is another package's."""
+    spec = importlib.util.spec_from_file_location("perdure_build", os.path.join(ROOT, "python/backend/perdure_build.py"))
+    backend = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(backend)
+    backend.BUILT = os.path.join(ROOT, "python/no-library")
+    os.environ.pop("PERDURE_LIBRARY", None)
+    with tempfile.TemporaryDirectory(prefix="perdure-wheel-") as directory:
+        with zipfile.ZipFile(os.path.join(directory, backend.build_wheel(directory))) as wheel:
+            for name in wheel.namelist():
+                if not name.endswith("/RECORD"):  # dpkg's list is the one that counts, and pip must not remove anything by it
+                    put(everything, f"usr/lib/python3/dist-packages/{name}", wheel.read(name))
+    info = next(name for name in os.listdir(os.path.join(everything, "usr/lib/python3/dist-packages")) if name.endswith(".dist-info"))
+    put(everything, f"usr/lib/python3/dist-packages/{info}/INSTALLER", "debian\n")
+    put_file(everything, "usr/share/doc/python3-perdure/README.md", os.path.join(ROOT, "python/README.md"))
+    put_file(everything, "usr/share/doc/python3-perdure/examples/agent_memory.py", os.path.join(ROOT, "python/examples/agent_memory.py"))
+
+
 def package_of(path):
     return next(row[0] for row in PACKAGES if re.match(row[2], path))
 
@@ -175,6 +212,9 @@ def write_control(stage, row, version, architecture, extra):
 def write_scripts(stage, name):
     if name == "libperdure0":
         put(stage, "DEBIAN/triggers", "activate-noawait ldconfig\n")
+    if name == "python3-perdure":
+        put(stage, "DEBIAN/postinst", BYTE_COMPILE, 0o755)
+        put(stage, "DEBIAN/prerm", BYTE_CLEAN, 0o755)
     if name != "perdure":
         return
     for script in ("postinst", "prerm", "postrm"):
@@ -225,7 +265,8 @@ def build_package(row, stage, version, architecture, moment, output):
     if name in ("libperdure-dev", "python3-perdure"):
         extra.append(f"libperdure0 (= {version})")
     if name == "python3-perdure":
-        extra.append("python3:any")
+        extra.append("python3 (>= 3.11)")
+        architecture = "all"
     write_control(stage, row, version, architecture, extra)
     write_scripts(stage, name)
     write_sums(stage)
@@ -257,6 +298,7 @@ def main():
         everything, stages = os.path.join(scratch, "everything"), os.path.join(scratch, "stages")
         take_installed(os.path.abspath(options.build), everything)
         take_surroundings(everything)
+        take_python(everything)
         split(everything, stages)
         for row in reversed(PACKAGES):
             stage = os.path.join(stages, row[0])

@@ -79,6 +79,30 @@ def test_server_from_the_root(world):
     assert server.stop() == 0
 
 
+def test_python_module(world):
+    """From where the package puts it, with the library from where its package puts that; no index, no compiler."""
+    root, packages = built(world)
+    package = next(path for path in packages if os.path.basename(path).startswith("python3-perdure_"))
+    assert package.endswith("_all.deb"), package
+    _, control, _ = world.run("dpkg-deb", "-f", package)
+    fields = dict(re.findall(r"^([A-Za-z-]+): (.*)$", control, re.MULTILINE))
+    assert re.search(r"libperdure0 \(= [0-9.]+\)", fields["Depends"]) and "python3" in fields["Depends"], control
+    places = os.path.join(root, "usr/lib/python3/dist-packages")
+    assert not glob.glob(places + "/perdure/*.so*") and os.path.isfile(places + "/perdure/py.typed"), os.listdir(places + "/perdure")
+    libraries = {os.path.dirname(path) for path in glob.glob(root + "/usr/lib/*/libperdure.so.0") + glob.glob(root + "/usr/lib/libperdure.so.0")}
+    assert len(libraries) == 1, libraries
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": places, "LD_LIBRARY_PATH": libraries.pop(), "PYTHONDONTWRITEBYTECODE": "1"}
+    if world.memory_slack != 1:
+        return  # a sanitizer's library wants its runtime first
+    said = subprocess.run(["/usr/bin/python3", "-c", "import perdure, importlib.metadata as m\nprint(perdure.__file__, m.version('perdure'))"],
+                          env=environment, cwd=world.directory, capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 0 and said.stdout.startswith(places), said
+    example = os.path.join(root, "usr/share/doc/python3-perdure/examples/agent_memory.py")
+    done = subprocess.run(["/usr/bin/python3", example, world.path("agent"), "5"], env=environment, cwd=world.directory, capture_output=True,
+                          text=True, timeout=120, check=False)
+    assert done.returncode == 0 and "step 5 " in done.stdout, done
+
+
 def test_maintainer_scripts(world):
     """They run where there is no systemd, twice, and keep the data."""
     _, packages = built(world)
