@@ -67,8 +67,7 @@ static bool take_words(const struct pd_options *options, int argc, char **argv, 
 								? "which actor? 'perdure actor ls' lists them"
 								: "which key?");
 	else if (argc - operand > wanted)
-		*ret_status = pd_options_wrong(options, "unexpected word \"%s\"; options come first",
-					       argv[operand + wanted]);
+		*ret_status = pd_options_wrong(options, "unexpected word \"%s\"", argv[operand + wanted]);
 	else if (argv[operand][0] == '\0')
 		*ret_status = pd_options_wrong(options, "an actor's name is not empty");
 	else {

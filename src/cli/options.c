@@ -284,6 +284,11 @@ static bool take_option(const struct pd_options *options, int argc, char **argv,
 	return set_value(options, option, where, value, target);
 }
 
+static bool is_operand(const char *word)
+{
+	return word[0] != '-' || word[1] == '\0';
+}
+
 /* Which page is asked for, if one is. Not among the operands: `perdure cli SET key -h` is about a value. */
 static enum page asked_page(const struct pd_options *options, int argc, char **argv)
 {
@@ -297,7 +302,7 @@ static enum page asked_page(const struct pd_options *options, int argc, char **a
 			return PAGE_DESCRIPTION;
 		if (options->operands == NULL)
 			continue;
-		if (argv[i][0] != '-' || argv[i][1] == '\0')
+		if (is_operand(argv[i]))
 			return PAGE_NONE;
 		name = argv[i] + (argv[i][1] == '-' ? 2 : 1);
 		option = find_option(options, name, strlen(name));
@@ -314,12 +319,23 @@ static void print_page(const struct pd_options *options, enum page page)
 		pd_describe_options(options);
 }
 
+/* Take argv[from, from + count) to the place `to` before it; what was between comes after. */
+static void move_words(char **argv, int to, int from, int count)
+{
+	for (; to < from && count > 0; to++, from++, count--) {
+		char *word = argv[from];
+
+		memmove(argv + to + 1, argv + to, (size_t)(from - to) * sizeof *argv);
+		argv[to] = word;
+	}
+}
+
 enum pd_options_outcome pd_options_parse(const struct pd_options *options, int argc, char **argv,
 					 void *target, int *ret_operand)
 {
-	int at;
-
 	enum page page = asked_page(options, argc, argv);
+	int operand = 1; /* the first one: those that were met are behind the options */
+	int begin, at;
 
 	if (page != PAGE_NONE) {
 		print_page(options, page);
@@ -327,21 +343,28 @@ enum pd_options_outcome pd_options_parse(const struct pd_options *options, int a
 	}
 	if (!take_environment(options, target))
 		return PD_OPTIONS_WRONG;
-	for (at = 1; at < argc && argv[at][0] == '-' && argv[at][1] != '\0'; at++) {
-		if (strcmp(argv[at], "--") == 0) {
-			at++;
+	for (at = 1; at < argc; at++) {
+		bool last = strcmp(argv[at], "--") == 0;
+
+		if (is_operand(argv[at]) && options->operands != NULL)
 			break;
-		}
-		if (argv[at][1] != '-' &&
+		if (is_operand(argv[at]))
+			continue;
+		if (!last && argv[at][1] != '-' &&
 		    (argv[at][2] != '\0' || find_option(options, argv[at] + 1, 1) == NULL)) {
 			(void)pd_options_wrong(options, "there is no option %s; options begin with --",
 					       argv[at]);
 			return PD_OPTIONS_WRONG;
 		}
-		if (!take_option(options, argc, argv, &at, target))
+		begin = at;
+		if (!last && !take_option(options, argc, argv, &at, target))
 			return PD_OPTIONS_WRONG;
+		move_words(argv, operand, begin, at - begin + 1);
+		operand += at - begin + 1;
+		if (last)
+			break;
 	}
-	*ret_operand = at;
+	*ret_operand = operand;
 	return PD_OPTIONS_PARSED;
 }
 

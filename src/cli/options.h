@@ -45,8 +45,10 @@ struct pd_options {
 	const char *about;    /* what it does: paragraphs, separated by empty lines */
 	const struct pd_option *table;
 	size_t count;
-	const char *operands; /* what follows the options: "[COMMAND [ARGUMENT...]]"; NULL: nothing does */
-	const char *after;    /* printed below the options; may be NULL: examples, exit statuses */
+	/* Words that are not the subcommand's own: "[COMMAND [ARGUMENT...]]". Options come before them. NULL: its operands are its
+	 * own, and options may come before, between and behind them. */
+	const char *operands;
+	const char *after; /* printed below the options; may be NULL: examples, exit statuses */
 	/* So many of the table's first options count as PERDURE_NAME, too, where they are not given. */
 	size_t environment_count;
 	const struct pd_option_hint *hints; /* ended by one without a `wrong`; NULL: none */
@@ -59,7 +61,7 @@ enum pd_options_outcome {
 };
 
 /* argv[0] is skipped. Values go into `target`, which holds the defaults. *ret_operand: the index in argv of the first
- * word that is no option (argc: none; options must come before operands; "--" ends them). */
+ * word that is no option (argc: none); all that are not come behind those that are then. "--" ends the options. */
 enum pd_options_outcome pd_options_parse(const struct pd_options *options, int argc, char **argv,
 					 void *target, int *ret_operand);
 /* The same for a subcommand that takes options only. true: go on; false: end with *ret_status. */

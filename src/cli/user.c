@@ -234,12 +234,6 @@ static bool take(const struct pd_options *options, int argc, char **argv, struct
 	int operand;
 
 	*given = (struct given){ .data = "./data" };
-	/* NAME may come first, too: `perdure user add ann --role admin`. */
-	if (argc > 1 && argv[1][0] != '-') {
-		*ret_name = argv[1];
-		argc--;
-		argv++;
-	}
 	switch (pd_options_parse(options, argc, argv, given, &operand)) {
 	case PD_OPTIONS_HELPED:
 		*ret_status = PD_EXIT_OK;
@@ -250,12 +244,11 @@ static bool take(const struct pd_options *options, int argc, char **argv, struct
 	case PD_OPTIONS_PARSED:
 		break;
 	}
-	if (*ret_name == NULL && operand < argc)
-		*ret_name = argv[operand++];
-	if (*ret_name == NULL || operand != argc) {
+	if (operand + 1 != argc) {
 		*ret_status = pd_options_wrong(options, "it takes one NAME");
 		return false;
 	}
+	*ret_name = argv[operand];
 	if (pd_user_check_name(pd_slice_string(*ret_name), &err) == 0)
 		return true;
 	*ret_status = pd_options_wrong(options, "%s", err.text);

@@ -73,6 +73,37 @@ static void test_forms(void **state)
 	assert_false(target.json);
 }
 
+/* Options may stand anywhere among the operands, which keep their order. */
+static void test_order(void **state)
+{
+	char command[] = "test", one[] = "one", number[] = "--number", seven[] = "7", two[] = "-",
+	     text[] = "--text=x", end[] = "--", three[] = "--switch";
+	char *argv[] = { command, one, number, seven, two, text, end, three, NULL };
+	struct pd_options of_others = options;
+	struct target target = { .number = 1 };
+	int operand;
+
+	(void)state;
+	assert_int_equal(pd_options_parse(&options, 8, argv, &target, &operand), PD_OPTIONS_PARSED);
+	assert_int_equal(target.number, 7);
+	assert_string_equal(target.text, "x");
+	assert_false(target.on);
+	assert_int_equal(operand, 5);
+	assert_ptr_equal(argv[5], one);
+	assert_ptr_equal(argv[6], two);
+	assert_ptr_equal(argv[7], three);
+	/* Words for somebody else are left as they are. */
+	of_others.operands = "[COMMAND [ARGUMENT...]]";
+	target.number = 1;
+	argv[1] = text;
+	argv[2] = one;
+	argv[3] = number;
+	assert_int_equal(pd_options_parse(&of_others, 4, argv, &target, &operand), PD_OPTIONS_PARSED);
+	assert_int_equal(operand, 2);
+	assert_int_equal(target.number, 1);
+	assert_ptr_equal(argv[3], number);
+}
+
 static int take(struct target *target, char *word)
 {
 	char command[] = "test";
@@ -142,9 +173,8 @@ static void test_environment(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_wrong),
-		cmocka_unit_test(test_take),
+		cmocka_unit_test(test_forms),       cmocka_unit_test(test_order),
+		cmocka_unit_test(test_wrong),       cmocka_unit_test(test_take),
 		cmocka_unit_test(test_environment),
 	};
 
