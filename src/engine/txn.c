@@ -497,6 +497,11 @@ bool pd_txn_get(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *r
 	return true;
 }
 
+bool pd_txn_has_failed(const struct pd_txn *txn)
+{
+	return txn->failed != 0;
+}
+
 struct pd_slice pd_txn_keep(struct pd_txn *txn, struct pd_slice bytes)
 {
 	uint8_t *copy = pd_store_keep(txn->engine->store, bytes);

@@ -87,6 +87,9 @@ struct pd_key pd_key_field(const struct pd_key *key, struct pd_slice field);
 /* false: not there, or expired. The entry is valid until the transaction ends. What could not be read counts as not there,
  * and the transaction is taken back whatever it does then: the client hears of the damage. */
 bool pd_txn_get(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *ret_entry);
+/* Has something that could not be read counted as not there? Then what is missing is nobody's mistake, and there will be no
+ * reply. */
+bool pd_txn_has_failed(const struct pd_txn *txn);
 /* A copy that lasts until the transaction ends. Without memory for it: empty, and the transaction is taken back. */
 struct pd_slice pd_txn_keep(struct pd_txn *txn, struct pd_slice bytes);
 /* The transaction's time: hybrid logical, microseconds since 1970, the same for all of it. */

@@ -281,6 +281,13 @@ bool pd_txn_get(struct pd_txn *txn, const struct pd_key *key, struct pd_entry *r
 	return true;
 }
 
+/* Everything is in memory. */
+bool pd_txn_has_failed(const struct pd_txn *txn)
+{
+	(void)txn;
+	return false;
+}
+
 struct pd_slice pd_txn_keep(struct pd_txn *txn, struct pd_slice bytes)
 {
 	uint8_t *kept = pd_arena_alloc(&txn->arena, bytes.size);

@@ -127,9 +127,9 @@ static int write_all(struct pd_call *call, bool names, bool values)
 		if (values)
 			pd_resp_write_bulk(call->reply, field.value);
 	}
-	/* The count was announced; a wrong one would shift every reply that follows on the connection. It is right unless records were
-	 * lost, and are served without. */
-	if (written != expected)
+	/* The count was announced; a wrong one would shift every reply that follows on the connection. It is right unless the
+	 * transaction has failed, which is told then, or records were lost, and are served without. */
+	if (written != expected && !pd_txn_has_failed(call->txn))
 		return pd_error_set(
 			call->err, PD_CORRUPT,
 			"the hash at '%.*s' has %" PRIu64 " fields and should have %" PRIu64

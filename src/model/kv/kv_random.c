@@ -262,12 +262,16 @@ static int write_sample(struct pd_call *call, const struct source *source, uint6
 	walk_from(source, everything, &walk);
 	for (; seen < size && next_element(&walk, everything, &elements[seen]); seen++)
 		elements[seen] = kept(source, &elements[seen]);
-	/* A count of 2^62 is welcome: the reply ends where its buffer does. */
-	for (uint64_t i = 0; i < count && seen > 0 && call->reply->failed == 0; i++) {
+	/* A count of 2^62 is welcome: the reply ends where its buffer does. Not all may have been seen: what cannot be read is missed. */
+	for (uint64_t i = 0; i < count && call->reply->failed == 0; i++) {
 		uint64_t first = repeat ? 0 : i;
-		uint64_t chosen = first + pd_txn_random(call->txn) % (seen - first);
-		struct element element = elements[chosen];
+		struct element element;
+		uint64_t chosen;
 
+		if (first >= seen)
+			break;
+		chosen = first + pd_txn_random(call->txn) % (seen - first);
+		element = elements[chosen];
 		if (!repeat) {
 			elements[chosen] = elements[i];
 			elements[i] = element;

@@ -361,6 +361,52 @@ static void test_replay_meets_damage(void **state)
 	host_done(&host);
 }
 
+/* ---- damage that is met by what is asked, or by itself ---- */
+
+/* A hash of 8 large fields, one of which rots where nothing is read at the start. */
+static void rotten_hash(struct host *host)
+{
+	char command[3200];
+
+	init(host);
+	host_open(host);
+	for (unsigned i = 0; i < 8; i++) {
+		int size = snprintf(command, sizeof command, "hset h f:%u %s", i,
+				    i == 3 ? "this-is-what-rots" : "x");
+
+		memset(command + size, 'v', 3000);
+		command[size + 3000] = '\0';
+		host_durable(host, command);
+	}
+	(void)make_checkpoint(host);
+	host_crash(host, true);
+	(void)for_files(host, SHELF "/live", ".level", rot_value);
+	host_open(host);
+	assert_false(host->recovery.rebuilt);
+}
+
+/* The reply has begun when it shows that not all of it can be had: there is none, and the others are served. */
+static void test_hash_that_cannot_be_read(void **state)
+{
+	static const char *const commands[] = { "hgetall h",           "hkeys h",         "hvals h",
+						"hscan h 0 count 100", "hrandfield h 8",  "hrandfield h -8",
+						"hget h f:3",          "hmget h f:0 f:3", "copy h i",
+						"hincrby h f:3 1" };
+	struct host host;
+	struct pd_engine_stats now;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+		rotten_hash(&host);
+		host_expect(&host, "hlen h", ":8\r\n");
+		assert_int_equal(host_run(&host, commands[i]), PD_CORRUPT);
+		stats(&host, &now);
+		assert_string_not_equal(now.state_damage, "");
+		host_expect(&host, "hlen h", ":8\r\n");
+		host_done(&host);
+	}
+}
+
 /* ---- the log ---- */
 
 /* A log that is not there, as where its disk is not mounted, is no reason to give up the state. */
@@ -615,6 +661,7 @@ int main(void)
 		cmocka_unit_test(test_checkpoint_of_damaged_state_goes),
 		cmocka_unit_test(test_lost_checkpoint_counts_for_nothing),
 		cmocka_unit_test(test_replay_meets_damage),
+		cmocka_unit_test(test_hash_that_cannot_be_read),
 		cmocka_unit_test(test_log_not_there),
 		cmocka_unit_test(test_end_of_log_rots),
 		cmocka_unit_test(test_checkpoint_under_load),
