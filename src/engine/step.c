@@ -222,12 +222,24 @@ static int expire(struct pd_txn *txn, struct pd_store_actor *state, const struct
 	return result;
 }
 
+/* Could it not be read, or what belongs to it? Then it stays, invisible, and does not stand in the way of the others. */
+static bool pass_over(struct pd_engine *engine, int failed, const struct pd_error *why)
+{
+	if (failed == PD_CORRUPT)
+		pd_state_note_damage(engine, why);
+	else if (failed != PD_IO)
+		return false;
+	pd_store_skip_expired(engine->store);
+	return true;
+}
+
 int pd_engine_expire(struct pd_engine *engine)
 {
 	struct pd_buffer *name = &engine->expiring;
 	struct pd_store_actor *state;
 	struct pd_entry entry;
 	struct pd_actor *actor;
+	struct pd_error err;
 	uint64_t blob;
 	int result = 0;
 
@@ -238,11 +250,15 @@ int pd_engine_expire(struct pd_engine *engine)
 	for (unsigned i = 0; i < EXPIRE_BATCH; i++) {
 		uint64_t now_us = pd_clock_tick(&engine->clock), idle;
 
-		result = pd_store_next_expired(engine->store, now_us, &state, &entry, NULL);
+		result = pd_store_next_expired(engine->store, now_us, &state, &entry, &err);
 		if (result == 0)
 			return 0;
-		if (result < 0)
-			break;
+		if (result < 0) {
+			if (state == NULL || !pass_over(engine, result, &err))
+				break;
+			result = 0;
+			continue;
+		}
 		/* What was lost may have given it more time. */
 		actor = pd_directory_actor_by_id(&engine->directory, state->id);
 		if (state == engine->system && pd_idle_entry(entry.key, &idle))
@@ -253,8 +269,9 @@ int pd_engine_expire(struct pd_engine *engine)
 		}
 		if (actor != NULL && actor->quota != NULL && state == engine->system) {
 			result = expire_actor(&engine->txn, actor);
-			if (result != 0)
+			if (result != 0 && !pass_over(engine, engine->txn.failed, &engine->txn.err))
 				break;
+			result = 0;
 			continue;
 		}
 		/* The transaction that removes it ends the life of what was told. */
@@ -265,8 +282,9 @@ int pd_engine_expire(struct pd_engine *engine)
 			break;
 		entry.key = pd_buffer_slice(name);
 		result = expire(&engine->txn, state, &entry, blob);
-		if (result != 0)
+		if (result != 0 && !pass_over(engine, engine->txn.failed, &engine->txn.err))
 			break;
+		result = 0;
 	}
 	/* More may have expired than one step is held up for: the next one goes on. */
 	if (result == 0)

@@ -151,6 +151,7 @@ static int look(struct pd_store *store, uint64_t now_us, struct pd_store_actor *
 			goto out;
 		stale[count++] = pd_slice(copy, index.key.size);
 	}
+	*ret_actor = NULL;
 	if (result == 0)
 		store->first_expiry = UINT64_MAX;
 out:

@@ -169,7 +169,8 @@ PD_MUST_CHECK int pd_store_next(struct pd_store_cursor *cursor, struct pd_entry 
 void pd_store_cursor_done(struct pd_store_cursor *cursor);
 
 /* ---- expiry ---- */
-/* 1: the entry that expires first, if that is at or before `now_us`; it stays. 0: none. Outside of a transaction. */
+/* 1: the entry that expires first, if that is at or before `now_us`; it stays. 0: none. Outside of a transaction. After an error,
+ * *ret_actor is whose entry it is that could not be read, which can be skipped; NULL: the index itself could not. */
 PD_MUST_CHECK int pd_store_next_expired(struct pd_store *store, uint64_t now_us,
 					struct pd_store_actor **ret_actor, struct pd_entry *ret_entry,
 					struct pd_error *err);

@@ -407,6 +407,35 @@ static void test_hash_that_cannot_be_read(void **state)
 	}
 }
 
+/* What has expired and cannot be read stays, but the damage is known, and what expires after it goes. */
+static void test_expired_cannot_be_read(void **state)
+{
+	struct host host;
+	struct pd_engine_stats now;
+	struct pd_tenant_info info;
+
+	(void)state;
+	init(&host);
+	host_open(&host);
+	fill(&host, "a", 20);
+	host_durable(&host, "set b this-is-what-rots px 60000");
+	fill(&host, "b", 20);
+	host_durable(&host, "set c x px 61000");
+	(void)make_checkpoint(&host);
+	host_crash(&host, true);
+	(void)for_files(&host, SHELF "/live", ".level", rot_value);
+	host_open(&host);
+	assert_false(host.recovery.rebuilt);
+	host_advance_ms(&host, 62000);
+	idle(&host, 10);
+	assert_int_equal(
+		pd_engine_tenant_info(host.engine, host.session, pd_slice(NULL, 0), &info, &host.err), 0);
+	assert_int_equal(info.keys, 41);
+	stats(&host, &now);
+	assert_string_not_equal(now.state_damage, "");
+	host_done(&host);
+}
+
 /* ---- the log ---- */
 
 /* A log that is not there, as where its disk is not mounted, is no reason to give up the state. */
@@ -662,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_lost_checkpoint_counts_for_nothing),
 		cmocka_unit_test(test_replay_meets_damage),
 		cmocka_unit_test(test_hash_that_cannot_be_read),
+		cmocka_unit_test(test_expired_cannot_be_read),
 		cmocka_unit_test(test_log_not_there),
 		cmocka_unit_test(test_end_of_log_rots),
 		cmocka_unit_test(test_checkpoint_under_load),
