@@ -169,12 +169,13 @@ static int expire_actor(struct pd_txn *txn, struct pd_actor *actor)
 	int result;
 
 	pd_txn_start(txn, NULL);
-	txn->level = PD_LEVEL_NONE;
 	if (pd_lease_end_us(actor) > txn->now_us) {
+		txn->level = PD_LEVEL_NONE; /* a start would do the same again */
 		result = pd_idle_put(txn, actor->id, pd_lease_end_us(actor));
 		if (result == 0)
 			actor->quota->idle_due_us = pd_lease_end_us(actor);
 	} else {
+		/* Nothing but this tells that it is gone: who sees it waits for it as for what the actor was written. */
 		result = pd_txn_drop(txn, actor);
 	}
 	if (result != 0) {

@@ -153,6 +153,32 @@ static void test_due_is_known_after_start(void **state)
 	host_done(&host);
 }
 
+/* Who sees that it is gone sees what lasts. */
+static void test_idle_drop_lasts(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host.machine.late_tasks = true;
+	pd_sim_set_options(host.os, &host.machine);
+	host_open(&host);
+	host_durable(&host, "set {a}k x");
+	host_durable(&host, "set {b}k x");
+	expire_after(&host, "a", 10);
+	host_durable(&host, "set {a}k y");
+	step(&host, 11000);
+	assert_null(find(&host, "a"));
+	assert_int_equal(host_run(&host, "get {a}k"), 0);
+	for (unsigned i = 0; i < 100 && host_settled(&host) == 0; i++)
+		assert_int_equal(pd_engine_step(host.engine), 0);
+	assert_int_equal(host_settled(&host), 1);
+	host_power_cycle(&host);
+	assert_null(find(&host, "a"));
+	host_expect(&host, "get {b}k", "$1\r\nx\r\n");
+	host_done(&host);
+}
+
 /* A drop leaves nothing under the actor's id, though it is a write to it, too. */
 static void test_drop_leaves_nothing(void **state)
 {
@@ -331,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_keys_are_counted),
 		cmocka_unit_test(test_nobody_writes),
 		cmocka_unit_test(test_due_is_known_after_start),
+		cmocka_unit_test(test_idle_drop_lasts),
 		cmocka_unit_test(test_drop_leaves_nothing),
 		cmocka_unit_test(test_leased_stays),
 		cmocka_unit_test(test_no_memory),
