@@ -123,7 +123,7 @@ int pd_log_record_begin(struct pd_log_group *group, const struct pd_record_head 
 {
 	uint8_t epoch_bytes[16];
 	struct pd_slice epoch = { 0 };
-	size_t extensions;
+	size_t extensions, actors_before = group->actor_count;
 	uint8_t flags = (uint8_t)head->level;
 	uint8_t *start, *at;
 	int result;
@@ -164,6 +164,7 @@ int pd_log_record_begin(struct pd_log_group *group, const struct pd_record_head 
 		at = put_extension(at, PD_EXTENSION_EPOCH, epoch);
 	}
 	group->record_start = group->size;
+	group->actors_before = actors_before;
 	group->size += (size_t)(at - start);
 	group->last_time_us = head->time_us;
 	return 0;
@@ -278,4 +279,6 @@ void pd_log_record_abort(struct pd_log_group *group)
 	PD_ASSERT(group->record_start != 0);
 	group->size = group->record_start;
 	group->record_start = 0;
+	/* Were they still listed, damage in the group would be taken for theirs. */
+	group->actor_count = group->actors_before;
 }

@@ -49,6 +49,7 @@ struct pd_log_group {
 	uint64_t *actors;
 	size_t actor_count;
 	size_t actor_capacity;
+	size_t actors_before;      /* how many they were before the record being built */
 	struct pd_log_group *next; /* for its owner's lists */
 };
 

@@ -194,6 +194,30 @@ static void limits_are_kept(void **state)
 	free(key);
 }
 
+/* What was taken back is nobody's: damage there would be taken for theirs. */
+static void taken_back_names_nobody(void **state)
+{
+	struct pd_log_group *group = new_group();
+	struct pd_record_head head = { .kind = PD_RECORD_TRANSACTION, .time_us = 1, .tenant = 1, .actor = 5 };
+
+	(void)state;
+	assert_int_equal(pd_log_record_begin(group, &head), 0);
+	pd_log_record_abort(group);
+	assert_int_equal(group->actor_count, 0);
+	head.time_us++;
+	assert_int_equal(pd_log_record_begin(group, &head), 0);
+	(void)pd_log_record_commit(group);
+	head.time_us++;
+	head.actor = 6;
+	assert_int_equal(pd_log_record_begin(group, &head), 0);
+	assert_int_equal(pd_log_record_actor(group, 1, 7), 0);
+	assert_int_equal(group->actor_count, 3);
+	pd_log_record_abort(group);
+	assert_int_equal(group->actor_count, 1);
+	assert_int_equal(group->actors[0], 5);
+	pd_log_group_free(group);
+}
+
 /* ---- what nobody wrote ---- */
 
 static void set(uint8_t *record, size_t at, uint8_t byte)
@@ -272,6 +296,7 @@ int main(void)
 		cmocka_unit_test(times_are_relative_to_the_group),
 		cmocka_unit_test(effects_come_back),
 		cmocka_unit_test(limits_are_kept),
+		cmocka_unit_test(taken_back_names_nobody),
 		cmocka_unit_test(what_is_not_well_formed_is_refused),
 		cmocka_unit_test(random_bytes_do_no_harm),
 	};
