@@ -145,8 +145,8 @@ static uint64_t surviving_lsn(const struct world *world, uint64_t before_lsn)
 
 	if (world->begins == 1 || world->epoch == 0)
 		return lsn;
-	/* A drive that loses the record of an epoch makes the epoch unknown. */
-	if (world->plague == PLAGUE_DRIVE &&
+	/* A drive that loses the record of an epoch makes the epoch unknown; so does damage to it, which is reported. */
+	if ((world->plague == PLAGUE_DRIVE || (world->plague == PLAGUE_ROT && world->damaged)) &&
 	    pd_engine_check_bookmark(world->engine, world->epoch, 1) == PD_INVALID &&
 	    pd_engine_check_bookmark(world->engine, world->epoch, lsn) == PD_INVALID)
 		return before_lsn;
