@@ -60,6 +60,9 @@ class Worker:
                 return
             self.soak.stopping.wait(self.pause_s)
 
+    def fill(self):
+        """Before time counts: what it keeps in the long run, so that nothing still grows up to it."""
+
     def turn(self, client):
         raise NotImplementedError
 
@@ -67,12 +70,21 @@ class Worker:
 class Overwriter(Worker):
     """Strings of many sizes under few keys, again and again."""
 
-    def turn(self, client):
+    def put(self, client, names):
         with client.pipeline(transaction=False) as pipe:
-            for _ in range(20):
-                key = f"{{over:{self.chance.randrange(20)}}}:{self.chance.randrange(self.soak.keys // 20)}"
+            for actor, number in names:
+                key = f"{{over:{actor}}}:{number}"
                 pipe.set(key, value_for(self.chance, key, self.chance.choice((20, 100, 100, 500, 2000))))
             pipe.execute()
+
+    def fill(self):
+        client = self.connect()
+        for actor in range(20):
+            self.put(client, [(actor, number) for number in range(self.soak.keys // 20)])
+        client.close()
+
+    def turn(self, client):
+        self.put(client, [(self.chance.randrange(20), self.chance.randrange(self.soak.keys // 20)) for _ in range(20)])
 
 
 class Reader(Worker):
@@ -88,14 +100,19 @@ class Reader(Worker):
 
 
 class Expirer(Worker):
-    """Names that never come again, all of which expire; and names that come again with a new time. So many a second, so that how
-    many there are at a time does not follow how busy the machine is."""
+    """Names that never come again, all of which expire; and names that come again with a new time. So many a second as the clock
+    says: how many there are at a time does not follow how busy the machine is."""
 
     pause_s = 0.02
+    names_per_s = 300
+    names_max = 100  # in a turn
 
     def turn(self, client):
+        now = time.monotonic()
+        due = min(self.names_max, round((now - self.__dict__.setdefault("last", now)) * self.names_per_s))
+        self.last = now
         with client.pipeline(transaction=False) as pipe:
-            for _ in range(10):
+            for _ in range(due):
                 pipe.set(f"{{session:{self.chance.randrange(5)}}}:{self.chance.getrandbits(64):016x}", b"x" * 60,
                          px=self.chance.randrange(50, self.soak.expire_ms))
                 pipe.set(f"lease:{self.chance.randrange(200)}", b"y" * 60, px=self.chance.randrange(50, self.soak.expire_ms))

@@ -162,9 +162,14 @@ class Churn:
     """`perdure bench` in a loop: more bytes than Python could send."""
 
     def __init__(self, options, soak):
-        self.command = [options.binary, "bench", "--host", HOST, "--port", str(soak.port), "--test", "mixed", "--read-share",
-                        "30", "--keys", str(soak.keys), "--clients", "4", "--pipeline", "4", "--seconds", "2"]
+        begin = [options.binary, "bench", "--host", HOST, "--port", str(soak.port), "--keys", str(soak.keys), "--clients", "4",
+                 "--pipeline", "4"]
+        self.command = [*begin, "--test", "mixed", "--read-share", "30", "--seconds", "2"]
+        self.filling = [*begin, "--test", "set", "--in-order", "--requests", str(soak.keys)]
         self.process = None
+
+    def fill(self):
+        subprocess.run(self.filling, check=True, stdout=subprocess.DEVNULL)
 
     def keep_going(self):
         if self.process is None or self.process.poll() is not None:
@@ -194,6 +199,9 @@ def drive(options, soak, server, workers):
     """Until the time is over; the samples."""
     prober, churn = workers[0], Churn(options, soak)
     sampler = Sampler(server, prober)
+    churn.fill()
+    for worker in workers:
+        worker.fill()
     start = time.monotonic()
     every = max(0.25, options.seconds / SAMPLES)
     next_kill = start + options.kill if options.kill else float("inf")
