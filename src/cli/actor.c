@@ -234,7 +234,8 @@ static int run(int argc, char **argv)
 		.command = "perdure actor",
 		.synopsis = "perdure actor ls|show|drop|profile|history|blame|diff|get [options] [NAME]",
 		.about = "Looks after the actors of a data directory, through the admin socket of the server "
-			 "that has it.\n'ls', 'show' and what looks at their past (history, blame, diff, get) work "
+			 "that has it.\n'ls', 'show' and what looks at their past (history, blame, diff, "
+			 "get) work "
 			 "without a server,\ntoo.",
 		.table = verbs,
 		.count = sizeof verbs / sizeof *verbs,

@@ -73,7 +73,7 @@ struct pd_http_front_options {
 	struct pd_os *os;
 	const struct pd_http_route *routes; /* ended by one without a path */
 	void *context;
-	unsigned max_connections; /* at least 1 */
+	unsigned max_connections;   /* at least 1 */
 	struct pd_http_guard guard; /* what it points to outlives the door */
 };
 
