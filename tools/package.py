@@ -209,9 +209,10 @@ def write_control(stage, row, version, architecture, extra):
     put(stage, "DEBIAN/control", "\n".join(line for line in lines if line is not None) + "\n")
 
 
-def write_scripts(stage, name):
+def write_scripts(stage, name, version):
     if name == "libperdure0":
         put(stage, "DEBIAN/triggers", "activate-noawait ldconfig\n")
+        put(stage, "DEBIAN/shlibs", f"libperdure 0 libperdure0 (>= {version})\n")
     if name == "python3-perdure":
         put(stage, "DEBIAN/postinst", BYTE_COMPILE, 0o755)
         put(stage, "DEBIAN/prerm", BYTE_CLEAN, 0o755)
@@ -268,7 +269,7 @@ def build_package(row, stage, version, architecture, moment, output):
         extra.append("python3 (>= 3.11)")
         architecture = "all"
     write_control(stage, row, version, architecture, extra)
-    write_scripts(stage, name)
+    write_scripts(stage, name, version)
     write_sums(stage)
     even_out(stage, moment)
     path = os.path.join(output, f"{name}_{version}_{architecture}.deb")

@@ -154,5 +154,7 @@ def test_lintian(world):
     if program is None:
         print("note  package: lintian is not installed")
         return
-    _, stdout, _ = world.run(program, "--fail-on", "error", "--allow-root", *packages, timeout=600)
-    assert "E: " not in stdout, stdout
+    # Whoever builds the packages is their maintainer, and has an address or not.
+    status, stdout, stderr = world.run(program, "--fail-on", "error", "--allow-root", "--suppress-tags",
+                                       "bogus-mail-host,bogus-mail-host-in-debian-changelog", *packages, timeout=600, check=False)
+    assert status == 0 and "E: " not in stdout, stdout + stderr

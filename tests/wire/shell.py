@@ -283,8 +283,10 @@ def test_line_that_cannot_be_read(world):
 def test_subscribed(world):
     fake = FakeServer(b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n")
     world.opened.append(fake)
+    # Who runs the tests behind an & has SIGINT ignored, and so has what they start.
     process = subprocess.Popen([world.binary, "cli", "--port", str(fake.port), "--json", "SUBSCRIBE", "c"],
-                               stdout=subprocess.PIPE, text=True)
+                               stdout=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert json.loads(process.stdout.readline()) == ["subscribe", "c", 1]
     assert json.loads(process.stdout.readline()) == ["message", "c", "hello"]
     process.send_signal(signal.SIGINT)
