@@ -34,16 +34,8 @@ bool pd_actor_take_name(const struct pd_options *options, int argc, char **argv,
 {
 	int operand = argc;
 
-	*ret_status = PD_EXIT_USAGE;
-	switch (pd_options_parse(options, argc, argv, given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		*ret_status = PD_EXIT_OK;
+	if (!pd_options_begin(options, argc, argv, given, &operand, ret_status))
 		return false;
-	case PD_OPTIONS_WRONG:
-		return false;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
 	if (operand + 1 == argc && argv[operand][0] != '\0') {
 		*ret_name = argv[operand];
 		return true;

@@ -52,16 +52,8 @@ static bool take_words(const struct pd_options *options, int argc, char **argv, 
 {
 	int operand = argc;
 
-	*ret_status = PD_EXIT_USAGE;
-	switch (pd_options_parse(options, argc, argv, given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		*ret_status = PD_EXIT_OK;
+	if (!pd_options_begin(options, argc, argv, given, &operand, ret_status))
 		return false;
-	case PD_OPTIONS_WRONG:
-		return false;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
 	if (argc - operand < wanted)
 		*ret_status = pd_options_wrong(options, argc == operand
 								? "which actor? 'perdure actor ls' lists them"

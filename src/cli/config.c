@@ -247,14 +247,8 @@ static int run_check(int argc, char **argv)
 	struct pd_error err;
 	int operand, status;
 
-	switch (pd_options_parse(&check_options, argc, argv, &given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		return PD_EXIT_OK;
-	case PD_OPTIONS_WRONG:
-		return PD_EXIT_USAGE;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
+	if (!pd_options_begin(&check_options, argc, argv, &given, &operand, &status))
+		return status;
 	if (operand + 1 != argc)
 		return pd_options_wrong(&check_options, "it takes one file");
 	if (pd_os_real_new(&os, &err) != 0) {

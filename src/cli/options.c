@@ -368,20 +368,21 @@ enum pd_options_outcome pd_options_parse(const struct pd_options *options, int a
 	return PD_OPTIONS_PARSED;
 }
 
+bool pd_options_begin(const struct pd_options *options, int argc, char **argv, void *target, int *ret_operand,
+		      int *ret_status)
+{
+	enum pd_options_outcome outcome = pd_options_parse(options, argc, argv, target, ret_operand);
+
+	*ret_status = outcome == PD_OPTIONS_WRONG ? PD_EXIT_USAGE : PD_EXIT_OK;
+	return outcome == PD_OPTIONS_PARSED;
+}
+
 bool pd_options_take(const struct pd_options *options, int argc, char **argv, void *target, int *ret_status)
 {
 	int operand = argc;
 
-	switch (pd_options_parse(options, argc, argv, target, &operand)) {
-	case PD_OPTIONS_HELPED:
-		*ret_status = PD_EXIT_OK;
+	if (!pd_options_begin(options, argc, argv, target, &operand, ret_status))
 		return false;
-	case PD_OPTIONS_WRONG:
-		*ret_status = PD_EXIT_USAGE;
-		return false;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
 	if (operand == argc)
 		return true;
 	*ret_status = pd_options_wrong(options, "unexpected word \"%s\"", argv[operand]);

@@ -64,6 +64,9 @@ enum pd_options_outcome {
  * word that is no option (argc: none); all that are not come behind those that are then. "--" ends the options. */
 enum pd_options_outcome pd_options_parse(const struct pd_options *options, int argc, char **argv,
 					 void *target, int *ret_operand);
+/* The same as an exit status. true: go on; false: end with *ret_status. */
+bool pd_options_begin(const struct pd_options *options, int argc, char **argv, void *target, int *ret_operand,
+		      int *ret_status);
 /* The same for a subcommand that takes options only. true: go on; false: end with *ret_status. */
 bool pd_options_take(const struct pd_options *options, int argc, char **argv, void *target, int *ret_status);
 /* Say "<command>: <what>" and where help is, on standard error. Returns the exit status 2. */

@@ -326,14 +326,8 @@ static int run(int argc, char **argv)
 	struct pd_error err = { 0 };
 	int operand = argc, status;
 
-	switch (pd_options_parse(&options, argc, argv, &given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		return PD_EXIT_OK;
-	case PD_OPTIONS_WRONG:
-		return PD_EXIT_USAGE;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
+	if (!pd_options_begin(&options, argc, argv, &given, &operand, &status))
+		return status;
 	if (!check(&given, argc - operand) || !choose_style(&given, &shell.style))
 		return PD_EXIT_USAGE;
 	if (given.actor != NULL)

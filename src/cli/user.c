@@ -234,16 +234,8 @@ static bool take(const struct pd_options *options, int argc, char **argv, struct
 	int operand;
 
 	*given = (struct given){ .data = "./data" };
-	switch (pd_options_parse(options, argc, argv, given, &operand)) {
-	case PD_OPTIONS_HELPED:
-		*ret_status = PD_EXIT_OK;
+	if (!pd_options_begin(options, argc, argv, given, &operand, ret_status))
 		return false;
-	case PD_OPTIONS_WRONG:
-		*ret_status = PD_EXIT_USAGE;
-		return false;
-	case PD_OPTIONS_PARSED:
-		break;
-	}
 	if (operand + 1 != argc) {
 		*ret_status = pd_options_wrong(options, "it takes one NAME");
 		return false;

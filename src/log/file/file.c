@@ -39,8 +39,7 @@ int pd_file_fence(struct pd_log_file *file, const struct pd_error *cause)
 	return PD_FENCED;
 }
 
-/* "0000000012.seg" -> 12; 0: not a segment's name. */
-static uint32_t segment_number(const char *name)
+uint32_t pd_file_segment_number(const char *name)
 {
 	uint64_t number = 0;
 
@@ -280,7 +279,7 @@ static int find_segments(struct pd_log_file *file, struct pd_error *err)
 		result = pd_error_set(err, PD_NO_MEMORY, "out of memory while listing the log");
 	/* Names come sorted, and numbers have leading zeros: so do segments. */
 	for (size_t i = 0; result == 0 && i < names.count; i++) {
-		uint32_t number = segment_number(names.names[i]);
+		uint32_t number = pd_file_segment_number(names.names[i]);
 
 		if (number == 0)
 			continue;

@@ -125,6 +125,8 @@ struct pd_log_file {
 };
 
 /* ---- file.c ---- */
+/* "0000000012.seg" -> 12; 0: not a segment's name. */
+uint32_t pd_file_segment_number(const char *name);
 char *pd_file_path(const struct pd_log_file *file, uint32_t number, const char *suffix); /* NULL: no memory */
 /* Of a segment; good until the next call. */
 const char *pd_file_segment_path(struct pd_log_file *file, uint32_t number);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "log/file/file_private.h"
 #include "log/file/repair_private.h"
 #include "log/verify.h"
 #include "os/os.h"
@@ -35,20 +36,6 @@ static struct pd_os *os_of(const struct files *files)
 
 /* ---- names ---- */
 
-static uint32_t number_of(const char *name)
-{
-	uint64_t number = 0;
-
-	if (strlen(name) != 14 || strcmp(name + 10, ".seg") != 0)
-		return 0;
-	for (int i = 0; i < 10; i++) {
-		if (name[i] < '0' || name[i] > '9')
-			return 0;
-		number = number * 10 + (uint64_t)(name[i] - '0');
-	}
-	return number <= UINT32_MAX ? (uint32_t)number : 0;
-}
-
 static int list(struct files *files, const char *directory, uint32_t **numbers, size_t *count,
 		size_t *capacity, struct pd_error *err)
 {
@@ -58,7 +45,7 @@ static int list(struct files *files, const char *directory, uint32_t **numbers, 
 	if (result != 0)
 		return result;
 	for (size_t i = 0; result == 0 && i < names.count; i++) {
-		uint32_t number = number_of(names.names[i]);
+		uint32_t number = pd_file_segment_number(names.names[i]);
 		uint32_t *more;
 
 		if (number == 0)

@@ -661,19 +661,15 @@ int pd_log_file_identify(struct pd_os *os, const char *directory, uint8_t cluste
 		uint8_t sector[PD_SECTOR_SIZE];
 		struct pd_os_file *file = NULL;
 		size_t size = 0;
-		int64_t number = 0;
-		const char *digits = names.names[i];
+		uint32_t number = pd_file_segment_number(names.names[i]);
 		char *path;
 
-		if (strlen(digits) != 14 || strcmp(digits + 10, ".seg") != 0)
-			continue;
-		digits += strspn(digits, "0");
-		if (!pd_slice_to_int64(pd_slice(digits, (size_t)(names.names[i] + 10 - digits)), &number))
+		if (number == 0)
 			continue;
 		path = pd_asprintf("%s/%s", directory, names.names[i]);
 		if (path != NULL && pd_os_open(os, path, PD_OS_READ, &file, NULL) == 0 &&
 		    pd_os_read(file, sector, sizeof sector, 0, &size, NULL) == 0 && size == sizeof sector)
-			found = identify(sector, (uint32_t)number, cluster_id, ret_shard);
+			found = identify(sector, number, cluster_id, ret_shard);
 		pd_os_close(file);
 		pd_free(path);
 	}

@@ -21,18 +21,27 @@ bool pd_kv_same_place(const struct pd_key *a, const struct pd_key *b)
 	return pd_slice_equal(a->name, b->name) && pd_slice_equal(a->actor_name, b->actor_name);
 }
 
-int pd_kv_find(struct pd_call *call, struct pd_slice name, enum pd_type type, struct pd_key *ret_key,
-	       struct pd_entry *ret_entry)
+int pd_kv_find_any(struct pd_call *call, struct pd_slice name, struct pd_key *ret_key,
+		   struct pd_entry *ret_entry)
 {
 	int r = pd_kv_key(call, name, ret_key);
 
 	if (r < 0)
 		return r;
-	if (!pd_txn_get(call->txn, ret_key, ret_entry)) {
-		if ((call->command->flags & PD_COMMAND_READONLY) != 0)
-			pd_kv_tell_missed(call, ret_key);
-		return PD_KV_MISSING;
-	}
+	if (pd_txn_get(call->txn, ret_key, ret_entry))
+		return PD_KV_FOUND;
+	if ((call->command->flags & PD_COMMAND_READONLY) != 0)
+		pd_kv_tell_missed(call, ret_key);
+	return PD_KV_MISSING;
+}
+
+int pd_kv_find(struct pd_call *call, struct pd_slice name, enum pd_type type, struct pd_key *ret_key,
+	       struct pd_entry *ret_entry)
+{
+	int r = pd_kv_find_any(call, name, ret_key, ret_entry);
+
+	if (r != PD_KV_FOUND)
+		return r;
 	if (ret_entry->type == PD_TYPE_LARGE && type == PD_TYPE_STRING) {
 		r = pd_kv_whole(call, ret_key, ret_entry);
 		return r < 0 ? r : PD_KV_FOUND;

@@ -132,15 +132,10 @@ static int part_next(struct part *part, struct pd_slice *ret_piece)
 int pd_kv_find_string(struct pd_call *call, struct pd_slice name, struct pd_key *ret_key,
 		      struct pd_entry *ret_entry)
 {
-	int r = pd_kv_key(call, name, ret_key);
+	int r = pd_kv_find_any(call, name, ret_key, ret_entry);
 
-	if (r < 0)
+	if (r != PD_KV_FOUND)
 		return r;
-	if (!pd_txn_get(call->txn, ret_key, ret_entry)) {
-		if ((call->command->flags & PD_COMMAND_READONLY) != 0)
-			pd_kv_tell_missed(call, ret_key);
-		return PD_KV_MISSING;
-	}
 	if (ret_entry->type == PD_TYPE_STRING || ret_entry->type == PD_TYPE_LARGE)
 		return PD_KV_FOUND;
 	pd_kv_error_wrong_type(call);

@@ -50,6 +50,9 @@ enum pd_kv_found {
 };
 PD_MUST_CHECK int pd_kv_find(struct pd_call *call, struct pd_slice name, enum pd_type type,
 			     struct pd_key *ret_key, struct pd_entry *ret_entry);
+/* The same of any type, as it is: never PD_KV_WRONG_TYPE. */
+PD_MUST_CHECK int pd_kv_find_any(struct pd_call *call, struct pd_slice name, struct pd_key *ret_key,
+				 struct pd_entry *ret_entry);
 
 static inline void pd_kv_tell(struct pd_call *call, enum pd_event_class class, const char *event,
 			      const struct pd_key *key)
