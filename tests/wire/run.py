@@ -33,7 +33,7 @@ GROUPS = (
     "compat",
     "perdure_commands",
     "actors",
-    "history",
+    "actor_history",
     "log_command",
     "log_tool",
     "log_repair",
