@@ -1,15 +1,16 @@
 #!/usr/bin/python3
-"""kill -9 a real server under load, again and again, and check what it promised.
+"""Let a real server meet faults under load, kill it, and check what it promised.
 
-A round: start the server (often killing it once or more during its recovery), compare all that it holds with the
-driver's memory, let the writers write, kill. What is compared is in model.py. The check itself is tested each time:
-one last round in which acknowledged keys are deleted behind the driver's back must fail; `--lie` does so in every
+A round: let the writers write, let one of the troubles of troubles.py happen, kill -9, start the server again (often with more
+trouble while it recovers), and compare all that it holds with the driver's memory. What is compared is in model.py. The check itself is
+tested each time: one last round in which acknowledged keys are deleted behind the driver's back must fail; `--lie` does so in every
 round.
 
 kill -9 keeps the page cache, so this says nothing about syncing: power cuts are simulated (./dev crash --sim).
 """
 
 import argparse
+import collections
 import os
 import random
 import shutil
@@ -18,193 +19,134 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
 
-from model import all_keys, find_prefix, pair_keys, PAIRS, State  # noqa: E402
+import troubles  # noqa: E402
+from broken_disk import SmallDisk, why_no_injection, why_no_small_disk  # noqa: E402
+from compare import Wrong, redis, verify  # noqa: E402
 from processes import HOST, Perdure, Redis, ServerError, free_port  # noqa: E402
-from resp_connection import RespConnection, encode  # noqa: E402
+from resp_connection import RespConnection  # noqa: E402
 from upkeep import Upkeep  # noqa: E402
 from writer import Writer  # noqa: E402
 
-try:
-    import redis
-except ImportError:
-    sys.exit("crash: redis-py is missing: apt-get install python3-redis, and run this with /usr/bin/python3")
-
-WORTH_OPERATIONS = 500  # a round with fewer acknowledged before the kill proves too little
+WORTH_OPERATIONS = 500  # a round with fewer acknowledged before the fault proves too little
 FRESH_ROUNDS = 8  # rounds on one data directory
-WEAK_MARGIN_S = 0.6  # sync_interval (100 ms) and what a loaded machine may add
-TOKENS_KEPT = 200
+LOAD_MAX_S = 30  # how long writers may take for what a round wants of them
+SMALL_EVERY = 3  # of so many directories one lies on a small file system of its own
 
 # Directories take these in turn: segments small enough to be crossed all the time, one write or several in flight.
 # With no history to keep, the log is trimmed behind every checkpoint.
 NO_HISTORY = ("--retention-time", "0", "--retention-size", "0")
-SERVER_OPTIONS = ((), ("--segment-size", "1MiB", *NO_HISTORY), ("--queue-depth", "4"),
-                  ("--segment-size", "256KiB", "--queue-depth", "1", *NO_HISTORY))
+SERVER_OPTIONS = ({}, {"--segment-size": "1MiB"}, {"--queue-depth": "4"},
+                  {"--segment-size": "256KiB", "--queue-depth": "1"})
 
 # (level, idempotent operations too, deepest pipeline). Strict is the default, so most say nothing.
 WRITERS = ((None, True, 1), (None, True, 8), (None, False, 64), (None, True, 16), (None, False, 1),
            ("standard", False, 16), ("performance", False, 16), ("none", False, 8))
 
 
-class Wrong(Exception):
-    """The server broke a promise."""
+class Deck:
+    """What may happen, in an order of chance; all of it before anything comes twice."""
+
+    def __init__(self, cards, chance):
+        self.cards, self.chance, self.left = cards, chance, []
+
+    def draw(self):
+        if not self.left:
+            self.left = self.chance.sample(self.cards, len(self.cards))
+        return self.left.pop()
 
 
 class Directory:
     """One data directory, its server and the writers whose memory it is compared with."""
 
-    def __init__(self, options, serial):
-        self.path = os.path.join(options.work, f"data-{serial}")
-        for leftover in (self.path, self.path + ".log"):
-            if os.path.isdir(leftover):
-                shutil.rmtree(leftover)
-            elif os.path.exists(leftover):
-                os.unlink(leftover)
-        self.variant = SERVER_OPTIONS[(serial - 1) % len(SERVER_OPTIONS)]
-        self.server = make_server(options, self.path, self.variant)
+    def __init__(self, options, serial, decks):
+        self.home = os.path.join(options.work, f"data-{serial}")
+        self.trace_path = self.home + ".strace"
+        self.disk = None
+        clear(self.home)
+        os.makedirs(self.home)
+        self.deck = decks.large
+        if decks.small is not None and serial % SMALL_EVERY == SMALL_EVERY - 1:
+            self.deck = decks.small
+            self.disk = SmallDisk(self.home, troubles.SMALL_DISK_MIB)
+        self.variant = dict(SERVER_OPTIONS[1] if self.disk else SERVER_OPTIONS[(serial - 1) % len(SERVER_OPTIONS)])
+        self.server = make_server(options, os.path.join(self.home, "data"))
+        self.server.log_path = self.home + ".log"
+        self.server_option = options.server_option
         self.writers = [Writer(number, f"{options.seed}/{serial}", level, token and not options.redis, depth)
                         for number, (level, token, depth) in enumerate(WRITERS)
                         if level is None or not options.redis]
-        self.killed_at = 0.0
         self.rounds = 0
         self.moves = 0  # flushes and checkpoints, as far as somebody has seen them
+        self.fences = 0
+        self.next_trouble()
+
+    def next_trouble(self):
+        """What happens next, and what the server is started with for it."""
+        self.trouble = self.deck.draw()
+        self.struck_at = self.operations = None
+        if self.server.name == "perdure":
+            history = NO_HISTORY if "--segment-size" in self.variant else ()
+            words = {**self.variant, **dict([self.trouble.server_options] if self.trouble.server_options else [])}
+            self.server.options = [*(word for pair in words.items() for word in pair), *history, *self.server_option]
+
+    def acknowledged(self):
+        return sum(writer.acknowledged for writer in self.writers)
+
+    def strike_now(self):
+        """From now on weak writes may be lost, and what was acknowledged before made the round worth while."""
+        self.struck_at = time.monotonic()
+        if self.operations is None:
+            self.operations = self.acknowledged()
+
+    def end(self, keep):
+        """Nothing of it is left running or mounted; its files stay, elsewhere, if they are wanted."""
+        self.server.kill()
+        if self.disk is not None:
+            if keep:
+                shutil.copytree(self.server.directory, self.home + "-kept", ignore=shutil.ignore_patterns("*.sock"))
+            self.disk.unmount()
+        if not keep:
+            clear(self.home)
 
 
-def make_server(options, path, variant):
+def clear(home):
+    for leftover in (home, home + ".log", home + ".strace", home + "-kept"):
+        if os.path.isdir(leftover):
+            shutil.rmtree(leftover)
+        elif os.path.exists(leftover):
+            os.unlink(leftover)
+
+
+def make_server(options, path):
     if options.redis:
         return Redis(path, ["--appendonly", "yes", "--appendfsync", "always"])
-    return Perdure(options.binary, path, [*variant, *options.server_option])
+    return Perdure(options.binary, path)
 
 
 # ---- one round ----
 
 
-def restart(server, chance):
-    """Start the server again; often kill it a few milliseconds later, in the middle of its recovery, up to four
-    times. Returns how often."""
-    kills = 0
-    while kills < 4 and chance.random() < 0.4:
+def restart(directory, chance, tally, can_inject):
+    """Start the server again, often with trouble in the middle of its recovery, up to four times before it is left alone."""
+    server = directory.server
+    for _ in range(4):
+        if chance.random() < 0.5:
+            break
         server.port = free_port()
-        server.launch()
-        time.sleep(chance.choice([0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.15]) * chance.random())
-        server.kill()
-        kills += 1
-    server.start()
-    return kills
-
-
-def observe(client, writer):
-    """What the server holds of a writer's keys."""
-    strings, hashes = all_keys(writer.number)
-    state = State()
-    with client.pipeline(transaction=False) as pipeline:
-        for key in strings:
-            pipeline.get(key)
-        for key in hashes:
-            pipeline.hgetall(key)
-        replies = pipeline.execute()
-    for key, value in zip(strings, replies):
-        if value is not None:
-            state.places[key, None] = value
-    for key, fields in zip(hashes, replies[len(strings):]):
-        for field, value in fields.items():
-            state.places[key, field] = value
-    return state
-
-
-def check_pairs(writer, observed):
-    for number in range(PAIRS):
-        one, two = pair_keys(writer.number, number)
-        if observed.get(one) != observed.get(two):
-            raise Wrong(f"writer {writer.number}: a transaction is half there: {one!r} is {observed.get(one)!r:.80}, "
-                        f"{two!r} is {observed.get(two)!r:.80}")
-
-
-def verify_writer(client, writer, killed_at):
-    """The prefix of the writer's operations that the server holds; its state becomes the writer's."""
-    observed = observe(client, writer)
-    check_pairs(writer, observed)
-    least = writer.least_applied(killed_at, WEAK_MARGIN_S)
-    count, found = find_prefix(writer.start_state, writer.operations, least, observed)
-    if count is None:
-        wrong, nearest, places = found
-        details = "; ".join(f"{key!r} {field!r} is {observed.get(key, field)!r:.60}" for key, field in places)
-        raise Wrong(f"writer {writer.number} (level {writer.level or 'strict'}): no prefix of its "
-                    f"{len(writer.operations)} operations, {writer.acknowledged} acknowledged, at least {least} "
-                    f"to be there, explains the state; nearest is {nearest} with {wrong} wrong places: {details}")
-    return count, found
-
-
-def check_ghosts(client, states):
-    """Nothing is there that nobody wrote: DBSIZE and SCAN agree with the memory."""
-    expected = set().union(*(state.key_names() for state in states))
-    scanned = set(client.scan_iter(count=1000))
-    if scanned != expected:
-        raise Wrong(f"SCAN shows {len(scanned)} keys instead of {len(expected)}; "
-                    f"missing {sorted(expected - scanned)[:3]}, unknown {sorted(scanned - expected)[:3]}")
-    if client.dbsize() != len(expected):
-        raise Wrong(f"DBSIZE says {client.dbsize()} and not {len(expected)}")
-
-
-def retry_tokens(server, writer, applied, state):
-    """Send the idempotent operations again: those in flight, which may not have been applied, and some old ones.
-    Each must be there exactly once, and be answered as the first time."""
-    late = []
-    with RespConnection(server.port) as connection:
-        for index, operation in enumerate(writer.operations):
-            if operation.token is None or index < writer.acknowledged:
-                continue
-            if index < applied:
-                expect_same(connection, writer, operation)
-            else:
-                late.append(apply_late(connection, operation, state))
-        for operation in writer.random.sample(writer.tokens, min(5, len(writer.tokens))):
-            expect_same(connection, writer, operation)
-    done = [operation for operation in writer.operations[:applied] if operation.token is not None]
-    writer.tokens = (writer.tokens + done + late)[-TOKENS_KEPT:]
-
-
-def send_operation(connection, operation):
-    connection.send_raw(b"".join(encode(*command) for command in operation.commands))
-    return [connection.read() for _ in operation.commands]
-
-
-def expect_same(connection, writer, operation):
-    replies = send_operation(connection, operation)
-    if replies != operation.replies:
-        raise Wrong(f"writer {writer.number}: {operation.token!r} was applied before the crash; sent again it is "
-                    f"answered {replies!r:.200} instead of {operation.replies!r:.200}")
-
-
-def apply_late(connection, operation, state):
-    """It was lost with the crash, so now it is new: applied to the state as it is."""
-    late = recomputed(operation, state)
-    replies = send_operation(connection, late)
-    if replies != late.replies:
-        raise Wrong(f"{operation.token!r} was lost in the crash; sent again it is answered {replies!r:.200} instead of "
-                    f"{late.replies!r:.200}")
-    state.apply(late)
-    return late
-
-
-def recomputed(operation, state):
-    """The operation with the replies and changes that it has on this state: its increments start elsewhere now."""
-    changes, totals = [], {}
-    for command in operation.commands:
-        if command[0] == b"INCRBY":
-            totals[command[1]] = int(state.get(command[1]) or b"0") + int(command[2])
-    for key, field, value in operation.changes:
-        changes.append((key, field, b"%d" % totals[key] if key in totals else value))
-    replies = [renumber(reply, totals) for reply in operation.replies]
-    return type(operation)(operation.commands, replies, changes, operation.token)
-
-
-def renumber(reply, totals):
-    total = next(iter(totals.values()), None)
-    if isinstance(reply, int):
-        return total
-    if isinstance(reply, list):
-        return [renumber(item, totals) for item in reply]
-    return reply
+        kind = chance.choice(("kill", "stop", "inject"))
+        if kind == "inject" and can_inject:
+            happened = troubles.inject_start(server, chance, directory.trace_path)
+        elif kind == "stop":
+            happened = troubles.stop_start(server, chance)
+        else:
+            kind, happened = "kill", troubles.kill_start(server, chance)
+        if happened is not False:
+            tally.starts[kind] += 1
+        tally.kills += 1
+    if directory.disk is not None:
+        troubles.start_on_full_disk(server, directory.home)
+    else:
+        server.start()
 
 
 def delete_some(server, writers):
@@ -214,21 +156,6 @@ def delete_some(server, writers):
                  for key in sorted(writer.generator.state.key_names())]
         if not names or client.delete(*names[:3]) == 0:
             raise ServerError("there was nothing to lie about")
-
-
-def verify(directory):
-    """Compare everything; afterwards the writers start from what is there."""
-    with redis.Redis(HOST, directory.server.port, socket_timeout=60) as client:
-        states = []
-        for writer in directory.writers:
-            applied, state = verify_writer(client, writer, directory.killed_at)
-            retry_tokens(directory.server, writer, applied, state)
-            states.append(state)
-        check_ghosts(client, states)
-        for writer, state in zip(directory.writers, states):
-            if observe(client, writer).places != state.places:
-                raise Wrong(f"writer {writer.number}: sending idempotent requests again changed more than it may")
-            writer.begin_round(state)
 
 
 def kill_idle(directory):
@@ -246,15 +173,32 @@ def state_hash(server):
         return connection.command("PD.STATEHASH")
 
 
+def load(directory, chance):
+    """Write until there is enough to lose."""
+    wanted = chance.choice([1.1, 1.5, 3, 8]) * WORTH_OPERATIONS
+    deadline = time.monotonic() + LOAD_MAX_S
+    while directory.acknowledged() < wanted and time.monotonic() < deadline:
+        if any(writer.complaint for writer in directory.writers):
+            return
+        time.sleep(0.002)
+    time.sleep(0.05 * chance.random())
+
+
 def load_and_kill(directory, chance):
-    """Write until the knife falls; the number of operations acknowledged before."""
+    """Write, meet the trouble, be killed. Why the trouble did not come about, or ""."""
+    missed = ""
     for writer in directory.writers:
         writer.start(directory.server.port)
     upkeep = None
     if directory.server.name == "perdure":
         upkeep = Upkeep(directory.server.port, chance.random())
-    time.sleep(chance.choice([0.1, 0.2, 0.4, 0.6, 1.5]) * (0.3 + chance.random()))
-    directory.killed_at = time.monotonic()
+    load(directory, chance)
+    try:
+        directory.trouble.strike(directory, chance)
+    except troubles.Missed as error:
+        missed = str(error)
+    if directory.struck_at is None:
+        directory.strike_now()
     directory.server.kill()
     for writer in directory.writers:
         writer.join()
@@ -265,23 +209,27 @@ def load_and_kill(directory, chance):
         if upkeep.complaint:
             raise Wrong(upkeep.complaint)
         directory.moves += sum(upkeep.counts.values())
-    return sum(writer.acknowledged for writer in directory.writers)
+    return missed
 
 
-def run_round(directory, chance, lie):
-    """(operations acknowledged before the kill, kills in all)"""
+def run_round(directory, chance, tally, lie, can_inject=True):
+    """Raises Wrong for a broken promise; else it counts for what it was worth."""
     if not directory.server.is_running():
         directory.server.start()
-    operations = load_and_kill(directory, chance)
-    kills = restart(directory.server, chance)
+    name = directory.trouble.name
+    missed = load_and_kill(directory, chance)
+    operations, struck_at = directory.operations, directory.struck_at
+    tally.kills += 1
+    directory.next_trouble()
+    restart(directory, chance, tally, can_inject)
     if lie:
         delete_some(directory.server, directory.writers)
-    verify(directory)
+    verify(directory.server, directory.writers, struck_at)
     if directory.server.name == "perdure" and chance.random() < 0.3:
         kill_idle(directory)
-        kills += 1
+        tally.kills += 1
     directory.rounds += 1
-    return operations, kills + 1
+    tally.count_round(name, operations, missed)
 
 
 # ---- all rounds ----
@@ -289,66 +237,105 @@ def run_round(directory, chance, lie):
 
 class Tally:
     def __init__(self):
-        self.passed = self.failed = self.void = self.operations = self.kills = self.moves = 0
+        self.passed = self.failed = self.void = self.missed = 0
+        self.operations = self.kills = self.moves = self.fences = 0
+        self.rounds = collections.Counter()  # that passed, by their trouble
+        self.starts = collections.Counter()  # with trouble, by what it was
+        self.skipped = []  # troubles that this machine cannot have, and why
+
+    def count_round(self, name, operations, missed):
+        self.operations += operations
+        if missed:
+            self.missed += 1
+        elif operations < WORTH_OPERATIONS:
+            self.void += 1
+        else:
+            self.passed += 1
+            self.rounds[name] += 1
+
+    def take_from(self, directory):
+        self.moves += directory.moves
+        self.fences += directory.fences
+        directory.moves = directory.fences = 0
 
 
-def drop(directory, options):
-    directory.server.kill()
-    if not options.keep:
-        shutil.rmtree(directory.path, ignore_errors=True)
-        os.unlink(directory.server.log_path)
+class Decks:
+    """The troubles that can be had here: of a directory on the disk, and (or None) of one on a small disk of its own."""
+
+    def __init__(self, options, tally):
+        chance = random.Random(options.seed)
+        large = [troubles.Kill(), troubles.Kill(), troubles.Stop(), troubles.Stop()]
+        self.small, self.can_inject = None, False
+        if not options.redis:
+            why = why_no_injection(os.path.join(options.work, "probe.strace"))
+            self.can_inject = not why
+            if why:
+                tally.skipped.append(f"failing calls ({why})")
+            else:
+                large += troubles.INJECTIONS
+            why = why_no_small_disk(os.path.join(options.work, "probe-disk"))
+            if why:
+                tally.skipped.append(f"a full disk ({why})")
+            else:
+                self.small = Deck([troubles.Full()] * 4 + [troubles.Kill(), troubles.Stop()], chance)
+        self.large = Deck(large, chance)
 
 
-def run_rounds(options, tally):
+def run_rounds(options, tally, decks):
     chance = random.Random(options.seed)
     void_max = options.rounds + 10
-    serial, directory = 1, Directory(options, 1)
-    while tally.passed + tally.failed < options.rounds and tally.void <= void_max:
-        over = False
-        try:
-            operations, kills = run_round(directory, chance, options.lie)
-            tally.operations += operations
-            tally.kills += kills
-            tally.passed += operations >= WORTH_OPERATIONS
-            tally.void += operations < WORTH_OPERATIONS
-            tally.moves += directory.moves
-            directory.moves = 0
-            if directory.rounds >= FRESH_ROUNDS:
-                over = True
-                drop(directory, options)
-        except (Wrong, ServerError, redis.RedisError, OSError) as error:
-            over = True
-            tally.failed += 1
-            report_failure(error, directory)
-        if over:
-            serial += 1
-            directory = Directory(options, serial)
-        progress(options, tally)
-    directory.server.kill()
-    if tally.void > void_max:
-        print(f"FAIL too many void rounds: {tally.void}; the machine is too slow, or the server stalls")
+    on_one = min(FRESH_ROUNDS, max(2, options.rounds // 4))
+    serial, directory = 1, Directory(options, 1, decks)
+    try:
+        while tally.passed + tally.failed < options.rounds and tally.void + tally.missed <= void_max:
+            over = False
+            try:
+                run_round(directory, chance, tally, options.lie, decks.can_inject)
+                over = directory.rounds >= on_one
+                kept = options.keep
+            except (Wrong, ServerError, redis.RedisError, OSError) as error:
+                over = kept = True
+                tally.failed += 1
+                report_failure(error, directory)
+            tally.take_from(directory)
+            if over:
+                directory.end(kept)
+                serial += 1
+                directory = Directory(options, serial, decks)
+            progress(options, tally)
+    finally:
+        directory.end(options.keep)
+    if tally.void + tally.missed > void_max:
+        print(f"FAIL too many rounds that show nothing: {tally.void} void, {tally.missed} whose fault did not come about; "
+              "the machine is too slow, or the server stalls")
         tally.failed += 1
 
 
 def report_failure(error, directory):
     directory.server.kill()
-    print(f"FAIL round {directory.rounds} on {directory.path} {' '.join(directory.variant)} (kept): {type(error).__name__}: {error}", flush=True)
+    print(f"FAIL round {directory.rounds} on {directory.home} {' '.join(directory.server.options)} (kept), "
+          f"after {directory.trouble.name}: {type(error).__name__}: {error}", flush=True)
+
+
+def listed(counter):
+    return ", ".join(f"{name} {count}" for name, count in sorted(counter.items())) or "none"
 
 
 def progress(options, tally):
     done = tally.passed + tally.failed
     if done % options.report == 0 or done == options.rounds:
         print(f"round {done}/{options.rounds}: {tally.passed} passed, {tally.failed} failed, {tally.void} void, "
-              f"{tally.kills} kills, {tally.operations} operations acknowledged, {tally.moves} flushes and checkpoints",
-              flush=True)
+              f"{tally.missed} missed; by fault: {listed(tally.rounds)}; while starting: {listed(tally.starts)}; "
+              f"{tally.fences} fences, {tally.kills} kills, {tally.operations} operations acknowledged before the fault, "
+              f"{tally.moves} flushes and checkpoints", flush=True)
 
 
-def check_the_check(options, tally):
+def check_the_check(options, tally, decks):
     """A planted loss must be found, else all the rounds above say nothing."""
-    directory = Directory(options, 0)
-    chance = random.Random(options.seed + 1)
+    directory = Directory(options, 0, decks)
+    directory.trouble = troubles.Kill()
     try:
-        run_round(directory, chance, lie=True)
+        run_round(directory, random.Random(options.seed + 1), Tally(), lie=True, can_inject=False)
         tally.failed += 1
         print("FAIL a planted loss was not found")
     except Wrong as found:
@@ -358,8 +345,7 @@ def check_the_check(options, tally):
         tally.failed += 1
         print(f"FAIL the self-test could not run: {error}")
     finally:
-        directory.server.kill()
-        shutil.rmtree(directory.path, ignore_errors=True)
+        directory.end(keep=False)
 
 
 def parse_options():
@@ -389,12 +375,16 @@ def main():
         print("0 passed, 1 failed")
         return 1
     os.makedirs(options.work, exist_ok=True)
-    run_rounds(options, tally)
+    decks = Decks(options, tally)
+    run_rounds(options, tally, decks)
     if not options.lie:
-        check_the_check(options, tally)
+        check_the_check(options, tally, decks)
+    for skipped in tally.skipped:
+        print(f"skipped: {skipped}")
     if tally.failed == 0 and not options.keep:
         shutil.rmtree(options.work, ignore_errors=True)
-    print(f"{tally.passed} passed, {tally.failed} failed")
+    skipped = f", {len(tally.skipped)} skipped" if tally.skipped else ""
+    print(f"{tally.passed} passed, {tally.failed} failed{skipped}")
     return 1 if tally.failed else 0
 
 

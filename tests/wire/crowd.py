@@ -316,7 +316,8 @@ def test_half_open(world):
 
 def test_full_disk_is_told(world):
     """/readyz, /health and the figures follow what becomes of the disk."""
-    from faults import fill_up, small_disk, wait_until_writable, write_until_refused
+    from broken_disk import fill_up
+    from faults import small_disk, wait_until_writable, write_until_refused
 
     with small_disk(world, 500) as directory:
         server = with_http(world, "small-disk/data")

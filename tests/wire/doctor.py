@@ -4,7 +4,8 @@ import ctypes
 import json
 import os
 
-from faults import LIBC, fill_up, small_disk
+from broken_disk import LIBC, fill_up
+from faults import small_disk
 
 MS_RDONLY, MS_REMOUNT = 1, 32
 SOUND, WARNINGS, DANGER = 0, 1, 2

@@ -1,32 +1,23 @@
 """Disks that are full or broken. What was acknowledged stays; what was not is never said to be."""
 
 import contextlib
-import ctypes
 import os
-import subprocess
 import time
 
-from processes import ServerError, die_with_parent, need_program
+from broken_disk import DURABLE_CALLS, Injection, SmallDisk, fill_up
+from processes import ServerError
 from resp_connection import Closed, RespError
-
-MIB = 1024 * 1024
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @contextlib.contextmanager
 def small_disk(world, size_mib):
-    """A file system of its own, of this size. On tmpfs, so Perdure falls back from direct I/O."""
-    if os.geteuid() != 0:
-        raise AssertionError("mounting a small file system needs root")
-    directory = world.path("small-disk")
-    os.makedirs(directory, exist_ok=True)
-    if LIBC.mount(b"perdure-test", directory.encode(), b"tmpfs", 0, b"size=%dm" % size_mib) != 0:
-        raise AssertionError(f"cannot mount a tmpfs: {os.strerror(ctypes.get_errno())}")
+    """A file system of its own, of this size."""
+    disk = SmallDisk(world.path("small-disk"), size_mib)
     try:
-        yield directory
+        yield disk.directory
     finally:
         world.clean_up()
-        LIBC.umount2(directory.encode(), 0)
+        disk.unmount()
 
 
 def server_on(world):
@@ -34,16 +25,6 @@ def server_on(world):
     server = world.new_server("small-disk/data")
     server.log_path = world.path("small-disk-server.log")
     return server
-
-
-def fill_up(directory, leave_mib):
-    """A file that takes all room but so much."""
-    state = os.statvfs(directory)
-    size = state.f_bavail * state.f_frsize - leave_mib * MIB
-    path = os.path.join(directory, "filler")
-    with open(path, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, size)
-    return path
 
 
 def write_until_refused(connection, limit):
@@ -121,41 +102,11 @@ def test_no_room_to_start(world):
 @contextlib.contextmanager
 def injected(world, server, *rules):
     """From now on the server's system calls fail as the rules say (strace's -e inject=…)."""
-    strace = need_program("strace", "strace")
-    output = world.path("strace.out")
-    arguments = [word for rule in rules for word in ("-e", f"inject={rule}")]
-    calls = ",".join(rule.split(":")[0] for rule in rules)
-    process = subprocess.Popen([strace, "-f", "-qq", "-o", output, "-e", f"trace={calls}", *arguments, "-p",
-                                str(server.pid)], stderr=subprocess.PIPE, preexec_fn=die_with_parent)
+    injection = Injection(server.pid, world.path("strace.out"), rules)
     try:
-        wait_attached(process, server)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def wait_attached(process, server):
-    """Until every thread of the server is being traced."""
-    for _ in range(500):
-        if process.poll() is not None:
-            raise AssertionError(f"strace cannot trace here: {process.stderr.read().decode()[-300:]}")
-        tracers = set()
-        for thread in os.listdir(f"/proc/{server.pid}/task"):
-            with open(f"/proc/{server.pid}/task/{thread}/status") as file:
-                tracers.add(next(line.split()[1] for line in file if line.startswith("TracerPid")))
-        if "0" not in tracers:
-            return
-        time.sleep(0.01)
-    raise AssertionError("strace did not attach within 5 s")
-
-
-# Whichever way the log is written, one of these is what makes it durable.
-DURABLE_CALLS = "pwrite64,pwritev,pwritev2,fdatasync,fsync,sync_file_range,io_uring_enter"
+        injection.end()
 
 
 def broken_disk(world, name, calls, error):
