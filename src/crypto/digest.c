@@ -9,6 +9,44 @@ int pd_crypto_sha256(struct pd_slice data, uint8_t digest[PD_SHA256_SIZE])
 	return EVP_Digest(data.data, data.size, digest, NULL, EVP_sha256(), NULL) == 1 ? 0 : PD_NO_MEMORY;
 }
 
+/* OpenSSL's own context under our name: there is nothing to add to it. */
+static EVP_MD_CTX *context_of(struct pd_sha256 *hash)
+{
+	return (EVP_MD_CTX *)hash;
+}
+
+int pd_sha256_new(struct pd_sha256 **ret_hash)
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+	if (context == NULL || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1) {
+		EVP_MD_CTX_free(context);
+		return PD_NO_MEMORY;
+	}
+	*ret_hash = (struct pd_sha256 *)context;
+	return 0;
+}
+
+int pd_sha256_add(struct pd_sha256 *hash, struct pd_slice data)
+{
+	return EVP_DigestUpdate(context_of(hash), data.data, data.size) == 1 ? 0 : PD_NO_MEMORY;
+}
+
+int pd_sha256_finish(struct pd_sha256 *hash, uint8_t digest[PD_SHA256_SIZE])
+{
+	return EVP_DigestFinal_ex(context_of(hash), digest, NULL) == 1 ? 0 : PD_NO_MEMORY;
+}
+
+void pd_sha256_free(struct pd_sha256 *hash)
+{
+	EVP_MD_CTX_free(context_of(hash));
+}
+
+int pd_crypto_md5(struct pd_slice data, uint8_t digest[PD_MD5_SIZE])
+{
+	return EVP_Digest(data.data, data.size, digest, NULL, EVP_md5(), NULL) == 1 ? 0 : PD_NO_MEMORY;
+}
+
 int pd_crypto_hmac_sha256(struct pd_slice key, struct pd_slice data, uint8_t digest[PD_SHA256_SIZE])
 {
 	/* OpenSSL takes no NULL for an empty key. */

@@ -40,6 +40,33 @@ static void test_sha256(void **state)
 	check(digest, sizeof digest, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc");
 }
 
+/* FIPS 180-4's message of two blocks, in pieces of every size; RFC 1321's of MD5. */
+static void test_in_pieces(void **state)
+{
+	const char *text = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+	uint8_t digest[PD_SHA256_SIZE], md5[PD_MD5_SIZE];
+
+	(void)state;
+	for (size_t piece = 1; piece <= strlen(text) + 1; piece++) {
+		struct pd_sha256 *hash;
+
+		assert_int_equal(pd_sha256_new(&hash), 0);
+		for (size_t at = 0; at < strlen(text); at += piece)
+			assert_int_equal(pd_sha256_add(hash, pd_slice(text + at, strnlen(text + at, piece))),
+					 0);
+		assert_int_equal(pd_sha256_add(hash, pd_slice(NULL, 0)), 0);
+		assert_int_equal(pd_sha256_finish(hash, digest), 0);
+		check(digest, sizeof digest,
+		      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+		pd_sha256_free(hash);
+	}
+	pd_sha256_free(NULL);
+	assert_int_equal(pd_crypto_md5(pd_slice_string("message digest"), md5), 0);
+	check(md5, sizeof md5, "f96b697d7cb7938d525a2f31aaf161d0");
+	assert_int_equal(pd_crypto_md5(pd_slice(NULL, 0), md5), 0);
+	check(md5, sizeof md5, "d41d8cd98f00b204e9800998ecf8427e");
+}
+
 static void test_equal(void **state)
 {
 	char secret[] = "secret";
@@ -119,10 +146,8 @@ static void test_password(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sha256),
-		cmocka_unit_test(test_equal),
-		cmocka_unit_test(test_base64),
-		cmocka_unit_test(test_password),
+		cmocka_unit_test(test_sha256), cmocka_unit_test(test_in_pieces), cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_base64), cmocka_unit_test(test_password),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
