@@ -86,6 +86,9 @@ static int code_of_errno(int errnum)
 		return PD_NOT_FOUND;
 	case EEXIST:
 		return PD_EXISTS;
+	case EOPNOTSUPP:
+	case ENOSYS:
+		return PD_NOT_SUPPORTED;
 	default:
 		return PD_IO;
 	}

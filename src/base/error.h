@@ -56,7 +56,7 @@ int pd_error_set(struct pd_error *err, int code, const char *format, ...)
 
 /* Like pd_error_set(), with ": " and the system's words for `errnum` appended. Maps ENOSPC and EDQUOT to
  * PD_NO_SPACE, ENOMEM to PD_NO_MEMORY, EACCES and EPERM to PD_PERMISSION, EROFS to PD_READ_ONLY, ENOENT to
- * PD_NOT_FOUND, EEXIST to PD_EXISTS, and all else to PD_IO. Returns the code chosen. */
+ * PD_NOT_FOUND, EEXIST to PD_EXISTS, EOPNOTSUPP and ENOSYS to PD_NOT_SUPPORTED, and all else to PD_IO. Returns the code chosen. */
 int pd_error_system(struct pd_error *err, int errnum, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

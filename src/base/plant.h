@@ -108,6 +108,8 @@ enum pd_plant {
 	PD_PLANT_FOOTER_UNCHECKED,      /* a damaged index of a segment is not reported */
 	PD_PLANT_EPOCH_UNCHECKED,       /* a record of an older epoch is read behind one of a newer */
 	PD_PLANT_TRIM_UNSYNCED,         /* segments go together, in whatever order the disk likes */
+	PD_PLANT_OBJECT_UNSYNCED,       /* an object gets its name before its content is on stable storage */
+	PD_PLANT_OBJECT_NAME_UNSYNCED,  /* an object counts as put before its name is on stable storage */
 	PD_PLANT_EPOCH_NOT_NOTED,       /* the manifest does not say which epoch the log must reach */
 };
 

@@ -67,6 +67,7 @@ ORACLES = [SIMULATION, *PLAGUES, EXHAUSTIVE, *STATES, HISTORIES, ROUNDS]
 
 # Bugs in what none of these runs: a suite of their own is the one that has to notice.
 REAL_OS = unit("test of the real machine", "unit/os/test_os_real")
+LOCAL_CRASH = unit("crashes of a directory of objects", "unit/provider/test_provider_local_crash")
 HOLD = unit("test of held replies", "unit/front/test_front_hold")
 LOG_DAMAGE = unit("test of damaged logs", "unit/log/test_log_damage")
 SUITES = {
@@ -76,6 +77,8 @@ SUITES = {
     "BRAKE_FORGETS_KEY": [unit("test of the brake at the door", "unit/front/test_front_brake")],
     "CHAIN_UNCHECKED": [LOG_DAMAGE],
     "FOOTER_UNCHECKED": [LOG_DAMAGE],
+    "OBJECT_UNSYNCED": [LOCAL_CRASH],
+    "OBJECT_NAME_UNSYNCED": [LOCAL_CRASH],
     "EPOCH_NOT_NOTED": [unit("test of opening", "unit/engine/test_engine_open")],
 }
 

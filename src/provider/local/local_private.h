@@ -1,0 +1,53 @@
+/* A directory as an object store:
+ *
+ *   ROOT/a/b                            object "a/b"
+ *   ROOT/.perdure-incoming/ID.lock      held by a process that puts, as long as it has the store open
+ *                          ID-N.new     what it is writing just now, its Nth
+ *                          publish.lock where there are no hard links: whoever is giving an object its name
+ *
+ * A part of an object's name never begins with a dot, so that nothing of the second kind is taken for an object. */
+#ifndef PD_PROVIDER_LOCAL_PRIVATE_H
+#define PD_PROVIDER_LOCAL_PRIVATE_H
+
+#include "os/os.h"
+#include "provider/object_store_private.h"
+
+#define PD_LOCAL_INCOMING ".perdure-incoming"
+/* Of a read or a write, and all the memory that a put or a get takes. */
+#define PD_LOCAL_PIECE ((size_t)256 * 1024)
+
+struct pd_local_store {
+	struct pd_object_store base;
+	struct pd_os *os;
+	char *root;
+	/* From the first put on. */
+	char *incoming;  /* the folder */
+	uint64_t id;     /* in it */
+	uint64_t writes; /* each has another name: a file that would not go may be an object's */
+	char *lock_path;
+	struct pd_os_lock *lock;
+	/* The folder whose name, and those of all above it, were synced last; NULL: none. */
+	char *synced_folder;
+	bool no_links; /* the file system has none */
+};
+
+/* The contract's operations that have files of their own. */
+int pd_local_put(struct pd_object_store *base, const char *name, const struct pd_object_source *source,
+		 const struct pd_object_put_options *options, struct pd_error *err);
+int pd_local_list(struct pd_object_store *base, const char *prefix, const char *after, size_t limit,
+		  struct pd_object_page *page, struct pd_error *err);
+int pd_local_sweep(struct pd_object_store *base, uint64_t older_than_s, uint64_t *ret_count,
+		   struct pd_error *err);
+
+/* A place of this process's own to write objects in; sweeps first. Once is enough. */
+PD_MUST_CHECK int pd_local_incoming_open(struct pd_local_store *store, struct pd_error *err);
+void pd_local_incoming_close(struct pd_local_store *store);
+
+/* printf for paths: PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_local_path(char **ret_path, struct pd_error *err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The path of an object. */
+PD_MUST_CHECK int pd_local_object_path(const struct pd_local_store *store, const char *name, char **ret_path,
+				       struct pd_error *err);
+
+#endif

@@ -1,0 +1,284 @@
+/* Writing an object: under a name of our own, synced; then a hard link gives it its name, which no other object can have then, and its folder
+ * is synced. Nothing of it can be seen before, and nothing of it lost after.
+ *
+ * How it fails: before the link there is nothing but a leftover, which this process removes, or the next sweep. After it the
+ * object is there, but a power cut may take its name. So PD_EXISTS, too, is said only when names are synced: it is what a second
+ * try of the same put is told. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/plant.h"
+#include "provider/local/local_private.h"
+
+enum {
+	PUBLISH_WAIT_US = 10 * 1000,
+	PUBLISH_TRIES = 3000, /* half a minute */
+};
+
+/* ---- folders ---- */
+
+/* The next slash of the path where a folder's name ends, the root's first; NULL: there is no more. */
+static char *folder_end(const struct pd_local_store *store, char *path, char *from)
+{
+	return strchr(from == NULL ? path + strlen(store->root) : from + 1, '/');
+}
+
+/* One folder on the way to an object. */
+static int make_folder(struct pd_local_store *store, const char *folder, const char *name,
+		       struct pd_error *err)
+{
+	struct pd_os_file_info info;
+	int rc = pd_os_mkdir(store->os, folder, err);
+
+	if (rc != PD_EXISTS)
+		return rc;
+	rc = pd_os_info(store->os, folder, &info, err);
+	if (rc == 0 && !info.is_directory)
+		rc = pd_error_set(err, PD_INVALID,
+				  "object '%s' cannot be put: its name goes on from that of another object, "
+				  "'%s'; use another name",
+				  name, folder);
+	return rc;
+}
+
+static int make_folders(struct pd_local_store *store, char *path, const char *name, struct pd_error *err)
+{
+	char *slash = folder_end(store, path, NULL);
+	int rc = 0;
+
+	/* The first one ends the root. */
+	while (rc == 0 && (slash = folder_end(store, path, slash)) != NULL) {
+		*slash = '\0';
+		rc = make_folder(store, path, name, err);
+		*slash = '/';
+	}
+	return rc;
+}
+
+/* The object's name and those of all folders above it are on stable storage. Who has made these does not matter: whoever did
+ * may have died before syncing. */
+static int sync_names(struct pd_local_store *store, char *path, struct pd_error *err)
+{
+	char *last = strrchr(path, '/'), *slash = NULL;
+	bool known;
+	int rc = 0;
+
+	if (pd_plant(PD_PLANT_OBJECT_NAME_UNSYNCED))
+		return 0;
+	*last = '\0';
+	known = store->synced_folder != NULL && strcmp(store->synced_folder, path) == 0;
+	*last = '/';
+	while (rc == 0 && (slash = folder_end(store, path, slash)) != NULL) {
+		if (known && slash != last)
+			continue;
+		*slash = '\0';
+		rc = pd_os_sync_directory(store->os, path, err);
+		*slash = '/';
+	}
+	if (rc == 0 && known)
+		return 0;
+	pd_free(store->synced_folder);
+	store->synced_folder = NULL;
+	if (rc == 0) {
+		*last = '\0';
+		store->synced_folder = pd_strdup(path); /* or not, and they are synced again */
+		*last = '/';
+	}
+	return rc;
+}
+
+/* A name that was given by renaming is stable when it has left the old folder for good, too. */
+static int sync_incoming(struct pd_local_store *store, struct pd_error *err)
+{
+	char *incoming;
+	int rc = pd_local_path(&incoming, err, "%s/" PD_LOCAL_INCOMING, store->root);
+
+	if (rc != 0)
+		return rc;
+	rc = pd_os_sync_directory(store->os, incoming, err);
+	pd_free(incoming);
+	return rc == PD_NOT_FOUND ? 0 : rc; /* whoever has put that object did not rename it */
+}
+
+/* ---- content ---- */
+
+static int copy_in(struct pd_os_file *file, const struct pd_object_source *source, struct pd_error *err)
+{
+	uint8_t *piece = pd_malloc(PD_LOCAL_PIECE);
+	uint64_t offset = 0;
+	size_t got;
+	int rc;
+
+	if (piece == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "no memory to write an object");
+	do {
+		got = 0;
+		rc = source->read(source->context, piece, PD_LOCAL_PIECE, &got, err);
+		if (rc == 0 && got > 0)
+			rc = pd_os_write(file, piece, got, offset, err);
+		offset += got;
+	} while (rc == 0 && got == PD_LOCAL_PIECE);
+	pd_free(piece);
+	return rc;
+}
+
+static int write_new(struct pd_local_store *store, const char *new_path,
+		     const struct pd_object_source *source, struct pd_error *err)
+{
+	struct pd_os_file *file = NULL;
+	int rc = pd_os_open(store->os, new_path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE, &file, err);
+
+	if (rc == 0)
+		rc = copy_in(file, source, err);
+	if (rc == 0 && !pd_plant(PD_PLANT_OBJECT_UNSYNCED))
+		rc = pd_os_datasync(file, err);
+	pd_os_close(file);
+	return rc;
+}
+
+/* ---- its name ---- */
+
+static int exists(const struct pd_local_store *store, const char *name, struct pd_error *err)
+{
+	return pd_error_set(err, PD_EXISTS, "there is an object '%s' in '%s' already", name, store->root);
+}
+
+static int is_folder(const char *name, struct pd_error *err)
+{
+	return pd_error_set(err, PD_INVALID,
+			    "object '%s' cannot be put: the names of others go on from it; use another name",
+			    name);
+}
+
+static bool is_directory(struct pd_local_store *store, const char *path)
+{
+	struct pd_os_file_info info;
+
+	return pd_os_info(store->os, path, &info, NULL) == 0 && info.is_directory;
+}
+
+/* Over NFS the reply to a link that was made may get lost, and the kernel's next try says that there is something. */
+static bool is_same_file(struct pd_local_store *store, const char *a, const char *b)
+{
+	struct pd_os_file_info a_info, b_info;
+
+	return pd_os_info(store->os, a, &a_info, NULL) == 0 && pd_os_info(store->os, b, &b_info, NULL) == 0 &&
+	       a_info.id == b_info.id;
+}
+
+/* Looking and renaming is two steps: a lock makes them one among all processes that do so. */
+static int publish_by_rename(struct pd_local_store *store, const char *new_path, const char *path,
+			     struct pd_error *err)
+{
+	struct pd_os_file_info info;
+	struct pd_os_lock *lock = NULL;
+	char *lock_path;
+	int rc = pd_local_path(&lock_path, err, "%s/publish.lock", store->incoming);
+
+	if (rc != 0)
+		return rc;
+	rc = pd_os_lock(store->os, lock_path, &lock, err);
+	for (unsigned i = 0; i < PUBLISH_TRIES && rc == PD_BUSY; i++) {
+		rc = pd_object_store_go_on(&store->base, err);
+		if (rc != 0)
+			break;
+		pd_os_sleep_us(store->os, PUBLISH_WAIT_US);
+		rc = pd_os_lock(store->os, lock_path, &lock, err);
+	}
+	pd_free(lock_path);
+	if (rc != 0)
+		return rc;
+	rc = pd_os_info(store->os, path, &info, err);
+	if (rc == 0)
+		rc = PD_EXISTS;
+	else if (rc == PD_NOT_FOUND)
+		rc = pd_os_rename(store->os, new_path, path, err);
+	pd_os_unlock(lock);
+	return rc;
+}
+
+static int publish(struct pd_local_store *store, const char *new_path, const char *path, const char *name,
+		   struct pd_error *err)
+{
+	int rc = PD_NOT_SUPPORTED;
+
+	if (!store->no_links)
+		rc = pd_os_link(store->os, new_path, path, err);
+	/* Both are how file systems without hard links answer (EPERM, EOPNOTSUPP). If it was a permission after all,
+	 * renaming is refused, too. */
+	if (rc == PD_PERMISSION || rc == PD_NOT_SUPPORTED) {
+		rc = publish_by_rename(store, new_path, path, err);
+		store->no_links = store->no_links || rc == 0;
+	}
+	if (rc == PD_EXISTS && is_directory(store, path))
+		return is_folder(name, err);
+	if (rc == PD_EXISTS && is_same_file(store, new_path, path))
+		rc = 0;
+	if (rc == PD_NOT_FOUND)
+		rc = pd_error_set(
+			err, PD_AGAIN,
+			"object '%s' was not put: its folder or what was written of it has been removed "
+			"from '%s' meanwhile; put it again",
+			name, store->root);
+	return rc == PD_EXISTS ? exists(store, name, err) : rc;
+}
+
+/* ---- all of it ---- */
+
+static int put_new(struct pd_local_store *store, char *path, const char *name,
+		   const struct pd_object_source *source, struct pd_error *err)
+{
+	char *new_path;
+	int rc = pd_local_path(&new_path, err, "%s/%016" PRIx64 "-%" PRIu64 ".new", store->incoming,
+			       store->id, store->writes++);
+
+	if (rc != 0)
+		return rc;
+	/* Folders first: they show whether the name can be had at all. */
+	rc = make_folders(store, path, name, err);
+	if (rc == 0)
+		rc = write_new(store, new_path, source, err);
+	if (rc == 0)
+		rc = publish(store, new_path, path, name, err);
+	/* If it stays, the next sweep takes it: what the call answers does not depend on it. */
+	(void)!pd_os_unlink(store->os, new_path, NULL);
+	pd_free(new_path);
+	return rc;
+}
+
+int pd_local_put(struct pd_object_store *base, const char *name, const struct pd_object_source *source,
+		 const struct pd_object_put_options *options, struct pd_error *err)
+{
+	struct pd_local_store *store = (struct pd_local_store *)base;
+	uint64_t size;
+	char *path;
+	int rc;
+
+	(void)options; /* what the content must be is the wrapper's business, and nothing is retained */
+	rc = pd_local_object_path(store, name, &path, err);
+	if (rc != 0)
+		return rc;
+	/* A look spares the work of writing it in vain; the link decides. */
+	rc = base->ops->head(base, name, &size, err);
+	if (rc == 0)
+		rc = exists(store, name, err);
+	else if (rc == PD_NOT_FOUND)
+		rc = is_directory(store, path) ? is_folder(name, err) : pd_local_incoming_open(store, err);
+	if (rc == 0)
+		rc = put_new(store, path, name, source, err);
+	if (rc == PD_AGAIN) {
+		pd_free(store->synced_folder);
+		store->synced_folder = NULL;
+	}
+	if (rc == 0 || rc == PD_EXISTS) {
+		int synced = sync_names(store, path, err);
+
+		/* Of an object of somebody else's nobody knows how it got its name. */
+		if (synced == 0 && (rc == PD_EXISTS || store->no_links))
+			synced = sync_incoming(store, err);
+		rc = synced != 0 ? synced : rc;
+	}
+	pd_free(path);
+	return rc;
+}
