@@ -24,15 +24,21 @@ def suite_of(command):
     return "unit"
 
 
-def chosen_tests(build, suite, names):
-    """The tests of the suite (`named`: of all suites) whose name is, or contains, one of the names."""
+def program_of(test, build):
+    """As ninja calls it."""
+    return os.path.relpath(test["cmd"][0], os.path.abspath(build))
+
+
+def chosen_tests(build, suite, names, programs):
+    """The tests of the suite (`named`: of all suites) whose name is, or contains, one of the names, and whose program's
+    path begins like `programs` say."""
     with open(os.path.join(build, "meson-info", "intro-tests.json"), encoding="utf-8") as file:
         tests = json.load(file)
     if suite != "named":
         tests = [test for test in tests if suite_of(test["cmd"]) == suite]
     if names:
         tests = [test for test in tests if any(name in test["name"] for name in names)]
-    return tests
+    return [test for test in tests if re.match(programs, program_of(test, build))]
 
 
 def run(build, tests, multiplier):
@@ -87,10 +93,15 @@ def main():
     parser.add_argument("--suite", required=True)
     parser.add_argument("--build", required=True)
     parser.add_argument("--timeout-multiplier", default="1")
+    parser.add_argument("--programs", default="", help="only programs whose path in the build directory fits")
+    parser.add_argument("--list", action="store_true", help="only say which programs these are, for ninja")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
 
-    tests = chosen_tests(arguments.build, arguments.suite, arguments.names)
+    tests = chosen_tests(arguments.build, arguments.suite, arguments.names, arguments.programs)
+    if arguments.list:
+        print("\n".join(sorted({program_of(test, arguments.build) for test in tests})))
+        return 0
     if not tests and arguments.names:
         print("no test program is named like " + " or ".join(arguments.names))
         return 1

@@ -259,8 +259,7 @@ static void __attribute__((noreturn)) work(struct checking *checking, unsigned n
 	}
 	done_disks(disks);
 	free(directory);
-	fflush(stdout);
-	_exit(0);
+	exit(0); /* which counts the lines that were run, where they are counted */
 }
 
 static void start_worker(struct checking *checking, unsigned number)

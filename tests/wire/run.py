@@ -63,6 +63,9 @@ GROUPS = (
     "oracle",
 )
 
+# These measure memory, time or room for others: they run with nothing beside them. `./dev test` sees to it.
+ALONE = ("bounds", "crowd", "large", "memory_budget", "faults")
+
 
 class World:
     """What a test may use: the group's server, directories, connections. Everything is cleaned up after it."""
@@ -218,8 +221,12 @@ def parse_options():
     parser.add_argument("--only", default="", help="only tests with this in their names")
     parser.add_argument("--redis", action="store_true",
                         help="run against a real redis-server instead: tests these tests (clients redis_py protocol)")
+    parser.add_argument("--alone", action="store_true", help=f"only the groups that want nothing beside them: {' '.join(ALONE)}")
+    parser.add_argument("--beside", action="store_true", help="only the others")
     parser.add_argument("groups", nargs="*", help=f"of: {' '.join(GROUPS)}")
     options = parser.parse_args()
+    if options.alone or options.beside:
+        options.groups = [name for name in options.groups or GROUPS if (name in ALONE) == options.alone]
     options.binary = os.path.abspath(options.binary)
     options.work = os.path.abspath(options.work or os.path.join(os.path.dirname(options.binary), "wire-work"))
     return options
