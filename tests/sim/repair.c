@@ -1,16 +1,20 @@
-/* Repairing a damaged directory, with a crash at every disk operation of the repair: whatever is left can be opened, the same
- * repair goes on to the end, nothing is served that is not true, and what was replaced is still there.
+/* Repairing a damaged directory, with a crash at every disk operation of the repair, each of them failing, and each allocation:
+ * whatever is left can be opened, the same repair goes on to the end, nothing is served that is not true, and what was replaced is
+ * still there. A repair that fails says why, and has freed all that it took.
  *
- *     repair [--every N]                             a crash at every operation (each Nth), in each of three ways
- *     repair --scenario NAME [--crash K --way 0|1|2]   one of them, or one crash of it
+ *     repair [--every N]                       every operation and allocation (each Nth), in each of the ways
+ *     repair --scenario NAME [--at K --way W]  one of them, or one disturbance of it; the ways are numbered as in `ways`
  *
  * The last line is `N passed, N failed`: the scenarios. */
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "engine/actor.h"
 #include "engine/repair.h"
 #include "log/group.h"
@@ -52,13 +56,19 @@ static const struct scenario scenarios[] = {
 	{ "the manifest", DAMAGE_MANIFEST, false, false, false, true },
 };
 
+/* How long a repair is, in what may fail. */
+struct extent {
+	uint64_t operations, allocations;
+};
+
 struct play {
 	const struct scenario *scenario;
 	const struct image *image;
 	const struct truth *truth;
 	struct pd_os *os;
 	bool verbose;
-	struct hit hit; /* what was damaged of the log */
+	struct hit hit;       /* what was damaged of the log */
+	struct extent extent; /* of the repair that nothing disturbed */
 	char failure[400];
 };
 
@@ -369,11 +379,14 @@ static bool finish(struct play *play, const uint8_t *damaged, uint64_t size)
 {
 	struct pd_repair repair;
 	struct pd_error err = { 0 };
-	uint64_t quarantined;
+	uint64_t quarantined, before = pd_sim_operations(play->os);
 	bool good = true;
 
+	pd_memory_fail(ULONG_MAX, 0);
 	if (repair_once(play, play->scenario->release, &repair, &err) != 0)
 		good = wrong(play, "the repair fails: %.300s", err.text);
+	play->extent = (struct extent){ pd_sim_operations(play->os) - before, ULONG_MAX - pd_memory_fail_left() };
+	pd_memory_fail(0, 0);
 	if (good && repair.damage_after > 0)
 		good = wrong(play, "%" PRIu64 " damaged places are left", repair.damage_after);
 	pd_repair_done(&repair);
@@ -385,62 +398,129 @@ static bool finish(struct play *play, const uint8_t *damaged, uint64_t size)
 	return good;
 }
 
-/* crash 0: none. *ret_operations: of a repair that is not crashed. */
-static bool play_once(struct play *play, uint64_t crash, enum pd_sim_survival survival, bool start_between,
-		      uint64_t *ret_operations)
+/* ---- disturbing it ---- */
+
+/* What happens at an operation or an allocation of the repair. */
+struct way {
+	const char *name;
+	enum {
+		CRASH,
+		DISK,
+		MEMORY,
+	} what;
+	enum pd_sim_survival survival; /* CRASH: what of all that was not stable is there after the power cut */
+	int errnum;                    /* DISK */
+	bool for_good;                 /* DISK, MEMORY: so do all after it */
+};
+
+static const struct way ways[] = {
+	{ "power cut", CRASH, PD_SIM_SURVIVES_NOTHING, 0, true },
+	{ "power cut, everything survives", CRASH, PD_SIM_SURVIVES_ALL, 0, true },
+	{ "power cut, chance decides", CRASH, PD_SIM_SURVIVES_BY_CHANCE, 0, true },
+	{ "input/output error", DISK, PD_SIM_SURVIVES_ALL, EIO, false },
+	{ "no room from here on", DISK, PD_SIM_SURVIVES_ALL, ENOSPC, true },
+	{ "an allocation fails", MEMORY, PD_SIM_SURVIVES_ALL, 0, false },
+	{ "no memory from here on", MEMORY, PD_SIM_SURVIVES_ALL, 0, true },
+};
+#define WAY_COUNT (sizeof ways / sizeof ways[0])
+
+static bool crash(struct play *play, const struct way *way, uint64_t at)
 {
 	struct pd_repair repair;
 	struct pd_error err = { 0 };
+
+	pd_sim_set_chance(play->os, at, way->survival);
+	pd_sim_crash_at(play->os, at);
+	(void)!repair_once(play, play->scenario->release, &repair, &err);
+	pd_repair_done(&repair);
+	pd_sim_power_cut(play->os);
+	pd_sim_advance_us(play->os, 1000000);
+	return true;
+}
+
+/* Every other time what was not stable is lost after that. */
+static bool fail(struct play *play, const struct way *way, uint64_t at)
+{
+	struct pd_repair repair;
+	struct pd_error err = { 0 };
+	int result;
+
+	if (way->what == DISK)
+		pd_sim_fail_from(play->os, at, way->errnum, way->for_good);
+	else
+		pd_memory_fail((unsigned long)at, way->for_good);
+	result = repair_once(play, play->scenario->release, &repair, &err);
+	pd_sim_fail_from(play->os, 0, 0, false);
+	pd_memory_fail(0, 0);
+	pd_repair_done(&repair);
+	if (at % 2 == 0) {
+		pd_sim_set_chance(play->os, at, PD_SIM_SURVIVES_NOTHING);
+		pd_sim_power_cut(play->os);
+	}
+	pd_sim_advance_us(play->os, 1000000);
+	return result == 0 || err.text[0] != '\0' || wrong(play, "it fails with %d and not a word", result);
+}
+
+/* at 0: nothing happens. */
+static bool play_once(struct play *play, uint64_t at, const struct way *way, bool start_between)
+{
+	long live = pd_memory_live();
 	uint8_t *damaged = NULL;
-	uint64_t size = 0, before, quarantined;
+	uint64_t size = 0, quarantined;
 	bool good;
 
 	play->failure[0] = '\0';
 	play->hit = (struct hit){ 0 };
 	good = begin(play, &damaged, &size);
-	before = pd_sim_operations(play->os);
-	if (good && crash > 0) {
-		pd_sim_set_chance(play->os, crash, survival);
-		pd_sim_crash_at(play->os, crash);
-		(void)!repair_once(play, play->scenario->release, &repair, &err);
-		pd_repair_done(&repair);
-		pd_sim_power_cut(play->os);
-		pd_sim_advance_us(play->os, 1000000);
-		if (start_between)
-			good = judge(play, false, &quarantined);
+	if (good && at > 0) {
+		good = way->what == CRASH ? crash(play, way, at) : fail(play, way, at);
+		good = good && (!start_between || judge(play, false, &quarantined));
 	}
 	good = good && finish(play, damaged, size);
-	*ret_operations = pd_sim_operations(play->os) - before;
 	free(damaged);
 	pd_os_free(play->os);
-	return good;
+	live = pd_memory_live() - live;
+	return good && (live == 0 || wrong(play, "%ld allocations were not freed", live));
 }
 
-/* What of all that was not stable is there after the power cut. */
-static const enum pd_sim_survival survivals[] = { PD_SIM_SURVIVES_NOTHING, PD_SIM_SURVIVES_ALL,
-						  PD_SIM_SURVIVES_BY_CHANCE };
+/* Every other time a server is started between the disturbed repair and the one that ends it. */
+static bool play_at(struct play *play, uint64_t at, unsigned way)
+{
+	return play_once(play, at, &ways[way], (at + way) % 2 == 0);
+}
+
+static void report(const struct play *play, uint64_t at, unsigned way)
+{
+	(void)printf("'%s' FAILED: %s\n    replay: build/tests/sim/repair --scenario '%s'", play->scenario->name,
+		     play->failure, play->scenario->name);
+	if (at > 0)
+		(void)printf(" --at %" PRIu64 " --way %u   (%s)", at, way, ways[way].name);
+	(void)printf("\n");
+}
 
 static bool explore(struct play *play, uint64_t every, uint64_t *runs)
 {
-	uint64_t operations, ignored;
+	struct extent extent;
 
-	if (!play_once(play, 0, PD_SIM_SURVIVES_ALL, false, &operations)) {
-		(void)printf("'%s' FAILED: %s\n    replay: build/tests/sim/repair --scenario '%s'\n",
-			     play->scenario->name, play->failure, play->scenario->name);
+	if (!play_once(play, 0, NULL, false)) {
+		report(play, 0, 0);
 		return false;
 	}
-	for (uint64_t crash = 1; crash <= operations; crash += every)
-		for (unsigned way = 0; way < 3; way++) {
+	extent = play->extent;
+	for (unsigned way = 0; way < WAY_COUNT; way++) {
+		uint64_t end = ways[way].what == MEMORY ? extent.allocations : extent.operations;
+
+		/* Another one first in each way, so that together they meet more of them. */
+		for (uint64_t at = 1 + way * 5 % every; at <= end; at += every) {
 			++*runs;
-			if (play_once(play, crash, survivals[way], (crash + way) % 2 == 0, &ignored))
+			if (play_at(play, at, way))
 				continue;
-			(void)printf(
-				"'%s' FAILED: %s\n    replay: build/tests/sim/repair --scenario '%s' --crash "
-				"%" PRIu64 " --way %u\n",
-				play->scenario->name, play->failure, play->scenario->name, crash, way);
+			report(play, at, way);
 			return false;
 		}
-	(void)printf("%-38s  %" PRIu64 " operations\n", play->scenario->name, operations);
+	}
+	(void)printf("%-38s  %" PRIu64 " operations, %" PRIu64 " allocations\n", play->scenario->name,
+		     extent.operations, extent.allocations);
 	(void)fflush(stdout);
 	return true;
 }
@@ -450,23 +530,26 @@ int main(int argc, char **argv)
 	const char *only = NULL;
 	struct image image;
 	struct truth truth;
-	uint64_t runs = 0, crash = 0, every = 1, ignored;
+	uint64_t runs = 0, at = 0, every = 1;
 	unsigned way = 0, passed = 0, failed = 0;
 
-	for (int i = 1; i + 1 < argc; i += 2) {
+	for (int i = 1; i < argc; i += 2) {
+		if (i + 1 == argc)
+			give_up("a number or a name is missing");
 		if (strcmp(argv[i], "--scenario") == 0)
 			only = argv[i + 1];
-		else if (strcmp(argv[i], "--crash") == 0)
-			crash = strtoull(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--at") == 0)
+			at = strtoull(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--every") == 0)
 			every = strtoull(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--way") == 0)
 			way = (unsigned)strtoul(argv[i + 1], NULL, 10);
 		else
-			give_up("usage: repair [--every N] [--scenario NAME [--crash K --way 0|1|2]]");
+			give_up("usage: repair [--every N] [--scenario NAME [--at K --way W]]");
 	}
-	if (every == 0)
-		every = 1;
+	if (every == 0 || way >= WAY_COUNT)
+		give_up("--every is at least 1, --way one of those in the source");
+	pd_memory_fail(0, 0); /* from here on what is allocated is counted */
 	image_make(&image, IMAGE_LIVE, LOG_BYTES, LOG_SEGMENT, 5);
 	truth_make(&truth, &image);
 	for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
@@ -475,17 +558,17 @@ int main(int argc, char **argv)
 
 		if (only != NULL && strcmp(only, scenarios[i].name) != 0)
 			continue;
-		if (crash > 0) {
-			good = play_once(&play, crash, survivals[way % 3], (crash + way) % 2 == 0, &ignored);
+		if (at > 0) {
+			good = play_at(&play, at, way);
 			if (!good)
-				(void)printf("'%s' FAILED: %s\n", scenarios[i].name, play.failure);
+				report(&play, at, way);
 		} else {
 			good = explore(&play, every, &runs);
 		}
 		passed += good;
 		failed += !good;
 	}
-	(void)printf("%" PRIu64 " crashes\n%u passed, %u failed\n", runs, passed, failed);
+	(void)printf("%" PRIu64 " disturbances\n%u passed, %u failed\n", runs, passed, failed);
 	truth_done(&truth);
 	image_done(&image);
 	return failed > 0 || passed == 0 ? 1 : 0;
