@@ -35,7 +35,7 @@ class Suite:
     def __init__(self, name, command, scratch):
         self.name, self.command = name, [*command, name]
         self.path = os.path.join(scratch, name + ".out")
-        self.seconds = 0.0
+        self.seconds = self.computing = 0.0
         self.status = None
         self.begun, self.ended = threading.Event(), threading.Event()
         open(self.path, "wb").close()
@@ -47,11 +47,13 @@ class Suite:
         try:
             with open(self.path, "wb") as output:
                 process = starter(self.command, output)
-                self.status = 1 if process is None else process.wait()
+                if process is not None:
+                    _, status, usage = os.wait4(process.pid, 0)
+                    self.status = process.returncode = os.waitstatus_to_exitcode(status)
+                    self.computing = usage.ru_utime + usage.ru_stime
         except OSError as error:
             with open(self.path, "ab") as output:
                 output.write(f"{self.command[0]} cannot be run: {error}\n".encode())
-            self.status = 1
         self.seconds = time.monotonic() - started
         self.ended.set()
 
@@ -152,8 +154,10 @@ def show_all(suites):
 
 
 def show_times(suites, seconds):
+    """With the processors' time in brackets, which tells computing from waiting."""
     slowest = sorted(suites, key=lambda suite: -suite.seconds)
-    print("seconds: " + ", ".join(f"{suite.name} {suite.seconds:.0f}" for suite in slowest) + f"; together {seconds:.0f}")
+    print("seconds (processor): " + ", ".join(f"{suite.name} {suite.seconds:.0f} ({suite.computing:.0f})" for suite in slowest)
+          + f"; together {seconds:.0f} ({sum(suite.computing for suite in suites):.0f})")
 
 
 def summary(suites):

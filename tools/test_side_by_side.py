@@ -49,7 +49,7 @@ class World:
 def test_sums(world):
     status, lines = world.run("--beside", "good", "other")
     assert status == 0 and lines[-1] == "6 passed, 0 failed, 1 skipped", lines
-    times = re.fullmatch(r"seconds: (\w+ \d+), (\w+ \d+); together \d+", lines[-2])
+    times = re.fullmatch(r"seconds \(processor\): (\w+ \d+) \(\d+\), (\w+ \d+) \(\d+\); together \d+ \(\d+\)", lines[-2])
     assert times and {part.split()[0] for part in times.groups()} == {"good", "other"}, lines
 
 

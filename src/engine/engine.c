@@ -408,6 +408,7 @@ int pd_engine_set_default_level(struct pd_engine *engine, enum pd_level level, s
 void pd_engine_set_sync_interval(struct pd_engine *engine, uint32_t ms)
 {
 	engine->options.sync_interval_ms = ms;
+	pd_engine_hurry_sync(engine);
 }
 
 void pd_engine_set_retention(struct pd_engine *engine, uint64_t seconds, uint64_t bytes)

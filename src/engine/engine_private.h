@@ -524,6 +524,8 @@ PD_MUST_CHECK int pd_engine_admit(struct pd_engine *engine, uint64_t size, bool 
 				  struct pd_receipt *receipt, struct pd_error *err);
 
 uint64_t pd_engine_monotonic_us(const struct pd_engine *engine);
+/* The interval has become shorter: what waits to be synced is not to wait for the end of the old one. */
+void pd_engine_hurry_sync(struct pd_engine *engine);
 /* A record with this level was committed. */
 void pd_engine_note_commit(struct pd_engine *engine, uint64_t lsn, enum pd_level level);
 /* Make sure that the open group may grow to `size` bytes. PD_NO_SPACE, PD_FENCED. */

@@ -21,6 +21,14 @@ static uint64_t flush_interval_us(const struct pd_engine *engine)
 	return (uint64_t)engine->options.sync_interval_ms * 500;
 }
 
+void pd_engine_hurry_sync(struct pd_engine *engine)
+{
+	uint64_t due_us = pd_engine_monotonic_us(engine) + flush_interval_us(engine);
+
+	if (engine->flush_due_us != UINT64_MAX && engine->flush_due_us > due_us)
+		engine->flush_due_us = due_us;
+}
+
 void pd_engine_note_commit(struct pd_engine *engine, uint64_t lsn, enum pd_level level)
 {
 	if (level >= PD_LEVEL_STRICT)
