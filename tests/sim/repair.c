@@ -385,7 +385,8 @@ static bool finish(struct play *play, const uint8_t *damaged, uint64_t size)
 	pd_memory_fail(ULONG_MAX, 0);
 	if (repair_once(play, play->scenario->release, &repair, &err) != 0)
 		good = wrong(play, "the repair fails: %.300s", err.text);
-	play->extent = (struct extent){ pd_sim_operations(play->os) - before, ULONG_MAX - pd_memory_fail_left() };
+	play->extent = (struct extent){ pd_sim_operations(play->os) - before,
+					ULONG_MAX - pd_memory_fail_left() };
 	pd_memory_fail(0, 0);
 	if (good && repair.damage_after > 0)
 		good = wrong(play, "%" PRIu64 " damaged places are left", repair.damage_after);
@@ -408,9 +409,10 @@ struct way {
 		DISK,
 		MEMORY,
 	} what;
-	enum pd_sim_survival survival; /* CRASH: what of all that was not stable is there after the power cut */
-	int errnum;                    /* DISK */
-	bool for_good;                 /* DISK, MEMORY: so do all after it */
+	enum pd_sim_survival
+		survival; /* CRASH: what of all that was not stable is there after the power cut */
+	int errnum;       /* DISK */
+	bool for_good;    /* DISK, MEMORY: so do all after it */
 };
 
 static const struct way ways[] = {
@@ -491,8 +493,8 @@ static bool play_at(struct play *play, uint64_t at, unsigned way)
 
 static void report(const struct play *play, uint64_t at, unsigned way)
 {
-	(void)printf("'%s' FAILED: %s\n    replay: build/tests/sim/repair --scenario '%s'", play->scenario->name,
-		     play->failure, play->scenario->name);
+	(void)printf("'%s' FAILED: %s\n    replay: build/tests/sim/repair --scenario '%s'",
+		     play->scenario->name, play->failure, play->scenario->name);
 	if (at > 0)
 		(void)printf(" --at %" PRIu64 " --way %u   (%s)", at, way, ways[way].name);
 	(void)printf("\n");

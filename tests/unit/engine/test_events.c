@@ -23,10 +23,10 @@ static const char *told(struct host *host, char *text, size_t size)
 
 	text[0] = '\0';
 	while (pd_engine_next_event(host->engine, &at, &event)) {
-		used += (size_t)snprintf(text + used, size - used, "%s%s %.*s/%.*s/%.*s", used > 0 ? ", " : "",
-					 event.name, (int)event.tenant.size, (const char *)event.tenant.data,
-					 (int)event.actor.size, (const char *)event.actor.data,
-					 (int)event.key.size, (const char *)event.key.data);
+		used += (size_t)snprintf(
+			text + used, size - used, "%s%s %.*s/%.*s/%.*s", used > 0 ? ", " : "", event.name,
+			(int)event.tenant.size, (const char *)event.tenant.data, (int)event.actor.size,
+			(const char *)event.actor.data, (int)event.key.size, (const char *)event.key.data);
 		assert_true(used < size);
 	}
 	assert_false(pd_engine_clear_events(host->engine));
@@ -56,8 +56,9 @@ static void test_told_in_order_and_once(void **state)
 	host_expect(&host, "mset a 1 {user}b 2", "+OK\r\n");
 	host_expect(&host, "hset h f v", ":1\r\n");
 	host_expect(&host, "del a", ":1\r\n");
-	assert_string_equal(told(&host, text, sizeof text),
-			    "set default/main/a, set default/user/b, hset default/main/h, del default/main/a");
+	assert_string_equal(
+		told(&host, text, sizeof text),
+		"set default/main/a, set default/user/b, hset default/main/h, del default/main/a");
 	assert_string_equal(told(&host, text, sizeof text), "");
 	end(&host);
 }
@@ -87,13 +88,14 @@ static void test_what_is_taken_back_is_not_told(void **state)
 	(void)state;
 	begin(&host, ALL);
 	host_expect(&host, "set kept 1", "+OK\r\n");
-	assert_int_equal(host_send(&host, &(struct host_request){ .commands = { "set undone 1", "set undone 2" },
-								  .as_array = true,
-								  .preconditions = { { .kind = PD_IF_EXISTS,
-										       .key = pd_slice_string(
-											       "nothing") } },
-								  .precondition_count = 1 }),
-			 PD_CONFLICT);
+	assert_int_equal(
+		host_send(&host,
+			  &(struct host_request){ .commands = { "set undone 1", "set undone 2" },
+						  .as_array = true,
+						  .preconditions = { { .kind = PD_IF_EXISTS,
+								       .key = pd_slice_string("nothing") } },
+						  .precondition_count = 1 }),
+		PD_CONFLICT);
 	assert_string_equal(told(&host, text, sizeof text), "set default/main/kept");
 	end(&host);
 }

@@ -123,8 +123,8 @@ static void test_the_default_level_can_be_changed(void **state)
 	assert_int_equal(pd_engine_set_default_level(host.engine, PD_LEVEL_STANDARD, &host.err), 0);
 	assert_int_equal(host_run(&host, "set {a}1 z"), 0);
 	assert_int_equal(host.receipt.level, PD_LEVEL_STANDARD);
-	assert_int_equal(pd_engine_actor_info(host.engine, host.session, pd_slice_string("a"), &info, &host.err),
-			 0);
+	assert_int_equal(
+		pd_engine_actor_info(host.engine, host.session, pd_slice_string("a"), &info, &host.err), 0);
 	assert_int_equal(info.level, PD_LEVEL_STANDARD);
 	assert_string_equal(pd_profile_scope_name(info.level_scope), "server");
 	host_close(&host);

@@ -160,9 +160,9 @@ static void test_who_is_gone_or_idle_is_not_told(void **state)
 	work(&host, "set {gone}a 1", 50);
 	work(&host, "set {stays}a 1", 50);
 	assert_int_equal(hot(&host, 4, actors), 2);
-	assert_int_equal(pd_engine_drop_actor(host.engine, host.session, pd_slice_string("gone"), &receipt,
-					      &host.err),
-			 0);
+	assert_int_equal(
+		pd_engine_drop_actor(host.engine, host.session, pd_slice_string("gone"), &receipt, &host.err),
+		0);
 	assert_int_equal(hot(&host, 4, actors), 1);
 	assert_name(&actors[0], "default", "stays");
 	for (unsigned i = 0; i < 60; i++)
