@@ -289,7 +289,7 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 		engine->options.levels = PD_LEVELS_NONE;
 	}
 	plan_memory(engine);
-	pd_brake_init(&engine->brake, &(struct pd_brake_options)PD_BRAKE_OPTIONS_DEFAULT);
+	pd_brake_init(&engine->brake, &PD_BRAKE_OPTIONS_DEFAULT);
 	engine->flush_due_us = UINT64_MAX;
 	engine->expire_due_us = UINT64_MAX;
 	if (seed == 0)

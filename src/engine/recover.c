@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/plant.h"
 #include "engine/engine_private.h"
+#include "model/kv/kv.h"
 
 /* ---- replaying ---- */
 
@@ -32,6 +33,48 @@ static struct pd_store_actor *actor_state(struct pd_engine *engine, uint64_t ten
 	return state != NULL ? state : pd_store_actor_add(engine->store, tenant, id);
 }
 
+static int keep_damage(struct pd_engine *engine, const struct pd_log_damage *damage, struct pd_error *err)
+{
+	struct pd_log_damage *all;
+	struct pd_log_damage copy = *damage;
+	uint64_t *actors;
+
+	all = pd_grow(engine->damage, engine->damage_count, &engine->damage_capacity, sizeof *all, 16);
+	if (all == NULL)
+		return out_of_memory(err);
+	engine->damage = all;
+	actors = pd_malloc(damage->actor_count * sizeof *actors);
+	if (actors == NULL)
+		return out_of_memory(err);
+	if (damage->actor_count > 0)
+		memcpy(actors, damage->actors, damage->actor_count * sizeof *actors);
+	copy.actors = actors;
+	engine->damage[engine->damage_count++] = copy;
+	engine->recovery.damage_count++;
+	return 0;
+}
+
+/* The checksum holds, and yet a value says nothing that its type could mean: a mistake of whoever wrote it, or of the memory that it was
+ * in. It is as if the record were lost to this actor, who is not served; the others are. */
+static int note_nonsense(struct pd_engine *engine, const struct pd_effect *effect, uint64_t lsn,
+			 struct pd_error *err)
+{
+	const struct pd_log_damage *last = engine->damage_count > 0
+						   ? &engine->damage[engine->damage_count - 1]
+						   : NULL;
+	struct pd_log_damage damage = { .first_lsn = lsn,
+					.last_lsn = lsn,
+					.actors = &effect->actor,
+					.actor_count = 1,
+					.actors_known = true,
+					.text = "a value makes no sense, though its checksum holds" };
+
+	engine->replay_lossy = true;
+	if (last != NULL && last->segment == 0 && last->first_lsn == lsn && last->actors[0] == effect->actor)
+		return 0;
+	return keep_damage(engine, &damage, err);
+}
+
 static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect, uint64_t lsn, bool lent,
 			struct pd_store_actor **state, struct pd_error *err)
 {
@@ -44,6 +87,8 @@ static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect
 		return out_of_memory(err);
 	switch (effect->kind) {
 	case PD_EFFECT_PUT:
+		if (!pd_kv_makes_sense(effect->type, effect->value))
+			return note_nonsense(engine, effect, lsn, err);
 		if (lent)
 			result = pd_store_put_lent(engine->store, *state, effect->bytes, lsn, err);
 		else
@@ -186,27 +231,6 @@ static int join(struct pd_engine *engine, const struct pd_record *record, bool *
 
 /* ---- damage ---- */
 
-static int keep_damage(struct pd_engine *engine, const struct pd_log_damage *damage, struct pd_error *err)
-{
-	struct pd_log_damage *all;
-	struct pd_log_damage copy = *damage;
-	uint64_t *actors;
-
-	all = pd_grow(engine->damage, engine->damage_count, &engine->damage_capacity, sizeof *all, 16);
-	if (all == NULL)
-		return out_of_memory(err);
-	engine->damage = all;
-	actors = pd_malloc(damage->actor_count * sizeof *actors);
-	if (actors == NULL)
-		return out_of_memory(err);
-	if (damage->actor_count > 0)
-		memcpy(actors, damage->actors, damage->actor_count * sizeof *actors);
-	copy.actors = actors;
-	engine->damage[engine->damage_count++] = copy;
-	engine->recovery.damage_count++;
-	return 0;
-}
-
 const struct pd_log_damage *pd_engine_damage(const struct pd_engine *engine, size_t n)
 {
 	return n < engine->damage_count ? &engine->damage[n] : NULL;
@@ -214,12 +238,17 @@ const struct pd_log_damage *pd_engine_damage(const struct pd_engine *engine, siz
 
 static int refuse_damage(const struct pd_log_damage *damage, const char *what, struct pd_error *err)
 {
+	char place[64] = "";
+
+	if (damage->segment != 0)
+		(void)snprintf(place, sizeof place, " in segment %010u at byte %" PRIu64, damage->segment,
+			       damage->offset);
 	return pd_error_set(
 		err, PD_CORRUPT,
-		"the log is damaged in segment %010u at byte %" PRIu64 " (%s), from LSN %" PRIu64
+		"the log is damaged%s (%s), from LSN %" PRIu64
 		" on, and %s. See 'perdure log verify'; restore from a copy, or serve what can be read "
 		"with --accept-damage",
-		damage->segment, damage->offset, damage->text, damage->first_lsn, what);
+		place, damage->text, damage->first_lsn, what);
 }
 
 /* Whoever may have lost a record is not served until somebody has looked at it. */
@@ -428,9 +457,14 @@ static int reach_end(struct pd_engine *engine, struct pd_error *err)
 int pd_engine_recover(struct pd_engine *engine, uint64_t records, struct pd_recovery *ret_progress,
 		      struct pd_error *err)
 {
+	struct pd_error mine;
 	int result = 0;
 
 	PD_ASSERT(!engine->recovered);
+	/* What is wrong with a state is told when the next is tried, whether the caller wants to know or not. */
+	if (err == NULL)
+		err = &mine;
+	*err = (struct pd_error){ 0 };
 	if (engine->reader == NULL) {
 		engine->recovery_started_us = pd_engine_monotonic_us(engine);
 		result = engine->options.only_look ? 0 : pd_log_prepare(engine->log, err);

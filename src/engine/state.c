@@ -18,6 +18,7 @@
 #include "base/memory.h"
 #include "base/plant.h"
 #include "engine/engine_private.h"
+#include "model/kv/kv.h"
 
 static int out_of_memory(struct pd_error *err)
 {
@@ -79,6 +80,7 @@ static int open_store(struct pd_engine *engine, struct pd_levels *levels, struct
 	struct pd_store_options options = { .os = engine->os,
 					    .levels = levels,
 					    .count_prefix = PD_SPACE_KEY,
+					    .makes_sense = pd_kv_makes_sense,
 					    /* Never frozen, where nothing goes to the levels. */
 					    .memtable_bytes = engine->options.only_look
 								      ? 0

@@ -134,7 +134,7 @@ static void write_put(struct pd_resp_writer *reply, const struct pd_effect *effe
 		      const struct pd_history_place *place)
 {
 	struct pd_entry entry;
-	bool large = effect->type == PD_TYPE_LARGE;
+	bool large = effect->type == PD_TYPE_LARGE && pd_kv_makes_sense(effect->type, effect->value);
 	size_t shown;
 
 	pd_entry_read(effect->bytes, 0, &entry);

@@ -32,7 +32,11 @@ static int open_base(struct pd_history *history, uint64_t actor, const struct pd
 		     struct pd_store **ret_store, struct pd_error *err)
 {
 	struct pd_store_options options = {
-		.os = history->os, .count_prefix = PD_SPACE_KEY, .one_actor = true, .actor = actor
+		.os = history->os,
+		.count_prefix = PD_SPACE_KEY,
+		.makes_sense = pd_kv_makes_sense,
+		.one_actor = true,
+		.actor = actor,
 	};
 	int result = 0;
 
@@ -87,6 +91,10 @@ static int apply_effect(struct pd_past *past, const struct pd_effect *effect, ui
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a past state");
 	switch (effect->kind) {
 	case PD_EFFECT_PUT:
+		if (!pd_kv_makes_sense(effect->type, effect->value))
+			return pd_error_set(
+				err, PD_CORRUPT,
+				"LSN %" PRIu64 " puts what makes no sense, though its checksum holds", lsn);
 		result = pd_store_put(past->store, past->state, effect->bytes, lsn, NULL, err);
 		break;
 	case PD_EFFECT_DELETE:

@@ -94,8 +94,13 @@ static void say_place(struct pd_server *server, const struct pd_log_damage *dama
 	else if (pd_log_damage_loses(damage))
 		(void)snprintf(lost, sizeof lost, "LSN %llu to %llu cannot be read",
 			       (unsigned long long)damage->first_lsn, (unsigned long long)damage->last_lsn);
-	pd_message(&server->messages, PD_MESSAGE_WARNING, "log", "log segment %010u, byte %llu: %s; %s",
-		   damage->segment, (unsigned long long)damage->offset, damage->text, lost);
+	if (damage->segment == 0)
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "log", "the log: %s; %s", damage->text,
+			   lost);
+	else
+		pd_message(&server->messages, PD_MESSAGE_WARNING, "log",
+			   "log segment %010u, byte %llu: %s; %s", damage->segment,
+			   (unsigned long long)damage->offset, damage->text, lost);
 }
 
 /* What is wrong with the log, and what to do about it. */

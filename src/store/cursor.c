@@ -68,8 +68,8 @@ static int advance_below(struct pd_store_cursor *cursor, struct pd_error *err)
 	cursor->below_taken = false;
 	cursor->has_below = result > 0;
 	if (result > 0)
-		result = pd_level_decode(cursor->actor, pd_slice(key.data + 8, key.size - 8), value,
-					 &cursor->below, err);
+		result = pd_level_decode(cursor->makes_sense, cursor->actor,
+					 pd_slice(key.data + 8, key.size - 8), value, &cursor->below, err);
 	else if (result < 0)
 		result = pd_level_failed(result, cursor->actor, err);
 	return result;
@@ -85,10 +85,11 @@ static int seek_below(struct pd_store_cursor *cursor, struct pd_slice from, stru
 	return advance_below(cursor, err);
 }
 
-void pd_cursor_init(struct pd_store_cursor *cursor, uint64_t actor)
+void pd_cursor_init(struct pd_store_cursor *cursor, uint64_t actor, pd_store_sense *makes_sense)
 {
 	cursor->store = NULL;
 	cursor->actor = actor;
+	cursor->makes_sense = makes_sense;
 	cursor->to = pd_slice(NULL, 0);
 	cursor->table_count = cursor->source_count = 0;
 	cursor->iterator = NULL;
@@ -158,7 +159,7 @@ void pd_store_seek(struct pd_store *store, struct pd_store_actor *actor, struct 
 {
 	struct pd_store_cursor *cursor = ret_cursor;
 
-	pd_cursor_init(cursor, actor->id);
+	pd_cursor_init(cursor, actor->id, store->makes_sense);
 	cursor->store = store;
 	cursor->done = to.size > 0 && pd_slice_compare(from, to) >= 0;
 	cursor->code = cursor->done ? 0 : start(cursor, actor, from, to, &store->seek_error);

@@ -206,6 +206,7 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 	store->os = options->os;
 	store->levels = options->levels;
 	store->count_prefix = options->count_prefix;
+	store->makes_sense = options->makes_sense;
 	store->memtable_bytes = options->memtable_bytes;
 	store->memtables_bytes = options->memtables_bytes;
 	store->views_bytes = options->views_bytes;

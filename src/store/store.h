@@ -41,12 +41,17 @@ struct pd_table;
 
 #define PD_STORE_POINTS_MAX 32u
 
+/* Has the value the form that its type asks for? An entry of the levels of which it has not is damage to whoever reads it: what is
+ * told can be relied upon. Thread: any that reads. */
+typedef bool pd_store_sense(uint8_t type, struct pd_slice value);
+
 struct pd_store_options {
 	struct pd_os *os;
-	struct pd_levels *levels; /* open, the store's from here on; NULL: everything stays in memory */
-	uint8_t count_prefix;     /* the first byte of the keys that key_count counts */
-	size_t memtable_bytes;    /* the active one wants to be frozen at this; 0: never by size */
-	size_t memtables_bytes;   /* all of them together: beyond it nothing more is admitted; 0: no limit */
+	struct pd_levels *levels;    /* open, the store's from here on; NULL: everything stays in memory */
+	uint8_t count_prefix;        /* the first byte of the keys that key_count counts */
+	pd_store_sense *makes_sense; /* NULL: any value will do */
+	size_t memtable_bytes;       /* the active one wants to be frozen at this; 0: never by size */
+	size_t memtables_bytes; /* all of them together: beyond it nothing more is admitted; 0: no limit */
 	/* A deleted range that hides more older keys than this is kept as one, else as so many deletes. At most
 	 * PD_STORE_POINTS_MAX; 0: that. */
 	unsigned points_max;
@@ -142,6 +147,7 @@ struct pd_store_source {
 struct pd_store_cursor {
 	struct pd_store *store; /* NULL: of a view */
 	uint64_t actor;
+	pd_store_sense *makes_sense;
 	struct pd_slice to;                              /* a copy, the store's */
 	const struct pd_table *tables[PD_STORE_TABLES];  /* the actor's, newest first */
 	struct pd_store_source sources[PD_STORE_TABLES]; /* those that have entries, newest first */

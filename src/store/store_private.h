@@ -117,6 +117,7 @@ struct pd_store {
 	struct pd_os *os;
 	struct pd_levels *levels;
 	uint8_t count_prefix;
+	pd_store_sense *makes_sense; /* may be NULL */
 	unsigned points_max;
 	bool in_transaction;
 	bool resume_first; /* the last flush failed so that the levels may have stopped */
@@ -261,9 +262,9 @@ PD_MUST_CHECK int pd_store_look(struct pd_store *store, struct pd_store_actor *a
 /* As pd_store_get(), but for what is older than the active generation, and not hidden by its ranges. */
 PD_MUST_CHECK int pd_store_look_older(struct pd_store *store, struct pd_store_actor *actor,
 				      struct pd_slice key, struct pd_entry *ret_entry, struct pd_error *err);
-/* What the levels hold under a key, taken apart. The value's bytes are not copied. PD_CORRUPT. */
-PD_MUST_CHECK int pd_level_decode(uint64_t actor, struct pd_slice key, struct pd_slice value,
-				  struct pd_entry *ret_entry, struct pd_error *err);
+/* What the levels hold under a key, taken apart. The value's bytes are not copied. PD_CORRUPT. `makes_sense` may be NULL. */
+PD_MUST_CHECK int pd_level_decode(pd_store_sense *makes_sense, uint64_t actor, struct pd_slice key,
+				  struct pd_slice value, struct pd_entry *ret_entry, struct pd_error *err);
 /* `to` has room for PD_LEVELS_KEY_SIZE_MAX. */
 struct pd_slice pd_level_key(uint8_t *to, uint64_t actor, struct pd_slice key);
 /* Behind all keys of the actor, or with `to` of size > 0 that key. */
@@ -274,7 +275,7 @@ void pd_store_reads_reset(struct pd_store *store);
 
 /* ---- cursors (cursor.c) ---- */
 /* Nowhere, and of nothing yet. */
-void pd_cursor_init(struct pd_store_cursor *cursor, uint64_t actor);
+void pd_cursor_init(struct pd_store_cursor *cursor, uint64_t actor, pd_store_sense *makes_sense);
 /* To the first key from `from` on; what it goes over and its upper bound were given to it. */
 PD_MUST_CHECK int pd_cursor_start(struct pd_store_cursor *cursor, struct pd_slice from, struct pd_error *err);
 void pd_store_iterators_free(struct pd_store *store);

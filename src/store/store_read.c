@@ -38,11 +38,12 @@ int pd_level_failed(int code, uint64_t actor, struct pd_error *err)
 	return pd_error_set(err, code, "reading actor %" PRIu64 ": %s", actor, text);
 }
 
-int pd_level_decode(uint64_t actor, struct pd_slice key, struct pd_slice value, struct pd_entry *ret_entry,
-		    struct pd_error *err)
+int pd_level_decode(pd_store_sense *makes_sense, uint64_t actor, struct pd_slice key, struct pd_slice value,
+		    struct pd_entry *ret_entry, struct pd_error *err)
 {
 	size_t at = 1;
 	uint64_t lsn, expires_us = 0;
+	uint8_t type;
 	size_t size;
 
 	if (value.size < 2)
@@ -57,14 +58,18 @@ int pd_level_decode(uint64_t actor, struct pd_slice key, struct pd_slice value, 
 		expires_us = pd_load_u64(value.data + at);
 		at += 8;
 	}
-	if (value.size - at > PD_VALUE_SIZE_MAX || key.size > PD_KEY_SIZE_MAX)
+	type = value.data[0] & (uint8_t)~PD_ENTRY_EXPIRES;
+	value = pd_slice(value.data + at, value.size - at);
+	if (value.size > PD_VALUE_SIZE_MAX || key.size > PD_KEY_SIZE_MAX)
+		goto damaged;
+	if (makes_sense != NULL && actor < PD_STORE_RESERVED_ID && !makes_sense(type, value))
 		goto damaged;
 	*ret_entry = (struct pd_entry){
 		.kind = PD_EFFECT_PUT,
-		.type = value.data[0] & (uint8_t)~PD_ENTRY_EXPIRES,
+		.type = type,
 		.expires_us = expires_us,
 		.key = key,
-		.value = pd_slice(value.data + at, value.size - at),
+		.value = value,
 		.lsn = lsn,
 	};
 	return 0;
@@ -117,7 +122,7 @@ static int ask_levels(struct pd_store *store, struct pd_store_actor *actor, stru
 		return 0;
 	if (result < 0)
 		return pd_level_failed(result, actor->id, err);
-	result = pd_level_decode(actor->id, key, value.slice, &entry, err);
+	result = pd_level_decode(store->makes_sense, actor->id, key, value.slice, &entry, err);
 	if (result == 0)
 		result = keep(store, &entry, err);
 	pd_levels_value_done(store->levels, &value);

@@ -131,6 +131,7 @@ static int view_new(struct pd_store *store, struct pd_store_view **ret_view, str
 	atomic_init(&view->settled, NULL);
 	atomic_init(&view->moved, false);
 	view->opened_ns = pd_os_monotonic_ns(store->os);
+	view->makes_sense = store->makes_sense;
 	*ret_view = view;
 	return 0;
 }

@@ -37,7 +37,8 @@ struct pd_store_view {
 	struct pd_store_view *next; /* opened after it; the shard's thread's */
 	struct pd_log_position position;
 	uint64_t opened_ns;
-	char why[120]; /* it was given up; written before the mark */
+	pd_store_sense *makes_sense; /* the store's */
+	char why[120];               /* it was given up; written before the mark */
 	atomic_bool given_up, closed;
 	struct pd_pin *pins[PD_STORE_TABLES]; /* newest first */
 	unsigned held;                        /* of them, by the view; the shard's thread's, as the next */

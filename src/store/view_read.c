@@ -106,7 +106,7 @@ static int get_from_levels(struct pd_store_view *view, uint64_t actor, struct pd
 	view->has_value = true;
 	/* Its key is what was asked for: in room that stays. */
 	key = pd_slice(view->level_key + 8, key.size);
-	result = pd_level_decode(actor, key, view->value.slice, ret_entry, err);
+	result = pd_level_decode(view->makes_sense, actor, key, view->value.slice, ret_entry, err);
 	ret_entry->bytes = NULL;
 	return result == 0 ? 1 : result;
 }
@@ -178,7 +178,7 @@ static int cursor_new(struct pd_store_view *view, uint64_t actor, struct pd_slic
 	if (cursor == NULL)
 		return pd_store_no_memory(err);
 	*cursor = (struct pd_store_view_cursor){ .view = view };
-	pd_cursor_init(&cursor->merge, actor);
+	pd_cursor_init(&cursor->merge, actor, view->makes_sense);
 	cursor->merge.level_key = view->level_key;
 	cursor->merge.level_to = view->level_to;
 	if (to.size > 0) {
@@ -223,7 +223,7 @@ static int seek_again(struct pd_store_view_cursor *cursor, struct pd_error *err)
 	uint64_t actor = cursor->merge.actor;
 
 	pd_levels_iterator_free(cursor->merge.iterator);
-	pd_cursor_init(&cursor->merge, actor);
+	pd_cursor_init(&cursor->merge, actor, cursor->view->makes_sense);
 	cursor->merge.to = to;
 	return cursor_start(cursor, pd_slice(cursor->at, cursor->at_size), err);
 }

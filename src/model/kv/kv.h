@@ -8,6 +8,8 @@ extern const struct pd_command pd_kv_commands[];
 extern const size_t pd_kv_command_count;
 
 /* ---- strings as they are kept: whole, or as a head (PD_TYPE_LARGE) that names chunks ---- */
+/* Has the value the form that its type asks for? Asked wherever entries come from the disk: what is told to a model has it. */
+bool pd_kv_makes_sense(uint8_t type, struct pd_slice value);
 /* What a head says. The entry is of PD_TYPE_LARGE. */
 struct pd_blob pd_kv_blob(const struct pd_entry *entry);
 /* The length of a string, large or not. */

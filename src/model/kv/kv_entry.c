@@ -65,6 +65,21 @@ void pd_kv_tell_put(struct pd_call *call, const struct pd_key *key, const struct
 		pd_kv_tell(call, PD_EVENT_NEW, "new", key);
 }
 
+/* ---- what entries say ---- */
+
+#define HASH_FIELDS_MAX (UINT64_C(1) << 48) /* more than any disk has; what counts on overflows nothing */
+
+bool pd_kv_makes_sense(uint8_t type, struct pd_slice value)
+{
+	struct pd_blob blob;
+	uint64_t count = 0;
+
+	if (type == PD_TYPE_HASH)
+		return pd_varint_get(value.data, value.size, &count) == value.size && count > 0 &&
+		       count <= HASH_FIELDS_MAX;
+	return type != PD_TYPE_LARGE || pd_kv_read_head(value, &blob);
+}
+
 static uint64_t blob_number(const struct pd_entry *entry)
 {
 	return entry->type == PD_TYPE_LARGE ? pd_kv_blob(entry).number : 0;
@@ -124,7 +139,7 @@ uint64_t pd_kv_hash_count(const struct pd_entry *entry)
 {
 	uint64_t count = 0;
 
-	/* Checksums have been verified; anything else here is our own mistake. */
+	/* What comes from the disk has been looked at: pd_kv_makes_sense(). Anything else here is our own mistake. */
 	PD_ASSERT(entry->type == PD_TYPE_HASH);
 	PD_ASSERT(pd_varint_get(entry->value.data, entry->value.size, &count) == entry->value.size &&
 		  count > 0);

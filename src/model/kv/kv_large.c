@@ -17,23 +17,32 @@
 
 /* ---- heads ---- */
 
+bool pd_kv_read_head(struct pd_slice value, struct pd_blob *ret_blob)
+{
+	uint64_t numbers[3]; /* size, number, chunk */
+	size_t at = 0;
+
+	for (unsigned i = 0; i < 3; i++) {
+		size_t size = pd_varint_get(value.data + at, value.size - at, &numbers[i]);
+
+		if (size == 0)
+			return false;
+		at += size;
+	}
+	if (at != value.size || numbers[0] > PD_VALUE_SIZE_MAX || numbers[1] == 0 ||
+	    numbers[1] == UINT64_MAX || numbers[2] == 0 || numbers[2] > PD_VALUE_SIZE_MAX)
+		return false;
+	*ret_blob = (struct pd_blob){ .size = numbers[0], .number = numbers[1], .chunk = numbers[2] };
+	return true;
+}
+
 struct pd_blob pd_kv_blob(const struct pd_entry *entry)
 {
-	const uint8_t *at = entry->value.data;
-	size_t left = entry->value.size;
-	uint64_t numbers[3]; /* size, number, chunk */
+	struct pd_blob blob = { 0 };
 
-	/* Checksums have been verified; anything else here is our own mistake. */
-	PD_ASSERT(entry->type == PD_TYPE_LARGE);
-	for (unsigned i = 0; i < 3; i++) {
-		size_t size = pd_varint_get(at, left, &numbers[i]);
-
-		PD_ASSERT(size > 0);
-		at += size;
-		left -= size;
-	}
-	PD_ASSERT(left == 0 && numbers[1] > 0 && numbers[2] > 0);
-	return (struct pd_blob){ .size = numbers[0], .number = numbers[1], .chunk = numbers[2] };
+	/* What comes from the disk has been looked at: pd_kv_makes_sense(). Anything else here is our own mistake. */
+	PD_ASSERT(entry->type == PD_TYPE_LARGE && pd_kv_read_head(entry->value, &blob));
+	return blob;
 }
 
 uint64_t pd_kv_string_size(const struct pd_entry *entry)

@@ -106,6 +106,8 @@ PD_MUST_CHECK int pd_kv_put_patched(struct pd_call *call, struct pd_key *key, ui
 
 /* ---- hashes ---- */
 uint64_t pd_kv_hash_count(const struct pd_entry *entry);
+/* What the value of a head says. false: it makes no sense. */
+bool pd_kv_read_head(struct pd_slice value, struct pd_blob *ret_blob);
 /* Put one field; the PD_TYPE_HASH entry is the caller's to put. *ret_is_new may be NULL. */
 PD_MUST_CHECK int pd_kv_put_field(struct pd_call *call, const struct pd_key *key, struct pd_slice name,
 				  struct pd_slice value, bool *ret_is_new);
