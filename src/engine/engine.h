@@ -145,6 +145,8 @@ PD_MUST_CHECK int pd_session_set_home(struct pd_session *session, struct pd_slic
 				      struct pd_error *err);
 /* May it name this tenant? */
 bool pd_session_reaches(const struct pd_session *session, struct pd_slice tenant);
+/* Was it asked for anything that a new one has not: a place, a level, a read level, epochs of its writes? */
+bool pd_session_is_special(const struct pd_session *session);
 /* strict: this session's reads, too, wait until everything before them is on stable storage. */
 void pd_session_set_read_strict(struct pd_session *session, bool strict);
 enum pd_level pd_session_level(const struct pd_session *session);
@@ -229,7 +231,7 @@ PD_MUST_CHECK int pd_engine_execute(struct pd_engine *engine, const struct pd_re
 PD_MUST_CHECK int pd_engine_version(struct pd_engine *engine, struct pd_session *session,
 				    struct pd_slice name, struct pd_version *ret_version,
 				    struct pd_slice *ret_actor, struct pd_slice *ret_key,
-				    struct pd_wait *ret_wait, struct pd_error *err);
+				    struct pd_error *err);
 
 /* 1: show it; 0: not yet; PD_FENCED: it will never settle: show "outcome unknown" instead. */
 int pd_engine_settled(const struct pd_engine *engine, const struct pd_wait *wait);
@@ -239,6 +241,8 @@ bool pd_engine_durable(const struct pd_engine *engine, uint64_t lsn);
 struct pd_wait pd_engine_sync_up_to(struct pd_engine *engine, uint64_t lsn);
 /* Anything held back at this moment is shown when this has settled. */
 struct pd_wait pd_engine_wait_now(const struct pd_engine *engine);
+/* The same for what is shown to this session, by its read level. */
+struct pd_wait pd_session_wait_now(struct pd_session *session);
 
 /* ---- events of keys ---- */
 #define PD_EVENTS_BYTES_MAX (16u * 1024 * 1024) /* of those that wait to be fetched */

@@ -116,7 +116,7 @@ static int check_preconditions(struct pd_txn *txn, const struct pd_request *requ
 
 int pd_engine_version(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
 		      struct pd_version *ret_version, struct pd_slice *ret_actor, struct pd_slice *ret_key,
-		      struct pd_wait *ret_wait, struct pd_error *err)
+		      struct pd_error *err)
 {
 	struct pd_txn *txn = &engine->txn;
 	struct pd_entry entry;
@@ -135,7 +135,6 @@ int pd_engine_version(struct pd_engine *engine, struct pd_session *session, stru
 		return result;
 	*ret_actor = key.actor_name;
 	*ret_key = key.name;
-	*ret_wait = pd_engine_wait_now(engine);
 	return 0;
 }
 
@@ -414,7 +413,7 @@ void pd_txn_fill_receipt(struct pd_txn *txn, uint64_t lsn, struct pd_receipt *re
 	struct pd_engine *engine = txn->engine;
 
 	receipt->time_us = txn->now_us;
-	receipt->wait = pd_engine_wait_now(engine);
+	receipt->wait = pd_session_wait_now(txn->session);
 	if (receipt->duplicate) {
 		receipt->epoch = pd_engine_epoch_of(engine, receipt->lsn);
 		receipt->level = level_reached(engine, &receipt->wait, receipt->lsn);
@@ -425,16 +424,6 @@ void pd_txn_fill_receipt(struct pd_txn *txn, uint64_t lsn, struct pd_receipt *re
 	}
 	if (lsn == 0 && pd_plant(PD_PLANT_READS_DO_NOT_WAIT))
 		receipt->wait = (struct pd_wait){ 0 };
-	if (txn->session->read_strict) {
-		uint64_t newest = engine->open->first_lsn + engine->open->record_count - 1;
-
-		if (pd_plant(PD_PLANT_READ_STRICT_BEHIND))
-			newest = engine->open->first_lsn - 1;
-		if (newest > receipt->wait.durable_lsn)
-			receipt->wait.durable_lsn = newest;
-		if (newest > engine->sync_wanted_lsn)
-			engine->sync_wanted_lsn = newest;
-	}
 }
 
 int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request,

@@ -184,6 +184,14 @@ int pd_session_set_level(struct pd_session *session, enum pd_level level, struct
 	return result;
 }
 
+bool pd_session_is_special(const struct pd_session *session)
+{
+	struct pd_slice home = pd_slice(session->home, session->home_size);
+
+	return session->one_actor || session->read_strict || session->claim_count > 0 ||
+	       session->level != PD_LEVEL_UNSET || !pd_slice_equal(pd_session_tenant(session), home);
+}
+
 void pd_session_set_read_strict(struct pd_session *session, bool strict)
 {
 	session->read_strict = strict;

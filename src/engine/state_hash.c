@@ -67,8 +67,8 @@ void pd_engine_hash_stop(struct pd_engine *engine)
 	destroy(engine->hash);
 }
 
-static int begin(struct pd_engine *engine, uint64_t actor, struct pd_state_hash **ret_hash,
-		 struct pd_error *err)
+static int begin(struct pd_engine *engine, struct pd_session *session, uint64_t actor,
+		 struct pd_state_hash **ret_hash, struct pd_error *err)
 {
 	struct pd_state_hash *hash = pd_calloc(1, sizeof *hash);
 	int result;
@@ -79,8 +79,10 @@ static int begin(struct pd_engine *engine, uint64_t actor, struct pd_state_hash 
 	hash->actor = actor;
 	atomic_init(&hash->cancelled, false);
 	result = pd_engine_view_open(engine, &hash->view, &hash->wait, err);
-	if (result == 0)
+	if (result == 0) {
+		hash->wait = pd_session_wait_now(session); /* nothing has come since */
 		result = pd_os_task_start(engine->os, run, hash, &hash->task, err);
+	}
 	if (result != 0) {
 		pd_engine_view_close(hash->view);
 		pd_free(hash);
@@ -107,7 +109,8 @@ int pd_state_hash_start(struct pd_engine *engine, struct pd_session *session, st
 		actor = pd_engine_find_actor(engine, session, name);
 		result = actor == NULL ? pd_engine_no_actor(name, err) : pd_actor_check(actor, err);
 	}
-	return result == 0 ? begin(engine, actor != NULL ? actor->id : PD_VIEW_ALL, ret_hash, err) : result;
+	return result == 0 ? begin(engine, session, actor != NULL ? actor->id : PD_VIEW_ALL, ret_hash, err)
+			   : result;
 }
 
 int pd_state_hash_result(struct pd_state_hash *hash, struct pd_hash128 *ret_hash, struct pd_wait *ret_wait,

@@ -420,3 +420,20 @@ struct pd_wait pd_engine_wait_now(const struct pd_engine *engine)
 				 .written_lsn = engine->last_standard_lsn,
 				 .applied_lsn = engine->last_full_lsn };
 }
+
+struct pd_wait pd_session_wait_now(struct pd_session *session)
+{
+	struct pd_engine *engine = session->engine;
+	struct pd_wait wait = pd_engine_wait_now(engine);
+	uint64_t newest = engine->open->first_lsn + engine->open->record_count - 1;
+
+	if (!session->read_strict)
+		return wait;
+	if (pd_plant(PD_PLANT_READ_STRICT_BEHIND))
+		newest = engine->open->first_lsn - 1;
+	if (newest > wait.durable_lsn)
+		wait.durable_lsn = newest;
+	if (newest > engine->sync_wanted_lsn)
+		engine->sync_wanted_lsn = newest;
+	return wait;
+}

@@ -125,12 +125,11 @@ static bool verify_keys(struct world *world, struct pd_session *session, uint8_t
 		struct place place = { .actor = actor, .key = key };
 		struct pd_slice in_actor, name;
 		struct pd_version version;
-		struct pd_wait wait;
 
 		item = oracle_see(&world->oracle, tenant, place, receipt.time_us);
 		expected += item != NULL;
 		if (pd_engine_version(world->engine, session, pd_slice_string(key_name(key)), &version,
-				      &in_actor, &name, &wait, &err) != 0)
+				      &in_actor, &name, &err) != 0)
 			return world_fail(world, "no version of %s: %s", key_name(key), err.text);
 		/* Time has passed since the list: what expires now may have done so. */
 		if (item != NULL && item->expires_us != 0)

@@ -626,14 +626,13 @@ static bool watch(struct world *world)
 		&world->watches[world->watch_count < WATCHES_MAX ? world->watch_count++
 								 : chance_below(&world->chance, WATCHES_MAX)];
 	struct pd_slice actor, key;
-	struct pd_wait wait;
 	struct pd_error err;
 
 	*watch = (struct watch){ .tenant = client->tenant,
 				 .place = { client->actor,
 					    (uint8_t)chance_below(&world->chance, WORLD_KEYS) } };
 	if (pd_engine_version(world->engine, client->session, pd_slice_string(key_name(watch->place.key)),
-			      &watch->version, &actor, &key, &wait, &err) != 0)
+			      &watch->version, &actor, &key, &err) != 0)
 		return world_fail(world, "no version: %s", err.text);
 	return true;
 }

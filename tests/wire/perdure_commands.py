@@ -356,6 +356,27 @@ def test_read_level(world):
     world.connect().expect(b"weak", "GET", "k")
 
 
+def test_read_level_of_what_is_no_read(world):
+    """A strict reader may be told of nothing that a kill takes back, by whatever command."""
+    for number, (words, still) in enumerate((
+            (("PD.BOOKMARK",), lambda connection, told: connection.command("PD.BOOKMARK", told) == b"reached"),
+            (("PD.STATEHASH", "shown"), lambda connection, told: connection.command("PD.STATEHASH", "shown") == told),
+            (("PD.ACTOR", "INFO", "shown"),
+             lambda connection, told: connection.command("PD.ACTOR", "INFO", "shown")[:12] == told[:12]),
+            (("PD.ACTOR", "OWNER", "shown"),
+             lambda connection, told: connection.command("PD.ACTOR", "OWNER", "shown")[:4] == told[:4]))):
+        connection, writer = world.connect(), world.connect()
+        connection.expect("OK", "PD.READLEVEL", "strict")
+        writer.expect("OK", "PD.DURABILITY", "none")
+        writer.expect("OK", "SET", "{shown}k" + str(number), "weak")
+        writer.command("PD.ACTOR", "ACQUIRE", "shown", "owner" + str(number), "3600000")
+        told = connection.command(*words)
+        assert not isinstance(told, RespError), told
+        world.server.kill()
+        world.server.start()
+        assert still(world.connect(), told), f"{words}: {told} was lost"
+
+
 def test_server_levels_survive_kill(world):
     """`standard` and `strict` lose nothing with the process; `none` and `performance` keep a prefix."""
     for level in ("none", "performance", "standard", "strict"):

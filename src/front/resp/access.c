@@ -101,20 +101,33 @@ void pd_resp_client_become(struct pd_resp_client *client, const struct pd_user *
 	pd_resp_transaction_clear(&client->transaction);
 }
 
-void pd_resp_access_recognize(struct pd_resp_client *client)
+bool pd_resp_access_recognize(struct pd_resp_client *client, struct pd_error *why)
 {
 	const struct pd_resp_front *front = client->front;
 	const struct pd_user *user;
 
 	if (client->user != NULL || !front->options.certificate_users || front->loading ||
 	    client->connection->certificate == NULL)
-		return;
+		return true;
 	user = pd_users_find(front->options.users, pd_slice_string(client->connection->certificate));
 	if (user == NULL || !user->enabled)
-		return;
+		return true;
+	/* It has not asked for this: what it had begun must not end as if nothing had happened, nor its next write go elsewhere. */
+	if (client->idempotency_size > 0 ||
+	    (client->session != NULL && pd_session_is_special(client->session))) {
+		client->closing = true;
+		(void)pd_error_set(
+			why, PD_PERMISSION,
+			"NOPERM this connection's certificate has become that of user '%s', to whom nothing "
+			"of "
+			"what it asked for (PD.USE, PD.DURABILITY, PD.READLEVEL, PD.EPOCH, PD.IDEMPOTENCY) "
+			"applies. Connect again",
+			user->name);
+		return false;
+	}
 	become(client, user);
-	/* It has not asked for this: what it had begun must not end as if nothing had happened. */
 	pd_resp_transaction_disown(&client->transaction);
+	return true;
 }
 
 bool pd_resp_login_ended(struct pd_resp_call *call)
@@ -206,7 +219,9 @@ enum pd_resp_login_outcome pd_resp_log_in(struct pd_resp_call *call, struct pd_s
 		pd_resp_write_error(call->reply, WRONG_PASS_TEXT);
 		return PD_RESP_LOGIN_REFUSED;
 	}
-	pd_resp_client_become(client, user);
+	/* Who logs in again as who it is already, as with a new token, goes on where it was. */
+	if (client->user != user)
+		pd_resp_client_become(client, user);
 	return PD_RESP_LOGIN_DONE;
 }
 

@@ -23,7 +23,10 @@ struct pd_session *pd_resp_need_session(struct pd_resp_call *call)
 
 void pd_resp_wait_for_now(struct pd_resp_call *call)
 {
-	call->wait_storage = pd_engine_wait_now(call->client->front->engine);
+	struct pd_session *session = call->client->session;
+
+	call->wait_storage = session != NULL ? pd_session_wait_now(session)
+					     : pd_engine_wait_now(call->client->front->engine);
 	call->wait = &call->wait_storage;
 }
 

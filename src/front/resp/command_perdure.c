@@ -16,13 +16,6 @@ static void write_result(struct pd_resp_call *call, int result, const struct pd_
 		pd_resp_write_engine_error(call->reply, result, err);
 }
 
-/* The reply shows something that has not settled yet. */
-static void wait_for_now(struct pd_resp_call *call)
-{
-	call->wait_storage = pd_engine_wait_now(call->client->front->engine);
-	call->wait = &call->wait_storage;
-}
-
 static void answer_use(struct pd_resp_call *call)
 {
 	struct pd_session *session = pd_resp_need_session(call);
@@ -155,7 +148,7 @@ static void answer_bookmark(struct pd_resp_call *call)
 	if (call->count == 1) {
 		pd_engine_now(engine, &epoch, &lsn);
 		write_bookmark(call->reply, epoch, lsn);
-		wait_for_now(call);
+		pd_resp_wait_for_now(call);
 		return;
 	}
 	if (call->count > 2) {
@@ -167,7 +160,7 @@ static void answer_bookmark(struct pd_resp_call *call)
 				    "ERR that is no bookmark; PD.BOOKMARK and PD.RECEIPT give some");
 		return;
 	}
-	wait_for_now(call);
+	pd_resp_wait_for_now(call);
 	switch (shard == 0 ? pd_engine_check_bookmark(engine, epoch, lsn) : PD_INVALID) {
 	case 0:
 		pd_resp_write_bulk_string(call->reply, "reached");
@@ -197,7 +190,7 @@ static int find_hash(struct pd_resp_call *call, struct pd_session *session, stru
 		result = pd_state_hash_start(engine, session, actor, &client->hash, err);
 	if (result == PD_NOT_SUPPORTED) {
 		/* In memory only: what there is can be gone over here and now. */
-		wait_for_now(call);
+		pd_resp_wait_for_now(call);
 		return pd_engine_state_hash(engine, session, actor, ret_hash, err);
 	}
 	if (result == 0) {
@@ -208,7 +201,7 @@ static int find_hash(struct pd_resp_call *call, struct pd_session *session, stru
 		pd_state_hash_free(client->hash);
 		client->hash = NULL;
 	} else if (result != PD_AGAIN) {
-		wait_for_now(call);
+		pd_resp_wait_for_now(call);
 	}
 	return result;
 }
@@ -281,8 +274,8 @@ static void answer_profile(struct pd_resp_call *call)
 	write_result(call, result, &err);
 	if (result == 0 && receipt.lsn != 0)
 		call->client->last_write = receipt;
-	call->wait_storage = receipt.wait;
-	call->wait = &call->wait_storage;
+	if (result != PD_FENCED) /* then nothing was done, and there is nothing to wait for */
+		pd_resp_wait_for_now(call);
 }
 
 static void answer_help(struct pd_resp_call *call)

@@ -56,8 +56,7 @@ static int watch(struct pd_resp_call *call, struct pd_session *session, struct p
 	int result;
 
 	err.text[0] = '\0';
-	result = pd_engine_version(client->front->engine, session, name, &version, &actor, &key,
-				   &call->wait_storage, &err);
+	result = pd_engine_version(client->front->engine, session, name, &version, &actor, &key, &err);
 	if (result != 0) {
 		pd_resp_write_engine_error(call->reply, result, &err);
 		return result;

@@ -235,8 +235,9 @@ bool pd_resp_must_wait(struct pd_resp_client *client, int result, const struct p
 void pd_resp_write_engine_error(struct pd_resp_writer *reply, int code, const struct pd_error *err);
 
 /* ---- access.c ---- */
-/* It may be known by its certificate. */
-void pd_resp_access_recognize(struct pd_resp_client *client);
+/* It may be known by its certificate. false: what it asked for as nobody would end unsaid; `why` tells it so, with its prefix, and the
+ * connection ends after that. */
+bool pd_resp_access_recognize(struct pd_resp_client *client, struct pd_error *why);
 /* May this client run the command? If not, `why` has the error, with its prefix. */
 bool pd_resp_access_admits(const struct pd_resp_client *client, const struct pd_resp_entry *entry,
 			   struct pd_error *why);

@@ -237,8 +237,7 @@ static bool admit(struct pd_resp_client *client, struct pd_resp_entry *entry, si
 		pd_resp_write_error(reply, why.text);
 		return false;
 	}
-	pd_resp_access_recognize(client);
-	if (!pd_resp_access_admits(client, entry, &why)) {
+	if (!pd_resp_access_recognize(client, &why) || !pd_resp_access_admits(client, entry, &why)) {
 		if (client->transaction.open)
 			refuse(client, entry, reply, why.text);
 		else
@@ -599,8 +598,9 @@ static size_t run_next(struct pd_resp_client *client, size_t at)
 	case PD_RESP_REQUEST:
 		break;
 	case PD_RESP_MORE:
-		pd_resp_access_recognize(client);
-		if (client->input_wanted > STRANGER_INPUT_MAX && !pd_resp_access_is_known(client)) {
+		if (!pd_resp_access_recognize(client, &err)) {
+			answer_malformed(client, &err);
+		} else if (client->input_wanted > STRANGER_INPUT_MAX && !pd_resp_access_is_known(client)) {
 			(void)pd_error_set(
 				&err, PD_PERMISSION,
 				"NOAUTH Authentication required before a request of more than %u bytes",

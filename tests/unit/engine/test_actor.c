@@ -177,10 +177,9 @@ static struct pd_version version(struct host *host, const char *name)
 {
 	struct pd_version known;
 	struct pd_slice actor, key;
-	struct pd_wait wait;
 
 	assert_int_equal(pd_engine_version(host->engine, host->session, pd_slice_string(name), &known, &actor,
-					   &key, &wait, &host->err),
+					   &key, &host->err),
 			 0);
 	return known;
 }

@@ -289,10 +289,9 @@ static void test_preconditions(void **state)
 static struct pd_precondition version_of(struct host *host, const char *key)
 {
 	struct pd_precondition p = { .kind = PD_IF_VERSION };
-	struct pd_wait wait;
 
 	assert_int_equal(pd_engine_version(host->engine, host->session, pd_slice_string(key), &p.version,
-					   &p.actor, &p.key, &wait, &host->err),
+					   &p.actor, &p.key, &host->err),
 			 0);
 	/* The names are slices of ours; the session's own actor needs no name. */
 	return p;

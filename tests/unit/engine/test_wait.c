@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "engine/state_hash.h"
 #include "host.h"
 
 static void at_level(struct host *host, const char *command, enum pd_level level)
@@ -229,6 +230,60 @@ static void test_strict_reader_sets_profile(void **state)
 	host_done(&host);
 }
 
+/* What is shown past a request (a bookmark, what is known of an actor) waits like a read. */
+static void test_strict_reader_is_shown(void **state)
+{
+	struct pd_wait weak, strict;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	pd_session_set_read_strict(host.sessions[1], true);
+	at_level(&host, "set k v", PD_LEVEL_NONE);
+	weak = pd_session_wait_now(host.session);
+	assert_int_equal(pd_engine_settled(host.engine, &weak), 1);
+	strict = pd_session_wait_now(host.sessions[1]);
+	assert_int_equal(pd_engine_settled(host.engine, &strict), 0);
+	step(&host);
+	assert_int_equal(pd_engine_settled(host.engine, &strict), 1);
+	host_power_cycle(&host);
+	host_expect(&host, "get k", "$1\r\nv\r\n");
+	host_done(&host);
+}
+
+/* So does a hash of the state: it was taken of all that there was. */
+static void test_strict_reader_hashes(void **state)
+{
+	struct pd_state_hash *hash;
+	struct pd_hash128 sum, after;
+	struct pd_wait wait;
+	struct host host;
+	int result;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	pd_session_set_read_strict(host.sessions[1], true);
+	at_level(&host, "set k v", PD_LEVEL_NONE);
+	assert_int_equal(
+		pd_state_hash_start(host.engine, host.sessions[1], pd_slice(NULL, 0), &hash, &host.err), 0);
+	while ((result = pd_state_hash_result(hash, &sum, &wait, &host.err)) == PD_AGAIN)
+		pd_os_sleep_us(host.os, 1000);
+	assert_int_equal(result, 0);
+	pd_state_hash_free(hash);
+	while ((result = pd_engine_settled(host.engine, &wait)) == 0) {
+		assert_true(host_durable_lsn(&host) < host_lsn(&host));
+		step(&host);
+	}
+	assert_int_equal(result, 1);
+	assert_int_equal(host_durable_lsn(&host), host_lsn(&host));
+	host_power_cycle(&host);
+	after = host_hash(&host, "");
+	assert_same_hash(sum, after);
+	host_done(&host);
+}
+
 /* ---- whose level counts ---- */
 
 static enum pd_level level_of(struct host *host, const char *command)
@@ -367,6 +422,8 @@ int main(void)
 		cmocka_unit_test(test_wait_is_as_of_evaluation),
 		cmocka_unit_test(test_strict_reader),
 		cmocka_unit_test(test_strict_reader_sets_profile),
+		cmocka_unit_test(test_strict_reader_is_shown),
+		cmocka_unit_test(test_strict_reader_hashes),
 		cmocka_unit_test(test_levels_by_scope),
 		cmocka_unit_test(test_levels_not_built),
 		cmocka_unit_test(test_full),

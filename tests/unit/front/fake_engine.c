@@ -9,6 +9,7 @@
 #include "model/kv/kv.h"
 
 struct pd_session {
+	struct pd_engine *engine;
 	enum pd_level level;
 	char tenant[32]; /* "": default */
 };
@@ -192,6 +193,11 @@ struct pd_wait pd_engine_wait_now(const struct pd_engine *engine)
 	return (struct pd_wait){ .durable_lsn = engine->lsn };
 }
 
+struct pd_wait pd_session_wait_now(struct pd_session *session)
+{
+	return pd_engine_wait_now(session->engine);
+}
+
 struct pd_wait pd_engine_sync_up_to(struct pd_engine *engine, uint64_t lsn)
 {
 	(void)engine;
@@ -200,14 +206,13 @@ struct pd_wait pd_engine_sync_up_to(struct pd_engine *engine, uint64_t lsn)
 
 int pd_engine_version(struct pd_engine *engine, struct pd_session *session, struct pd_slice name,
 		      struct pd_version *ret_version, struct pd_slice *ret_actor, struct pd_slice *ret_key,
-		      struct pd_wait *ret_wait, struct pd_error *err)
+		      struct pd_error *err)
 {
 	(void)session;
 	(void)err;
 	*ret_version = (struct pd_version){ .lsn = engine->lsn };
 	*ret_actor = pd_slice_string("main");
 	*ret_key = name;
-	*ret_wait = pd_engine_wait_now(engine);
 	return 0;
 }
 
@@ -289,11 +294,14 @@ void pd_blob_reader_free(struct pd_blob_reader *reader)
 struct pd_session *pd_session_new(struct pd_engine *engine, uint64_t client, const char *principal,
 				  const char *client_text)
 {
-	(void)engine;
+	struct pd_session *session = pd_calloc(1, sizeof *session);
+
 	(void)client;
 	(void)principal;
 	(void)client_text;
-	return pd_calloc(1, sizeof(struct pd_session));
+	if (session != NULL)
+		session->engine = engine;
+	return session;
 }
 
 void pd_session_free(struct pd_session *session)
@@ -333,6 +341,11 @@ int pd_session_set_level(struct pd_session *session, enum pd_level level, struct
 enum pd_level pd_session_level(const struct pd_session *session)
 {
 	return session->level;
+}
+
+bool pd_session_is_special(const struct pd_session *session)
+{
+	return session->level != PD_LEVEL_UNSET;
 }
 
 void pd_session_set_read_strict(struct pd_session *session, bool strict)
