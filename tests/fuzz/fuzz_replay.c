@@ -58,11 +58,14 @@ static struct pd_slice take_key(struct input *input, uint8_t scratch[64])
 	return pd_slice(scratch, 1 + name.size);
 }
 
-/* What an entry of this type has, in a form that is right: only a mistake of our own writes another. */
-static struct pd_slice take_value(struct input *input, uint8_t type, uint8_t numbers[3 * PD_VARINT_MAX])
+/* What an entry of this type has, mostly in a form that is right; now and then anything. */
+static struct pd_slice take_value(struct input *input, uint8_t type, bool any,
+				  uint8_t numbers[3 * PD_VARINT_MAX])
 {
 	size_t size = 0;
 
+	if (any)
+		return take_piece(input);
 	if (type == PD_TYPE_HASH)
 		return pd_slice(numbers, pd_varint_put(numbers, take_id(input) | 1));
 	if (type != PD_TYPE_LARGE)
@@ -101,7 +104,7 @@ static void put_effect(struct pd_log_group *group, struct input *input)
 	if (type & 0x80)
 		expires = UINT64_C(1800000000000000) + take_number(input, 7);
 	key = take_key(input, scratch);
-	value = take_value(input, 1 + (type & 7) % 6, numbers);
+	value = take_value(input, 1 + (type & 7) % 6, (type & 0x60) == 0x60, numbers);
 	PD_ASSERT(pd_log_record_put(group, 1 + (type & 7) % 6, expires, key, value, &entry) == 0);
 }
 
@@ -265,6 +268,8 @@ static void look_at_actors(struct pd_engine *engine, bool drop)
 	struct pd_actor_info info;
 	struct pd_receipt receipt;
 	uint64_t looks = 1000;
+	struct pd_slice name;
+	uint8_t *copy;
 
 	PD_ASSERT(session != NULL);
 	while (pd_engine_next_actor(engine, session, pd_slice(NULL, 0), place.id, &looks, &place, &err) ==
@@ -273,8 +278,11 @@ static void look_at_actors(struct pd_engine *engine, bool drop)
 
 		PD_ASSERT(result == 0 ? info.id == place.id : err.text[0] != '\0');
 	}
-	if (drop && place.id != 0 && pd_engine_drop_actor(engine, session, place.name, &receipt, &err) == 0)
-		PD_ASSERT(pd_engine_actor_info(engine, session, place.name, &info, &err) == PD_NOT_FOUND);
+	copy = copy_bytes(place.name); /* the actor's own goes with it */
+	name = pd_slice(copy, place.name.size);
+	if (drop && place.id != 0 && pd_engine_drop_actor(engine, session, name, &receipt, &err) == 0)
+		PD_ASSERT(pd_engine_actor_info(engine, session, name, &info, &err) == PD_NOT_FOUND);
+	free(copy);
 	pd_session_free(session);
 }
 

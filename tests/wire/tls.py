@@ -236,6 +236,33 @@ def test_becoming_a_user_in_the_middle(world):
         connection.expect(["OK"], "EXEC")
 
 
+def test_becoming_a_user_takes_nothing_away_unsaid(world):
+    """A client had asked for an actor, a level, an epoch, before its certificate was a user's: it is told, and nothing of it goes elsewhere."""
+    papers = Papers(world, "unsaid-ca")
+    papers.sign("server")
+    papers.sign("rob", "rob")
+    server = started(world, papers, "unsaid", "--tls-ca-file", papers.path("ca.pem"), "--tls-auth-clients", "optional",
+                     "--tls-certificate-users")
+    asked = (("PD.USE", "mine"), ("PD.DURABILITY", "standard"), ("PD.READLEVEL", "strict"), ("PD.EPOCH", "main", "7"),
+             ("PD.IDEMPOTENCY", "once"))
+    connections = [Encrypted(server, context_of(papers, "rob")) for _ in asked]
+    for connection, words in zip(connections, asked):
+        connection.expect("OK", *words)
+    add(world, server, "ann", "secret", "--role", "admin")
+    add(world, server, "rob", "unused", "--role", "read-write")
+    for connection, words in zip(connections, asked):
+        reply = connection.command("SET", "k", words[0])
+        assert isinstance(reply, RespError) and "Connect again" in str(reply), (words, reply)
+        try:
+            reply = connection.command("PING")
+        except Closed:
+            continue
+        raise AssertionError(f"{words}: it goes on: {reply}")
+    with Encrypted(server, context_of(papers, "rob")) as connection:
+        connection.expect(b"rob", "ACL", "WHOAMI")
+        connection.expect(0, "EXISTS", "k", "{mine}k")
+
+
 def test_new_certificate(world):
     papers = Papers(world, "renewal-ca")
     papers.sign("server")

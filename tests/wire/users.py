@@ -66,6 +66,35 @@ def figure(connection, name):
     raise AssertionError(f"INFO has no {name}")
 
 
+# ---- who logs in again ----
+
+
+def test_logging_in_again_as_oneself(world):
+    """A client that renews its login is where it was, with all that it had asked for; one that becomes another user begins anew."""
+    server = world.new_server("again")
+    add(world, server, "ann", "secret", "--role", "admin")
+    add(world, server, "bob", "other", "--role", "read-write")
+    server.start()
+    connection = world.connect(server)
+    connection.expect("OK", "AUTH", "ann", "secret")
+    connection.expect("OK", "PD.USE", "mine")
+    connection.expect("OK", "PD.DURABILITY", "standard")
+    connection.expect("OK", "WATCH", "watched")
+    connection.expect("OK", "AUTH", "ann", "secret")
+    connection.expect("OK", "SET", "k", "here")
+    connection.expect(b"here", "GET", "{mine}k")
+    connection.expect(b"standard", "PD.DURABILITY")
+    connection.expect("OK", "SET", "watched", "by itself")
+    connection.expect("OK", "MULTI")
+    connection.expect("QUEUED", "SET", "k", "not this")
+    connection.expect(None, "EXEC")
+    assert error(connection, "AUTH", "ann", "wrong").startswith("WRONGPASS")
+    connection.expect(b"here", "GET", "k")
+    connection.expect("OK", "AUTH", "bob", "other")
+    connection.expect(None, "GET", "k")
+    connection.expect(b"default", "PD.DURABILITY")
+
+
 # ---- no users ----
 
 
