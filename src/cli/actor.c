@@ -144,6 +144,8 @@ static const struct pd_option profile_table[] = {
 	  "Of writes that ask for none themselves; default: as the tenant or the server has it." },
 	{ "quota-keys", "N", PD_OPTION_TEXT, offsetof(struct pd_actor_given, quota_keys), 0, 0,
 	  "Keys that it may have; 0: no quota." },
+	{ "quota-bytes", "N", PD_OPTION_TEXT, offsetof(struct pd_actor_given, quota_bytes), 0, 0,
+	  "Bytes of keys and values that it may have; 0: no quota." },
 	{ "quota-ops", "N", PD_OPTION_TEXT, offsetof(struct pd_actor_given, quota_ops), 0, 0,
 	  "Operations a second; 0: no quota." },
 	{ "expire-after", "SECONDS", PD_OPTION_TEXT, offsetof(struct pd_actor_given, expire_after), 0, 0,
@@ -169,7 +171,7 @@ static const struct pd_options profile_options = {
 
 static int run_profile(int argc, char **argv)
 {
-	const char *words[14] = { "PD.ACTOR", "PROFILE" };
+	const char *words[16] = { "PD.ACTOR", "PROFILE" };
 	struct pd_actor_given given = { .data = "./data" };
 	struct pd_slice reply;
 	struct pd_admin admin;
@@ -188,6 +190,10 @@ static int run_profile(int argc, char **argv)
 		words[count++] = "QUOTA-KEYS";
 		words[count++] = given.quota_keys;
 	}
+	if (given.quota_bytes != NULL) {
+		words[count++] = "QUOTA-BYTES";
+		words[count++] = given.quota_bytes;
+	}
 	if (given.quota_ops != NULL) {
 		words[count++] = "QUOTA-OPS";
 		words[count++] = given.quota_ops;
@@ -198,8 +204,8 @@ static int run_profile(int argc, char **argv)
 	}
 	if (count == 3)
 		return pd_options_wrong(&profile_options,
-					"what is to hold? Say --durability, --quota-keys, --expire-after, "
-					"--quota-ops or --clear");
+					"what is to hold? Say --durability, --quota-keys, --quota-bytes, "
+					"--quota-ops, --expire-after or --clear");
 	status = pd_admin_begin(&admin, &profile_options, given.data, words, &reply);
 	pd_admin_end(&admin);
 	return status;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/timestamp.h"
 #include "cli/actor_private.h"
 #include "cli/admin.h"
 #include "cli/look.h"
@@ -205,6 +206,14 @@ static const struct pd_options show_options = {
 		 "\n" EXIT_STATUSES,
 };
 
+static void print_moment(struct pd_output *output, uint64_t time_us)
+{
+	char text[PD_TIMESTAMP_SIZE];
+
+	pd_timestamp_format(time_us, 6, text);
+	pd_output_text(output, "%s", text);
+}
+
 /* A field of any kind. */
 static void print_field(struct pd_output *output, struct pd_slice name, struct pd_slice *rest, bool json)
 {
@@ -221,6 +230,8 @@ static void print_field(struct pd_output *output, struct pd_slice name, struct p
 		pd_output_text(output, "%-18s ", text);
 		if (value.kind == PD_REPLY_TEXT)
 			pd_output_word(output, value.text);
+		else if (strcmp(text, "last_write_us") == 0 && value.integer > 0)
+			print_moment(output, (uint64_t)value.integer);
 		else
 			pd_output_text(output, "%" PRId64, value.integer);
 		pd_output_text(output, "\n");

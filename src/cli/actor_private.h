@@ -9,7 +9,8 @@
 
 struct pd_actor_given {
 	const char *data, *match, *tenant;
-	const char *durability, *quota_keys, *quota_ops, *expire_after; /* as the server reads them */
+	const char *durability, *quota_keys, *quota_bytes, *quota_ops,
+		*expire_after; /* as the server reads them */
 	bool json, yes, clear;
 };
 

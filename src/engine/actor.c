@@ -116,6 +116,19 @@ size_t pd_engine_hot_actors(struct pd_engine *engine, const struct pd_session *s
 	return count;
 }
 
+void pd_engine_names_of(const struct pd_engine *engine, uint64_t tenant, uint64_t actor,
+			struct pd_slice *ret_tenant, struct pd_slice *ret_actor)
+{
+	const struct pd_directory *directory = &engine->directory;
+	const struct pd_actor *found = pd_directory_actor_by_id(directory, actor);
+
+	*ret_actor = found != NULL ? pd_actor_name(found) : pd_slice(NULL, 0);
+	*ret_tenant = pd_slice(NULL, 0);
+	for (size_t i = 0; i < directory->tenant_count; i++)
+		if (directory->tenants[i]->id == tenant)
+			*ret_tenant = pd_slice(directory->tenants[i]->name, directory->tenants[i]->name_size);
+}
+
 /* ---- what is known of it ---- */
 
 const char *pd_profile_scope_name(enum pd_profile_scope scope)
@@ -123,6 +136,13 @@ const char *pd_profile_scope_name(enum pd_profile_scope scope)
 	static const char *const names[] = { "actor", "tenant", "server" };
 
 	return names[scope];
+}
+
+const char *pd_bytes_known_name(enum pd_bytes_known known)
+{
+	static const char *const names[] = { "exact", "at most", "not yet" };
+
+	return names[known];
 }
 
 /* The version of its name's entry is when it was made. */
@@ -157,10 +177,16 @@ int pd_engine_actor_info(struct pd_engine *engine, struct pd_session *session, s
 				       .name = pd_actor_name(actor),
 				       .keys = actor->state->key_count,
 				       .expiring_keys = actor->state->expiring_count,
+				       .bytes_known = actor->state->bytes_known,
+				       .last_write_us = actor->state->last_write_us,
 				       .level = actor->level,
 				       .quarantined = actor->quarantined,
 				       .lost_first_lsn = actor->lost_first,
 				       .lost_last_lsn = actor->lost_last };
+	if (info.bytes_known != PD_BYTES_UNKNOWN)
+		info.bytes = actor->state->byte_count;
+	if (info.bytes_known != PD_BYTES_EXACT)
+		pd_recount_want(engine);
 	if (info.level == PD_LEVEL_UNSET) {
 		info.level = actor->tenant->level;
 		info.level_scope = PD_SCOPE_TENANT;

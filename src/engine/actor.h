@@ -50,6 +50,10 @@ struct pd_actor_heat {
 size_t pd_engine_hot_actors(struct pd_engine *engine, const struct pd_session *session, size_t most,
 			    struct pd_actor_heat *ret_actors);
 
+/* Size 0: there is none with that id, any more. */
+void pd_engine_names_of(const struct pd_engine *engine, uint64_t tenant, uint64_t actor,
+			struct pd_slice *ret_tenant, struct pd_slice *ret_actor);
+
 /* ---- what is known of one ---- */
 
 enum pd_profile_scope {
@@ -58,11 +62,15 @@ enum pd_profile_scope {
 	PD_SCOPE_SERVER,
 };
 const char *pd_profile_scope_name(enum pd_profile_scope scope); /* "actor" */
+const char *pd_bytes_known_name(enum pd_bytes_known known);     /* "exact" */
 
 struct pd_actor_info {
 	uint64_t id;
 	struct pd_slice tenant, name;
 	uint64_t keys, expiring_keys; /* exact; with keys that have expired and are not yet removed */
+	uint64_t bytes;               /* of keys and values, as profile.h has it */
+	enum pd_bytes_known bytes_known;
+	uint64_t last_write_us; /* the time of the last write of somebody's; 0: not known */
 	uint64_t created_epoch, created_lsn;
 	enum pd_level level; /* of writes that ask for none themselves */
 	enum pd_profile_scope level_scope;

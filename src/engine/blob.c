@@ -19,6 +19,7 @@
 #define SWEEP_BATCH   8u
 #define SWEEP_WAIT_US 1000000u /* after it failed */
 #define NOTE_KEY_SIZE PD_BLOB_KEY_SIZE
+#define CHUNKS_MAX    (UINT64_C(1) << 32)
 
 struct pd_blob_reader {
 	struct pd_engine *engine;
@@ -188,6 +189,81 @@ void pd_blob_seek(struct pd_engine *engine, struct pd_store_actor *state, uint64
 	pd_store_seek(engine->store, state, pd_blob_key(from, blob), pd_blob_key(to, blob + 1), ret_cursor);
 }
 
+/* Is the range that of all chunks of one blob? */
+static bool is_blob(struct pd_slice from, struct pd_slice to, uint64_t *ret_blob)
+{
+	if (from.size != PD_BLOB_KEY_SIZE || to.size != PD_BLOB_KEY_SIZE || from.data[0] != PD_SPACE_CHUNK ||
+	    to.data[0] != PD_SPACE_CHUNK)
+		return false;
+	*ret_blob = pd_load_be64(from.data + 1);
+	return pd_load_be64(to.data + 1) == *ret_blob + 1;
+}
+
+/* 1: *ret_size is that of the value of a chunk; 0: there is none. */
+static int look_at_chunk(struct pd_store *store, struct pd_store_actor *state, uint64_t blob, uint64_t number,
+			 uint64_t *ret_size, struct pd_error *err)
+{
+	uint8_t key[PD_CHUNK_KEY_SIZE];
+	struct pd_entry entry;
+	int result;
+
+	if (number >= CHUNKS_MAX)
+		return 0;
+	(void)pd_blob_key(key, blob);
+	pd_store_be32(key + PD_BLOB_KEY_SIZE, (uint32_t)number);
+	result = pd_store_get(store, state, pd_slice(key, sizeof key), &entry, err);
+	if (result > 0)
+		*ret_size = entry.value.size;
+	return result;
+}
+
+/* What its chunks have in keys and values. They are numbered without a hole, and all have one size but the last: so it is found
+ * out without reading them all. Number `some` is there. */
+static int find_bytes(struct pd_store *store, struct pd_store_actor *state, uint64_t blob, uint64_t some,
+		      uint64_t *ret_bytes, struct pd_error *err)
+{
+	uint64_t last = some, beyond = 2 * some, first_size = 0, last_size = 0, size;
+	int result;
+
+	while ((result = look_at_chunk(store, state, blob, beyond, &size, err)) > 0) {
+		last = beyond;
+		beyond *= 2;
+	}
+	while (result >= 0 && beyond - last > 1) {
+		uint64_t middle = last + (beyond - last) / 2;
+
+		result = look_at_chunk(store, state, blob, middle, &size, err);
+		if (result > 0)
+			last = middle;
+		else
+			beyond = middle;
+	}
+	if (result >= 0)
+		result = look_at_chunk(store, state, blob, 0, &first_size, err);
+	if (result >= 0)
+		result = look_at_chunk(store, state, blob, last, &last_size, err);
+	if (result < 0)
+		return result;
+	*ret_bytes = last * (PD_CHUNK_KEY_SIZE + first_size) + PD_CHUNK_KEY_SIZE + last_size;
+	return 0;
+}
+
+int pd_blob_delete_range(struct pd_store *store, struct pd_store_actor *state, struct pd_slice from,
+			 struct pd_slice to, uint64_t lsn, struct pd_error *err)
+{
+	uint64_t blob, bytes, size;
+	int result = 0;
+
+	/* The store looks at each of a few. */
+	if (is_blob(from, to, &blob))
+		result = look_at_chunk(store, state, blob, PD_STORE_POINTS_MAX, &size, err);
+	if (result > 0)
+		result = find_bytes(store, state, blob, PD_STORE_POINTS_MAX, &bytes, err);
+	else if (result == 0)
+		return pd_store_delete_range(store, state, from, to, lsn, err);
+	return result < 0 ? result : pd_store_delete_sized_range(store, state, from, to, bytes, lsn, err);
+}
+
 static int delete_chunks(struct pd_txn *txn, struct pd_store_actor *state, uint64_t blob)
 {
 	uint8_t from[NOTE_KEY_SIZE], to[NOTE_KEY_SIZE];
@@ -301,6 +377,8 @@ static int sweep_one(struct pd_engine *engine, const struct pd_left_over *left)
 	/* Nobody sees them, with or without this. */
 	txn->level = PD_LEVEL_NONE;
 	if (actor != NULL)
+		result = pd_quota_touch(txn, actor);
+	if (result == 0 && actor != NULL)
 		result = delete_chunks(txn, actor->state, left->blob);
 	if (result == 0)
 		result = pd_blob_forget(txn, left->blob);

@@ -355,6 +355,7 @@ int pd_engine_close(struct pd_engine *engine, struct pd_error *err)
 	pd_engine_upkeep_stop(engine);
 	pd_engine_hash_stop(engine);
 	PD_ASSERT(engine->followers == NULL);
+	pd_recount_stop(engine);
 	if (engine->recovered && engine->log->begun && !engine->log->fenced) {
 		result = pd_engine_submit_last(engine);
 		if (result == 0 && !engine->log->fenced)
@@ -444,6 +445,12 @@ void pd_engine_set_memory_budget(struct pd_engine *engine, uint64_t bytes)
 }
 
 /* ---- figures ---- */
+
+void pd_engine_log_reach(const struct pd_engine *engine, uint64_t *ret_first_lsn, uint64_t *ret_durable_lsn)
+{
+	*ret_first_lsn = engine->log->first_lsn;
+	*ret_durable_lsn = engine->log->marks.durable_lsn;
+}
 
 /* As long as all of the log is there, any moment since its first record can be made again; else the oldest checkpoint and the log
  * from there on are what there is. */

@@ -64,6 +64,7 @@ struct pd_engine_options {
 	size_t view_bytes; /* what only views may keep */
 	unsigned compaction_trigger;
 	unsigned range_points_max;     /* see struct pd_store_options, points_max */
+	unsigned range_count_max;      /* the same, count_max */
 	uint64_t checkpoint_log_bytes; /* log between two checkpoints; 0: an eighth of the window */
 	uint64_t large_min;            /* from which size on a string is kept in chunks; 0: PD_LARGE_MIN */
 	uint64_t chunk_size;           /* of these; 0: PD_CHUNK_SIZE */
@@ -310,6 +311,8 @@ PD_MUST_CHECK int pd_engine_walk_users(struct pd_engine *engine,
 /* Does every large string have its chunks, and every chunk its string, or a reason to be there? Reads all keys, and all large
  * strings. PD_CORRUPT: the text says which does not. Also what reading fails with. */
 PD_MUST_CHECK int pd_engine_check_large(struct pd_engine *engine, struct pd_error *err);
+/* Are the counters of keys and bytes, of actors, tenants and all together, what is there? Reads everything. As above. */
+PD_MUST_CHECK int pd_engine_check_counts(struct pd_engine *engine, struct pd_error *err);
 
 /* ---- figures ---- */
 /* The state's way to the disk, as far as it may fail by itself. */
@@ -357,6 +360,8 @@ struct pd_engine_stats {
 void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret_stats);
 /* Of the steps that fail, the one with the worst consequences; "": none does. */
 const char *pd_engine_state_failure(const struct pd_engine_stats *stats);
+/* Which of the log's records are there and on stable storage, for whoever reads the log's files beside the engine. Cheap. */
+void pd_engine_log_reach(const struct pd_engine *engine, uint64_t *ret_first_lsn, uint64_t *ret_durable_lsn);
 
 /* Defaults by scope, as logged effects: level for a tenant (actor size 0) or an actor, PD_LEVEL_UNSET to clear. */
 PD_MUST_CHECK int pd_engine_set_profile(struct pd_engine *engine, struct pd_session *session,

@@ -35,7 +35,7 @@
  *     'd'                           -> varint: the id of the actor dropped last. Comes first in the record of each drop
  *     'l' varint tenant             -> u8 level: the tenant's profile
  *     'p' varint actor              -> u8 level: the actor's profile
- *     'q' varint tenant or actor    -> varint keys, operations a second, seconds until it expires (0: no quota)
+ *     'q' varint tenant or actor    -> varint keys, operations a second, seconds until it expires, bytes (0: no quota)
  *     'w' varint actor              -> nothing; expires when the actor does
  *     'o' varint actor              -> varint epoch, varint end of the lease (0: not held), u8 flags (1: exclusive), owner
  *     'u' name                      -> a user's record, see src/security
@@ -50,6 +50,7 @@
 struct pd_quota {
 	struct pd_quotas quotas;
 	uint64_t key_count;         /* of a tenant: now */
+	uint64_t byte_count;        /* the same, as far as that of its actors is known */
 	uint64_t tokens, filled_us; /* for operations: a millionth of one each */
 	uint64_t idle_due_us;       /* of an actor that expires: when, unless somebody writes */
 };
@@ -143,10 +144,11 @@ struct pd_room {
 
 /* ---- transactions ---- */
 
-/* An actor that a transaction writes to, where there is a quota on keys. */
+/* An actor that a transaction writes to, where there is a quota on keys or bytes. */
 struct pd_touched {
 	const struct pd_actor *actor;
-	uint64_t keys_before;
+	uint64_t keys_before, bytes_before;
+	enum pd_bytes_known known_before;
 	uint64_t idle_due_us; /* when it expires from now on; 0: as before */
 };
 
@@ -225,6 +227,11 @@ struct pd_pin *pd_blob_pinned(const struct pd_engine *engine, uint64_t actor, ui
 struct pd_pin *pd_blob_pin(struct pd_engine *engine, uint64_t actor, uint64_t blob);
 /* Nobody needs it: if it is left over, it is swept. */
 void pd_blob_unpin(struct pd_engine *engine, uint64_t actor, uint64_t blob);
+/* Delete a range of the store's, as pd_store_delete_range(): of one that is all chunks of a blob it is known how many bytes it
+ * has, however many there are. For the running and for the replayed transaction. */
+PD_MUST_CHECK int pd_blob_delete_range(struct pd_store *store, struct pd_store_actor *state,
+				       struct pd_slice from, struct pd_slice to, uint64_t lsn,
+				       struct pd_error *err);
 /* Effects: note that no head names the blob; that one does, or that it is gone. */
 PD_MUST_CHECK int pd_blob_note(struct pd_txn *txn, uint64_t actor, uint64_t blob);
 PD_MUST_CHECK int pd_blob_forget(struct pd_txn *txn, uint64_t blob);
@@ -289,6 +296,14 @@ struct pd_session {
 	uint64_t removals;        /* the directory's when `actor` was looked up */
 	struct pd_claim **claims; /* epochs that it writes with; at most PD_CLAIMS_MAX */
 	size_t claim_count, claim_capacity;
+};
+
+/* Counting bytes anew: recount.c. */
+struct pd_recount {
+	struct pd_recount_work *work; /* the one that is going on; NULL: none */
+	uint64_t after;               /* where to go on among the actors */
+	uint64_t due_us;              /* monotonic: not before */
+	bool failing;                 /* the last one ended with an error */
 };
 
 /* When actors were dropped, by a hash of their names: since a moment, none of that name was, or maybe one was. */
@@ -381,6 +396,7 @@ struct pd_engine {
 	struct pd_upkeep *upkeep;   /* the running or the last one; NULL: none yet */
 	struct pd_state_hash *hash; /* the one at work; NULL: none */
 	struct pd_follower *followers;
+	struct pd_recount recount;
 	uint64_t freeze_wanted_lsn; /* somebody waits for everything up to it to be in the levels */
 	struct pd_memory_part noted[PD_MEMORY_NOTED_MAX];
 	size_t noted_count;
@@ -451,6 +467,8 @@ bool pd_idle_entry(struct pd_slice key, uint64_t *ret_actor);
 PD_MUST_CHECK int pd_quota_check(struct pd_txn *txn, struct pd_error *err);
 /* It does. */
 void pd_quota_apply(struct pd_txn *txn);
+/* Something about its bytes was found out: it has so many more (modulo 2^64). */
+void pd_quota_add_bytes(struct pd_engine *engine, uint64_t actor, uint64_t more);
 
 /* ---- lease.c ---- */
 struct pd_slice pd_lease_key(uint64_t actor, uint8_t key[PD_SYSTEM_KEY_MAX]);
@@ -495,6 +513,16 @@ void pd_engine_hash_stop(struct pd_engine *engine);
 /* ---- follower.c ---- */
 /* What those who look at the past still need; UINT64_MAX: nothing. Whoever is too old is served no more from here on. */
 uint64_t pd_engine_followed_lsn(struct pd_engine *engine);
+
+/* ---- recount.c ---- */
+/* Collect what was counted; begin to count actors whose bytes are not known exactly. */
+void pd_recount_step(struct pd_engine *engine, uint64_t now_us);
+/* Monotonic: when a step has something to do; UINT64_MAX: nothing. */
+uint64_t pd_recount_due_us(const struct pd_engine *engine);
+/* Somebody needs to know. Within milliseconds, unless there is much to be counted. */
+void pd_recount_want(struct pd_engine *engine);
+/* End it and wait for it. */
+void pd_recount_stop(struct pd_engine *engine);
 
 /* ---- upkeep.c ---- */
 PD_MUST_CHECK int pd_engine_upkeep_init(struct pd_engine *engine);

@@ -20,6 +20,8 @@ size_t pd_engine_store_figures(const struct pd_engine *engine,
 #define FIGURE(name, value) figures[count++] = (struct pd_store_figure){ name, value }
 	FIGURE("keys", stats.keys);
 	FIGURE("expiring_keys", stats.expiring_keys);
+	FIGURE("data_bytes", stats.bytes);
+	FIGURE("data_bytes_uncounted_actors", stats.uncounted);
 	FIGURE("actors", pd_id_list_count(&engine->directory.actors));
 	FIGURE("tenants", engine->directory.tenant_count);
 	FIGURE("large_values_unfinished", pd_blobs_unfinished(engine));

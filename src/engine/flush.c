@@ -178,6 +178,7 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		return 0;
 	}
 	pd_engine_hash_step(engine);
+	pd_recount_step(engine, now_us);
 	if (freeze_is_due(engine))
 		result = freeze(engine);
 	if (result == 0)
@@ -202,6 +203,8 @@ int pd_engine_move_state(struct pd_engine *engine, uint64_t now_us)
 		engine->state_due_us = now_us + VIEWS_US;
 	else
 		engine->state_due_us = now_us + IDLE_US;
+	if (pd_recount_due_us(engine) < engine->state_due_us)
+		engine->state_due_us = pd_recount_due_us(engine);
 	return result;
 }
 

@@ -11,6 +11,7 @@
 
 #define PROFILE_BYTES 256u     /* what the record of one takes, about */
 #define SECOND_US     1000000u /* an operation costs as many parts of a token */
+#define COUNTING_US   20000u   /* to come again while bytes are counted */
 
 /* ---- quotas in memory ---- */
 
@@ -27,10 +28,10 @@ static struct pd_quota *quota_new(const struct pd_quotas *quotas)
 
 int pd_quota_load(struct pd_quota **quota, struct pd_slice value)
 {
-	uint64_t numbers[3] = { 0 };
+	uint64_t numbers[4] = { 0 }; /* keys, operations; with later versions also seconds, bytes */
 	size_t at = 0;
 
-	for (unsigned i = 0; i < 3 && (i < 2 || at < value.size); i++) {
+	for (unsigned i = 0; i < 4 && (i < 2 || at < value.size); i++) {
 		size_t size = pd_varint_get(value.data + at, value.size - at, &numbers[i]);
 
 		if (size == 0)
@@ -40,32 +41,55 @@ int pd_quota_load(struct pd_quota **quota, struct pd_slice value)
 	if (at != value.size || numbers[1] > PD_QUOTA_OPS_MAX || numbers[2] > PD_IDLE_S_MAX)
 		return PD_CORRUPT;
 	pd_free(*quota);
-	*quota = quota_new(&(struct pd_quotas){ numbers[0], numbers[1], numbers[2] });
+	*quota = quota_new(&(struct pd_quotas){
+		.keys = numbers[0], .ops = numbers[1], .idle_s = numbers[2], .bytes = numbers[3] });
 	return *quota != NULL ? 0 : PD_NO_MEMORY;
 }
 
-static uint64_t count_keys(const struct pd_directory *directory, const struct pd_tenant *tenant,
-			   uint64_t *ret_actors)
+/* What a tenant's actors have together. */
+struct holdings {
+	uint64_t actors, keys, bytes;
+	enum pd_bytes_known known;
+};
+
+static struct holdings add_up(const struct pd_directory *directory, const struct pd_tenant *tenant)
 {
-	uint64_t keys = 0, actors = 0;
+	struct holdings all = { 0 };
 
 	for (const struct pd_actor *actor = pd_directory_actor_next(directory, 0); actor != NULL;
-	     actor = pd_directory_actor_next(directory, actor->id))
-		if (actor->tenant == tenant) {
-			keys += actor->state->key_count;
-			actors++;
-		}
-	if (ret_actors != NULL)
-		*ret_actors = actors;
-	return keys;
+	     actor = pd_directory_actor_next(directory, actor->id)) {
+		if (actor->tenant != tenant)
+			continue;
+		all.actors++;
+		all.keys += actor->state->key_count;
+		all.bytes += actor->state->byte_count;
+		if (actor->state->bytes_known > all.known)
+			all.known = actor->state->bytes_known;
+	}
+	return all;
+}
+
+static void note_holdings(const struct pd_directory *directory, struct pd_tenant *tenant)
+{
+	struct holdings all = add_up(directory, tenant);
+
+	tenant->quota->key_count = all.keys;
+	tenant->quota->byte_count = all.bytes;
 }
 
 void pd_quota_count(const struct pd_directory *directory)
 {
 	for (size_t i = 0; i < directory->tenant_count; i++)
 		if (directory->tenants[i]->quota != NULL)
-			directory->tenants[i]->quota->key_count = count_keys(directory, directory->tenants[i],
-									     NULL);
+			note_holdings(directory, directory->tenants[i]);
+}
+
+void pd_quota_add_bytes(struct pd_engine *engine, uint64_t actor, uint64_t more)
+{
+	const struct pd_actor *found = pd_directory_actor_by_id(&engine->directory, actor);
+
+	if (found != NULL && found->tenant->quota != NULL)
+		found->tenant->quota->byte_count += more;
 }
 
 /* ---- operations ---- */
@@ -118,8 +142,6 @@ int pd_quota_take(struct pd_txn *txn, const struct pd_actor *actor, struct pd_er
 	return 0;
 }
 
-/* ---- keys ---- */
-
 /* ---- actors that expire ---- */
 
 static struct pd_slice idle_key(uint64_t actor, uint8_t key[PD_SYSTEM_KEY_MAX])
@@ -166,47 +188,121 @@ int pd_quota_touch(struct pd_txn *txn, const struct pd_actor *actor)
 	if (touched == NULL)
 		return PD_NO_MEMORY;
 	txn->touched = touched;
-	touched[txn->touched_count] = (struct pd_touched){ actor, actor->state->key_count, 0 };
+	touched[txn->touched_count] = (struct pd_touched){ .actor = actor,
+							   .keys_before = actor->state->key_count,
+							   .bytes_before = actor->state->byte_count,
+							   .known_before = actor->state->bytes_known };
 	return note_use(txn, &touched[txn->touched_count++]);
 }
 
-static int refuse_keys(const char *what, struct pd_slice name, uint64_t quota, uint64_t keys, uint64_t wanted,
-		       struct pd_error *err)
+/* ---- keys and bytes ---- */
+
+/* What somebody with quotas has, before and after the transaction. */
+struct balance {
+	const char *what; /* "actor" */
+	struct pd_slice name;
+	const struct pd_quotas *quotas;
+	uint64_t keys_before, keys, bytes_before, bytes;
+	enum pd_bytes_known known;
+	bool counts_soon; /* what is at most so much now will be known exactly, without this transaction */
+};
+
+static int refuse(const struct balance *balance, const char *unit, const char *option, uint64_t quota,
+		  uint64_t before, uint64_t after, struct pd_error *err)
 {
+	bool at_most = unit[0] == 'b' && balance->known != PD_BYTES_EXACT;
+
 	return pd_error_set(err, PD_QUOTA,
-			    "%s '%.*s' may have %" PRIu64 " keys and has %" PRIu64
-			    ", this would make it %" PRIu64
-			    ": delete some, or raise QUOTA-KEYS with PD.%s PROFILE",
-			    what, (int)name.size, (const char *)name.data, quota, keys, wanted,
-			    what[0] == 'a' ? "ACTOR" : "TENANT");
+			    "%s '%.*s' may have %" PRIu64 " %s and has %s%" PRIu64
+			    ", this would make it %" PRIu64 ": delete some, or raise %s with PD.%s PROFILE",
+			    balance->what, (int)balance->name.size, (const char *)balance->name.data, quota,
+			    unit, at_most ? "at most " : "", before, after, option,
+			    balance->what[0] == 'a' ? "ACTOR" : "TENANT");
+}
+
+static int check(struct pd_txn *txn, const struct balance *balance, struct pd_error *err)
+{
+	const struct pd_quotas *quotas = balance->quotas;
+
+	if (quotas->keys != 0 && balance->keys > quotas->keys && balance->keys > balance->keys_before)
+		return refuse(balance, "keys", "QUOTA-KEYS", quotas->keys, balance->keys_before,
+			      balance->keys, err);
+	if (quotas->bytes == 0 || balance->known == PD_BYTES_UNKNOWN || balance->bytes <= quotas->bytes ||
+	    balance->bytes <= balance->bytes_before)
+		return 0;
+	if (balance->counts_soon && !txn->engine->recount.failing) {
+		pd_recount_want(txn->engine);
+		txn->retry_us = COUNTING_US;
+		return pd_error_set(err, PD_AGAIN, "what was deleted must be counted first: try again");
+	}
+	return refuse(balance, "bytes", "QUOTA-BYTES", quotas->bytes, balance->bytes_before, balance->bytes,
+		      err);
+}
+
+/* Are bytes of others than those of this transaction's making not known exactly? */
+static bool any_uncounted(const struct pd_txn *txn)
+{
+	uint64_t own = 0;
+
+	for (size_t i = 0; i < txn->touched_count; i++)
+		own += txn->touched[i].known_before == PD_BYTES_EXACT &&
+		       txn->touched[i].actor->state->bytes_known != PD_BYTES_EXACT;
+	return pd_store_uncounted(txn->engine->store) > own;
+}
+
+static int check_tenant(struct pd_txn *txn, const struct pd_tenant *tenant, struct balance *balance,
+			struct pd_error *err)
+{
+	const struct pd_quota *quota = tenant->quota;
+
+	balance->what = "tenant";
+	balance->name = pd_slice(tenant->name, tenant->name_size);
+	balance->quotas = &quota->quotas;
+	balance->keys = quota->key_count + balance->keys - balance->keys_before;
+	balance->keys_before = quota->key_count;
+	balance->bytes = quota->byte_count + balance->bytes - balance->bytes_before;
+	balance->bytes_before = quota->byte_count;
+	/* Others' actors may be those: then this one waits, or is let through, for a while. */
+	balance->known = pd_store_unknown(txn->engine->store) > 0     ? PD_BYTES_UNKNOWN
+			 : pd_store_uncounted(txn->engine->store) > 0 ? PD_BYTES_AT_MOST
+								      : PD_BYTES_EXACT;
+	balance->counts_soon = any_uncounted(txn);
+	return check(txn, balance, err);
 }
 
 int pd_quota_check(struct pd_txn *txn, struct pd_error *err)
 {
 	/* All that a transaction writes to is its session's tenant's. */
 	const struct pd_tenant *tenant = txn->touched_count > 0 ? txn->touched[0].actor->tenant : NULL;
-	const struct pd_quota *quota = tenant != NULL ? tenant->quota : NULL;
-	uint64_t before = 0, after = 0;
+	struct balance all = { 0 };
+	int result = 0;
 
 	if (pd_plant(PD_PLANT_QUOTA_UNCHECKED))
 		return 0;
 	for (size_t i = 0; i < txn->touched_count; i++) {
 		const struct pd_touched *touched = &txn->touched[i];
 		const struct pd_actor *actor = touched->actor;
-		uint64_t keys = actor->state->key_count;
+		struct balance balance = { .what = "actor",
+					   .name = pd_actor_name(actor),
+					   .keys_before = touched->keys_before,
+					   .keys = actor->state->key_count,
+					   .bytes_before = touched->bytes_before,
+					   .bytes = actor->state->byte_count,
+					   .known = actor->state->bytes_known,
+					   .counts_soon = touched->known_before != PD_BYTES_EXACT };
 
-		before += touched->keys_before;
-		after += keys;
-		if (actor->quota != NULL && actor->quota->quotas.keys != 0 &&
-		    keys > actor->quota->quotas.keys && keys > touched->keys_before)
-			return refuse_keys("actor", pd_actor_name(actor), actor->quota->quotas.keys,
-					   touched->keys_before, keys, err);
+		all.keys_before += balance.keys_before;
+		all.keys += balance.keys;
+		all.bytes_before += balance.bytes_before;
+		all.bytes += balance.bytes;
+		if (actor->quota == NULL)
+			continue;
+		balance.quotas = &actor->quota->quotas;
+		result = check(txn, &balance, err);
+		if (result != 0)
+			return result;
 	}
-	if (quota == NULL || quota->quotas.keys == 0 || after <= before ||
-	    quota->key_count + after - before <= quota->quotas.keys)
-		return 0;
-	return refuse_keys("tenant", pd_slice(tenant->name, tenant->name_size), quota->quotas.keys,
-			   quota->key_count, quota->key_count + after - before, err);
+	return tenant != NULL && tenant->quota != NULL ? check_tenant(txn, tenant, &all, err) : 0;
 }
 
 void pd_quota_apply(struct pd_txn *txn)
@@ -215,8 +311,10 @@ void pd_quota_apply(struct pd_txn *txn)
 		const struct pd_touched *touched = &txn->touched[i];
 		struct pd_quota *quota = touched->actor->tenant->quota;
 
-		if (quota != NULL)
+		if (quota != NULL) {
 			quota->key_count += touched->actor->state->key_count - touched->keys_before;
+			quota->byte_count += touched->actor->state->byte_count - touched->bytes_before;
+		}
 		if (touched->idle_due_us != 0)
 			touched->actor->quota->idle_due_us = touched->idle_due_us;
 	}
@@ -236,18 +334,25 @@ static int put_level(struct pd_txn *txn, uint8_t kind, uint64_t id, enum pd_leve
 	return pd_txn_put_system(txn, pd_slice(key, size), 0, pd_slice(&value, 1));
 }
 
+static bool has_none(const struct pd_quotas *quotas)
+{
+	return quotas->keys == 0 && quotas->bytes == 0 && quotas->ops == 0 && quotas->idle_s == 0;
+}
+
 static int put_quotas(struct pd_txn *txn, uint64_t id, const struct pd_quotas *quotas)
 {
-	uint8_t key[PD_SYSTEM_KEY_MAX], value[3 * PD_VARINT_MAX];
+	uint8_t key[PD_SYSTEM_KEY_MAX], value[4 * PD_VARINT_MAX];
 	size_t size = 1, value_size;
 
 	key[0] = 'q';
 	size += pd_varint_put(key + size, id);
-	if (quotas->keys == 0 && quotas->ops == 0 && quotas->idle_s == 0)
+	if (has_none(quotas))
 		return pd_txn_delete_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, pd_slice(key, size));
 	value_size = pd_varint_put(value, quotas->keys);
 	value_size += pd_varint_put(value + value_size, quotas->ops);
 	value_size += pd_varint_put(value + value_size, quotas->idle_s);
+	if (quotas->bytes != 0)
+		value_size += pd_varint_put(value + value_size, quotas->bytes);
 	return pd_txn_put_system(txn, pd_slice(key, size), 0, pd_slice(value, value_size));
 }
 
@@ -316,7 +421,7 @@ static void take_over(struct pd_engine *engine, const struct holder *holder, str
 	pd_free(*holder->quota);
 	*holder->quota = quota;
 	if (quota != NULL && holder->actor == NULL)
-		quota->key_count = count_keys(&engine->directory, holder->tenant, NULL);
+		note_holdings(&engine->directory, holder->tenant);
 }
 
 int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *session, bool of_tenant,
@@ -326,7 +431,7 @@ int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *sessio
 	struct pd_txn *txn = &engine->txn;
 	struct pd_quotas quotas = { 0 };
 	struct pd_quota *quota = NULL;
-	bool has_quota = change->has_keys || change->has_ops || change->has_idle;
+	bool has_quota = change->has_keys || change->has_bytes || change->has_ops || change->has_idle;
 	struct holder holder = { 0 };
 	int result;
 
@@ -348,9 +453,10 @@ int pd_engine_change_profile(struct pd_engine *engine, struct pd_session *sessio
 	if (*holder.quota != NULL)
 		quotas = (*holder.quota)->quotas;
 	quotas.keys = change->has_keys ? change->quotas.keys : quotas.keys;
+	quotas.bytes = change->has_bytes ? change->quotas.bytes : quotas.bytes;
 	quotas.ops = change->has_ops ? change->quotas.ops : quotas.ops;
 	quotas.idle_s = change->has_idle ? change->quotas.idle_s : quotas.idle_s;
-	if (quotas.keys != 0 || quotas.ops != 0 || quotas.idle_s != 0) {
+	if (!has_none(&quotas)) {
 		quota = quota_new(&quotas);
 		if (quota == NULL)
 			return pd_error_set(err, PD_NO_MEMORY, "out of memory for a quota");
@@ -392,7 +498,7 @@ int pd_engine_tenant_info(struct pd_engine *engine, struct pd_session *session, 
 			  struct pd_tenant_info *ret_info, struct pd_error *err)
 {
 	const struct pd_tenant *tenant = find_tenant(engine, session, name, err);
-	struct pd_tenant_info info;
+	struct holdings all;
 
 	if (tenant == NULL && name.size > 0)
 		return PD_NOT_FOUND;
@@ -401,12 +507,17 @@ int pd_engine_tenant_info(struct pd_engine *engine, struct pd_session *session, 
 		*ret_info = (struct pd_tenant_info){ .name = pd_session_tenant(session) };
 		return 0;
 	}
-	info = (struct pd_tenant_info){ .id = tenant->id,
-					.name = pd_slice(tenant->name, tenant->name_size),
-					.level = tenant->level };
-	info.keys = count_keys(&engine->directory, tenant, &info.actors);
+	all = add_up(&engine->directory, tenant);
+	*ret_info = (struct pd_tenant_info){ .id = tenant->id,
+					     .name = pd_slice(tenant->name, tenant->name_size),
+					     .actors = all.actors,
+					     .keys = all.keys,
+					     .bytes = all.known != PD_BYTES_UNKNOWN ? all.bytes : 0,
+					     .bytes_known = all.known,
+					     .level = tenant->level };
 	if (tenant->quota != NULL)
-		info.quotas = tenant->quota->quotas;
-	*ret_info = info;
+		ret_info->quotas = tenant->quota->quotas;
+	if (all.known != PD_BYTES_EXACT)
+		pd_recount_want(engine);
 	return 0;
 }

@@ -5,6 +5,10 @@
  * refused as a whole (PD_QUOTA). So whoever is over it may still delete, and overwrite. A key whose time has come counts until
  * it has been removed.
  *
+ * A quota on bytes is looked at in the same way: bytes of the keys and values that the store has for the actor, those of a large
+ * string that is still arriving among them. After an upgrade, and after very many keys have gone at once, an actor's bytes are
+ * counted anew beside the serving. Until then a quota is held to what there is at most; what is not known at all refuses nobody.
+ *
  * A quota on operations is looked at before anything is done. Each key that a command names is one operation; what was
  * not used within a second is gone. It is counted in memory: a start begins with a full second.
  *
@@ -22,6 +26,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 #include "log/level.h"
+#include "store/store.h"
 
 struct pd_engine;
 struct pd_receipt;
@@ -33,6 +38,7 @@ struct pd_session;
 /* 0: none. */
 struct pd_quotas {
 	uint64_t keys;
+	uint64_t bytes;
 	uint64_t ops; /* operations a second, at most PD_QUOTA_OPS_MAX */
 	uint64_t
 		idle_s; /* of an actor: it is dropped when nobody has written to it for so long; at most PD_IDLE_S_MAX */
@@ -40,7 +46,7 @@ struct pd_quotas {
 
 /* What is to become different. */
 struct pd_profile_change {
-	bool has_level, has_keys, has_ops, has_idle;
+	bool has_level, has_keys, has_bytes, has_ops, has_idle;
 	enum pd_level level; /* PD_LEVEL_UNSET: none of its own */
 	struct pd_quotas quotas;
 };
@@ -55,8 +61,9 @@ PD_MUST_CHECK int pd_engine_change_profile(struct pd_engine *engine, struct pd_s
 struct pd_tenant_info {
 	uint64_t id;
 	struct pd_slice name; /* valid until the next call that changes anything */
-	uint64_t actors, keys;
-	enum pd_level level; /* PD_LEVEL_UNSET: the server's */
+	uint64_t actors, keys, bytes;
+	enum pd_bytes_known bytes_known; /* how exact that is */
+	enum pd_level level;             /* PD_LEVEL_UNSET: the server's */
 	struct pd_quotas quotas;
 };
 /* Goes over all actors. Without a name: of the session's, which may have nothing yet (id 0). PD_NOT_FOUND. */

@@ -98,7 +98,7 @@ static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect
 		result = pd_store_delete(engine->store, *state, effect->key, lsn, err);
 		break;
 	case PD_EFFECT_DELETE_RANGE:
-		result = pd_store_delete_range(engine->store, *state, effect->key, effect->value, lsn, err);
+		result = pd_blob_delete_range(engine->store, *state, effect->key, effect->value, lsn, err);
 		break;
 	case PD_EFFECT_ACTOR:
 		break;
@@ -199,7 +199,7 @@ static int apply_record(struct pd_engine *engine, const struct pd_record *record
 
 	engine->recovery.records++;
 	engine->recovery.bytes += record->bytes.size;
-	pd_store_begin(engine->store);
+	pd_store_begin_write(engine->store, record->head.client != 0 ? record->head.time_us : 0);
 	if (record->head.kind == PD_RECORD_EPOCH)
 		result = store_failed(engine, pd_note_epoch(engine, record->epoch, record->lsn, err), err);
 	else

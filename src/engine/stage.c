@@ -149,12 +149,15 @@ int pd_stage_add(struct pd_stage *stage, struct pd_slice key, struct pd_slice by
 	result = write_piece(stage, key, bytes, &actor, &blob, err);
 	if (result == 0)
 		result = txn->failed;
+	if (result == 0 && txn->touched_count > 0)
+		result = pd_quota_check(txn, err);
 	if (result == 0 && stage->staged.blob.number == 0) {
 		pin = pd_blob_pin(engine, actor, blob);
 		result = pin == NULL ? PD_NO_MEMORY : 0;
 	}
 	if (result != 0) {
 		pd_txn_abort(txn);
+		ret_receipt->retry_us = result == PD_AGAIN ? txn->retry_us : 0;
 		if (txn->failed == PD_CORRUPT)
 			pd_state_note_damage(engine, &txn->err);
 		if (err->text[0] == '\0')

@@ -87,6 +87,7 @@ static int open_store(struct pd_engine *engine, struct pd_levels *levels, struct
 								      : engine->budget.plan.active,
 					    .memtables_bytes = engine->budget.plan.memtables,
 					    .points_max = engine->options.range_points_max,
+					    .count_max = engine->options.range_count_max,
 					    .views_bytes = engine->budget.plan.views,
 					    .views_age_s = engine->options.view_age_s };
 	int result = pd_store_open(&options, &engine->store, err);

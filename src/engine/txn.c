@@ -28,7 +28,6 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 	struct pd_engine *engine = txn->engine;
 
 	PD_ASSERT(!txn->writing);
-	pd_store_begin(engine->store);
 	if (engine->since_clock++ % 64 == 0)
 		pd_clock_update(&engine->clock);
 	/* The tenant may have been made by another session since this one began, and the actor dropped. */
@@ -36,6 +35,7 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 		pd_session_resolve(session);
 	txn->session = session;
 	txn->now_us = pd_clock_tick(&engine->clock);
+	pd_store_begin_write(engine->store, session != NULL ? txn->now_us : 0);
 	txn->lsn = engine->open->first_lsn + engine->open->record_count;
 	txn->level = PD_LEVEL_UNSET;
 	txn->profile_level = PD_LEVEL_UNSET;
@@ -248,7 +248,7 @@ int pd_txn_delete_range(struct pd_txn *txn, struct pd_store_actor *state, uint64
 		result = pd_log_record_delete_range(engine->open, from, to);
 	if (result == 0)
 		result = note_failed(
-			txn, pd_store_delete_range(engine->store, state, from, to, txn->lsn, &txn->err));
+			txn, pd_blob_delete_range(engine->store, state, from, to, txn->lsn, &txn->err));
 	return result;
 }
 

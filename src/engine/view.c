@@ -205,9 +205,9 @@ int pd_engine_view_actor_next(struct pd_engine_view *view, uint64_t after,
 	return pd_store_view_actor_next(view->store, after, ret_actor, err);
 }
 
-/* ---- hashes ---- */
+/* ---- reading much ---- */
 
-struct hashing {
+struct long_read {
 	struct pd_store_view *view;
 	struct pd_hasher *hasher;
 	pd_view_progress *progress;
@@ -218,24 +218,24 @@ struct hashing {
 };
 
 /* Let others in, now and then. */
-static int pause(struct hashing *hashing, struct pd_error *err)
+static int pause(struct long_read *reading, struct pd_error *err)
 {
 	int result;
 
-	if (hashing->since_entries < ENTRIES_AT_ONCE && hashing->since_bytes < BYTES_AT_ONCE)
+	if (reading->since_entries < ENTRIES_AT_ONCE && reading->since_bytes < BYTES_AT_ONCE)
 		return 0;
-	hashing->since_entries = hashing->since_bytes = 0;
-	pd_store_view_leave(hashing->view);
-	hashing->inside = false;
-	if (hashing->progress != NULL && !hashing->progress(hashing->context, hashing->entries))
+	reading->since_entries = reading->since_bytes = 0;
+	pd_store_view_leave(reading->view);
+	reading->inside = false;
+	if (reading->progress != NULL && !reading->progress(reading->context, reading->entries))
 		return pd_error_set(err, PD_CANCELLED, "cancelled");
-	result = pd_store_view_enter(hashing->view, err);
-	hashing->inside = result == 0;
+	result = pd_store_view_enter(reading->view, err);
+	reading->inside = result == 0;
 	return result;
 }
 
 /* The string that a head stands for. */
-static int hash_large(struct hashing *hashing, uint64_t actor, const struct pd_entry *entry,
+static int hash_large(struct long_read *reading, uint64_t actor, const struct pd_entry *entry,
 		      struct pd_error *err)
 {
 	struct pd_blob blob = pd_kv_blob(entry);
@@ -245,16 +245,16 @@ static int hash_large(struct hashing *hashing, uint64_t actor, const struct pd_e
 	uint64_t size = 0;
 	int result;
 
-	pd_engine_hash_head(hashing->hasher, PD_TYPE_STRING, entry, blob.size);
-	result = pd_store_view_seek(hashing->view, actor, pd_blob_key(from, blob.number),
+	pd_engine_hash_head(reading->hasher, PD_TYPE_STRING, entry, blob.size);
+	result = pd_store_view_seek(reading->view, actor, pd_blob_key(from, blob.number),
 				    pd_blob_key(to, blob.number + 1), &cursor, err);
 	if (result != 0)
 		return result;
 	while ((result = pd_store_view_next(cursor, &chunk, err)) > 0) {
-		pd_hasher_add(hashing->hasher, chunk.value.data, chunk.value.size);
+		pd_hasher_add(reading->hasher, chunk.value.data, chunk.value.size);
 		size += chunk.value.size;
-		hashing->since_bytes += chunk.value.size;
-		result = pause(hashing, err);
+		reading->since_bytes += chunk.value.size;
+		result = pause(reading, err);
 		if (result != 0)
 			return result; /* the cursor goes with the view */
 	}
@@ -266,35 +266,35 @@ static int hash_large(struct hashing *hashing, uint64_t actor, const struct pd_e
 }
 
 /* What has expired and was not removed yet is state, too. */
-static int hash_actor(struct hashing *hashing, uint64_t actor, bool with_id, struct pd_error *err)
+static int hash_actor(struct long_read *reading, uint64_t actor, bool with_id, struct pd_error *err)
 {
 	struct pd_store_view_cursor *cursor;
 	struct pd_entry entry;
-	int result = pd_store_view_seek(hashing->view, actor, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor,
+	int result = pd_store_view_seek(reading->view, actor, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor,
 					err);
 
 	if (result != 0)
 		return result;
-	hashing->since_entries++;
+	reading->since_entries++;
 	while ((result = pd_store_view_next(cursor, &entry, err)) > 0) {
-		hashing->since_entries++;
-		hashing->since_bytes += entry.key.size + entry.value.size;
+		reading->since_entries++;
+		reading->since_bytes += entry.key.size + entry.value.size;
 		if (!pd_engine_hashes(actor, &entry)) {
-			result = pause(hashing, err);
+			result = pause(reading, err);
 			if (result != 0)
 				return result;
 			continue;
 		}
 		if (with_id)
-			pd_hasher_add(hashing->hasher, &actor, sizeof actor);
+			pd_hasher_add(reading->hasher, &actor, sizeof actor);
 		with_id = false;
-		hashing->entries++;
+		reading->entries++;
 		if (entry.type == PD_TYPE_LARGE)
-			result = hash_large(hashing, actor, &entry, err);
+			result = hash_large(reading, actor, &entry, err);
 		else
-			pd_engine_hash_entry(hashing->hasher, &entry);
+			pd_engine_hash_entry(reading->hasher, &entry);
 		if (result >= 0)
-			result = pause(hashing, err);
+			result = pause(reading, err);
 		if (result != 0)
 			return result; /* the cursor goes with the view */
 	}
@@ -302,17 +302,17 @@ static int hash_actor(struct hashing *hashing, uint64_t actor, bool with_id, str
 	return result;
 }
 
-static int hash_all(struct hashing *hashing, struct pd_error *err)
+static int hash_all(struct long_read *reading, struct pd_error *err)
 {
 	struct pd_store_view_actor actor = { .id = PD_SYSTEM_ACTOR };
 	int result;
 
 	do {
-		result = hash_actor(hashing, actor.id, true, err);
+		result = hash_actor(reading, actor.id, true, err);
 		if (result == 0)
-			result = pause(hashing, err);
+			result = pause(reading, err);
 		if (result == 0)
-			result = pd_store_view_actor_next(hashing->view, actor.id, &actor, err);
+			result = pd_store_view_actor_next(reading->view, actor.id, &actor, err);
 	} while (result > 0);
 	return result;
 }
@@ -320,23 +320,64 @@ static int hash_all(struct hashing *hashing, struct pd_error *err)
 int pd_engine_view_hash(struct pd_engine_view *view, uint64_t actor, pd_view_progress *progress,
 			void *context, struct pd_hash128 *ret_hash, struct pd_error *err)
 {
-	struct hashing hashing = { .view = view->store, .progress = progress, .context = context };
+	struct long_read reading = { .view = view->store, .progress = progress, .context = context };
 	int result = actor == PD_VIEW_ALL ? 0 : check_actor(view, actor, err);
 
 	if (result != 0)
 		return result;
-	hashing.hasher = pd_hasher_new();
-	if (hashing.hasher == NULL)
+	reading.hasher = pd_hasher_new();
+	if (reading.hasher == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory while hashing");
 	result = pd_store_view_enter(view->store, err);
-	hashing.inside = result == 0;
+	reading.inside = result == 0;
 	if (result == 0)
-		result = actor == PD_VIEW_ALL ? hash_all(&hashing, err)
-					      : hash_actor(&hashing, actor, false, err);
-	if (hashing.inside)
+		result = actor == PD_VIEW_ALL ? hash_all(&reading, err)
+					      : hash_actor(&reading, actor, false, err);
+	if (reading.inside)
 		pd_store_view_leave(view->store);
 	if (result == 0)
-		*ret_hash = pd_hasher_sum(hashing.hasher);
-	pd_hasher_free(hashing.hasher);
+		*ret_hash = pd_hasher_sum(reading.hasher);
+	pd_hasher_free(reading.hasher);
+	return result;
+}
+
+static int add_bytes(struct long_read *reading, uint64_t actor, uint64_t *bytes, struct pd_error *err)
+{
+	struct pd_store_view_cursor *cursor;
+	struct pd_entry entry;
+	int result = pd_store_view_seek(reading->view, actor, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor,
+					err);
+
+	if (result != 0)
+		return result;
+	while ((result = pd_store_view_next(cursor, &entry, err)) > 0) {
+		size_t size = entry.key.size + entry.value.size;
+
+		*bytes += size;
+		reading->entries++;
+		reading->since_entries++;
+		reading->since_bytes += size;
+		result = pause(reading, err);
+		if (result != 0)
+			return result; /* the cursor goes with the view */
+	}
+	pd_store_view_cursor_free(cursor);
+	return result;
+}
+
+int pd_engine_view_bytes(struct pd_engine_view *view, uint64_t actor, pd_view_progress *progress,
+			 void *context, uint64_t *ret_bytes, struct pd_error *err)
+{
+	struct long_read reading = { .view = view->store, .progress = progress, .context = context };
+	uint64_t bytes = 0;
+	int result = pd_store_view_enter(view->store, err);
+
+	reading.inside = result == 0;
+	if (result == 0)
+		result = add_bytes(&reading, actor, &bytes, err);
+	if (reading.inside)
+		pd_store_view_leave(view->store);
+	if (result == 0)
+		*ret_bytes = bytes;
 	return result;
 }

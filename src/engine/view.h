@@ -59,5 +59,10 @@ typedef bool pd_view_progress(void *context, uint64_t entries);
 /* What pd_engine_state_hash() gave at the view's moment. It enters and leaves by itself. */
 PD_MUST_CHECK int pd_engine_view_hash(struct pd_engine_view *view, uint64_t actor, pd_view_progress *progress,
 				      void *context, struct pd_hash128 *ret_hash, struct pd_error *err);
+/* In the same way: how many bytes the actor's keys and values have, of all entries that the store has of it, whether it is
+ * quarantined or not. */
+PD_MUST_CHECK int pd_engine_view_bytes(struct pd_engine_view *view, uint64_t actor,
+				       pd_view_progress *progress, void *context, uint64_t *ret_bytes,
+				       struct pd_error *err);
 
 #endif

@@ -375,6 +375,10 @@ static const struct pd_metric recovery_metrics[] = {
 static const struct pd_metric state_metrics[] = {
 	GAUGE("perdure_keys", "Keys.", AT(engine.keys)),
 	GAUGE("perdure_expiring_keys", "Keys with a time to live.", AT(engine.expiring_keys)),
+	GAUGE("perdure_data_bytes", "Bytes of keys and values.", BYTES, AT(engine.store.bytes)),
+	GAUGE("perdure_data_uncounted_actors",
+	      "Actors whose bytes are being counted anew, so that perdure_data_bytes is not exact.",
+	      AT(engine.store.uncounted)),
 	COUNTER("perdure_expired_keys", "Keys removed since their time was over.", AT(engine.expired_keys)),
 	GAUGE("perdure_actors", "Actors.", AT(engine.actors)),
 	GAUGE("perdure_tenants", "Tenants.", AT(engine.tenants)),

@@ -141,15 +141,17 @@ static int write_counters(struct writer *writer)
 			continue;
 		}
 		if (pd_plant(PD_PLANT_COUNTERS_OF_NOW))
-			counters = (struct pd_store_counters){ table->actor->key_count,
-							       table->actor->expiring_count,
-							       table->actor->last_delete_lsn };
+			counters = pd_actor_counters(table->actor);
 		value[0] = PD_COUNTERS_VERSION;
 		size += pd_varint_put(value + size, table->actor->tenant);
 		size += pd_varint_put(value + size, counters.key_count);
 		size += pd_varint_put(value + size, counters.expiring_count);
 		size += pd_varint_put(value + size,
 				      pd_plant(PD_PLANT_FORGET_LAST_DELETE) ? 0 : counters.last_delete_lsn);
+		size += pd_varint_put(value + size, counters.bytes_known);
+		size += pd_varint_put(value + size,
+				      counters.bytes_known != PD_BYTES_UNKNOWN ? counters.byte_count : 0);
+		size += pd_varint_put(value + size, counters.last_write_us);
 		result = pd_levels_batch_put(writer->batch, key, pd_slice(value, size), writer->err);
 	}
 	return result;

@@ -13,8 +13,7 @@ struct pd_table *pd_table_new(struct pd_store *store, struct pd_store_actor *act
 	*table = (struct pd_table){
 		.actor_id = actor->id, .tenant = actor->tenant, .actor = actor, .next = generation->tables
 	};
-	table->counters = (struct pd_store_counters){ actor->key_count, actor->expiring_count,
-						      actor->last_delete_lsn };
+	table->counters = pd_actor_counters(actor);
 	pd_memtable_init(&table->map, &generation->arena);
 	if (table->next != NULL)
 		table->next->previous = table;

@@ -42,11 +42,20 @@ void pd_journal_note(struct pd_store *store, struct pd_store_actor *actor)
 
 	if (journal->noted == actor)
 		return;
-	PD_ASSERT(journal->count < journal->capacity);
+	PD_ASSERT(journal->count + 1 < journal->capacity);
 	journal->changes[journal->count++] = (struct pd_change){
 		.kind = PD_CHANGE_COUNTERS,
 		.actor = actor,
-		.counters = { actor->key_count, actor->expiring_count, actor->last_delete_lsn },
+		.key_count = actor->key_count,
+		.expiring_count = actor->expiring_count,
+		.last_delete_lsn = actor->last_delete_lsn,
+	};
+	journal->changes[journal->count++] = (struct pd_change){
+		.kind = PD_CHANGE_BYTES,
+		.bytes_known = actor->bytes_known,
+		.actor = actor,
+		.byte_count = actor->byte_count,
+		.last_write_us = actor->last_write_us,
 	};
 	journal->noted = actor;
 }
@@ -88,13 +97,20 @@ static void undo(struct pd_store *store, const struct pd_change *change)
 		break;
 	case PD_CHANGE_COUNTERS:
 		actor = change->actor;
-		store->key_count += change->counters.key_count - actor->key_count;
-		actor->key_count = change->counters.key_count;
+		store->key_count += change->key_count - actor->key_count;
+		actor->key_count = change->key_count;
 		if (!pd_plant(PD_PLANT_UNDO_FORGETS_EXPIRING)) {
-			store->expiring_count += change->counters.expiring_count - actor->expiring_count;
-			actor->expiring_count = change->counters.expiring_count;
+			store->expiring_count += change->expiring_count - actor->expiring_count;
+			actor->expiring_count = change->expiring_count;
 		}
-		actor->last_delete_lsn = change->counters.last_delete_lsn;
+		actor->last_delete_lsn = change->last_delete_lsn;
+		break;
+	case PD_CHANGE_BYTES:
+		actor = change->actor;
+		store->byte_count += change->byte_count - actor->byte_count;
+		actor->byte_count = change->byte_count;
+		actor->last_write_us = change->last_write_us;
+		pd_actor_set_known(store, actor, change->bytes_known);
 		break;
 	case PD_CHANGE_DROPPED:
 		change->actor->dropped = false;
@@ -138,6 +154,7 @@ static void end(struct pd_store *store)
 		journal->capacity = 0;
 	}
 	store->iterators_used = 0;
+	store->write_us = 0;
 	store->in_transaction = false;
 }
 
@@ -147,6 +164,12 @@ void pd_store_begin(struct pd_store *store)
 	store->in_transaction = true;
 	store->iterators_used = 0;
 	pd_store_reads_reset(store);
+}
+
+void pd_store_begin_write(struct pd_store *store, uint64_t time_us)
+{
+	pd_store_begin(store);
+	store->write_us = time_us;
 }
 
 /* Of a tombstone that must stay only the key counts. */
@@ -227,6 +250,7 @@ void pd_store_commit(struct pd_store *store)
 		switch (change->kind) {
 		case PD_CHANGE_INSERTED:
 		case PD_CHANGE_FLAGGED:
+		case PD_CHANGE_BYTES:
 		case PD_CHANGE_DROPPED:
 			break;
 		case PD_CHANGE_REPLACED:
@@ -235,9 +259,7 @@ void pd_store_commit(struct pd_store *store)
 			break;
 		case PD_CHANGE_COUNTERS:
 			actor = change->actor;
-			pd_actor_table(actor, store->active)->counters = (struct pd_store_counters){
-				actor->key_count, actor->expiring_count, actor->last_delete_lsn
-			};
+			pd_actor_table(actor, store->active)->counters = pd_actor_counters(actor);
 			break;
 		}
 	}

@@ -4,7 +4,8 @@
  * beyond a key is the only one that could hide it. */
 #include "store/store_private.h"
 
-#define POINTS_MAX PD_STORE_POINTS_MAX
+#define POINTS_MAX  PD_STORE_POINTS_MAX
+#define COUNT_BYTES (2u * 1024 * 1024) /* that are read to be counted */
 
 static struct pd_slice start_of(const uint8_t *range)
 {
@@ -75,13 +76,16 @@ struct deletion {
 	struct pd_table *table;
 	struct pd_slice from, to;
 	uint64_t lsn;
-	bool unread; /* it is the whole actor, and nobody asks what was there */
-	bool found;  /* something was there */
+	bool sized;     /* the caller knows what is in it: */
+	uint64_t bytes; /* … so many bytes */
+	bool unread;    /* it is the whole actor, and nobody asks what was there */
+	bool found;     /* something was there */
 	/* What is older than the active generation and alive: these, or many more. */
 	bool many;
 	unsigned point_count;
 	struct pd_slice points[POINTS_MAX];
 	uint64_t expires_us[POINTS_MAX];
+	uint64_t sizes[POINTS_MAX];
 };
 
 static int find_older(struct deletion *deletion, struct pd_error *err)
@@ -106,6 +110,7 @@ static int find_older(struct deletion *deletion, struct pd_error *err)
 			break;
 		}
 		deletion->expires_us[deletion->point_count] = entry.expires_us;
+		deletion->sizes[deletion->point_count] = entry.key.size + entry.value.size;
 		deletion->points[deletion->point_count++] = pd_slice(copy, entry.key.size);
 	}
 	pd_store_cursor_done(&cursor);
@@ -144,6 +149,46 @@ static int count_many(const struct deletion *deletion, uint64_t *ret_keys, uint6
 	return result;
 }
 
+static bool is_whole(const struct deletion *deletion)
+{
+	return deletion->from.size == 0 && deletion->to.size == 0;
+}
+
+/* How many bytes the range has, if it has many keys. *ret_known false: more than are counted here and now. */
+static int count_bytes(const struct deletion *deletion, uint64_t *ret_bytes, bool *ret_known,
+		       struct pd_error *err)
+{
+	struct pd_store_cursor cursor;
+	struct pd_entry entry;
+	unsigned keys = 0;
+	int result = 0;
+
+	*ret_bytes = deletion->bytes;
+	*ret_known = true;
+	if (deletion->sized || is_whole(deletion))
+		return 0;
+	pd_store_seek(deletion->store, deletion->actor, deletion->from, deletion->to, &cursor);
+	while (*ret_known && (result = pd_store_next(&cursor, &entry, err)) > 0) {
+		*ret_bytes += entry.key.size + entry.value.size;
+		*ret_known = ++keys <= deletion->store->count_max && *ret_bytes <= COUNT_BYTES;
+	}
+	pd_store_cursor_done(&cursor);
+	return result < 0 ? result : 0;
+}
+
+/* The range of many keys is gone. */
+static void take_bytes(struct deletion *deletion, uint64_t bytes, bool known)
+{
+	struct pd_store_actor *actor = deletion->actor;
+
+	pd_store_count_bytes(deletion->store, actor, 0, known ? bytes : 0);
+	if (known)
+		return;
+	actor->recount = true;
+	if (actor->bytes_known == PD_BYTES_EXACT && actor->id < PD_STORE_RESERVED_ID)
+		pd_actor_set_known(deletion->store, actor, PD_BYTES_AT_MOST);
+}
+
 /* Kill what is in the active generation. Under a range tombstone even tombstones have nothing to hide any more. */
 static int kill_active(struct deletion *deletion)
 {
@@ -170,10 +215,12 @@ static int kill_active(struct deletion *deletion)
 		if (result != 0)
 			break;
 		pd_slot_kill(store, map, slot, deletion->lsn);
-		if (deletion->many)
+		if (deletion->many) {
 			slot->lsn |= PD_SLOT_FRESH;
-		else if (alive)
+		} else if (alive) {
 			pd_store_count(store, deletion->actor, entry.key, entry.expires_us != 0, -1);
+			pd_store_count_bytes(store, deletion->actor, 0, entry.key.size + entry.value.size);
+		}
 		deletion->found = deletion->found || alive;
 	}
 	return result;
@@ -193,9 +240,11 @@ static int kill_points(struct deletion *deletion)
 		if (result == 0 && deletion->expires_us[i] != 0)
 			result = pd_expiry_remove(store, deletion->actor->id, deletion->points[i],
 						  deletion->expires_us[i], deletion->lsn);
-		if (result == 0)
+		if (result == 0) {
 			pd_store_count(store, deletion->actor, deletion->points[i],
 				       deletion->expires_us[i] != 0, -1);
+			pd_store_count_bytes(store, deletion->actor, 0, deletion->sizes[i]);
+		}
 		deletion->found = true;
 	}
 	return result;
@@ -206,7 +255,8 @@ static int delete (struct deletion *deletion, struct pd_error *err)
 	static const uint8_t last = PD_STORE_KEY_END;
 	struct pd_store *store = deletion->store;
 	struct pd_store_actor *actor = deletion->actor;
-	uint64_t keys = 0, expiring = 0;
+	uint64_t keys = 0, expiring = 0, bytes = 0;
+	bool known = true;
 	int result = 0;
 
 	if (pd_actor_has_older(store, actor))
@@ -218,6 +268,8 @@ static int delete (struct deletion *deletion, struct pd_error *err)
 	}
 	if (result == 0 && deletion->many)
 		result = count_many(deletion, &keys, &expiring, err);
+	if (result == 0 && deletion->many)
+		result = count_bytes(deletion, &bytes, &known, err);
 	if (result != 0)
 		return result;
 	result = kill_active(deletion);
@@ -232,6 +284,13 @@ static int delete (struct deletion *deletion, struct pd_error *err)
 	actor->expiring_count -= expiring;
 	store->key_count -= keys;
 	store->expiring_count -= expiring;
+	if (deletion->many)
+		take_bytes(deletion, bytes, known);
+	if (is_whole(deletion)) {
+		store->byte_count -= actor->byte_count;
+		actor->byte_count = 0;
+		pd_actor_set_known(store, actor, PD_BYTES_EXACT);
+	}
 	if (!deletion->found && !deletion->many)
 		return 0;
 	actor->last_delete_lsn = deletion->lsn;
@@ -258,6 +317,20 @@ int pd_store_delete_range(struct pd_store *store, struct pd_store_actor *actor, 
 			  struct pd_slice to, uint64_t lsn, struct pd_error *err)
 {
 	struct deletion deletion = { .store = store, .actor = actor, .from = from, .to = to, .lsn = lsn };
+
+	return to.size > 0 && pd_slice_compare(from, to) >= 0 ? 0 : delete_prepared(&deletion, err);
+}
+
+int pd_store_delete_sized_range(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice from,
+				struct pd_slice to, uint64_t bytes, uint64_t lsn, struct pd_error *err)
+{
+	struct deletion deletion = { .store = store,
+				     .actor = actor,
+				     .from = from,
+				     .to = to,
+				     .lsn = lsn,
+				     .sized = true,
+				     .bytes = bytes };
 
 	return to.size > 0 && pd_slice_compare(from, to) >= 0 ? 0 : delete_prepared(&deletion, err);
 }

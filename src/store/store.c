@@ -76,6 +76,7 @@ void pd_actor_free(struct pd_store *store, struct pd_store_actor *actor)
 {
 	for (unsigned i = 0; i < PD_STORE_TABLES; i++)
 		PD_ASSERT(actor->tables[i] == NULL);
+	PD_ASSERT(actor->bytes_known == PD_BYTES_EXACT && actor->byte_count == 0);
 	pd_pointer_table_remove(&store->by_id, actor);
 	pd_id_list_remove(&store->actors, actor);
 }
@@ -107,31 +108,94 @@ void pd_store_actor_remove(struct pd_store *store, struct pd_store_actor *actor)
 	pd_actor_free(store, actor);
 }
 
+/* ---- their bytes ---- */
+
+void pd_actor_set_known(struct pd_store *store, struct pd_store_actor *actor, enum pd_bytes_known known)
+{
+	store->uncounted += known != PD_BYTES_EXACT;
+	store->uncounted -= actor->bytes_known != PD_BYTES_EXACT;
+	store->unknown += known == PD_BYTES_UNKNOWN;
+	store->unknown -= actor->bytes_known == PD_BYTES_UNKNOWN;
+	actor->bytes_known = (uint8_t)known;
+}
+
+struct pd_store_counters pd_actor_counters(const struct pd_store_actor *actor)
+{
+	return (struct pd_store_counters){ .key_count = actor->key_count,
+					   .expiring_count = actor->expiring_count,
+					   .last_delete_lsn = actor->last_delete_lsn,
+					   .byte_count = actor->byte_count,
+					   .last_write_us = actor->last_write_us,
+					   .bytes_known = actor->bytes_known };
+}
+
+uint64_t pd_store_uncounted(const struct pd_store *store)
+{
+	return store->uncounted;
+}
+
+uint64_t pd_store_unknown(const struct pd_store *store)
+{
+	return store->unknown;
+}
+
+uint64_t pd_store_count_begin(struct pd_store_actor *actor)
+{
+	actor->recount = false;
+	return actor->byte_count;
+}
+
+void pd_store_count_end(struct pd_store *store, struct pd_store_actor *actor, uint64_t begun, uint64_t bytes)
+{
+	struct pd_table *table;
+
+	PD_ASSERT(!store->in_transaction);
+	if (actor->recount || actor->bytes_known == PD_BYTES_EXACT)
+		return;
+	pd_store_count_bytes(store, actor, bytes, begun);
+	pd_actor_set_known(store, actor, PD_BYTES_EXACT);
+	/* Its table is what brings it to the levels. Without memory for one the next life counts again. */
+	table = store->levels != NULL ? pd_table_of(store, actor) : NULL;
+	if (table != NULL)
+		table->counters = pd_actor_counters(actor);
+}
+
 /* ---- the actors of an earlier life ---- */
 
 int pd_counters_read(struct pd_slice key, struct pd_slice value, struct pd_store_view_actor *ret_actor,
 		     struct pd_error *err)
 {
-	uint64_t numbers[4]; /* tenant, keys, expiring, last delete */
+	/* tenant, keys, expiring, last delete; from version 2 on how well bytes are known, bytes, last write */
+	uint64_t numbers[7] = { [4] = PD_BYTES_UNKNOWN };
+	unsigned count;
 	size_t at = 1;
 
 	if (key.size != 16 || value.size < 1)
 		goto damaged;
-	if (value.data[0] != PD_COUNTERS_VERSION)
+	if (value.data[0] == 0)
+		goto damaged;
+	if (value.data[0] > PD_COUNTERS_VERSION)
 		return pd_error_set(err, PD_NEWER_FORMAT,
 				    "the levels hold counters of version %u: written by a newer version",
 				    value.data[0]);
-	for (unsigned i = 0; i < 4; i++) {
+	count = value.data[0] == 1 ? 4 : 7;
+	for (unsigned i = 0; i < count; i++) {
 		size_t size = pd_varint_get(value.data + at, value.size - at, &numbers[i]);
 
 		if (size == 0)
 			goto damaged;
 		at += size;
 	}
-	if (at != value.size)
+	if (at != value.size || numbers[4] > PD_BYTES_UNKNOWN)
 		goto damaged;
-	*ret_actor = (struct pd_store_view_actor){ pd_load_be64(key.data + 8), numbers[0], numbers[1],
-						   numbers[2], numbers[3] };
+	*ret_actor = (struct pd_store_view_actor){ .id = pd_load_be64(key.data + 8),
+						   .tenant = numbers[0],
+						   .key_count = numbers[1],
+						   .expiring_count = numbers[2],
+						   .last_delete_lsn = numbers[3],
+						   .bytes_known = (enum pd_bytes_known)numbers[4],
+						   .byte_count = numbers[5],
+						   .last_write_us = numbers[6] };
 	return 0;
 damaged:
 	return pd_error_set(err, PD_CORRUPT, "an actor's counters in the levels make no sense");
@@ -154,7 +218,13 @@ static int load_actor(struct pd_store *store, struct pd_slice key, struct pd_sli
 	actor->key_count = counters.key_count;
 	actor->expiring_count = counters.expiring_count;
 	actor->last_delete_lsn = counters.last_delete_lsn;
+	actor->byte_count = counters.byte_count;
+	actor->last_write_us = counters.last_write_us;
 	actor->in_levels = true;
+	/* What the store's user notes is nobody's. */
+	pd_actor_set_known(store, actor,
+			   actor->id < PD_STORE_RESERVED_ID ? counters.bytes_known : PD_BYTES_EXACT);
+	store->byte_count += counters.byte_count;
 	store->key_count += counters.key_count;
 	store->expiring_count += counters.expiring_count;
 	return 0;
@@ -213,6 +283,7 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 	store->views_age_s = options->views_age_s;
 	PD_ASSERT(options->points_max <= PD_STORE_POINTS_MAX);
 	store->points_max = options->points_max > 0 ? options->points_max : PD_STORE_POINTS_MAX;
+	store->count_max = options->count_max > 0 ? options->count_max : PD_STORE_COUNT_MAX;
 	store->active = store->oldest = 1;
 	for (unsigned i = 0; i < PD_STORE_TABLES; i++)
 		pd_arena_init(&store->generations[i].arena, &store->pool);
@@ -306,6 +377,9 @@ void pd_store_stats(const struct pd_store *store, bool with_levels, struct pd_st
 		.actors = pd_id_list_count(&store->actors) - store->leaving,
 		.keys = store->key_count,
 		.expiring_keys = store->expiring_count,
+		/* What is not known yet may be less than what was deleted since. */
+		.bytes = (int64_t)store->byte_count < 0 ? 0 : store->byte_count,
+		.uncounted = store->uncounted,
 		.actor_bytes = pd_arena_bytes(&store->actor_arena) +
 			       (store->by_id.slot_count + store->actors.capacity) * sizeof(void *),
 		.spare_bytes = spare_bytes(store),

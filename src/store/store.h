@@ -40,6 +40,7 @@ struct pd_table;
 #define PD_STORE_NOTES_ID    UINT64_C(0xfffffffffffffff2) /* free for the store's user */
 
 #define PD_STORE_POINTS_MAX 32u
+#define PD_STORE_COUNT_MAX  1024u
 
 /* Has the value the form that its type asks for? An entry of the levels of which it has not is damage to whoever reads it: what is
  * told can be relied upon. Thread: any that reads. */
@@ -55,6 +56,8 @@ struct pd_store_options {
 	/* A deleted range that hides more older keys than this is kept as one, else as so many deletes. At most
 	 * PD_STORE_POINTS_MAX; 0: that. */
 	unsigned points_max;
+	/* Of the keys of such a range so many are looked at, to know the actor's bytes; 0: PD_STORE_COUNT_MAX. */
+	unsigned count_max;
 	/* Views beyond these are given up (view.h): memory that only views keep; how long one may be open. 0: no limit. */
 	size_t views_bytes;
 	uint64_t views_age_s;
@@ -63,15 +66,28 @@ struct pd_store_options {
 	uint64_t actor;
 };
 
+/* How well it is known how many bytes an actor has. */
+enum pd_bytes_known {
+	PD_BYTES_EXACT,
+	PD_BYTES_AT_MOST, /* a range of many keys was deleted, and nobody has counted what those had */
+	PD_BYTES_UNKNOWN, /* its counters are of a version that did not count them */
+};
+
 /* One actor's state. Fields are for reading. */
 struct pd_store_actor {
 	uint64_t id, tenant;
-	uint64_t key_count;                       /* keys that begin with the store's count_prefix */
-	uint64_t expiring_count;                  /* those of them that expire */
-	uint64_t last_delete_lsn;                 /* of the last transaction that deleted anything */
+	uint64_t key_count;       /* keys that begin with the store's count_prefix */
+	uint64_t expiring_count;  /* those of them that expire */
+	uint64_t last_delete_lsn; /* of the last transaction that deleted anything */
+	uint64_t
+		byte_count; /* of keys and values of all entries, as far as it is known; UNKNOWN: what came since */
+	uint64_t
+		last_write_us; /* the time of the last transaction of somebody's that wrote to it; 0: not known */
 	struct pd_table *tables[PD_STORE_TABLES]; /* the store's: its part of each memtable, or NULL */
 	bool in_levels;                           /* something of it may be there */
 	bool dropped;                             /* it is on its way out: found by nobody */
+	uint8_t bytes_known;                      /* enum pd_bytes_known */
+	bool recount; /* since counting began it has lost bytes that nobody counted */
 };
 
 /* Takes the levels, also on an error. Reads all actors' counters from them, or the one's. */
@@ -104,6 +120,8 @@ PD_MUST_CHECK int pd_store_actor_drop(struct pd_store *store, struct pd_store_ac
 
 /* ---- transactions ---- */
 void pd_store_begin(struct pd_store *store);
+/* The same in somebody's name: what is written is the last write of its actor. */
+void pd_store_begin_write(struct pd_store *store, uint64_t time_us);
 void pd_store_commit(struct pd_store *store);
 void pd_store_rollback(struct pd_store *store);
 
@@ -128,6 +146,23 @@ PD_MUST_CHECK int pd_store_delete(struct pd_store *store, struct pd_store_actor 
 PD_MUST_CHECK int pd_store_delete_range(struct pd_store *store, struct pd_store_actor *actor,
 					struct pd_slice from, struct pd_slice to, uint64_t lsn,
 					struct pd_error *err);
+/* The same by somebody who knows how many bytes of keys and values are in the range. Else they are counted; if there are very
+ * many keys, the actor's bytes are known as PD_BYTES_AT_MOST from then on. */
+PD_MUST_CHECK int pd_store_delete_sized_range(struct pd_store *store, struct pd_store_actor *actor,
+					      struct pd_slice from, struct pd_slice to, uint64_t bytes,
+					      uint64_t lsn, struct pd_error *err);
+
+/* ---- counting bytes anew ----
+ *
+ * On a view of now, which takes its time; the actor changes meanwhile. Outside of a transaction. */
+
+/* Actors whose bytes are not known exactly; those of them of which they are not known at all. */
+uint64_t pd_store_uncounted(const struct pd_store *store);
+uint64_t pd_store_unknown(const struct pd_store *store);
+/* Returns what is to be given to the end. */
+uint64_t pd_store_count_begin(struct pd_store_actor *actor);
+/* When that was, it had so many bytes. It may have to be counted again. */
+void pd_store_count_end(struct pd_store *store, struct pd_store_actor *actor, uint64_t begun, uint64_t bytes);
 
 /* ---- lent memory: recovery points into the log's segments instead of copying what is in them ---- */
 /* The block is the active memtable's from here on, and goes with it or when nothing in it is alive any more (pd_free()):
@@ -218,6 +253,7 @@ PD_MUST_CHECK int pd_store_flush_wait(struct pd_store *store, uint64_t durable_l
 /* ---- figures ---- */
 struct pd_store_stats {
 	uint64_t actors, keys, expiring_keys;
+	uint64_t bytes, uncounted; /* of all actors' keys and values; actors of which that is not exact */
 	size_t active_bytes, frozen_bytes; /* arenas with nodes and lent blocks */
 	size_t actor_bytes;                /* what stands for actors, busy or idle */
 	size_t spare_bytes;                /* of all these, waiting to be used again */

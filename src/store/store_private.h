@@ -24,7 +24,8 @@
 #define PD_STORE_KEY_END 0xff /* no user's key begins with it: the end of a range without one */
 
 struct pd_store_counters {
-	uint64_t key_count, expiring_count, last_delete_lsn;
+	uint64_t key_count, expiring_count, last_delete_lsn, byte_count, last_write_us;
+	uint8_t bytes_known;
 };
 
 struct pd_table {
@@ -61,13 +62,15 @@ enum pd_change_kind {
 	PD_CHANGE_INSERTED, /* `entry` came into the map */
 	PD_CHANGE_REPLACED, /* `entry`, with `lsn`, was in the map before */
 	PD_CHANGE_FLAGGED,  /* the slot of `entry` had `lsn` before */
-	PD_CHANGE_COUNTERS, /* the actor's counters before */
+	PD_CHANGE_COUNTERS, /* the actor's counters of keys before */
+	PD_CHANGE_BYTES,    /* and of bytes */
 	PD_CHANGE_DROPPED,  /* the actor was not dropped before */
 	PD_CHANGE_RELEASED, /* at the commit: `entry` has left the map */
 };
 
 struct pd_change {
 	enum pd_change_kind kind;
+	uint8_t bytes_known;
 	union {
 		struct {
 			struct pd_memtable *map;
@@ -76,7 +79,14 @@ struct pd_change {
 		};
 		struct {
 			struct pd_store_actor *actor;
-			struct pd_store_counters counters;
+			union {
+				struct {
+					uint64_t key_count, expiring_count, last_delete_lsn;
+				};
+				struct {
+					uint64_t byte_count, last_write_us;
+				};
+			};
 		};
 	};
 };
@@ -118,7 +128,7 @@ struct pd_store {
 	struct pd_levels *levels;
 	uint8_t count_prefix;
 	pd_store_sense *makes_sense; /* may be NULL */
-	unsigned points_max;
+	unsigned points_max, count_max;
 	bool in_transaction;
 	bool resume_first; /* the last flush failed so that the levels may have stopped */
 	size_t memtable_bytes, memtables_bytes;
@@ -132,7 +142,8 @@ struct pd_store {
 	struct pd_pointer_table by_id; /* the same */
 	size_t leaving;                /* of the actors: dropped, and not out of the levels yet */
 	struct pd_arena actor_arena;
-	uint64_t key_count, expiring_count;
+	uint64_t key_count, expiring_count, byte_count, uncounted, unknown;
+	uint64_t write_us; /* of the running transaction, if it is somebody's */
 
 	struct pd_journal journal;
 	struct pd_arena reads; /* what was read from the levels, if it is too much for reads_near */
@@ -253,6 +264,8 @@ PD_MUST_CHECK int pd_slot_put_new(struct pd_store *store, struct pd_memtable *ma
 /* A key came (1) or went (-1). */
 void pd_store_count(struct pd_store *store, struct pd_store_actor *actor, struct pd_slice key, bool expires,
 		    int64_t one);
+/* A change has given it so many bytes more, and so many less. */
+void pd_store_count_bytes(struct pd_store *store, struct pd_store_actor *actor, uint64_t more, uint64_t less);
 int pd_store_no_memory(struct pd_error *err);
 
 /* ---- reading (store_read.c) ---- */
@@ -316,13 +329,15 @@ bool pd_views_give_up(struct pd_store *store, const char *why);
 void pd_views_done(struct pd_store *store);
 
 /* ---- actors (store.c) ---- */
+void pd_actor_set_known(struct pd_store *store, struct pd_store_actor *actor, enum pd_bytes_known known);
+struct pd_store_counters pd_actor_counters(const struct pd_store_actor *actor);
 /* None of its tables is left. */
 void pd_actor_free(struct pd_store *store, struct pd_store_actor *actor);
 /* An actor's counters as the levels have them. PD_CORRUPT, PD_NEWER_FORMAT. */
 PD_MUST_CHECK int pd_counters_read(struct pd_slice key, struct pd_slice value,
 				   struct pd_store_view_actor *ret_actor, struct pd_error *err);
-#define PD_COUNTERS_VERSION  1
-#define PD_COUNTERS_SIZE_MAX (1 + 4 * PD_VARINT_MAX)
+#define PD_COUNTERS_VERSION  2
+#define PD_COUNTERS_SIZE_MAX (1 + 7 * PD_VARINT_MAX)
 
 /* ---- flush (flush.c) ---- */
 /* Wait for a task and forget what it did. */

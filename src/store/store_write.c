@@ -4,7 +4,7 @@
 #include "base/plant.h"
 #include "store/store_private.h"
 
-#define PUT_CHANGES 8 /* that a put or a delete makes at most: counters, the slot, two of the index */
+#define PUT_CHANGES 8 /* that a put or a delete makes at most: two of counters, the slot, two of the index */
 
 int pd_store_no_memory(struct pd_error *err)
 {
@@ -71,6 +71,21 @@ void pd_store_count(struct pd_store *store, struct pd_store_actor *actor, struct
 	}
 }
 
+void pd_store_count_bytes(struct pd_store *store, struct pd_store_actor *actor, uint64_t more, uint64_t less)
+{
+	if (actor->id >= PD_STORE_RESERVED_ID)
+		return;
+	actor->byte_count += more - less;
+	store->byte_count += more - less;
+	if (store->write_us != 0)
+		actor->last_write_us = store->write_us;
+}
+
+static uint64_t bytes_of(const struct pd_entry *entry)
+{
+	return entry->key.size + entry->value.size;
+}
+
 int pd_store_prepare(struct pd_store *store, struct pd_store_actor *actor, struct pd_table **ret_table)
 {
 	PD_ASSERT(store->in_transaction);
@@ -98,10 +113,13 @@ static int note_put(struct pd_store *store, struct pd_store_actor *actor, const 
 {
 	struct pd_slice key = pd_entry_key(entry);
 	uint64_t expires_us = pd_entry_expires(entry);
+	uint64_t more = key.size + pd_load_u32(entry + 4), less = old->bytes != NULL ? bytes_of(old) : 0;
 	int result = 0;
 
-	if (old->bytes != NULL && old->expires_us == expires_us)
+	if (old->bytes != NULL && old->expires_us == expires_us) {
+		pd_store_count_bytes(store, actor, more, less);
 		return 0;
+	}
 	if (old->bytes != NULL && old->expires_us != 0)
 		result = pd_expiry_remove(store, actor->id, key, old->expires_us, lsn);
 	if (result == 0 && expires_us != 0)
@@ -111,6 +129,7 @@ static int note_put(struct pd_store *store, struct pd_store_actor *actor, const 
 	if (old->bytes != NULL)
 		pd_store_count(store, actor, key, old->expires_us != 0, -1);
 	pd_store_count(store, actor, key, expires_us != 0, 1);
+	pd_store_count_bytes(store, actor, more, less);
 	return 0;
 }
 
@@ -229,6 +248,7 @@ int pd_store_delete(struct pd_store *store, struct pd_store_actor *actor, struct
 		return pd_store_no_memory(err);
 	}
 	pd_store_count(store, actor, key, old.expires_us != 0, -1);
+	pd_store_count_bytes(store, actor, 0, bytes_of(&old));
 	actor->last_delete_lsn = lsn;
 	return 1;
 }

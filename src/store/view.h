@@ -27,8 +27,8 @@
 #include "base/slice.h"
 #include "log/position.h"
 #include "store/memtable.h"
+#include "store/store.h"
 
-struct pd_store;
 struct pd_store_view;
 struct pd_store_view_cursor;
 
@@ -67,8 +67,9 @@ PD_MUST_CHECK int pd_store_view_next(struct pd_store_view_cursor *cursor, struct
 void pd_store_view_cursor_free(struct pd_store_view_cursor *cursor);
 
 struct pd_store_view_actor {
-	uint64_t id, tenant, key_count, expiring_count,
-		last_delete_lsn; /* as struct pd_store_actor has them */
+	/* As struct pd_store_actor has them. */
+	uint64_t id, tenant, key_count, expiring_count, last_delete_lsn, byte_count, last_write_us;
+	enum pd_bytes_known bytes_known;
 };
 /* 1: the first actor with an id > after and below PD_STORE_RESERVED_ID; 0: none. Fastest in order. */
 PD_MUST_CHECK int pd_store_view_actor_next(struct pd_store_view *view, uint64_t after,

@@ -346,13 +346,14 @@ int pd_store_view_actor_next(struct pd_store_view *view, uint64_t after,
 			after = found->actor_id;
 	} while (found != NULL && found->dropped);
 	if (found != NULL)
-		*ret_actor = (struct pd_store_view_actor){
-			.id = found->actor_id,
-			.tenant = found->tenant,
-			.key_count = found->counters.key_count,
-			.expiring_count = found->counters.expiring_count,
-			.last_delete_lsn = found->counters.last_delete_lsn
-		};
+		*ret_actor = (struct pd_store_view_actor){ .id = found->actor_id,
+							   .tenant = found->tenant,
+							   .key_count = found->counters.key_count,
+							   .expiring_count = found->counters.expiring_count,
+							   .last_delete_lsn = found->counters.last_delete_lsn,
+							   .byte_count = found->counters.byte_count,
+							   .last_write_us = found->counters.last_write_us,
+							   .bytes_known = found->counters.bytes_known };
 	else if (view->has_actor)
 		*ret_actor = view->actor;
 	else

@@ -57,6 +57,7 @@ static void choose_state(struct chance *chance, struct pd_engine_options *option
 	options->memory_budget_bytes = (uint64_t)256 << 20;
 	options->memtable_bytes = (size_t)512 << chance_below(chance, 10);
 	options->range_points_max = (unsigned)chance_below(chance, 4);
+	options->range_count_max = options->range_points_max;
 	options->compaction_trigger = (unsigned)chance_below(chance, 5);
 	options->retention_s = chance_one_in(chance, 2) ? 0 : 1 + chance_below(chance, 600);
 	options->retention_bytes = chance_one_in(chance, 2)

@@ -197,6 +197,15 @@ bool verify_counts(struct world *world)
 	return good;
 }
 
+/* What is counted with each change is what there is. */
+static bool verify_recount(struct world *world)
+{
+	struct pd_error err;
+
+	return pd_engine_check_counts(world->engine, &err) == 0 || world->damaged || world_rotten(world) ||
+	       world_fail(world, "%s", err.text);
+}
+
 bool verify_state(struct world *world)
 {
 	char name[2 * PD_NAME_SIZE_MAX + 2];
@@ -211,7 +220,7 @@ bool verify_state(struct world *world)
 			       verify_actor(world, session, tenant, actor, &served) &&
 			       (!served || verify_keys(world, session, tenant, actor));
 		}
-	good = good && verify_count(world, session);
+	good = good && verify_count(world, session) && verify_recount(world);
 	pd_session_free(session);
 	return good;
 }

@@ -84,6 +84,9 @@ def test_info(world):
     assert info["keys"] == 2 and info["expiring_keys"] == 1, info
     assert info["durability"] == b"strict" and info["durability_from"] == b"server", info
     assert info["quarantined"] in (0, False), info
+    # k; h and its two fields: each key with its space before it, and fields with their hash's name.
+    assert info["bytes"] == (2 + 1) + (2 + 1) + 2 * (1 + 2 + 1 + 1 + 1) and info["bytes_counted"] == b"exact", info
+    assert abs(info["last_write_us"] / 1e6 - time.time()) < 600, info
     assert connection.command("PD.BOOKMARK", info["created"]) == b"reached"
     connection.expect("OK", "PD.PROFILE", "TENANT", "standard")
     assert info_of(connection, "ada")["durability_from"] == b"tenant"
@@ -216,7 +219,8 @@ def test_command(world):
     assert stdout.splitlines()[-2:] == ["cli", "tool"], stdout
     _, stdout, _ = world.perdure("actor", "show", *data, "cli")
     lines = dict(line.split(None, 1) for line in stdout.splitlines())
-    assert lines["keys"] == "2" and lines["name"] == "cli", stdout
+    assert lines["keys"] == "2" and lines["name"] == "cli" and lines["bytes"] == "6", stdout
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:]{8}\.\d{6}Z", lines["last_write_us"]), stdout
     _, stdout, _ = world.perdure("actor", "show", *data, "-o", "json", "default/cli")
     assert json.loads(stdout)["keys"] == 2
     status, _, stderr = world.perdure("actor", "show", *data, "nobody", check=False)
@@ -504,7 +508,10 @@ def test_profile_command(world):
     _, stdout, _ = world.perdure("actor", "show", *data, "-o", "json", "set")
     info = json.loads(stdout)
     assert (info["quota_keys"], info["durability"]) == (1, "none"), info
+    world.perdure("actor", "profile", *data, "--quota-bytes", "12345", "set")
+    assert info_of(connection, "set")["quota_bytes"] == 12345
     world.perdure("actor", "profile", *data, "--clear", "--quota-ops", "100000", "set")
+    assert info_of(connection, "set")["quota_bytes"] == 0
     connection.expect("OK", "SET", "{set}l", "1")
     for words in (("set",), ("--quota-keys", "1")):
         status, _, stderr = world.perdure("actor", "profile", *data, *words, check=False)
@@ -579,12 +586,66 @@ def test_tenant_of_the_connection(world):
     connection.expect("OK", "PD.USE", "unwritten/a")
     reply = connection.command("PD.TENANT", "INFO")
     info = dict(zip(reply[::2], reply[1::2]))
-    assert info == {b"name": b"unwritten", b"actors": 0, b"keys": 0, b"durability": b"default", b"quota_keys": 0, b"quota_ops": 0}, info
+    assert info == {b"name": b"unwritten", b"actors": 0, b"keys": 0, b"bytes": 0, b"bytes_counted": b"exact", b"durability": b"default", b"quota_keys": 0, b"quota_bytes": 0,
+                    b"quota_ops": 0}, info
     is_error(connection.command("PD.TENANT", "PROFILE", "", "QUOTA-KEYS", "1"), "there is no tenant 'unwritten': write something to it first")
     connection.expect("OK", "SET", "k", "1")
     reply = connection.command("PD.TENANT", "INFO")
     info = dict(zip(reply[::2], reply[1::2]))
     assert (info[b"name"], info[b"actors"], info[b"keys"]) == (b"unwritten", 1, 1), info
+
+
+def wait_until_counted(connection, name):
+    for _ in range(400):
+        info = info_of(connection, name)
+        if info["bytes_counted"] == b"exact":
+            return info["bytes"]
+        time.sleep(0.05)
+    raise AssertionError(f"the bytes of {name} are never counted: {info}")
+
+
+def test_quota_of_bytes(world):
+    connection = world.connect()
+    connection.expect("OK", "SET", "{b}k", "x" * 98)
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "b", "QUOTA-BYTES", "300000")
+    assert info_of(connection, "b")["quota_bytes"] == 300000
+    connection.expect(100, "APPEND", "{b}k", "xx")
+    # Larger than a chunk, and refused while it arrives: the connection goes on.
+    is_error(connection.command("SET", "{b}large", "y" * 3000000), "QUOTA actor 'b' may have 300000 bytes and has ")
+    connection.expect("OK", "SET", "{b}small", "z" * 200000)
+    is_error(connection.command("SETRANGE", "{b}small", "400000", "z"), "QUOTA ")
+    for _ in range(200):
+        if info_of(connection, "b")["bytes"] == 102 + 6 + 200000:
+            break
+        time.sleep(0.05)
+    else:
+        raise AssertionError(info_of(connection, "b"))
+    world.server.kill()
+    world.server.start()
+    connection = world.connect()
+    is_error(connection.command("SET", "{b}more", "z" * 100000), "QUOTA ")
+    connection.expect(1, "DEL", "{b}small")
+    connection.expect("OK", "SET", "{b}more", "z" * 100000)
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "b", "QUOTA-BYTES", "0")
+    connection.expect("OK", "SET", "{b}large", "y" * 3000000)
+    # 46 chunks, 13 bytes of key each, and a head of three numbers
+    assert 3000000 + 46 * 13 <= wait_until_counted(connection, "b") - 102 - 100005 <= 3000000 + 46 * 13 + 20
+    connection.expect(1, "DEL", "{b}large")
+    assert wait_until_counted(connection, "b") == 102 + 100005
+
+
+def test_bytes_of_much_that_goes(world):
+    """More fields than are counted at once, in the levels: they are counted beside the serving, and quotas wait for that."""
+    connection = world.connect()
+    for start in range(0, 5000, 500):
+        connection.command("HSET", "{much}h", *sum(([f"f{start + n}", "value"] for n in range(500)), []))
+    connection.expect("OK", "SET", "{much}k", "1")
+    before = info_of(connection, "much")["bytes"]
+    world.run(world.binary, "store", "checkpoint", "--data", world.server.directory)
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "much", "QUOTA-BYTES", str(before))
+    connection.expect(1, "DEL", "{much}h")
+    connection.expect("OK", "SET", "{much}l", "x" * 1000)
+    assert wait_until_counted(connection, "much") == 3 + 1002
 
 
 def test_quota_of_operations(world):
@@ -648,7 +709,7 @@ def test_actors_expire(world):
 def test_profile_arguments(world):
     connection = world.connect()
     connection.expect("OK", "SET", "{p}k", "1")
-    for words in ((), ("QUOTA-KEYS",), ("QUOTA-KEYS", "-1"), ("QUOTA-OPS", "x"), ("QUOTA-OPS", "1000000001"), ("NONSENSE", "1"),
+    for words in ((), ("QUOTA-KEYS",), ("QUOTA-KEYS", "-1"), ("QUOTA-BYTES", "x"), ("QUOTA-OPS", "x"), ("QUOTA-OPS", "1000000001"), ("NONSENSE", "1"),
                   ("DURABILITY", "nonsense"), ("DURABILITY", "critical")):
         is_error(connection.command("PD.ACTOR", "PROFILE", "p", *words), "ERR ")
         is_error(connection.command("PD.TENANT", "PROFILE", "default", *words), "ERR ")

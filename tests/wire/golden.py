@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import shutil
+import time
 
 from processes import Perdure
 
@@ -79,6 +80,44 @@ def check_state(world, server, facts):
     connection.expect(0, "EXISTS", "gone", "{fill:0}key:0")
     connection.expect(b"value 1" * 20, "GET", "{fill:1}key:1")
     connection.expect(b"1", "GET", "once")
+
+
+def bytes_of(connection, names):
+    """What the actors' keys and values take; counted beside the serving where the directory does not say."""
+    found = {}
+    for name in names:
+        for _ in range(600):
+            reply = connection.command("PD.ACTOR", "INFO", name)
+            info = dict(zip(reply[::2], reply[1::2]))
+            if info[b"bytes_counted"] == b"exact":
+                break
+            time.sleep(0.05)
+        else:
+            raise AssertionError(f"the bytes of {name} are never counted")
+        found[name] = info[b"bytes"]
+    return found
+
+
+def test_bytes_are_counted(world):
+    """The directory knows nothing of bytes: they are counted, once; from the log alone they come out the same as from levels."""
+    for directory, facts in unpacked_states(world, "bytes"):
+        names = [name for name in facts["hashes"] if name]
+        server = Perdure(world.binary, directory)
+        world.opened.append(server)
+        server.start()
+        connection = world.connect(server)
+        found = bytes_of(connection, names)
+        assert all(found.values()), found
+        connection.expect("OK", "SET", "{new}key", "1")
+        world.run(world.binary, "store", "checkpoint", "--data", directory)
+        assert server.stop() == 0
+        server.start()
+        connection = world.connect(server)
+        for name in names:
+            reply = connection.command("PD.ACTOR", "INFO", name)
+            info = dict(zip(reply[::2], reply[1::2]))
+            assert (info[b"bytes_counted"], info[b"bytes"]) == (b"exact", found[name]), info
+        assert server.stop() == 0
 
 
 def test_state_is_opened(world):

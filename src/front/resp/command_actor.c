@@ -185,7 +185,7 @@ static void write_bookmark(struct pd_resp_writer *reply, const char *name, uint6
 
 void pd_resp_write_actor_info(struct pd_resp_writer *reply, const struct pd_actor_info *info)
 {
-	pd_resp_write_map(reply, 18);
+	pd_resp_write_map(reply, 22);
 	pd_resp_write_bulk_string(reply, "tenant");
 	pd_resp_write_bulk(reply, info->tenant);
 	pd_resp_write_bulk_string(reply, "name");
@@ -193,7 +193,9 @@ void pd_resp_write_actor_info(struct pd_resp_writer *reply, const struct pd_acto
 	write_number(reply, "id", info->id);
 	write_number(reply, "keys", info->keys);
 	write_number(reply, "expiring_keys", info->expiring_keys);
+	pd_resp_write_bytes(reply, info->bytes, info->bytes_known);
 	write_bookmark(reply, "created", info->created_epoch, info->created_lsn);
+	write_number(reply, "last_write_us", info->last_write_us);
 	pd_resp_write_bulk_string(reply, "durability");
 	pd_resp_write_bulk_string(reply, pd_level_name(info->level));
 	pd_resp_write_bulk_string(reply, "durability_from");
@@ -277,7 +279,8 @@ static void answer_help(struct pd_resp_call *call)
 		"are refused.",
 		"OWNER name",
 		"    Return the epoch of an actor, and who owns it for how long.",
-		"PROFILE name [DURABILITY level] [QUOTA-KEYS n] [QUOTA-OPS n] [EXPIRE-AFTER seconds] [CLEAR]",
+		"PROFILE name [DURABILITY level] [QUOTA-KEYS n] [QUOTA-BYTES n] [QUOTA-OPS n] "
+		"[EXPIRE-AFTER seconds] [CLEAR]",
 		"    What holds for it, whoever writes; 0 and default: nothing of its own.",
 		"RENEW name owner epoch milliseconds",
 		"    Own it for that time from now on.",

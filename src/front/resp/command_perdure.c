@@ -313,13 +313,12 @@ static void answer_help(struct pd_resp_call *call)
 		"PD.ACTOR RELEASE [tenant/]actor owner epoch",
 		"PD.ACTOR OWNER [tenant/]actor",
 		"    Owner leases: ACQUIRE gives an epoch, higher than all before it.",
-		"PD.ACTOR PROFILE [tenant/]actor [DURABILITY level] [QUOTA-KEYS n] [QUOTA-OPS n] "
-		"[EXPIRE-AFTER "
-		"seconds] [CLEAR]",
-		"PD.TENANT PROFILE tenant [DURABILITY level] [QUOTA-KEYS n] [QUOTA-OPS n] [CLEAR]",
-		"    What holds for an actor, or for all of a tenant: quotas of keys, and of operations a "
-		"second; 0: "
-		"none.",
+		"PD.ACTOR PROFILE [tenant/]actor [DURABILITY level] [QUOTA-KEYS n] [QUOTA-BYTES n] "
+		"[QUOTA-OPS n] [EXPIRE-AFTER seconds] [CLEAR]",
+		"PD.TENANT PROFILE tenant [DURABILITY level] [QUOTA-KEYS n] [QUOTA-BYTES n] [QUOTA-OPS n] "
+		"[CLEAR]",
+		"    What holds for an actor, or for all of a tenant: quotas of keys, of bytes, and of "
+		"operations a second; 0: none.",
 		"PD.TENANT INFO [tenant]",
 		"    What is known of a tenant.",
 		"PD.EPOCH [tenant/]actor epoch",

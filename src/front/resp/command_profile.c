@@ -3,7 +3,7 @@
 #include "engine/profile.h"
 #include "front/resp/front_private.h"
 
-#define SYNTAX "[DURABILITY level] [QUOTA-KEYS n] [QUOTA-OPS n] [CLEAR]"
+#define SYNTAX "[DURABILITY level] [QUOTA-KEYS n] [QUOTA-BYTES n] [QUOTA-OPS n] [CLEAR]"
 
 static bool parse_level(struct pd_resp_call *call, struct pd_slice word, struct pd_profile_change *change)
 {
@@ -29,9 +29,11 @@ static bool parse_change(struct pd_resp_call *call, bool of_tenant, struct pd_pr
 		bool has_value = i + 1 < call->count;
 
 		if (pd_slice_equal_nocase(word, "clear")) {
-			*change = (struct pd_profile_change){
-				.has_level = true, .has_keys = true, .has_ops = true, .has_idle = !of_tenant
-			};
+			*change = (struct pd_profile_change){ .has_level = true,
+							      .has_keys = true,
+							      .has_bytes = true,
+							      .has_ops = true,
+							      .has_idle = !of_tenant };
 		} else if (has_value && pd_slice_equal_nocase(word, "durability")) {
 			if (!parse_level(call, call->words[++i], change))
 				return false;
@@ -39,6 +41,11 @@ static bool parse_change(struct pd_resp_call *call, bool of_tenant, struct pd_pr
 			change->has_keys = true;
 			if (!pd_resp_parse_number(call, "QUOTA-KEYS (0: none)", call->words[++i], 0,
 						  INT64_MAX, &change->quotas.keys))
+				return false;
+		} else if (has_value && pd_slice_equal_nocase(word, "quota-bytes")) {
+			change->has_bytes = true;
+			if (!pd_resp_parse_number(call, "QUOTA-BYTES (0: none)", call->words[++i], 0,
+						  INT64_MAX, &change->quotas.bytes))
 				return false;
 		} else if (has_value && pd_slice_equal_nocase(word, "quota-ops")) {
 			change->has_ops = true;
@@ -101,8 +108,18 @@ void pd_resp_write_quotas(struct pd_resp_writer *reply, const struct pd_quotas *
 {
 	pd_resp_write_bulk_string(reply, "quota_keys");
 	pd_resp_write_integer(reply, (int64_t)quotas->keys);
+	pd_resp_write_bulk_string(reply, "quota_bytes");
+	pd_resp_write_integer(reply, (int64_t)quotas->bytes);
 	pd_resp_write_bulk_string(reply, "quota_ops");
 	pd_resp_write_integer(reply, (int64_t)quotas->ops);
+}
+
+void pd_resp_write_bytes(struct pd_resp_writer *reply, uint64_t bytes, enum pd_bytes_known known)
+{
+	pd_resp_write_bulk_string(reply, "bytes");
+	pd_resp_write_integer(reply, (int64_t)bytes);
+	pd_resp_write_bulk_string(reply, "bytes_counted");
+	pd_resp_write_bulk_string(reply, pd_bytes_known_name(known));
 }
 
 static void answer_tenant_info(struct pd_resp_call *call)
@@ -126,13 +143,14 @@ static void answer_tenant_info(struct pd_resp_call *call)
 		pd_resp_write_engine_error(call->reply, result, &err);
 		return;
 	}
-	pd_resp_write_map(call->reply, 6);
+	pd_resp_write_map(call->reply, 9);
 	pd_resp_write_bulk_string(call->reply, "name");
 	pd_resp_write_bulk(call->reply, info.name);
 	pd_resp_write_bulk_string(call->reply, "actors");
 	pd_resp_write_integer(call->reply, (int64_t)info.actors);
 	pd_resp_write_bulk_string(call->reply, "keys");
 	pd_resp_write_integer(call->reply, (int64_t)info.keys);
+	pd_resp_write_bytes(call->reply, info.bytes, info.bytes_known);
 	pd_resp_write_bulk_string(call->reply, "durability");
 	pd_resp_write_bulk_string(call->reply,
 				  info.level == PD_LEVEL_UNSET ? "default" : pd_level_name(info.level));

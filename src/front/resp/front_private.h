@@ -16,6 +16,7 @@
 #include "front/resp/slowlog.h"
 #include "front/resp/transaction.h"
 #include "model/command.h"
+#include "store/store.h"
 #include "wire/resp.h"
 
 #define PD_RESP_VERSION             "7.0.15" /* the Redis whose behaviour this door has */
@@ -306,7 +307,9 @@ void pd_resp_wait_for_now(struct pd_resp_call *call);
 bool pd_resp_parse_number(struct pd_resp_call *call, const char *what, struct pd_slice word, int64_t least,
 			  int64_t most, uint64_t *ret_number);
 /* ---- command_profile.c ---- */
-/* Two fields of a map. */
+/* Two fields of a map: how many, and how exact that is. */
+void pd_resp_write_bytes(struct pd_resp_writer *reply, uint64_t bytes, enum pd_bytes_known known);
+/* Three fields of a map. */
 void pd_resp_write_quotas(struct pd_resp_writer *reply, const struct pd_quotas *quotas);
 /* ---- command_lease.c ---- */
 /* Four fields of a map. */

@@ -358,6 +358,8 @@ static int write_perdure(const struct facts *facts, struct pd_buffer *text)
 		"tenants:%llu\r\n"
 		"actors:%llu\r\n"
 		"keys:%llu\r\n"
+		"data_bytes:%llu\r\n"
+		"data_uncounted_actors:%llu\r\n"
 		"transactions:%llu\r\n"
 		"conflicts:%llu\r\n"
 		"duplicates:%llu\r\n"
@@ -367,9 +369,9 @@ static int write_perdure(const struct facts *facts, struct pd_buffer *text)
 		"clock_jumps:%llu\r\n",
 		pd_config_text(front->options.config, PD_SETTING_DURABILITY), U(stats->epoch),
 		U(stats->marks.tail_lsn), U(stats->marks.written_lsn), U(stats->marks.durable_lsn),
-		U(stats->tenants), U(stats->actors), U(stats->keys), U(stats->transactions),
-		U(stats->conflicts), U(stats->duplicates), U(stats->refused_no_space),
-		!front->loading && pd_engine_disk_full(front->engine),
+		U(stats->tenants), U(stats->actors), U(stats->keys), U(stats->store.bytes),
+		U(stats->store.uncounted), U(stats->transactions), U(stats->conflicts), U(stats->duplicates),
+		U(stats->refused_no_space), !front->loading && pd_engine_disk_full(front->engine),
 		front->loading ? "" : pd_engine_fence_text(front->engine), U(stats->clock_jumps));
 	if (result != 0)
 		return result;

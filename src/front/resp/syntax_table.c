@@ -121,7 +121,8 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "pd.actor|list", "pattern~p=MATCH? cursor~i=CURSOR? count~i=COUNT? tenant=TENANT?", "" },
 	{ "pd.actor|owner", "actor", "" },
 	{ "pd.actor|profile",
-	  "actor level=DURABILITY? keys~i=QUOTA-KEYS? operations~i=QUOTA-OPS? seconds~i=EXPIRE-AFTER? "
+	  "actor level=DURABILITY? keys~i=QUOTA-KEYS? bytes~i=QUOTA-BYTES? operations~i=QUOTA-OPS? "
+	  "seconds~i=EXPIRE-AFTER? "
 	  "clear~t=CLEAR?",
 	  "" },
 	{ "pd.actor|release", "actor owner epoch~i", "" },
@@ -135,7 +136,9 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "pd.statehash", "actor?", "" },
 	{ "pd.tenant|info", "tenant?", "" },
 	{ "pd.tenant|profile",
-	  "tenant level=DURABILITY? keys~i=QUOTA-KEYS? operations~i=QUOTA-OPS? clear~t=CLEAR?", "" },
+	  "tenant level=DURABILITY? keys~i=QUOTA-KEYS? bytes~i=QUOTA-BYTES? operations~i=QUOTA-OPS? "
+	  "clear~t=CLEAR?",
+	  "" },
 	{ "pd.use", "actor?", "" },
 	{ "persist", "key~k0", "1:0:1 RW update" },
 	{ "pexpire", "key~k0 milliseconds~i condition~o^7.0.0(nx~t=NX xx~t=XX gt~t=GT lt~t=LT)?",

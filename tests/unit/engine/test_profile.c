@@ -55,6 +55,9 @@ static void assert_exact(struct host *host)
 		pd_engine_tenant_info(host->engine, host->session, pd_slice(NULL, 0), &info, &host->err), 0);
 	assert_non_null(tenant->quota);
 	assert_int_equal(tenant->quota->key_count, info.keys);
+	assert_int_equal(tenant->quota->byte_count, info.bytes);
+	if (pd_engine_check_counts(host->engine, &host->err) != 0)
+		fail_msg("%s", host->err.text);
 }
 
 /* Entries of the system actor of this kind. */

@@ -8,6 +8,12 @@ const char *pd_profile_scope_name(enum pd_profile_scope scope)
 	return "server";
 }
 
+const char *pd_bytes_known_name(enum pd_bytes_known known)
+{
+	(void)known;
+	return "exact";
+}
+
 int pd_engine_next_actor(struct pd_engine *engine, struct pd_session *session, struct pd_slice tenant,
 			 uint64_t after, uint64_t *looks, struct pd_actor_place *ret_place,
 			 struct pd_error *err)

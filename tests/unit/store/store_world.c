@@ -70,6 +70,19 @@ static size_t make_entry(const struct world_change *change, uint8_t *to)
 	return header + key.size + entry->value_size;
 }
 
+uint64_t world_bytes(const struct world_actor *actor)
+{
+	uint64_t bytes = 0;
+
+	for (int key = 0; key < WORLD_KEYS; key++) {
+		uint8_t to[64];
+
+		if (actor->entries[key].present)
+			bytes += world_key(key, to).size + actor->entries[key].value_size;
+	}
+	return bytes;
+}
+
 bool world_is_counted(int key)
 {
 	return counted(key);
@@ -131,7 +144,10 @@ static struct pd_levels *open_levels(struct world *world)
 
 int world_open_store(struct world *world)
 {
-	struct pd_store_options options = { .os = world->os, .count_prefix = 'k' };
+	struct pd_store_options options = { .os = world->os,
+					    .count_prefix = 'k',
+					    .points_max = world->points_max,
+					    .count_max = world->count_max };
 	struct pd_error err;
 	int result;
 
@@ -177,6 +193,8 @@ void world_open(struct world *world, enum world_levels levels, uint64_t seed)
 	used = strlen(world->directory);
 	(void)snprintf(world->directory + used, sizeof world->directory - used, "/levels");
 	world->fault_each = seed % 2 == 0;
+	world->count_max = seed % 3 == 0 ? 50 : 0;
+	world->points_max = seed % 6 == 0 ? 2 : 0;
 	assert_int_equal(world_open_store(world), 0);
 }
 
@@ -208,6 +226,7 @@ void world_reopen(struct world *world)
 				break;
 	}
 	pd_store_close(world->store);
+	world->counting.on = false;
 	if (world->levels == WORLD_PLAIN)
 		pd_sim_power_cut(world->os);
 	assert_int_equal(world_open_store(world), 0);
@@ -225,7 +244,7 @@ void world_reopen(struct world *world)
 		if (actor == NULL)
 			actor = pd_store_actor_add(world->store, 5, change->id);
 		assert_non_null(actor);
-		pd_store_begin(world->store);
+		pd_store_begin_write(world->store, change->nobodys ? 0 : change->lsn);
 		switch (change->kind) {
 		case WORLD_PUT:
 			(void)make_entry(change, entry);
@@ -310,6 +329,16 @@ static void assert_old(const struct pd_entry *old, int key, const struct world_e
 		assert_entry(old, key, expected);
 }
 
+/* What goes with a range. */
+static uint64_t range_bytes(const struct world_actor *actor, const struct world_change *change)
+{
+	struct world_actor inner = *actor;
+
+	for (int key = 0; key < WORLD_KEYS; key++)
+		inner.entries[key].present = inner.entries[key].present && inside(change, key);
+	return world_bytes(&inner);
+}
+
 static int change_store(struct world *world, const struct world_change *change, bool expected)
 {
 	struct pd_store *store = world->store;
@@ -344,8 +373,13 @@ static int change_store(struct world *world, const struct world_change *change, 
 		result = pd_store_delete(store, actor, world_key(change->key, bytes), change->lsn, &err);
 		break;
 	case WORLD_RANGE:
-		result = pd_store_delete_range(store, actor, world_key(change->key, bytes),
-					       world_key(change->to, to), change->lsn, &err);
+		if (change->lsn % 2 == 0)
+			result = pd_store_delete_sized_range(
+				store, actor, world_key(change->key, bytes), world_key(change->to, to),
+				range_bytes(&world->state.actors[change->actor], change), change->lsn, &err);
+		else
+			result = pd_store_delete_range(store, actor, world_key(change->key, bytes),
+						       world_key(change->to, to), change->lsn, &err);
 		break;
 	case WORLD_DROP:
 		fail_msg("a drop is a transaction of its own");
@@ -370,6 +404,8 @@ int world_change(struct world *world, const struct world_change *change)
 		return result;
 	if (expected)
 		actor->last_delete_lsn = change->lsn;
+	if ((expected || change->kind == WORLD_PUT) && !change->nobodys)
+		actor->last_write_us = change->lsn;
 	if (change->kind == WORLD_PUT)
 		actor->entries[change->key] = change->entry;
 	else if (change->kind == WORLD_DELETE)
@@ -409,13 +445,36 @@ static void change_with_failures(struct world *world, const struct world_change 
 	assert_int_equal(world_change(world, change), 0);
 }
 
+/* Begin or end to count an actor's bytes. */
+static void count_anew(struct world *world)
+{
+	struct world_actor *state = &world->state.actors[world_below(world, WORLD_ACTORS)];
+	struct pd_store_actor *actor;
+
+	if (world_below(world, 4) != 0)
+		return;
+	if (world->counting.on) {
+		actor = pd_store_actor_get(world->store, world->counting.id);
+		if (actor != NULL)
+			pd_store_count_end(world->store, actor, world->counting.begun, world->counting.bytes);
+		world->counting.on = false;
+		return;
+	}
+	actor = pd_store_actor_get(world->store, state->id);
+	world->counting.on = true;
+	world->counting.id = state->id;
+	world->counting.bytes = world_bytes(state);
+	world->counting.begun = pd_store_count_begin(actor);
+}
+
 void world_transaction(struct world *world, bool with_failures)
 {
 	struct world_state before = world->state;
 	size_t log_before = world->log_count;
 	unsigned changes = 1 + world_below(world, world_below(world, 10) == 0 ? 60 : 5);
 
-	pd_store_begin(world->store);
+	count_anew(world);
+	pd_store_begin_write(world->store, world->lsn + 1);
 	for (unsigned i = 0; i < changes; i++) {
 		struct world_change change = world_pick(world);
 
@@ -557,7 +616,7 @@ static void check_tables(const struct world *world, const struct pd_store_actor 
 
 void world_check(struct world *world)
 {
-	uint64_t all_keys = 0, all_expiring = 0;
+	uint64_t all_keys = 0, all_expiring = 0, all_bytes = 0, uncounted = 0;
 	struct pd_store_stats stats;
 
 	for (unsigned i = 0; i < WORLD_ACTORS; i++) {
@@ -576,6 +635,13 @@ void world_check(struct world *world)
 		assert_int_equal(actor->key_count, keys);
 		assert_int_equal(actor->expiring_count, expiring);
 		assert_int_equal(actor->last_delete_lsn, expected->last_delete_lsn);
+		assert_int_equal(actor->last_write_us, expected->last_write_us);
+		if (actor->bytes_known == PD_BYTES_EXACT)
+			assert_int_equal(actor->byte_count, world_bytes(expected));
+		else
+			assert_true(actor->byte_count >= world_bytes(expected));
+		uncounted += actor->bytes_known != PD_BYTES_EXACT;
+		all_bytes += actor->byte_count;
 		assert_int_equal(actor->tenant, 5);
 		all_keys += keys;
 		all_expiring += expiring;
@@ -585,6 +651,8 @@ void world_check(struct world *world)
 	pd_store_stats(world->store, true, &stats);
 	assert_int_equal(stats.keys, all_keys);
 	assert_int_equal(stats.expiring_keys, all_expiring);
+	assert_int_equal(stats.bytes, all_bytes);
+	assert_int_equal(stats.uncounted, uncounted);
 	assert_int_equal(stats.actors, WORLD_ACTORS);
 }
 
@@ -619,7 +687,7 @@ void world_expire(struct world *world, uint64_t now_us, unsigned limit)
 		unsigned actor = 0;
 		int key = 0;
 		const struct world_entry *expected = first_expiring(world, &actor, &key);
-		struct world_change change = { .kind = WORLD_DELETE, .lsn = world->lsn + 1 };
+		struct world_change change = { .kind = WORLD_DELETE, .lsn = world->lsn + 1, .nobodys = true };
 		struct pd_store_actor *told;
 		struct pd_entry entry;
 		int result;

@@ -19,7 +19,7 @@ struct world_entry {
 
 struct world_actor {
 	struct world_entry entries[WORLD_KEYS];
-	uint64_t last_delete_lsn;
+	uint64_t last_delete_lsn, last_write_us;
 	uint64_t id; /* another after each drop */
 };
 
@@ -41,6 +41,7 @@ struct world_change {
 	int key, to;
 	struct world_entry entry;
 	uint64_t lsn, id;
+	bool nobodys; /* it happens by itself: no last write */
 };
 
 enum world_levels {
@@ -61,6 +62,11 @@ struct world {
 	uint64_t random, lsn, frozen_lsn, last_id;
 	struct world_change *log;
 	size_t log_count, log_capacity;
+	unsigned points_max, count_max;
+	struct {
+		bool on; /* somebody counts an actor's bytes anew, and these were what there was when that began: */
+		uint64_t id, begun, bytes;
+	} counting;
 	bool lend;         /* some puts without a copy */
 	bool fault_each;   /* memory can fail at every piece of an arena */
 	unsigned failures; /* of memory, that were met */
@@ -78,6 +84,8 @@ PD_MUST_CHECK int world_open_store(struct world *world);
 
 struct pd_slice world_key(int number, uint8_t key[64]);
 bool world_is_counted(int key);
+/* Of keys and values. */
+uint64_t world_bytes(const struct world_actor *actor);
 /* For threads, where nothing can be asserted. */
 bool world_entry_equal(const struct pd_entry *entry, int key, const struct world_entry *expected);
 struct pd_store_actor *world_actor(const struct world *world, unsigned actor);

@@ -469,11 +469,13 @@ static void test_stale_expiry(void **state)
 
 static void test_damaged_levels(void **state)
 {
-	static const uint8_t values[][4] = { { 2, 0, 0, 0 }, { 1, 0x80, 0x80, 0x80 }, { 1, 0, 0, 0 } };
+	static const uint8_t values[][4] = {
+		{ 3, 0, 0, 0 }, { 0, 0, 0, 0 }, { 1, 0x80, 0x80, 0x80 }, { 1, 0, 0, 0 }, { 2, 0, 0, 0 }
+	};
 	struct pd_error err;
 
 	(void)state;
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 5; i++) {
 		struct fixture fixture;
 		struct pd_levels *levels;
 		struct pd_levels_batch *batch;

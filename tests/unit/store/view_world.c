@@ -148,7 +148,9 @@ static const char *actors_problem(const struct kept *kept)
 		if (actor.id != expected->id || actor.tenant != 5)
 			return "another actor";
 		if (actor.key_count != keys || actor.expiring_count != expiring ||
-		    actor.last_delete_lsn != expected->last_delete_lsn)
+		    actor.last_delete_lsn != expected->last_delete_lsn ||
+		    actor.last_write_us != expected->last_write_us ||
+		    (actor.bytes_known == PD_BYTES_EXACT && actor.byte_count != world_bytes(expected)))
 			return "another actor's counters";
 	}
 	if (pd_store_view_actor_next(kept->view, actor.id, &actor, NULL) != 0)
