@@ -233,14 +233,24 @@ int perdure_close(struct perdure *db, struct perdure_error *err)
 	return pd_embed_error(err, result, &why);
 }
 
+static int closed(const struct perdure *db, struct perdure_error *err)
+{
+	return pd_embed_errorf(err, PERDURE_INVALID,
+			       "%s has been closed: open it again, and make a new session",
+			       db->path[0] != '\0' ? db->path : "what was in memory");
+}
+
+int pd_embed_check_open(struct perdure *db, struct perdure_error *err)
+{
+	return pd_driver_stopped(&db->driver) ? closed(db, err) : 0;
+}
+
 int pd_embed_run(struct perdure *db, struct pd_job *job, struct perdure_error *err)
 {
 	int result = pd_driver_run(&db->driver, job);
 
 	if (job->engine == NULL)
-		return pd_embed_errorf(err, PERDURE_INVALID,
-				       "%s has been closed: open it again, and make a new session",
-				       db->path[0] != '\0' ? db->path : "what was in memory");
+		return closed(db, err);
 	return pd_embed_error(err, result, &job->err);
 }
 

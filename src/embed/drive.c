@@ -43,6 +43,7 @@ static struct pd_job *list_take_all(struct pd_job_list *list)
 struct turn {
 	struct pd_job_list finished;
 	bool wrote;
+	bool stopping; /* nothing is to come again */
 };
 
 static void finish(struct turn *turn, struct pd_job *job, int result)
@@ -59,6 +60,13 @@ static int fenced(struct pd_driver *driver, struct pd_job *job)
 		"a write to the log failed before this request had settled, so its outcome is unknown: look "
 		"after the disk, then open the directory again (%s)",
 		pd_engine_fence_text(driver->engine));
+}
+
+/* It has done nothing, and never will: what it waits for may last for ever. */
+static void give_up(struct turn *turn, struct pd_job *job)
+{
+	job->engine = NULL;
+	finish(turn, job, pd_error_set(&job->err, PD_CANCELLED, "it is closed"));
 }
 
 static void settle_or_hold(struct pd_driver *driver, struct turn *turn, struct pd_job *job)
@@ -80,7 +88,9 @@ static void evaluate(struct pd_driver *driver, struct turn *turn, struct pd_job 
 	job->err.text[0] = '\0';
 	job->result = job->run(job);
 	turn->wrote |= job->wrote;
-	if (job->result == PD_AGAIN && job->retry_us > 0) {
+	if (job->result == PD_AGAIN && job->retry_us > 0 && turn->stopping) {
+		give_up(turn, job);
+	} else if (job->result == PD_AGAIN && job->retry_us > 0) {
 		job->not_before_us = now_us(driver) + job->retry_us;
 		list_add(&driver->later, job);
 		turn->wrote = true; /* it waits for what a step does */
@@ -108,7 +118,9 @@ static void evaluate_later(struct pd_driver *driver, struct turn *turn)
 	while (jobs != NULL) {
 		struct pd_job *next = jobs->next;
 
-		if (jobs->not_before_us <= now)
+		if (turn->stopping)
+			give_up(turn, jobs);
+		else if (jobs->not_before_us <= now)
 			evaluate(driver, turn, jobs);
 		else
 			list_add(&driver->later, jobs);
@@ -212,6 +224,7 @@ static void drive(struct pd_driver *driver, const struct pd_job *own)
 	while (own->state != PD_JOB_DONE) {
 		struct pd_job *jobs = list_take_all(&driver->queue);
 
+		turn.stopping = driver->stopping;
 		(void)pthread_mutex_unlock(&driver->lock);
 		turn.wrote = false;
 		due_us = UINT64_MAX;
@@ -340,6 +353,9 @@ void pd_driver_stop(struct pd_driver *driver)
 {
 	(void)pthread_mutex_lock(&driver->lock);
 	driver->stopping = true;
+	/* Whoever drives may be asleep until something is to come again. */
+	if (driver->sleeping)
+		ring(driver);
 	while (driver->inside > 0)
 		(void)pthread_cond_wait(&driver->left, &driver->lock);
 	driver->keeper_stops = true;
@@ -348,6 +364,16 @@ void pd_driver_stop(struct pd_driver *driver)
 	pd_os_task_join(driver->keeper_task);
 	driver->keeper_task = NULL;
 	PD_ASSERT(!driver->driven && driver->held.first == NULL && driver->later.first == NULL);
+}
+
+bool pd_driver_stopped(struct pd_driver *driver)
+{
+	bool stopped;
+
+	(void)pthread_mutex_lock(&driver->lock);
+	stopped = driver->stopping;
+	(void)pthread_mutex_unlock(&driver->lock);
+	return stopped;
 }
 
 void pd_driver_done(struct pd_driver *driver)

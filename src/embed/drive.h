@@ -36,7 +36,7 @@ struct pd_job {
 	 * that time. */
 	int (*run)(struct pd_job *job);
 	void *argument;
-	struct pd_engine *engine; /* set by the driver */
+	struct pd_engine *engine; /* set by the driver; NULL in the end: nothing was done, it is closed */
 	struct pd_wait wait;
 	bool wrote; /* the engine is to be stepped */
 	uint64_t retry_us;
@@ -79,11 +79,14 @@ struct pd_driver {
 /* The engine serves already, and stays the caller's. PD_NO_MEMORY, PD_IO. */
 PD_MUST_CHECK int pd_driver_init(struct pd_driver *driver, struct pd_os *os, struct pd_engine *engine,
 				 struct pd_error *err);
-/* Any thread. Runs the job, sooner or later, and returns when it has settled: job->result. PD_CANCELLED: the driver has been
- * stopped, and nothing was run. */
+/* Any thread. Runs the job, sooner or later, and returns when it has settled: job->result. PD_CANCELLED, with job->engine NULL: the
+ * driver has been stopped before anything was done. */
 PD_MUST_CHECK int pd_driver_run(struct pd_driver *driver, struct pd_job *job);
-/* No job is taken from now on; returns when all are done and nobody drives: the engine is the caller's alone. */
+/* No job is taken from now on, and what was told to come again is told that it is closed; returns when all are done and nobody drives:
+ * the engine is the caller's alone. */
 void pd_driver_stop(struct pd_driver *driver);
+/* Any thread: has a stop begun? */
+bool pd_driver_stopped(struct pd_driver *driver);
 void pd_driver_done(struct pd_driver *driver); /* after stop */
 
 #endif

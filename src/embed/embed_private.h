@@ -62,6 +62,8 @@ struct perdure {
 
 /* For calls on the handle itself. PERDURE_INVALID: NULL, or another process's. */
 int pd_embed_check_handle(const struct perdure *db, struct perdure_error *err);
+/* PERDURE_INVALID: it has been closed, or is about to be. */
+int pd_embed_check_open(struct perdure *db, struct perdure_error *err);
 /* Run a job to its end. PERDURE_INVALID: closed, or another process's. Returns the job's result; *err is what it left. */
 int pd_embed_run(struct perdure *db, struct pd_job *job, struct perdure_error *err);
 /* A session, or the handle, is gone. */
@@ -97,6 +99,8 @@ struct pd_transaction {
 	size_t stretch_count, stretch_capacity;
 	bool looked; /* it has read: at seen_lsn all that it has read was true */
 	uint64_t seen_lsn;
+	uint64_t
+		expires_us; /* something that it has seen is gone then, though nobody writes; 0: nothing is */
 };
 
 /* A part of an actor's keys that was walked, and what was there before the transaction's own writes. */

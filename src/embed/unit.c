@@ -37,7 +37,15 @@ static int conflict(struct pd_call *call, const char *what, struct pd_slice name
 			    name.data != NULL ? (const char *)name.data : "");
 }
 
-static int see_step(struct pd_call *call, struct pd_slice name, bool *ret_exists, uint64_t *ret_lsn)
+/* The transaction has seen something that is gone at that time (0: never). */
+static void note_expiry(struct pd_transaction *transaction, uint64_t expires_us)
+{
+	if (expires_us != 0 && (transaction->expires_us == 0 || expires_us < transaction->expires_us))
+		transaction->expires_us = expires_us;
+}
+
+static int see_step(struct pd_call *call, struct pd_slice name, bool *ret_exists, uint64_t *ret_lsn,
+		    uint64_t *ret_expires_us)
 {
 	struct pd_entry entry = { 0 };
 	struct pd_key key;
@@ -47,6 +55,7 @@ static int see_step(struct pd_call *call, struct pd_slice name, bool *ret_exists
 		return result;
 	*ret_exists = pd_txn_get(call->txn, &key, &entry);
 	*ret_lsn = *ret_exists ? entry.lsn : 0;
+	*ret_expires_us = *ret_exists ? entry.expires_us : 0;
 	return 0;
 }
 
@@ -54,13 +63,13 @@ static int check_steps(struct pd_call *call, const struct pd_footprint *footprin
 {
 	for (size_t i = 0; i < footprint->slots; i++) {
 		const struct pd_step *step = &footprint->steps[i];
-		uint64_t lsn = 0;
+		uint64_t lsn = 0, expires_us;
 		bool exists = false;
 		int result;
 
 		if (step->name.data == NULL || !step->read)
 			continue;
-		result = see_step(call, step->name, &exists, &lsn);
+		result = see_step(call, step->name, &exists, &lsn, &expires_us);
 		if (result != 0)
 			return result;
 		if (exists != step->exists || lsn != step->lsn)
@@ -90,6 +99,7 @@ int pd_embed_hash_stretch(struct perdure_session *session, struct pd_call *call,
 			break;
 		pd_hasher_add(hasher, numbers, sizeof numbers);
 		pd_hasher_add(hasher, name.data, name.size);
+		note_expiry(&session->transaction, entry.expires_us);
 	}
 	*ret_hash = pd_hasher_sum(hasher);
 	return 0;
@@ -112,7 +122,8 @@ static int check_stretches(struct perdure_session *session, struct pd_call *call
 	return 0;
 }
 
-/* At most one thing has to be looked at if nothing was written anywhere. */
+/* At most one thing has to be looked at if nothing was written anywhere, and nothing that was seen has expired since: that is written
+ * down a while later. */
 static int check_seen(struct perdure_session *session, struct pd_call *call)
 {
 	struct pd_transaction *transaction = &session->transaction;
@@ -120,7 +131,8 @@ static int check_seen(struct perdure_session *session, struct pd_call *call)
 	int result;
 
 	pd_engine_now(session->db->engine, &epoch, &lsn);
-	if (transaction->looked && lsn == transaction->seen_lsn)
+	if (transaction->looked && lsn == transaction->seen_lsn &&
+	    (transaction->expires_us == 0 || pd_txn_now_us(call->txn) < transaction->expires_us))
 		return 0;
 	result = check_steps(call, &transaction->footprint);
 	if (result == 0)
@@ -143,6 +155,7 @@ static int note_names(struct perdure_session *session, struct pd_call *call,
 
 	for (size_t i = 0; result == 0 && i < interest->name_count; i++) {
 		struct pd_step *step;
+		uint64_t expires_us = 0;
 
 		result = pd_footprint_add(&transaction->footprint, &transaction->keep, interest->names[i],
 					  &step);
@@ -151,8 +164,9 @@ static int note_names(struct perdure_session *session, struct pd_call *call,
 					    pd_code_text(result));
 		if (step->read)
 			continue;
-		result = see_step(call, step->name, &step->exists, &step->lsn);
+		result = see_step(call, step->name, &step->exists, &step->lsn, &expires_us);
 		step->read = result == 0;
+		note_expiry(transaction, expires_us);
 	}
 	return result;
 }

@@ -504,14 +504,19 @@ static int begin_scan(struct perdure_view *view, struct perdure_bytes actor, str
 		      enum scan_kind kind, const struct perdure_range *range, struct perdure_scan **ret_scan,
 		      struct perdure_error *err)
 {
+	struct pd_buffer buffer; /* the view's own is whose who has its lock */
 	struct pd_slice name;
 	int result;
 
 	if (view == NULL || ret_scan == NULL)
 		return pd_embed_errorf(err, PERDURE_INVALID,
 				       "a scan of a view needs a view, and a place for the scan");
-	result = spell(view, actor, key, &name, err);
-	return result == 0 ? pd_scan_begin_view(view, name, kind, range, ret_scan, err) : result;
+	pd_buffer_init(&buffer, PD_NAME_SIZE_MAX + PERDURE_KEY_SIZE_MAX + 2);
+	result = pd_embed_spell(&buffer, pd_slice(view->actor, view->actor_size), actor, key, &name, err);
+	if (result == 0)
+		result = pd_scan_begin_view(view, name, kind, range, ret_scan, err);
+	pd_buffer_done(&buffer);
+	return result;
 }
 
 int perdure_view_scan_keys(struct perdure_view *view, struct perdure_bytes actor,

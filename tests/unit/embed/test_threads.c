@@ -3,6 +3,9 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
+
+#include "embed/embed_private.h"
 
 #define THREADS 8
 #define ROUNDS  60
@@ -255,6 +258,61 @@ static void test_shared_session_is_refused(void **state)
 	assert_string_equal(host_get(host, host->session, "a"), "1");
 }
 
+/* ---- what waits for better times ---- */
+
+static atomic_uint attempts;
+
+/* As on a full disk: come again. */
+static int never_yet(struct pd_job *job)
+{
+	const uint64_t *retry_us = job->argument;
+
+	job->retry_us = *retry_us;
+	(void)atomic_fetch_add(&attempts, 1);
+	return pd_error_set(&job->err, PD_AGAIN, "not yet");
+}
+
+struct waiter {
+	struct perdure *db;
+	uint64_t retry_us;
+	int result;
+	struct perdure_error err;
+};
+
+static void *wait_for_ever(void *argument)
+{
+	struct waiter *waiter = argument;
+	struct pd_job job = { .run = never_yet, .argument = &waiter->retry_us };
+
+	waiter->result = pd_embed_run(waiter->db, &job, &waiter->err);
+	return NULL;
+}
+
+/* Closing does not wait for what may never come: such calls are told, soon or in an hour as they may. */
+static void test_close_while_waiting(void **state)
+{
+	struct host *host = *state;
+	struct waiter waiters[3] = { { .db = host->db, .retry_us = 500 },
+				     { .db = host->db, .retry_us = UINT64_C(3600) * 1000000 },
+				     { .db = host->db, .retry_us = 1000 } };
+	pthread_t threads[3];
+
+	atomic_store(&attempts, 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, wait_for_ever, &waiters[i]), 0);
+	while (atomic_load(&attempts) < 50)
+		(void)usleep(1000);
+	host_put(host, host->session, "a", "1");
+	host_close(host);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_int_equal(waiters[i].result, PERDURE_INVALID);
+		assert_non_null(strstr(waiters[i].err.text, "has been closed"));
+	}
+	host_open(host);
+	assert_string_equal(host_get(host, host->session, "a"), "1");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +321,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mix, host_setup, host_teardown),
 		cmocka_unit_test_setup_teardown(test_close_while_running, host_setup, host_teardown),
 		cmocka_unit_test_setup_teardown(test_shared_session_is_refused, host_setup, host_teardown),
+		cmocka_unit_test_setup_teardown(test_close_while_waiting, host_setup, host_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* Transactions: what they see, what they keep from each other, and what becomes of them. */
 #include <stdio.h>
+#include <time.h>
 
 #include "embed/embed_private.h"
 #include "engine/profile.h"
@@ -370,6 +371,52 @@ static void test_levels_in_memory(void **state)
 	assert_string_equal(host_get(host, host->session, "a"), "");
 }
 
+/* ---- what expires ---- */
+
+static uint64_t real_us(void)
+{
+	struct timespec now;
+
+	assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* All reads are of one moment: what was seen and expires by its time is a conflict, also before that is written down. */
+static void expire_between(struct host *host, bool by_scan)
+{
+	unsigned seen = 0;
+	int result = 0;
+
+	host_put(host, host->session, "other", "0");
+	assert_ok(host, perdure_put_until(host->session, ACTOR, perdure_text("k"), perdure_text("v"),
+					  real_us() + 40000, &host->err));
+	host_begin(host, host->session);
+	if (by_scan && strcmp(host_scan(host, host->session, NULL), "k=v other=0") != 0) {
+		perdure_rollback(host->session); /* a slow machine: too late */
+		return;
+	}
+	for (; result != PERDURE_CONFLICT; seen++) {
+		struct perdure_value value = { NULL, 0, 0, 0 };
+
+		result = perdure_get(host->session, ACTOR, perdure_text(by_scan ? "other" : "k"), &value,
+				     &host->err);
+		perdure_free(value.data);
+		if (seen == 0 && result == PERDURE_NOT_FOUND) {
+			perdure_rollback(host->session);
+			return;
+		}
+		if (result != 0 && result != PERDURE_CONFLICT)
+			fail_msg("two reads of one moment: %s", host->err.text);
+	}
+	assert_refused(host, perdure_commit(host->session, NULL, &host->err), PERDURE_CONFLICT);
+}
+
+static void test_expiry_is_a_conflict(void **state)
+{
+	for (unsigned i = 0; i < 6; i++)
+		expire_between(*state, i % 2 == 1);
+}
+
 /* ---- bounds ---- */
 
 static int set_quota(struct pd_job *job)
@@ -485,6 +532,7 @@ int main(void)
 		IN_MEMORY(test_absence_is_read),
 		IN_MEMORY(test_one_moment),
 		IN_MEMORY(test_blind_writes),
+		IN_MEMORY(test_expiry_is_a_conflict),
 		IN_MEMORY(test_hash_conflicts),
 		IN_MEMORY(test_preconditions),
 		ON_DISK(test_idempotency),

@@ -276,6 +276,66 @@ static void test_beside_writers(void **state)
 	}
 }
 
+/* ---- a view that two threads have ---- */
+
+struct sharer {
+	struct perdure_view *view;
+	atomic_bool stop;
+	unsigned wrong;
+};
+
+/* Begin scans over another actor, whose name is longer. */
+static void *begin_scans(void *argument)
+{
+	struct sharer *sharer = argument;
+	struct perdure_bytes other = perdure_text(
+		"somebody-else-with-a-name-that-is-much-longer-than-the-one-of-the-reader");
+
+	while (!atomic_load(&sharer->stop)) {
+		struct perdure_scan *scan;
+		struct perdure_item item;
+		struct perdure_error err;
+		int result = perdure_view_scan_keys(sharer->view, other, NULL, &scan, &err);
+
+		if (result == PERDURE_INVALID)
+			continue;
+		if (result == 0) {
+			result = perdure_scan_next(scan, &item, &err);
+			sharer->wrong += result != PERDURE_END && result != PERDURE_INVALID;
+			perdure_scan_free(scan);
+		} else {
+			sharer->wrong++;
+		}
+	}
+	return NULL;
+}
+
+/* Two at once are refused, and neither gets what the other asked for. */
+static void test_shared_view(void **state)
+{
+	struct host *host = *state;
+	struct sharer sharer = { .wrong = 0 };
+	pthread_t thread;
+
+	host_put(host, host->session, "a", "1");
+	sharer.view = open_view(host);
+	atomic_init(&sharer.stop, false);
+	assert_int_equal(pthread_create(&thread, NULL, begin_scans, &sharer), 0);
+	for (unsigned i = 0; i < 30000; i++) {
+		struct perdure_value value;
+		int result = perdure_view_get(sharer.view, ACTOR, perdure_text("a"), &value, &host->err);
+
+		if (result != 0 && result != PERDURE_INVALID)
+			fail_msg("%s", host->err.text);
+		if (result == 0)
+			perdure_free(value.data);
+	}
+	atomic_store(&sharer.stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(sharer.wrong, 0);
+	perdure_view_free(sharer.view);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +345,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ends, host_setup, host_teardown),
 		cmocka_unit_test_setup_teardown(test_not_in_memory, host_setup_memory, host_teardown),
 		cmocka_unit_test_setup_teardown(test_beside_writers, host_setup, host_teardown),
+		cmocka_unit_test_setup_teardown(test_shared_view, host_setup, host_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
