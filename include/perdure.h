@@ -62,7 +62,7 @@ extern "C" {
 
 /* ---- versions ---- */
 
-#define PERDURE_ABI_VERSION 1 /* of this header */
+#define PERDURE_ABI_VERSION 2 /* of this header */
 
 PERDURE_API uint32_t perdure_abi_version(void); /* of the library that is loaded */
 PERDURE_API const char *perdure_version(void);  /* "0.1.0" */
@@ -174,7 +174,8 @@ struct perdure;         /* an open directory */
 struct perdure_session; /* who is asking */
 struct perdure_scan;    /* going over keys, fields or records */
 struct perdure_reply;
-struct perdure_view; /* all of a tenant as it is at one moment */
+struct perdure_view;    /* all of a tenant as it is at one moment */
+struct perdure_records; /* reading the directory's own log */
 
 enum perdure_level {
 	PERDURE_LEVEL_DEFAULT = 0,     /* ask the next one: transaction, session, actor, tenant, directory */
@@ -240,7 +241,8 @@ struct perdure_options {
 PERDURE_API int perdure_open(const char *path, const struct perdure_options *options, struct perdure **ret_db,
 			     struct perdure_error *err);
 
-/* Wait for calls that are running in other threads, roll back what is open, sync everything, unlock. Sessions that are
+/* Wait for calls that are running in other threads (those that have to wait themselves, for memory or a full disk, have done nothing and
+ * are told that it is closed), roll back what is open, sync everything, unlock. Sessions that are
  * still there answer PERDURE_INVALID from then on, and are yet to be freed. The handle is gone whatever is returned.
  * Durable when: it returns 0, all that was committed at any level but none. NULL is fine.
  * PERDURE_FENCED, PERDURE_IO: what was acknowledged at strict or above is safe all the same. */
@@ -511,6 +513,15 @@ PERDURE_API int perdure_log_trim(struct perdure_session *session, struct perdure
  *
  * Not in an open transaction: PERDURE_INVALID. */
 
+/* How well it is known how many bytes there are. */
+enum perdure_bytes_known {
+	PERDURE_BYTES_EXACT = 0,
+	PERDURE_BYTES_AT_MOST =
+		1, /* very many keys have gone at once: they are counted anew, beside all else */
+	PERDURE_BYTES_NOT_YET =
+		2 /* nor is it known; the directory is of a version that did not count, and is counted */
+};
+
 struct perdure_actor_info {
 	size_t size; /* sizeof(struct perdure_actor_info), set by the caller */
 	uint64_t id; /* never given to another */
@@ -519,10 +530,14 @@ struct perdure_actor_info {
 	int level;       /* of writes that ask for none themselves: enum perdure_level */
 	int quarantined; /* 1: damage has taken records of it, with these LSNs */
 	uint64_t lost_first_lsn, lost_last_lsn;
+	/* From interface 2 on. */
+	uint64_t bytes;         /* of all its keys and values, with what is kept beside them */
+	int bytes_known;        /* enum perdure_bytes_known */
+	uint64_t last_write_us; /* when somebody last wrote to it, microseconds since 1970; 0: not known */
 };
 /* clang-format off */
 #define PERDURE_ACTOR_INFO_INIT \
-	{ sizeof(struct perdure_actor_info), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+	{ sizeof(struct perdure_actor_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /* clang-format on */
 /* PERDURE_NOT_FOUND: there is no such actor. Works on one that is quarantined. */
 PERDURE_API int perdure_actor_look(struct perdure_session *session, struct perdure_bytes actor,
@@ -539,6 +554,63 @@ PERDURE_API int perdure_actor_drop(struct perdure_session *session, struct perdu
  * PERDURE_NOT_FOUND, PERDURE_NOT_SUPPORTED. */
 PERDURE_API int perdure_actor_set_level(struct perdure_session *session, struct perdure_bytes actor,
 					int level, struct perdure_error *err);
+
+/* ---- profiles: what holds for an actor, or for all actors of a tenant together, whoever writes ----
+ *
+ * They are kept with the data and are the same through every door. A write that would leave more keys or bytes than before, and more than
+ * the quota, is refused with PERDURE_QUOTA, and with it its whole transaction: the text says of what there would be how much.
+ * Deleting always works. Of operations (each key that a call names is one) there are so many a second; PERDURE_QUOTA says when to
+ * come again. Not in an open transaction: PERDURE_INVALID. */
+
+struct perdure_profile {
+	size_t size; /* sizeof(struct perdure_profile) */
+	int level;   /* enum perdure_level of writes that ask for none; default: none of its own */
+	uint64_t quota_keys, quota_bytes, quota_ops; /* 0: no quota */
+	/* An actor is dropped when nobody has written to it for so many seconds, or up to a sixteenth longer; not while it is leased.
+	 * 0: never. A tenant does not expire. */
+	uint64_t expire_after_s;
+};
+/* clang-format off */
+#define PERDURE_PROFILE_INIT \
+	{ sizeof(struct perdure_profile), 0, 0, 0, 0, 0 }
+/* clang-format on */
+
+/* Which fields of a profile are to become what they are in it; the others stay. */
+enum perdure_profile_field {
+	PERDURE_PROFILE_LEVEL = 1 << 0,
+	PERDURE_PROFILE_KEYS = 1 << 1,
+	PERDURE_PROFILE_BYTES = 1 << 2,
+	PERDURE_PROFILE_OPS = 1 << 3,
+	PERDURE_PROFILE_EXPIRY = 1 << 4
+};
+
+/* PERDURE_NOT_FOUND: there is no such actor yet, write to it first. PERDURE_NOT_SUPPORTED: the level. PERDURE_INVALID. Durable when: it
+ * returns 0. */
+PERDURE_API int perdure_actor_set_profile(struct perdure_session *session, struct perdure_bytes actor,
+					  const struct perdure_profile *profile, unsigned fields,
+					  struct perdure_error *err);
+/* Its own: what it has of its tenant or the directory is not in it. */
+PERDURE_API int perdure_actor_profile(struct perdure_session *session, struct perdure_bytes actor,
+				      struct perdure_profile *ret_profile, struct perdure_error *err);
+/* Of the session's tenant. */
+PERDURE_API int perdure_tenant_set_profile(struct perdure_session *session,
+					   const struct perdure_profile *profile, unsigned fields,
+					   struct perdure_error *err);
+PERDURE_API int perdure_tenant_profile(struct perdure_session *session, struct perdure_profile *ret_profile,
+				       struct perdure_error *err);
+
+struct perdure_tenant_info {
+	size_t size; /* sizeof(struct perdure_tenant_info), set by the caller */
+	uint64_t actors, keys, bytes;
+	int bytes_known; /* enum perdure_bytes_known */
+};
+/* clang-format off */
+#define PERDURE_TENANT_INFO_INIT \
+	{ sizeof(struct perdure_tenant_info), 0, 0, 0, 0 }
+/* clang-format on */
+/* Of the session's tenant; goes over all actors. PERDURE_NOT_FOUND: nothing was ever written to it. */
+PERDURE_API int perdure_tenant_look(struct perdure_session *session, struct perdure_tenant_info *ret_info,
+				    struct perdure_error *err);
 
 /* ---- owner leases: who may write to an actor, and the fence against who may no longer ----
  *
@@ -605,6 +677,74 @@ PERDURE_API int perdure_command(struct perdure_session *session, size_t count,
 				const struct perdure_bytes *words, struct perdure_reply **ret_reply,
 				struct perdure_error *err);
 PERDURE_API void perdure_reply_free(struct perdure_reply *reply); /* the tree's root; NULL is fine */
+
+/* ---- the directory's own log: what was done, in order, by whoever ----
+ *
+ * Every transaction of every tenant is a record in one log. A program can read it behind the engine, from a bookmark on: to keep
+ * something of its own up to date, to tell others, to look at what happened. What is told is on stable storage: no crash takes it back.
+ * It costs little memory, and holds up nobody. What is older than the retention window (struct perdure_options) is trimmed away.
+ *
+ * Records are told in the form in which they are stored: not the commands, but what they did. A string is a PUT of its key. A hash is a PUT
+ * of its key (which has the number of its fields) and one for each field that changed. A large string is a PUT of its key, which
+ * names a blob, and earlier ones of the blob's chunks. */
+
+enum perdure_record_kind {
+	PERDURE_RECORD_TRANSACTION = 1,
+	PERDURE_RECORD_EPOCH = 2 /* the directory was opened; without effects */
+};
+
+enum perdure_effect_kind {
+	PERDURE_EFFECT_PUT = 1,
+	PERDURE_EFFECT_DELETE = 2, /* of one key, field or chunk */
+	PERDURE_EFFECT_DELETE_RANGE = 3
+};
+
+enum perdure_effect_place {
+	PERDURE_PLACE_KEY = 1,
+	PERDURE_PLACE_FIELD = 2, /* `field` of the hash at `key`; DELETE_RANGE: all of its fields */
+	PERDURE_PLACE_CHUNK = 3, /* number `chunk` of `blob`; DELETE_RANGE: all of the blob */
+	PERDURE_PLACE_ACTOR = 4, /* DELETE_RANGE: everything that the actor has */
+	PERDURE_PLACE_OTHER =
+		5 /* DELETE_RANGE: from `key` up to before `value` (size 0: to the end), as docs/format/log.md has keys */
+};
+
+struct perdure_effect {
+	int kind, place; /* enum perdure_effect_kind, enum perdure_effect_place */
+	int type;        /* enum perdure_type of a key that is PUT */
+	uint64_t actor_id;
+	struct perdure_bytes tenant,
+		actor; /* names; size 0: it has been dropped by now. The drop itself still has them */
+	struct perdure_bytes key, field;
+	struct perdure_bytes value; /* of a string, a field, a chunk */
+	uint64_t expires_us;        /* of a key that is PUT; 0: never */
+	uint64_t
+		size; /* PUT: of `value`; of a hash: the number of its fields; of a large string: its bytes */
+	uint64_t blob, chunk; /* of a large string and its chunks; 0: no blob */
+};
+
+struct perdure_record {
+	int kind; /* enum perdure_record_kind */
+	uint64_t epoch, lsn, time_us;
+	char bookmark[PERDURE_BOOKMARK_SIZE]; /* to read on behind it, in another life as well */
+	int level;                            /* enum perdure_level that was asked for */
+	uint64_t client;                      /* who: a number of the epoch's; 0: the engine itself */
+	struct perdure_bytes request_id, idempotency_key;
+	size_t effect_count;
+	const struct perdure_effect *effects; /* in order; what the engine keeps for itself is left out */
+};
+
+/* Free with perdure_records_free(). `after`: the bookmark of the last record that was handled; NULL: from the oldest that is there.
+ * PERDURE_LOST: a crash took that moment, so what was handled up to it is not what happened. PERDURE_VIEW_TOO_OLD: what comes behind it
+ * has been trimmed away. Of both the text says what to do; in both cases start anew from the state (perdure_view_new()) and its
+ * bookmark. PERDURE_AGAIN: not reached yet; PERDURE_INVALID: not of this directory; PERDURE_NOT_SUPPORTED: in memory only. */
+PERDURE_API int perdure_records_new(struct perdure *db, const char *after,
+				    struct perdure_records **ret_records, struct perdure_error *err);
+/* *ret_record is good until the next call. PERDURE_END: there is no more by now; call again later (what is written at a weak level comes
+ * when it has been synced, see perdure_sync()). PERDURE_CORRUPT: records cannot be read, the text has their LSNs; the next call goes on
+ * behind them. PERDURE_VIEW_TOO_OLD: it was trimmed away meanwhile. One thread at a time. */
+PERDURE_API int perdure_records_next(struct perdure_records *records,
+				     const struct perdure_record **ret_record, struct perdure_error *err);
+PERDURE_API void perdure_records_free(struct perdure_records *records); /* NULL is fine */
 
 /* ---- moments and figures ---- */
 

@@ -23,7 +23,8 @@ from __future__ import annotations
 
 from . import errors
 from ._library import LIBRARY as _shared
-from .database import ActorInfo, Database, Lease, Level, Progress, Status, Transaction, View, open
+from .database import (ActorInfo, Database, Effect, Lease, Level, LogRecord, Profile, Progress, Status, TenantInfo,
+                       Transaction, View, open)
 from .errors import (AgainError, BusyError, CancelledError, ConflictError, CorruptError, ExistsError, FencedError,
                      InputOutputError, InvalidError, LostError, NewerFormatError, NoMemoryError, NoSpaceError,
                      NotFoundError, NotSupportedError, PerdureError, PermissionDeniedError, ReadOnlyError, TooLargeError,
@@ -32,9 +33,10 @@ from .operations import Actor, Hash, Item, KeyInfo, Log, Receipt, Record, Value
 
 __version__ = _shared.perdure_version().decode()
 
-__all__ = ["Actor", "ActorInfo", "AgainError", "BusyError", "CancelledError", "ConflictError", "CorruptError", "Database", "ExistsError",
-           "FencedError", "Hash", "InputOutputError", "InvalidError", "Item", "KeyInfo", "Lease", "Level", "Log", "LostError", "NewerFormatError",
+__all__ = ["Actor", "ActorInfo", "AgainError", "BusyError", "CancelledError", "ConflictError", "CorruptError", "Database", "Effect", "ExistsError",
+           "FencedError", "Hash", "InputOutputError", "InvalidError", "Item", "KeyInfo", "Lease", "Level", "Log", "LogRecord", "LostError", "NewerFormatError",
            "NoMemoryError", "NoSpaceError", "NotFoundError", "NotSupportedError", "PerdureError", "PermissionDeniedError",
-           "Progress", "QuotaError", "ReadOnlyError", "Receipt", "Record", "StaleEpochError", "Status", "TooLargeError", "Transaction",
+           "Profile", "Progress", "QuotaError", "ReadOnlyError", "Receipt", "Record", "StaleEpochError", "Status", "TenantInfo",
+           "TooLargeError", "Transaction",
            "Value", "View", "ViewTooOldError", "WrongTypeError", "errors",
            "open"]

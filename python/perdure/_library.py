@@ -9,7 +9,7 @@ from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_uint, c_uint32
 
 from . import errors
 
-ABI_WANTED = 1
+ABI_WANTED = 2
 SONAME = "libperdure.so.0"
 TEXT_SIZE = 500
 BOOKMARK_SIZE = 48
@@ -77,12 +77,34 @@ class Item(ctypes.Structure):
 class ActorInfo(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("id", c_uint64), ("keys", c_uint64), ("expiring_keys", c_uint64),
                 ("created_epoch", c_uint64), ("created_lsn", c_uint64), ("level", c_int), ("quarantined", c_int),
-                ("lost_first_lsn", c_uint64), ("lost_last_lsn", c_uint64)]
+                ("lost_first_lsn", c_uint64), ("lost_last_lsn", c_uint64), ("bytes", c_uint64), ("bytes_known", c_int),
+                ("last_write_us", c_uint64)]
+
+
+class Profile(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("level", c_int), ("quota_keys", c_uint64), ("quota_bytes", c_uint64), ("quota_ops", c_uint64),
+                ("expire_after_s", c_uint64)]
+
+
+class TenantInfo(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("actors", c_uint64), ("keys", c_uint64), ("bytes", c_uint64), ("bytes_known", c_int)]
 
 
 class Lease(ctypes.Structure):
     _fields_ = [("epoch", c_uint64), ("left_us", c_uint64), ("exclusive", c_int), ("owner_size", c_size_t),
                 ("owner", ctypes.c_char * 257)]
+
+
+class Effect(ctypes.Structure):
+    _fields_ = [("kind", c_int), ("place", c_int), ("type", c_int), ("actor_id", c_uint64), ("tenant", Found), ("actor", Found),
+                ("key", Found), ("field", Found), ("value", Found), ("expires_us", c_uint64), ("size", c_uint64), ("blob", c_uint64),
+                ("chunk", c_uint64)]
+
+
+class LogRecord(ctypes.Structure):
+    _fields_ = [("kind", c_int), ("epoch", c_uint64), ("lsn", c_uint64), ("time_us", c_uint64),
+                ("bookmark", ctypes.c_char * BOOKMARK_SIZE), ("level", c_int), ("client", c_uint64), ("request_id", Found),
+                ("idempotency_key", Found), ("effect_count", c_size_t), ("effects", POINTER(Effect))]
 
 
 class Reply(ctypes.Structure):
@@ -144,6 +166,11 @@ FUNCTIONS = {
     "perdure_actor_scan": (c_int, [c_void_p, POINTER(c_void_p), E]),
     "perdure_actor_drop": (c_int, [c_void_p, Bytes, E]),
     "perdure_actor_set_level": (c_int, [c_void_p, Bytes, c_int, E]),
+    "perdure_actor_set_profile": (c_int, [c_void_p, Bytes, POINTER(Profile), c_uint, E]),
+    "perdure_actor_profile": (c_int, [c_void_p, Bytes, POINTER(Profile), E]),
+    "perdure_tenant_set_profile": (c_int, [c_void_p, POINTER(Profile), c_uint, E]),
+    "perdure_tenant_profile": (c_int, [c_void_p, POINTER(Profile), E]),
+    "perdure_tenant_look": (c_int, [c_void_p, POINTER(TenantInfo), E]),
     "perdure_lease_acquire": (c_int, [c_void_p, Bytes, Bytes, c_uint64, c_int, POINTER(c_uint64), E]),
     "perdure_lease_renew": (c_int, [c_void_p, Bytes, Bytes, c_uint64, c_uint64, E]),
     "perdure_lease_release": (c_int, [c_void_p, Bytes, Bytes, c_uint64, E]),
@@ -152,6 +179,9 @@ FUNCTIONS = {
     "perdure_upkeep": (c_int, [c_void_p, c_int, c_char_p, c_size_t, E]),
     "perdure_command": (c_int, [c_void_p, c_size_t, POINTER(Bytes), POINTER(POINTER(Reply)), E]),
     "perdure_reply_free": (None, [POINTER(Reply)]),
+    "perdure_records_new": (c_int, [c_void_p, c_char_p, POINTER(c_void_p), E]),
+    "perdure_records_next": (c_int, [c_void_p, POINTER(POINTER(LogRecord)), E]),
+    "perdure_records_free": (None, [c_void_p]),
     "perdure_bookmark_check": (c_int, [c_void_p, c_char_p, E]),
     "perdure_sync": (c_int, [c_void_p, E]),
     "perdure_get_status": (c_int, [c_void_p, POINTER(Status), E]),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import datetime
 import enum
+import math
 import os
 import random
 import threading
@@ -13,8 +15,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from . import _library as lib
-from .errors import ConflictError, InvalidError, ReadOnlyError
-from .operations import Operations, Receipt, Text, to_bytes, wrap
+from .errors import ConflictError, EndError, InvalidError, ReadOnlyError
+from .operations import TYPES, Operations, Receipt, Span, Text, seconds_of, to_bytes, wrap
 
 T = TypeVar("T")
 EVERYTHING = 2**64 - 1  # how the C interface says: no window at all
@@ -50,6 +52,61 @@ class ActorInfo(NamedTuple):
     quarantined: bool  #: damage has taken records of it, with these LSNs
     lost_first_lsn: int
     lost_last_lsn: int
+    bytes: int  #: of all its keys and values, with what is kept beside them
+    bytes_known: str  #: "exact"; "at most" and "not yet" while they are counted anew
+    last_write: float | None  #: seconds since 1970; None: not known
+
+
+class TenantInfo(NamedTuple):
+    """What is known of a tenant."""
+    actors: int
+    keys: int
+    bytes: int
+    bytes_known: str  #: as in ActorInfo
+
+
+class Profile(NamedTuple):
+    """What holds for an actor, or for all actors of a tenant together, whoever writes."""
+    level: Level  #: DEFAULT: none of its own
+    quota_keys: int  #: 0: no quota
+    quota_bytes: int
+    quota_ops: int  #: operations a second
+    expire_after: int  #: seconds without a write, after which an actor is dropped; 0: never
+
+
+class Effect(NamedTuple):
+    """One thing that a transaction did."""
+    kind: str  #: "put", "delete" or "delete range"
+    place: str  #: "key", "field", "chunk", "actor" (all that it has) or "other" (a range of keys as they are stored)
+    type: str  #: of a key that is put: "string", "hash" or "other"
+    tenant: bytes
+    actor: bytes  #: b"": it has been dropped by now
+    actor_id: int
+    key: bytes
+    field: bytes
+    value: bytes  #: of a string, a field or a chunk
+    expires_at: float | None
+    size: int  #: of the value; of a hash: its fields; of a large string: its bytes
+    blob: int  #: of a large string and its chunks
+    chunk: int
+
+
+class LogRecord(NamedTuple):
+    """A transaction as the directory's own log has it."""
+    bookmark: str  #: to read on behind it
+    epoch: int
+    lsn: int
+    time: float  #: seconds since 1970
+    level: Level
+    client: int  #: 0: the engine itself
+    request_id: bytes
+    idempotency_key: bytes
+    effects: tuple[Effect, ...]  #: in order; none when the directory was opened, and of what the engine keeps for itself
+
+
+EFFECT_KINDS = {1: "put", 2: "delete", 3: "delete range"}
+EFFECT_PLACES = {1: "key", 2: "field", 3: "chunk", 4: "actor", 5: "other"}
+BYTES_KNOWN = ("exact", "at most", "not yet")
 
 
 class Lease(NamedTuple):
@@ -247,7 +304,15 @@ class Database(Operations):
         with self._session() as session:
             lib.call("perdure_actor_look", session, wrap(actor), ctypes.byref(info))
         return ActorInfo(info.id, info.keys, info.expiring_keys, info.created_epoch, info.created_lsn, Level(info.level),
-                         bool(info.quarantined), info.lost_first_lsn, info.lost_last_lsn)
+                         bool(info.quarantined), info.lost_first_lsn, info.lost_last_lsn, info.bytes,
+                         BYTES_KNOWN[info.bytes_known], info.last_write_us / 1e6 if info.last_write_us else None)
+
+    def tenant_info(self) -> TenantInfo:
+        """What is known of the tenant. NotFoundError: nothing was ever written to it."""
+        info = lib.TenantInfo(ctypes.sizeof(lib.TenantInfo))
+        with self._session() as session:
+            lib.call("perdure_tenant_look", session, ctypes.byref(info))
+        return TenantInfo(info.actors, info.keys, info.bytes, BYTES_KNOWN[info.bytes_known])
 
     def drop_actor(self, actor: Text) -> None:
         """Drop an actor with all that it has. NotFoundError."""
@@ -258,6 +323,37 @@ class Database(Operations):
         """How durable writes to this actor are when they do not say so themselves."""
         with self._session() as session:
             lib.call("perdure_actor_set_level", session, wrap(actor), int(level))
+
+    # ---- profiles ----
+
+    def set_actor_profile(self, actor: Text, *, level: Level | None = None, quota_keys: int | None = None,
+                          quota_bytes: int | None = None, quota_ops: int | None = None, expire_after: Span | None = None) -> None:
+        """What holds for an actor, whoever writes; what is not named stays. 0: no quota, never to expire. A write that goes beyond a
+        quota raises QuotaError. NotFoundError: there is no such actor yet."""
+        profile, fields = profile_of(level, quota_keys, quota_bytes, quota_ops, expire_after)
+        with self._session() as session:
+            lib.call("perdure_actor_set_profile", session, wrap(actor), ctypes.byref(profile), fields)
+
+    def actor_profile(self, actor: Text) -> Profile:
+        """The actor's own profile."""
+        profile = lib.Profile(ctypes.sizeof(lib.Profile))
+        with self._session() as session:
+            lib.call("perdure_actor_profile", session, wrap(actor), ctypes.byref(profile))
+        return take_profile(profile)
+
+    def set_tenant_profile(self, *, level: Level | None = None, quota_keys: int | None = None, quota_bytes: int | None = None,
+                           quota_ops: int | None = None) -> None:
+        """What holds for all actors of the tenant together."""
+        profile, fields = profile_of(level, quota_keys, quota_bytes, quota_ops, None)
+        with self._session() as session:
+            lib.call("perdure_tenant_set_profile", session, ctypes.byref(profile), fields)
+
+    def tenant_profile(self) -> Profile:
+        """The tenant's own profile."""
+        profile = lib.Profile(ctypes.sizeof(lib.Profile))
+        with self._session() as session:
+            lib.call("perdure_tenant_profile", session, ctypes.byref(profile))
+        return take_profile(profile)
 
     # ---- owner leases ----
 
@@ -310,6 +406,26 @@ class Database(Operations):
         with self._in_use() as handle:
             lib.call("perdure_upkeep", handle, what, text, lib.TEXT_SIZE)
         return text.value.decode("utf-8", "replace")
+
+    # ---- the directory's own log ----
+
+    def records(self, after: str | None = None) -> Iterator[LogRecord]:
+        """What was done, in order, by whoever, from the record behind a bookmark on (None: from the oldest that is there), up to what is
+        on stable storage by now. Go on with the last record's bookmark, now or in another life.
+
+        LostError: a crash took that moment; ViewTooOldError: what comes behind it has been trimmed away: start anew from a view().
+        CorruptError: records cannot be read; go on behind those that it names."""
+        reader, record = ctypes.c_void_p(), ctypes.POINTER(lib.LogRecord)()
+        with self._in_use() as handle:
+            lib.call("perdure_records_new", handle, after.encode() if after is not None else None, ctypes.byref(reader))
+        try:
+            while True:
+                lib.call("perdure_records_next", reader, ctypes.byref(record))
+                yield take_record(record.contents)
+        except EndError:
+            return
+        finally:
+            lib.LIBRARY.perdure_records_free(reader)
 
     # ---- moments and figures ----
 
@@ -494,6 +610,34 @@ class View(Operations):
         if self._view is None:
             raise InvalidError("this view is not open: use it in a `with`")
         yield self._view
+
+
+def take_effect(effect: lib.Effect) -> Effect:
+    return Effect(EFFECT_KINDS[effect.kind], EFFECT_PLACES[effect.place], TYPES.get(effect.type, "other"), effect.tenant.copy(),
+                  effect.actor.copy(), effect.actor_id, effect.key.copy(), effect.field.copy(), effect.value.copy(),
+                  seconds_of(effect.expires_us), effect.size, effect.blob, effect.chunk)
+
+
+def take_record(record: lib.LogRecord) -> LogRecord:
+    return LogRecord(record.bookmark.decode(), record.epoch, record.lsn, record.time_us / 1e6, Level(record.level), record.client,
+                     record.request_id.copy(), record.idempotency_key.copy(),
+                     tuple(take_effect(record.effects[at]) for at in range(record.effect_count)))
+
+
+def profile_of(level: Level | None, quota_keys: int | None, quota_bytes: int | None, quota_ops: int | None,
+               expire_after: Span | None) -> tuple[lib.Profile, int]:
+    """And a bit for each field that was given."""
+    seconds = expire_after.total_seconds() if isinstance(expire_after, datetime.timedelta) else expire_after
+    given = (level, quota_keys, quota_bytes, quota_ops, math.ceil(seconds) if seconds is not None else None)
+    fields = sum(1 << bit for bit, value in enumerate(given) if value is not None)
+    if fields == 0:
+        raise ValueError("nothing is to change: name a level, a quota or a time")
+    numbers = [lib.check_number("a quota, or a time in seconds,", value or 0) for value in given[1:]]
+    return lib.Profile(ctypes.sizeof(lib.Profile), int(level or 0), *numbers), fields
+
+
+def take_profile(profile: lib.Profile) -> Profile:
+    return Profile(Level(profile.level), profile.quota_keys, profile.quota_bytes, profile.quota_ops, profile.expire_after_s)
 
 
 def take_receipt(receipt: lib.Receipt) -> Receipt:

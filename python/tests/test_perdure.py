@@ -206,6 +206,94 @@ class Actors(InMemory):
             self.db.set_actor_level("actor:0", perdure.Level.STRICT)
 
 
+class Profiles(InMemory):
+    def test_quotas(self):
+        with self.assertRaises(perdure.NotFoundError):
+            self.db.set_actor_profile("a", quota_keys=1)
+        self.db.put("a", "x", "123")
+        info = self.db.actor_info("a")
+        self.assertEqual((info.bytes, info.bytes_known), (5, "exact"))
+        self.assertAlmostEqual(info.last_write, time.time(), delta=600)
+        self.db.set_actor_profile("a", quota_keys=2, quota_bytes=12)
+        self.db.put("a", "y", "12345")
+        for key, value in (("y", "123456"), ("z", "")):
+            with self.assertRaisesRegex(perdure.QuotaError, "actor 'a' may have "):
+                self.db.put("a", key, value)
+        self.db.set_actor_profile("a", quota_bytes=0)
+        self.db.put("a", "y", "123456")
+        self.assertEqual(self.db.actor_profile("a"), perdure.Profile(perdure.Level.DEFAULT, 2, 0, 0, 0))
+        self.db.set_actor_profile("a", quota_keys=0, quota_ops=3)
+        with self.assertRaisesRegex(perdure.QuotaError, "operations a second"):
+            for _ in range(1000):
+                self.db.get("a", "x")
+        with self.assertRaises(ValueError):
+            self.db.set_actor_profile("a")
+        with self.assertRaises(ValueError):
+            self.db.set_actor_profile("a", quota_keys=-1)
+
+    def test_tenant(self):
+        with self.assertRaises(perdure.NotFoundError):
+            self.db.tenant_info()
+        self.db.put("a", "x", "1")
+        self.db.put("b", "x", "1")
+        self.assertEqual(self.db.tenant_info(), perdure.TenantInfo(2, 2, 6, "exact"))
+        self.db.set_tenant_profile(quota_bytes=6)
+        with self.assertRaisesRegex(perdure.QuotaError, "tenant 'default' may have 6 bytes and has 6"):
+            self.db.put("c", "x", "")
+        self.assertEqual(self.db.tenant_profile().quota_bytes, 6)
+
+    def test_expiry(self):
+        self.db.put("a", "x", "1")
+        self.db.set_actor_profile("a", expire_after=datetime.timedelta(milliseconds=1))
+        self.assertEqual(self.db.actor_profile("a").expire_after, 1)
+        deadline = time.monotonic() + 60
+        while list(self.db.actors()):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+
+
+class Records(OnDisk):
+    def test_records(self):
+        self.db.put("a", "x", "1", expires_at=4102444800)
+        with self.db.transaction(request_id="request 7") as txn:
+            txn.hash_set("a", "h", "f", "v")
+            txn.put("b", "y", b"\0")
+        self.db.drop_actor("a")
+        records = [record for record in self.db.records() if record.effects]
+        first, second, third = ([(effect.kind, effect.place, effect.actor, effect.key, effect.field, effect.value)
+                                 for effect in record.effects] for record in records)
+        self.assertEqual(first, [("put", "key", b"a", b"x", b"", b"1")])
+        self.assertEqual(second, [("put", "key", b"a", b"h", b"", b""), ("put", "field", b"a", b"h", b"f", b"v"),
+                                  ("put", "key", b"b", b"y", b"", b"\0")])
+        self.assertEqual(third, [("delete range", "actor", b"a", b"", b"", b"")])
+        self.assertEqual((records[0].effects[0].tenant, records[0].effects[0].type), (b"default", "string"))
+        self.assertEqual(records[0].effects[0].expires_at, 4102444800)
+        self.assertEqual(records[1].request_id, b"request 7")
+        self.assertEqual(records[1].effects[0].size, 1)
+        self.assertAlmostEqual(records[0].time, time.time(), delta=600)
+        behind = [record for record in self.db.records(records[1].bookmark) if record.effects]
+        self.assertEqual(behind, records[2:])
+
+    def test_again(self):
+        self.db.put("a", "x", "1")
+        last = list(self.db.records())[-1].bookmark
+        self.db.close()
+        self.db = perdure.open(self.path, memory_budget=64 << 20)
+        self.db.put("a", "x", "2")
+        told = [effect.value for record in self.db.records(last) for effect in record.effects]
+        self.assertEqual(told, [b"2"])
+        self.assertEqual(list(self.db.records(list(self.db.records())[-1].bookmark)), [])
+
+    def test_refused(self):
+        with self.assertRaises(perdure.InvalidError):
+            list(self.db.records("yesterday"))
+        with self.assertRaises(perdure.AgainError):
+            list(self.db.records("0000-00000000ff-0000000000000001"))
+        with perdure.open(in_memory=True, memory_budget=64 << 20) as memory:
+            with self.assertRaises(perdure.NotSupportedError):
+                list(memory.records())
+
+
 class Leases(InMemory):
     def test_fence(self):
         first = self.db.acquire("a", "node-1", 60)

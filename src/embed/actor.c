@@ -44,6 +44,9 @@ static int look(struct pd_job *job)
 	info->quarantined = found.quarantined;
 	info->lost_first_lsn = found.lost_first_lsn;
 	info->lost_last_lsn = found.lost_last_lsn;
+	info->bytes = found.bytes;
+	info->bytes_known = (int)found.bytes_known;
+	info->last_write_us = found.last_write_us;
 	return 0;
 }
 

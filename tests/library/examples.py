@@ -17,6 +17,22 @@ def test_bank(world):
         assert "there are 4000 in all accounts together" in said, said
 
 
+def test_changes(world):
+    """Each run tells what was done since the one before, by whatever program, and nothing twice."""
+    data, kept = world.path("data"), world.path("bookmark")
+    said = world.run(world.example("changes"), data, kept, "user:42", "cart", "1 pear")
+    assert said.splitlines()[1:] == ["  user:42 cart = 1 pear"], said
+    world.run(world.example("hello"), data)
+    said = world.run(world.example("changes"), data, kept, "user:43", "cart", "2 plums")
+    lines = said.splitlines()
+    assert [line for line in lines if line.startswith("  ")] == ["  user:42 cart = 3 apples", "  user:43 cart = 2 plums"], said
+    assert lines[0] < lines[2], "bookmarks sort as time does"
+    assert world.run(world.example("changes"), data, kept) == ""
+    with open(kept, "w", encoding="utf-8") as file:
+        file.write("0000-00000000ff-0000000000000001\n")
+    assert "PERDURE_AGAIN" in world.run(world.example("changes"), data, kept, status=1)
+
+
 def start_agent(world, steps):
     return subprocess.Popen([world.example("agent_memory"), world.path("data"), str(steps)], stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True)
