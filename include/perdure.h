@@ -608,7 +608,7 @@ struct perdure_tenant_info {
 #define PERDURE_TENANT_INFO_INIT \
 	{ sizeof(struct perdure_tenant_info), 0, 0, 0, 0 }
 /* clang-format on */
-/* Of the session's tenant; goes over all actors. PERDURE_NOT_FOUND: nothing was ever written to it. */
+/* Of the session's tenant; goes over all actors. All 0 until something has been written to it. */
 PERDURE_API int perdure_tenant_look(struct perdure_session *session, struct perdure_tenant_info *ret_info,
 				    struct perdure_error *err);
 

@@ -308,7 +308,7 @@ class Database(Operations):
                          BYTES_KNOWN[info.bytes_known], info.last_write_us / 1e6 if info.last_write_us else None)
 
     def tenant_info(self) -> TenantInfo:
-        """What is known of the tenant. NotFoundError: nothing was ever written to it."""
+        """What is known of the tenant. All 0 until something has been written to it."""
         info = lib.TenantInfo(ctypes.sizeof(lib.TenantInfo))
         with self._session() as session:
             lib.call("perdure_tenant_look", session, ctypes.byref(info))

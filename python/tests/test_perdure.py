@@ -232,8 +232,9 @@ class Profiles(InMemory):
             self.db.set_actor_profile("a", quota_keys=-1)
 
     def test_tenant(self):
+        self.assertEqual(self.db.tenant_info(), perdure.TenantInfo(0, 0, 0, "exact"))
         with self.assertRaises(perdure.NotFoundError):
-            self.db.tenant_info()
+            self.db.set_tenant_profile(quota_keys=1)
         self.db.put("a", "x", "1")
         self.db.put("b", "x", "1")
         self.assertEqual(self.db.tenant_info(), perdure.TenantInfo(2, 2, 6, "exact"))
