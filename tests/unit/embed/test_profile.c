@@ -121,7 +121,10 @@ static void test_tenant(void **state)
 	struct perdure_session *acme;
 
 	assert_ok(host, perdure_session_new(host->db, "acme", &acme, &host->err));
-	assert_refused(host, perdure_tenant_look(acme, &info, &host->err), PERDURE_NOT_FOUND);
+	assert_ok(host, perdure_tenant_look(acme, &info, &host->err));
+	assert_int_equal(info.actors, 0);
+	assert_refused(host, perdure_tenant_set_profile(acme, &profile, PERDURE_PROFILE_KEYS, &host->err),
+		       PERDURE_NOT_FOUND);
 	assert_non_null(strstr(host->err.text, "'acme'"));
 	assert_ok(host,
 		  perdure_put(acme, perdure_text("x"), perdure_text("k"), perdure_text("1"), &host->err));
