@@ -259,8 +259,9 @@ class Records(OnDisk):
         with self.db.transaction(request_id="request 7") as txn:
             txn.hash_set("a", "h", "f", "v")
             txn.put("b", "y", b"\0")
-        self.db.drop_actor("a")
         records = [record for record in self.db.records() if record.effects]
+        self.db.drop_actor("a")
+        records += [record for record in self.db.records(records[-1].bookmark) if record.effects]
         first, second, third = ([(effect.kind, effect.place, effect.actor, effect.key, effect.field, effect.value)
                                  for effect in record.effects] for record in records)
         self.assertEqual(first, [("put", "key", b"a", b"x", b"", b"1")])
@@ -274,6 +275,9 @@ class Records(OnDisk):
         self.assertAlmostEqual(records[0].time, time.time(), delta=600)
         behind = [record for record in self.db.records(records[1].bookmark) if record.effects]
         self.assertEqual(behind, records[2:])
+        # Names are those of now: what is told of an actor that is gone has only its id.
+        gone = next(record for record in self.db.records() if record.effects).effects[0]
+        self.assertEqual((gone.actor, gone.actor_id, gone.key), (b"", records[2].effects[0].actor_id, b"x"))
 
     def test_again(self):
         self.db.put("a", "x", "1")

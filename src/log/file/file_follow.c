@@ -2,13 +2,13 @@
 #include "log/follow.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/buffer.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "log/file/file_private.h"
 #include "log/group_private.h"
 #include "os/os.h"
 
@@ -52,13 +52,6 @@ struct candidate {
 	uint32_t number;
 	struct pd_segment_head head;
 };
-
-static uint32_t segment_number(const char *name)
-{
-	if (strlen(name) != 14 || strspn(name, "0123456789") != 10 || strcmp(name + 10, ".seg") != 0)
-		return 0;
-	return (uint32_t)strtoul(name, NULL, 10);
-}
 
 static char *path_of(const struct pd_log_follower *follower, uint32_t number)
 {
@@ -140,7 +133,7 @@ static int find_segments(const struct pd_log_follower *follower, uint32_t after,
 		return result;
 	/* Names come sorted, and numbers have leading zeros: so do segments. */
 	for (size_t i = 0; result >= 0 && i < names.count; i++) {
-		struct candidate found = { .number = segment_number(names.names[i]) };
+		struct candidate found = { .number = pd_file_segment_number(names.names[i]) };
 
 		if (found.number == 0 || found.number < after)
 			continue;
