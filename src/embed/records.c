@@ -137,7 +137,11 @@ static void tell_put(const struct pd_effect *effect, struct perdure_effect *to)
 	to->expires_us = effect->expires_us;
 	to->size = effect->value.size;
 	to->type = to->place == PERDURE_PLACE_KEY ? pd_embed_type(effect->type) : PERDURE_TYPE_STRING;
-	if (to->place == PERDURE_PLACE_KEY && effect->type == PD_TYPE_LARGE) {
+	/* It has come from the disk: a value may say nothing that its type could mean. Then it is told as it is. */
+	if (!pd_kv_makes_sense(effect->type, effect->value)) {
+		to->type = PERDURE_TYPE_OTHER;
+		to->value = pd_embed_bytes(effect->value);
+	} else if (to->place == PERDURE_PLACE_KEY && effect->type == PD_TYPE_LARGE) {
 		pd_entry_read(effect->bytes, 0, &entry);
 		blob = pd_kv_blob(&entry);
 		to->blob = blob.number;
