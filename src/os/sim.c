@@ -419,7 +419,8 @@ void pd_sim_set_chance(struct pd_os *os, uint64_t seed, enum pd_sim_survival sur
 	struct pd_sim *sim = pd_sim_of(os);
 
 	pd_sim_random_init(&sim->random, seed);
-	sim->random.all = survival == PD_SIM_SURVIVES_ALL;
+	sim->random.all = survival == PD_SIM_SURVIVES_ALL || survival == PD_SIM_SURVIVES_LAST;
+	sim->random.last_name = survival == PD_SIM_SURVIVES_LAST;
 	sim->random.nothing = survival == PD_SIM_SURVIVES_NOTHING;
 }
 

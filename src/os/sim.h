@@ -22,6 +22,7 @@ enum pd_sim_survival {
 	PD_SIM_SURVIVES_BY_CHANCE,
 	PD_SIM_SURVIVES_NOTHING,
 	PD_SIM_SURVIVES_ALL,
+	PD_SIM_SURVIVES_LAST, /* all bytes, and of the names the change that was made last, with what it stands on */
 };
 
 /* Chances are per million, rolled for each operation on its own. */

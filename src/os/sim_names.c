@@ -415,17 +415,29 @@ static void show_stable(struct pd_sim *sim, struct pd_sim_node *directory)
 	}
 }
 
-void pd_sim_tree_power_cut(struct pd_sim *sim)
+/* Of what was not stable, some changes are from now on. */
+static void choose_survivors(struct pd_sim *sim)
 {
 	unsigned chance = pd_sim_random_survival(&sim->random);
-	struct pd_sim_node *node;
+	size_t last = sim->change_count - 1;
 
+	if (sim->random.last_name && sim->change_count > 0) {
+		PD_ASSERT(change_settle(sim, &last) == 0);
+		return;
+	}
 	for (size_t i = 0; i < sim->change_count; i++) {
 		const struct pd_sim_change *change = &sim->changes[i];
 
 		if (pd_sim_random_chance(&sim->random, chance) && change_applicable(change))
 			PD_ASSERT(change_apply(sim, change) == 0);
 	}
+}
+
+void pd_sim_tree_power_cut(struct pd_sim *sim)
+{
+	struct pd_sim_node *node;
+
+	choose_survivors(sim);
 	/* Pinned, no directory goes while the list of nodes is walked; a file goes only with its last stable
 	 * name and change, none of which ends here. */
 	for (node = sim->nodes; node != NULL; node = node->next) {

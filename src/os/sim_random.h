@@ -9,6 +9,7 @@
 struct pd_sim_random {
 	uint64_t state[4];
 	bool all, nothing; /* survives a power cut, whatever chance says */
+	bool last_name;    /* of the names that were not stable only the last one does */
 };
 
 static inline uint64_t pd_sim_mix(uint64_t number)

@@ -6,8 +6,8 @@
  *     exhaustive --script NAME --fail K eio|enospc|eio-on|enospc-on --after WAY [--verbose]
  *     exhaustive … --lie sync|directory|early-reply [--expect-failure]
  *
- * A way is "process" (killed: all that was written is there), "nothing" (a power cut that leaves only what was stable), "all", or
- * a number: a power cut by that chance. A disk that has been seen before, with the same promises made, is not gone into again.
+ * A way is "process" (killed: all that was written is there), "nothing" (a power cut that leaves only what was stable), "all",
+ * "last" (all bytes, but of the names only the change that was made last), or a number: a power cut by that chance. A disk that has been seen before, with the same promises made, is not gone into again.
  *
  * The last line is `N passed, N failed`: the scenarios. */
 #include <errno.h>
@@ -66,11 +66,11 @@ static bool see(struct seen *seen, uint64_t key, struct shared *shared)
 
 /* ---- ways in which a crash leaves the disk ---- */
 
-enum { WAY_PROCESS, WAY_NOTHING, WAY_ALL, WAY_CHANCE /* and all numbers after it */ };
+enum { WAY_PROCESS, WAY_NOTHING, WAY_ALL, WAY_LAST, WAY_CHANCE /* and all numbers after it */ };
 
 static void print_way(unsigned way, char text[24])
 {
-	static const char *const names[] = { "process", "nothing", "all" };
+	static const char *const names[] = { "process", "nothing", "all", "last" };
 
 	if (way < WAY_CHANCE)
 		(void)snprintf(text, 24, "%s", names[way]);
@@ -86,6 +86,8 @@ static void choose_way(struct world *world, unsigned way)
 		survival = PD_SIM_SURVIVES_NOTHING;
 	else if (way == WAY_ALL)
 		survival = PD_SIM_SURVIVES_ALL;
+	else if (way == WAY_LAST)
+		survival = PD_SIM_SURVIVES_LAST;
 	pd_sim_set_chance(world->os, way, survival);
 }
 
@@ -321,6 +323,8 @@ static unsigned parse_way(const char *name, const char *text)
 		return WAY_NOTHING;
 	if (text != NULL && strcmp(text, "all") == 0)
 		return WAY_ALL;
+	if (text != NULL && strcmp(text, "last") == 0)
+		return WAY_LAST;
 	return (unsigned)number(name, text) + WAY_CHANCE - 1;
 }
 

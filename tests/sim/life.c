@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "world.h"
@@ -100,18 +101,39 @@ static uint64_t written_bytes(const uint8_t *data, uint64_t size)
 	return size;
 }
 
+#define STORE "data/store/0000"
+
+/* Where the state's files are; now and then those of a checkpoint, if there is one. */
+static void pick_state(struct world *world, char *ret_directory, size_t size)
+{
+	const char *checkpoint = "live", *below = "";
+	struct pd_os_names names = { 0 };
+
+	if (chance_one_in(&world->side_chance, 3) && pd_os_list(world->os, STORE, &names, NULL) == 0 &&
+	    names.count > 0) {
+		checkpoint = names.names[chance_below(&world->side_chance, names.count)];
+		if (strncmp(checkpoint, "checkpoint-", 11) != 0)
+			checkpoint = "live";
+		else if (chance_one_in(&world->side_chance, 2))
+			below = "/levels";
+	}
+	(void)snprintf(ret_directory, size, STORE "/%.40s%s", checkpoint, below);
+	pd_os_names_done(&names);
+}
+
 /* Flip a bit somewhere in the log, or in the state: in the front, or anywhere in what was ever written. */
 static void rot(struct world *world)
 {
 	bool of_state = chance_one_in(&world->chance, 2);
-	const char *directory = of_state ? "data/store/0000/live" : "data/log/0000";
 	static const uint8_t scratch[48] = { 0xa5, 0x5a, 0xa5 };
+	char directory[64] = "data/log/0000", path[140];
 	struct pd_os_names names;
-	char path[120];
 	const uint8_t *data;
 	uint64_t size, end, offset;
 	size_t pick;
 
+	if (of_state)
+		pick_state(world, directory, sizeof directory);
 	if (pd_os_list(world->os, directory, &names, NULL) != 0)
 		return;
 	pick = names.count == 0 ? 0 : (size_t)chance_below(&world->chance, names.count);
@@ -155,6 +177,31 @@ static uint64_t surviving_lsn(const struct world *world, uint64_t before_lsn)
 	return lsn;
 }
 
+static int open_once(struct world *world, struct pd_recovery *ret_recovery, struct pd_error *err);
+
+/* Something of the state cannot be read. What can be is right all the same, in this life and in the next; and where the next one
+ * has made the state anew, all of it can be. */
+static void live_with_damage(struct world *world, uint64_t survived)
+{
+	struct pd_recovery recovery;
+	struct pd_error err = { 0 };
+	struct pd_hash128 hash;
+	int result;
+
+	oracle_rewind(&world->oracle, survived);
+	if (!verify_state(world) || world->plague != PLAGUE_ROT)
+		return;
+	life_kill(world, chance_one_in(&world->side_chance, 2));
+	if (open_once(world, &recovery, &err) != 0)
+		return;
+	world->damaged = recovery.damage_count > 0;
+	result = pd_engine_state_hash(world->engine, NULL, pd_slice(NULL, 0), &hash, &err);
+	if (result != 0 && (result != PD_CORRUPT || (recovery.rebuilt && !world->damaged)))
+		(void)world_fail(world, "the state was made anew, and still: %s", err.text);
+	else
+		(void)verify_state(world);
+}
+
 static bool check_hash(struct world *world, uint64_t lsn)
 {
 	struct pd_hash128 hash;
@@ -167,6 +214,8 @@ static bool check_hash(struct world *world, uint64_t lsn)
 	    (result == PD_IO && world->plague == PLAGUE_ERRORS)) {
 		world->over = true;
 		world->totals->damage_reported++;
+		if (result == PD_CORRUPT)
+			live_with_damage(world, lsn);
 		return false;
 	}
 	if (result != 0)
@@ -204,8 +253,6 @@ static bool check_survival(struct world *world, uint64_t epoch, uint64_t lsn, ui
 				  world->process_floor, survived, world->newest_lsn);
 	return true;
 }
-
-static int open_once(struct world *world, struct pd_recovery *ret_recovery, struct pd_error *err);
 
 /* The state moves on behind the damage, and the log may be trimmed of it: who has lost something is known all the same. */
 static void start_after_damage(struct world *world)
@@ -257,6 +304,12 @@ static bool check_damaged(struct world *world)
 	return false;
 }
 
+/* May files have changed behind the engine's back? */
+static bool may_be_damaged(const struct world *world)
+{
+	return world->plagued && (world->plague == PLAGUE_ROT || world->plague == PLAGUE_DRIVE);
+}
+
 static bool check_recovered(struct world *world, const struct pd_recovery *recovery)
 {
 	uint64_t epoch, lsn, survived;
@@ -274,7 +327,7 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 				  "LSN %" PRIu64
 				  " was acknowledged as in the state, which begins with LSN %" PRIu64,
 				  world->full_floor, recovery->applied_lsn);
-	if (recovery->rebuilt && !world->plagued && !world->state_lost)
+	if (recovery->rebuilt && !may_be_damaged(world) && !world->state_lost && !world->opened_sick)
 		return world_fail(world, "the state was good, and was made anew: %s", recovery->rebuilt_why);
 	if (recovery->damage_count > 0)
 		return check_damaged(world);
@@ -302,6 +355,7 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 	world->full_lsn = 0;
 	world->begins = 0;
 	world->fenced = false;
+	world->opened_sick = false;
 	return verify_moments(world) && verify_state(world) && (!world->lone || shelf_check(world));
 }
 
@@ -312,6 +366,7 @@ static int open_once(struct world *world, struct pd_recovery *ret_recovery, stru
 	int result;
 
 	world->begins++;
+	world->opened_sick |= world->sick && world->plague == PLAGUE_ERRORS;
 	world->options.os = world->os;
 	result = pd_engine_open(&world->options, &world->engine, err);
 	if (result != 0) {
@@ -329,6 +384,17 @@ static int open_once(struct world *world, struct pd_recovery *ret_recovery, stru
 	return result;
 }
 
+/* A start was refused for damage: one that is not must serve nothing else than that one would have. */
+static void insist(struct world *world)
+{
+	struct pd_recovery recovery;
+	struct pd_error err = { 0 };
+
+	life_kill(world, chance_one_in(&world->side_chance, 2));
+	if (open_once(world, &recovery, &err) == 0)
+		(void)check_recovered(world, &recovery);
+}
+
 /* It could not be opened: was that right, and what then? false: no more attempts. */
 static bool after_failed_open(struct world *world, int result, const struct pd_error *err)
 {
@@ -340,6 +406,7 @@ static bool after_failed_open(struct world *world, int result, const struct pd_e
 		make_room(world);
 	} else if (result == PD_CORRUPT && (world->plague == PLAGUE_ROT || world->plague == PLAGUE_DRIVE)) {
 		world->totals->refused_opens++;
+		insist(world);
 		world->over = true;
 		return false;
 	} else if (world->sick && world->plague == PLAGUE_ERRORS) {

@@ -80,13 +80,12 @@ bool shelf_check_window(struct world *world, const struct pd_engine_stats *stats
 
 /* ---- the need ---- */
 
-/* Nobody can read the state any more; the log and the checkpoints are whole. */
+/* Nobody can read the state any more. The log and the checkpoints are whole, but for what else has befallen them. */
 void shelf_lose_state(struct world *world)
 {
 	static const uint8_t zeros[8] = { 0 };
 
-	if (world->options.levels == PD_LEVELS_NONE || world->plague == PLAGUE_ROT ||
-	    world->plague == PLAGUE_DRIVE || world->plagued || world->epoch == 0 || world->state_lost ||
+	if (world->options.levels == PD_LEVELS_NONE || world->epoch == 0 || world->state_lost ||
 	    !chance_one_in(&world->side_chance, 8))
 		return;
 	if (pd_sim_damage(world->os, SHELF "/live/MANIFEST", 0, zeros, sizeof zeros) != 0)

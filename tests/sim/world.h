@@ -116,6 +116,7 @@ struct world {
 	bool quotas;               /* somebody sets them */
 	bool lone;       /* no crash is planned but by chance: whoever looks may use the disk for that */
 	bool state_lost; /* what is in the levels; the next start that succeeds has made it anew */
+	bool opened_sick; /* since the last start that succeeded, one has met a failing disk: it may have put another state in its place */
 	bool rebuilt;    /* so the last start has done */
 	bool quarantined[WORLD_TENANTS][WORLD_ACTORS]; /* was, when it was read last */
 	bool remembers;                                /* … and so it must be again */
