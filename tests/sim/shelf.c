@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "engine/manifest.h"
+#include "log/verify.h"
 #include "store/checkpoint.h"
 #include "world.h"
 
 #define SHELF "data/store/0000"
+#define LOG   "data/log/0000"
 
 /* ---- what is there after a start ---- */
 
@@ -28,6 +30,32 @@ static bool check_shelf(struct world *world, const struct pd_checkpoints *shelf,
 	return true;
 }
 
+/* What the log keeps it keeps without a hole: who looks back reads all of it. */
+static bool check_log(struct world *world, const struct pd_manifest *manifest, uint64_t first_lsn)
+{
+	struct pd_log_options options = { .os = world->os, .directory = LOG, .trimmed_lsn = first_lsn };
+	struct pd_log_verifier *verifier = NULL;
+	struct pd_log_sight sight;
+	struct pd_error err = { 0 };
+	int result;
+
+	memcpy(options.cluster_id, manifest->cluster_id, sizeof options.cluster_id);
+	result = pd_log_verifier_new(&options, &verifier, &err);
+	while (result == 0) {
+		result = pd_log_verifier_next(verifier, &sight, &err);
+		if (result == 0 && sight.kind == PD_SIGHT_DAMAGE) {
+			(void)world_fail(world,
+					 "the log lacks something, LSN %" PRIu64 " to %" PRIu64
+					 " in segment %u: %s",
+					 sight.damage.first_lsn, sight.damage.last_lsn, sight.segment,
+					 sight.damage.text);
+			break;
+		}
+	}
+	pd_log_verifier_free(verifier);
+	return result == PD_END || world_fail(world, "the log cannot be verified: %s", err.text);
+}
+
 bool shelf_check(struct world *world)
 {
 	struct pd_checkpoints_options options = { .os = world->os, .directory = SHELF, .only_look = true };
@@ -46,7 +74,8 @@ bool shelf_check(struct world *world)
 	if (pd_checkpoints_open(&options, &shelf, &err) != 0)
 		return world_fail(world, "no list of checkpoints: %s", err.text);
 	pd_engine_stats(world->engine, &stats);
-	good = check_shelf(world, shelf, stats.log_first_lsn);
+	good = check_shelf(world, shelf, stats.log_first_lsn) &&
+	       check_log(world, &manifest, stats.log_first_lsn);
 	pd_checkpoints_free(shelf);
 	return good;
 }

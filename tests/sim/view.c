@@ -10,9 +10,19 @@
 #include "model/kv/kv.h"
 #include "world.h"
 
+/* Through the keys of one actor, a few at each look, while the view moves to the levels. */
+struct walk {
+	struct pd_store_view_cursor *cursor; /* NULL: none */
+	uint64_t id;
+	uint8_t tenant, actor;
+	unsigned told; /* a bit for each key */
+	int last;      /* the key that was told last; -1: none */
+};
+
 /* A view, and what it must show. */
 struct shown {
 	struct pd_engine_view *view; /* NULL: none */
+	struct walk walk;
 	struct pd_hash128 hash;
 	uint64_t lsn, now_us;
 	const void *cells[CELL_COUNT]; /* the model's, which never change */
@@ -26,6 +36,7 @@ static void close_view(struct shown *shown)
 {
 	pd_engine_view_close(shown->view);
 	shown->view = NULL;
+	shown->walk.cursor = NULL; /* it has gone with the view */
 }
 
 void views_end(struct world *world)
@@ -116,18 +127,24 @@ static int compare_string(struct shown *shown, uint64_t id, const struct pd_entr
 	return result;
 }
 
+/* What the model had then; NULL: nothing, or it had expired. */
+static const struct oracle_item *item_of(const struct shown *shown, unsigned tenant, struct place place)
+{
+	const struct oracle_item *item = shown->cells[cell_item(tenant, place)];
+
+	return item != NULL && item->expires_us != 0 && item->expires_us <= shown->now_us ? NULL : item;
+}
+
 static bool check_item(struct world *world, struct shown *shown, uint64_t id, unsigned tenant,
 		       struct place place)
 {
-	const struct oracle_item *item = shown->cells[cell_item(tenant, place)];
+	const struct oracle_item *item = item_of(shown, tenant, place);
 	const char *name = key_name(place.key);
 	uint8_t key[300];
 	struct pd_entry entry;
 	struct pd_error err = { 0 };
 	int result, same = 1;
 
-	if (item != NULL && item->expires_us != 0 && item->expires_us <= shown->now_us)
-		item = NULL;
 	key[0] = 'k';
 	memcpy(key + 1, name, strlen(name));
 	result = pd_engine_view_get(shown->view, id, pd_slice(key, 1 + strlen(name)), &entry, &err);
@@ -168,6 +185,88 @@ static bool check_tenant(struct world *world, struct shown *shown, uint8_t tenan
 	       world_fail(world, "cannot look into a view: %s", err.text);
 }
 
+/* ---- walks ---- */
+
+/* 1: there is one; 0: there is nothing to walk through; or a code. */
+static int begin_walk(struct world *world, struct shown *shown, struct pd_error *err)
+{
+	struct walk *walk = &shown->walk;
+	uint64_t tenant_id;
+	int result;
+
+	*walk = (struct walk){ .tenant = (uint8_t)chance_below(&world->view_chance, WORLD_TENANTS),
+			       .actor = (uint8_t)chance_below(&world->view_chance, WORLD_ACTORS),
+			       .last = -1 };
+	result = look_up(shown->view, 't', NULL, tenant_name(walk->tenant), &tenant_id, err);
+	if (result == 1)
+		result = look_up(shown->view, 'a', &tenant_id, actor_name(walk->actor), &walk->id, err);
+	if (result != 1)
+		return result;
+	result = pd_engine_view_seek(shown->view, walk->id, pd_slice_string("k"), pd_slice_string("l"),
+				     &walk->cursor, err);
+	return result == 0 ? 1 : result;
+}
+
+/* Each key once, in order, and none that was not there. */
+static bool check_told(struct world *world, struct shown *shown, struct pd_slice name)
+{
+	struct walk *walk = &shown->walk;
+	int key = 0;
+
+	while (key < WORLD_KEYS && !pd_slice_equal(name, pd_slice_string(key_name((unsigned)key))))
+		key++;
+	if (key == WORLD_KEYS ||
+	    item_of(shown, walk->tenant, (struct place){ .actor = walk->actor, .key = (uint8_t)key }) == NULL)
+		return world_fail(world, "a walk through %s/%s, as of LSN %" PRIu64 ", tells '%.*s'",
+				  tenant_name(walk->tenant), actor_name(walk->actor), shown->lsn,
+				  (int)name.size, (const char *)name.data);
+	if (walk->last >= 0 && pd_slice_compare(pd_slice_string(key_name((unsigned)walk->last)), name) >= 0)
+		return world_fail(world, "a walk through %s/%s, as of LSN %" PRIu64 ", tells %s after %s",
+				  tenant_name(walk->tenant), actor_name(walk->actor), shown->lsn,
+				  key_name((unsigned)key), key_name((unsigned)walk->last));
+	walk->told |= 1u << key;
+	walk->last = key;
+	return true;
+}
+
+static bool end_walk(struct world *world, struct shown *shown)
+{
+	struct walk *walk = &shown->walk;
+
+	pd_store_view_cursor_free(walk->cursor);
+	walk->cursor = NULL;
+	for (uint8_t key = 0; key < WORLD_KEYS; key++)
+		if ((walk->told >> key & 1) == 0 &&
+		    item_of(shown, walk->tenant, (struct place){ .actor = walk->actor, .key = key }) != NULL)
+			return world_fail(world, "a walk through %s/%s, as of LSN %" PRIu64 ", leaves out %s",
+					  tenant_name(walk->tenant), actor_name(walk->actor), shown->lsn,
+					  key_name(key));
+	return true;
+}
+
+/* A few keys more. */
+static bool walk_on(struct world *world, struct shown *shown)
+{
+	struct pd_entry entry;
+	struct pd_error err = { 0 };
+	int result = shown->walk.cursor != NULL ? 1 : begin_walk(world, shown, &err);
+
+	if (result == 0)
+		return true;
+	for (uint64_t left = 1 + chance_below(&world->view_chance, 3); result > 0 && left > 0; left--) {
+		result = pd_engine_view_next(shown->view, shown->walk.cursor, &entry, &err);
+		if (result > 0 && !check_told(world, shown, pd_slice(entry.key.data + 1, entry.key.size - 1)))
+			return false;
+	}
+	if (result == 0)
+		return end_walk(world, shown);
+	if (result > 0)
+		return true;
+	pd_store_view_cursor_free(shown->walk.cursor);
+	shown->walk.cursor = NULL;
+	return may_fail(world, result) || world_fail(world, "cannot walk through a view: %s", err.text);
+}
+
 static bool check_view(struct world *world, struct shown *shown)
 {
 	struct pd_hash128 hash = { 0 };
@@ -184,9 +283,12 @@ static bool check_view(struct world *world, struct shown *shown)
 	world_trace(world, (uint64_t)result);
 	world->totals->views += result == 0;
 	world->totals->views_given_up += result == PD_VIEW_TOO_OLD;
+	if (result == PD_VIEW_TOO_OLD)
+		shown->walk.cursor = NULL; /* it has gone with what the view kept */
 	if (result == 0 && pd_engine_view_enter(shown->view, &err) == 0) {
 		for (uint8_t tenant = 0; good && tenant < WORLD_TENANTS; tenant++)
 			good = check_tenant(world, shown, tenant);
+		good = good && walk_on(world, shown);
 		pd_engine_view_leave(shown->view);
 	}
 	return good;

@@ -108,15 +108,30 @@ static bool take_from_queue(struct pd_log_verifier *verifier, struct pd_log_sigh
 
 /* ---- between segments ---- */
 
-/* Where the next segment that was begun begins; 0: there is none. */
-static uint64_t next_first_lsn(const struct pd_log_verifier *verifier)
+/* The next segment that was begun; NULL: there is none. */
+static const struct pd_segment *next_headed(const struct pd_log_verifier *verifier)
 {
 	const struct pd_log_file *file = verifier->file;
 
 	for (size_t i = verifier->next_segment; i < file->segment_count; i++)
 		if (file->segments[i].headed)
-			return file->segments[i].head.first_lsn;
-	return 0;
+			return &file->segments[i];
+	return NULL;
+}
+
+/* Where it begins; 0: there is none. */
+static uint64_t next_first_lsn(const struct pd_log_verifier *verifier)
+{
+	const struct pd_segment *next = next_headed(verifier);
+
+	return next == NULL ? 0 : next->head.first_lsn;
+}
+
+static uint64_t next_epoch(const struct pd_log_verifier *verifier)
+{
+	const struct pd_segment *next = next_headed(verifier);
+
+	return next == NULL ? 0 : next->epoch;
 }
 
 static bool anything_written(const struct pd_log_verifier *verifier)
@@ -134,17 +149,20 @@ static void check_entry(struct pd_log_verifier *verifier)
 	uint64_t expected = verifier->expected_lsn;
 
 	if (head->first_lsn > expected) {
-		if (verifier->last_segment == 0 && head->first_lsn <= verifier->file->options.trimmed_lsn)
+		if (verifier->last_segment == 0 && head->first_lsn <= verifier->file->options.trimmed_lsn) {
 			pd_verify_note(verifier, 0, 0,
 				       "the log begins at LSN %" PRIu64 ": what was before was trimmed",
 				       head->first_lsn);
-		else if (head->previous_segment == verifier->last_segment)
+			if (head->first_frame > 0) /* the first pieces of this record with it */
+				verifier->lost_frames_lsn = head->first_lsn;
+		} else if (head->previous_segment == verifier->last_segment) {
 			pd_verify_accuse(verifier, 0, 0, expected, head->first_lsn - expected,
 					 "segment %010u ends before its last record", verifier->last_segment);
-		else
+		} else {
 			pd_verify_accuse(verifier, 0, 0, expected, head->first_lsn - expected,
 					 "segment %010u, which came before this one, is missing",
 					 head->previous_segment);
+		}
 		verifier->gap = true;
 		verifier->chain_known = false;
 		verifier->in_frames = false;
@@ -474,12 +492,22 @@ static int judge_rot(struct pd_log_verifier *verifier, struct pd_error *err)
 
 /* ---- groups ---- */
 
+/* Had all of it been on stable storage? An LSN that was tells of the groups below it; of a footer none does, and a head or a
+ * frame belongs to the LSN in the making. But within an epoch a segment is left for the next only when all of it is there. */
 static bool was_whole(const struct pd_log_verifier *verifier, const struct pd_group_header *header)
 {
-	uint64_t last = header->first_lsn + header->record_count - 1;
+	uint64_t records = header->record_count > 0 ? header->record_count : 1;
+	uint64_t last = header->first_lsn + records - 1;
 	uint64_t next = next_first_lsn(verifier);
 	struct outlook outlook = look_ahead(verifier, verifier->sector + header->sectors);
 
+	/* An epoch whose beginning was torn is begun again, with the same number. */
+	if (header->kind == PD_GROUP_SEGMENT && !outlook.found)
+		return false;
+	if (next_epoch(verifier) == header->epoch)
+		return true;
+	if (header->kind == PD_GROUP_FOOTER)
+		return false;
 	return pd_verify_extent_at(verifier, verifier->sector) != NULL || next > last ||
 	       outlook.durable_lsn >= last;
 }

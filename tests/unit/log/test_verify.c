@@ -30,6 +30,7 @@ struct fixture {
 	struct pd_log *log;
 	struct pd_log_group *group;
 	uint64_t time_us, lsn;
+	uint64_t trimmed_lsn; /* as the verifier is told */
 };
 
 struct seen {
@@ -63,24 +64,37 @@ static struct pd_log_options options_of(struct pd_os *os)
 
 /* ---- writing ---- */
 
-static void begin(struct fixture *f)
+static int try_begin_with(struct fixture *f, struct pd_error *err)
 {
 	struct pd_log_options options = options_of(f->os);
-	struct pd_log_reader *reader;
+	struct pd_log_reader *reader = NULL;
 	struct pd_log_damage damage;
 	struct pd_log_end end;
 	struct pd_record record;
-	int result;
+	int result = pd_log_file_open(&options, &f->log, err);
 
-	OK(pd_log_file_open(&options, &f->log, &err));
-	OK(pd_log_reader_new(f->log, 1, &reader, &err));
-	while ((result = pd_log_reader_next(reader, &record, &damage, NULL)) == 0 || result == PD_CORRUPT)
-		;
-	assert_int_equal(result, PD_END);
-	pd_log_reader_end(reader, &end);
+	if (result != 0)
+		return result;
+	result = pd_log_reader_new(f->log, 1, &reader, err);
+	while (result == 0 || result == PD_CORRUPT)
+		result = pd_log_reader_next(reader, &record, &damage, err);
+	if (result == PD_END) {
+		pd_log_reader_end(reader, &end);
+		f->lsn = end.last_lsn + 1;
+		result = 0;
+	}
 	pd_log_reader_free(reader);
-	OK(pd_log_begin(f->log, ++f->time_us, &err));
-	f->lsn = end.last_lsn + 1;
+	return result == 0 ? pd_log_begin(f->log, ++f->time_us, err) : result;
+}
+
+static bool try_begin(struct fixture *f)
+{
+	return try_begin_with(f, NULL) == 0;
+}
+
+static void begin(struct fixture *f)
+{
+	OK(try_begin_with(f, &err));
 }
 
 static void add_record(struct fixture *f, uint64_t actor, size_t value_size)
@@ -197,6 +211,7 @@ static void verify(const struct fixture *f, struct seen *ret_seen)
 	struct pd_log_sight sight;
 	int result;
 
+	options.trimmed_lsn = f->trimmed_lsn;
 	memset(ret_seen, 0, sizeof *ret_seen);
 	OK(pd_log_verifier_new(&options, &verifier, &err));
 	while ((result = pd_log_verifier_next(verifier, &sight, NULL)) == 0)
@@ -336,6 +351,82 @@ static void test_after_crashes(void **state)
 		}
 		teardown(&f);
 	}
+}
+
+/* A record in frames over several segments, and a clean end; false: the process died in the middle of it. */
+static bool end_life(struct fixture *f)
+{
+	struct pd_log_group *finished = NULL;
+	bool done;
+
+	pd_log_group_reset(f->group, f->lsn + 1);
+	done = pd_log_reserve(f->log, 400000, NULL) == 0;
+	if (done) {
+		add_record(f, FIRST_ACTOR, 150000);
+		done = pd_log_submit(f->log, f->group, PD_LOG_SYNC) == 0 &&
+		       pd_log_reap(f->log, true, &finished) == 0;
+		f->group = finished; /* else it is the log's */
+	}
+	done = pd_log_close(f->log, NULL) == 0 && done;
+	f->log = NULL;
+	return done;
+}
+
+/* At any operation of a process, its end and the beginning of the next included. */
+static void test_after_crashes_anywhere(void **state)
+{
+	bool died = true;
+
+	(void)state;
+	for (uint64_t nth = 1; died; nth++)
+		for (int power = 0; power < 2; power++) {
+			struct pd_sim_options sim = PD_SIM_OPTIONS_DEFAULT;
+			struct fixture f;
+			struct seen seen;
+
+			sim.seed = nth;
+			sim.direct_alignment = nth % 2 == 0 ? 4096 : 512;
+			setup_on(&f, &sim);
+			write_groups(&f, 5);
+			pd_sim_crash_at(f.os, nth);
+			died = !end_life(&f);
+			if (!died)
+				died = !try_begin(&f);
+			if (power != 0)
+				pd_sim_power_cut(f.os);
+			else
+				pd_sim_process_crash(f.os);
+			pd_log_group_free(f.group);
+			(void)pd_log_close(f.log, NULL);
+			f.group = pd_log_group_new();
+			expect_clean(&f, &seen);
+			begin(&f);
+			write_groups(&f, 5);
+			expect_clean(&f, &seen);
+			teardown(&f);
+		}
+}
+
+/* The first pieces of the oldest record went with the segments before: nothing is missing that should be there. */
+static void test_trimmed_in_the_middle_of_a_record(void **state)
+{
+	struct fixture f;
+	struct seen seen;
+
+	(void)state;
+	setup(&f);
+	write_groups(&f, 5);
+	OK(pd_log_reserve(f.log, 500000, &err));
+	add_record(&f, FIRST_ACTOR, 200000);
+	submit(&f);
+	f.trimmed_lsn = f.lsn + 1;
+	write_groups(&f, 5);
+	OK(pd_log_trim(f.log, f.trimmed_lsn, &err));
+	assert_int_equal(f.log->first_lsn, f.trimmed_lsn);
+	close_log(&f);
+	expect_clean(&f, &seen);
+	assert_int_equal(seen.totals.records, f.lsn + 1 - f.trimmed_lsn);
+	teardown(&f);
 }
 
 /* ---- damaged logs ---- */
@@ -705,6 +796,8 @@ int main(void)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_large_records),
 		cmocka_unit_test(test_after_crashes),
+		cmocka_unit_test(test_after_crashes_anywhere),
+		cmocka_unit_test(test_trimmed_in_the_middle_of_a_record),
 		cmocka_unit_test(test_every_bit_of_a_closed_segment),
 		cmocka_unit_test(test_bits_of_a_full_segment),
 		cmocka_unit_test(test_bits_of_frames),
