@@ -327,7 +327,7 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 				  "LSN %" PRIu64
 				  " was acknowledged as in the state, which begins with LSN %" PRIu64,
 				  world->full_floor, recovery->applied_lsn);
-	if (recovery->rebuilt && !may_be_damaged(world) && !world->state_lost && !world->opened_sick)
+	if (recovery->rebuilt && !may_be_damaged(world) && !world->state_lost && !world->state_doubted)
 		return world_fail(world, "the state was good, and was made anew: %s", recovery->rebuilt_why);
 	if (recovery->damage_count > 0)
 		return check_damaged(world);
@@ -355,7 +355,7 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 	world->full_lsn = 0;
 	world->begins = 0;
 	world->fenced = false;
-	world->opened_sick = false;
+	world->state_doubted = false;
 	return verify_moments(world) && verify_state(world) && (!world->lone || shelf_check(world));
 }
 
@@ -366,7 +366,7 @@ static int open_once(struct world *world, struct pd_recovery *ret_recovery, stru
 	int result;
 
 	world->begins++;
-	world->opened_sick |= world->sick && world->plague == PLAGUE_ERRORS;
+	world->state_doubted |= world->sick && world->plague == PLAGUE_ERRORS;
 	world->options.os = world->os;
 	result = pd_engine_open(&world->options, &world->engine, err);
 	if (result != 0) {

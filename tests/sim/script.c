@@ -444,5 +444,6 @@ bool script_go_on(struct world *world)
 {
 	static const struct script more = { "go on", NULL, { PUT(100), DO(SETTLE), DO(REOPEN), NOTHING } };
 
-	return script_play(world, &more) && verify_state(world);
+	return script_play(world, &more) && verify_state(world) &&
+	       (world_dead(world) || shelf_check_log(world));
 }

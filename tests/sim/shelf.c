@@ -31,15 +31,21 @@ static bool check_shelf(struct world *world, const struct pd_checkpoints *shelf,
 }
 
 /* What the log keeps it keeps without a hole: who looks back reads all of it. */
-static bool check_log(struct world *world, const struct pd_manifest *manifest, uint64_t first_lsn)
+bool shelf_check_log(struct world *world)
 {
-	struct pd_log_options options = { .os = world->os, .directory = LOG, .trimmed_lsn = first_lsn };
+	struct pd_log_options options = { .os = world->os, .directory = LOG };
 	struct pd_log_verifier *verifier = NULL;
 	struct pd_log_sight sight;
+	struct pd_engine_stats stats;
+	struct pd_manifest manifest;
 	struct pd_error err = { 0 };
-	int result;
+	int result = pd_manifest_read(world->os, "data", &manifest, &err);
 
-	memcpy(options.cluster_id, manifest->cluster_id, sizeof options.cluster_id);
+	if (result != 0)
+		return world_fail(world, "no manifest: %s", err.text);
+	memcpy(options.cluster_id, manifest.cluster_id, sizeof options.cluster_id);
+	pd_engine_stats(world->engine, &stats);
+	options.trimmed_lsn = stats.log_first_lsn;
 	result = pd_log_verifier_new(&options, &verifier, &err);
 	while (result == 0) {
 		result = pd_log_verifier_next(verifier, &sight, &err);
@@ -74,8 +80,7 @@ bool shelf_check(struct world *world)
 	if (pd_checkpoints_open(&options, &shelf, &err) != 0)
 		return world_fail(world, "no list of checkpoints: %s", err.text);
 	pd_engine_stats(world->engine, &stats);
-	good = check_shelf(world, shelf, stats.log_first_lsn) &&
-	       check_log(world, &manifest, stats.log_first_lsn);
+	good = check_shelf(world, shelf, stats.log_first_lsn) && shelf_check_log(world);
 	pd_checkpoints_free(shelf);
 	return good;
 }

@@ -1,4 +1,5 @@
 /* What clients do, one thing after another, and when they are shown a reply. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,8 +108,21 @@ void work_begin(struct world *world)
 	}
 }
 
+/* What the disk would not give is damage to whoever looks at all of the state. */
+static void note_doubt(struct world *world)
+{
+	struct pd_engine_stats stats;
+
+	if (world->engine == NULL || world->plague != PLAGUE_ERRORS || !world->plagued)
+		return;
+	pd_engine_stats(world->engine, &stats);
+	world->state_doubted |= strstr(stats.state_damage, strerror(EIO)) != NULL ||
+				strstr(stats.state_damage, strerror(ENOSPC)) != NULL;
+}
+
 void work_end(struct world *world)
 {
+	note_doubt(world);
 	views_end(world);
 	large_end(world);
 	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {

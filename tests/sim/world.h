@@ -116,8 +116,8 @@ struct world {
 	bool quotas;               /* somebody sets them */
 	bool lone;       /* no crash is planned but by chance: whoever looks may use the disk for that */
 	bool state_lost; /* what is in the levels; the next start that succeeds has made it anew */
-	bool opened_sick; /* since the last start that succeeded, one has met a failing disk: it may have put another state in its place */
-	bool rebuilt;    /* so the last start has done */
+	bool state_doubted; /* a disk that failed has given the engine a reason to put another state in its place */
+	bool rebuilt;       /* so the last start has done */
 	bool quarantined[WORLD_TENANTS][WORLD_ACTORS]; /* was, when it was read last */
 	bool remembers;                                /* … and so it must be again */
 	uint64_t last_us, last_write_us;               /* times that were given last */
@@ -274,6 +274,8 @@ bool quota_set(struct world *world);
 /* ---- shelf.c ---- */
 /* Look at all checkpoints, after a start. */
 bool shelf_check(struct world *world);
+/* What the log keeps it keeps without a hole. */
+bool shelf_check_log(struct world *world);
 /* What was trimmed is in a checkpoint from before the window. `trimmed`: it has just been. */
 bool shelf_check_window(struct world *world, const struct pd_engine_stats *stats, bool trimmed);
 /* Between two lives the state may be lost. */
