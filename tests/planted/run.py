@@ -41,7 +41,8 @@ class Oracle:
 
 
 def unit(name, path):
-    return Oracle(name, r"^\[  ERROR   \] --- (?P<said>.+)", "{build}/tests/" + path, seconds=120)
+    # What a test prints may be cut off in the middle of a line, where the complaint comes through another stream.
+    return Oracle(name, r"\[  ERROR   \] --- (?P<said>.+)", "{build}/tests/" + path, seconds=120)
 
 
 def simulation(name, *more):
