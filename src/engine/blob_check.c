@@ -125,7 +125,8 @@ int pd_engine_check_large(struct pd_engine *engine, struct pd_error *err)
 	for (; result == 0 && state != NULL; state = pd_store_actor_next(engine->store, state->id)) {
 		const struct pd_actor *actor = pd_directory_actor_by_id(&engine->directory, state->id);
 
-		if (actor == NULL || !actor->quarantined)
+		/* In what is being made, chunks come before their strings. */
+		if (actor == NULL ? !pd_draft_has(engine, state->id) : !actor->quarantined)
 			result = check_actor(engine, state, err);
 	}
 	return result;

@@ -1,4 +1,5 @@
-/* Dropping an actor: everything that it has and everything that is kept about it, in a record of its own:
+/* Dropping an actor: everything that it has and everything that is kept about it, in a record of its own, or in that which gives its
+ * name to what was made in its place (draft.c), before that:
  *
  *     of the system actor    PUT 'd' -> the actor's id           says what this record is, and so comes first
  *                            DELETE 'a' tenant name               from here on the name is free
@@ -9,8 +10,7 @@
  * The id is never given again, so whatever is still found under it is of an actor that is gone: notes about what damage
  * has taken, entries of the index of what expires, cursors. Replay does the same from the same record.
  *
- * Its entries are deleted here. To give a dropped actor back while retention keeps it, its id would stay with its state and
- * be named by an entry that expires; what is deleted here now would be deleted then. */
+ * Its entries are deleted here. Who wants them back makes another actor of what the log still has of this one. */
 #include <string.h>
 
 #include "base/codec.h"
@@ -33,18 +33,27 @@ struct pd_slice pd_actor_name_key(const struct pd_actor *actor, uint8_t key[PD_N
 
 /* ---- the transaction ---- */
 
+int pd_txn_say_dropped(struct pd_txn *txn, uint64_t id)
+{
+	uint8_t value[PD_VARINT_MAX];
+
+	return pd_txn_put_system(txn, drop_key, 0, pd_slice(value, pd_varint_put(value, id)));
+}
+
 int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor)
 {
 	static const uint8_t kinds[] = { 'p', 'o', 'q', 'w' }; /* what is kept under an actor's id */
 	struct pd_store_actor *system = txn->engine->system;
-	uint8_t id[PD_VARINT_MAX], key[PD_NAME_KEY_MAX];
+	uint8_t key[PD_NAME_KEY_MAX];
 	int result;
 
-	result = pd_txn_put_system(txn, drop_key, 0, pd_slice(id, pd_varint_put(id, actor->id)));
+	result = pd_txn_say_dropped(txn, actor->id);
 	if (result == 0 && !pd_plant(PD_PLANT_DROP_KEEPS_NAME))
 		result = pd_txn_delete_entry(txn, system, PD_SYSTEM_TENANT, pd_actor_name_key(actor, key));
 	if (result == 0)
-		result = pd_txn_drop_state(txn, actor);
+		result = pd_txn_may_write(txn, actor);
+	if (result == 0)
+		result = pd_txn_drop_state(txn, actor->state);
 	for (size_t i = 0; result == 0 && i < sizeof kinds; i++) {
 		key[0] = kinds[i];
 		result = pd_txn_delete_entry(txn, system, PD_SYSTEM_TENANT,

@@ -338,6 +338,7 @@ static void engine_free(struct pd_engine *engine)
 	pd_free(engine->damage);
 	pd_free(engine->epochs);
 	pd_drop_forget_replayed(engine);
+	pd_drafts_done(engine);
 	for (size_t i = 0; engine->cursors.places != NULL && i < PD_CURSORS_MAX; i++)
 		pd_free(engine->cursors.places[i].name);
 	pd_free(engine->cursors.places);

@@ -9,6 +9,7 @@
 #include "engine/blob.h"
 #include "engine/budget.h"
 #include "engine/clock.h"
+#include "engine/draft.h"
 #include "engine/engine.h"
 #include "engine/follower.h"
 #include "engine/hot.h"
@@ -40,6 +41,7 @@
  *     'o' varint actor              -> varint epoch, varint end of the lease (0: not held), u8 flags (1: exclusive), owner
  *     'u' name                      -> a user's record, see src/security
  *     'b' be64 number               -> varint actor id: its blob of that number is nobody's, and is to be removed
+ *     'h' varint actor              -> varint tenant: an actor that is being made and has no name yet; see draft.c
  *     'i' varint tenant, key        -> an idempotency key's request hash (16 bytes) and stored reply; expires
  */
 #define PD_SYSTEM_TENANT  0u
@@ -136,6 +138,13 @@ struct pd_blobs {
 	uint64_t due_us; /* monotonic: sweep, if there is anything */
 };
 
+/* ---- actors on their way in: draft.c ---- */
+struct pd_drafts {
+	struct pd_draft *first;
+	size_t count, left_count; /* all; those that nobody works on, and that are to be removed */
+	uint64_t due_us;          /* monotonic: remove one, if there is any */
+};
+
 /* Memory of a transaction. */
 struct pd_room {
 	struct pd_room *next;
@@ -201,7 +210,17 @@ void pd_txn_free_rooms(struct pd_txn *txn);
 /* The actor of that name, created if it is not there. */
 PD_MUST_CHECK int pd_txn_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor **ret_actor);
 /* All that the actor has goes, and the actor itself from the store. */
-PD_MUST_CHECK int pd_txn_drop_state(struct pd_txn *txn, struct pd_actor *actor);
+PD_MUST_CHECK int pd_txn_drop_state(struct pd_txn *txn, struct pd_store_actor *state);
+/* May this transaction write to the actor? As every other write: leases and quotas are asked, its level counts. */
+PD_MUST_CHECK int pd_txn_may_write(struct pd_txn *txn, struct pd_actor *actor);
+/* The next id for a tenant or an actor, noted as given. */
+PD_MUST_CHECK int pd_txn_give_id(struct pd_txn *txn, uint64_t *ret_id);
+/* The numbers of so many new blobs, one after the other. */
+PD_MUST_CHECK int pd_txn_new_blobs(struct pd_txn *txn, uint64_t count, uint64_t *ret_first);
+/* Put an entry as it is; nobody is asked. *ret_old (may be NULL): what it displaced. */
+PD_MUST_CHECK int pd_txn_put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant,
+				   uint8_t type, uint64_t expires_us, struct pd_slice key,
+				   struct pd_slice value, struct pd_entry *ret_old);
 /* Begin the record if need be. */
 PD_MUST_CHECK int pd_txn_begin_record(struct pd_txn *txn, uint64_t tenant, uint64_t actor);
 /* Encode the key of an entry into txn->key. */
@@ -342,6 +361,7 @@ struct pd_engine {
 	struct pd_txn txn; /* the one in progress */
 	struct pd_cursors cursors;
 	struct pd_blobs blobs;
+	struct pd_drafts drafts;
 	uint64_t random_state;
 	struct pd_buffer idempotent_reply;
 	unsigned listening;      /* enum pd_event_class */
@@ -416,6 +436,15 @@ void pd_state_note_damage(struct pd_engine *engine, const struct pd_error *err);
 /* The state in use is no good, for this reason: close it and open the next best. */
 PD_MUST_CHECK int pd_state_reject(struct pd_engine *engine, const char *why, struct pd_error *err);
 
+/* ---- draft.c ---- */
+/* What an earlier life has left over. */
+PD_MUST_CHECK int pd_drafts_load(struct pd_engine *engine, struct pd_error *err);
+/* Remove one that is left over. PD_FENCED. */
+PD_MUST_CHECK int pd_drafts_sweep(struct pd_engine *engine, uint64_t now_us);
+void pd_drafts_done(struct pd_engine *engine);
+/* Is this an actor that has no name yet? */
+bool pd_draft_has(const struct pd_engine *engine, uint64_t actor);
+
 /* ---- notes.c: within a transaction of the store ---- */
 PD_MUST_CHECK int pd_note_epoch(struct pd_engine *engine, uint64_t epoch, uint64_t first_lsn,
 				struct pd_error *err);
@@ -445,7 +474,9 @@ bool pd_drop_effect(const struct pd_effect *effect, uint64_t *ret_id);
 /* May an actor of that name have been dropped after `lsn`? `tenant` may be NULL. */
 bool pd_dropped_since(const struct pd_engine *engine, const struct pd_tenant *tenant, struct pd_slice name,
 		      uint64_t lsn);
-/* Drop it, in a transaction that has just begun and does nothing else; to be committed as every other. */
+/* Write down that an actor of this id is dropped: the first effect of the record that does it. */
+PD_MUST_CHECK int pd_txn_say_dropped(struct pd_txn *txn, uint64_t id);
+/* Drop it, in a transaction that has just begun; what gives its name to another may follow, and nothing else. */
 PD_MUST_CHECK int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor);
 /* The transaction has been committed. The actor is void. */
 void pd_drop_done(struct pd_engine *engine, struct pd_actor *actor, uint64_t lsn);
@@ -463,6 +494,13 @@ PD_MUST_CHECK int pd_quota_touch(struct pd_txn *txn, const struct pd_actor *acto
 PD_MUST_CHECK int pd_idle_put(struct pd_txn *txn, uint64_t actor, uint64_t due_us);
 /* Is this the key of an entry of the system actor that says when an actor expires? */
 bool pd_idle_entry(struct pd_slice key, uint64_t *ret_actor);
+/* An actor comes to be, in this transaction, with a profile, in the place of one that had `before` (NULL: of none).
+ * *ret_quota: what is known of its quotas, NULL if it has none. PD_QUOTA, PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_profile_arrive(struct pd_txn *txn, struct pd_tenant *tenant, struct pd_slice name,
+				    const struct pd_store_actor *state, const struct pd_actor *before,
+				    const struct pd_profile *profile, struct pd_quota **ret_quota);
+/* It has come. */
+void pd_quota_arrived(struct pd_tenant *tenant, const struct pd_store_actor *state);
 /* May the transaction end like this? PD_QUOTA. */
 PD_MUST_CHECK int pd_quota_check(struct pd_txn *txn, struct pd_error *err);
 /* It does. */
@@ -474,6 +512,8 @@ void pd_quota_add_bytes(struct pd_engine *engine, uint64_t actor, uint64_t more)
 struct pd_slice pd_lease_key(uint64_t actor, uint8_t key[PD_SYSTEM_KEY_MAX]);
 /* From its entry. PD_CORRUPT, PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_lease_load(struct pd_actor *actor, struct pd_slice value);
+/* The actor of that id has the lease from here on that this one had, if it had one: effects. */
+PD_MUST_CHECK int pd_lease_hand_on(struct pd_txn *txn, const struct pd_actor *from, uint64_t to);
 /* When its lease ends; 0: it is not held. */
 uint64_t pd_lease_end_us(const struct pd_actor *actor);
 /* May this transaction write to the actor? PD_STALE_EPOCH, with words in txn->err. */

@@ -70,6 +70,11 @@ static int put_lease(struct pd_txn *txn, uint64_t actor, const struct pd_lease *
 	return pd_txn_put_system(txn, pd_lease_key(actor, key), 0, pd_slice(value, size + lease->owner_size));
 }
 
+int pd_lease_hand_on(struct pd_txn *txn, const struct pd_actor *from, uint64_t to)
+{
+	return from->lease != NULL ? put_lease(txn, to, from->lease) : 0;
+}
+
 int pd_lease_load(struct pd_actor *actor, struct pd_slice value)
 {
 	uint64_t numbers[2];

@@ -26,7 +26,7 @@ static struct pd_quota *quota_new(const struct pd_quotas *quotas)
 	return quota;
 }
 
-int pd_quota_load(struct pd_quota **quota, struct pd_slice value)
+static int read_quotas(struct pd_slice value, struct pd_quotas *ret_quotas)
 {
 	uint64_t numbers[4] = { 0 }; /* keys, operations; with later versions also seconds, bytes */
 	size_t at = 0;
@@ -40,9 +40,21 @@ int pd_quota_load(struct pd_quota **quota, struct pd_slice value)
 	}
 	if (at != value.size || numbers[1] > PD_QUOTA_OPS_MAX || numbers[2] > PD_IDLE_S_MAX)
 		return PD_CORRUPT;
+	*ret_quotas = (struct pd_quotas){
+		.keys = numbers[0], .ops = numbers[1], .idle_s = numbers[2], .bytes = numbers[3]
+	};
+	return 0;
+}
+
+int pd_quota_load(struct pd_quota **quota, struct pd_slice value)
+{
+	struct pd_quotas quotas;
+	int result = read_quotas(value, &quotas);
+
+	if (result != 0)
+		return result;
 	pd_free(*quota);
-	*quota = quota_new(&(struct pd_quotas){
-		.keys = numbers[0], .ops = numbers[1], .idle_s = numbers[2], .bytes = numbers[3] });
+	*quota = quota_new(&quotas);
 	return *quota != NULL ? 0 : PD_NO_MEMORY;
 }
 
@@ -366,6 +378,99 @@ static int put_idle(struct pd_txn *txn, uint64_t actor, struct pd_quota *quota)
 		return pd_txn_delete_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, idle_key(actor, key));
 	quota->idle_due_us = txn->now_us + idle_us;
 	return pd_idle_put(txn, actor, quota->idle_due_us);
+}
+
+/* ---- of an actor that comes to be ---- */
+
+static struct pd_slice key_of(uint8_t kind, uint64_t actor, uint8_t key[PD_PROFILE_KEY_MAX])
+{
+	key[0] = kind;
+	return pd_slice(key, 1 + pd_varint_put(key + 1, actor));
+}
+
+struct pd_slice pd_profile_level_key(uint64_t actor, uint8_t key[PD_PROFILE_KEY_MAX])
+{
+	return key_of('p', actor, key);
+}
+
+struct pd_slice pd_profile_quotas_key(uint64_t actor, uint8_t key[PD_PROFILE_KEY_MAX])
+{
+	return key_of('q', actor, key);
+}
+
+int pd_profile_read(struct pd_slice level, struct pd_slice quotas, struct pd_profile *ret_profile)
+{
+	struct pd_profile profile = { .level = PD_LEVEL_UNSET };
+	int result = 0;
+
+	if (level.size > 1 || (level.size == 1 && level.data[0] >= PD_LEVEL_COUNT))
+		return PD_CORRUPT;
+	if (level.size == 1)
+		profile.level = (enum pd_level)level.data[0];
+	if (quotas.size > 0)
+		result = read_quotas(quotas, &profile.quotas);
+	if (result == 0)
+		*ret_profile = profile;
+	return result;
+}
+
+/* What it had whose place it takes, the transaction has noted where it matters, before it took it away. */
+static int check_arrival(struct pd_txn *txn, struct pd_tenant *tenant, struct pd_slice name,
+			 const struct pd_store_actor *state, const struct pd_actor *before,
+			 const struct pd_quotas *quotas)
+{
+	struct balance balance = { .what = "actor",
+				   .name = name,
+				   .quotas = quotas,
+				   .keys = state->key_count,
+				   .bytes = state->byte_count,
+				   .known = state->bytes_known };
+	int result;
+
+	for (size_t i = 0; before != NULL && i < txn->touched_count; i++) {
+		if (txn->touched[i].actor != before)
+			continue;
+		balance.keys_before = txn->touched[i].keys_before;
+		balance.bytes_before = txn->touched[i].bytes_before;
+	}
+	result = check(txn, &balance, &txn->err);
+	return result == 0 && tenant->quota != NULL ? check_tenant(txn, tenant, &balance, &txn->err) : result;
+}
+
+int pd_profile_arrive(struct pd_txn *txn, struct pd_tenant *tenant, struct pd_slice name,
+		      const struct pd_store_actor *state, const struct pd_actor *before,
+		      const struct pd_profile *profile, struct pd_quota **ret_quota)
+{
+	const struct pd_quotas *quotas = &profile->quotas;
+	struct pd_quota *quota = NULL;
+	int result = check_arrival(txn, tenant, name, state, before, quotas);
+
+	if (result != 0)
+		return result;
+	if (!has_none(quotas)) {
+		quota = quota_new(quotas);
+		if (quota == NULL)
+			return PD_NO_MEMORY;
+	}
+	if (profile->level != PD_LEVEL_UNSET)
+		result = put_level(txn, 'p', state->id, profile->level);
+	if (result == 0 && quota != NULL)
+		result = put_quotas(txn, state->id, quotas);
+	if (result == 0 && quota != NULL && quotas->idle_s != 0)
+		result = put_idle(txn, state->id, quota);
+	if (result == 0)
+		*ret_quota = quota;
+	else
+		pd_free(quota);
+	return result;
+}
+
+void pd_quota_arrived(struct pd_tenant *tenant, const struct pd_store_actor *state)
+{
+	if (tenant->quota == NULL)
+		return;
+	tenant->quota->key_count += state->key_count;
+	tenant->quota->byte_count += state->byte_count;
 }
 
 /* Whose profile it is. */

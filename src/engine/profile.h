@@ -44,6 +44,20 @@ struct pd_quotas {
 		idle_s; /* of an actor: it is dropped when nobody has written to it for so long; at most PD_IDLE_S_MAX */
 };
 
+/* What is kept of an actor: its own, not its tenant's. */
+struct pd_profile {
+	enum pd_level level; /* PD_LEVEL_UNSET: none */
+	struct pd_quotas quotas;
+};
+
+/* Where the system actor has the two halves of an actor's profile: entries that may not be there. For who reads them in the past. */
+#define PD_PROFILE_KEY_MAX 16u
+struct pd_slice pd_profile_level_key(uint64_t actor, uint8_t key[PD_PROFILE_KEY_MAX]);
+struct pd_slice pd_profile_quotas_key(uint64_t actor, uint8_t key[PD_PROFILE_KEY_MAX]);
+/* From the values of the two; size 0: it was not there. PD_CORRUPT. */
+PD_MUST_CHECK int pd_profile_read(struct pd_slice level, struct pd_slice quotas,
+				  struct pd_profile *ret_profile);
+
 /* What is to become different. */
 struct pd_profile_change {
 	bool has_level, has_keys, has_bytes, has_ops, has_idle;

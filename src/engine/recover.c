@@ -276,7 +276,8 @@ static int quarantine_lost(struct pd_engine *engine, struct pd_error *err)
 
 				if (result != 0)
 					return result;
-			} else if (!accept && !pd_drop_was_replayed(engine, damage->actors[a])) {
+			} else if (!accept && !pd_drop_was_replayed(engine, damage->actors[a]) &&
+				   !pd_draft_has(engine, damage->actors[a])) {
 				/* The system actor, or one whose name was lost with its first record. */
 				return refuse_damage(
 					damage, "names or idempotency keys are among what was lost", err);
@@ -337,6 +338,8 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 		result = store_failed(engine, pd_notes_load_quarantined(engine, err), err);
 	if (result == 0)
 		result = store_failed(engine, pd_blobs_load(engine, err), err);
+	if (result == 0)
+		result = store_failed(engine, pd_drafts_load(engine, err), err);
 	if (result == 0)
 		result = quarantine_lost(engine, err);
 	if (result == 0)

@@ -187,8 +187,7 @@ static int note_failed(struct pd_txn *txn, int result)
 	return result < 0 ? result : 0;
 }
 
-/* *ret_old (may be NULL): what it displaced. */
-static int put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant, uint8_t type,
+int pd_txn_put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant, uint8_t type,
 		     uint64_t expires_us, struct pd_slice key, struct pd_slice value,
 		     struct pd_entry *ret_old)
 {
@@ -209,8 +208,8 @@ static int put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t 
 
 int pd_txn_put_system(struct pd_txn *txn, struct pd_slice key, uint64_t expires_us, struct pd_slice value)
 {
-	return put_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, PD_TYPE_SYSTEM, expires_us, key, value,
-			 NULL);
+	return pd_txn_put_entry(txn, txn->engine->system, PD_SYSTEM_TENANT, PD_TYPE_SYSTEM, expires_us, key,
+				value, NULL);
 }
 
 int pd_txn_delete_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant,
@@ -261,8 +260,7 @@ static int put_id(struct pd_txn *txn, struct pd_slice key, uint64_t id)
 	return pd_txn_put_system(txn, key, 0, pd_slice(value, pd_varint_put(value, id)));
 }
 
-/* The next id, noted as given. */
-static int give_id(struct pd_txn *txn, uint64_t *ret_id)
+int pd_txn_give_id(struct pd_txn *txn, uint64_t *ret_id)
 {
 	uint64_t id = txn->engine->directory.last_id + 1;
 	int result = pd_plant(PD_PLANT_REUSE_ACTOR_ID) ? 0 : put_id(txn, pd_slice("n", 1), id);
@@ -274,17 +272,22 @@ static int give_id(struct pd_txn *txn, uint64_t *ret_id)
 	return 0;
 }
 
-int pd_txn_new_blob(struct pd_txn *txn, uint64_t *ret_number)
+int pd_txn_new_blobs(struct pd_txn *txn, uint64_t count, uint64_t *ret_first)
 {
 	static const uint8_t key = PD_BLOB_LAST;
-	uint64_t number = txn->engine->directory.last_blob + 1;
-	int result = put_id(txn, pd_slice(&key, 1), number);
+	uint64_t before = txn->engine->directory.last_blob;
+	int result = put_id(txn, pd_slice(&key, 1), before + count);
 
 	if (result != 0)
 		return result;
-	txn->engine->directory.last_blob = number;
-	*ret_number = number;
+	txn->engine->directory.last_blob = before + count;
+	*ret_first = before + 1;
 	return 0;
+}
+
+int pd_txn_new_blob(struct pd_txn *txn, uint64_t *ret_number)
+{
+	return pd_txn_new_blobs(txn, 1, ret_number);
 }
 
 static int bear_tenant(struct pd_txn *txn)
@@ -300,7 +303,7 @@ static int bear_tenant(struct pd_txn *txn)
 		return 0;
 	key[0] = 't';
 	memcpy(key + 1, name.data, name.size);
-	result = give_id(txn, &id);
+	result = pd_txn_give_id(txn, &id);
 	if (result == 0)
 		result = put_id(txn, pd_slice(key, 1 + name.size), id);
 	if (result != 0)
@@ -335,7 +338,7 @@ static int bear_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor 
 	size += pd_varint_put(key + size, tenant->id);
 	memcpy(key + size, name.data, name.size);
 	if (result == 0)
-		result = give_id(txn, &id);
+		result = pd_txn_give_id(txn, &id);
 	if (result == 0)
 		result = put_id(txn, pd_slice(key, size + name.size), id);
 	if (result != 0)
@@ -564,8 +567,8 @@ int pd_txn_put(struct pd_txn *txn, struct pd_key *key, enum pd_type type, uint64
 	if (result == 0)
 		result = pd_txn_encode_key(txn, key->space, key->name, key->field, &encoded);
 	if (result == 0)
-		result = put_entry(txn, key->actor->state, key->actor->tenant->id, (uint8_t)type, expires_us,
-				   encoded, value, ret_old);
+		result = pd_txn_put_entry(txn, key->actor->state, key->actor->tenant->id, (uint8_t)type,
+					  expires_us, encoded, value, ret_old);
 	return result;
 }
 
@@ -622,18 +625,22 @@ int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor)
 	return result;
 }
 
-int pd_txn_drop_state(struct pd_txn *txn, struct pd_actor *actor)
+int pd_txn_drop_state(struct pd_txn *txn, struct pd_store_actor *state)
 {
 	struct pd_engine *engine = txn->engine;
 	struct pd_slice nothing = { NULL, 0 };
-	struct pd_key key = { .actor = actor };
-	int result = actor_for_writing(txn, &key);
+	int result = prepare(txn, state, state->tenant, PD_ENTRY_HEADER_SIZE);
 
-	if (result == 0)
-		result = prepare(txn, actor->state, actor->tenant->id, PD_ENTRY_HEADER_SIZE);
 	if (result == 0)
 		result = pd_log_record_delete_range(engine->open, nothing, nothing);
 	if (result == 0)
-		result = pd_store_actor_drop(engine->store, actor->state, txn->lsn, &txn->err);
+		result = pd_store_actor_drop(engine->store, state, txn->lsn, &txn->err);
 	return result;
+}
+
+int pd_txn_may_write(struct pd_txn *txn, struct pd_actor *actor)
+{
+	struct pd_key key = { .actor = actor };
+
+	return actor_for_writing(txn, &key);
 }

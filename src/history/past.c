@@ -198,6 +198,11 @@ struct pd_moment pd_past_moment(const struct pd_past *past)
 	return past->moment;
 }
 
+uint64_t pd_past_key_count(const struct pd_past *past)
+{
+	return past->state != NULL ? past->state->key_count : 0;
+}
+
 bool pd_past_has_expiring(const struct pd_past *past)
 {
 	return past->state != NULL && past->state->expiring_count > 0;
@@ -241,6 +246,11 @@ int pd_past_next(struct pd_past_cursor *cursor, struct pd_entry *ret_entry, stru
 		result = pd_store_next(&cursor->cursor, ret_entry, err);
 	} while (result > 0 && has_expired(&cursor->past->moment, ret_entry));
 	return result;
+}
+
+int pd_past_next_kept(struct pd_past_cursor *cursor, struct pd_entry *ret_entry, struct pd_error *err)
+{
+	return cursor->past->state == NULL ? 0 : pd_store_next(&cursor->cursor, ret_entry, err);
 }
 
 /* ---- strings ---- */
@@ -508,65 +518,4 @@ int pd_past_peek(struct pd_history *history, uint64_t actor, const struct pd_mom
 	if (result >= 0 && ret_value->there && has_expired(moment, &ret_value->entry))
 		ret_value->there = false;
 	return result < 0 ? result : 0;
-}
-
-/* ---- names ---- */
-
-#define SYSTEM_ACTOR 0u /* whose entries the directory of names is: docs/format/state.md */
-#define NAME_MAX     256u
-
-static int no_actor(struct pd_slice name, const struct pd_moment *moment, struct pd_error *err)
-{
-	return pd_error_set(err, PD_NOT_FOUND, "there was no actor '%.*s' at LSN %" PRIu64,
-			    (int)(name.size < 100 ? name.size : 100), (const char *)name.data, moment->lsn);
-}
-
-/* The id that a name's entry gives; 0: there was no such entry. */
-static int peek_id(struct pd_history *history, const struct pd_moment *moment, struct pd_slice key,
-		   uint64_t *ret_id, uint64_t *ret_lsn, struct pd_error *err)
-{
-	struct pd_past_value value;
-	int result = pd_past_peek(history, SYSTEM_ACTOR, moment, key, &value, err);
-
-	*ret_id = 0;
-	if (result == 0 && value.there) {
-		struct pd_slice number = value.entry.value;
-
-		*ret_lsn = value.entry.lsn;
-		if (pd_varint_get(number.data, number.size, ret_id) == 0)
-			result = pd_error_set(err, PD_CORRUPT, "a name's entry makes no sense");
-	}
-	pd_past_value_done(&value);
-	return result;
-}
-
-int pd_past_actor(struct pd_history *history, struct pd_slice tenant, struct pd_slice name,
-		  const struct pd_moment *moment, uint64_t *ret_actor, uint64_t *ret_lsn,
-		  struct pd_error *err)
-{
-	uint8_t key[1 + PD_VARINT_MAX + NAME_MAX];
-	uint64_t id;
-	size_t size = 1;
-	int result;
-
-	if (tenant.size > NAME_MAX || name.size > NAME_MAX)
-		return no_actor(name, moment, err);
-	key[0] = 't';
-	if (tenant.size > 0)
-		memcpy(key + 1, tenant.data, tenant.size);
-	result = peek_id(history, moment, pd_slice(key, 1 + tenant.size), &id, ret_lsn, err);
-	if (result == 0 && id == 0)
-		return no_actor(name, moment, err);
-	if (result != 0)
-		return result;
-	key[0] = 'a';
-	size += pd_varint_put(key + size, id);
-	if (name.size > 0)
-		memcpy(key + size, name.data, name.size);
-	result = peek_id(history, moment, pd_slice(key, size + name.size), &id, ret_lsn, err);
-	if (result == 0 && id == 0)
-		return no_actor(name, moment, err);
-	if (result == 0)
-		*ret_actor = id;
-	return result;
 }

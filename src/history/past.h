@@ -31,6 +31,8 @@ PD_MUST_CHECK int pd_past_open(struct pd_history *history, uint64_t actor, const
 			       struct pd_past **ret_past, struct pd_error *err);
 void pd_past_close(struct pd_past *past); /* NULL is fine; before the history is closed */
 struct pd_moment pd_past_moment(const struct pd_past *past);
+/* Keys, with those that had expired and were not removed yet. */
+uint64_t pd_past_key_count(const struct pd_past *past);
 /* May anything in it expire? */
 bool pd_past_has_expiring(const struct pd_past *past);
 
@@ -43,6 +45,9 @@ void pd_past_seek(struct pd_past *past, struct pd_slice from, struct pd_slice to
 /* 1: the entry, valid until the next call on this cursor; 0: the end. */
 PD_MUST_CHECK int pd_past_next(struct pd_past_cursor *cursor, struct pd_entry *ret_entry,
 			       struct pd_error *err);
+/* The same with what had expired by then and was not removed yet: all that state had. */
+PD_MUST_CHECK int pd_past_next_kept(struct pd_past_cursor *cursor, struct pd_entry *ret_entry,
+				    struct pd_error *err);
 /* The first `max` bytes, or all there are, of a string that was told, large or not: into `into`, emptied first. */
 PD_MUST_CHECK int pd_past_string(struct pd_past *past, const struct pd_entry *entry, uint64_t max,
 				 struct pd_buffer *into, struct pd_error *err);
@@ -65,10 +70,14 @@ PD_MUST_CHECK int pd_past_peek(struct pd_history *history, uint64_t actor, const
 			       struct pd_slice key, struct pd_past_value *ret_value, struct pd_error *err);
 void pd_past_value_done(struct pd_past_value *value);
 
-/* ---- names, as they were ---- */
+/* ---- names, as they were: names.c ---- */
 /* The actor of that name in that tenant, and the LSN that gave it the name. PD_NOT_FOUND: there was none. Errors as above. */
 PD_MUST_CHECK int pd_past_actor(struct pd_history *history, struct pd_slice tenant, struct pd_slice name,
 				const struct pd_moment *moment, uint64_t *ret_actor, uint64_t *ret_lsn,
 				struct pd_error *err);
+/* The actor of that name that was dropped last, and the last moment at which it was there. PD_NOT_FOUND: as far back as one can go
+ * there is none. */
+PD_MUST_CHECK int pd_past_dropped(struct pd_history *history, struct pd_slice tenant, struct pd_slice name,
+				  uint64_t *ret_actor, struct pd_moment *ret_moment, struct pd_error *err);
 
 #endif

@@ -91,6 +91,12 @@ void pd_store_skip_expired(struct pd_store *store)
 	store->expiry_floor[store->expiry_floor_size++] = 0;
 }
 
+void pd_store_look_again(struct pd_store *store)
+{
+	store->expiry_floor_size = 0;
+	store->first_expiry = 0;
+}
+
 /* Does the entry of the index still match what it names? */
 static int check(struct pd_store *store, struct pd_slice index, struct pd_store_actor **ret_actor,
 		 struct pd_entry *ret_entry, struct pd_error *err)

@@ -218,6 +218,8 @@ PD_MUST_CHECK int pd_store_next_expired(struct pd_store *store, uint64_t now_us,
 /* Leave the entry that pd_store_next_expired() told where it is (or failed on). It is not told again in this life, unless
  * something is put that expires even earlier. */
 void pd_store_skip_expired(struct pd_store *store);
+/* Tell again what was skipped. */
+void pd_store_look_again(struct pd_store *store);
 /* Nothing expires before this; UINT64_MAX: nothing at all. A lower bound, cheap. */
 uint64_t pd_store_first_expiry(const struct pd_store *store);
 

@@ -12,6 +12,9 @@ extern const size_t pd_kv_command_count;
 bool pd_kv_makes_sense(uint8_t type, struct pd_slice value);
 /* What a head says. The entry is of PD_TYPE_LARGE. */
 struct pd_blob pd_kv_blob(const struct pd_entry *entry);
+/* The value of a head that says this. */
+#define PD_KV_HEAD_SIZE_MAX 30u
+struct pd_slice pd_kv_blob_head(const struct pd_blob *blob, uint8_t head[PD_KV_HEAD_SIZE_MAX]);
 /* The length of a string, large or not. */
 uint64_t pd_kv_string_size(const struct pd_entry *entry);
 /* All bytes of a string that was found, to where there is room for them. Of `call`, only txn and err matter. PD_CORRUPT. */

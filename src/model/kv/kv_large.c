@@ -13,8 +13,6 @@
 #include "base/plant.h"
 #include "model/kv/kv_private.h"
 
-#define HEAD_SIZE_MAX (3 * PD_VARINT_MAX)
-
 /* ---- heads ---- */
 
 bool pd_kv_read_head(struct pd_slice value, struct pd_blob *ret_blob)
@@ -45,6 +43,16 @@ struct pd_blob pd_kv_blob(const struct pd_entry *entry)
 	return blob;
 }
 
+struct pd_slice pd_kv_blob_head(const struct pd_blob *blob, uint8_t head[PD_KV_HEAD_SIZE_MAX])
+{
+	size_t size = pd_varint_put(head, blob->size);
+
+	_Static_assert(PD_KV_HEAD_SIZE_MAX >= 3 * PD_VARINT_MAX, "three numbers");
+	size += pd_varint_put(head + size, blob->number);
+	size += pd_varint_put(head + size, blob->chunk);
+	return pd_slice(head, size);
+}
+
 uint64_t pd_kv_string_size(const struct pd_entry *entry)
 {
 	return entry->type == PD_TYPE_LARGE ? pd_kv_blob(entry).size : entry->value.size;
@@ -52,12 +60,9 @@ uint64_t pd_kv_string_size(const struct pd_entry *entry)
 
 static int put_head(struct pd_call *call, struct pd_key *key, uint64_t expires_us, const struct pd_blob *blob)
 {
-	uint8_t head[HEAD_SIZE_MAX];
-	size_t size = pd_varint_put(head, blob->size);
+	uint8_t head[PD_KV_HEAD_SIZE_MAX];
 
-	size += pd_varint_put(head + size, blob->number);
-	size += pd_varint_put(head + size, blob->chunk);
-	return pd_kv_put(call, key, PD_TYPE_LARGE, expires_us, pd_slice(head, size));
+	return pd_kv_put(call, key, PD_TYPE_LARGE, expires_us, pd_kv_blob_head(blob, head));
 }
 
 /* ---- chunks ---- */

@@ -1,0 +1,526 @@
+/* Jobs. One goes through stages, some of which are tasks:
+ *
+ *     SETTLE      what was written before it must be on stable storage
+ *     FIND        task: which actor, which moment; its state of then is opened
+ *     BEGIN       a draft
+ *     FILL        task: the next piece         <-+
+ *     PUT         it is written into the draft --+
+ *     VIEW        what was written can be read beside the serving
+ *     VERIFY      task: the hash of what was, and that of what was written
+ *     PUBLISH
+ *
+ * The task touches its own struct, and files. */
+#include "restore/job.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/timestamp.h"
+#include "engine/actor.h"
+#include "engine/draft.h"
+#include "engine/engine.h"
+#include "engine/follower.h"
+#include "engine/view.h"
+#include "os/os.h"
+#include "restore/copy.h"
+#include "restore/source.h"
+#include "wire/resp.h"
+
+#define REPLY_MAX ((size_t)64 * 1024)
+#define PIECE_MAX ((size_t)PD_KEY_SIZE_MAX + PD_VALUE_SIZE_MAX + 4 * PD_COPY_PIECE)
+#define NUMBERS   256u /* of blobs, at a time */
+#define VIEWS_MAX 5u   /* that may be given up before the job is */
+
+enum stage { SETTLE, FIND, BEGIN, FILL, PUT, VIEW, VERIFY, PUBLISH, DONE };
+
+struct pd_restore_job {
+	struct pd_restore_jobs *jobs;
+	struct pd_restore_job *next;
+	struct pd_session *session;
+	struct pd_follower *follower;
+	struct pd_wait wait;
+	enum stage stage;
+	struct pd_os_task *task; /* NULL: none is at work */
+	struct pd_draft *draft;
+	struct pd_engine_view *view;
+	unsigned views;
+	struct pd_receipt receipt;
+	bool unwanted;
+
+	/* The task's, while it runs. */
+	struct pd_history_options options;
+	struct pd_history *history;
+	struct pd_restore_order order;
+	struct pd_restore_known known;
+	struct pd_restore_source source;
+	struct pd_copy copy;
+	enum pd_copy_end end;
+	struct pd_hash128 was, is;
+	uint64_t draft_id;
+	struct pd_buffer names, piece, reply;
+	int protocol, result;
+	struct pd_error err;
+	atomic_bool cancelled;
+};
+
+struct pd_restore_jobs {
+	struct pd_engine *engine;
+	struct pd_restore_job *first;
+};
+
+/* ---- in the tasks ---- */
+
+static int go_on(void *context, uint64_t done_bytes)
+{
+	struct pd_restore_job *job = context;
+
+	(void)done_bytes;
+	if (atomic_load(&job->cancelled))
+		return PD_CANCELLED;
+	return pd_follower_is_served(job->follower) ? 0 : PD_VIEW_TOO_OLD;
+}
+
+static bool go_on_hashing(void *context, uint64_t entries)
+{
+	struct pd_restore_job *job = context;
+
+	(void)entries;
+	return !atomic_load(&job->cancelled);
+}
+
+static void run_find(void *argument)
+{
+	struct pd_restore_job *job = argument;
+
+	job->result = pd_history_open(&job->options, &job->history, &job->err);
+	if (job->result == 0)
+		job->result = pd_restore_find(job->history, &job->order, &job->known, &job->source,
+					      &job->err);
+}
+
+static void run_fill(void *argument)
+{
+	struct pd_restore_job *job = argument;
+
+	job->result = go_on(job, 0);
+	if (job->result == 0)
+		job->result = pd_copy_fill(&job->copy, &job->piece, &job->end, &job->err);
+	else
+		(void)pd_error_set(&job->err, job->result, "it took too long");
+}
+
+static void run_verify(void *argument)
+{
+	struct pd_restore_job *job = argument;
+
+	job->result = pd_past_hash(job->source.past, &job->was, &job->err);
+	if (job->result == 0)
+		job->result = pd_engine_view_hash(job->view, job->draft_id, go_on_hashing, job, &job->is,
+						  &job->err);
+}
+
+/* ---- their owner ---- */
+
+struct pd_restore_jobs *pd_restore_jobs_new(struct pd_engine *engine)
+{
+	struct pd_restore_jobs *jobs = pd_calloc(1, sizeof *jobs);
+
+	if (jobs != NULL)
+		jobs->engine = engine;
+	return jobs;
+}
+
+/* Waits for its task. */
+static void destroy(struct pd_restore_job *job)
+{
+	struct pd_restore_job **at = &job->jobs->first;
+
+	while (*at != NULL && *at != job)
+		at = &(*at)->next;
+	if (*at == job)
+		*at = job->next;
+	pd_os_task_join(job->task);
+	pd_draft_discard(job->draft);
+	pd_engine_view_close(job->view);
+	pd_copy_done(&job->copy);
+	pd_past_close(job->source.past);
+	pd_history_close(job->history);
+	pd_engine_unfollow(job->follower);
+	pd_restore_order_done(&job->order);
+	pd_buffer_done(&job->names);
+	pd_buffer_done(&job->piece);
+	pd_buffer_done(&job->reply);
+	pd_free(job);
+}
+
+void pd_restore_jobs_free(struct pd_restore_jobs *jobs)
+{
+	if (jobs == NULL)
+		return;
+	for (struct pd_restore_job *job = jobs->first; job != NULL; job = job->next)
+		atomic_store(&job->cancelled, true);
+	while (jobs->first != NULL)
+		destroy(jobs->first);
+	pd_free(jobs);
+}
+
+void pd_restore_jobs_tick(struct pd_restore_jobs *jobs)
+{
+	struct pd_restore_job *job, *next;
+
+	for (job = jobs->first; job != NULL; job = next) {
+		next = job->next;
+		if (job->unwanted && (job->task == NULL || pd_os_task_finished(job->task)))
+			destroy(job);
+	}
+}
+
+void pd_restore_job_free(struct pd_restore_job *job)
+{
+	if (job == NULL)
+		return;
+	atomic_store(&job->cancelled, true);
+	job->unwanted = true;
+	/* Its session may go now. */
+	pd_draft_discard(job->draft);
+	job->draft = NULL;
+	job->session = NULL;
+	pd_restore_jobs_tick(job->jobs);
+}
+
+/* ---- one is ordered ---- */
+
+static int no_actor(struct pd_slice name, struct pd_error *err)
+{
+	return pd_error_set(err, PD_NOT_FOUND, "there is no actor '%.*s'",
+			    (int)(name.size < 300 ? name.size : 300), (const char *)name.data);
+}
+
+/* "[tenant/]name"; *ret_tenant stays where none is named. */
+static void take_apart(struct pd_slice whole, struct pd_slice *ret_tenant, struct pd_slice *ret_name)
+{
+	const uint8_t *slash = memchr(whole.data, '/', whole.size);
+
+	*ret_name = whole;
+	if (slash == NULL)
+		return;
+	*ret_tenant = pd_slice(whole.data, (size_t)(slash - whole.data));
+	*ret_name = pd_slice(slash + 1, whole.size - ret_tenant->size - 1);
+}
+
+/* Whose name it is, and what the engine knows of it. */
+static int know_actor(struct pd_restore_job *job, struct pd_error *err)
+{
+	struct pd_slice tenant = pd_session_tenant(job->session), name;
+	struct pd_actor_info info;
+
+	if (pd_engine_actor_info(job->jobs->engine, job->session, job->order.actor, &info, NULL) == 0) {
+		tenant = info.tenant;
+		name = info.name;
+		job->known.actor = info.id;
+		job->known.since_lsn = info.created_lsn;
+	} else {
+		take_apart(job->order.actor, &tenant, &name);
+	}
+	if (!pd_session_reaches(job->session, tenant))
+		return no_actor(job->order.actor, err);
+	/* They are the engine's, and may go before the job does. */
+	if (pd_buffer_reserve(&job->names, tenant.size + name.size) != 0)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an order");
+	memcpy(job->names.data, tenant.data, tenant.size);
+	if (name.size > 0)
+		memcpy(job->names.data + tenant.size, name.data, name.size);
+	job->known.tenant = pd_slice(job->names.data, tenant.size);
+	job->known.name = pd_slice(job->names.data + tenant.size, name.size);
+	return 0;
+}
+
+/* What the new one is called: a name in the same tenant that is free. */
+static int check_name(struct pd_restore_job *job, struct pd_error *err)
+{
+	struct pd_slice tenant = job->known.tenant, name;
+	char place[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_actor_info info;
+
+	if (job->order.verb == PD_RESTORE_UNDROP)
+		job->order.name = job->known.name;
+	take_apart(job->order.name, &tenant, &name);
+	if (!pd_actor_name_is_good(name))
+		return pd_error_set(err, PD_INVALID,
+				    "'%.*s' is no actor's name: it has 1 to %u bytes, none of them {, } or /",
+				    (int)(name.size < 64 ? name.size : 64), (const char *)name.data,
+				    PD_NAME_SIZE_MAX);
+	if (!pd_slice_equal(tenant, job->known.tenant))
+		return pd_error_set(err, PD_INVALID,
+				    "a fork stays in the tenant of the actor: name it without a tenant");
+	job->order.name = name;
+	memcpy(place, tenant.data, tenant.size);
+	place[tenant.size] = '/';
+	memcpy(place + tenant.size + 1, name.data, name.size);
+	if (pd_engine_actor_info(job->jobs->engine, job->session, pd_slice(place, tenant.size + 1 + name.size),
+				 &info, NULL) == 0)
+		return pd_error_set(err, PD_EXISTS, "there is an actor '%.*s' already%s", (int)name.size,
+				    (const char *)name.data,
+				    job->order.verb == PD_RESTORE_UNDROP
+					    ? ": fork the one that was dropped, with a moment at which it was "
+					      "there, under another name"
+					    : ": take another name, or drop it first");
+	return 0;
+}
+
+static int follow(struct pd_restore_job *job, struct pd_error *err)
+{
+	struct pd_follower_place place;
+	int result = pd_engine_follow(job->jobs->engine, 1, &job->follower, err);
+
+	if (result != 0)
+		return result;
+	place = pd_follower_place(job->follower);
+	job->options = (struct pd_history_options){ .os = place.os,
+						    .data_directory = place.data_directory,
+						    .newest = { place.epoch, place.lsn, place.time_us },
+						    .open_segment = place.open_segment,
+						    .open_index = place.open_index,
+						    .now_us = pd_os_real_us(place.os),
+						    .memory_max_bytes = PD_RESTORE_JOB_BYTES,
+						    .progress = go_on,
+						    .context = job };
+	memcpy(job->options.cluster_id, place.cluster_id, sizeof place.cluster_id);
+	job->wait = pd_engine_sync_up_to(job->jobs->engine, place.lsn);
+	return 0;
+}
+
+int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *session,
+			 const struct pd_slice *words, size_t count, int protocol,
+			 struct pd_restore_job **ret_job, struct pd_error *err)
+{
+	struct pd_restore_job *job;
+	unsigned running = 0;
+	int result;
+
+	pd_restore_jobs_tick(jobs);
+	for (job = jobs->first; job != NULL; job = job->next)
+		running++;
+	if (running >= PD_RESTORE_JOBS_MAX)
+		return pd_error_set(err, PD_AGAIN, "others are being made of the past");
+	job = pd_calloc(1, sizeof *job);
+	if (job == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an order");
+	job->jobs = jobs;
+	job->session = session;
+	job->protocol = protocol;
+	pd_buffer_init(&job->names, (size_t)2 * PD_NAME_SIZE_MAX + 64 * 1024);
+	pd_buffer_init(&job->piece, PIECE_MAX);
+	pd_buffer_init(&job->reply, REPLY_MAX);
+	pd_copy_init(&job->copy, NULL);
+	atomic_init(&job->cancelled, false);
+	result = pd_restore_order_parse(words, count, &job->order, err);
+	if (result == 0)
+		result = know_actor(job, err);
+	if (result == 0)
+		result = check_name(job, err);
+	if (result == 0)
+		result = follow(job, err);
+	if (result != 0) {
+		destroy(job);
+		return result;
+	}
+	job->next = jobs->first;
+	jobs->first = job;
+	*ret_job = job;
+	return 0;
+}
+
+/* ---- its stages: 0: go on with the next; 1: not yet ---- */
+
+static int settle(struct pd_restore_job *job, struct pd_error *err)
+{
+	int settled = pd_engine_settled(job->jobs->engine, &job->wait);
+
+	if (settled < 0)
+		return pd_error_set(err, settled, "%s", pd_engine_fence_text(job->jobs->engine));
+	if (settled == 0)
+		return 1;
+	job->stage = FIND;
+	return 0;
+}
+
+/* Start it, or see whether it has ended. */
+static int run_task(struct pd_restore_job *job, void (*run)(void *argument), struct pd_error *err)
+{
+	if (job->task == NULL) {
+		int result = pd_os_task_start(job->options.os, run, job, &job->task, err);
+
+		if (result != 0)
+			return result;
+	}
+	if (!pd_os_task_finished(job->task))
+		return 1;
+	pd_os_task_join(job->task);
+	job->task = NULL;
+	return job->result == 0 ? 0 : pd_error_set(err, job->result, "%s", job->err.text);
+}
+
+static int find(struct pd_restore_job *job, struct pd_error *err)
+{
+	int result = run_task(job, run_find, err);
+
+	if (result != 0)
+		return result;
+	job->copy.past = job->source.past;
+	job->stage = BEGIN;
+	return 0;
+}
+
+static int begin(struct pd_restore_job *job, struct pd_error *err)
+{
+	int result = pd_draft_begin(job->jobs->engine, job->session, job->known.tenant, &job->draft,
+				    &job->receipt, err);
+
+	if (result != 0)
+		return result == PD_AGAIN ? 1 : result;
+	job->draft_id = pd_draft_id(job->draft);
+	job->stage = FILL;
+	return 0;
+}
+
+static int fill(struct pd_restore_job *job, struct pd_error *err)
+{
+	int result = run_task(job, run_fill, err);
+
+	if (result == 0)
+		job->stage = PUT;
+	return result;
+}
+
+/* One record at a time. */
+static int put(struct pd_restore_job *job, struct pd_error *err)
+{
+	uint64_t first;
+	int result;
+
+	if (job->piece.size > 0) {
+		result = pd_draft_put(job->draft, pd_buffer_slice(&job->piece), &job->receipt, err);
+		if (result == 0)
+			pd_buffer_clear(&job->piece);
+	} else if (job->end == PD_COPY_NUMBERS) {
+		result = pd_draft_blobs(job->draft, NUMBERS, &first, &job->receipt, err);
+		if (result == 0) {
+			pd_copy_give(&job->copy, first, NUMBERS);
+			job->end = PD_COPY_MORE;
+		}
+	} else {
+		job->stage = job->end == PD_COPY_ALL ? VIEW : FILL;
+		return 0;
+	}
+	return result == 0 || result == PD_AGAIN ? 1 : result;
+}
+
+static int open_view(struct pd_restore_job *job, struct pd_error *err)
+{
+	struct pd_wait wait;
+	int result = pd_engine_view_open(job->jobs->engine, &job->view, &wait, err);
+
+	if (result != 0)
+		return result == PD_AGAIN ? 1 : result;
+	job->stage = VERIFY;
+	return 0;
+}
+
+static int verify(struct pd_restore_job *job, struct pd_error *err)
+{
+	int result = run_task(job, run_verify, err);
+
+	if (result == 1)
+		return 1;
+	pd_engine_view_close(job->view);
+	job->view = NULL;
+	/* Others needed the memory that it kept. */
+	if (result == PD_VIEW_TOO_OLD && pd_follower_is_served(job->follower) && ++job->views < VIEWS_MAX) {
+		job->stage = VIEW;
+		return 1;
+	}
+	if (result != 0)
+		return result;
+	if (job->was.high != job->is.high || job->was.low != job->is.low)
+		return pd_error_set(err, PD_CORRUPT,
+				    "what was written is not what the actor had at LSN %" PRIu64
+				    ": nothing was changed. Look at the log with 'perdure log verify'",
+				    job->source.moment.lsn);
+	job->stage = PUBLISH;
+	return 0;
+}
+
+/* ---- the answer ---- */
+
+static void write_text(struct pd_resp_writer *reply, const char *name, struct pd_slice text)
+{
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_bulk(reply, text);
+}
+
+static void write_bookmark(struct pd_resp_writer *reply, const char *name, uint64_t epoch, uint64_t lsn)
+{
+	char text[PD_BOOKMARK_SIZE];
+
+	pd_bookmark_format(0, epoch, lsn, text);
+	write_text(reply, name, pd_slice_string(text));
+}
+
+static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
+{
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_integer(reply, (int64_t)number);
+}
+
+static void write_reply(struct pd_restore_job *job)
+{
+	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
+	const struct pd_moment *moment = &job->source.moment;
+	char when[PD_TIMESTAMP_SIZE], hash[33];
+
+	pd_timestamp_format(moment->time_us, 6, when);
+	pd_hash128_format(job->is, hash);
+	pd_resp_write_map(&reply, 8);
+	write_text(&reply, "actor", job->order.name);
+	write_bookmark(&reply, "at", moment->epoch, moment->lsn);
+	write_text(&reply, "at_time", pd_slice_string(when));
+	write_number(&reply, "keys", job->copy.keys);
+	write_number(&reply, "bytes", job->copy.bytes);
+	write_text(&reply, "hash", pd_slice_string(hash));
+	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
+	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
+}
+
+static int publish(struct pd_restore_job *job, struct pd_error *err)
+{
+	struct pd_draft_place place = { .name = job->order.name, .profile = job->source.profile };
+	int result = pd_draft_publish(job->draft, &place, &job->receipt, err);
+
+	if (result != 0)
+		return result == PD_AGAIN ? 1 : result;
+	job->draft = NULL;
+	write_reply(job);
+	job->stage = DONE;
+	return 0;
+}
+
+int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
+			const struct pd_receipt **ret_receipt, struct pd_error *err)
+{
+	static int (*const stages[])(struct pd_restore_job *job, struct pd_error *err) = {
+		[SETTLE] = settle, [FIND] = find, [BEGIN] = begin,   [FILL] = fill,
+		[PUT] = put,       [VIEW] = open_view, [VERIFY] = verify, [PUBLISH] = publish,
+	};
+	int result = 0;
+
+	while (result == 0 && job->stage != DONE)
+		result = stages[job->stage](job, err);
+	if (result != 0)
+		return result;
+	*ret_reply = pd_buffer_slice(&job->reply);
+	*ret_receipt = &job->receipt;
+	return 0;
+}

@@ -1,0 +1,31 @@
+/* Orders: what is to be made of the past, as words.
+ *
+ *     FORK name new [AT moment]        another actor with what this one had then (default: has now)
+ *     UNDROP name                      an actor that was dropped, as it was
+ */
+#ifndef PD_RESTORE_ORDER_H
+#define PD_RESTORE_ORDER_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/slice.h"
+#include "history/moment.h"
+
+enum pd_restore_verb { PD_RESTORE_FORK, PD_RESTORE_UNDROP };
+
+/* With its own copy of all that it says. */
+struct pd_restore_order {
+	enum pd_restore_verb verb;
+	struct pd_buffer bytes;
+	struct pd_slice actor;      /* as it was named: [tenant/]name */
+	struct pd_slice name;       /* of a fork: the new one's */
+	struct pd_moment_name at;
+};
+
+/* `words` begin with the verb. PD_INVALID: the text says what is wrong. PD_NO_MEMORY. *ret_order is to be given back with
+ * pd_restore_order_done(), after an error, too. */
+PD_MUST_CHECK int pd_restore_order_parse(const struct pd_slice *words, size_t count,
+					 struct pd_restore_order *ret_order, struct pd_error *err);
+void pd_restore_order_done(struct pd_restore_order *order);
+
+#endif
