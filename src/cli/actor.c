@@ -64,7 +64,9 @@ static const struct pd_options drop_options = {
 	.synopsis = "perdure actor drop [options] [TENANT/]NAME",
 	.about = "Drops an actor with everything that it has, in one transaction. Its name is free at once; "
 		 "its "
-		 "room on\ndisk comes back as the server compacts. On a terminal it asks first.",
+		 "room on\ndisk comes back as the server compacts. On a terminal it asks first. 'perdure "
+		 "actor "
+		 "undrop' brings\nit back, while retention keeps its past.",
 	.table = drop_table,
 	.count = sizeof drop_table / sizeof *drop_table,
 	.environment_count = 1, /* PERDURE_DATA */
@@ -222,6 +224,8 @@ static const struct pd_verb verbs[] = {
 	{ "blame", "print which transactions wrote a key", pd_cli_actor_blame_run },
 	{ "diff", "print what changed between two moments", pd_cli_actor_diff_run },
 	{ "get", "print a key as it was at a moment", pd_cli_actor_get_run },
+	{ "fork", "make another of what it had at a moment", pd_actor_fork_run },
+	{ "undrop", "bring back one that was dropped", pd_actor_undrop_run },
 };
 
 static const struct pd_verb_alias aliases[] = { { "list", "ls" }, { "remove", "drop" }, { NULL, NULL } };
@@ -230,7 +234,8 @@ static int run(int argc, char **argv)
 {
 	static const struct pd_verbs actor = {
 		.command = "perdure actor",
-		.synopsis = "perdure actor ls|show|drop|profile|history|blame|diff|get [options] [NAME]",
+		.synopsis = "perdure actor ls|show|drop|profile|history|blame|diff|get|fork|undrop [options] "
+			    "[NAME]",
 		.about = "Looks after the actors of a data directory, through the admin socket of the server "
 			 "that has it.\n'ls', 'show' and what looks at their past (history, blame, diff, "
 			 "get) work "

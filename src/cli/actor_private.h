@@ -33,4 +33,8 @@ bool pd_actor_take_name(const struct pd_options *options, int argc, char **argv,
 int pd_actor_list_run(int argc, char **argv);
 int pd_actor_show_run(int argc, char **argv);
 
+/* Subcommands that make something of the past: actor_restore.c. */
+int pd_actor_fork_run(int argc, char **argv);
+int pd_actor_undrop_run(int argc, char **argv);
+
 #endif

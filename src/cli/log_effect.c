@@ -164,6 +164,12 @@ static struct system_entry system_entry(const struct pd_effect *effect)
 		entry.what = "user";
 		entry.has_id = false;
 		break;
+	case 'h':
+		entry.what = "unfinished actor";
+		entry.name = pd_slice(NULL, 0);
+		entry.id = number;
+		entry.has_id = size > 0;
+		break;
 	case 'b':
 		entry.what = "blob without a head of actor";
 		entry.name = pd_slice(NULL, 0);

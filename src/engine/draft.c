@@ -52,6 +52,17 @@ uint64_t pd_drafts_count(const struct pd_engine *engine)
 	return engine->drafts.count;
 }
 
+void pd_drafts_leave_out(const struct pd_engine *engine, struct pd_store_stats *stats)
+{
+	for (const struct pd_draft *draft = engine->drafts.first; draft != NULL; draft = draft->next) {
+		if (draft->state == NULL)
+			continue;
+		stats->keys -= draft->state->key_count;
+		stats->bytes -= draft->state->byte_count;
+		stats->expiring_keys -= draft->state->expiring_count;
+	}
+}
+
 static void enlist(struct pd_engine *engine, struct pd_draft *draft)
 {
 	draft->next = engine->drafts.first;
@@ -238,9 +249,10 @@ static int find_place(const struct pd_draft *draft, const struct pd_draft_place 
 				    "there is an actor '%.*s' already: take another name, or drop it first",
 				    (int)place->name.size, (const char *)place->name.data);
 	if (place->instead_of != 0 && (old == NULL || old->id != place->instead_of))
-		return pd_error_set(err, PD_CONFLICT,
-				    "actor '%.*s' was dropped or replaced meanwhile: look at it, and try again",
-				    (int)place->name.size, (const char *)place->name.data);
+		return pd_error_set(
+			err, PD_CONFLICT,
+			"actor '%.*s' was dropped or replaced meanwhile: look at it, and try again",
+			(int)place->name.size, (const char *)place->name.data);
 	arrival->old = old;
 	arrival->profile = place->profile;
 	if (old != NULL) {

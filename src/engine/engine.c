@@ -490,6 +490,7 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	ret_stats->epoch = engine->log->epoch;
 	if (engine->store != NULL)
 		pd_store_stats(engine->store, true, &ret_stats->store);
+	pd_drafts_leave_out(engine, &ret_stats->store);
 	ret_stats->keys = ret_stats->store.keys;
 	ret_stats->expiring_keys = ret_stats->store.expiring_keys;
 	ret_stats->log_way = engine->log->way;

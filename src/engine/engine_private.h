@@ -442,6 +442,8 @@ PD_MUST_CHECK int pd_drafts_load(struct pd_engine *engine, struct pd_error *err)
 /* Remove one that is left over. PD_FENCED. */
 PD_MUST_CHECK int pd_drafts_sweep(struct pd_engine *engine, uint64_t now_us);
 void pd_drafts_done(struct pd_engine *engine);
+/* Of what the store has: keys that nobody sees yet. */
+void pd_drafts_leave_out(const struct pd_engine *engine, struct pd_store_stats *stats);
 /* Is this an actor that has no name yet? */
 bool pd_draft_has(const struct pd_engine *engine, uint64_t actor);
 

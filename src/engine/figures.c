@@ -8,6 +8,7 @@ static void collect(const struct pd_engine *engine, struct pd_store_stats *ret_s
 	*ret_stats = (struct pd_store_stats){ 0 };
 	if (engine->store != NULL)
 		pd_store_stats(engine->store, true, ret_stats);
+	pd_drafts_leave_out(engine, ret_stats);
 }
 
 size_t pd_engine_store_figures(const struct pd_engine *engine,

@@ -35,7 +35,8 @@ static int peek_id(struct pd_history *history, const struct pd_moment *moment, s
 	return result;
 }
 
-static struct pd_slice name_key(uint64_t tenant, struct pd_slice name, uint8_t key[1 + PD_VARINT_MAX + NAME_MAX])
+static struct pd_slice name_key(uint64_t tenant, struct pd_slice name,
+				uint8_t key[1 + PD_VARINT_MAX + NAME_MAX])
 {
 	size_t size = 1;
 
@@ -138,7 +139,9 @@ int pd_past_dropped(struct pd_history *history, struct pd_slice tenant, struct p
 			memcpy(key + 1, tenant.data, tenant.size);
 		result = peek_id(history, &newest, pd_slice(key, 1 + tenant.size), &id, &lsn, err);
 		if (result == 0)
-			result = id == 0 ? PD_END : find_drop(history, name_key(id, name, key), ret_actor, ret_moment, err);
+			result = id == 0 ? PD_END
+					 : find_drop(history, name_key(id, name, key), ret_actor, ret_moment,
+						     err);
 	}
 	if (result == PD_END)
 		return pd_error_set(err, PD_NOT_FOUND,

@@ -259,14 +259,15 @@ static int check_name(struct pd_restore_job *job, struct pd_error *err)
 	memcpy(place, tenant.data, tenant.size);
 	place[tenant.size] = '/';
 	memcpy(place + tenant.size + 1, name.data, name.size);
-	if (pd_engine_actor_info(job->jobs->engine, job->session, pd_slice(place, tenant.size + 1 + name.size),
-				 &info, NULL) == 0)
-		return pd_error_set(err, PD_EXISTS, "there is an actor '%.*s' already%s", (int)name.size,
-				    (const char *)name.data,
-				    job->order.verb == PD_RESTORE_UNDROP
-					    ? ": fork the one that was dropped, with a moment at which it was "
-					      "there, under another name"
-					    : ": take another name, or drop it first");
+	if (pd_engine_actor_info(job->jobs->engine, job->session,
+				 pd_slice(place, tenant.size + 1 + name.size), &info, NULL) == 0)
+		return pd_error_set(
+			err, PD_EXISTS, "there is an actor '%.*s' already%s", (int)name.size,
+			(const char *)name.data,
+			job->order.verb == PD_RESTORE_UNDROP
+				? ": fork the one that was dropped, with a moment at which it was "
+				  "there, under another name"
+				: ": take another name, or drop it first");
 	return 0;
 }
 
@@ -510,8 +511,8 @@ static int publish(struct pd_restore_job *job, struct pd_error *err)
 int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
 			const struct pd_receipt **ret_receipt, struct pd_error *err)
 {
-	static int (*const stages[])(struct pd_restore_job *job, struct pd_error *err) = {
-		[SETTLE] = settle, [FIND] = find, [BEGIN] = begin,   [FILL] = fill,
+	static int (*const stages[])(struct pd_restore_job * job, struct pd_error * err) = {
+		[SETTLE] = settle, [FIND] = find,      [BEGIN] = begin,   [FILL] = fill,
 		[PUT] = put,       [VIEW] = open_view, [VERIFY] = verify, [PUBLISH] = publish,
 	};
 	int result = 0;

@@ -20,7 +20,8 @@ struct pd_restore_job;
 struct pd_restore_jobs;
 struct pd_session;
 
-#define PD_RESTORE_JOBS_MAX  2u /* at a time; each may take the memory below, and a segment or two of the log */
+#define PD_RESTORE_JOBS_MAX \
+	2u /* at a time; each may take the memory below, and a segment or two of the log */
 #define PD_RESTORE_JOB_BYTES ((size_t)256 * 1024 * 1024)
 
 /* NULL: out of memory. */

@@ -17,8 +17,8 @@ enum pd_restore_verb { PD_RESTORE_FORK, PD_RESTORE_UNDROP };
 struct pd_restore_order {
 	enum pd_restore_verb verb;
 	struct pd_buffer bytes;
-	struct pd_slice actor;      /* as it was named: [tenant/]name */
-	struct pd_slice name;       /* of a fork: the new one's */
+	struct pd_slice actor; /* as it was named: [tenant/]name */
+	struct pd_slice name;  /* of a fork: the new one's */
 	struct pd_moment_name at;
 };
 

@@ -37,9 +37,9 @@ static int find_profile(struct pd_history *history, struct pd_restore_source *so
 	if (result == 0)
 		result = pd_past_peek(history, SYSTEM_ACTOR, &source->moment,
 				      pd_profile_quotas_key(source->actor, key), &quotas, err);
-	if (result == 0 && pd_profile_read(level.there ? level.entry.value : pd_slice(NULL, 0),
-					   quotas.there ? quotas.entry.value : pd_slice(NULL, 0),
-					   &source->profile) != 0)
+	if (result == 0 &&
+	    pd_profile_read(level.there ? level.entry.value : pd_slice(NULL, 0),
+			    quotas.there ? quotas.entry.value : pd_slice(NULL, 0), &source->profile) != 0)
 		result = pd_error_set(err, PD_CORRUPT, "the actor's profile of then makes no sense");
 	pd_past_value_done(&level);
 	pd_past_value_done(&quotas);

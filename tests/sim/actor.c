@@ -62,7 +62,7 @@ static uint8_t choose_dropped(struct world *world, const struct client *client)
 						: (uint8_t)chance_below(&world->chance, WORLD_ACTORS);
 }
 
-static bool drop_one(struct world *world, unsigned number, uint8_t actor)
+bool actor_drop_one(struct world *world, unsigned number, uint8_t actor)
 {
 	struct client *client = &world->clients[number];
 	bool there = world->oracle.cells[cell_actor(client->tenant, actor)] != NULL;
@@ -104,7 +104,7 @@ bool actor_drop(struct world *world)
 {
 	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
 
-	return drop_one(world, number, choose_dropped(world, &world->clients[number]));
+	return actor_drop_one(world, number, choose_dropped(world, &world->clients[number]));
 }
 
 /* ---- owners ---- */
@@ -239,7 +239,7 @@ bool actor_replace(struct world *world, unsigned number)
 	const struct lease lease = { .change = ACQUIRE, .ttl_us = 1000 };
 	uint8_t actor = client->upload.request->operations[0].places[0].actor;
 
-	return drop_one(world, number, actor) &&
+	return actor_drop_one(world, number, actor) &&
 	       (world_dead(world) || change_lease(world, number, actor, &lease));
 }
 

@@ -220,10 +220,38 @@ const struct script scripts[] = {
 	    PUT(3000),
 	    DO(SETTLE),
 	    NOTHING } },
+	{ "a fork",
+	  keeping,
+	  { PUT(300), PUT(3000), DO(SETTLE), DO(FORK), DO(SETTLE), PUT(10), DO(SETTLE), NOTHING } },
+	{ "a fork of what is in the levels",
+	  keeping,
+	  { PUT(3000),
+	    { ACT_HASH, 300, PD_LEVEL_FULL },
+	    DO(SETTLE),
+	    DO(CHECKPOINT),
+	    DO(FORK),
+	    { ACT_PUT, 10, PD_LEVEL_FULL },
+	    DO(SETTLE),
+	    NOTHING } },
+	{ "dropped and brought back",
+	  keeping,
+	  { PUT(300),
+	    { ACT_HASH, 3000, PD_LEVEL_UNSET },
+	    DO(DROP),
+	    DO(SETTLE),
+	    DO(UNDROP),
+	    DO(SETTLE),
+	    DO(REOPEN),
+	    PUT(10),
+	    DO(SETTLE),
+	    NOTHING } },
 	{ "the disk is full and has room again",
 	  memory_only,
 	  { PUT(10), DO(SETTLE), DO(FULL), PUT(HALF), DO(STEP), PUT(HALF), DO(STEP), PUT(HALF), DO(SETTLE),
 	    DO(ROOM), PUT(HALF), DO(SETTLE), NOTHING } },
+	{ "the disk is full while an actor is forked",
+	  keeping,
+	  { PUT(HALF), DO(SETTLE), DO(FULL), DO(FORK), DO(ROOM), NOTHING } },
 	{ "the disk is full while state moves",
 	  moving,
 	  { PUT(3000), DO(SETTLE), DO(FULL), PUT(3000), DO(STEP), PUT(3000), DO(STEP), PUT(HALF), DO(SETTLE),
@@ -332,6 +360,21 @@ static bool keep_up(struct world *world, enum pd_upkeep_kind kind)
 	return world_dead(world) || world->sick || world_fail(world, "upkeep does not end");
 }
 
+/* Of the first client's actor. */
+static bool remake_own(struct world *world, const struct act *act)
+{
+	uint8_t own = world->clients[0].actor;
+	struct remake what = { own, (uint8_t)((own + 1) % WORLD_ACTORS), world->newest_lsn };
+
+	if (act->kind == ACT_DROP)
+		return actor_drop_one(world, 0, own);
+	if (act->kind == ACT_UNDROP) {
+		what.to = own;
+		what.lsn = world->drop_lsn - 1;
+	}
+	return remake(world, &what);
+}
+
 static bool reopen(struct world *world, bool kill)
 {
 	struct pd_error err = { 0 };
@@ -394,6 +437,10 @@ static bool play(struct world *world, const struct act *act, size_t number)
 		return keep_up(world, PD_UPKEEP_COMPACT_STORE);
 	case ACT_VERIFY:
 		return keep_up(world, PD_UPKEEP_VERIFY_STORE);
+	case ACT_DROP:
+	case ACT_FORK:
+	case ACT_UNDROP:
+		return remake_own(world, act);
 	case ACT_REOPEN:
 	case ACT_KILL:
 		return reopen(world, act->kind == ACT_KILL);

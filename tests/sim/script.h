@@ -12,6 +12,9 @@ enum act_kind {
 	ACT_EXPIRE,      /* SET a key that expires in `size` milliseconds */
 	ACT_CLEAR,       /* FLUSHDB of an actor */
 	ACT_TRANSACTION, /* MULTI over two actors; `size` bytes each */
+	ACT_DROP,        /* the client's actor */
+	ACT_FORK,        /* another of it, as it is now */
+	ACT_UNDROP,      /* the one that was dropped last */
 	ACT_ONCE,        /* APPEND under an idempotency key; again, and it must not count twice */
 	ACT_STEP,
 	ACT_SETTLE,     /* until every reply is shown */

@@ -246,6 +246,8 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 /* ---- actor.c: actors as their owners see them ---- */
 /* Somebody drops an actor. */
 bool actor_drop(struct world *world);
+/* This client drops that one. */
+bool actor_drop_one(struct world *world, unsigned client, uint8_t actor);
 /* The one that a value of this client is arriving for, and another takes its name. */
 bool actor_replace(struct world *world, unsigned client);
 /* Somebody acquires, renews or releases an actor, or says with what epoch it writes. */
@@ -255,6 +257,15 @@ bool expiry_check(struct world *world);
 /* What is known of it must be what the model knows as of that time. */
 bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor,
 		  uint64_t now_us);
+
+/* ---- remake.c: actors made of the past ---- */
+/* Of what `from` had at that LSN, `to` is made, which is not there; both the same: it was dropped by the record after that. */
+struct remake {
+	uint8_t from, to;
+	uint64_t lsn;
+};
+/* In the tenant of the first client. */
+bool remake(struct world *world, const struct remake *what);
 
 /* ---- quota.c ---- */
 /* Keys of each actor of a tenant, and behind them of all; with those that have expired, and without. */

@@ -34,6 +34,7 @@ GROUPS = (
     "perdure_commands",
     "actors",
     "actor_history",
+    "actor_restore",
     "log_command",
     "log_tool",
     "log_repair",

@@ -4,6 +4,7 @@
 #include "engine/state_hash.h"
 #include "front/resp/front_private.h"
 #include "history/job.h"
+#include "restore/job.h"
 #include "os/os.h"
 #include "security/login.h"
 #include "security/user.h"
@@ -107,6 +108,7 @@ void pd_resp_client_close(struct pd_resp_client *client)
 	pd_login_free(client->login);
 	pd_state_hash_free(client->hash);
 	pd_history_job_free(client->history_job);
+	pd_restore_job_free(client->restore_job);
 	pd_session_free(client->session);
 	pd_resp_parser_free(client->parser);
 	pd_resp_hold_done(&client->hold);

@@ -265,6 +265,10 @@ static void answer_help(struct pd_resp_call *call)
 		"DROP name",
 		"    Drop an actor with everything that it has. Returns 1, or 0 where there is none of that "
 		"name.",
+		"FORK name new [AT moment]",
+		"    Make an actor of what another had at a moment (default: has now). Returns what it has, "
+		"and the "
+		"bookmark of it.",
 		"GET name key [AT moment]",
 		"    Return a key as it was at a moment: now, a time, -10m, an LSN, a bookmark.",
 		"HISTORY name [FROM moment] [TO moment] [COUNT n] [CURSOR cursor]",
@@ -286,6 +290,8 @@ static void answer_help(struct pd_resp_call *call)
 		"    Own it for that time from now on.",
 		"RELEASE name owner epoch",
 		"    Give it back.",
+		"UNDROP name",
+		"    Bring an actor back that was dropped, as it was.",
 		"LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]",
 		"    Return a cursor (0: nothing is left) and the names of actors, oldest first.",
 	};

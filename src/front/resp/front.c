@@ -9,6 +9,7 @@
 #include "engine/upkeep.h"
 #include "front/resp/front_private.h"
 #include "history/job.h"
+#include "restore/job.h"
 #include "model/kv/kv.h"
 #include "os/os.h"
 #include "security/login.h"
@@ -25,7 +26,7 @@ static int add_front_commands(struct pd_resp_registry *registry, struct pd_error
 		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep,  &pd_resp_commands_pubsub,
 		&pd_resp_commands_memory,     &pd_resp_commands_debug,   &pd_resp_commands_latency,
 		&pd_resp_commands_actor,      &pd_resp_commands_acl,     &pd_resp_commands_lease,
-		&pd_resp_commands_profile,    &pd_resp_commands_history,
+		&pd_resp_commands_profile,    &pd_resp_commands_history, &pd_resp_commands_restore,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
@@ -95,6 +96,7 @@ void pd_resp_front_free(struct pd_resp_front *front)
 	while (front->client_count > 0)
 		pd_resp_client_close(front->clients[front->client_count - 1]);
 	pd_history_jobs_free(front->history_jobs);
+	pd_restore_jobs_free(front->restore_jobs);
 	pd_resp_pubsub_done(&front->pubsub);
 	pd_resp_push_done(front);
 	pd_buffer_done(&front->keyspace_text);
@@ -470,6 +472,8 @@ void pd_resp_front_tick(struct pd_resp_front *front)
 	}
 	if (front->history_jobs != NULL)
 		pd_history_jobs_tick(front->history_jobs);
+	if (front->restore_jobs != NULL)
+		pd_restore_jobs_tick(front->restore_jobs);
 	pd_resp_latency_tick(front);
 	pd_resp_push_tick(front, now);
 	pd_resp_front_flush(front);

@@ -47,6 +47,8 @@ struct pd_lease_info;
 struct pd_login;
 struct pd_memory_report;
 struct pd_quotas;
+struct pd_restore_job;
+struct pd_restore_jobs;
 struct pd_state_hash;
 struct pd_user;
 
@@ -100,6 +102,7 @@ struct pd_resp_client {
 	const struct pd_resp_entry *last_command;
 	struct pd_state_hash *hash;         /* that PD.STATEHASH waits for; NULL: none */
 	struct pd_history_job *history_job; /* that PD.ACTOR HISTORY and its like wait for; NULL: none */
+	struct pd_restore_job *restore_job; /* that PD.ACTOR FORK and its like wait for; NULL: none */
 
 	char *name, *library_name, *library_version; /* NULL: not given */
 	uint64_t since_ns, last_ns, sent_ns;         /* monotonic: made, last bytes received and sent */
@@ -126,6 +129,7 @@ struct pd_resp_front {
 	struct pd_engine *engine;
 	struct pd_resp_registry registry;
 	struct pd_history_jobs *history_jobs; /* made when first needed */
+	struct pd_restore_jobs *restore_jobs; /* the same */
 
 	struct pd_resp_client **clients; /* count, capacity: */
 	size_t client_count, client_capacity;
@@ -191,7 +195,8 @@ extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_comman
 	pd_resp_commands_acl, pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
 	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug, pd_resp_commands_latency,
-	pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile, pd_resp_commands_history;
+	pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile, pd_resp_commands_history,
+	pd_resp_commands_restore;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);

@@ -1,6 +1,7 @@
 /* The fake engine's actors: it has none. */
 #include "engine/actor.h"
 #include "history/job.h"
+#include "restore/job.h"
 
 const char *pd_profile_scope_name(enum pd_profile_scope scope)
 {
@@ -171,6 +172,49 @@ int pd_history_job_result(struct pd_history_job *job, struct pd_slice *ret_reply
 }
 
 void pd_history_job_free(struct pd_history_job *job)
+{
+	(void)job;
+}
+
+struct pd_restore_jobs *pd_restore_jobs_new(struct pd_engine *engine)
+{
+	(void)engine;
+	return NULL;
+}
+
+void pd_restore_jobs_free(struct pd_restore_jobs *jobs)
+{
+	(void)jobs;
+}
+
+void pd_restore_jobs_tick(struct pd_restore_jobs *jobs)
+{
+	(void)jobs;
+}
+
+int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *session,
+			 const struct pd_slice *words, size_t count, int protocol,
+			 struct pd_restore_job **ret_job, struct pd_error *err)
+{
+	(void)jobs;
+	(void)session;
+	(void)words;
+	(void)count;
+	(void)protocol;
+	(void)ret_job;
+	return pd_error_set(err, PD_NOT_SUPPORTED, "there is no past");
+}
+
+int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
+			const struct pd_receipt **ret_receipt, struct pd_error *err)
+{
+	(void)job;
+	(void)ret_reply;
+	(void)ret_receipt;
+	return pd_error_set(err, PD_NOT_SUPPORTED, "there is no past");
+}
+
+void pd_restore_job_free(struct pd_restore_job *job)
 {
 	(void)job;
 }

@@ -180,9 +180,9 @@ static void test_profile(void **state)
 						  pd_slice_string("a"), &change, &world.host.receipt,
 						  &world.host.err),
 			 0);
-	assert_int_equal(pd_engine_lease_acquire(world.host.engine, world.host.session,
-						 pd_slice_string("a"), pd_slice_string("me"), 100000000,
-						 false, &epoch, &world.host.receipt, &world.host.err),
+	assert_int_equal(pd_engine_lease_acquire(world.host.engine, world.host.session, pd_slice_string("a"),
+						 pd_slice_string("me"), 100000000, false, &epoch,
+						 &world.host.receipt, &world.host.err),
 			 0);
 	ask(&world, "FORK a b");
 	for (unsigned i = 0; i < 2; i++) {
@@ -261,9 +261,8 @@ static void test_refused(void **state)
 	ask_fails(&world, "UNDROP", PD_INVALID, "syntax error: PD.ACTOR UNDROP name");
 	ask_fails(&world, "DESTROY a", PD_INVALID, "an order is");
 	/* Somebody else's name is not told. */
-	assert_int_equal(pd_session_set_home(world.host.session, pd_slice_string("acme"), true,
-					     &world.host.err),
-			 0);
+	assert_int_equal(
+		pd_session_set_home(world.host.session, pd_slice_string("acme"), true, &world.host.err), 0);
 	ask_fails(&world, "FORK default/a c", PD_NOT_FOUND, "there is no actor 'default/a'");
 	(void)snprintf(text, sizeof text, "UNDROP default/zzz");
 	ask_fails(&world, text, PD_NOT_FOUND, "there is no actor");
@@ -496,11 +495,11 @@ static void test_undrop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_any_moment),  cmocka_unit_test(test_survives),
-		cmocka_unit_test(test_profile),	    cmocka_unit_test(test_quota),
-		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_name_is_taken),
-		cmocka_unit_test(test_ends_early),  cmocka_unit_test(test_disk_full),
-		cmocka_unit_test(test_expiry),	    cmocka_unit_test(test_undrop),
+		cmocka_unit_test(test_any_moment), cmocka_unit_test(test_survives),
+		cmocka_unit_test(test_profile),    cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_refused),    cmocka_unit_test(test_name_is_taken),
+		cmocka_unit_test(test_ends_early), cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_expiry),     cmocka_unit_test(test_undrop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

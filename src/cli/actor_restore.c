@@ -1,0 +1,186 @@
+/* `perdure actor fork`, `undrop`: what is made of an actor's past, by the server that has it. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/actor_private.h"
+#include "cli/admin.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "cli/reply.h"
+#include "server/server.h"
+
+struct given {
+	const char *data, *at;
+	bool json;
+};
+
+#define AT(field) offsetof(struct given, field)
+#define OPTION_DATA                                                                   \
+	{                                                                             \
+		"data", "DIR", PD_OPTION_TEXT, AT(data), 0, 0,                        \
+			"Directory of the data (default: PERDURE_DATA, else ./data)." \
+	}
+#define OPTION_JSON                                                                                    \
+	{                                                                                              \
+		"o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json: one object." \
+	}
+
+#define MOMENTS                                                                                           \
+	"A moment is now, a time such as 2026-01-15T14:30:00Z, so long ago (-10m, -2h30m, -1d), an LSN, " \
+	"or\na bookmark."
+#define EXIT_STATUSES                                                           \
+	"Exit status:\n"                                                        \
+	"  0  done\n"                                                           \
+	"  1  refused, with the reason: nothing was changed; or no server is\n" \
+	"     running on the directory\n"                                       \
+	"  2  the command line is wrong"
+
+/* ---- operands ---- */
+
+/* Parse the options and the words behind them, as many as `what` has questions for those that are missing. false: end with *ret_status. */
+static bool take_words(const struct pd_options *options, int argc, char **argv, struct given *given,
+		       const char *const *what, const char **ret_words, int *ret_status)
+{
+	int operand = argc, wanted = 0;
+
+	if (!pd_options_begin(options, argc, argv, given, &operand, ret_status))
+		return false;
+	for (; what[wanted] != NULL; wanted++) {
+		if (operand + wanted >= argc || argv[operand + wanted][0] == '\0') {
+			*ret_status = pd_options_wrong(options, "%s", what[wanted]);
+			return false;
+		}
+		ret_words[wanted] = argv[operand + wanted];
+	}
+	if (argc - operand == wanted)
+		return true;
+	*ret_status = pd_options_wrong(options, "unexpected word \"%s\"", argv[operand + wanted]);
+	return false;
+}
+
+/* ---- asking ---- */
+
+static int report(struct pd_slice reply, bool json,
+		  void (*print)(struct pd_output *output, struct pd_slice map))
+{
+	struct pd_reply_style style = { .form = PD_REPLY_JSON };
+	struct pd_output output = { .file = stdout };
+
+	if (json)
+		pd_reply_print(&output, reply, &style);
+	else
+		print(&output, reply);
+	return pd_output_finish(&output) ? PD_EXIT_OK : PD_EXIT_FAILURE;
+}
+
+/* The server answers in protocol 3, whose maps are told from lists. */
+static int order(const struct pd_options *options, const struct given *given, const char *const *words,
+		 void (*print)(struct pd_output *output, struct pd_slice map))
+{
+	const char *hello[] = { "HELLO", "3", NULL };
+	struct pd_error err = { 0 };
+	struct pd_slice reply;
+	struct pd_admin admin;
+	int status = pd_admin_begin(&admin, options, given->data, hello, &reply);
+
+	if (status == PD_EXIT_OK) {
+		if (pd_admin_ask(&admin, words, &reply, &err) == 0) {
+			status = report(reply, given->json, print);
+		} else {
+			(void)fprintf(stderr, "%s: %s\n", options->command, err.text);
+			status = PD_EXIT_FAILURE;
+		}
+	}
+	pd_admin_end(&admin);
+	return status;
+}
+
+/* ---- fork ---- */
+
+static void print_made(struct pd_output *output, struct pd_slice map)
+{
+	uint64_t keys = pd_admin_number(map, "keys");
+
+	pd_output_word(output, pd_admin_text(map, "actor"));
+	pd_output_text(output, ": %" PRIu64 " key%s as of ", keys, keys == 1 ? "" : "s");
+	pd_output_lax(output, pd_admin_text(map, "at_time"));
+	pd_output_text(output, " (");
+	pd_output_lax(output, pd_admin_text(map, "at"));
+	pd_output_text(output, ")\n");
+}
+
+static const struct pd_option fork_table[] = {
+	OPTION_DATA,
+	{ "at", "MOMENT", PD_OPTION_TEXT, AT(at), 0, 0, "As it was then (default: now)." },
+	OPTION_JSON,
+};
+
+static const struct pd_options fork_options = {
+	.command = "perdure actor fork",
+	.synopsis = "perdure actor fork [options] [TENANT/]NAME NEW",
+	.about =
+		"Makes an actor of what another had at a moment, in the same tenant and under a name that is "
+		"free:\nwith its durability level and quotas of then, without its lease. The other one is "
+		"not "
+		"touched, and\nneed not be there any more. The new one is compared with what it was made of, "
+		"and comes to be in\none transaction.\n\n" MOMENTS,
+	.table = fork_table,
+	.count = sizeof fork_table / sizeof *fork_table,
+	.environment_count = 1, /* PERDURE_DATA */
+	.after = "Examples:\n"
+		 "  perdure actor fork user:42 user:42-copy\n"
+		 "  perdure actor fork --at -1h user:42 user:42-before\n"
+		 "\n" EXIT_STATUSES,
+};
+
+int pd_actor_fork_run(int argc, char **argv)
+{
+	static const char *const what[] = { "which actor? 'perdure actor ls' lists them",
+					    "what is the new one to be called?", NULL };
+	const char *words[8] = { "PD.ACTOR", "FORK" };
+	struct given given = { .data = "./data" };
+	int status;
+
+	if (!take_words(&fork_options, argc, argv, &given, what, words + 2, &status))
+		return status;
+	if (given.at != NULL) {
+		words[4] = "AT";
+		words[5] = given.at;
+	}
+	return order(&fork_options, &given, words, print_made);
+}
+
+/* ---- undrop ---- */
+
+static const struct pd_option undrop_table[] = { OPTION_DATA, OPTION_JSON };
+
+static const struct pd_options undrop_options = {
+	.command = "perdure actor undrop",
+	.synopsis = "perdure actor undrop [options] [TENANT/]NAME",
+	.about =
+		"Brings the actor of that name back that was dropped last, as it was before, with its "
+		"durability "
+		"level\nand quotas, without its lease; as far back as the server's retention reaches. Of one "
+		"dropped before\nthat, or if the name was given again, 'perdure actor fork --at' makes "
+		"another.",
+	.table = undrop_table,
+	.count = sizeof undrop_table / sizeof *undrop_table,
+	.environment_count = 1, /* PERDURE_DATA */
+	.after = "Examples:\n"
+		 "  perdure actor undrop session:1234\n"
+		 "\n" EXIT_STATUSES,
+};
+
+int pd_actor_undrop_run(int argc, char **argv)
+{
+	static const char *const what[] = { "which actor? Say the name that it had", NULL };
+	const char *words[4] = { "PD.ACTOR", "UNDROP" };
+	struct given given = { .data = "./data" };
+	int status;
+
+	if (!take_words(&undrop_options, argc, argv, &given, what, words + 2, &status))
+		return status;
+	return order(&undrop_options, &given, words, print_made);
+}

@@ -1,0 +1,75 @@
+/* PD.ACTOR FORK, UNDROP: what is made of an actor's past, beside the serving. */
+#include "front/resp/front_private.h"
+#include "os/os.h"
+#include "restore/job.h"
+
+#define LOOK_NS 500000u /* between two looks what is to be done next */
+
+static void work_later(struct pd_resp_call *call)
+{
+	call->client->brake_until_ns = pd_os_monotonic_ns(call->client->front->os) + LOOK_NS;
+	pd_resp_front_stall(call->client, PD_RESP_STALL_BRAKE);
+	call->later = true;
+}
+
+static int work(struct pd_resp_call *call, struct pd_session *session, struct pd_slice *ret_reply,
+		const struct pd_receipt **ret_receipt, struct pd_error *err)
+{
+	struct pd_resp_client *client = call->client;
+	struct pd_resp_front *front = client->front;
+	int result = 0;
+
+	if (front->restore_jobs == NULL)
+		front->restore_jobs = pd_restore_jobs_new(front->engine);
+	if (front->restore_jobs == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an order");
+	if (client->restore_job == NULL)
+		result = pd_restore_job_start(front->restore_jobs, session, call->words + 1, call->count - 1,
+					      client->protocol, &client->restore_job, err);
+	return result == 0 ? pd_restore_job_work(client->restore_job, ret_reply, ret_receipt, err) : result;
+}
+
+static void answer(struct pd_resp_call *call)
+{
+	struct pd_session *session = pd_resp_need_session(call);
+	const struct pd_receipt *receipt;
+	struct pd_error err = { 0 };
+	struct pd_slice reply;
+	int result;
+
+	if (session == NULL)
+		return;
+	result = work(call, session, &reply, &receipt, &err);
+	/* Without a job it could not be begun yet; of one, the same code is an answer: that moment is still to come. */
+	if (result > 0 || (result == PD_AGAIN && call->client->restore_job == NULL)) {
+		work_later(call);
+		return;
+	}
+	if (result == 0) {
+		if (receipt->lsn != 0)
+			call->client->last_write = *receipt;
+		pd_resp_write_raw(call->reply, reply);
+	} else {
+		pd_resp_write_engine_error(call->reply, result, &err);
+	}
+	if (result != PD_FENCED) /* then nothing was done, and there is nothing to wait for */
+		pd_resp_wait_for_now(call);
+	pd_restore_job_free(call->client->restore_job);
+	call->client->restore_job = NULL;
+}
+
+#define FLAGS (PD_COMMAND_CONNECTION | PD_COMMAND_NO_MULTI | PD_COMMAND_WRITE)
+#define COMPLEXITY                                                                                           \
+	"O(N), N what the actor had then and did since the checkpoint before; beside the serving, piece by " \
+	"piece."
+#define ROW(name, arity, summary)                                                                            \
+	{                                                                                                    \
+		{ name, arity, FLAGS, 0, 0, 0, "perdure", "0.1.0", summary, COMPLEXITY, NULL }, answer, true \
+	}
+
+static const struct pd_resp_command commands[] = {
+	ROW("pd.actor|fork", -4, "Makes an actor of what another had at a moment."),
+	ROW("pd.actor|undrop", 3, "Brings an actor back that was dropped."),
+};
+
+const struct pd_resp_commands pd_resp_commands_restore = { commands, sizeof commands / sizeof *commands };

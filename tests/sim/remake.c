@@ -1,0 +1,153 @@
+/* Actors made of the past: forks, and those that were dropped. In the model they come to be in one moment, that of being published. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "restore/job.h"
+#include "world.h"
+
+#define WORK_MAX  5000u
+#define WORDS_MAX 8u
+
+struct remaking {
+	struct world *world;
+	struct pd_restore_job *job;
+	const struct remake *remake;
+	uint64_t id;      /* 0: not given yet */
+	uint64_t put_lsn; /* of the record that all of it is in: it is not much */
+};
+
+/* The cell as it was at that LSN. */
+static const void *cell_then(const struct oracle *oracle, unsigned cell, uint64_t lsn)
+{
+	for (size_t i = 0; i < oracle->journal_count; i++)
+		if (oracle->journal[i].lsn > lsn && oracle->journal[i].cell == cell)
+			return oracle->journal[i].before;
+	return oracle->cells[cell];
+}
+
+/* The first record of it takes an id. */
+static void note_id(struct remaking *making, uint64_t lsn)
+{
+	struct oracle *oracle = &making->world->oracle;
+	const struct oracle_name *last = oracle->cells[CELL_LAST_ID];
+	struct oracle_name *next = arena_take(oracle->arena, sizeof *next);
+
+	*next = (struct oracle_name){ .id = (last != NULL ? last->id : 0) + 1, .level = PD_LEVEL_UNSET };
+	oracle_set(oracle, CELL_LAST_ID, next, lsn);
+	making->id = next->id;
+}
+
+static void note_published(struct remaking *making, uint64_t lsn)
+{
+	const struct remake *remake = making->remake;
+	struct world *world = making->world;
+	struct oracle *oracle = &world->oracle;
+	unsigned tenant = world->clients[0].tenant;
+	const struct oracle_name *from = cell_then(oracle, cell_actor(tenant, remake->from), remake->lsn);
+	struct oracle_name *name = arena_take(oracle->arena, sizeof *name);
+
+	*name = (struct oracle_name){ .id = making->id,
+				      .level = from->level,
+				      .quota_keys = from->quota_keys };
+	for (uint8_t key = 0; key < WORLD_KEYS; key++) {
+		struct place place = { remake->from, key }, to = { remake->to, key };
+		const struct oracle_item *item = cell_then(oracle, cell_item(tenant, place), remake->lsn);
+		struct oracle_item *copy;
+
+		if (item == NULL)
+			continue;
+		copy = arena_copy(oracle->arena, item, sizeof *item);
+		copy->lsn = making->put_lsn;
+		oracle_set(oracle, cell_item(tenant, to), copy, lsn);
+	}
+	oracle_set(oracle, cell_actor(tenant, remake->to), name, lsn);
+}
+
+/* 1: not yet. */
+static int work_once(struct remaking *making, struct pd_error *err)
+{
+	struct world *world = making->world;
+	const struct pd_receipt *receipt;
+	uint64_t epoch, before_lsn;
+	struct pd_slice reply;
+	int result;
+
+	pd_engine_now(world->engine, &epoch, &before_lsn);
+	result = pd_restore_job_work(making->job, &reply, &receipt, err);
+	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
+	for (uint64_t lsn = before_lsn + 1; lsn <= world->newest_lsn; lsn++) {
+		if (making->id == 0)
+			note_id(making, lsn);
+		else if (making->put_lsn == 0)
+			making->put_lsn = lsn;
+	}
+	if (result != 0 || world_dead(world))
+		return result;
+	note_published(making, receipt->lsn);
+	work_note_write(world, receipt);
+	return work_hold(world, 0, receipt) ? 0 : PD_CANCELLED;
+}
+
+static bool carry_out(struct remaking *making)
+{
+	struct world *world = making->world;
+	struct pd_error err = { 0 };
+	int result = 1;
+
+	for (unsigned i = 0; i < WORK_MAX && result == 1 && !world_dead(world); i++) {
+		result = work_once(making, &err);
+		if (result != 1 || world_dead(world))
+			break;
+		if (!work_step(world))
+			return false;
+		pd_sim_advance_us(world->os, 1000);
+	}
+	world_say(world, "remake: %s, LSN %" PRIu64, pd_code_name(result), world->newest_lsn);
+	if (world_dead(world) || result == 0)
+		return !world->failed;
+	if (result == 1)
+		return world->sick ||
+		       world_fail(world, "an actor that is made of the past never comes to be");
+	return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+}
+
+static size_t split(char *text, struct pd_slice words[WORDS_MAX])
+{
+	size_t count = 0;
+	char *save = NULL;
+
+	for (char *word = strtok_r(text, " ", &save); word != NULL && count < WORDS_MAX;
+	     word = strtok_r(NULL, " ", &save))
+		words[count++] = pd_slice_string(word);
+	return count;
+}
+
+bool remake(struct world *world, const struct remake *what)
+{
+	struct remaking making = { .world = world, .remake = what };
+	struct pd_restore_jobs *jobs = pd_restore_jobs_new(world->engine);
+	struct pd_slice words[WORDS_MAX];
+	struct pd_error err = { 0 };
+	char text[4 * PD_NAME_SIZE_MAX];
+	const char *tenant = tenant_name(world->clients[0].tenant);
+	bool good;
+	int result;
+
+	if (what->from == what->to)
+		(void)snprintf(text, sizeof text, "UNDROP %s/%s", tenant, actor_name(what->from));
+	else
+		(void)snprintf(text, sizeof text, "FORK %s/%s %s AT %" PRIu64, tenant, actor_name(what->from),
+			       actor_name(what->to), what->lsn);
+	world_say(world, "%s", text);
+	if (jobs == NULL)
+		return world_fail(world, "no memory for what is made of the past");
+	result = pd_restore_job_start(jobs, world->clients[0].session, words, split(text, words), 2,
+				      &making.job, &err);
+	/* Following hands the open group to the log. */
+	good = result == 0 ? carry_out(&making)
+			   : work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+	pd_restore_job_free(making.job);
+	pd_restore_jobs_free(jobs);
+	return good;
+}

@@ -1,0 +1,177 @@
+"""What is made of an actor's past: PD.ACTOR FORK and UNDROP, and `perdure actor fork` and `undrop`."""
+
+import json
+import threading
+
+from actor_history import as_map, is_error, now
+from resp_connection import RespConnection
+
+
+def made(connection, *words):
+    reply = connection.command("PD.ACTOR", *words)
+    assert not isinstance(reply, Exception), reply
+    return as_map(reply)
+
+
+def hash_of(connection, actor):
+    return connection.command("PD.STATEHASH", actor)
+
+
+def test_fork(world):
+    connection = world.connect()
+    connection.expect("OK", "MSET", "{fa}a", "1", "{fa}b", "2")
+    connection.expect(2, "HSET", "{fa}h", "x", "1", "y", "2")
+    connection.expect("OK", "SET", "{fa}large", "z" * 3_000_000)
+    then, before = now(connection), hash_of(connection, "fa")
+    connection.expect(3, "DEL", "{fa}a", "{fa}h", "{fa}large")
+    connection.expect("OK", "SET", "{fa}b", "changed")
+    after = hash_of(connection, "fa")
+    reply = made(connection, "FORK", "fa", "fa-then", "AT", then)
+    assert reply["actor"] == b"fa-then" and reply["at"].decode() == then and reply["keys"] == 4, reply
+    assert reply["bytes"] > 3_000_000 and reply["hash"] == before and reply["durability"] == b"strict", reply
+    assert hash_of(connection, "fa-then") == before and hash_of(connection, "fa") == after
+    assert connection.command("PD.BOOKMARK", reply["bookmark"]) == b"reached"
+    assert as_map(connection.command("PD.RECEIPT"))["bookmark"] == reply["bookmark"]
+    connection.expect(b"1", "HGET", "{fa-then}h", "x")
+    assert connection.command("GET", "{fa-then}large") == b"z" * 3_000_000
+    # Without a moment: as it is now; and a fork of a fork.
+    assert made(connection, "FORK", "fa", "fa-now")["hash"] == after
+    assert made(connection, "FORK", "fa-then", "fa-again")["hash"] == before
+    # Each goes its own way, large strings included.
+    connection.expect(1, "DEL", "{fa-then}large")
+    assert connection.command("GET", "{fa-again}large") == b"z" * 3_000_000
+    connection.expect(b"changed", "GET", "{fa-now}b")
+    names = connection.command("PD.ACTOR", "LIST", "MATCH", "fa*")[1]
+    assert sorted(names) == [b"fa", b"fa-again", b"fa-now", b"fa-then"], names
+
+
+def test_fork_is_refused(world):
+    connection = world.connect()
+    connection.expect("OK", "MSET", "{ra}a", "1", "{rb}a", "1")
+    is_error(connection.command("PD.ACTOR", "FORK", "ra", "rb"), "already")
+    is_error(connection.command("PD.ACTOR", "FORK", "nobody", "rc"), "there was no actor 'nobody'")
+    is_error(connection.command("PD.ACTOR", "FORK", "ra", "r/c"), "tenant")
+    is_error(connection.command("PD.ACTOR", "FORK", "ra", "rc", "AT", "0"), "there was no actor")
+    is_error(connection.command("PD.ACTOR", "FORK", "ra", "rc", "AT", "soon"), "moment")
+    is_error(connection.command("PD.ACTOR", "FORK", "ra", "rc", "NOW"), "syntax error")
+    is_error(connection.command("PD.ACTOR", "FORK", "ra"), "wrong number of arguments")
+    is_error(connection.command("PD.ACTOR", "UNDROP", "ra"), "already")
+    is_error(connection.command("PD.ACTOR", "UNDROP", "nobody"), "no actor 'nobody' was dropped")
+    connection.expect("OK", "MULTI")
+    is_error(connection.command("PD.ACTOR", "FORK", "ra", "rc"))
+    connection.command("DISCARD")
+    assert b"rc" not in connection.command("PD.ACTOR", "LIST")[1]
+
+
+def test_undrop(world):
+    connection = world.connect()
+    connection.expect("OK", "MSET", "{ud}a", "1", "{ud}b", "2")
+    connection.expect("OK", "PD.ACTOR", "PROFILE", "ud", "QUOTA-KEYS", "77")
+    before = hash_of(connection, "ud")
+    connection.expect(1, "PD.ACTOR", "DROP", "ud")
+    assert made(connection, "UNDROP", "ud")["hash"] == before
+    connection.expect(b"2", "GET", "{ud}b")
+    assert as_map(connection.command("PD.ACTOR", "INFO", "ud"))["quota_keys"] == 77
+    is_error(connection.command("PD.ACTOR", "UNDROP", "ud"), "already")
+    # Beside another of the same name that has come since.
+    then = now(connection)
+    connection.expect(1, "PD.ACTOR", "DROP", "ud")
+    connection.expect("OK", "SET", "{ud}a", "new")
+    is_error(connection.command("PD.ACTOR", "UNDROP", "ud"), "fork the one that was dropped")
+    assert made(connection, "FORK", "ud", "ud-old", "AT", then)["hash"] == before
+
+
+def test_beside_the_writing(world):
+    """Everybody else is served, and a fork has what was there when it began."""
+    connection = world.connect()
+    for i in range(200):
+        connection.expect("OK", "SET", f"{{big}}k{i}", "v" * 20_000)
+    before, stop, written = hash_of(connection, "big"), threading.Event(), [0]
+
+    def write():
+        other = world.connect()
+        while not stop.is_set():
+            other.expect("OK", "SET", f"{{big}}k{written[0] % 300}", f"changed {written[0]}")
+            other.expect("OK", "SET", "{else}k", "1")
+            written[0] += 1
+
+    then, thread = now(connection), threading.Thread(target=write)
+    thread.start()
+    try:
+        for i in range(3):
+            assert made(connection, "FORK", "big", f"big{i}", "AT", then)["hash"] == before
+    finally:
+        stop.set()
+        thread.join()
+    assert written[0] > 0
+
+
+def test_client_that_goes(world):
+    """Nobody waits for it any more: nothing of it stays."""
+    server = world.new_server("goes")
+    server.start()
+    connection = world.connect(server)
+    for i in range(100):
+        connection.expect("OK", "SET", f"{{a}}k{i}", "v" * 50_000)
+    for i in range(5):
+        other = RespConnection(server.port)
+        other.send("PD.ACTOR", "FORK", "a", f"gone{i}")
+        other.close()
+    assert made(connection, "FORK", "a", "stays")["keys"] == 100
+    keys = int(connection.command("DBSIZE"))
+    names = connection.command("PD.ACTOR", "LIST")[1]
+    assert keys == 100 * len(names), (keys, names)
+    server.stop()
+    server.start()
+    connection = world.connect(server)
+    assert connection.command("PD.ACTOR", "LIST")[1] == names
+    assert hash_of(connection, "stays") == hash_of(connection, "a")
+    server.stop()
+
+
+def test_roles(world):
+    from users import add, error, login
+    server = world.new_server("fork-roles")
+    add(world, server, "ann", "secret", "--role", "admin")
+    add(world, server, "rita", "rita's", "--role", "read-write", "--tenant", "acme")
+    add(world, server, "rob", "rob's", "--role", "read-only")
+    server.start()
+    ann, rita, rob = (login(world, server, *who) for who in
+                      (("ann", "secret"), ("rita", "rita's"), ("rob", "rob's")))
+    ann.expect("OK", "SET", "{mine}a", "1")
+    rita.expect("OK", "SET", "{hers}a", "1")
+    assert "NOPERM" in error(rob, "PD.ACTOR", "FORK", "mine", "copy")
+    assert "NOPERM" in error(rob, "PD.ACTOR", "UNDROP", "mine")
+    assert "there is no actor" in error(rita, "PD.ACTOR", "FORK", "default/mine", "copy")
+    assert "there was no actor" in error(rita, "PD.ACTOR", "FORK", "mine", "copy")
+    assert made(rita, "FORK", "hers", "copy")["keys"] == 1
+    assert "stays in the tenant" in error(ann, "PD.ACTOR", "FORK", "mine", "acme/copy")
+    server.stop()
+
+
+def test_command_line(world):
+    server = world.new_server("fork-cli")
+    server.start()
+    connection = world.connect(server)
+    connection.expect("OK", "MSET", "{a}x", "1", "{a}y", "2")
+
+    def run(*words, status=0):
+        code, said, problems = world.run(world.binary, "actor", *words, "--data", server.directory, check=False)
+        assert code == status, (words, code, said, problems)
+        return said if status == 0 else problems
+
+    then = now(connection)
+    connection.expect(1, "DEL", "{a}x")
+    said = run("fork", "a", "b")
+    assert said.startswith("b: 1 key as of 2") and said.endswith(")\n"), said
+    report = json.loads(run("fork", "--at", then, "-o", "json", "a", "c"))
+    assert report["keys"] == 2 and report["actor"] == "c" and report["at"] == then, report
+    assert "already" in run("fork", "a", "b", status=1)
+    assert "what is the new one to be called" in run("fork", "a", status=2)
+    assert "which actor" in run("fork", status=2)
+    assert 'unexpected word "d"' in run("fork", "a", "b", "d", status=2)
+    run("drop", "--yes", "c")
+    assert json.loads(run("undrop", "-o", "json", "c"))["hash"] == report["hash"]
+    assert "was dropped" in run("undrop", "nobody", status=1)
+    server.stop()
+    assert "no server" in run("fork", "a", "z", status=1)
