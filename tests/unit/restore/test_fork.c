@@ -167,7 +167,7 @@ static void test_profile(void **state)
 					    .has_keys = true,
 					    .has_ops = true,
 					    .has_idle = true,
-					    .quotas = { 100, 2000, 3600 } };
+					    .quotas = { .keys = 100, .ops = 2000, .idle_s = 3600 } };
 	struct pd_actor_info known;
 	uint64_t epoch;
 
