@@ -55,6 +55,8 @@ VENDORS = (
     (r"jansson\.h", ("src/config/",), "jansson"),
     (r"toml\+\+/.*|toml\.hpp", ("src/config/",), "toml++"),
     (r"zstd.*\.h|zdict\.h", ("src/log/",), "zstd"),
+    (r"curl/.*", ("src/provider/",), "libcurl"),
+    (r"expat.*\.h", ("src/provider/",), "expat"),
     (r"cmocka.*\.h", ("tests/",), "cmocka"),
     (r"hiredis/.*|hiredis\.h", ("tests/", "bench/"), "hiredis"),
 )

@@ -12,8 +12,8 @@
  * Threads: calls block, for seconds or longer, so they are for threads that may wait. A store is used by one thread at a
  * time; whoever wants to do several things at once opens it several times.
  *
- * Errors: pd_code_retryable() of the code tells whether trying the very same again may help; what helps within a minute
- * or so (a slow service, a lost connection) has been tried before an error is returned. After an error of put() other than PD_EXISTS
+ * Errors: pd_code_retryable() of the code tells whether trying the very same again may help; what helps within some seconds
+ * (a busy service, a lost connection) has been tried before an error is returned. After an error of put() other than PD_EXISTS
  * the object may be there or not (and then is whole), since a reply may be lost: put again, and it is one or the other. */
 #ifndef PD_PROVIDER_OBJECT_STORE_H
 #define PD_PROVIDER_OBJECT_STORE_H

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "provider/local.h"
+#include "provider/s3.h"
 
 static int setup_in(void **state)
 {
@@ -33,6 +34,49 @@ int object_setup_sim(void **state)
 {
 	(void)setup_sim(state);
 	return setup_in(state);
+}
+
+bool object_s3_is_there(void)
+{
+	return getenv("PERDURE_S3_ENDPOINT") != NULL;
+}
+
+void object_s3_options(struct pd_s3_options *ret_options)
+{
+	static char prefix[64];
+	static unsigned turn;
+	uint64_t random;
+	struct pd_os *os;
+
+	check(pd_os_real_new(&os, why));
+	pd_os_random(os, &random, sizeof random);
+	pd_os_free(os);
+	(void)snprintf(prefix, sizeof prefix, "test-%u/%08x", turn++, (unsigned)random);
+	*ret_options = (struct pd_s3_options){
+		.endpoint = getenv("PERDURE_S3_ENDPOINT"),
+		.bucket = getenv("PERDURE_S3_BUCKET"),
+		.prefix = prefix,
+		.access_key = getenv("PERDURE_S3_ACCESS_KEY"),
+		.secret_key = getenv("PERDURE_S3_SECRET_KEY"),
+		.ca_file = getenv("PERDURE_S3_CA"),
+		.sse = getenv("PERDURE_S3_SSE"),
+		.look_first = getenv("PERDURE_S3_LOOK_FIRST") != NULL,
+		.part_size_bytes = 1024 * 1024,
+	};
+}
+
+int object_setup_s3(void **state)
+{
+	struct object_fixture *fixture;
+	struct pd_s3_options options;
+
+	(void)setup_real(state);
+	(void)setup_in(state);
+	fixture = *state;
+	pd_object_store_free(fixture->store);
+	object_s3_options(&options);
+	check(pd_object_store_s3_new(fixture->machine->os, &options, &fixture->store, why));
+	return 0;
 }
 
 int object_teardown(void **state)

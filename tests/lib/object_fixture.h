@@ -12,6 +12,18 @@ struct object_fixture {
 
 int object_setup_real(void **state);
 int object_setup_sim(void **state);
+/* In the bucket that the environment names, under a prefix that nothing else uses:
+ *   PERDURE_S3_ENDPOINT     "http://127.0.0.1:PORT"
+ *   PERDURE_S3_BUCKET, PERDURE_S3_ACCESS_KEY, PERDURE_S3_SECRET_KEY
+ *   PERDURE_S3_LOOK_FIRST   it ignores If-None-Match, at least of objects in parts
+ *   PERDURE_S3_CA           who vouches for its certificate
+ *   PERDURE_S3_SSE          the server encrypts so
+ * Parts have 1 MiB. */
+int object_setup_s3(void **state);
+bool object_s3_is_there(void);
+/* The options that object_setup_s3() takes; strings live as long as the process. */
+struct pd_s3_options;
+void object_s3_options(struct pd_s3_options *ret_options);
 int object_teardown(void **state);
 
 /* Byte `at` of content `number`. */

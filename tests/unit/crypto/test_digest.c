@@ -100,10 +100,14 @@ static void test_base64(void **state)
 	size_t size;
 
 	(void)state;
+	pd_crypto_base64_encode(pd_slice(NULL, 0), longer);
+	assert_string_equal(longer, "");
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
 		assert_int_equal(
 			pd_crypto_base64_decode(pd_slice_string(good[i].text), data, sizeof data, &size), 0);
 		assert_true(pd_slice_equal(pd_slice(data, size), pd_slice_string(good[i].data)));
+		pd_crypto_base64_encode(pd_slice_string(good[i].data), longer);
+		assert_string_equal(longer, good[i].text);
 		assert_int_equal(pd_crypto_base64_decode(pd_slice_string(good[i].text), data,
 							 strlen(good[i].data) - 1, &size),
 				 PD_TOO_LARGE);
