@@ -312,6 +312,42 @@ static void test_lost_checkpoint_counts_for_nothing(void **state)
 	host_done(&host);
 }
 
+/* The log has gone on past the LSN of such a checkpoint, in an epoch of its own: that is not what it is of. */
+static void test_checkpoint_of_another_history(void **state)
+{
+	struct host host;
+	uint64_t first, second;
+
+	(void)state;
+	init(&host);
+	host.options.retention_s = 1000000;
+	host_open(&host);
+	fill(&host, "a", 40);
+	first = make_checkpoint(&host);
+	fill(&host, "b", 200);
+	second = make_checkpoint(&host);
+	host_crash(&host, true);
+	for (unsigned number = 4; number < 9; number++) {
+		char path[100];
+
+		(void)snprintf(path, sizeof path, "data/log/0000/%010u.seg", number);
+		(void)!pd_os_unlink(host.os, path, NULL);
+	}
+	host.options.checkpoint_log_bytes = UINT64_C(1) << 30;
+	host_open(&host);
+	assert_int_equal(host.recovery.checkpoint_lsn, first);
+	fill(&host, "c", 200);
+	assert_true(host_lsn(&host) > second);
+	host_crash(&host, true);
+	assert_true(has_checkpoint(&host, second));
+	mark_damaged(&host);
+	host_open(&host);
+	assert_int_equal(host.recovery.checkpoint_lsn, first);
+	host_expect(&host, "exists a:0 c:0 c:199", ":3\r\n");
+	host_expect(&host, "exists b:199", ":0\r\n");
+	host_done(&host);
+}
+
 /* ---- damage that is met by the start ---- */
 
 static void rot_value(struct host *host, const char *path)
@@ -689,6 +725,7 @@ int main(void)
 		cmocka_unit_test(test_damaged_state_makes_no_checkpoint),
 		cmocka_unit_test(test_checkpoint_of_damaged_state_goes),
 		cmocka_unit_test(test_lost_checkpoint_counts_for_nothing),
+		cmocka_unit_test(test_checkpoint_of_another_history),
 		cmocka_unit_test(test_replay_meets_damage),
 		cmocka_unit_test(test_hash_that_cannot_be_read),
 		cmocka_unit_test(test_expired_cannot_be_read),

@@ -528,6 +528,48 @@ static void segments_that_are_missing_or_swapped_are_reported(void **state)
 	disk_done(&disk);
 }
 
+static void put_file(struct log_disk *disk, const char *path, const uint8_t *data, uint64_t size)
+{
+	struct pd_os_file *file;
+
+	check(pd_os_open(disk->os, path, PD_OS_WRITE | PD_OS_CREATE, &file, why));
+	check(pd_os_write(file, data, (size_t)size, 0, why));
+	pd_os_close(file);
+}
+
+/* A file of an older copy, put back where a newer epoch has come exactly as far as where it begins. */
+static void a_segment_of_an_older_epoch_is_not_taken_for_the_next(void **state)
+{
+	struct disk_report report;
+	struct log_disk disk;
+	uint64_t first, size, written;
+	uint8_t *old;
+
+	(void)state;
+	disk_init(&disk, 36);
+	write_reference(&disk);
+	while (disk.last_segment < 3)
+		disk_write(&disk, 1 + (unsigned)book_random(&disk.book, 9), 700, PD_LOG_SYNC);
+	disk_close(&disk);
+	first = map_segment(&disk, 3).groups[0].first_lsn;
+	old = disk_copy(&disk, disk_segment(3), &size);
+	check(pd_os_unlink(disk.os, disk_segment(2), why));
+	check(pd_os_unlink(disk.os, disk_segment(3), why));
+	disk.last_segment = 1;
+	disk_start(&disk);
+	disk_write(&disk, (unsigned)(first - 1 - disk.book.count), 10, PD_LOG_SYNC);
+	assert_int_equal(disk.last_segment, 2);
+	disk_power_cut(&disk);
+	written = disk.book.count;
+	put_file(&disk, disk_segment(3), old, size);
+	if (!disk_look(&disk, &report))
+		fail_msg("%s", disk.book.problem);
+	assert_int_equal(report.records, written);
+	assert_true(report.damages > 0);
+	free(old);
+	disk_done(&disk);
+}
+
 /* ---- files that are not this log's ---- */
 
 /* Seal a segment's head again after a change. */
@@ -591,6 +633,7 @@ int main(void)
 		cmocka_unit_test(sectors_in_the_wrong_place_are_found),
 		cmocka_unit_test(a_segment_that_is_cut_off_is_reported),
 		cmocka_unit_test(segments_that_are_missing_or_swapped_are_reported),
+		cmocka_unit_test(a_segment_of_an_older_epoch_is_not_taken_for_the_next),
 		cmocka_unit_test(strangers_are_refused),
 	};
 
