@@ -452,6 +452,8 @@ PD_MUST_CHECK int pd_note_epoch(struct pd_engine *engine, uint64_t epoch, uint64
 				struct pd_error *err);
 PD_MUST_CHECK int pd_notes_load_epochs(struct pd_engine *engine, struct pd_error *err);
 /* ---- and these make their own ---- */
+/* Those up to last_epoch whose own record could not be read: the log knows them all the same. */
+PD_MUST_CHECK int pd_note_unread_epochs(struct pd_engine *engine, uint64_t last_epoch, struct pd_error *err);
 PD_MUST_CHECK int pd_note_quarantine(struct pd_engine *engine, struct pd_actor *actor, uint64_t first_lsn,
 				     uint64_t last_lsn, struct pd_error *err);
 PD_MUST_CHECK int pd_notes_load_quarantined(struct pd_engine *engine, struct pd_error *err);

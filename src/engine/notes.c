@@ -28,17 +28,54 @@ static int put(struct pd_engine *engine, uint8_t kind, uint64_t number, uint64_t
 	return pd_store_put(engine->store, engine->notes, entry, lsn, NULL, err);
 }
 
+/* Where it is among the epochs, or would be. */
+static size_t find_epoch(const struct pd_engine *engine, uint64_t epoch)
+{
+	size_t at = engine->epoch_count;
+
+	while (at > 0 && engine->epochs[at - 1].epoch >= epoch)
+		at--;
+	return at;
+}
+
+static bool knows_epoch(const struct pd_engine *engine, uint64_t epoch)
+{
+	size_t at = find_epoch(engine, epoch);
+
+	return at < engine->epoch_count && engine->epochs[at].epoch == epoch;
+}
+
 static int add_epoch(struct pd_engine *engine, uint64_t epoch, uint64_t first_lsn, struct pd_error *err)
 {
+	size_t at = find_epoch(engine, epoch);
 	struct pd_epoch *epochs;
-	if (engine->epoch_count > 0 && engine->epochs[engine->epoch_count - 1].epoch >= epoch)
+
+	if (knows_epoch(engine, epoch))
 		return 0; /* replayed once more */
 	epochs = pd_grow(engine->epochs, engine->epoch_count, &engine->epoch_capacity, sizeof *epochs, 16);
 	if (epochs == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the history of epochs");
 	engine->epochs = epochs;
-	engine->epochs[engine->epoch_count++] = (struct pd_epoch){ .epoch = epoch, .first_lsn = first_lsn };
+	memmove(epochs + at + 1, epochs + at, (engine->epoch_count - at) * sizeof *epochs);
+	epochs[at] = (struct pd_epoch){ .epoch = epoch, .first_lsn = first_lsn };
+	engine->epoch_count++;
 	return 0;
+}
+
+int pd_note_unread_epochs(struct pd_engine *engine, uint64_t last_epoch, struct pd_error *err)
+{
+	struct pd_log_position begin;
+	size_t at = 0;
+	int result = 0;
+
+	if (pd_plant(PD_PLANT_EPOCH_OF_RECORD_ONLY))
+		return 0;
+	pd_store_begin(engine->store);
+	while (result == 0 && pd_log_next_epoch(engine->log, &at, &begin))
+		if (begin.epoch <= last_epoch && !knows_epoch(engine, begin.epoch))
+			result = pd_note_epoch(engine, begin.epoch, begin.lsn, err);
+	pd_store_commit(engine->store);
+	return result;
 }
 
 int pd_note_epoch(struct pd_engine *engine, uint64_t epoch, uint64_t first_lsn, struct pd_error *err)

@@ -341,6 +341,8 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 	if (result == 0)
 		result = store_failed(engine, pd_drafts_load(engine, err), err);
 	if (result == 0)
+		result = store_failed(engine, pd_note_unread_epochs(engine, end->epoch, err), err);
+	if (result == 0)
 		result = quarantine_lost(engine, err);
 	if (result == 0)
 		result = store_failed(engine, pd_drop_settle(engine, err), err);

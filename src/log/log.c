@@ -143,6 +143,12 @@ int pd_log_open_index(const struct pd_log *log, uint32_t *ret_segment, struct pd
 	return log->begun && log->ops->open_index != NULL ? log->ops->open_index(log, ret_segment, index) : 0;
 }
 
+bool pd_log_next_epoch(const struct pd_log *log, size_t *at, struct pd_log_position *ret_begin)
+{
+	PD_ASSERT(!log->begun);
+	return log->ops->next_epoch != NULL && log->ops->next_epoch(log, at, ret_begin);
+}
+
 int pd_log_close(struct pd_log *log, struct pd_error *err)
 {
 	return log == NULL ? 0 : log->ops->close(log, err);

@@ -21,6 +21,7 @@
 #include "base/histogram.h"
 #include "base/slice.h"
 #include "log/group.h"
+#include "log/position.h"
 #include "log/record.h"
 
 struct pd_log;
@@ -115,8 +116,9 @@ struct pd_log_ops {
 	void (*reader_free)(struct pd_log_reader *reader);
 	/* May be NULL: there are no segments. */
 	int (*open_index)(const struct pd_log *log, uint32_t *ret_segment, struct pd_buffer *index);
+	bool (*next_epoch)(const struct pd_log *log, size_t *at, struct pd_log_position *ret_begin);
 };
-#define PD_LOG_ABI 2
+#define PD_LOG_ABI 3
 
 /* First member of every backend. */
 struct pd_log {
@@ -171,6 +173,10 @@ void pd_log_reader_give_memory(struct pd_log_reader *reader);
 /* Before the first next: nothing behind this LSN is wanted. PD_END comes as soon as all up to it has been told, which is not the
  * log's end: do not ask for that, nor begin. A few records more may come. No more is loaded than that takes. */
 void pd_log_reader_stop_behind(struct pd_log_reader *reader, uint64_t lsn);
+/* After PD_END, and before a begin: where the epochs begin whose beginning is there, as the heads of their segments tell, in order: so
+ * they are known whatever has become of their first records. *at 0: the first. One that never came further than its head may be
+ * among them, above the end's epoch. Where that head is gone, what is left of the segment tells, and lsn may be too high. false: no more. */
+bool pd_log_next_epoch(const struct pd_log *log, size_t *at, struct pd_log_position *ret_begin);
 /* After PD_END. */
 void pd_log_reader_end(const struct pd_log_reader *reader, struct pd_log_end *ret_end);
 void pd_log_reader_free(struct pd_log_reader *reader);

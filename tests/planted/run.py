@@ -5,10 +5,11 @@ One build has them all (meson's option `planted`); PERDURE_PLANT chooses. Each i
 other, from the cheapest on, until one complains. A program that does not compile, aborts, crashes or hangs has noticed
 nothing: a bug is caught when an oracle says what is wrong. Without any plant every oracle must be silent.
 
-The last lines are `N caught, M missed` and `N passed, N failed`.
+The last lines are `N planted bugs: N caught (so many by each), M missed, …` and `N passed, N failed`.
 """
 
 import argparse
+import collections
 import concurrent.futures
 import contextlib
 import os
@@ -92,7 +93,10 @@ RARE = {"CHECKPOINT_UNVERIFIED": 5, "INDEX_ONE_ACTOR": 3, "QUARANTINE_NOT_NOTED"
 # Where to look first, for bugs that the cheapest oracle meets late or never.
 FIRST = {
     "READ_ERROR_IS_NOTHING": "simulation of rot", "FLUSH_LOSSY": "simulation of rot",
-    "CHECKPOINT_UNVERIFIED": "simulation of rot", "NO_DOUBT": "simulation of errors",
+    "CHECKPOINT_UNVERIFIED": "simulation of rot", "UNKNOWN_LOSS_IGNORED": "simulation of rot",
+    "EPOCH_OF_RECORD_ONLY": "simulation of rot", "NO_DOUBT": "simulation of errors",
+    "BELIEVE_STATE": "simulation of errors", "FORGET_LAST_DELETE": "simulation of errors",
+    "IGNORE_SYNC_ERROR": "simulation of errors", "READ_ERROR_IS_END": "simulation of errors",
     "STATE_NAMES_UNSYNCED": "exhaustive",
 }
 
@@ -157,7 +161,7 @@ def oracles_of(plant):
 
 
 def check(plant, options):
-    """true: something has noticed it. Without a plant: nothing has complained."""
+    """The name of the oracle that has noticed it, or None. Without a plant: whether nothing has complained."""
     started, notes = time.monotonic(), []
     oracles = [oracle for oracle in oracles_of(plant) if options.only in ("", oracle.name)]
     for oracle in oracles:
@@ -167,7 +171,7 @@ def check(plant, options):
         said, note = ask(oracle, plant, options)
         if said and plant:
             print(f"ok {plant}: caught by {oracle.name} in {time.monotonic() - started:.0f} s: {said[:200]}", flush=True)
-            return True
+            return oracle.name
         if said:
             notes.append(f"{oracle.name}: {said[:200]}")
         if note:
@@ -177,7 +181,29 @@ def check(plant, options):
         return True
     text = "; ".join(notes)
     print(f"FAILED {plant or 'no plant'}: {'missed' if plant else 'a complaint'}{': ' + text if text else ''}", flush=True)
-    return False
+    return None if plant else False
+
+
+# What a user runs to believe it must not believe everything: with what plant, with what option, and whether it must fail.
+DEMOS = [("", [], False), ("", ["--planted"], True), ("REPLY_EARLY", [], True)]
+DEMO_NOTICES = "an acknowledged write is missing"
+
+
+def check_demo(options):
+    notes = []
+    for plant, more, must_fail in DEMOS:
+        with tempfile.TemporaryDirectory(prefix="planted-", dir=options.scratch) as scratch:
+            environment = dict(os.environ, TMPDIR=scratch)
+            environment.pop(VARIABLE, None)
+            if plant:
+                environment[VARIABLE] = plant
+            status, output = run([os.path.join(options.build, "perdure"), "demo", "crash", "--rounds", "5", *more],
+                                 environment, 300 * options.patience)
+        if status is None or (status != 0) != must_fail or (DEMO_NOTICES in output) != must_fail:
+            notes.append(f"{' '.join([plant, *more]).strip() or 'no plant'}: status {status}: {output[-200:].strip()}")
+    print("FAILED demo crash: " + "; ".join(notes) if notes
+          else f"ok demo crash: fails with --planted, and with {DEMOS[-1][0]}; else it does not", flush=True)
+    return not notes
 
 
 def traces(binary):
@@ -229,14 +255,21 @@ def main():
     names = options.names or (SLICE if options.slice else plants())
     os.makedirs(options.scratch, exist_ok=True)
     good = [check_release(options)] if options.release else []
+    started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(max_workers=options.jobs) as pool:
-        clean = pool.submit(check, "", options)
-        results = list(pool.map(lambda name: check(name, options), names))
-        good.append(clean.result())
-    print(f"{results.count(True)} caught, {results.count(False)} missed")
-    results += good
-    print(f"{results.count(True)} passed, {results.count(False)} failed")
-    return 0 if all(results) else 1
+        others = [pool.submit(check, "", options)]
+        if not options.slice and not options.only and not options.names:
+            others.append(pool.submit(check_demo, options))
+        caught = list(pool.map(lambda name: check(name, options), names))
+        good += [other.result() for other in others]
+    by = collections.Counter(oracle for oracle in caught if oracle)
+    count = by.total()
+    print(f"{len(names)} planted bugs: {count} caught ({', '.join(f'{n} by {oracle}' for oracle, n in by.most_common())}), "
+          f"{len(names) - count} missed, in {time.monotonic() - started:.0f} s")
+    passed = count + good.count(True)
+    failed = len(names) + len(good) - passed
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

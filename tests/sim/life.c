@@ -161,19 +161,22 @@ static void rot(struct world *world)
 
 /* The last LSN of the epoch that ended, as its bookmarks tell: between it and the new epoch there may be epochs whose
  * beginning was cut short. */
-static uint64_t surviving_lsn(const struct world *world, uint64_t before_lsn)
+static uint64_t surviving_lsn(struct world *world, uint64_t before_lsn)
 {
 	uint64_t lsn = world->newest_lsn < before_lsn ? world->newest_lsn : before_lsn;
+	int result;
 
 	if (world->begins == 1 || world->epoch == 0)
 		return lsn;
-	/* A drive that loses the record of an epoch makes the epoch unknown; so does damage to it, which is reported. */
-	if ((world->plague == PLAGUE_DRIVE || (world->plague == PLAGUE_ROT && world->damaged)) &&
-	    pd_engine_check_bookmark(world->engine, world->epoch, 1) == PD_INVALID &&
-	    pd_engine_check_bookmark(world->engine, world->epoch, lsn) == PD_INVALID)
+	if (pd_engine_check_bookmark(world->engine, world->epoch, UINT64_MAX) == PD_INVALID) {
+		/* A drive may lose the record of an epoch and its segment's head with it. */
+		if (world->plague != PLAGUE_DRIVE)
+			(void)world_fail(world, "nothing is known of epoch %" PRIu64, world->epoch);
 		return before_lsn;
-	while (lsn > 0 && pd_engine_check_bookmark(world->engine, world->epoch, lsn) != 0)
-		lsn--;
+	}
+	do
+		result = pd_engine_check_bookmark(world->engine, world->epoch, lsn);
+	while (result != 0 && result != PD_INVALID && lsn-- > 0);
 	return lsn;
 }
 
@@ -275,6 +278,12 @@ static void start_after_damage(struct world *world)
 	(void)verify_state(world);
 }
 
+static void note_end(struct world *world, uint64_t survived)
+{
+	if (world->end_count < MOMENTS_MAX)
+		world->ends[world->end_count++] = (struct moment){ world->epoch, survived };
+}
+
 /* Damage was found. Whoever lost something must not be served, and whoever is served must have lost nothing. */
 static bool check_damaged(struct world *world)
 {
@@ -299,7 +308,8 @@ static bool check_damaged(struct world *world)
 				  " was promised to survive or to be reported; the log ends with %" PRIu64,
 				  world->process_floor, survived);
 	oracle_rewind(&world->oracle, survived);
-	if (verify_state(world))
+	note_end(world, survived);
+	if ((world->plague != PLAGUE_ROT || verify_moments(world)) && verify_state(world))
 		start_after_damage(world);
 	return false;
 }
@@ -346,8 +356,7 @@ static bool check_recovered(struct world *world, const struct pd_recovery *recov
 	world->state_lost = false;
 	world->totals->lost_transactions += world->newest_lsn - survived;
 	oracle_rewind(&world->oracle, survived);
-	if (world->end_count < MOMENTS_MAX)
-		world->ends[world->end_count++] = (struct moment){ world->epoch, survived };
+	note_end(world, survived);
 	world->epoch = epoch;
 	world->newest_lsn = lsn;
 	world->power_floor = world->process_floor = lsn;

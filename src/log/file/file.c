@@ -348,6 +348,29 @@ static int file_open_index(const struct pd_log *log, uint32_t *ret_segment, stru
 	return pd_buffer_append_slice(index, pd_buffer_slice(&file->index));
 }
 
+/* An epoch begins with a segment. The oldest one says so only if nothing can have been trimmed in front of it. */
+static bool file_next_epoch(const struct pd_log *log, size_t *at, struct pd_log_position *ret_begin)
+{
+	const struct pd_log_file *file = (const struct pd_log_file *)log;
+	uint64_t before = 0;
+
+	for (size_t i = *at; i > 0 && before == 0; i--)
+		if (file->segments[i - 1].headed)
+			before = file->segments[i - 1].epoch;
+	while (*at < file->segment_count) {
+		const struct pd_segment *segment = &file->segments[(*at)++];
+
+		if (!segment->headed || segment->epoch <= before)
+			continue;
+		if (before > 0 || segment->head.first_lsn == 1) {
+			*ret_begin = (struct pd_log_position){ segment->epoch, segment->head.first_lsn };
+			return true;
+		}
+		before = segment->epoch;
+	}
+	return false;
+}
+
 static const struct pd_log_ops file_ops = {
 	.abi = PD_LOG_ABI,
 	.name = "file",
@@ -368,6 +391,7 @@ static const struct pd_log_ops file_ops = {
 	.reader_end = pd_file_reader_end,
 	.reader_free = pd_file_reader_free,
 	.open_index = file_open_index,
+	.next_epoch = file_next_epoch,
 };
 
 int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_log, struct pd_error *err)

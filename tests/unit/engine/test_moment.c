@@ -85,6 +85,42 @@ static void test_bookmarks(void **state)
 	host_done(&host);
 }
 
+/* The record that an epoch began with cannot be read any more: the head of its segment tells as well. */
+static void test_epoch_without_its_record(void **state)
+{
+	static const uint8_t garbage[24] = { 0xa5, 0x5a, 0xa5 };
+	uint64_t before, first, last, epoch;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set k 1");
+	before = host.receipt.lsn;
+	host_close(&host);
+	host_open(&host);
+	pd_engine_now(host.engine, &epoch, &first);
+	assert_int_equal(epoch, 2);
+	host_durable(&host, "set k 2");
+	last = host.receipt.lsn;
+	host_close(&host);
+	/* Behind the head and a group's header. */
+	assert_int_equal(
+		pd_sim_damage(host.os, "data/log/0000/0000000002.seg", 512 + 64, garbage, sizeof garbage), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		host_open(&host);
+		assert_int_equal(host.recovery.damage_count > 0, true);
+		assert_int_equal(check(&host, 1, before), 0);
+		assert_int_equal(check(&host, 1, first), PD_LOST);
+		assert_int_equal(check(&host, 2, before), PD_INVALID);
+		assert_int_equal(check(&host, 2, first), 0);
+		assert_int_equal(check(&host, 2, last), 0);
+		assert_int_equal(check(&host, 2, last + 1), PD_LOST);
+		host_close(&host);
+	}
+	host_done(&host);
+}
+
 /* No moment is ever given twice, over many lives with and without losses. */
 static void test_moments_are_unique(void **state)
 {
@@ -253,9 +289,13 @@ static void test_receipt_of_a_duplicate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bookmark_text),          cmocka_unit_test(test_bookmarks),
-		cmocka_unit_test(test_moments_are_unique),     cmocka_unit_test(test_state_hash),
-		cmocka_unit_test(test_replay_gives_the_same),  cmocka_unit_test(test_receipts),
+		cmocka_unit_test(test_bookmark_text),
+		cmocka_unit_test(test_bookmarks),
+		cmocka_unit_test(test_epoch_without_its_record),
+		cmocka_unit_test(test_moments_are_unique),
+		cmocka_unit_test(test_state_hash),
+		cmocka_unit_test(test_replay_gives_the_same),
+		cmocka_unit_test(test_receipts),
 		cmocka_unit_test(test_receipt_of_a_duplicate),
 	};
 
