@@ -88,14 +88,14 @@ SUITES = {
 }
 
 # Bugs that it takes more to meet: damage or a failure, and then the one read, flush or start that matters.
-RARE = {"CHECKPOINT_UNVERIFIED": 5, "INDEX_ONE_ACTOR": 3, "QUARANTINE_NOT_NOTED": 3, "BELIEVE_STATE": 3}
+RARE = {"CHECKPOINT_UNVERIFIED": 5, "INDEX_ONE_ACTOR": 3, "QUARANTINE_NOT_NOTED": 3}
 
 # Where to look first, for bugs that the cheapest oracle meets late or never.
 FIRST = {
     "READ_ERROR_IS_NOTHING": "simulation of rot", "FLUSH_LOSSY": "simulation of rot",
     "CHECKPOINT_UNVERIFIED": "simulation of rot", "UNKNOWN_LOSS_IGNORED": "simulation of rot",
     "EPOCH_OF_RECORD_ONLY": "simulation of rot", "NO_DOUBT": "simulation of errors",
-    "BELIEVE_STATE": "simulation of errors", "FORGET_LAST_DELETE": "simulation of errors",
+    "BELIEVE_STATE": "simulation of bad drives", "FORGET_LAST_DELETE": "simulation of errors",
     "IGNORE_SYNC_ERROR": "simulation of errors", "READ_ERROR_IS_END": "simulation of errors",
     "STATE_NAMES_UNSYNCED": "exhaustive",
 }

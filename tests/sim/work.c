@@ -397,6 +397,7 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 		world->totals->disk_full++;
 		right = world_dead(world) || world->machine.disk_bytes > 0 ||
 			(world->sick && world->plague == PLAGUE_ERRORS) ||
+			(world->healed_us > 0 && monotonic_us(world) < world->healed_us + ROOM_NOTICED_US) ||
 			monotonic_us(world) < world->room_us + ROOM_NOTICED_US;
 		break;
 	case PD_FENCED:

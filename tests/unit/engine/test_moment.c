@@ -104,7 +104,8 @@ static void test_epoch_without_its_record(void **state)
 	host_durable(&host, "set k 2");
 	last = host.receipt.lsn;
 	host_close(&host);
-	/* Behind the head and a group's header. */
+	/* Behind the head and a group's header. What was in the record nobody can know: serving goes on only if asked to. */
+	host.options.accept_damage = true;
 	assert_int_equal(
 		pd_sim_damage(host.os, "data/log/0000/0000000002.seg", 512 + 64, garbage, sizeof garbage), 0);
 	for (unsigned i = 0; i < 3; i++) {
