@@ -193,8 +193,8 @@ def run_beside(suites, jobs, starter):
         thread.join()
 
 
-def run_all(beside, alone, jobs, starter):
-    run_beside(beside, jobs, starter)
+def run_all(beside, alone, first, jobs, starter):
+    run_beside(sorted(beside, key=lambda suite: suite.name not in first), jobs, starter)
     run_beside(alone, 1, starter)
 
 
@@ -207,6 +207,7 @@ def main():
     parser.add_argument("--scratch", required=True, help="where the output goes")
     parser.add_argument("--jobs", type=int, default=2, help="suites at a time")
     parser.add_argument("--beside", nargs="*", default=[], metavar="SUITE")
+    parser.add_argument("--first", nargs="*", default=[], metavar="SUITE", help="of those beside others: begun first, since they take longest")
     parser.add_argument("--alone", nargs="*", default=[], metavar="SUITE", help="with nothing beside it, when all others are through")
     parser.add_argument("--command", nargs="+", required=True, help="what runs a suite: its name comes behind this")
     arguments = parser.parse_args()
@@ -220,7 +221,7 @@ def main():
     beside, alone = ([Suite(name, arguments.command, arguments.scratch) for name in names]
                      for names in (arguments.beside, arguments.alone))
     starter, started = Starter(), time.monotonic()
-    runner = threading.Thread(target=run_all, args=(beside, alone, arguments.jobs, starter), daemon=True)
+    runner = threading.Thread(target=run_all, args=(beside, alone, arguments.first, arguments.jobs, starter), daemon=True)
     try:
         runner.start()
         show_all(beside + alone)

@@ -20,6 +20,8 @@ silent() { echo "nothing is counted"; }
 dies() { echo "5 passed, 0 failed"; kill -9 $BASHPID; }
 slow() { touch "$WORK/slow.runs"; sleep 0.5; rm "$WORK/slow.runs"; echo "1 passed, 0 failed"; }
 lonely() { [[ ! -e $WORK/slow.runs ]] && echo "1 passed, 0 failed"; }
+before() { [[ -e $WORK/after ]] && echo "1 passed, 0 failed"; }
+after() { touch "$WORK/after"; echo after; echo "1 passed, 0 failed"; }
 first() { touch "$WORK/first"; wait_for second; }
 second() { touch "$WORK/second"; wait_for first; }
 wait_for() { for ((i = 0; i < 600; i++)); do [[ -e $WORK/$1 ]] && echo "1 passed, 0 failed" && return; sleep 0.1; done; }
@@ -62,6 +64,12 @@ def test_output_is_not_mixed(world):
 def test_two_run_at_a_time(world):
     status, lines = world.run("--beside", "first", "second")
     assert status == 0 and lines[-1] == "2 passed, 0 failed", lines
+
+
+def test_what_takes_longest_begins_first(world):
+    """Shown in the order given all the same."""
+    status, lines = world.run("--jobs", "1", "--beside", "before", "after", "--first", "after")
+    assert status == 0 and lines[:2] == ["1 passed, 0 failed", "after"], lines
 
 
 def test_alone_is_alone(world):

@@ -573,6 +573,8 @@ PD_MUST_CHECK int pd_engine_upkeep_init(struct pd_engine *engine);
 /* Move the running work on; begin a checkpoint that is due, and drop what nobody needs any more. */
 void pd_engine_upkeep_step(struct pd_engine *engine);
 bool pd_engine_upkeep_busy(const struct pd_engine *engine);
+/* Its task is running: it has begun, and goes on without the engine. */
+bool pd_engine_upkeep_working(const struct pd_engine *engine);
 /* They are about to be: no flush should begin. */
 bool pd_engine_upkeep_wants_pause(const struct pd_engine *engine);
 /* The levels are being copied: no flush may end. */

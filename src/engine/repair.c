@@ -8,6 +8,7 @@
 #include "engine/engine_private.h"
 
 #define UPKEEP_WAIT_US 1000u
+#define PATIENCE_US    (60u * 1000000) /* with a step that has not begun: for that there must be memory, or a disk that answers */
 
 struct run {
 	const struct pd_repair_options *options;
@@ -511,6 +512,7 @@ static int make_checkpoint(struct run *run, struct pd_error *err)
 {
 	struct pd_upkeep_status status;
 	struct pd_engine_stats stats;
+	uint64_t moved_us = pd_engine_monotonic_us(run->engine);
 	int result = pd_engine_upkeep_start(run->engine, PD_UPKEEP_CHECKPOINT, err);
 
 	if (result != 0)
@@ -524,6 +526,13 @@ static int make_checkpoint(struct run *run, struct pd_error *err)
 		if (stats.state_failure[PD_STATE_FLUSH][0] != '\0')
 			return pd_error_set(err, PD_IO, "no checkpoint could be made: %.400s",
 					    stats.state_failure[PD_STATE_FLUSH]);
+		if (pd_store_flushing(run->engine->store) || pd_engine_upkeep_working(run->engine))
+			moved_us = pd_engine_monotonic_us(run->engine);
+		else if (pd_engine_monotonic_us(run->engine) - moved_us > PATIENCE_US)
+			return pd_error_set(err, PD_NO_MEMORY,
+					    "no checkpoint could be begun within %u s: give it more memory, "
+					    "look after the disk, and repair again",
+					    PATIENCE_US / 1000000);
 		if (status.running)
 			pd_os_sleep_us(run->os, UPKEEP_WAIT_US);
 	} while (status.running);

@@ -529,6 +529,11 @@ bool pd_engine_upkeep_busy(const struct pd_engine *engine)
 	return engine->upkeep->stage != STAGE_OVER;
 }
 
+bool pd_engine_upkeep_working(const struct pd_engine *engine)
+{
+	return engine->upkeep->task != NULL;
+}
+
 bool pd_engine_upkeep_wants_pause(const struct pd_engine *engine)
 {
 	const struct pd_upkeep *upkeep = engine->upkeep;

@@ -2,14 +2,16 @@
 """Black-box tests: the built server, seen through real, unmodified clients and through raw sockets.
 
 Each function test_* of the groups below is one test: it gets a World and raises to fail. A group shares one server on
-a data directory of its own. A client or a peer that is not installed is a failure. The last line is
-`N passed, N failed`.
+a data directory of its own, and with another group nothing: several can run at a time. A client or a peer that is not
+installed is a failure. The last line is `N passed, N failed`.
 """
 
 import argparse
+import concurrent.futures
 import importlib
 import inspect
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -206,6 +208,39 @@ def run_group(name, options):
     return passed, failed
 
 
+def run_apart(name, options):
+    """The same in a process of its own: what it printed, and its counts."""
+    command = [sys.executable, os.path.abspath(__file__), "--binary", options.binary, "--work", options.work, "--only", options.only, name]
+    done = subprocess.run(command + ["--redis"] * options.redis, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    output, _, last = done.stdout.decode(errors="replace").rstrip("\n").rpartition("\n")
+    counts = re.fullmatch(r"(\d+) passed, (\d+) failed", last)
+    if counts is None or (done.returncode != 0 and counts.group(2) == "0"):
+        return f"{output}\n{last}\nFAIL {name}: its process ended with {done.returncode}", (0, 1)
+    return output, (int(counts.group(1)), int(counts.group(2)))
+
+
+def run_here(name, options):
+    try:
+        return run_group(name, options)
+    except (ImportError, SyntaxError, ServerError, OSError) as error:
+        print(f"FAIL {name}: {type(error).__name__}: {error}", flush=True)
+        return 0, 1
+
+
+def run_groups(names, options):
+    """(passed, failed) of each, in order. With several jobs, what a group prints comes when all before it are through."""
+    if options.jobs == 1:
+        for name in names:
+            yield run_here(name, options)
+        return
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for output, counts in pool.map(lambda name: run_apart(name, options), names):
+            if output:
+                print(output, flush=True)
+            yield counts
+
+
 def raise_descriptor_limit():
     """A thousand connections at both ends."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -222,6 +257,7 @@ def parse_options():
     parser.add_argument("--only", default="", help="only tests with this in their names")
     parser.add_argument("--redis", action="store_true",
                         help="run against a real redis-server instead: tests these tests (clients redis_py protocol)")
+    parser.add_argument("--jobs", type=int, default=1, help="so many groups at a time, each in a process of its own")
     parser.add_argument("--alone", action="store_true", help=f"only the groups that want nothing beside them: {' '.join(ALONE)}")
     parser.add_argument("--beside", action="store_true", help="only the others")
     parser.add_argument("groups", nargs="*", help=f"of: {' '.join(GROUPS)}")
@@ -241,12 +277,7 @@ def main():
         return 1
     raise_descriptor_limit()
     passed = failed = 0
-    for name in options.groups or GROUPS:
-        try:
-            group = run_group(name, options)
-        except (ImportError, SyntaxError, ServerError, OSError) as error:
-            print(f"FAIL {name}: {type(error).__name__}: {error}", flush=True)
-            group = (0, 1)
+    for group in run_groups(options.groups or GROUPS, options):
         passed += group[0]
         failed += group[1]
     print(f"{passed} passed, {failed} failed")
