@@ -9,10 +9,14 @@
 
 #include <cmocka.h>
 
+#include "base/codec.h"
+#include "base/memory.h"
+#include "engine/actor.h"
 #include "engine/engine_private.h"
 #include "engine/state_hash.h"
 #include "engine/view.h"
 #include "host.h"
+#include "model/kv/kv.h"
 
 static void init(struct host *host)
 {
@@ -294,6 +298,210 @@ static void test_cancelling(void **state)
 	host_done(&host);
 }
 
+/* ---- large strings ---- */
+
+#define LARGE "0123456789abcdefghijklmnopqrstuvwxyz"
+
+static int copy(struct host *host, struct pd_engine_view *view, const char *key, uint8_t *to,
+		uint64_t *ret_size)
+{
+	uint64_t id = actor_id(host, "x");
+	struct pd_entry entry;
+	int result;
+
+	assert_int_equal(pd_engine_view_enter(view, &host->err), 0);
+	assert_int_equal(pd_engine_view_get(view, id, pd_slice_string(key), &entry, &host->err), 1);
+	*ret_size = entry.type == PD_TYPE_LARGE ? pd_kv_blob(&entry).size : entry.value.size;
+	result = pd_engine_view_copy_string(view, id, &entry, to, &host->err);
+	pd_engine_view_leave(view);
+	return result;
+}
+
+static void begin_large(struct host *host)
+{
+	host_init(host);
+	host->options.large_min = 16;
+	host->options.chunk_size = 8;
+	host_open(host);
+	host_durable(host, "set {x}large " LARGE);
+	host_durable(host, "set {x}small 123");
+	host_durable(host, "set {x}empty \"\"");
+}
+
+/* In one piece, whatever becomes of it meanwhile. */
+static void test_large_strings(void **state)
+{
+	struct pd_engine_view *view;
+	uint8_t bytes[sizeof LARGE];
+	struct pd_hash128 before, hash;
+	struct pd_wait wait;
+	struct host host;
+	uint64_t size;
+
+	(void)state;
+	begin_large(&host);
+	before = host_hash(&host, "x");
+	view = open_view(&host, &wait);
+	host_durable(&host, "set {x}large other");
+	host_durable(&host, "del {x}small");
+	assert_int_equal(copy(&host, view, "klarge", bytes, &size), 0);
+	assert_int_equal(size, strlen(LARGE));
+	assert_memory_equal(bytes, LARGE, strlen(LARGE));
+	assert_int_equal(copy(&host, view, "ksmall", bytes, &size), 0);
+	assert_int_equal(size, 3);
+	assert_memory_equal(bytes, "123", 3);
+	bytes[0] = 'x';
+	assert_int_equal(copy(&host, view, "kempty", bytes, &size), 0);
+	assert_int_equal(size, 0);
+	assert_int_equal(bytes[0], 'x');
+	hash = view_hash(&host, view, actor_id(&host, "x"));
+	assert_same_hash(hash, before);
+	pd_engine_view_close(view);
+	host_done(&host);
+}
+
+/* One chunk is gone, behind everybody's back: neither the string nor a hash is given out. */
+static void test_large_string_without_a_part(void **state)
+{
+	struct pd_engine_view *view;
+	uint8_t key[PD_CHUNK_KEY_SIZE], bytes[sizeof LARGE];
+	struct pd_store_actor *actor;
+	struct pd_hash128 hash;
+	struct pd_entry entry;
+	struct pd_wait wait;
+	struct host host;
+	uint64_t size;
+
+	(void)state;
+	begin_large(&host);
+	actor = pd_engine_find_actor(host.engine, host.session, pd_slice_string("x"))->state;
+	pd_store_begin(host.engine->store);
+	assert_int_equal(
+		pd_store_get(host.engine->store, actor, pd_slice_string("klarge"), &entry, &host.err), 1);
+	(void)pd_blob_key(key, pd_kv_blob(&entry).number);
+	pd_store_be32(key + PD_BLOB_KEY_SIZE, 2);
+	assert_int_equal(pd_store_delete(host.engine->store, actor, pd_slice(key, sizeof key),
+					 host_lsn(&host), &host.err),
+			 1);
+	pd_store_commit(host.engine->store);
+	view = open_view(&host, &wait);
+	assert_int_equal(copy(&host, view, "klarge", bytes, &size), PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, "lacks a part"));
+	assert_int_equal(pd_engine_view_hash(view, actor->id, NULL, NULL, &hash, &host.err), PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, "lacks a part"));
+	assert_int_equal(copy(&host, view, "ksmall", bytes, &size), 0);
+	pd_engine_view_close(view);
+	host_done(&host);
+}
+
+/* ---- quarantined ---- */
+
+/* Who was quarantined when it was opened is refused by name, on it as elsewhere; all others are shown. */
+static void test_quarantined(void **state)
+{
+	struct pd_engine_view *view;
+	struct pd_actor *sick;
+	struct pd_hash128 hash;
+	struct pd_wait wait;
+	struct host host;
+	uint64_t id;
+
+	(void)state;
+	init(&host);
+	host_durable(&host, "mset {sick}a 1 {well}a 1");
+	sick = pd_engine_find_actor(host.engine, host.session, pd_slice_string("sick"));
+	id = sick->id;
+	assert_int_equal(pd_note_quarantine(host.engine, sick, 1, 1, &host.err), 0);
+	view = open_view(&host, &wait);
+	assert_int_equal(pd_engine_view_hash(view, id, NULL, NULL, &hash, &host.err), PD_CORRUPT);
+	assert_string_not_equal(host.err.text, "");
+	hash = host_hash(&host, "well");
+	(void)hash;
+	hash = view_hash(&host, view, actor_id(&host, "well"));
+	/* Its release is later than this view. */
+	assert_int_equal(
+		pd_engine_release_actor(host.engine, host.session, pd_slice_string("sick"), &host.err), 0);
+	assert_int_equal(pd_engine_view_hash(view, id, NULL, NULL, &hash, &host.err), PD_CORRUPT);
+	pd_engine_view_close(view);
+	view = open_view(&host, &wait);
+	(void)view_hash(&host, view, id);
+	pd_engine_view_close(view);
+	host_done(&host);
+}
+
+/* The note outlives the log that tells of the damage: it is read with the state. */
+static void test_quarantine_is_read_with_the_state(void **state)
+{
+	struct pd_actor_info info;
+	struct host host;
+
+	(void)state;
+	init(&host);
+	host_durable(&host, "mset {sick}a 1 {well}a 1");
+	assert_int_equal(
+		pd_note_quarantine(host.engine,
+				   pd_engine_find_actor(host.engine, host.session, pd_slice_string("sick")),
+				   3, 4, &host.err),
+		0);
+	fill(&host, 60); /* so that the state goes to the levels */
+	host_close(&host);
+	host_open(&host);
+	assert_int_equal(host.recovery.quarantined_actors, 1);
+	assert_int_equal(
+		pd_engine_actor_info(host.engine, host.session, pd_slice_string("sick"), &info, &host.err),
+		0);
+	assert_true(info.quarantined);
+	assert_int_equal(info.lost_first_lsn, 3);
+	assert_int_equal(info.lost_last_lsn, 4);
+	assert_int_equal(host_run(&host, "get {sick}a"), PD_CORRUPT);
+	host_expect(&host, "get {well}a", "$1\r\n1\r\n");
+	host_done(&host);
+}
+
+/* ---- memory ---- */
+
+/* Whatever allocation fails: a view, or an error and none; and what is shown is all. */
+static void test_without_memory(void **state)
+{
+	bool all = false;
+	unsigned refused = 0;
+	struct pd_hash128 expected;
+	struct host host;
+
+	(void)state;
+	init(&host);
+	fill(&host, 20);
+	host_durable(&host, "set a 1");
+	for (unsigned i = 0; i < 300; i++)
+		step(&host, 1);
+	expected = host_hash(&host, "");
+	for (unsigned long n = 1; !all; n++) {
+		struct pd_engine_view *view = NULL;
+		struct pd_hash128 hash = { 0 };
+		struct pd_wait wait;
+		int result;
+
+		host.err.text[0] = '\0';
+		pd_memory_fail(n, 0);
+		result = pd_engine_view_open(host.engine, &view, &wait, &host.err);
+		if (result == 0)
+			result = pd_engine_view_hash(view, PD_VIEW_ALL, NULL, NULL, &hash, &host.err);
+		all = pd_memory_fail_left() > 0;
+		pd_memory_fail(0, 0);
+		if (result == 0) {
+			assert_same_hash(hash, expected);
+		} else {
+			assert_true(result == PD_NO_MEMORY || result == PD_AGAIN);
+			assert_string_not_equal(host.err.text, "");
+			refused++;
+		}
+		pd_engine_view_close(view);
+		step(&host, 300);
+	}
+	assert_true(refused > 0);
+	host_done(&host);
+}
+
 /* ---- hashes beside the serving ---- */
 
 static void test_hash(void **state)
@@ -409,10 +617,19 @@ static void test_beside_writes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_moment),    cmocka_unit_test(test_reading),
-		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_given_up),
-		cmocka_unit_test(test_full_disk), cmocka_unit_test(test_cancelling),
-		cmocka_unit_test(test_hash),      cmocka_unit_test(test_beside_writes),
+		cmocka_unit_test(test_moment),
+		cmocka_unit_test(test_reading),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_cancelling),
+		cmocka_unit_test(test_large_strings),
+		cmocka_unit_test(test_large_string_without_a_part),
+		cmocka_unit_test(test_quarantined),
+		cmocka_unit_test(test_quarantine_is_read_with_the_state),
+		cmocka_unit_test(test_without_memory),
+		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_beside_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
