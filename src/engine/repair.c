@@ -8,7 +8,9 @@
 #include "engine/engine_private.h"
 
 #define UPKEEP_WAIT_US 1000u
-#define PATIENCE_US    (60u * 1000000) /* with a step that has not begun: for that there must be memory, or a disk that answers */
+#define PATIENCE_US \
+	(60u *      \
+	 1000000) /* with a step that has not begun: for that there must be memory, or a disk that answers */
 
 struct run {
 	const struct pd_repair_options *options;

@@ -140,8 +140,8 @@ bool remake(struct world *world, const struct remake *what)
 		(void)snprintf(text, sizeof text, "FORK %s/%s %s AT %" PRIu64, tenant, actor_name(what->from),
 			       actor_name(what->to), what->lsn);
 	world_say(world, "%s", text);
-	if (jobs == NULL)
-		return world_fail(world, "no memory for what is made of the past");
+	if (jobs == NULL) /* refused, and nothing has begun */
+		return world->sick || world_fail(world, "no memory for what is made of the past");
 	result = pd_restore_job_start(jobs, world->clients[0].session, words, split(text, words), 2,
 				      &making.job, &err);
 	/* Following hands the open group to the log. */
