@@ -20,7 +20,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
 
 import troubles  # noqa: E402
-from broken_disk import SmallDisk, why_no_injection, why_no_small_disk  # noqa: E402
+from broken_disk import SmallDisk, remove_tree, why_no_injection, why_no_small_disk  # noqa: E402
 from compare import Wrong, redis, verify  # noqa: E402
 from processes import HOST, Perdure, Redis, ServerError, free_port  # noqa: E402
 from resp_connection import RespConnection  # noqa: E402
@@ -112,7 +112,7 @@ class Directory:
 def clear(home):
     for leftover in (home, home + ".log", home + ".strace", home + "-kept"):
         if os.path.isdir(leftover):
-            shutil.rmtree(leftover)
+            remove_tree(leftover)
         elif os.path.exists(leftover):
             os.unlink(leftover)
 

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from processes import die_with_parent, need_program
 MIB = 1024 * 1024
 LIBC = ctypes.CDLL(None, use_errno=True)
 ATTACH_TIMEOUT_S = 20
+MNT_DETACH = 2
 
 
 class CannotBreak(Exception):
@@ -35,7 +37,18 @@ class SmallDisk:
     def unmount(self):
         """Whoever has a file open on it was ended before; should somebody else look at it, it goes when they do."""
         if LIBC.umount2(self.directory.encode(), 0) != 0:
-            LIBC.umount2(self.directory.encode(), 2)  # MNT_DETACH
+            LIBC.umount2(self.directory.encode(), MNT_DETACH)
+
+
+def remove_tree(directory):
+    """All of a directory, if it is there, with what a run that was killed has left mounted in it."""
+    inside = os.path.join(os.path.abspath(directory), "")
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        places = [line.split(" ")[1] for line in file]
+    for place in places:
+        if place.startswith(inside):
+            LIBC.umount2(place.encode(), MNT_DETACH)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def fill_up(directory, leave_mib):

@@ -13,7 +13,7 @@ import inspect
 import os
 import re
 import resource
-import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +21,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from broken_disk import remove_tree  # noqa: E402
 from processes import Perdure, Redis, ServerError, need_program  # noqa: E402
 from resp_connection import RespConnection  # noqa: E402
 
@@ -77,7 +78,7 @@ class World:
         self.binary = binary
         self.group = group
         self.directory = os.path.join(work, group)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove_tree(self.directory)
         os.makedirs(self.directory)
         data = os.path.join(self.directory, "data")
         self.server = Redis(data, ["--appendonly", "yes"]) if on_redis else Perdure(binary, data)
@@ -155,7 +156,7 @@ class World:
         if self.redis is not None:
             self.redis.kill()
         if not keep:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            remove_tree(self.directory)
 
 
 def sanitizer_slack(binary):
@@ -271,6 +272,7 @@ def parse_options():
 
 def main():
     options = parse_options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tests clean up after themselves, however they are ended
     if not options.redis and not os.access(options.binary, os.X_OK):
         print(f"FAIL {options.binary} is not there: ./dev build")
         print("0 passed, 1 failed")
