@@ -225,6 +225,8 @@ static const struct pd_verb verbs[] = {
 	{ "diff", "print what changed between two moments", pd_cli_actor_diff_run },
 	{ "get", "print a key as it was at a moment", pd_cli_actor_get_run },
 	{ "fork", "make another of what it had at a moment", pd_actor_fork_run },
+	{ "restore", "make it again what it was at a moment", pd_actor_restore_run },
+	{ "revert", "undo what one transaction did to it", pd_actor_revert_run },
 	{ "undrop", "bring back one that was dropped", pd_actor_undrop_run },
 };
 
@@ -234,7 +236,7 @@ static int run(int argc, char **argv)
 {
 	static const struct pd_verbs actor = {
 		.command = "perdure actor",
-		.synopsis = "perdure actor ls|show|drop|profile|history|blame|diff|get|fork|undrop [options] "
+		.synopsis = "perdure actor ls|show|drop|profile|history|blame|diff|get|fork|restore|revert|undrop [options] "
 			    "[NAME]",
 		.about = "Looks after the actors of a data directory, through the admin socket of the server "
 			 "that has it.\n'ls', 'show' and what looks at their past (history, blame, diff, "

@@ -35,6 +35,8 @@ int pd_actor_show_run(int argc, char **argv);
 
 /* Subcommands that make something of the past: actor_restore.c. */
 int pd_actor_fork_run(int argc, char **argv);
+int pd_actor_restore_run(int argc, char **argv);
+int pd_actor_revert_run(int argc, char **argv);
 int pd_actor_undrop_run(int argc, char **argv);
 
 #endif

@@ -1,4 +1,4 @@
-/* `perdure actor fork`, `undrop`: what is made of an actor's past, by the server that has it. */
+/* `perdure actor fork`, `restore`, `revert`, `undrop`: what is made of an actor's past, by the server that has it. */
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 struct given {
 	const char *data, *at;
-	bool json;
+	bool json, dry_run;
 };
 
 #define AT(field) offsetof(struct given, field)
@@ -150,6 +150,130 @@ int pd_actor_fork_run(int argc, char **argv)
 		words[5] = given.at;
 	}
 	return order(&fork_options, &given, words, print_made);
+}
+
+/* ---- restore ---- */
+
+/* What was done, or would be, and with what to undo it. */
+static void print_done(struct pd_output *output, struct pd_slice map)
+{
+	struct pd_slice way = pd_admin_text(map, "way"), undo = pd_admin_text(map, "undo");
+	uint64_t put = pd_admin_number(map, "put"), deleted = pd_admin_number(map, "deleted");
+
+	if (pd_slice_equal(way, pd_slice_string("nothing"))) {
+		pd_output_text(output, ": nothing to do\n");
+		return;
+	}
+	pd_output_text(output, undo.size > 0 ? ": " : ": would be ");
+	if (pd_slice_equal(way, pd_slice_string("replace")))
+		pd_output_text(output, "replaced, with %" PRIu64 " key%s instead of %" PRIu64 "\n", put,
+			       put == 1 ? "" : "s", deleted);
+	else
+		pd_output_text(output, "%" PRIu64 " put, %" PRIu64 " deleted\n", put, deleted);
+	if (undo.size == 0)
+		return;
+	pd_output_text(output, "undo it with: perdure actor restore --at ");
+	pd_output_lax(output, undo);
+	pd_output_text(output, " ");
+	pd_output_word(output, pd_admin_text(map, "actor"));
+	pd_output_text(output, "\n");
+}
+
+static void print_restored(struct pd_output *output, struct pd_slice map)
+{
+	pd_output_word(output, pd_admin_text(map, "actor"));
+	pd_output_text(output, " as of ");
+	pd_output_lax(output, pd_admin_text(map, "at_time"));
+	print_done(output, map);
+}
+
+static void print_reverted(struct pd_output *output, struct pd_slice map)
+{
+	pd_output_word(output, pd_admin_text(map, "actor"));
+	pd_output_text(output, " without ");
+	pd_output_lax(output, pd_admin_text(map, "at"));
+	print_done(output, map);
+}
+
+static const struct pd_option restore_table[] = {
+	OPTION_DATA,
+	{ "at", "MOMENT", PD_OPTION_TEXT, AT(at), 0, 0, "As it was then. Needed." },
+	{ "dry-run", NULL, PD_OPTION_SWITCH, AT(dry_run), 0, 0, "Only say what would be done." },
+	OPTION_JSON,
+};
+
+static const struct pd_options restore_options = {
+	.command = "perdure actor restore",
+	.synopsis = "perdure actor restore --at MOMENT [options] [TENANT/]NAME",
+	.about = "Makes an actor again what it was at a moment, in one transaction; its profile and lease "
+		 "stay. Where "
+		 "little\nwas changed since, that is put back; else all of it is written anew beside the "
+		 "serving, compared "
+		 "with what\nit was, and takes the actor's place. It says with what to undo it.\n\n" MOMENTS,
+	.table = restore_table,
+	.count = sizeof restore_table / sizeof *restore_table,
+	.environment_count = 1, /* PERDURE_DATA */
+	.after = "Examples:\n"
+		 "  perdure actor restore --at -1m --dry-run user:42\n"
+		 "  perdure actor restore --at -1m user:42\n"
+		 "\n" EXIT_STATUSES,
+};
+
+int pd_actor_restore_run(int argc, char **argv)
+{
+	static const char *const what[] = { "which actor? 'perdure actor ls' lists them", NULL };
+	const char *words[8] = { "PD.ACTOR", "RESTORE", NULL, "AT" };
+	struct given given = { .data = "./data" };
+	int status;
+
+	if (!take_words(&restore_options, argc, argv, &given, what, words + 2, &status))
+		return status;
+	if (given.at == NULL)
+		return pd_options_wrong(&restore_options, "to when? Say --at with a moment, such as -10m");
+	words[4] = given.at;
+	if (given.dry_run)
+		words[5] = "DRYRUN";
+	return order(&restore_options, &given, words, print_restored);
+}
+
+/* ---- revert ---- */
+
+static const struct pd_option revert_table[] = {
+	OPTION_DATA,
+	{ "dry-run", NULL, PD_OPTION_SWITCH, AT(dry_run), 0, 0, "Only say what would be done." },
+	OPTION_JSON,
+};
+
+static const struct pd_options revert_options = {
+	.command = "perdure actor revert",
+	.synopsis = "perdure actor revert [options] [TENANT/]NAME LSN|BOOKMARK",
+	.about = "Undoes what one transaction did to an actor, in one transaction: what it wrote is again "
+		 "what it was "
+		 "before.\nIf later transactions wrote any of these keys again, they are named, and nothing "
+		 "is "
+		 "changed. 'perdure\nactor history' and 'perdure actor blame' have the LSNs.",
+	.table = revert_table,
+	.count = sizeof revert_table / sizeof *revert_table,
+	.environment_count = 1, /* PERDURE_DATA */
+	.after = "Examples:\n"
+		 "  perdure actor revert user:42 4711\n"
+		 "\n" EXIT_STATUSES,
+};
+
+int pd_actor_revert_run(int argc, char **argv)
+{
+	static const char *const what[] = { "which actor? 'perdure actor ls' lists them",
+					    "which transaction? 'perdure actor history' has their LSNs",
+					    NULL };
+	const char *words[8] = { "PD.ACTOR", "REVERT" };
+	struct given given = { .data = "./data" };
+	int status;
+
+	if (!take_words(&revert_options, argc, argv, &given, what, words + 2, &status))
+		return status;
+	if (given.dry_run)
+		words[4] = "DRYRUN";
+	return order(&revert_options, &given, words, print_reverted);
 }
 
 /* ---- undrop ---- */

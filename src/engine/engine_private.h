@@ -6,6 +6,7 @@
 #include "base/id_list.h"
 #include "base/pointer_table.h"
 #include "engine/actor.h"
+#include "engine/amend.h"
 #include "engine/blob.h"
 #include "engine/budget.h"
 #include "engine/clock.h"
@@ -362,6 +363,7 @@ struct pd_engine {
 	struct pd_cursors cursors;
 	struct pd_blobs blobs;
 	struct pd_drafts drafts;
+	struct pd_actor_watch *watches; /* who wants to know whether an actor is written to */
 	uint64_t random_state;
 	struct pd_buffer idempotent_reply;
 	unsigned listening;      /* enum pd_event_class */
@@ -435,6 +437,10 @@ PD_MUST_CHECK int pd_state_settle(struct pd_engine *engine, struct pd_error *err
 void pd_state_note_damage(struct pd_engine *engine, const struct pd_error *err);
 /* The state in use is no good, for this reason: close it and open the next best. */
 PD_MUST_CHECK int pd_state_reject(struct pd_engine *engine, const char *why, struct pd_error *err);
+
+/* ---- amend.c ---- */
+/* Something of the actor is about to be written. */
+void pd_watches_note(struct pd_engine *engine, uint64_t actor);
 
 /* ---- draft.c ---- */
 /* What an earlier life has left over. */

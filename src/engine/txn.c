@@ -169,6 +169,8 @@ static int prepare(struct pd_txn *txn, const struct pd_store_actor *state, uint6
 	struct pd_engine *engine = txn->engine;
 	int result = pd_txn_begin_record(txn, tenant, state->id);
 
+	if (engine->watches != NULL)
+		pd_watches_note(engine, state->id);
 	if (result == 0)
 		result = pd_engine_reserve(engine, engine->open->size + size + 64, &txn->err);
 	if (result != 0 || txn->effects_actor == state->id)

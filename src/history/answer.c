@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/timestamp.h"
 #include "engine/engine.h"
@@ -133,28 +134,104 @@ static int parse_cursor(const struct pd_history_question *question, uint64_t *to
 	return 0;
 }
 
+/* [tenant/]name */
+static void take_apart(const struct pd_history_question *question, struct pd_slice *ret_tenant,
+		       struct pd_slice *ret_name)
+{
+	struct pd_slice name = question->actor;
+	const uint8_t *slash = memchr(name.data, '/', name.size);
+
+	*ret_tenant = question->tenant;
+	*ret_name = name;
+	if (slash == NULL)
+		return;
+	*ret_tenant = pd_slice(name.data, (size_t)(slash - name.data));
+	*ret_name = pd_slice(slash + 1, name.size - ret_tenant->size - 1);
+}
+
+/* The actor that this one took the place of, by the record that gave it its name, and since when that had it (0: not known). PD_END: it took
+ * nobody's place. */
+static int find_replaced(struct page *page, uint64_t since_lsn, uint64_t *ret_actor, uint64_t *ret_since,
+			 struct pd_error *err)
+{
+	struct pd_history_walk_options options = { .from_lsn = since_lsn - 1, .to_lsn = since_lsn };
+	struct pd_moment before = { .lsn = since_lsn - 1 };
+	struct pd_slice tenant, name;
+	struct pd_history_walk *walk;
+	struct pd_log_damage damage;
+	struct pd_record record;
+	uint64_t actor;
+	int result;
+
+	*ret_actor = 0;
+	if (since_lsn < pd_history_first_lsn(page->history))
+		return PD_END;
+	result = pd_history_walk_new(page->history, &options, &walk, err);
+	if (result != 0)
+		return result;
+	result = pd_history_walk_next(walk, &record, &damage, err);
+	if (result == 0)
+		*ret_actor = pd_history_replaced_by(&record, page->actor);
+	pd_history_walk_free(walk);
+	if (result != 0 && result != PD_CORRUPT && result != PD_END)
+		return result;
+	if (*ret_actor == 0)
+		return PD_END;
+	take_apart(page->question, &tenant, &name);
+	*ret_since = 0;
+	if (pd_past_actor(page->history, tenant, name, &before, &actor, ret_since, NULL) != 0)
+		*ret_since = 0;
+	return 0;
+}
+
+/* Of one actor after the other, each in the place of the next. 1: the page is full; 0: all has been told. */
+static int fill_lives(struct page *page, struct pd_history_walk_options *options, uint64_t *since_lsn,
+		      struct pd_error *err)
+{
+	uint64_t first_lsn = options->from_lsn;
+
+	for (;;) {
+		struct pd_history_walk *walk;
+		uint64_t replaced, since = 0;
+		int result;
+
+		/* Before it had its name there is nothing of it. */
+		options->actor = page->actor;
+		options->from_lsn = first_lsn;
+		if (*since_lsn > 0 && first_lsn < *since_lsn - 1)
+			options->from_lsn = *since_lsn - 1;
+		result = pd_history_walk_new(page->history, options, &walk, err);
+		if (result != 0)
+			return result;
+		result = fill(page, walk, err);
+		pd_history_walk_free(walk);
+		if (result != 0 || *since_lsn == 0 || options->from_lsn <= first_lsn)
+			return result;
+		result = find_replaced(page, *since_lsn, &replaced, &since, err);
+		if (result != 0)
+			return result == PD_END ? 0 : result;
+		if (options->to_lsn > *since_lsn)
+			options->to_lsn = *since_lsn;
+		page->actor = replaced;
+		*since_lsn = since;
+	}
+}
+
 static int answer_records(struct page *page, const struct pd_moment *from, const struct pd_moment *to,
 			  uint64_t since_lsn, struct pd_resp_writer *reply, struct pd_error *err)
 {
-	struct pd_history_walk_options options = {
-		.actor = page->actor, .from_lsn = from->lsn, .to_lsn = to->lsn, .newest_first = true
-	};
+	struct pd_history_walk_options options = { .from_lsn = from->lsn,
+						   .to_lsn = to->lsn,
+						   .newest_first = true };
 	uint64_t first_lsn = pd_history_first_lsn(page->history);
-	struct pd_history_walk *walk;
 	char cursor[24] = "0";
 	int result = parse_cursor(page->question, &options.to_lsn, err);
 
-	/* Before it had its name there is nothing of it; and who names no first moment means from where the log begins. */
-	if (since_lsn > 0 && options.from_lsn < since_lsn - 1)
-		options.from_lsn = since_lsn - 1;
+	/* Who names no first moment means from where the log begins. */
 	if (from->lsn == 0 && options.from_lsn + 1 < first_lsn)
 		options.from_lsn = first_lsn - 1;
 	if (result == 0)
-		result = pd_history_walk_new(page->history, &options, &walk, err);
-	if (result != 0)
-		return result;
-	result = fill(page, walk, err);
-	pd_history_walk_free(walk);
+		result = fill_lives(page, &options, &since_lsn, err);
 	if (result == 0)
 		result = tell_base(page, since_lsn, err);
 	else if (result == 1 && page->last_lsn > 1)
@@ -174,18 +251,14 @@ static int find_actor(struct pd_history *history, const struct pd_history_questi
 		      const struct pd_moment *moment, uint64_t *ret_actor, uint64_t *ret_since,
 		      struct pd_error *err)
 {
-	struct pd_slice tenant = question->tenant, name = question->actor;
-	const uint8_t *slash = memchr(name.data, '/', name.size);
+	struct pd_slice tenant, name;
 
 	if (question->actor_id != 0 && question->actor_since_lsn <= moment->lsn) {
 		*ret_actor = question->actor_id;
 		*ret_since = question->actor_since_lsn;
 		return 0;
 	}
-	if (slash != NULL) {
-		tenant = pd_slice(name.data, (size_t)(slash - name.data));
-		name = pd_slice(slash + 1, name.size - tenant.size - 1);
-	}
+	take_apart(question, &tenant, &name);
 	return pd_past_actor(history, tenant, name, moment, ret_actor, ret_since, err);
 }
 

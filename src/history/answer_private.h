@@ -25,6 +25,8 @@ PD_MUST_CHECK int pd_history_write_record(struct pd_resp_writer *reply, struct p
 					  struct pd_slice key, struct pd_error *err);
 /* Did it do anything to that key? */
 bool pd_history_record_touches(const struct pd_record *record, uint64_t actor, struct pd_slice key);
+/* The actor that this record replaces by that one; 0: it replaces none. */
+uint64_t pd_history_replaced_by(const struct pd_record *record, uint64_t actor);
 void pd_history_write_damage(struct pd_resp_writer *reply, const struct pd_log_damage *damage);
 const char *pd_history_type_name(uint8_t type);
 

@@ -97,20 +97,45 @@ static bool is_told(const struct pd_effect *effect, enum shape shape)
 	return shape != SHAPE_HIDDEN && !(shape == SHAPE_PUT && effect->type == PD_TYPE_HASH);
 }
 
-/* A record is a drop of the actor if it says so first: docs/format/state.md. */
-static bool is_drop(const struct pd_record *record, uint64_t actor)
+uint64_t pd_history_replaced_by(const struct pd_record *record, uint64_t actor)
 {
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
+	uint64_t id, dropped = 0, named = 0;
+
+	pd_effect_walk_init(&walk, record);
+	while (pd_effect_next(&walk, &effect) == 0) {
+		if (effect.actor != 0 || effect.kind != PD_EFFECT_PUT || effect.key.size == 0 ||
+		    pd_varint_get(effect.value.data, effect.value.size, &id) == 0)
+			continue;
+		if (pd_slice_equal(effect.key, pd_slice_string("d")))
+			dropped = id;
+		else if (effect.key.data[0] == 'a')
+			named = id;
+	}
+	return named == actor ? dropped : 0;
+}
+
+/* What a record that deletes all of an actor is called: one of a drop says so first (docs/format/state.md), and may give the name to
+ * another. */
+static const char *clearing(const struct pd_record *record, uint64_t actor)
+{
+	struct pd_effect_walk walk;
+	struct pd_effect effect;
+	const char *name = "clear";
 	uint64_t id;
 
 	pd_effect_walk_init(&walk, record);
-	while (pd_effect_next(&walk, &effect) == 0)
-		if (effect.actor == 0 && effect.kind == PD_EFFECT_PUT &&
-		    pd_slice_equal(effect.key, pd_slice_string("d")) &&
+	while (pd_effect_next(&walk, &effect) == 0) {
+		if (effect.actor != 0 || effect.kind != PD_EFFECT_PUT || effect.key.size == 0)
+			continue;
+		if (pd_slice_equal(effect.key, pd_slice_string("d")) &&
 		    pd_varint_get(effect.value.data, effect.value.size, &id) > 0 && id == actor)
-			return true;
-	return false;
+			name = "drop";
+		else if (effect.key.data[0] == 'a' && name[0] == 'd')
+			name = "replace";
+	}
+	return name;
 }
 
 static void write_text(struct pd_resp_writer *reply, const char *name, struct pd_slice text)
@@ -153,7 +178,7 @@ static void write_put(struct pd_resp_writer *reply, const struct pd_effect *effe
 }
 
 static void write_operation(struct pd_resp_writer *reply, const struct pd_effect *effect, enum shape shape,
-			    const struct pd_history_place *place, bool drop)
+			    const struct pd_history_place *place, const char *clearing_name)
 {
 	switch (shape) {
 	case SHAPE_PUT:
@@ -175,7 +200,7 @@ static void write_operation(struct pd_resp_writer *reply, const struct pd_effect
 		break;
 	case SHAPE_CLEAR:
 		pd_resp_write_map(reply, 1);
-		write_string(reply, "op", drop ? "drop" : "clear");
+		write_string(reply, "op", clearing_name);
 		break;
 	case SHAPE_HIDDEN:
 		break;
@@ -184,7 +209,7 @@ static void write_operation(struct pd_resp_writer *reply, const struct pd_effect
 
 /* Go over what it did: to count, and to write the first of it. */
 static size_t each_operation(struct pd_resp_writer *reply, const struct pd_record *record, uint64_t actor,
-			     struct pd_slice key, bool drop, size_t max)
+			     struct pd_slice key, const char *clearing_name, size_t max)
 {
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
@@ -199,14 +224,14 @@ static size_t each_operation(struct pd_resp_writer *reply, const struct pd_recor
 		    !is_about(&effect, shape, &place, key))
 			continue;
 		if (count++ < max)
-			write_operation(reply, &effect, shape, &place, drop);
+			write_operation(reply, &effect, shape, &place, clearing_name);
 	}
 	return count;
 }
 
 bool pd_history_record_touches(const struct pd_record *record, uint64_t actor, struct pd_slice key)
 {
-	return each_operation(NULL, record, actor, key, false, 0) > 0;
+	return each_operation(NULL, record, actor, key, "", 0) > 0;
 }
 
 /* ---- records ---- */
@@ -215,7 +240,7 @@ int pd_history_write_record(struct pd_resp_writer *reply, struct pd_history_clie
 			    const struct pd_record *record, size_t segment, uint64_t actor,
 			    struct pd_slice key, struct pd_error *err)
 {
-	size_t count = each_operation(NULL, record, actor, key, false, 0);
+	size_t count = each_operation(NULL, record, actor, key, "", 0);
 	struct pd_slice principal, text;
 	char bookmark[PD_BOOKMARK_SIZE], when[PD_TIMESTAMP_SIZE];
 	int result = pd_history_client(clients, record, segment, &principal, &text, err);
@@ -236,7 +261,7 @@ int pd_history_write_record(struct pd_resp_writer *reply, struct pd_history_clie
 	write_number(reply, "operation_count", count);
 	pd_resp_write_bulk_string(reply, "operations");
 	pd_resp_write_array(reply, count < OPERATIONS_MAX ? count : OPERATIONS_MAX);
-	(void)each_operation(reply, record, actor, key, is_drop(record, actor), OPERATIONS_MAX);
+	(void)each_operation(reply, record, actor, key, clearing(record, actor), OPERATIONS_MAX);
 	return 0;
 }
 

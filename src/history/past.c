@@ -221,9 +221,15 @@ static bool has_expired(const struct pd_moment *moment, const struct pd_entry *e
 	return entry->expires_us != 0 && entry->expires_us <= moment->time_us;
 }
 
+int pd_past_get_kept(struct pd_past *past, struct pd_slice key, struct pd_entry *ret_entry,
+		     struct pd_error *err)
+{
+	return past->state == NULL ? 0 : pd_store_get(past->store, past->state, key, ret_entry, err);
+}
+
 int pd_past_get(struct pd_past *past, struct pd_slice key, struct pd_entry *ret_entry, struct pd_error *err)
 {
-	int result = past->state == NULL ? 0 : pd_store_get(past->store, past->state, key, ret_entry, err);
+	int result = pd_past_get_kept(past, key, ret_entry, err);
 
 	return result > 0 && has_expired(&past->moment, ret_entry) ? 0 : result;
 }

@@ -39,6 +39,9 @@ bool pd_past_has_expiring(const struct pd_past *past);
 /* Keys as the store has them. 1: found, 0: not there. */
 PD_MUST_CHECK int pd_past_get(struct pd_past *past, struct pd_slice key, struct pd_entry *ret_entry,
 			      struct pd_error *err);
+/* The same with what had expired by then and was not removed yet. */
+PD_MUST_CHECK int pd_past_get_kept(struct pd_past *past, struct pd_slice key, struct pd_entry *ret_entry,
+				   struct pd_error *err);
 /* Go to the first key in [from, to); `to` size 0: to the end. */
 void pd_past_seek(struct pd_past *past, struct pd_slice from, struct pd_slice to,
 		  struct pd_past_cursor *ret_cursor);

@@ -3,10 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/codec.h"
-#include "log/record.h"
 #include "model/kv/kv.h"
 #include "model/txn.h"
+#include "restore/entry.h"
 
 void pd_copy_init(struct pd_copy *copy, struct pd_past *past)
 {
@@ -32,40 +31,18 @@ static int no_memory(struct pd_error *err)
 
 /* ---- entries ---- */
 
-static int append(struct pd_copy *copy, struct pd_buffer *into, uint8_t type, uint64_t expires_us,
-		  struct pd_slice key, struct pd_slice value, struct pd_error *err)
+static int append(struct pd_copy *copy, struct pd_buffer *into, const struct pd_entry_parts *parts,
+		  struct pd_error *err)
 {
-	size_t header = PD_ENTRY_HEADER_SIZE + (expires_us != 0 ? 8u : 0u);
-	uint8_t *to;
+	size_t before = into->size;
+	int result = pd_entry_append(into, parts, err);
 
-	if (pd_buffer_reserve(into, header + key.size + value.size) != 0)
-		return no_memory(err);
-	to = into->data + into->size;
-	to[0] = PD_EFFECT_PUT;
-	to[1] = (uint8_t)(type | (expires_us != 0 ? PD_ENTRY_EXPIRES : 0));
-	pd_store_u16(to + 2, (uint16_t)key.size);
-	pd_store_u32(to + 4, (uint32_t)value.size);
-	if (expires_us != 0)
-		pd_store_u64(to + PD_ENTRY_HEADER_SIZE, expires_us);
-	if (key.size > 0)
-		memcpy(to + header, key.data, key.size);
-	if (value.size > 0)
-		memcpy(to + header + key.size, value.data, value.size);
-	into->size += header + key.size + value.size;
-	copy->entries++;
-	copy->bytes += header + key.size + value.size;
-	return 0;
+	copy->entries += result == 0;
+	copy->bytes += into->size - before;
+	return result;
 }
 
 /* ---- large strings ---- */
-
-static struct pd_slice chunk_key(uint8_t key[PD_CHUNK_KEY_SIZE], uint64_t blob, uint64_t number)
-{
-	key[0] = PD_SPACE_CHUNK;
-	pd_store_be64(key + 1, blob);
-	pd_store_be32(key + 9, (uint32_t)number);
-	return pd_slice(key, PD_CHUNK_KEY_SIZE);
-}
 
 /* Chunks from where it stands on. 1: the piece is full. */
 static int copy_chunks(struct pd_copy *copy, const struct pd_blob *blob, struct pd_buffer *into,
@@ -76,14 +53,16 @@ static int copy_chunks(struct pd_copy *copy, const struct pd_blob *blob, struct 
 	struct pd_entry chunk;
 	int result;
 
-	pd_past_seek(copy->past, chunk_key(from, blob->number, copy->chunk_number),
-		     chunk_key(to, blob->number + 1, 0), &cursor);
+	pd_past_seek(copy->past, pd_entry_chunk_key(from, blob->number, copy->chunk_number),
+		     pd_entry_chunk_key(to, blob->number + 1, 0), &cursor);
 	while ((result = pd_past_next_kept(&cursor, &chunk, err)) == 1) {
+		struct pd_entry_parts parts = { .type = PD_TYPE_CHUNK, .value = chunk.value };
+
 		if (into->size >= PD_COPY_PIECE)
 			break;
 		copy->copied += chunk.value.size;
-		result = append(copy, into, PD_TYPE_CHUNK, 0,
-				chunk_key(from, copy->blob, copy->chunk_number++), chunk.value, err);
+		parts.key = pd_entry_chunk_key(from, copy->blob, copy->chunk_number++);
+		result = append(copy, into, &parts, err);
 		if (result != 0)
 			break;
 	}
@@ -96,6 +75,9 @@ static int copy_large(struct pd_copy *copy, const struct pd_entry *entry, struct
 		      enum pd_copy_end *end, struct pd_error *err)
 {
 	struct pd_blob blob = pd_kv_blob(entry);
+	struct pd_entry_parts parts = { .type = PD_TYPE_LARGE,
+					.expires_us = entry->expires_us,
+					.key = entry->key };
 	uint8_t head[PD_KV_HEAD_SIZE_MAX];
 	int result;
 
@@ -115,8 +97,8 @@ static int copy_large(struct pd_copy *copy, const struct pd_entry *entry, struct
 				    "a large value of the actor lacked a part then: take another moment");
 	blob.number = copy->blob;
 	copy->blob = 0;
-	return append(copy, into, PD_TYPE_LARGE, entry->expires_us, entry->key, pd_kv_blob_head(&blob, head),
-		      err);
+	parts.value = pd_kv_blob_head(&blob, head);
+	return append(copy, into, &parts, err);
 }
 
 /* ---- pieces ---- */
@@ -134,15 +116,15 @@ static int go_on_at(struct pd_copy *copy, struct pd_slice key, bool behind)
 static int copy_entry(struct pd_copy *copy, const struct pd_entry *entry, struct pd_buffer *into,
 		      enum pd_copy_end *end, struct pd_error *err)
 {
-	bool large = entry->type == PD_TYPE_LARGE;
+	struct pd_entry_parts parts = { entry->type, entry->expires_us, entry->key, entry->value };
 	int result = go_on_at(copy, entry->key, false);
 
 	if (result != 0)
 		return no_memory(err);
-	if (large)
+	if (entry->type == PD_TYPE_LARGE)
 		result = copy_large(copy, entry, into, end, err);
 	else
-		result = append(copy, into, entry->type, entry->expires_us, entry->key, entry->value, err);
+		result = append(copy, into, &parts, err);
 	if (result != 0)
 		return result;
 	copy->keys += entry->key.data[0] == PD_SPACE_KEY;

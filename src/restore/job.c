@@ -1,7 +1,8 @@
 /* Jobs. One goes through stages, some of which are tasks:
  *
  *     SETTLE      what was written before it must be on stable storage
- *     FIND        task: which actor, which moment; its state of then is opened
+ *     FIND        task: which actor, which moment; its state of then is opened; of a restore: what is to be done
+ *     AMEND       a restore that puts little back does so, and is done; if the actor was written to meanwhile, it begins again
  *     BEGIN       a draft
  *     FILL        task: the next piece         <-+
  *     PUT         it is written into the draft --+
@@ -19,21 +20,26 @@
 #include "base/memory.h"
 #include "base/timestamp.h"
 #include "engine/actor.h"
+#include "engine/amend.h"
 #include "engine/draft.h"
 #include "engine/engine.h"
 #include "engine/follower.h"
+#include "engine/upkeep.h"
 #include "engine/view.h"
 #include "os/os.h"
 #include "restore/copy.h"
+#include "restore/revert.h"
 #include "restore/source.h"
 #include "wire/resp.h"
 
-#define REPLY_MAX ((size_t)64 * 1024)
-#define PIECE_MAX ((size_t)PD_KEY_SIZE_MAX + PD_VALUE_SIZE_MAX + 4 * PD_COPY_PIECE)
-#define NUMBERS   256u /* of blobs, at a time */
-#define VIEWS_MAX 5u   /* that may be given up before the job is */
+#define REPLY_MAX   ((size_t)64 * 1024)
+#define PIECE_MAX   ((size_t)PD_KEY_SIZE_MAX + PD_VALUE_SIZE_MAX + 4 * PD_COPY_PIECE)
+#define NUMBERS     256u /* of blobs, at a time */
+#define VIEWS_MAX   5u   /* that may be given up before the job is */
+#define TRIES_MAX   3u   /* to put little back, before everything is written anew */
+#define REVERTS_MAX 20u  /* tries to revert what others write to all the time */
 
-enum stage { SETTLE, FIND, BEGIN, FILL, PUT, VIEW, VERIFY, PUBLISH, DONE };
+enum stage { SETTLE, FIND, AMEND, BEGIN, FILL, PUT, VIEW, VERIFY, PUBLISH, DONE };
 
 struct pd_restore_job {
 	struct pd_restore_jobs *jobs;
@@ -45,7 +51,8 @@ struct pd_restore_job {
 	struct pd_os_task *task; /* NULL: none is at work */
 	struct pd_draft *draft;
 	struct pd_engine_view *view;
-	unsigned views;
+	unsigned views, tries;
+	struct pd_actor_watch watch; /* of a restore */
 	struct pd_receipt receipt;
 	bool unwanted;
 
@@ -55,6 +62,8 @@ struct pd_restore_job {
 	struct pd_restore_order order;
 	struct pd_restore_known known;
 	struct pd_restore_source source;
+	struct pd_restore_plan plan;
+	uint64_t keys_now; /* that the actor had when the plan was made */
 	struct pd_copy copy;
 	enum pd_copy_end end;
 	struct pd_hash128 was, is;
@@ -69,6 +78,12 @@ struct pd_restore_jobs {
 	struct pd_engine *engine;
 	struct pd_restore_job *first;
 };
+
+/* Is it about an actor that stays? */
+static bool changes_own(const struct pd_restore_job *job)
+{
+	return job->order.verb == PD_RESTORE_RESTORE || job->order.verb == PD_RESTORE_REVERT;
+}
 
 /* ---- in the tasks ---- */
 
@@ -95,9 +110,17 @@ static void run_find(void *argument)
 	struct pd_restore_job *job = argument;
 
 	job->result = pd_history_open(&job->options, &job->history, &job->err);
+	if (job->result == 0 && job->order.verb == PD_RESTORE_REVERT) {
+		job->result = pd_restore_plan_revert(&job->plan, job->history, &job->order, &job->known,
+						     &job->source, &job->err);
+		return;
+	}
 	if (job->result == 0)
 		job->result = pd_restore_find(job->history, &job->order, &job->known, &job->source,
 					      &job->err);
+	if (job->result == 0 && job->order.verb == PD_RESTORE_RESTORE && job->tries < TRIES_MAX)
+		job->result = pd_restore_plan_make(&job->plan, job->history, &job->source, job->known.actor,
+						   &job->err);
 }
 
 static void run_fill(void *argument)
@@ -132,6 +155,19 @@ struct pd_restore_jobs *pd_restore_jobs_new(struct pd_engine *engine)
 	return jobs;
 }
 
+/* What was opened to look at the past. */
+static void close_past(struct pd_restore_job *job)
+{
+	pd_engine_unwatch(job->jobs->engine, &job->watch);
+	pd_restore_plan_done(&job->plan);
+	pd_past_close(job->source.past);
+	job->source.past = NULL;
+	pd_history_close(job->history);
+	job->history = NULL;
+	pd_engine_unfollow(job->follower);
+	job->follower = NULL;
+}
+
 /* Waits for its task. */
 static void destroy(struct pd_restore_job *job)
 {
@@ -145,9 +181,7 @@ static void destroy(struct pd_restore_job *job)
 	pd_draft_discard(job->draft);
 	pd_engine_view_close(job->view);
 	pd_copy_done(&job->copy);
-	pd_past_close(job->source.past);
-	pd_history_close(job->history);
-	pd_engine_unfollow(job->follower);
+	close_past(job);
 	pd_restore_order_done(&job->order);
 	pd_buffer_done(&job->names);
 	pd_buffer_done(&job->piece);
@@ -221,11 +255,19 @@ static int know_actor(struct pd_restore_job *job, struct pd_error *err)
 		name = info.name;
 		job->known.actor = info.id;
 		job->known.since_lsn = info.created_lsn;
+		job->keys_now = info.keys;
 	} else {
 		take_apart(job->order.actor, &tenant, &name);
 	}
 	if (!pd_session_reaches(job->session, tenant))
 		return no_actor(job->order.actor, err);
+	if (changes_own(job) && job->known.actor == 0)
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"there is no actor '%.*s': UNDROP brings one back that was dropped, FORK makes "
+			"another of what it had at a moment",
+			(int)(job->order.actor.size < 300 ? job->order.actor.size : 300),
+			(const char *)job->order.actor.data);
 	/* They are the engine's, and may go before the job does. */
 	if (pd_buffer_reserve(&job->names, tenant.size + name.size) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an order");
@@ -244,8 +286,10 @@ static int check_name(struct pd_restore_job *job, struct pd_error *err)
 	char place[2 * PD_NAME_SIZE_MAX + 2];
 	struct pd_actor_info info;
 
-	if (job->order.verb == PD_RESTORE_UNDROP)
+	if (job->order.verb != PD_RESTORE_FORK)
 		job->order.name = job->known.name;
+	if (changes_own(job))
+		return 0;
 	take_apart(job->order.name, &tenant, &name);
 	if (!pd_actor_name_is_good(name))
 		return pd_error_set(err, PD_INVALID,
@@ -271,6 +315,19 @@ static int check_name(struct pd_restore_job *job, struct pd_error *err)
 	return 0;
 }
 
+/* What may be kept in memory of what changed since a checkpoint: within what the whole process may have. */
+static size_t memory_max(const struct pd_engine *engine)
+{
+	struct pd_memory_report report;
+	uint64_t part;
+
+	pd_engine_memory(engine, &report);
+	part = report.budget / 4;
+	if (part < PD_RESTORE_JOB_BYTES_MIN)
+		return PD_RESTORE_JOB_BYTES_MIN;
+	return part < PD_RESTORE_JOB_BYTES ? (size_t)part : PD_RESTORE_JOB_BYTES;
+}
+
 static int follow(struct pd_restore_job *job, struct pd_error *err)
 {
 	struct pd_follower_place place;
@@ -278,6 +335,9 @@ static int follow(struct pd_restore_job *job, struct pd_error *err)
 
 	if (result != 0)
 		return result;
+	/* From the very moment on that is the newest to the past. */
+	if (changes_own(job))
+		pd_engine_watch(job->jobs->engine, &job->watch, job->known.actor);
 	place = pd_follower_place(job->follower);
 	job->options = (struct pd_history_options){ .os = place.os,
 						    .data_directory = place.data_directory,
@@ -285,7 +345,7 @@ static int follow(struct pd_restore_job *job, struct pd_error *err)
 						    .open_segment = place.open_segment,
 						    .open_index = place.open_index,
 						    .now_us = pd_os_real_us(place.os),
-						    .memory_max_bytes = PD_RESTORE_JOB_BYTES,
+						    .memory_max_bytes = memory_max(job->jobs->engine),
 						    .progress = go_on,
 						    .context = job };
 	memcpy(job->options.cluster_id, place.cluster_id, sizeof place.cluster_id);
@@ -316,6 +376,7 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 	pd_buffer_init(&job->piece, PIECE_MAX);
 	pd_buffer_init(&job->reply, REPLY_MAX);
 	pd_copy_init(&job->copy, NULL);
+	pd_restore_plan_init(&job->plan);
 	atomic_init(&job->cancelled, false);
 	result = pd_restore_order_parse(words, count, &job->order, err);
 	if (result == 0)
@@ -332,6 +393,73 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 	jobs->first = job;
 	*ret_job = job;
 	return 0;
+}
+
+/* ---- the answer ---- */
+
+static void write_text(struct pd_resp_writer *reply, const char *name, struct pd_slice text)
+{
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_bulk(reply, text);
+}
+
+static void write_bookmark(struct pd_resp_writer *reply, const char *name, uint64_t epoch, uint64_t lsn)
+{
+	char text[PD_BOOKMARK_SIZE];
+
+	pd_bookmark_format(0, epoch, lsn, text);
+	write_text(reply, name, pd_slice_string(text));
+}
+
+static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
+{
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_integer(reply, (int64_t)number);
+}
+
+static void write_reply(struct pd_restore_job *job)
+{
+	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
+	const struct pd_moment *moment = &job->source.moment;
+	char when[PD_TIMESTAMP_SIZE], hash[33];
+
+	pd_timestamp_format(moment->time_us, 6, when);
+	pd_hash128_format(job->is, hash);
+	pd_resp_write_map(&reply, 8);
+	write_text(&reply, "actor", job->order.name);
+	write_bookmark(&reply, "at", moment->epoch, moment->lsn);
+	write_text(&reply, "at_time", pd_slice_string(when));
+	write_number(&reply, "keys", job->copy.keys);
+	write_number(&reply, "bytes", job->copy.bytes);
+	write_text(&reply, "hash", pd_slice_string(hash));
+	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
+	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
+}
+
+/* Of a restore. What was not done has no bookmark. */
+static void write_restored(struct pd_restore_job *job)
+{
+	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
+	const struct pd_moment *moment = &job->source.moment;
+	bool replace = job->plan.way == PD_RESTORE_REPLACE, done = job->receipt.lsn != 0;
+	char when[PD_TIMESTAMP_SIZE];
+
+	pd_timestamp_format(moment->time_us, 6, when);
+	pd_resp_write_map(&reply, done ? 11 : 8);
+	write_text(&reply, "actor", job->order.name);
+	write_text(&reply, "way", pd_slice_string(pd_restore_way_name(job->plan.way)));
+	pd_resp_write_bulk_string(&reply, "dry_run");
+	pd_resp_write_boolean(&reply, job->order.dry_run);
+	write_bookmark(&reply, "at", moment->epoch, moment->lsn);
+	write_text(&reply, "at_time", pd_slice_string(when));
+	write_number(&reply, "put", replace ? pd_past_key_count(job->source.past) : job->plan.inverse.put);
+	write_number(&reply, "deleted", replace ? job->keys_now : job->plan.inverse.deleted);
+	write_number(&reply, "bytes", replace ? job->copy.bytes : job->plan.inverse.entries.size);
+	if (!done)
+		return;
+	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
+	write_bookmark(&reply, "undo", job->receipt.epoch, job->receipt.lsn - 1);
+	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
 }
 
 /* ---- its stages: 0: go on with the next; 1: not yet ---- */
@@ -372,6 +500,52 @@ static int find(struct pd_restore_job *job, struct pd_error *err)
 		return result;
 	job->copy.past = job->source.past;
 	job->stage = BEGIN;
+	if (changes_own(job))
+		job->stage = job->order.dry_run || job->plan.way == PD_RESTORE_NOTHING ? DONE
+			     : job->plan.way == PD_RESTORE_CHANGES                     ? AMEND
+										       : BEGIN;
+	if (job->stage == DONE)
+		write_restored(job);
+	return 0;
+}
+
+/* Look again, at what has come since. The moment stays the one that was meant. */
+static int begin_again(struct pd_restore_job *job, struct pd_error *err)
+{
+	const struct pd_moment *moment = &job->source.moment;
+	int result;
+
+	job->tries++;
+	job->order.at = (struct pd_moment_name){ .kind = moment->lsn > 0 ? PD_MOMENT_BOOKMARK : PD_MOMENT_LSN,
+						 .epoch = moment->epoch,
+						 .lsn = moment->lsn };
+	close_past(job);
+	job->known = (struct pd_restore_known){ 0 };
+	job->stage = SETTLE;
+	result = know_actor(job, err);
+	job->order.name = job->known.name;
+	return result == 0 ? follow(job, err) : result;
+}
+
+static int amend(struct pd_restore_job *job, struct pd_error *err)
+{
+	struct pd_amendment amendment = { .actor = job->known.actor,
+					  .entries = pd_buffer_slice(&job->plan.inverse.entries),
+					  .keys = job->plan.inverse.keys,
+					  .count = job->plan.inverse.count,
+					  .blobs = job->plan.inverse.blobs };
+	int result = pd_engine_amend(job->jobs->engine, job->session, &job->watch, &amendment, &job->receipt,
+				     err);
+
+	/* What was reverted is not found in any other way. */
+	if (result == PD_CONFLICT && (job->order.verb == PD_RESTORE_RESTORE || job->tries < REVERTS_MAX)) {
+		result = begin_again(job, err);
+		return result == 0 ? 1 : result;
+	}
+	if (result != 0)
+		return result == PD_AGAIN ? 1 : result;
+	write_restored(job);
+	job->stage = DONE;
 	return 0;
 }
 
@@ -454,56 +628,21 @@ static int verify(struct pd_restore_job *job, struct pd_error *err)
 	return 0;
 }
 
-/* ---- the answer ---- */
-
-static void write_text(struct pd_resp_writer *reply, const char *name, struct pd_slice text)
-{
-	pd_resp_write_bulk_string(reply, name);
-	pd_resp_write_bulk(reply, text);
-}
-
-static void write_bookmark(struct pd_resp_writer *reply, const char *name, uint64_t epoch, uint64_t lsn)
-{
-	char text[PD_BOOKMARK_SIZE];
-
-	pd_bookmark_format(0, epoch, lsn, text);
-	write_text(reply, name, pd_slice_string(text));
-}
-
-static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
-{
-	pd_resp_write_bulk_string(reply, name);
-	pd_resp_write_integer(reply, (int64_t)number);
-}
-
-static void write_reply(struct pd_restore_job *job)
-{
-	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
-	const struct pd_moment *moment = &job->source.moment;
-	char when[PD_TIMESTAMP_SIZE], hash[33];
-
-	pd_timestamp_format(moment->time_us, 6, when);
-	pd_hash128_format(job->is, hash);
-	pd_resp_write_map(&reply, 8);
-	write_text(&reply, "actor", job->order.name);
-	write_bookmark(&reply, "at", moment->epoch, moment->lsn);
-	write_text(&reply, "at_time", pd_slice_string(when));
-	write_number(&reply, "keys", job->copy.keys);
-	write_number(&reply, "bytes", job->copy.bytes);
-	write_text(&reply, "hash", pd_slice_string(hash));
-	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
-	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
-}
-
 static int publish(struct pd_restore_job *job, struct pd_error *err)
 {
-	struct pd_draft_place place = { .name = job->order.name, .profile = job->source.profile };
+	bool restores = job->order.verb == PD_RESTORE_RESTORE;
+	struct pd_draft_place place = { .name = job->order.name,
+					.instead_of = restores ? job->known.actor : 0,
+					.profile = job->source.profile };
 	int result = pd_draft_publish(job->draft, &place, &job->receipt, err);
 
 	if (result != 0)
 		return result == PD_AGAIN ? 1 : result;
 	job->draft = NULL;
-	write_reply(job);
+	if (restores)
+		write_restored(job);
+	else
+		write_reply(job);
 	job->stage = DONE;
 	return 0;
 }
@@ -512,8 +651,8 @@ int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
 			const struct pd_receipt **ret_receipt, struct pd_error *err)
 {
 	static int (*const stages[])(struct pd_restore_job * job, struct pd_error * err) = {
-		[SETTLE] = settle, [FIND] = find,      [BEGIN] = begin,   [FILL] = fill,
-		[PUT] = put,       [VIEW] = open_view, [VERIFY] = verify, [PUBLISH] = publish,
+		[AMEND] = amend, [SETTLE] = settle,  [FIND] = find,     [BEGIN] = begin,     [FILL] = fill,
+		[PUT] = put,     [VIEW] = open_view, [VERIFY] = verify, [PUBLISH] = publish,
 	};
 	int result = 0;
 

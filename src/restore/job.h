@@ -22,7 +22,9 @@ struct pd_session;
 
 #define PD_RESTORE_JOBS_MAX \
 	2u /* at a time; each may take the memory below, and a segment or two of the log */
-#define PD_RESTORE_JOB_BYTES ((size_t)256 * 1024 * 1024)
+#define PD_RESTORE_JOB_BYTES \
+	((size_t)256 * 1024 * 1024) /* and no more than a quarter of the memory budget, but for the least: */
+#define PD_RESTORE_JOB_BYTES_MIN ((size_t)16 * 1024 * 1024)
 
 /* NULL: out of memory. */
 struct pd_restore_jobs *pd_restore_jobs_new(struct pd_engine *engine);

@@ -14,6 +14,8 @@ static const struct {
 } verbs[] = {
 	[PD_RESTORE_FORK] = { "fork", "FORK name new [AT moment]", 2 },
 	[PD_RESTORE_UNDROP] = { "undrop", "UNDROP name", 1 },
+	[PD_RESTORE_RESTORE] = { "restore", "RESTORE name AT moment [DRYRUN]", 3 },
+	[PD_RESTORE_REVERT] = { "revert", "REVERT name lsn|bookmark [DRYRUN]", 2 },
 };
 
 static int syntax_error(enum pd_restore_verb verb, struct pd_error *err)
@@ -44,23 +46,41 @@ static int copy_words(struct pd_restore_order *order, const struct pd_slice *wor
 	return 0;
 }
 
+/* Which transaction. */
+static int parse_which(struct pd_restore_order *order, struct pd_slice word, struct pd_error *err)
+{
+	int result = pd_moment_parse(word, &order->at, err);
+
+	if (result == 0 && order->at.kind != PD_MOMENT_LSN && order->at.kind != PD_MOMENT_BOOKMARK)
+		return pd_error_set(
+			err, PD_INVALID,
+			"a transaction is named by its LSN or its bookmark: the actor's history has them");
+	return result;
+}
+
 static int parse(struct pd_restore_order *order, const struct pd_slice *words, size_t count,
 		 struct pd_error *err)
 {
 	size_t at = 1 + verbs[order->verb].operands;
+	bool changes = order->verb == PD_RESTORE_RESTORE || order->verb == PD_RESTORE_REVERT;
 
 	if (count < at)
 		return syntax_error(order->verb, err);
 	order->actor = words[1];
 	if (order->actor.size == 0)
 		return pd_error_set(err, PD_INVALID, "an actor's name is not empty");
-	if (order->verb == PD_RESTORE_FORK)
+	order->dry_run = changes && count == at + 1 && pd_slice_equal_nocase(words[at], "dryrun");
+	count -= order->dry_run;
+	if (order->verb == PD_RESTORE_FORK) {
 		order->name = words[2];
-	if (count == at)
-		return 0;
-	if (order->verb == PD_RESTORE_UNDROP || count != at + 2 || !pd_slice_equal_nocase(words[at], "at"))
+		if (count == at + 2 && pd_slice_equal_nocase(words[at], "at"))
+			return pd_moment_parse(words[at + 1], &order->at, err);
+	}
+	if (count != at || (order->verb == PD_RESTORE_RESTORE && !pd_slice_equal_nocase(words[2], "at")))
 		return syntax_error(order->verb, err);
-	return pd_moment_parse(words[at + 1], &order->at, err);
+	if (order->verb == PD_RESTORE_RESTORE)
+		return pd_moment_parse(words[3], &order->at, err);
+	return order->verb == PD_RESTORE_REVERT ? parse_which(order, words[2], err) : 0;
 }
 
 int pd_restore_order_parse(const struct pd_slice *words, size_t count, struct pd_restore_order *ret_order,
@@ -80,7 +100,7 @@ int pd_restore_order_parse(const struct pd_slice *words, size_t count, struct pd
 		result = copy_words(ret_order, words, count, copies, err);
 		return result == 0 ? parse(ret_order, copies, count, err) : result;
 	}
-	return pd_error_set(err, PD_INVALID, "an order is FORK or UNDROP");
+	return pd_error_set(err, PD_INVALID, "an order is FORK, RESTORE, REVERT or UNDROP");
 }
 
 void pd_restore_order_done(struct pd_restore_order *order)

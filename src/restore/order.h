@@ -2,6 +2,8 @@
  *
  *     FORK name new [AT moment]        another actor with what this one had then (default: has now)
  *     UNDROP name                      an actor that was dropped, as it was
+ *     RESTORE name AT moment [DRYRUN]  the actor itself, as it was then; DRYRUN: only say what would be done
+ *     REVERT name which [DRYRUN]       without what one transaction did, named by its LSN or bookmark
  */
 #ifndef PD_RESTORE_ORDER_H
 #define PD_RESTORE_ORDER_H
@@ -11,15 +13,16 @@
 #include "base/slice.h"
 #include "history/moment.h"
 
-enum pd_restore_verb { PD_RESTORE_FORK, PD_RESTORE_UNDROP };
+enum pd_restore_verb { PD_RESTORE_FORK, PD_RESTORE_UNDROP, PD_RESTORE_RESTORE, PD_RESTORE_REVERT };
 
 /* With its own copy of all that it says. */
 struct pd_restore_order {
 	enum pd_restore_verb verb;
 	struct pd_buffer bytes;
-	struct pd_slice actor; /* as it was named: [tenant/]name */
-	struct pd_slice name;  /* of a fork: the new one's */
-	struct pd_moment_name at;
+	struct pd_slice actor;    /* as it was named: [tenant/]name */
+	struct pd_slice name;     /* of a fork: the new one's */
+	struct pd_moment_name at; /* of a revert: the transaction itself */
+	bool dry_run;
 };
 
 /* `words` begin with the verb. PD_INVALID: the text says what is wrong. PD_NO_MEMORY. *ret_order is to be given back with

@@ -1,4 +1,4 @@
-/* Actors made of the past: forks, and those that were dropped. In the model they come to be in one moment, that of being published. */
+/* Actors made of the past: forks, those that were dropped, and restores. In the model they come to be in one moment, that of being published. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +50,12 @@ static void note_published(struct remaking *making, uint64_t lsn)
 	*name = (struct oracle_name){ .id = making->id,
 				      .level = from->level,
 				      .quota_keys = from->quota_keys };
+	/* Of a restore all that is known about it stays. */
+	if (remake->restore) {
+		*name = *(const struct oracle_name *)oracle->cells[cell_actor(tenant, remake->to)];
+		name->id = making->id;
+		oracle_drop(oracle, tenant, remake->to, lsn);
+	}
 	for (uint8_t key = 0; key < WORLD_KEYS; key++) {
 		struct place place = { remake->from, key }, to = { remake->to, key };
 		const struct oracle_item *item = cell_then(oracle, cell_item(tenant, place), remake->lsn);
@@ -64,6 +70,38 @@ static void note_published(struct remaking *making, uint64_t lsn)
 	oracle_set(oracle, cell_actor(tenant, remake->to), name, lsn);
 }
 
+static bool same_item(const struct oracle_item *one, const struct oracle_item *other)
+{
+	if (one == NULL || other == NULL)
+		return one == other;
+	/* The version of a hash is that of its head, which is written with its fields. */
+	return one->lsn == other->lsn ||
+	       (!one->is_hash && !other->is_hash && one->expires_us == other->expires_us &&
+		pd_slice_equal(one->string, other->string));
+}
+
+/* Only what is not as it was is put back. */
+static void note_changes(struct remaking *making, uint64_t lsn)
+{
+	const struct remake *remake = making->remake;
+	struct oracle *oracle = &making->world->oracle;
+	unsigned tenant = making->world->clients[0].tenant;
+
+	for (uint8_t key = 0; key < WORLD_KEYS; key++) {
+		unsigned cell = cell_item(tenant, (struct place){ remake->to, key });
+		const struct oracle_item *was = cell_then(oracle, cell, remake->lsn);
+		struct oracle_item *copy = NULL;
+
+		if (same_item(was, oracle->cells[cell]))
+			continue;
+		if (was != NULL) {
+			copy = arena_copy(oracle->arena, was, sizeof *was);
+			copy->lsn = lsn;
+		}
+		oracle_set(oracle, cell, copy, lsn);
+	}
+}
+
 /* 1: not yet. */
 static int work_once(struct remaking *making, struct pd_error *err)
 {
@@ -76,7 +114,10 @@ static int work_once(struct remaking *making, struct pd_error *err)
 	pd_engine_now(world->engine, &epoch, &before_lsn);
 	result = pd_restore_job_work(making->job, &reply, &receipt, err);
 	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
-	for (uint64_t lsn = before_lsn + 1; lsn <= world->newest_lsn; lsn++) {
+	/* Little is put back by one record, which is the last. */
+	for (uint64_t lsn = before_lsn + 1;
+	     lsn <= world->newest_lsn && !(result == 0 && making->id == 0 && lsn == world->newest_lsn);
+	     lsn++) {
 		if (making->id == 0)
 			note_id(making, lsn);
 		else if (making->put_lsn == 0)
@@ -84,7 +125,12 @@ static int work_once(struct remaking *making, struct pd_error *err)
 	}
 	if (result != 0 || world_dead(world))
 		return result;
-	note_published(making, receipt->lsn);
+	if (receipt->lsn == 0)
+		return 0;
+	if (making->id != 0)
+		note_published(making, receipt->lsn);
+	else
+		note_changes(making, receipt->lsn);
 	work_note_write(world, receipt);
 	return work_hold(world, 0, receipt) ? 0 : PD_CANCELLED;
 }
@@ -134,7 +180,10 @@ bool remake(struct world *world, const struct remake *what)
 	bool good;
 	int result;
 
-	if (what->from == what->to)
+	if (what->restore)
+		(void)snprintf(text, sizeof text, "RESTORE %s/%s AT %" PRIu64, tenant, actor_name(what->from),
+			       what->lsn);
+	else if (what->from == what->to)
 		(void)snprintf(text, sizeof text, "UNDROP %s/%s", tenant, actor_name(what->from));
 	else
 		(void)snprintf(text, sizeof text, "FORK %s/%s %s AT %" PRIu64, tenant, actor_name(what->from),

@@ -249,6 +249,20 @@ const struct script scripts[] = {
 	  memory_only,
 	  { PUT(10), DO(SETTLE), DO(FULL), PUT(HALF), DO(STEP), PUT(HALF), DO(STEP), PUT(HALF), DO(SETTLE),
 	    DO(ROOM), PUT(HALF), DO(SETTLE), NOTHING } },
+	{ "little is put back",
+	  keeping,
+	  { PUT(300),
+	    { ACT_HASH, 300, PD_LEVEL_UNSET },
+	    DO(MARK),
+	    PUT(10),
+	    DO(DELETE),
+	    DO(SETTLE),
+	    DO(RESTORE),
+	    DO(SETTLE),
+	    NOTHING } },
+	{ "another takes its place",
+	  keeping,
+	  { PUT(300), DO(MARK), DO(DROP), PUT(10), DO(SETTLE), DO(RESTORE), DO(SETTLE), NOTHING } },
 	{ "the disk is full while an actor is forked",
 	  keeping,
 	  { PUT(HALF), DO(SETTLE), DO(FULL), DO(FORK), DO(ROOM), NOTHING } },
@@ -364,7 +378,7 @@ static bool keep_up(struct world *world, enum pd_upkeep_kind kind)
 static bool remake_own(struct world *world, const struct act *act)
 {
 	uint8_t own = world->clients[0].actor;
-	struct remake what = { own, (uint8_t)((own + 1) % WORLD_ACTORS), world->newest_lsn };
+	struct remake what = { own, (uint8_t)((own + 1) % WORLD_ACTORS), world->newest_lsn, false };
 
 	if (act->kind == ACT_DROP)
 		return actor_drop_one(world, 0, own);
@@ -372,6 +386,8 @@ static bool remake_own(struct world *world, const struct act *act)
 		what.to = own;
 		what.lsn = world->drop_lsn - 1;
 	}
+	if (act->kind == ACT_RESTORE)
+		what = (struct remake){ own, own, world->marked_lsn, true };
 	return remake(world, &what);
 }
 
@@ -437,8 +453,12 @@ static bool play(struct world *world, const struct act *act, size_t number)
 		return keep_up(world, PD_UPKEEP_COMPACT_STORE);
 	case ACT_VERIFY:
 		return keep_up(world, PD_UPKEEP_VERIFY_STORE);
+	case ACT_MARK:
+		world->marked_lsn = world->newest_lsn;
+		return true;
 	case ACT_DROP:
 	case ACT_FORK:
+	case ACT_RESTORE:
 	case ACT_UNDROP:
 		return remake_own(world, act);
 	case ACT_REOPEN:

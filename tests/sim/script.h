@@ -15,6 +15,8 @@ enum act_kind {
 	ACT_DROP,        /* the client's actor */
 	ACT_FORK,        /* another of it, as it is now */
 	ACT_UNDROP,      /* the one that was dropped last */
+	ACT_MARK,        /* this moment, to which … */
+	ACT_RESTORE,     /* … the client's actor is restored */
 	ACT_ONCE,        /* APPEND under an idempotency key; again, and it must not count twice */
 	ACT_STEP,
 	ACT_SETTLE,     /* until every reply is shown */

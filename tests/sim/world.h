@@ -141,6 +141,7 @@ struct world {
 	uint64_t client_number;
 	struct reading readings[READINGS_MAX];
 	uint64_t drop_lsn; /* of the actor that was dropped last */
+	uint64_t marked_lsn; /* to which a script goes back */
 	bool may_be_lost; /* what the request at hand brings was staged for an actor that was dropped since */
 	uint64_t room_us; /* when a full disk got room again */
 	uint64_t healed_us; /* when the last plague ended */
@@ -259,10 +260,12 @@ bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenan
 		  uint64_t now_us);
 
 /* ---- remake.c: actors made of the past ---- */
-/* Of what `from` had at that LSN, `to` is made, which is not there; both the same: it was dropped by the record after that. */
+/* Of what `from` had at that LSN, `to` is made, which is not there; both the same: it was dropped by the record after that, or is to be
+ * restored. */
 struct remake {
 	uint8_t from, to;
 	uint64_t lsn;
+	bool restore;
 };
 /* In the tenant of the first client. */
 bool remake(struct world *world, const struct remake *what);

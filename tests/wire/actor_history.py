@@ -228,9 +228,11 @@ def test_after_a_restart_and_a_checkpoint(world):
 
 def run_line(world, server, line):
     """One command of the page, in a shell: `perdure` is the binary, and finds the directory in its environment."""
-    environment = dict(os.environ, PERDURE_DATA=server.directory)
-    command = line.replace("perdure ", shlex.quote(world.binary) + " ", 1)
-    done = subprocess.run(["bash", "-c", command + " 2>&1"], env=environment, capture_output=True, timeout=60, check=False)
+    binary = os.path.abspath(world.binary)
+    environment = dict(os.environ, PERDURE_DATA=os.path.abspath(server.directory),
+                       PATH=os.path.dirname(binary) + ":" + os.environ["PATH"])
+    done = subprocess.run(["bash", "-c", line + " 2>&1"], env=environment, cwd=world.directory, capture_output=True,
+                          timeout=60, check=False)
     return done.stdout.decode().splitlines()
 
 

@@ -1,9 +1,9 @@
-"""What is made of an actor's past: PD.ACTOR FORK and UNDROP, and `perdure actor fork` and `undrop`."""
+"""What is made of an actor's past: PD.ACTOR FORK, RESTORE and UNDROP, and `perdure actor` for the same."""
 
 import json
 import threading
 
-from actor_history import as_map, is_error, now
+from actor_history import as_map, is_error, now, operations_of, page_of
 from resp_connection import RespConnection
 
 
@@ -81,6 +81,111 @@ def test_undrop(world):
     assert made(connection, "FORK", "ud", "ud-old", "AT", then)["hash"] == before
 
 
+def test_restore(world):
+    connection = world.connect()
+    connection.expect("OK", "MSET", "{rs}a", "1", "{rs}b", "2")
+    connection.expect(1, "HSET", "{rs}h", "x", "1")
+    connection.expect("OK", "SET", "{rs}large", "z" * 600_000)
+    then, before = now(connection), hash_of(connection, "rs")
+    assert made(connection, "RESTORE", "rs", "AT", then)["way"] == b"nothing"
+    connection.expect(3, "DEL", "{rs}a", "{rs}h", "{rs}large")
+    connection.expect("OK", "SET", "{rs}b", "changed")
+    connection.expect("OK", "SET", "{rs}new", "1")
+    after, mess = hash_of(connection, "rs"), now(connection)
+    plan = made(connection, "RESTORE", "rs", "AT", then, "DRYRUN")
+    assert (plan["way"], plan["put"], plan["deleted"]) == (b"changes", 5, 1) and "bookmark" not in plan, plan
+    assert hash_of(connection, "rs") == after and now(connection) == mess
+    reply = made(connection, "RESTORE", "rs", "AT", then)
+    assert hash_of(connection, "rs") == before and reply["undo"].decode() == mess, reply
+    assert connection.command("GET", "{rs}large") == b"z" * 600_000
+    assert as_map(connection.command("PD.RECEIPT"))["bookmark"] == reply["bookmark"]
+    assert made(connection, "RESTORE", "rs", "AT", reply["undo"])["way"] == b"changes"
+    assert hash_of(connection, "rs") == after
+    # To one that had the name before: another takes its place, and that is undone as well.
+    connection.expect(1, "PD.ACTOR", "DROP", "rs")
+    connection.expect("OK", "SET", "{rs}only", "1")
+    reply = made(connection, "RESTORE", "rs", "AT", then)
+    assert reply["way"] == b"replace" and hash_of(connection, "rs") == before, reply
+    connection.expect(0, "EXISTS", "{rs}only")
+    # Its history is that of the one that it replaced, page by page as well.
+    told = page_of(connection, "HISTORY", "rs")["entries"]
+    assert [operations_of(entry)[0]["op"] for entry in told] == [b"replace", b"put"], told
+    first = page_of(connection, "HISTORY", "rs", "COUNT", "1")
+    second = page_of(connection, "HISTORY", "rs", "COUNT", "1", "CURSOR", first["cursor"], "TO", first["to_time"])
+    assert [entry["lsn"] for entry in first["entries"] + second["entries"]] == [entry["lsn"] for entry in told]
+    assert [entry["lsn"] for entry in page_of(connection, "BLAME", "rs", "only")["entries"]] == \
+        [entry["lsn"] for entry in told]
+    made(connection, "RESTORE", "rs", "AT", reply["undo"])
+    connection.expect(b"1", "GET", "{rs}only")
+
+
+def test_watched(world):
+    """Who watches a key that is put back is told, a hash included."""
+    connection, other = world.connect(), world.connect()
+    connection.expect(1, "HSET", "{wa}h", "f", "1")
+    then = now(connection)
+    connection.expect(0, "HSET", "{wa}h", "f", "2")
+    other.expect("OK", "WATCH", "{wa}h")
+    made(connection, "RESTORE", "wa", "AT", then)
+    other.expect("OK", "MULTI")
+    other.expect("QUEUED", "HSET", "{wa}h", "f", "3")
+    assert other.command("EXEC") is None
+    connection.expect(b"1", "HGET", "{wa}h", "f")
+
+
+def test_revert(world):
+    connection = world.connect()
+    connection.expect("OK", "MSET", "{rv}a", "1", "{rv}b", "1")
+    connection.expect("OK", "SET", "{rv}a", "wrong")
+    wrong = now(connection)
+    connection.expect("OK", "SET", "{rv}c", "1")
+    plan = made(connection, "REVERT", "rv", wrong, "DRYRUN")
+    assert plan["put"] == 1 and plan["at"].decode() == wrong and plan["dry_run"] in (1, True), plan
+    connection.expect(b"wrong", "GET", "{rv}a")
+    reply = made(connection, "REVERT", "rv", wrong)
+    connection.expect(b"1", "GET", "{rv}a")
+    connection.expect(b"1", "GET", "{rv}c")
+    is_error(connection.command("PD.ACTOR", "REVERT", "rv", wrong), "written again by 1 later: LSN")
+    is_error(connection.command("PD.ACTOR", "REVERT", "rv", "-1m"), "by its LSN or its bookmark")
+    made(connection, "RESTORE", "rv", "AT", reply["undo"])
+    connection.expect(b"wrong", "GET", "{rv}a")
+
+
+def test_restore_is_refused(world):
+    connection = world.connect()
+    connection.expect("OK", "SET", "{rr}a", "1")
+    is_error(connection.command("PD.ACTOR", "RESTORE", "nobody", "AT", "1"), "there is no actor 'nobody'")
+    is_error(connection.command("PD.ACTOR", "RESTORE", "rr", "AT", "soon"), "moment")
+    is_error(connection.command("PD.ACTOR", "RESTORE", "rr", "TO", "1"), "syntax error")
+    is_error(connection.command("PD.ACTOR", "RESTORE", "rr"), "wrong number of arguments")
+
+
+def test_restore_under_load(world):
+    """Somebody writes to it all the time: it is what it was for a moment, and what came meanwhile is in the moment before."""
+    connection, stop, last = world.connect(), threading.Event(), [0]
+    for i in range(50):
+        connection.expect("OK", "SET", f"{{ld}}k{i}", "before")
+    then, before = now(connection), hash_of(connection, "ld")
+
+    def write():
+        other = world.connect()
+        while not stop.is_set():
+            other.expect("OK", "SET", "{ld}written", str(last[0] + 1))
+            last[0] += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        replies = [made(connection, "RESTORE", "ld", "AT", then) for _ in range(5)]
+    finally:
+        stop.set()
+        thread.join()
+    for reply in replies:
+        fork = made(connection, "FORK", "ld", f"ld-{reply['bookmark'].decode()}", "AT", reply["bookmark"])
+        assert fork["hash"] == before, (reply, fork)
+    assert last[0] > 0 and int(connection.command("GET", "{ld}written") or 0) in (0, last[0])
+
+
 def test_beside_the_writing(world):
     """Everybody else is served, and a fork has what was there when it began."""
     connection = world.connect()
@@ -142,6 +247,8 @@ def test_roles(world):
     rita.expect("OK", "SET", "{hers}a", "1")
     assert "NOPERM" in error(rob, "PD.ACTOR", "FORK", "mine", "copy")
     assert "NOPERM" in error(rob, "PD.ACTOR", "UNDROP", "mine")
+    assert "NOPERM" in error(rob, "PD.ACTOR", "RESTORE", "mine", "AT", "now")
+    assert "there is no actor" in error(rita, "PD.ACTOR", "RESTORE", "default/mine", "AT", "now")
     assert "there is no actor" in error(rita, "PD.ACTOR", "FORK", "default/mine", "copy")
     assert "there was no actor" in error(rita, "PD.ACTOR", "FORK", "mine", "copy")
     assert made(rita, "FORK", "hers", "copy")["keys"] == 1
@@ -173,5 +280,17 @@ def test_command_line(world):
     run("drop", "--yes", "c")
     assert json.loads(run("undrop", "-o", "json", "c"))["hash"] == report["hash"]
     assert "was dropped" in run("undrop", "nobody", status=1)
+    plan = json.loads(run("restore", "--dry-run", "-o", "json", "--at", then, "a"))
+    assert (plan["way"], plan["put"], plan["deleted"], plan["dry_run"]) == ("changes", 1, 0, True), plan
+    said = run("restore", "--at", then, "a").splitlines()
+    assert said[0].endswith("Z: 1 put, 0 deleted") and said[1].startswith("undo it with: perdure actor restore --at 0"), said
+    assert run("restore", "--at", then, "a").endswith("Z: nothing to do\n")
+    connection.expect("OK", "SET", "{a}x", "wrong")
+    said = run("revert", "a", now(connection)).splitlines()
+    assert said[0].startswith("a without 0") and said[0].endswith(": 1 put, 0 deleted"), said
+    assert "written again" in run("revert", "a", said[0].split()[2].rstrip(":"), status=1)
+    assert "which transaction" in run("revert", "a", status=2)
+    assert "Say --at" in run("restore", "a", status=2)
+    assert "there is no actor" in run("restore", "--at", then, "nobody", status=1)
     server.stop()
     assert "no server" in run("fork", "a", "z", status=1)

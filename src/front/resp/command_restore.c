@@ -1,4 +1,4 @@
-/* PD.ACTOR FORK, UNDROP: what is made of an actor's past, beside the serving. */
+/* PD.ACTOR FORK, RESTORE, REVERT, UNDROP: what is made of an actor's past, beside the serving. */
 #include "front/resp/front_private.h"
 #include "os/os.h"
 #include "restore/job.h"
@@ -69,6 +69,8 @@ static void answer(struct pd_resp_call *call)
 
 static const struct pd_resp_command commands[] = {
 	ROW("pd.actor|fork", -4, "Makes an actor of what another had at a moment."),
+	ROW("pd.actor|restore", -5, "Makes an actor again what it was at a moment."),
+	ROW("pd.actor|revert", -4, "Undoes what one transaction did to an actor."),
 	ROW("pd.actor|undrop", 3, "Brings an actor back that was dropped."),
 };
 

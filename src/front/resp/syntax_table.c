@@ -128,6 +128,8 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	  "" },
 	{ "pd.actor|release", "actor owner epoch~i", "" },
 	{ "pd.actor|renew", "actor owner epoch~i milliseconds~i", "" },
+	{ "pd.actor|restore", "actor moment=AT dry-run~t=DRYRUN?", "" },
+	{ "pd.actor|revert", "actor transaction dry-run~t=DRYRUN?", "" },
 	{ "pd.actor|undrop", "actor", "" },
 	{ "pd.bookmark", "bookmark?", "" },
 	{ "pd.durability", "level?", "" },

@@ -1,0 +1,21 @@
+/* Entries as a memtable has them, appended to a buffer. */
+#ifndef PD_RESTORE_ENTRY_H
+#define PD_RESTORE_ENTRY_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/slice.h"
+#include "model/txn.h"
+
+struct pd_entry_parts {
+	uint8_t type;
+	uint64_t expires_us;
+	struct pd_slice key, value;
+};
+PD_MUST_CHECK int pd_entry_append(struct pd_buffer *into, const struct pd_entry_parts *parts,
+				  struct pd_error *err);
+
+/* The key of a chunk. */
+struct pd_slice pd_entry_chunk_key(uint8_t key[PD_CHUNK_KEY_SIZE], uint64_t blob, uint64_t number);
+
+#endif
