@@ -236,8 +236,10 @@ static int run(int argc, char **argv)
 {
 	static const struct pd_verbs actor = {
 		.command = "perdure actor",
-		.synopsis = "perdure actor ls|show|drop|profile|history|blame|diff|get|fork|restore|revert|undrop [options] "
-			    "[NAME]",
+		.synopsis =
+			"perdure actor "
+			"ls|show|drop|profile|history|blame|diff|get|fork|restore|revert|undrop [options] "
+			"[NAME]",
 		.about = "Looks after the actors of a data directory, through the admin socket of the server "
 			 "that has it.\n'ls', 'show' and what looks at their past (history, blame, diff, "
 			 "get) work "

@@ -140,7 +140,7 @@ struct world {
 	struct client clients[WORLD_SESSIONS];
 	uint64_t client_number;
 	struct reading readings[READINGS_MAX];
-	uint64_t drop_lsn; /* of the actor that was dropped last */
+	uint64_t drop_lsn;   /* of the actor that was dropped last */
 	uint64_t marked_lsn; /* to which a script goes back */
 	bool may_be_lost; /* what the request at hand brings was staged for an actor that was dropped since */
 	uint64_t room_us; /* when a full disk got room again */

@@ -291,10 +291,12 @@ static void answer_help(struct pd_resp_call *call)
 		"RELEASE name owner epoch",
 		"    Give it back.",
 		"RESTORE name AT moment [DRYRUN]",
-		"    Make it again what it was. Returns what was done, and the bookmark that undoes it. DRYRUN: only "
+		"    Make it again what it was. Returns what was done, and the bookmark that undoes it. "
+		"DRYRUN: only "
 		"what would be done.",
 		"REVERT name lsn|bookmark [DRYRUN]",
-		"    Undo what one transaction did to it, unless later ones wrote the same keys again: the error "
+		"    Undo what one transaction did to it, unless later ones wrote the same keys again: the "
+		"error "
 		"names them.",
 		"UNDROP name",
 		"    Bring an actor back that was dropped, as it was.",
