@@ -48,7 +48,7 @@ VENDORS = (
     (r"histedit\.h|editline/.*", ("src/cli/",), "libedit"),
     (r"lmdb\.h", ("bench/peers/",), "LMDB"),
     (r"sqlite3(ext)?\.h", ("src/sql/",), "SQLite"),
-    (r"openssl/(ssl|tls1|dtls1|bio|err)\.h", ("src/crypto/", "src/net/", "tests/unit/net/"), "OpenSSL's TLS"),
+    (r"openssl/(ssl|tls1|dtls1|bio|err|x509|asn1)\.h", ("src/crypto/", "src/net/", "tests/unit/net/", "tests/fuzz/"), "OpenSSL's TLS"),
     (r"openssl/.*", ("src/crypto/",), "OpenSSL"),
     (r"argon2\.h", ("src/crypto/",), "libargon2"),
     (r"liblzf/.*|lzf\.h", ("src/model/",), "LibLZF"),

@@ -535,6 +535,11 @@ uint64_t pd_stage_piece(const struct pd_engine *engine)
 	return engine->options.chunk_size > 0 ? engine->options.chunk_size : PD_CHUNK_SIZE;
 }
 
+uint64_t pd_txn_room_max(const struct pd_txn *txn)
+{
+	return txn->engine->budget.plan.request;
+}
+
 int pd_txn_room(struct pd_txn *txn, uint64_t size, uint8_t **ret_room, struct pd_error *err)
 {
 	struct pd_engine *engine = txn->engine;
@@ -546,7 +551,8 @@ int pd_txn_room(struct pd_txn *txn, uint64_t size, uint8_t **ret_room, struct pd
 		return pd_error_set(
 			err, PD_NO_MEMORY,
 			"this command needs all of a string of %llu KiB in memory, and a request may take "
-			"%llu KiB: read it in parts with GETRANGE, or raise --memory-budget",
+			"%llu KiB: read it in parts with GETRANGE, write it with APPEND, or raise "
+			"--memory-budget",
 			(unsigned long long)(size >> 10), (unsigned long long)(most >> 10));
 	result = pd_engine_check_budget(engine, size, &txn->retry_us, err);
 	if (result != 0)

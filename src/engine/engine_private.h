@@ -183,6 +183,7 @@ struct pd_txn {
 	size_t events_start; /* where its events begin, to be taken back with it */
 	bool events_lost_before;
 	struct pd_buffer key, bound; /* scratch: an encoded key, and the end of a range */
+	uint64_t put_bytes;          /* so far */
 	struct pd_room *rooms;
 	struct pd_blob_reader *readers; /* made for the reply */
 	uint64_t retry_us;              /* with PD_AGAIN */

@@ -46,6 +46,7 @@ void pd_txn_start(struct pd_txn *txn, struct pd_session *session)
 	txn->events_start = engine->events.size;
 	txn->events_lost_before = engine->events_lost;
 	txn->failed = 0;
+	txn->put_bytes = 0;
 	txn->checked = NULL;
 	txn->unmetered = false;
 	txn->retry_us = 0;
@@ -189,6 +190,22 @@ static int note_failed(struct pd_txn *txn, int result)
 	return result < 0 ? result : 0;
 }
 
+/* What comes in the words has been admitted; but few words can make many bytes (COPY, SETRANGE, in a MULTI over and over), and a record is
+ * in memory whole, in the group and in the memtable. What the words say fits in any case. */
+static int check_bytes(struct pd_txn *txn, size_t size)
+{
+	uint64_t most = 2 * txn->engine->budget.plan.request;
+
+	txn->put_bytes += size;
+	if (txn->put_bytes <= most)
+		return 0;
+	return pd_error_set(
+		&txn->err, PD_NO_MEMORY,
+		"what this transaction writes takes more than the %llu KiB of memory that one may: do it in "
+		"smaller ones, or raise --memory-budget",
+		(unsigned long long)(most >> 10));
+}
+
 int pd_txn_put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant, uint8_t type,
 		     uint64_t expires_us, struct pd_slice key, struct pd_slice value,
 		     struct pd_entry *ret_old)
@@ -199,7 +216,9 @@ int pd_txn_put_entry(struct pd_txn *txn, struct pd_store_actor *state, uint64_t 
 
 	if (key.size > PD_KEY_SIZE_MAX || value.size > PD_VALUE_SIZE_MAX)
 		return PD_TOO_LARGE;
-	result = prepare(txn, state, tenant, PD_ENTRY_HEADER_SIZE + 8 + key.size + value.size);
+	result = check_bytes(txn, key.size + value.size);
+	if (result == 0)
+		result = prepare(txn, state, tenant, PD_ENTRY_HEADER_SIZE + 8 + key.size + value.size);
 	if (result == 0)
 		result = pd_log_record_put(engine->open, type, expires_us, key, value, &entry);
 	if (result == 0)

@@ -141,6 +141,9 @@ PD_MUST_CHECK int pd_txn_reply_later(struct pd_txn *txn, const struct pd_key *ke
  * the transaction must be taken back, and the request comes again. */
 PD_MUST_CHECK int pd_txn_room(struct pd_txn *txn, uint64_t size, uint8_t **ret_room, struct pd_error *err);
 
+/* How much that can be at most. */
+uint64_t pd_txn_room_max(const struct pd_txn *txn);
+
 /* A large argument that was written as chunks while it arrived: nobody's, until a head names it. */
 struct pd_staged {
 	uint64_t actor; /* whose chunks they are */

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "net/certificate.h"
 #include "net/net_private.h"
 
 #define EXPIRES_SOON_DAYS 14
@@ -373,17 +374,8 @@ static void note_name(struct tls_link *link)
 	link->name[0] = '\0';
 	if (certificate == NULL)
 		return;
-	if (SSL_get_verify_result(link->ssl) == X509_V_OK) {
-		X509_NAME *subject = X509_get_subject_name(certificate);
-		int size = X509_NAME_get_text_by_NID(subject, NID_commonName, NULL, 0);
-
-		/* A NUL in it would make it another's. */
-		if (size <= 0 || size >= (int)sizeof link->name ||
-		    X509_NAME_get_text_by_NID(subject, NID_commonName, link->name, sizeof link->name) !=
-			    size ||
-		    strlen(link->name) != (size_t)size)
-			link->name[0] = '\0';
-	}
+	if (SSL_get_verify_result(link->ssl) == X509_V_OK)
+		pd_certificate_name(certificate, link->name);
 	X509_free(certificate);
 }
 

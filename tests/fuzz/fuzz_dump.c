@@ -2,6 +2,7 @@
  * the checksum is put right. */
 #include "input.h"
 #include "model/kv/kv_rdb.h"
+#include "store/memtable.h"
 
 #define STRINGS_MAX 10000u
 
@@ -14,7 +15,7 @@ static bool read_payload(struct pd_slice payload, struct pd_buffer *strings, boo
 	uint64_t count = 0;
 	bool good;
 
-	if (!pd_kv_rdb_begin(&rdb, payload)) {
+	if (!pd_kv_rdb_begin(&rdb, payload, PD_VALUE_SIZE_MAX)) {
 		PD_ASSERT(rdb.failed != 0);
 		pd_kv_rdb_done(&rdb);
 		return false;

@@ -2,17 +2,12 @@
  * reading, verifying and compacting them crashes nothing and comes to an end; without a change everything reads as it was written. */
 #include <stdio.h>
 
-#include "base/codec.h"
-#include "base/crc32c.h"
 #include "input.h"
+#include "level_files.h"
 #include "os/sim.h"
 #include "store/levels.h"
 
 #define DIRECTORY   "levels"
-#define HEAD_SIZE   56u /* of the manifest */
-#define ENTRY_SIZE  48u /* of a file in it */
-#define FOOT_SIZE   48u /* of a file */
-#define INDEX_SIZE  32u /* of a block in its index */
 #define BATCHES_MAX 3u
 #define KEYS_MAX    40u
 #define WALK_MAX    10000u
@@ -76,54 +71,6 @@ static void make_levels(struct pd_os *os, struct input *input)
 
 /* ---- changing them ---- */
 
-static uint32_t crc_at(uint64_t number, uint64_t offset)
-{
-	uint8_t place[16];
-
-	pd_store_u64(place, number);
-	pd_store_u64(place + 8, offset);
-	return pd_crc32c(0, place, sizeof place);
-}
-
-/* The checksums of blocks and index, as far as they can be found. Returns that of the index. */
-static uint32_t seal_file(uint8_t *image, size_t size, uint64_t number)
-{
-	uint8_t *foot = image + size - FOOT_SIZE, *at;
-	uint64_t index_at = pd_load_u64(foot);
-	uint32_t crc;
-
-	if (index_at > size - FOOT_SIZE)
-		return 0;
-	for (at = image + index_at; foot - at >= (ptrdiff_t)INDEX_SIZE;) {
-		uint64_t offset = pd_load_u64(at), bytes = pd_load_u64(at + 8);
-		uint64_t keys = (uint64_t)pd_load_u32(at + 24) + pd_load_u32(at + 28);
-
-		if (offset < index_at && bytes >= 8 && bytes <= index_at - offset) {
-			crc = pd_crc32c(crc_at(number, offset), image + offset + 4, (size_t)bytes - 4);
-			pd_store_u32(image + offset, crc);
-			pd_store_u32(at + 16, crc);
-		}
-		if (keys > (uint64_t)(foot - at) - INDEX_SIZE)
-			break;
-		at += INDEX_SIZE + keys;
-	}
-	crc = pd_crc32c(crc_at(number, UINT64_MAX), image + index_at, size - (size_t)index_at - 4);
-	pd_store_u32(foot + FOOT_SIZE - 4, crc);
-	return crc;
-}
-
-/* A copy of the file's bytes, to be freed; NULL: there is none. */
-static uint8_t *read_file(struct pd_os *os, const char *path, size_t *ret_size)
-{
-	const uint8_t *content;
-	uint64_t size;
-
-	if (pd_sim_content(os, path, &content, &size) != 0)
-		return NULL;
-	*ret_size = (size_t)size;
-	return copy_bytes(pd_slice(content, (size_t)size));
-}
-
 static void change(uint8_t *image, size_t size, struct input *input)
 {
 	unsigned count = take_byte(input) % 4;
@@ -132,42 +79,9 @@ static void change(uint8_t *image, size_t size, struct input *input)
 		image[take_number(input, 2) % size] ^= take_byte(input);
 }
 
-static void change_files(struct pd_os *os, uint8_t *manifest, size_t size, struct input *input)
-{
-	uint8_t *at = manifest + HEAD_SIZE, *end = manifest + size;
-
-	while (end - at >= (ptrdiff_t)ENTRY_SIZE) {
-		uint64_t number = pd_load_u64(at);
-		uint64_t keys = (uint64_t)pd_load_u32(at + 40) + pd_load_u32(at + 44);
-		char path[64];
-		size_t file_size;
-		uint8_t *image;
-
-		(void)snprintf(path, sizeof path, DIRECTORY "/%010llu.level", (unsigned long long)number);
-		image = read_file(os, path, &file_size);
-		if (image == NULL)
-			break;
-		change(image, file_size, input);
-		pd_store_u32(at + 36, seal_file(image, file_size, number));
-		PD_ASSERT(pd_sim_damage(os, path, 0, image, file_size) == 0);
-		free(image);
-		if (keys > (uint64_t)(end - at) - ENTRY_SIZE)
-			break;
-		at += ENTRY_SIZE + keys;
-	}
-}
-
 static void change_levels(struct pd_os *os, struct input *input)
 {
-	size_t size;
-	uint8_t *manifest = read_file(os, DIRECTORY "/MANIFEST", &size);
-
-	PD_ASSERT(manifest != NULL && size >= HEAD_SIZE);
-	change_files(os, manifest, size, input);
-	change(manifest, size, input);
-	pd_store_u32(manifest + 8, pd_crc32c(0, manifest + 12, size - 12));
-	PD_ASSERT(pd_sim_damage(os, DIRECTORY "/MANIFEST", 0, manifest, size) == 0);
-	free(manifest);
+	change_level_files(os, DIRECTORY, change, input);
 }
 
 /* ---- reading them ---- */

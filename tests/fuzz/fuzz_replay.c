@@ -10,6 +10,7 @@
 #include "input.h"
 #include "log/group.h"
 #include "log/log.h"
+#include "look_back.h"
 #include "model/kv/kv.h"
 #include "model/txn.h"
 #include "os/sim.h"
@@ -329,6 +330,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	PD_ASSERT(pd_os_sim_new(&machine, &os, NULL) == 0);
 	make_log(os, &input);
+	if (flags & 16)
+		look_back(os);
 	engine = open_engine(os, flags, &err);
 	if (engine == NULL) {
 		PD_ASSERT(err.code == PD_CORRUPT || err.code == PD_INVALID);

@@ -495,6 +495,11 @@ int pd_txn_reply_later(struct pd_txn *txn, const struct pd_key *key, const struc
 	return 0;
 }
 
+uint64_t pd_txn_room_max(const struct pd_txn *txn)
+{
+	return txn->room_max;
+}
+
 int pd_txn_room(struct pd_txn *txn, uint64_t size, uint8_t **ret_room, struct pd_error *err)
 {
 	if (size > txn->room_max)

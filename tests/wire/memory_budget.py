@@ -261,6 +261,38 @@ def test_transaction_that_does_not_fit(world):
     connection.expect("OK", "SET", "k", "x" * 1_000_000)
 
 
+def test_few_words_that_make_many_bytes(world):
+    """What commands make of little is bounded like what is sent: by an error in words, while the server takes no more than its budget."""
+    server = small(world)
+    connection = world.connect(server)
+    connection.socket.settimeout(120)
+    before = int(info(server)["used_memory_rss"])
+    for words in (("SETRANGE", "k", str(100 * MIB), "x"), ("SETBIT", "k", str(800 * MIB), "1"),
+                  ("BITFIELD", "k", "SET", "u8", str(800 * MIB), "1")):
+        is_oom(connection.command(*words), "--memory-budget")
+        connection.expect(0, "EXISTS", "k")
+    connection.expect("OK", "SET", "a", "x" * 4000)
+    connection.expect("OK", "SET", "b", "y" * 4000)
+    is_oom(connection.command("LCS", "a", "b"), "LCS of strings of 4000 and 4000 bytes")
+    # Each is small; all of them together, in one transaction, are not.
+    for number in range(40):
+        connection.expect(1, "HSET", "h", f"f{number}", b"x" * 500_000)
+    is_oom(connection.command("COPY", "h", "i"), "what this transaction writes")
+    is_oom(connection.command("RENAME", "h", "i"), "what this transaction writes")
+    connection.expect(40, "HLEN", "h")
+    for request in (lambda number: encode("SETRANGE", f"s{number}", "200000", "x"), lambda number: encode("COPY", "a", f"c{number}")):
+        connection.expect("OK", "MULTI")
+        connection.send_raw(b"".join(request(number) for number in range(5000)))
+        for _ in range(5000):
+            assert connection.read() == "QUEUED"
+        is_oom(connection.command("EXEC"), "what this transaction writes")
+        connection.expect(0, "EXISTS", "s0", "c0")
+    after = int(info(server)["used_memory_rss"])
+    assert after < before + 64 * MIB * world.memory_slack, (before, after)
+    connection.expect("OK", "SET", "small", "1")
+    connection.expect(b"1", "GET", "small")
+
+
 def test_more_clients_than_fit(world):
     server = small(world)
     clients, refused = [], None

@@ -1,5 +1,4 @@
 /* BITFIELD: integers of 1 to 64 bits anywhere in a string, highest bit first. */
-#include "base/memory.h"
 #include "model/kv/kv_private.h"
 
 enum field_operation { FIELD_GET, FIELD_SET, FIELD_INCRBY };
@@ -213,6 +212,7 @@ int pd_kv_bitfield(struct pd_call *call)
 {
 	struct pd_entry entry = { .expires_us = 0 };
 	struct pd_key key;
+	struct pd_kv_work work;
 	uint64_t needed;
 	uint8_t *bytes;
 	size_t steps;
@@ -232,11 +232,13 @@ int pd_kv_bitfield(struct pd_call *call)
 		return 0;
 	}
 	size = needed > entry.value.size ? needed : entry.value.size;
-	bytes = pd_calloc(1, size);
-	if (bytes == NULL)
-		return pd_error_set(call->err, PD_NO_MEMORY, "out of memory for a string of %zu bytes", size);
+	r = pd_kv_work_begin(call, size, &work);
+	if (r < 0)
+		return r;
+	bytes = work.bytes;
 	if (entry.value.size > 0)
 		memcpy(bytes, entry.value.data, entry.value.size);
+	memset(bytes + entry.value.size, 0, size - entry.value.size);
 	run_steps(call, steps, pd_slice(bytes, size), bytes);
 	changes = size > entry.value.size || memcmp(bytes, entry.value.data, size) != 0;
 	r = 0;
@@ -245,6 +247,6 @@ int pd_kv_bitfield(struct pd_call *call)
 		r = pd_kv_put(call, &key, PD_TYPE_STRING, entry.expires_us, pd_slice(bytes, size));
 	if (changes && r == 0)
 		pd_kv_tell(call, PD_EVENT_STRING, "setbit", &key);
-	pd_free(bytes);
+	pd_kv_work_end(&work);
 	return r;
 }

@@ -1,6 +1,5 @@
 /* Strings as bits: bit 0 is the highest bit of byte 0. */
 #include "base/codec.h"
-#include "base/memory.h"
 #include "model/kv/kv_private.h"
 
 bool pd_kv_bit_offset_argument(struct pd_call *call, struct pd_slice text, unsigned width, uint64_t *ret_bit)
@@ -302,11 +301,13 @@ static int measure_sources(struct pd_call *call, size_t *ret_size)
 static int put_combined(struct pd_call *call, enum bit_operation operation, struct pd_key *target,
 			size_t size)
 {
-	uint8_t *result = pd_malloc(size);
-	int r = 0;
+	struct pd_kv_work work;
+	uint8_t *result;
+	int r = pd_kv_work_begin(call, size, &work);
 
-	if (result == NULL)
-		return pd_error_set(call->err, PD_NO_MEMORY, "out of memory for a string of %zu bytes", size);
+	if (r < 0)
+		return r;
+	result = work.bytes;
 	for (size_t i = 3; i < call->count; i++) {
 		struct pd_slice source = { NULL, 0 };
 		struct pd_entry entry;
@@ -321,7 +322,7 @@ static int put_combined(struct pd_call *call, enum bit_operation operation, stru
 	}
 	r = pd_kv_put(call, target, PD_TYPE_STRING, 0, pd_slice(result, size));
 out:
-	pd_free(result);
+	pd_kv_work_end(&work);
 	return r;
 }
 

@@ -139,7 +139,7 @@ static bool check_value(struct pd_call *call, uint64_t *ret_strings)
 		pd_resp_write_error(call->reply, "ERR DUMP payload version or checksum are wrong");
 		return false;
 	}
-	fine = pd_kv_rdb_begin(&rdb, call->words[3]);
+	fine = pd_kv_rdb_begin(&rdb, call->words[3], pd_txn_room_max(call->txn));
 	while (fine && pd_kv_rdb_next(&rdb, &string))
 		strings++;
 	fine = rdb.failed == 0 && strings > 0 && (!rdb.is_hash || strings % 2 == 0);
@@ -148,7 +148,9 @@ static bool check_value(struct pd_call *call, uint64_t *ret_strings)
 				    "ERR this is a value of a type that is not built yet: strings and hashes "
 				    "can be restored");
 	else if (rdb.failed == PD_NO_MEMORY)
-		pd_resp_write_error(call->reply, "OOM there is no memory to restore this value");
+		pd_resp_write_error(
+			call->reply,
+			"OOM this value needs more memory than a request may take: raise --memory-budget");
 	else if (!fine)
 		pd_resp_write_error(call->reply, "ERR Bad data format");
 	pd_kv_rdb_done(&rdb);
@@ -193,7 +195,7 @@ static int put_restored(struct pd_call *call, struct pd_key *key, uint64_t expir
 	int result = 0;
 
 	/* It has been read before: what fails now is memory. */
-	if (!pd_kv_rdb_begin(&rdb, call->words[3])) {
+	if (!pd_kv_rdb_begin(&rdb, call->words[3], pd_txn_room_max(call->txn))) {
 		result = rdb.failed;
 	} else if (rdb.is_hash) {
 		result = put_count(call, key, expires_us, strings / 2);

@@ -1,7 +1,30 @@
 /* Finding, putting and deleting keys with what belongs to them. */
 #include "base/assert.h"
 #include "base/codec.h"
+#include "base/memory.h"
 #include "model/kv/kv_private.h"
+
+int pd_kv_work_begin(struct pd_call *call, size_t size, struct pd_kv_work *ret_work)
+{
+	int r;
+
+	if (size >= PD_LARGE_MIN) {
+		ret_work->own = false;
+		r = pd_txn_room(call->txn, size, &ret_work->bytes, call->err);
+		return r;
+	}
+	ret_work->own = true;
+	ret_work->bytes = pd_malloc(size);
+	if (ret_work->bytes == NULL)
+		return pd_error_set(call->err, PD_NO_MEMORY, "out of memory for %zu bytes", size);
+	return 0;
+}
+
+void pd_kv_work_end(struct pd_kv_work *work)
+{
+	if (work->own)
+		pd_free(work->bytes);
+}
 
 const char *pd_kv_type_name(uint8_t type)
 {

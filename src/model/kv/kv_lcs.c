@@ -175,6 +175,7 @@ int pd_kv_lcs(struct pd_call *call)
 {
 	struct options options;
 	struct lcs lcs = { .options = &options };
+	struct pd_kv_work work;
 	bool wrong_type = false;
 	size_t cells;
 	int r = find_text(call, call->words[1], &lcs.a, &wrong_type);
@@ -195,11 +196,18 @@ int pd_kv_lcs(struct pd_call *call)
 						 "proto-max-bulk-len");
 		return 0;
 	}
-	lcs.lengths = pd_malloc(cells * sizeof *lcs.lengths);
-	if (lcs.lengths == NULL)
-		return pd_error_set(call->err, PD_NO_MEMORY, "out of memory for the table of LCS");
+	r = pd_kv_work_begin(call, cells * sizeof *lcs.lengths, &work);
+	if (r == PD_NO_MEMORY)
+		return pd_error_set(
+			call->err, r,
+			"LCS of strings of %zu and %zu bytes needs a table of %zu KiB, which is more than a "
+			"request may take now: compare shorter ones, or raise --memory-budget",
+			lcs.a.size, lcs.b.size, cells * sizeof *lcs.lengths >> 10);
+	if (r < 0)
+		return r;
+	lcs.lengths = (void *)work.bytes;
 	fill(&lcs);
 	r = write_result(call, &lcs);
-	pd_free(lcs.lengths);
+	pd_kv_work_end(&work);
 	return r;
 }

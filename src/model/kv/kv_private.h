@@ -105,6 +105,14 @@ PD_MUST_CHECK int pd_kv_put_patched(struct pd_call *call, struct pd_key *key, ui
 				    struct pd_slice old, size_t at, struct pd_slice patch);
 
 /* ---- hashes ---- */
+/* Memory while a command is evaluated: a little of it just so, much of it from what the budget leaves for one request. Aligned for what
+ * has 8 bytes. PD_NO_MEMORY, with words; PD_AGAIN: see pd_txn_room(). */
+struct pd_kv_work {
+	uint8_t *bytes;
+	bool own;
+};
+PD_MUST_CHECK int pd_kv_work_begin(struct pd_call *call, size_t size, struct pd_kv_work *ret_work);
+void pd_kv_work_end(struct pd_kv_work *work);
 uint64_t pd_kv_hash_count(const struct pd_entry *entry);
 /* What the value of a head says. false: it makes no sense. */
 bool pd_kv_read_head(struct pd_slice value, struct pd_blob *ret_blob);

@@ -5,7 +5,6 @@
  * byte one of the values between the least and the greatest that occur, until few names are left. Everything can come
  * out, though not all with the same chance: names in sparse places are a little more likely. (Redis's choice is not
  * even, either.) */
-#include "base/memory.h"
 #include "model/kv/kv_private.h"
 
 #define EVEN_MAX  256 /* up to so many, the choice is even */
@@ -249,16 +248,24 @@ static int write_sample(struct pd_call *call, const struct source *source, uint6
 			bool repeat, bool with_values)
 {
 	struct pd_slice everything = { NULL, 0 };
+	struct pd_kv_work work;
 	struct element *elements;
 	struct pd_walk walk;
 	uint64_t seen = 0;
+	int r;
 
 	if (size > SIZE_MAX / sizeof *elements)
 		return PD_NO_MEMORY;
-	elements = pd_malloc(size * sizeof *elements);
-	if (elements == NULL)
-		return pd_error_set(call->err, PD_NO_MEMORY, "out of memory to choose among %llu fields",
+	r = pd_kv_work_begin(call, size * sizeof *elements, &work);
+	if (r == PD_NO_MEMORY)
+		return pd_error_set(call->err, r,
+				    "choosing among all of %llu fields takes more memory than a request may "
+				    "have now: ask "
+				    "for fewer, or raise --memory-budget",
 				    (unsigned long long)size);
+	if (r < 0)
+		return r;
+	elements = (void *)work.bytes;
 	walk_from(source, everything, &walk);
 	for (; seen < size && next_element(&walk, everything, &elements[seen]); seen++)
 		elements[seen] = kept(source, &elements[seen]);
@@ -278,7 +285,7 @@ static int write_sample(struct pd_call *call, const struct source *source, uint6
 		}
 		write_element(call, &element, with_values);
 	}
-	pd_free(elements);
+	pd_kv_work_end(&work);
 	return 0;
 }
 

@@ -1,16 +1,17 @@
 /* Parts of strings: append, read and overwrite a range, compare two. */
-#include "base/memory.h"
 #include "model/kv/kv_private.h"
 
 int pd_kv_put_patched(struct pd_call *call, struct pd_key *key, uint64_t expires_us, struct pd_slice old,
 		      size_t at, struct pd_slice patch)
 {
 	size_t size = at + patch.size > old.size ? at + patch.size : old.size;
-	uint8_t *value = pd_malloc(size);
-	int r;
+	struct pd_kv_work work;
+	uint8_t *value;
+	int r = pd_kv_work_begin(call, size, &work);
 
-	if (value == NULL)
-		return pd_error_set(call->err, PD_NO_MEMORY, "out of memory for a string of %zu bytes", size);
+	if (r < 0)
+		return r;
+	value = work.bytes;
 	if (old.size > 0)
 		memcpy(value, old.data, old.size);
 	if (at > old.size)
@@ -18,7 +19,7 @@ int pd_kv_put_patched(struct pd_call *call, struct pd_key *key, uint64_t expires
 	if (patch.size > 0)
 		memcpy(value + at, patch.data, patch.size);
 	r = pd_kv_put(call, key, PD_TYPE_STRING, expires_us, pd_slice(value, size));
-	pd_free(value);
+	pd_kv_work_end(&work);
 	return r;
 }
 

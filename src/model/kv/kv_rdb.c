@@ -328,15 +328,16 @@ static bool unpack(struct pd_kv_rdb *rdb, enum pd_kv_rdb_form form, size_t head)
 	return true;
 }
 
-bool pd_kv_rdb_begin(struct pd_kv_rdb *rdb, struct pd_slice payload)
+bool pd_kv_rdb_begin(struct pd_kv_rdb *rdb, struct pd_slice payload, uint64_t most)
 {
 	uint64_t count = 0;
 	bool special = false;
 
 	*rdb = (struct pd_kv_rdb){ .rest = pd_slice(payload.data + 1, payload.size - 1 - FOOTER_SIZE),
 				   .is_hash = payload.data[0] != PD_KV_RDB_STRING };
-	pd_buffer_init(&rdb->packed, PD_VALUE_SIZE_MAX);
-	pd_buffer_init(&rdb->string, PD_VALUE_SIZE_MAX);
+	most = most < PD_VALUE_SIZE_MAX ? most : PD_VALUE_SIZE_MAX;
+	pd_buffer_init(&rdb->packed, (size_t)most);
+	pd_buffer_init(&rdb->string, (size_t)most);
 	switch (payload.data[0]) {
 	case PD_KV_RDB_STRING:
 		rdb->left = 1;

@@ -44,8 +44,9 @@ struct pd_kv_rdb {
 	int failed; /* PD_CORRUPT: it makes no sense; PD_NOT_SUPPORTED: another type; PD_NO_MEMORY */
 };
 
-/* Begin to read a payload that has been checked. false: failed says why. */
-bool pd_kv_rdb_begin(struct pd_kv_rdb *rdb, struct pd_slice payload);
+/* Begin to read a payload that has been checked. What is compressed in it may come to `most` bytes a string, else PD_NO_MEMORY. false:
+ * failed says why. */
+bool pd_kv_rdb_begin(struct pd_kv_rdb *rdb, struct pd_slice payload, uint64_t most);
 /* The next string: of a hash, field and value by turns. false: there is none, or it failed. */
 bool pd_kv_rdb_next(struct pd_kv_rdb *rdb, struct pd_slice *ret_string);
 void pd_kv_rdb_done(struct pd_kv_rdb *rdb);
