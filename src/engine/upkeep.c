@@ -168,6 +168,12 @@ static void say(struct pd_upkeep *upkeep, const char *text)
 	(void)snprintf(upkeep->status.text, sizeof upkeep->status.text, "%s", text);
 }
 
+/* What an earlier verification found is no other work's. */
+static uint64_t damage_found(const struct pd_upkeep *upkeep)
+{
+	return upkeep->status.kind == PD_UPKEEP_VERIFY_STORE ? atomic_load(&upkeep->damage_count) : 0;
+}
+
 static void end(struct pd_engine *engine, int result)
 {
 	struct pd_upkeep *upkeep = engine->upkeep;
@@ -176,7 +182,7 @@ static void end(struct pd_engine *engine, int result)
 	upkeep->status.running = false;
 	upkeep->status.ended_us = pd_os_real_us(engine->os);
 	upkeep->status.result = result;
-	upkeep->status.damage_count = atomic_load(&upkeep->damage_count);
+	upkeep->status.damage_count = damage_found(upkeep);
 	upkeep->status.done = atomic_load(&upkeep->done);
 	upkeep->status.total = atomic_load(&upkeep->total);
 	if (result != 0)
@@ -627,7 +633,7 @@ void pd_engine_upkeep_status(const struct pd_engine *engine, struct pd_upkeep_st
 	*ret_status = upkeep->status;
 	ret_status->done = atomic_load(&upkeep->done);
 	ret_status->total = atomic_load(&upkeep->total);
-	ret_status->damage_count = atomic_load(&upkeep->damage_count);
+	ret_status->damage_count = damage_found(upkeep);
 }
 
 const char *pd_engine_upkeep_damage(const struct pd_engine *engine, size_t n)
@@ -635,7 +641,8 @@ const char *pd_engine_upkeep_damage(const struct pd_engine *engine, size_t n)
 	const struct pd_upkeep *upkeep = engine->upkeep;
 
 	/* While a verification runs, its task is writing them. */
-	if (upkeep == NULL || n >= DAMAGE_KEPT || upkeep->stage == STAGE_WORK)
+	if (upkeep == NULL || n >= DAMAGE_KEPT || upkeep->stage == STAGE_WORK ||
+	    upkeep->asked.kind != PD_UPKEEP_VERIFY_STORE)
 		return NULL;
 	return upkeep->damage[n];
 }

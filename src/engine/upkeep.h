@@ -27,7 +27,7 @@ struct pd_upkeep_status {
 	uint64_t started_us, ended_us; /* since 1970; a start's time tells it from another's */
 	int result;                    /* when it is over: 0 or a negative code */
 	char text[500];                /* what it did, or why it failed, in words */
-	uint64_t damage_count;         /* places that verify found damaged */
+	uint64_t damage_count; /* places that this verification found damaged; other work looks for none */
 };
 
 /* Start long work beside the serving. PD_BUSY: another runs; PD_NOT_SUPPORTED: in memory only; PD_AGAIN: recovery is not
@@ -36,7 +36,7 @@ PD_MUST_CHECK int pd_engine_upkeep_start(struct pd_engine *engine, enum pd_upkee
 					 struct pd_error *err);
 /* At any time after the engine was opened. */
 void pd_engine_upkeep_status(const struct pd_engine *engine, struct pd_upkeep_status *ret_status);
-/* The nth (from 0) damaged place found by the last verify, in words; NULL: no more. Not all of many are kept. */
+/* The nth (from 0) damaged place, in words, where the status is that of a verification; NULL: no more. Not all of many are kept. */
 const char *pd_engine_upkeep_damage(const struct pd_engine *engine, size_t n);
 
 /* ---- figures of what is stored ---- */

@@ -472,6 +472,36 @@ static void test_expired_cannot_be_read(void **state)
 	host_done(&host);
 }
 
+static void wait_for(struct host *host, enum pd_upkeep_kind kind, struct pd_upkeep_status *ret_status)
+{
+	assert_int_equal(pd_engine_upkeep_start(host->engine, kind, &host->err), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		idle(host, 1);
+		pd_engine_upkeep_status(host->engine, ret_status);
+		if (!ret_status->running)
+			return;
+	}
+	fail_msg("it does not end: %s", ret_status->text);
+}
+
+/* What a verification found is told of it, and not of the work that comes after it. */
+static void test_damage_is_of_the_verification(void **state)
+{
+	struct pd_upkeep_status status;
+	struct host host;
+
+	(void)state;
+	rotten_hash(&host);
+	wait_for(&host, PD_UPKEEP_VERIFY_STORE, &status);
+	assert_true(status.damage_count > 0);
+	assert_non_null(pd_engine_upkeep_damage(host.engine, 0));
+	wait_for(&host, PD_UPKEEP_COMPACT_STORE, &status);
+	assert_int_equal(status.kind, PD_UPKEEP_COMPACT_STORE);
+	assert_int_equal(status.damage_count, 0);
+	assert_null(pd_engine_upkeep_damage(host.engine, 0));
+	host_done(&host);
+}
+
 /* ---- the log ---- */
 
 /* A log that is not there, as where its disk is not mounted, is no reason to give up the state. */
@@ -728,6 +758,7 @@ int main(void)
 		cmocka_unit_test(test_checkpoint_of_another_history),
 		cmocka_unit_test(test_replay_meets_damage),
 		cmocka_unit_test(test_hash_that_cannot_be_read),
+		cmocka_unit_test(test_damage_is_of_the_verification),
 		cmocka_unit_test(test_expired_cannot_be_read),
 		cmocka_unit_test(test_log_not_there),
 		cmocka_unit_test(test_end_of_log_rots),
