@@ -44,6 +44,9 @@ def rows(figures):
     yield Row("p99 of a group of puts while compaction ran, against the median", mine.get("load_compacting_p99_us"),
               mine.get("load_p50_us"), lower=True, unit=" µs")
     most = [value for value in (mine.get("load_resident_mib"), mine.get("read_resident_mib")) if value is not None]
+    yield Row("work of a checkpoint after 60 s of quiet and 2 s of overwrites, against 1 s", mine.get("checkpoint_work_s"), 1, 1,
+              lower=True, unit=" s")
+    yield Row("work of a checkpoint right after the load, against 1 s", mine.get("load_checkpoint_s"), 1, lower=True, unit=" s")
     yield Row("resident memory, loading and reading, against the budget", max(most) if most else None, budget, 1.1, lower=True,
               unit=" MiB")
     yield Row("disk after overwrites, expiry and deletes, last against first", mine.get("growth_last_mib"),

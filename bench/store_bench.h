@@ -26,49 +26,53 @@ struct store_options {
 };
 
 /* X(field, what, unit, which way is better: > or <, or = for neither). NAN: not measured. */
-#define STORE_METRICS(X)                                                            \
-	X(load_rate, "durable puts, sustained", "/s", '>')                          \
-	X(load_slowest_rate, "the slowest second of it", "/s", '>')                 \
-	X(load_p50_us, "a group of puts, p50", "us", '<')                           \
-	X(load_p99_us, "p99", "us", '<')                                            \
-	X(load_max_us, "longest", "us", '<')                                        \
-	X(load_compacting_p99_us, "p99 while compaction ran", "us", '<')            \
-	X(load_compacting_ratio, "p99 while compaction ran, in medians", "", '<')   \
-	X(load_cpu_us, "CPU per put, all threads", "us", '<')                       \
-	X(load_resident_mib, "most resident while loading", "MiB", '<')             \
-	X(load_level0_files, "most files in level 0", "", '<')                      \
-	X(load_told_to_wait, "puts that were told to wait", "", '<')                \
-	X(load_disk_ratio, "disk after loading, to a byte of data", "", '<')        \
-	X(load_measured, "share of the load that was measured", "", '=')            \
-	X(restart_killed_s, "open after a kill", "s", '<')                          \
-	X(restart_records, "records replayed then", "", '<')                        \
-	X(settle_s, "until compaction had nothing left to do", "s", '<')            \
-	X(settled_disk_ratio, "disk then, to a byte of data", "", '<')              \
-	X(close_s, "close", "s", '<')                                               \
-	X(restart_s, "open after a close", "s", '<')                                \
-	X(cold_rate, "gets of any row, page cache dropped", "/s", '>')              \
-	X(cold_p50_us, "p50", "us", '<')                                            \
-	X(cold_p99_us, "p99", "us", '<')                                            \
-	X(hot_actors_rate, "gets of a tenth of the actors, warm", "/s", '>')        \
-	X(hot_actors_p99_us, "p99", "us", '<')                                      \
-	X(hot_rows_rate, "gets of a tenth of the rows, scattered, warm", "/s", '>') \
-	X(hot_rows_p99_us, "p99", "us", '<')                                        \
-	X(any_rate, "gets of any row, warm", "/s", '>')                             \
-	X(any_p99_us, "p99", "us", '<')                                             \
-	X(missing_rate, "gets of keys that are not there", "/s", '>')               \
-	X(missing_p99_us, "p99", "us", '<')                                         \
-	X(scan_actor_rate, "rows of one actor, keys and values", "/s", '>')         \
-	X(scan_all_rate, "rows of everything, keys and values", "/s", '>')          \
-	X(scan_keys_rate, "keys of one actor by SCAN COUNT 1000", "/s", '>')        \
-	X(read_resident_mib, "most resident while reading", "MiB", '<')             \
-	X(checkpoint_s, "a checkpoint", "s", '<')                                   \
-	X(checkpoint_longest_us, "longest group of puts during it", "us", '<')      \
-	X(before_longest_us, "longest in the 2 s before it", "us", '<')             \
-	X(growth_rate, "overwrites, expiring puts and deletes", "/s", '>')          \
-	X(growth_first_mib, "disk after the first tenth of them", "MiB", '=')       \
-	X(growth_last_mib, "disk in the last tenth", "MiB", '<')                    \
-	X(growth_most_mib, "disk at most", "MiB", '<')                              \
-	X(growth_ratio, "disk, last against first", "", '<')                        \
+#define STORE_METRICS(X)                                                                      \
+	X(load_rate, "durable puts, sustained", "/s", '>')                                    \
+	X(load_slowest_rate, "the slowest second of it", "/s", '>')                           \
+	X(load_p50_us, "a group of puts, p50", "us", '<')                                     \
+	X(load_p99_us, "p99", "us", '<')                                                      \
+	X(load_max_us, "longest", "us", '<')                                                  \
+	X(load_compacting_p99_us, "p99 while compaction ran", "us", '<')                      \
+	X(load_compacting_ratio, "p99 while compaction ran, in medians", "", '<')             \
+	X(load_cpu_us, "CPU per put, all threads", "us", '<')                                 \
+	X(load_resident_mib, "most resident while loading", "MiB", '<')                       \
+	X(load_level0_files, "most files in level 0", "", '<')                                \
+	X(load_told_to_wait, "puts that were told to wait", "", '<')                          \
+	X(load_disk_ratio, "disk after loading, to a byte of data", "", '<')                  \
+	X(load_measured, "share of the load that was measured", "", '=')                      \
+	X(restart_killed_s, "open after a kill", "s", '<')                                    \
+	X(restart_records, "records replayed then", "", '<')                                  \
+	X(settle_s, "until compaction had nothing left to do", "s", '<')                      \
+	X(settled_disk_ratio, "disk then, to a byte of data", "", '<')                        \
+	X(close_s, "close", "s", '<')                                                         \
+	X(restart_s, "open after a close", "s", '<')                                          \
+	X(cold_rate, "gets of any row, page cache dropped", "/s", '>')                        \
+	X(cold_p50_us, "p50", "us", '<')                                                      \
+	X(cold_p99_us, "p99", "us", '<')                                                      \
+	X(hot_actors_rate, "gets of a tenth of the actors, warm", "/s", '>')                  \
+	X(hot_actors_p99_us, "p99", "us", '<')                                                \
+	X(hot_rows_rate, "gets of a tenth of the rows, scattered, warm", "/s", '>')           \
+	X(hot_rows_p99_us, "p99", "us", '<')                                                  \
+	X(any_rate, "gets of any row, warm", "/s", '>')                                       \
+	X(any_p99_us, "p99", "us", '<')                                                       \
+	X(missing_rate, "gets of keys that are not there", "/s", '>')                         \
+	X(missing_p99_us, "p99", "us", '<')                                                   \
+	X(scan_actor_rate, "rows of one actor, keys and values", "/s", '>')                   \
+	X(scan_all_rate, "rows of everything, keys and values", "/s", '>')                    \
+	X(scan_keys_rate, "keys of one actor by SCAN COUNT 1000", "/s", '>')                  \
+	X(read_resident_mib, "most resident while reading", "MiB", '<')                       \
+	X(load_checkpoint_s, "work of a checkpoint right after the load", "s", '<')           \
+	X(load_checkpoint_mib, "read for it", "MiB", '<')                                     \
+	X(checkpoint_s, "a checkpoint while rows are overwritten", "s", '<')                  \
+	X(checkpoint_work_s, "its work, after 60 s of quiet and 2 s of overwrites", "s", '<') \
+	X(checkpoint_mib, "read for it", "MiB", '<')                                          \
+	X(checkpoint_longest_us, "longest group of puts during it", "us", '<')                \
+	X(before_longest_us, "longest in the 2 s before it", "us", '<')                       \
+	X(growth_rate, "overwrites, expiring puts and deletes", "/s", '>')                    \
+	X(growth_first_mib, "disk after the first tenth of them", "MiB", '=')                 \
+	X(growth_last_mib, "disk in the last tenth", "MiB", '<')                              \
+	X(growth_most_mib, "disk at most", "MiB", '<')                                        \
+	X(growth_ratio, "disk, last against first", "", '<')                                  \
 	X(growth_resident_ratio, "resident, last against first", "", '<')
 
 struct store_result {
@@ -93,6 +97,10 @@ void store_restart(struct store_run *run);
 void store_read(struct store_run *run);
 void store_checkpoint(struct store_run *run);
 void store_growth(struct store_run *run);
+
+/* Make one that tells what it has cost, and wait for it. false: the subject has no such. */
+bool store_checkpoint_cost(struct store_run *run, struct subject *subject, double *ret_work_s,
+			   double *ret_read_mib);
 
 /* ---- putting groups ---- */
 struct store_writer {

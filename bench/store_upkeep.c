@@ -9,6 +9,7 @@
 #define SETTLE_NS_MAX  UINT64_C(120000000000)
 #define SETTLE_CALM_NS UINT64_C(500000000) /* nothing to do for so long */
 #define BASELINE_NS    UINT64_C(2000000000)
+#define QUIET_NS       UINT64_C(60000000000) /* what lies at rest is read ahead meanwhile */
 #define EXPIRE_MS_MAX  2000u
 #define SAMPLES_MAX    10000u
 
@@ -91,6 +92,37 @@ uint64_t store_overwrite(struct store_writer *writer, uint64_t version)
 
 /* ---- checkpoints ---- */
 
+static void note_cost(struct store_run *run, struct subject *subject, double *ret_work_s,
+		      double *ret_read_mib)
+{
+	uint64_t work_us, read_bytes;
+
+	if (run->ops->checkpoint_cost == NULL)
+		return;
+	run->ops->checkpoint_cost(subject, &work_us, &read_bytes);
+	*ret_work_s = (double)work_us / 1e6;
+	*ret_read_mib = (double)read_bytes / 1048576;
+}
+
+bool store_checkpoint_cost(struct store_run *run, struct subject *subject, double *ret_work_s,
+			   double *ret_read_mib)
+{
+	if (run->ops->checkpoint_cost == NULL || !run->ops->checkpoint_begin(subject, NULL))
+		return false;
+	while (run->ops->checkpoint_running(subject))
+		bench_sleep_ms(1);
+	note_cost(run, subject, ret_work_s, ret_read_mib);
+	return true;
+}
+
+static void be_quiet(struct store_run *run, struct subject *subject)
+{
+	uint64_t start = bench_now_ns();
+
+	while (bench_now_ns() - start < QUIET_NS)
+		run->ops->idle(subject);
+}
+
 void store_checkpoint(struct store_run *run)
 {
 	struct store_writer writer;
@@ -98,6 +130,8 @@ void store_checkpoint(struct store_run *run)
 	uint64_t start, took, longest = 0, version = 1;
 
 	store_writer_init(&writer, run);
+	if (run->ops->checkpoint_cost != NULL)
+		be_quiet(run, writer.subject);
 	for (start = bench_now_ns(); bench_now_ns() - start < BASELINE_NS;) {
 		took = store_overwrite(&writer, version++);
 		longest = took > longest ? took : longest;
@@ -113,6 +147,7 @@ void store_checkpoint(struct store_run *run)
 		} while (run->ops->checkpoint_running(writer.subject));
 		run->result->checkpoint_s = seconds_since(start);
 		run->result->checkpoint_longest_us = (double)longest / 1e3;
+		note_cost(run, writer.subject, &run->result->checkpoint_work_s, &run->result->checkpoint_mib);
 	}
 	store_writer_done(&writer);
 }

@@ -369,6 +369,15 @@ static bool checkpoint_running(struct subject *subject)
 	return status.running;
 }
 
+static void checkpoint_cost(struct subject *subject, uint64_t *ret_work_us, uint64_t *ret_read_bytes)
+{
+	struct pd_upkeep_status status;
+
+	pd_engine_upkeep_status(subject->engine, &status);
+	*ret_work_us = status.work_us;
+	*ret_read_bytes = status.read_bytes;
+}
+
 static void idle(struct subject *subject)
 {
 	step(subject);
@@ -403,6 +412,7 @@ const struct subject_ops bench_subject_perdure = {
 	.scan_keys = scan_keys,
 	.checkpoint_begin = checkpoint_begin,
 	.checkpoint_running = checkpoint_running,
+	.checkpoint_cost = checkpoint_cost,
 	.idle = idle,
 	.figures = figures,
 };

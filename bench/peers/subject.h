@@ -58,6 +58,9 @@ struct subject_ops {
 	/* Start a checkpoint, to `path` where the store asks for one. false: it has none. */
 	bool (*checkpoint_begin)(struct subject *subject, const char *path);
 	bool (*checkpoint_running)(struct subject *subject);
+	/* Of the last one that is over: what its own thread took, and what it read. NULL: nobody knows, and nothing is read ahead of
+	 * checkpoints. */
+	void (*checkpoint_cost)(struct subject *subject, uint64_t *ret_work_us, uint64_t *ret_read_bytes);
 	/* Let work in the background go on for some milliseconds. */
 	void (*idle)(struct subject *subject);
 	void (*figures)(struct subject *subject, struct subject_figures *ret_figures);

@@ -501,6 +501,7 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 				  ret_stats->store.levels.cache_bytes;
 	add_checkpoints(engine->shelf, ret_stats);
 	add_oldest(engine, ret_stats);
+	pd_engine_ahead_stats(engine, ret_stats);
 	ret_stats->large_unfinished = pd_blobs_unfinished(engine);
 	ret_stats->large_readers = pd_blobs_readers(engine);
 	ret_stats->log_first_lsn = engine->log->first_lsn;

@@ -66,8 +66,10 @@ struct pd_engine_options {
 	unsigned range_points_max;     /* see struct pd_store_options, points_max */
 	unsigned range_count_max;      /* the same, count_max */
 	uint64_t checkpoint_log_bytes; /* log between two checkpoints; 0: an eighth of the window */
-	uint64_t large_min;            /* from which size on a string is kept in chunks; 0: PD_LARGE_MIN */
-	uint64_t chunk_size;           /* of these; 0: PD_CHUNK_SIZE */
+	uint64_t
+		rest_us; /* how long a file of the levels lies before it is read ahead; 0: PD_AHEAD_REST_US */
+	uint64_t large_min;  /* from which size on a string is kept in chunks; 0: PD_LARGE_MIN */
+	uint64_t chunk_size; /* of these; 0: PD_CHUNK_SIZE */
 	/* Serve what can be read, even where nothing tells which actors the damage concerns. */
 	bool accept_damage;
 	/* Only look at what is there: nothing in the directory changes but for its lock, and no epoch begins. What the levels
@@ -321,6 +323,7 @@ enum pd_state_step {
 	PD_STATE_CHECKPOINT, /* that are due by themselves */
 	PD_STATE_TRIM,       /* of the log */
 	PD_STATE_REMOVAL,    /* of checkpoints */
+	PD_STATE_AHEAD,      /* reading files of the levels ahead of checkpoints */
 	PD_STATE_STEPS,
 };
 
@@ -342,6 +345,9 @@ struct pd_engine_stats {
 	uint64_t checkpoint_us;    /* and of which moment, since 1970; 0: none */
 	uint64_t checkpoints_kept;
 	uint64_t checkpoint_bytes; /* that they have for themselves, about */
+	/* Of the levels, what has been read back from the disk with every checksum in it, as far as it is still there; and when some was
+	 * last, since 1970, 0: never. */
+	uint64_t levels_verified_bytes, levels_verified_us;
 	/* What one can go back to, and of which moment: the first record while all of the log is there, else the oldest checkpoint;
 	 * 0: nothing yet. */
 	uint64_t oldest_lsn, oldest_us;

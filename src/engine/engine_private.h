@@ -20,6 +20,7 @@
 #include "engine/state_hash.h"
 #include "engine/upkeep.h"
 #include "os/os.h"
+#include "store/ahead.h"
 #include "store/brake.h"
 #include "store/checkpoint.h"
 #include "store/retention.h"
@@ -415,8 +416,9 @@ struct pd_engine {
 	uint64_t looked_memtable_bytes; /* what memtables had when the budget was last looked at */
 	uint64_t state_clock_us;        /* when what takes more than a glance is looked at next */
 	struct pd_brake brake;
-	struct pd_buffer expiring;  /* the key that is being expired */
-	struct pd_upkeep *upkeep;   /* the running or the last one; NULL: none yet */
+	struct pd_buffer expiring; /* the key that is being expired */
+	struct pd_upkeep *upkeep;  /* the running or the last one; NULL: none yet */
+	struct pd_reading_ahead *ahead;
 	struct pd_state_hash *hash; /* the one at work; NULL: none */
 	struct pd_follower *followers;
 	struct pd_recount recount;
@@ -588,6 +590,21 @@ bool pd_engine_upkeep_wants_pause(const struct pd_engine *engine);
 bool pd_engine_upkeep_copying(const struct pd_engine *engine);
 /* End a running one and wait for it. */
 void pd_engine_upkeep_stop(struct pd_engine *engine);
+
+/* ---- ahead.c: while no upkeep is at work ---- */
+PD_MUST_CHECK int pd_engine_ahead_init(struct pd_engine *engine);
+/* Take in what has been read; with `may_start` read on, if there is anything at rest. */
+void pd_engine_ahead_step(struct pd_engine *engine, bool may_start);
+/* Other work is to begin. false: not yet, ask again soon. */
+bool pd_engine_ahead_stands_aside(struct pd_engine *engine);
+bool pd_engine_ahead_is_at_work(const struct pd_engine *engine);
+/* Has it been asked to stand aside, and does not yet? */
+bool pd_engine_ahead_waited_for(const struct pd_engine *engine);
+/* What is known of files, for a checkpoint: it stands aside. NULL: nothing. */
+const struct pd_ahead *pd_engine_ahead_files(const struct pd_engine *engine);
+/* After the figures of the store and of checkpoints. */
+void pd_engine_ahead_stats(const struct pd_engine *engine, struct pd_engine_stats *stats);
+void pd_engine_ahead_stop(struct pd_engine *engine);
 
 /* ---- actor.c ---- */
 /* "actor" of the session's tenant, or "tenant/actor". NULL: there is none. */

@@ -84,6 +84,8 @@ void pd_engine_say_failures(const struct pd_engine *engine, struct pd_engine_sta
 		[PD_STATE_TRIM] = { "the log cannot be trimmed", "it grows" },
 		[PD_STATE_REMOVAL] = { "a checkpoint that nobody needs any more cannot be removed",
 				       "it takes room on the disk" },
+		[PD_STATE_AHEAD] = { "what is stored cannot be read back ahead of a checkpoint",
+				     "checkpoints have more to read" },
 	};
 	char when[40];
 

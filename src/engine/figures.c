@@ -14,10 +14,12 @@ static void collect(const struct pd_engine *engine, struct pd_store_stats *ret_s
 size_t pd_engine_store_figures(const struct pd_engine *engine,
 			       struct pd_store_figure figures[PD_STORE_FIGURES_MAX])
 {
+	struct pd_engine_stats all;
 	struct pd_store_stats stats;
 	size_t count = 0;
 
-	collect(engine, &stats);
+	pd_engine_stats(engine, &all);
+	stats = all.store;
 #define FIGURE(name, value) figures[count++] = (struct pd_store_figure){ name, value }
 	FIGURE("keys", stats.keys);
 	FIGURE("expiring_keys", stats.expiring_keys);
@@ -42,6 +44,8 @@ size_t pd_engine_store_figures(const struct pd_engine *engine,
 	FIGURE("levels_level0_files", stats.levels.level0_files);
 	FIGURE("levels_pending_compaction_bytes", stats.levels.pending_compaction_bytes);
 	FIGURE("levels_running_compactions", stats.levels.running_compactions);
+	FIGURE("levels_verified_bytes", all.levels_verified_bytes);
+	FIGURE("levels_verified_us", all.levels_verified_us);
 	FIGURE("checkpoints_made", engine->stats.checkpoints);
 	FIGURE("state_damage", engine->stats.state_damage[0] != '\0');
 	FIGURE("checkpoints", engine->shelf != NULL ? engine->shelf->count : 0);

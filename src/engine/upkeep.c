@@ -6,6 +6,9 @@
  *     trim    old checkpoints go, and the log behind the oldest that stays: of the work that is asked to do so; else as it comes
  *     over    the result is taken in: a new checkpoint counts
  *
+ * While there is none of it, what is at rest in the levels is read ahead of the next checkpoint (ahead.c), which stands aside for
+ * whatever is to begin.
+ *
  * The task touches its own struct only; its progress is atomic. Checkpoints that are due by themselves go the same way. */
 #include "engine/upkeep.h"
 
@@ -51,6 +54,8 @@ struct pd_upkeep {
 	struct pd_error err;
 	char *damage[DAMAGE_KEPT];
 
+	uint64_t work_us;
+
 	_Atomic uint64_t done, total, damage_count;
 	atomic_bool copying; /* no flush may end */
 	atomic_bool cancelled;
@@ -87,6 +92,7 @@ static void run(void *argument)
 {
 	struct pd_upkeep *upkeep = argument;
 	struct pd_slice all = { NULL, 0 };
+	uint64_t start_ns = pd_os_monotonic_ns(upkeep->os);
 
 	if (upkeep->remove_path != NULL) {
 		upkeep->result = pd_checkpoint_remove(upkeep->os, upkeep->remove_path, &upkeep->err);
@@ -97,6 +103,7 @@ static void run(void *argument)
 	case PD_UPKEEP_COMPACT_LOG:
 		upkeep->result = pd_checkpoint_create(&upkeep->plan, upkeep->levels, &upkeep->made,
 						      &upkeep->err);
+		upkeep->work_us = (pd_os_monotonic_ns(upkeep->os) - start_ns) / 1000;
 		break;
 	case PD_UPKEEP_COMPACT_STORE:
 		upkeep->result = pd_levels_compact(upkeep->levels, all, all, &upkeep->err);
@@ -243,6 +250,7 @@ static void wait_on(struct pd_engine *engine)
 			made(engine);
 			return;
 		}
+		upkeep->plan.ahead = pd_engine_ahead_files(engine);
 		upkeep->plan.progress = note_progress;
 		upkeep->plan.context = upkeep;
 	}
@@ -281,10 +289,14 @@ static void take_in_checkpoint(struct pd_engine *engine)
 	}
 	engine->stats.checkpoints++;
 	pd_engine_note_success(engine, PD_STATE_CHECKPOINT);
+	upkeep->status.work_us = upkeep->work_us;
+	upkeep->status.read_bytes = upkeep->made->read_bytes;
 	(void)snprintf(upkeep->status.text, sizeof upkeep->status.text,
-		       "checkpoint of LSN %" PRIu64 ", %.1f MiB, of which %.1f MiB are new",
+		       "checkpoint of LSN %" PRIu64
+		       ", %.1f MiB, of which %.1f MiB are new and %.1f MiB had to be read",
 		       upkeep->made->position.lsn, (double)upkeep->made->bytes / (1 << 20),
-		       (double)upkeep->made->own_bytes / (1 << 20));
+		       (double)upkeep->made->own_bytes / (1 << 20),
+		       (double)upkeep->made->read_bytes / (1 << 20));
 	made(engine);
 }
 
@@ -448,12 +460,14 @@ static void retain(struct pd_engine *engine)
 		return;
 	old = judge(engine, &trim_lsn, &due);
 	if (old != NULL) {
+		if (!pd_engine_ahead_stands_aside(engine))
+			return;
 		begin(engine, PD_UPKEEP_NONE, true);
 		engine->upkeep->stage = remove_checkpoint(engine, old) ? STAGE_WORK : STAGE_OVER;
 		return;
 	}
 	trim_log(engine, trim_lsn);
-	if (due && pd_engine_may_try(engine, PD_STATE_CHECKPOINT))
+	if (due && pd_engine_may_try(engine, PD_STATE_CHECKPOINT) && pd_engine_ahead_stands_aside(engine))
 		begin(engine, PD_UPKEEP_CHECKPOINT, true);
 }
 
@@ -527,12 +541,12 @@ static void trim_on(struct pd_engine *engine)
 int pd_engine_upkeep_init(struct pd_engine *engine)
 {
 	engine->upkeep = pd_calloc(1, sizeof *engine->upkeep);
-	return engine->upkeep == NULL ? PD_NO_MEMORY : 0;
+	return engine->upkeep == NULL ? PD_NO_MEMORY : pd_engine_ahead_init(engine);
 }
 
 bool pd_engine_upkeep_busy(const struct pd_engine *engine)
 {
-	return engine->upkeep->stage != STAGE_OVER;
+	return engine->upkeep->stage != STAGE_OVER || pd_engine_ahead_waited_for(engine);
 }
 
 bool pd_engine_upkeep_working(const struct pd_engine *engine)
@@ -566,11 +580,15 @@ void pd_engine_upkeep_step(struct pd_engine *engine)
 	if (upkeep->stage != STAGE_OVER)
 		return;
 	if (upkeep->queued != PD_UPKEEP_NONE) {
+		if (!pd_engine_ahead_stands_aside(engine))
+			return;
 		begin(engine, upkeep->queued, false);
 		upkeep->queued = PD_UPKEEP_NONE;
 		return;
 	}
 	retain(engine);
+	if (upkeep->stage == STAGE_OVER)
+		pd_engine_ahead_step(engine, !is_damaged(engine));
 }
 
 void pd_engine_upkeep_stop(struct pd_engine *engine)
@@ -587,6 +605,8 @@ void pd_engine_upkeep_stop(struct pd_engine *engine)
 		pd_levels_cancel(upkeep->levels);
 		take_in(engine);
 	}
+	/* Not before: a checkpoint that is being made asks it. */
+	pd_engine_ahead_stop(engine);
 	forget_damage(upkeep);
 	pd_free(upkeep);
 	engine->upkeep = NULL;

@@ -28,6 +28,8 @@ struct pd_upkeep_status {
 	int result;                    /* when it is over: 0 or a negative code */
 	char text[500];                /* what it did, or why it failed, in words */
 	uint64_t damage_count; /* places that this verification found damaged; other work looks for none */
+	uint64_t work_us;      /* of a checkpoint that is over: what its thread took */
+	uint64_t read_bytes;   /* and what it had to read for it */
 };
 
 /* Start long work beside the serving. PD_BUSY: another runs; PD_NOT_SUPPORTED: in memory only; PD_AGAIN: recovery is not

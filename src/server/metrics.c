@@ -239,6 +239,7 @@ static int write_state_failing(struct pd_metrics_writer *writer, const struct pd
 		{ "step=\"checkpoint\"", facts->engine.state_failure[PD_STATE_CHECKPOINT][0] != '\0' },
 		{ "step=\"trim\"", facts->engine.state_failure[PD_STATE_TRIM][0] != '\0' },
 		{ "step=\"removal\"", facts->engine.state_failure[PD_STATE_REMOVAL][0] != '\0' },
+		{ "step=\"ahead\"", facts->engine.state_failure[PD_STATE_AHEAD][0] != '\0' },
 	};
 
 	return write_labelled(writer, metric, samples, COUNT_OF(samples));
@@ -404,6 +405,13 @@ static const struct pd_metric state_metrics[] = {
 	      AT(engine.store.levels.running_compactions)),
 	GAUGE("perdure_levels_cache_bytes", "Blocks, indexes and filters in memory.", BYTES,
 	      AT(engine.store.levels.cache_bytes)),
+	GAUGE("perdure_levels_verified_bytes",
+	      "Of the levels, what has been read back from the disk with every checksum in it, ahead of a "
+	      "checkpoint or by one.",
+	      BYTES, AT(engine.levels_verified_bytes)),
+	GAUGE("perdure_levels_verified_timestamp_seconds",
+	      "When some of it was read back last, since 1970; 0: never.", SECONDS,
+	      AT(engine.levels_verified_us), US_TO_S),
 	COUNTER("perdure_checkpoints_made", "Checkpoints made.", AT(engine.checkpoints)),
 	GAUGE("perdure_checkpoints", "Checkpoints that are kept.", AT(engine.checkpoints_kept)),
 	GAUGE("perdure_checkpoints_size_bytes",

@@ -68,6 +68,7 @@ static bool say_failure(struct pd_state_notices *told, const struct pd_engine_st
 		[PD_STATE_CHECKPOINT] = "checkpoints are made again",
 		[PD_STATE_TRIM] = "the log is trimmed again",
 		[PD_STATE_REMOVAL] = "checkpoints that nobody needs are removed again",
+		[PD_STATE_AHEAD] = "what is stored is read back ahead of checkpoints again",
 	};
 
 	for (unsigned step = 0; step < PD_STATE_STEPS; step++) {

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "store/checkpoint_manifest.h"
 #include "store/checkpoint_private.h"
 
@@ -62,6 +63,52 @@ int pd_checkpoint_add_file(struct pd_checkpoint *checkpoint, struct pd_slice nam
 	checkpoint->file_count++;
 	*ret_file = &files[count];
 	return 0;
+}
+
+char *pd_checkpoint_file_path(const struct pd_checkpoint *checkpoint, const char *name)
+{
+	return pd_asprintf("%s/" PD_CHECKPOINT_LEVELS "/%s", checkpoint->path, name);
+}
+
+static const struct pd_checkpoint_file *find_file(const struct pd_checkpoint *checkpoint, const char *name)
+{
+	size_t low = 0, high = checkpoint == NULL ? 0 : checkpoint->file_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(checkpoint->files[middle].name, name);
+
+		if (order == 0)
+			return &checkpoint->files[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* Levels that were installed anew give the numbers in names again. */
+int pd_checkpoint_knows(struct pd_os *os, const struct pd_checkpoint *checkpoint, const char *name,
+			const struct pd_os_file_info *info, struct pd_hash128 *ret_hash, struct pd_error *err)
+{
+	const struct pd_checkpoint_file *known = find_file(checkpoint, name);
+	struct pd_os_file_info known_info;
+	char *path;
+	int result;
+
+	if (known == NULL || known->size != info->size)
+		return 0;
+	path = pd_checkpoint_file_path(checkpoint, name);
+	if (path == NULL)
+		return no_memory(err);
+	result = pd_os_info(os, path, &known_info, NULL);
+	pd_free(path);
+	if (result != 0 || known_info.size != info->size ||
+	    (known_info.id != info->id && !pd_plant(PD_PLANT_KNOWN_BY_NAME)))
+		return 0;
+	*ret_hash = known->hash;
+	return 1;
 }
 
 /* ---- lists ---- */
@@ -174,7 +221,7 @@ static int check_files(struct pd_os *os, const struct pd_checkpoint *checkpoint,
 
 	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++) {
 		const struct pd_checkpoint_file *file = &checkpoint->files[i];
-		char *path = pd_asprintf("%s/" PD_CHECKPOINT_LEVELS "/%s", checkpoint->path, file->name);
+		char *path = pd_checkpoint_file_path(checkpoint, file->name);
 		struct pd_os_file_info info;
 
 		result = path == NULL ? no_memory(err) : pd_os_info(os, path, &info, err);

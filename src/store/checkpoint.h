@@ -40,22 +40,26 @@
 #define PD_CHECKPOINT_FORMAT_VERSION 1
 #define PD_CHECKPOINT_LIVE           "live" /* the name of the levels at work, beside the checkpoints */
 
+struct pd_ahead;
+
 struct pd_checkpoint_file {
 	char *name; /* in `levels` */
 	uint64_t size;
 	struct pd_hash128 hash;
-	/* All of it was read back when this checkpoint was made; else the hash is that of an earlier checkpoint which has
-	 * the very same file (not a copy of it). */
+	/* All of it was read back for this checkpoint, when it was made or ahead of it; else the hash is that of an earlier
+	 * checkpoint which has the very same file (not a copy of it). */
 	bool read_back;
+	bool ahead; /* of one that was just made: read back before, see store/ahead.h */
 };
 
 struct pd_checkpoint {
 	struct pd_log_position position; /* what it is the state of */
 	uint64_t time_us;                /* of that moment */
 	enum pd_levels_kind kind;
-	uint64_t bytes;                   /* of all its files, of which it shares most with its neighbours */
-	uint64_t own_bytes;               /* of those that no earlier one had when it was made */
-	char *path;                       /* its directory */
+	uint64_t bytes;      /* of all its files, of which it shares most with its neighbours */
+	uint64_t own_bytes;  /* of those that no earlier one had when it was made */
+	uint64_t read_bytes; /* and of these what was read while it was made; 0 of one that was found */
+	char *path;          /* its directory */
 	struct pd_checkpoint_file *files; /* by name */
 	size_t file_count;
 	unsigned holds; /* the shard's thread only */
@@ -97,6 +101,8 @@ struct pd_checkpoint_plan {
 	struct pd_log_position position;
 	uint64_t time_us;
 	struct pd_checkpoint *previous; /* whose hashes are remembered, held; NULL: none */
+	const struct pd_ahead
+		*ahead; /* what was read back before; not at work meanwhile. May be NULL, to be filled in */
 	/* Called with the bytes read back, may be NULL. Returns false to stop. From the first call on the levels are copied, and
 	 * may change. */
 	pd_levels_progress *progress;
@@ -117,7 +123,7 @@ struct pd_checkpoint *pd_checkpoints_find(const struct pd_checkpoints *shelf, ui
 void pd_checkpoints_hold(struct pd_checkpoint *checkpoint);
 void pd_checkpoints_release(struct pd_checkpoint *checkpoint);
 
-/* Begin to make one, of levels that are the state at `position`. Fill in `progress` if wanted. PD_EXISTS: there is one of
+/* Begin to make one, of levels that are the state at `position`. Fill in `progress` and `ahead` if wanted. PD_EXISTS: there is one of
  * this LSN. PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_checkpoints_plan(struct pd_checkpoints *shelf, enum pd_levels_kind kind,
 				      struct pd_log_position position, uint64_t time_us,
@@ -137,7 +143,7 @@ void pd_checkpoints_forget(struct pd_checkpoints *shelf, const char *path);
 
 /* ---- the work: any thread ---- */
 
-/* Make the checkpoint that was planned, read back what is new in it, and check every checksum in that. No batch is committed to the levels until it
+/* Make the checkpoint that was planned, read back what is new in it and was not read ahead, and check every checksum in that. No batch is committed to the levels until it
  * calls plan->progress or returns: position says what they hold.
  * Durable when: it returns 0. After an error nothing of it counts. PD_NO_SPACE, PD_CANCELLED, what pd_levels_checkpoint()
  * says, PD_CORRUPT (of a file that the levels at work have as well), PD_IO. */

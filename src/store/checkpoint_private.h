@@ -15,5 +15,12 @@ PD_MUST_CHECK int pd_checkpoint_add_file(struct pd_checkpoint *checkpoint, struc
 					 struct pd_checkpoint_file **ret_file);
 /* May this be the name of a file in a checkpoint? */
 bool pd_checkpoint_name_fits(struct pd_slice name);
+/* Where one of its files is. NULL: no memory. */
+char *pd_checkpoint_file_path(const struct pd_checkpoint *checkpoint, const char *name);
+/* Has the checkpoint (NULL: there is none) the very same file, not only one of the same name and size? 1: *ret_hash is what it was
+ * then; 0: no. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_checkpoint_knows(struct pd_os *os, const struct pd_checkpoint *checkpoint,
+				      const char *name, const struct pd_os_file_info *info,
+				      struct pd_hash128 *ret_hash, struct pd_error *err);
 
 #endif

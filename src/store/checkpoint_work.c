@@ -6,85 +6,16 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/plant.h"
+#include "store/ahead.h"
 #include "store/checkpoint_manifest.h"
 #include "store/checkpoint_private.h"
+#include "store/pass.h"
 
-#define CHUNK             ((size_t)1024 * 1024)
-#define CHUNK_ALIGNMENT   4096
 #define MANIFEST_TEXT_MAX ((size_t)256 * 1024 * 1024)
-
-/* Files being read through, one after another. */
-struct pass {
-	struct pd_os *os;
-	struct pd_hasher *hasher;
-	uint8_t *chunk;
-	pd_levels_progress *progress;
-	void *context;
-	uint64_t done, total; /* bytes */
-};
 
 static int no_memory(struct pd_error *err)
 {
 	return pd_error_set(err, PD_NO_MEMORY, "out of memory for a checkpoint");
-}
-
-/* ---- reading files through ---- */
-
-static int pass_init(struct pass *pass, struct pd_os *os, pd_levels_progress *progress, void *context,
-		     struct pd_error *err)
-{
-	*pass = (struct pass){ .os = os, .progress = progress, .context = context };
-	pass->hasher = pd_hasher_new();
-	pass->chunk = pd_malloc_aligned(CHUNK_ALIGNMENT, CHUNK);
-	return pass->hasher == NULL || pass->chunk == NULL ? no_memory(err) : 0;
-}
-
-static void pass_done(struct pass *pass)
-{
-	pd_hasher_free(pass->hasher);
-	pd_free(pass->chunk);
-}
-
-static int pass_on(struct pass *pass, size_t size, struct pd_error *err)
-{
-	pass->done += size;
-	if (pass->progress == NULL || pass->progress(pass->context, pass->done, pass->total))
-		return 0;
-	return pd_error_set(err, PD_CANCELLED, "the work on a checkpoint was cancelled");
-}
-
-/* Past the page cache where that is possible: what matters is what the disk has. */
-static int open_to_read(struct pd_os *os, const char *path, struct pd_os_file **ret_file,
-			struct pd_error *err)
-{
-	int result = pd_os_open(os, path, PD_OS_READ | PD_OS_DIRECT, ret_file, err);
-
-	return result == PD_NOT_SUPPORTED ? pd_os_open(os, path, PD_OS_READ, ret_file, err) : result;
-}
-
-/* Read all of the file, and write it to `copy` unless that is NULL. */
-static int pass_content(struct pass *pass, struct pd_os_file *file, struct pd_os_file *copy,
-			uint64_t *ret_size, struct pd_hash128 *ret_hash, struct pd_error *err)
-{
-	uint64_t at = 0;
-	size_t size = CHUNK;
-	int result = 0;
-
-	pd_hasher_reset(pass->hasher);
-	while (result == 0 && size == CHUNK) {
-		result = pd_os_read(file, pass->chunk, CHUNK, at, &size, err);
-		if (result != 0)
-			break;
-		pd_hasher_add(pass->hasher, pass->chunk, size);
-		if (copy != NULL && size > 0)
-			result = pd_os_write(copy, pass->chunk, size, at, err);
-		at += size;
-		if (result == 0)
-			result = pass_on(pass, size, err);
-	}
-	*ret_size = at;
-	*ret_hash = pd_hasher_sum(pass->hasher);
-	return result;
 }
 
 static bool is_same(const struct pd_checkpoint_file *file, uint64_t size, struct pd_hash128 hash)
@@ -92,55 +23,10 @@ static bool is_same(const struct pd_checkpoint_file *file, uint64_t size, struct
 	return size == file->size && hash.high == file->hash.high && hash.low == file->hash.low;
 }
 
-static char *levels_path(const struct pd_checkpoint *checkpoint, const char *name)
-{
-	return pd_asprintf("%s/" PD_CHECKPOINT_LEVELS "/%s", checkpoint->path, name);
-}
-
 /* ---- making ---- */
 
-static const struct pd_checkpoint_file *find_file(const struct pd_checkpoint *checkpoint, const char *name)
-{
-	size_t low = 0, high = checkpoint == NULL ? 0 : checkpoint->file_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(checkpoint->files[middle].name, name);
-
-		if (order == 0)
-			return &checkpoint->files[middle];
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
-/* Has the previous checkpoint the very same file, not only one of the same name and size? Levels that were installed anew give
- * the numbers in names again. 1: *ret_hash is what it was then; 0: no. */
-static int is_known(const struct pd_checkpoint_plan *plan, const char *name,
-		    const struct pd_os_file_info *info, struct pd_hash128 *ret_hash, struct pd_error *err)
-{
-	const struct pd_checkpoint_file *known = find_file(plan->previous, name);
-	struct pd_os_file_info known_info;
-	char *path;
-	int result;
-
-	if (known == NULL || known->size != info->size)
-		return 0;
-	path = levels_path(plan->previous, name);
-	if (path == NULL)
-		return no_memory(err);
-	result = pd_os_info(plan->os, path, &known_info, NULL);
-	pd_free(path);
-	*ret_hash = known->hash;
-	return result == 0 && (known_info.id == info->id || pd_plant(PD_PLANT_KNOWN_BY_NAME)) &&
-	       known_info.size == info->size;
-}
-
 /* List what the levels have put there, as far as no file needs to be read. */
-static int list_files(const struct pd_checkpoint_plan *plan, const char *levels, struct pass *pass,
+static int list_files(const struct pd_checkpoint_plan *plan, const char *levels, struct pd_pass *pass,
 		      struct pd_checkpoint *checkpoint, struct pd_error *err)
 {
 	struct pd_os_names names;
@@ -162,7 +48,7 @@ static int list_files(const struct pd_checkpoint_plan *plan, const char *levels,
 		if (result == 0 && pd_checkpoint_add_file(checkpoint, pd_slice_string(name), &file) != 0)
 			result = no_memory(err);
 		if (result == 0)
-			known = is_known(plan, name, &info, &file->hash, err);
+			known = pd_checkpoint_knows(plan->os, plan->previous, name, &info, &file->hash, err);
 		if (known < 0)
 			result = known;
 		pd_free(path);
@@ -170,30 +56,33 @@ static int list_files(const struct pd_checkpoint_plan *plan, const char *levels,
 			break;
 		file->size = info.size;
 		file->read_back = known == 0;
+		file->ahead = known == 0 && plan->ahead != NULL &&
+			      pd_ahead_knows(plan->ahead, name, &info, &file->hash);
 		checkpoint->bytes += info.size;
 		checkpoint->own_bytes += known ? 0 : info.size;
-		pass->total += known ? 0 : info.size;
+		pass->total += known || file->ahead ? 0 : info.size;
 	}
 	pd_os_names_done(&names);
 	return result;
 }
 
-/* See that it is on the disk, and what is there. */
-static int read_back(struct pass *pass, const char *levels, struct pd_checkpoint_file *file,
-		     struct pd_error *err)
+static bool may_go_on(void *context)
 {
-	char *path = pd_asprintf("%s/%s", levels, file->name);
-	struct pd_os_file *handle = NULL;
-	uint64_t size = 0;
-	int result = path == NULL ? no_memory(err) : open_to_read(pass->os, path, &handle, err);
+	return pd_pass_on(context, 0, NULL) == 0;
+}
+
+/* What is there, and whether it makes sense: a hash keeps whatever it finds, so that only the levels can tell. */
+static int read_back(struct pd_pass *pass, struct pd_levels *levels, const char *directory,
+		     struct pd_checkpoint_file *file, struct pd_error *err)
+{
+	char *path = pd_asprintf("%s/%s", directory, file->name);
+	int result = path == NULL ? no_memory(err)
+				  : pd_pass_read_back(pass, path, file->size, &file->hash, err);
 
 	if (result == 0)
-		result = pd_os_datasync(handle, err);
+		result = pd_levels_pace(levels, file->size, may_go_on, pass, err);
 	if (result == 0)
-		result = pass_content(pass, handle, NULL, &size, &file->hash, err);
-	if (result == 0 && size != file->size)
-		result = pd_error_set(err, PD_IO, "%s has changed its size while it was read", path);
-	pd_os_close(handle);
+		result = pd_levels_check_file(levels, directory, file->name, err);
 	pd_free(path);
 	return result;
 }
@@ -226,8 +115,8 @@ static int make(const struct pd_checkpoint_plan *plan, struct pd_levels *levels,
 		struct pd_checkpoint *checkpoint, struct pd_error *err)
 {
 	char *copy = pd_asprintf("%s/" PD_CHECKPOINT_LEVELS, making);
-	struct pass pass;
-	int result = pass_init(&pass, plan->os, plan->progress, plan->context, err);
+	struct pd_pass pass;
+	int result = pd_pass_init(&pass, plan->os, plan->progress, plan->context, err);
 
 	if (result == 0 && copy == NULL)
 		result = no_memory(err);
@@ -246,20 +135,17 @@ static int make(const struct pd_checkpoint_plan *plan, struct pd_levels *levels,
 	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++) {
 		struct pd_checkpoint_file *file = &checkpoint->files[i];
 
-		if (!file->read_back)
-			continue;
-		result = read_back(&pass, copy, file, err);
-		/* The hash keeps what is there; that it makes sense only the levels can tell. */
-		if (result == 0)
-			result = pd_levels_check_file(levels, copy, file->name, err);
+		if (file->read_back && !file->ahead)
+			result = read_back(&pass, levels, copy, file, err);
 	}
+	checkpoint->read_bytes = pass.done;
 	if (result == 0)
 		result = write_manifest(plan, making, checkpoint, err);
 	if (result == 0 && !pd_plant(PD_PLANT_CHECKPOINT_UNSYNCED))
 		result = pd_os_sync_directory(plan->os, copy, err);
 	if (result == 0 && !pd_plant(PD_PLANT_CHECKPOINT_UNSYNCED))
 		result = pd_os_sync_directory(plan->os, making, err);
-	pass_done(&pass);
+	pd_pass_done(&pass);
 	pd_free(copy);
 	return result;
 }
@@ -301,19 +187,19 @@ int pd_checkpoint_create(const struct pd_checkpoint_plan *plan, struct pd_levels
 
 /* ---- checking ---- */
 
-static int verify_file(struct pass *pass, const struct pd_checkpoint *checkpoint,
+static int verify_file(struct pd_pass *pass, const struct pd_checkpoint *checkpoint,
 		       const struct pd_checkpoint_file *file, struct pd_error *err)
 {
-	char *path = levels_path(checkpoint, file->name);
+	char *path = pd_checkpoint_file_path(checkpoint, file->name);
 	struct pd_os_file *handle = NULL;
 	struct pd_hash128 hash = { 0 };
 	uint64_t size = 0;
-	int result = path == NULL ? no_memory(err) : open_to_read(pass->os, path, &handle, err);
+	int result = path == NULL ? no_memory(err) : pd_pass_open(pass, path, &handle, err);
 
 	if (result == PD_NOT_FOUND)
 		result = pd_error_set(err, PD_CORRUPT, "%s is missing", path);
 	if (result == 0)
-		result = pass_content(pass, handle, NULL, &size, &hash, err);
+		result = pd_pass_content(pass, handle, NULL, &size, &hash, err);
 	if (result == 0 && !is_same(file, size, hash))
 		result = pd_error_set(err, PD_CORRUPT, "%s is damaged: it is not what was written", path);
 	pd_os_close(handle);
@@ -324,10 +210,10 @@ static int verify_file(struct pass *pass, const struct pd_checkpoint *checkpoint
 int pd_checkpoint_verify(struct pd_os *os, const struct pd_checkpoint *checkpoint,
 			 pd_levels_progress *progress, void *context, struct pd_error *err)
 {
-	struct pass pass;
+	struct pd_pass pass;
 	struct pd_error first = { 0 };
 	size_t damaged = 0;
-	int result = pass_init(&pass, os, progress, context, err);
+	int result = pd_pass_init(&pass, os, progress, context, err);
 
 	pass.total = checkpoint->bytes;
 	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++) {
@@ -342,7 +228,7 @@ int pd_checkpoint_verify(struct pd_os *os, const struct pd_checkpoint *checkpoin
 			(void)pd_error_set(err, result, "%s", why.text);
 		}
 	}
-	pass_done(&pass);
+	pd_pass_done(&pass);
 	if (result != 0 || damaged == 0)
 		return result;
 	return pd_error_set(err, PD_CORRUPT, "%s (%zu of %zu files of this checkpoint are damaged)",
@@ -366,18 +252,18 @@ static bool may_be_shared(const char *name)
 	return false;
 }
 
-static int copy_file(struct pass *pass, const struct pd_checkpoint_file *file, const char *from,
+static int copy_file(struct pd_pass *pass, const struct pd_checkpoint_file *file, const char *from,
 		     const char *to, struct pd_error *err)
 {
 	struct pd_os_file *source = NULL, *copy = NULL;
 	struct pd_hash128 hash = { 0 };
 	uint64_t size = 0;
-	int result = open_to_read(pass->os, from, &source, err);
+	int result = pd_pass_open(pass, from, &source, err);
 
 	if (result == 0)
 		result = pd_os_open(pass->os, to, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE, &copy, err);
 	if (result == 0)
-		result = pass_content(pass, source, copy, &size, &hash, err);
+		result = pd_pass_content(pass, source, copy, &size, &hash, err);
 	if (result == 0 && !is_same(file, size, hash))
 		result = pd_error_set(err, PD_CORRUPT, "%s is damaged: it is not what was written", from);
 	if (result == 0)
@@ -387,10 +273,10 @@ static int copy_file(struct pass *pass, const struct pd_checkpoint_file *file, c
 	return result;
 }
 
-static int install_file(struct pass *pass, const struct pd_checkpoint *checkpoint,
+static int install_file(struct pd_pass *pass, const struct pd_checkpoint *checkpoint,
 			const struct pd_checkpoint_file *file, const char *directory, struct pd_error *err)
 {
-	char *from = levels_path(checkpoint, file->name);
+	char *from = pd_checkpoint_file_path(checkpoint, file->name);
 	char *to = pd_asprintf("%s/%s", directory, file->name);
 	struct pd_os_file_info info;
 	int result = from == NULL || to == NULL ? no_memory(err) : pd_os_info(pass->os, from, &info, err);
@@ -412,8 +298,8 @@ static int install_file(struct pass *pass, const struct pd_checkpoint *checkpoin
 static int fill(struct pd_os *os, const struct pd_checkpoint *checkpoint, const char *directory,
 		struct pd_error *err)
 {
-	struct pass pass;
-	int result = pass_init(&pass, os, NULL, NULL, err);
+	struct pd_pass pass;
+	int result = pd_pass_init(&pass, os, NULL, NULL, err);
 
 	if (result == 0)
 		result = pd_os_remove_tree(os, directory, err);
@@ -423,7 +309,7 @@ static int fill(struct pd_os *os, const struct pd_checkpoint *checkpoint, const 
 		result = install_file(&pass, checkpoint, &checkpoint->files[i], directory, err);
 	if (result == 0)
 		result = pd_os_sync_directory(os, directory, err);
-	pass_done(&pass);
+	pd_pass_done(&pass);
 	return result;
 }
 

@@ -190,6 +190,17 @@ int pd_levels_check_file(struct pd_levels *levels, const char *directory, const 
 	return levels->ops->check_file(levels, directory, name, err);
 }
 
+int pd_levels_files(struct pd_levels *levels, pd_levels_visit *visit, void *context, struct pd_error *err)
+{
+	return levels->ops->files(levels, visit, context, err);
+}
+
+int pd_levels_pace(struct pd_levels *levels, uint64_t bytes, pd_levels_go_on *go_on, void *context,
+		   struct pd_error *err)
+{
+	return levels->ops->pace(levels, bytes, go_on, context, err);
+}
+
 int pd_levels_compact(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 		      struct pd_error *err)
 {

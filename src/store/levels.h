@@ -7,7 +7,7 @@
  *
  *     open -> { get, iterator, stats }*                        the shard's thread
  *          -> { batch_new, put/delete/range, finish, commit }* one other thread at a time, beside it
- *          -> { checkpoint, compact, verify }*                 threads of their own, beside all
+ *          -> { checkpoint, files, compact, verify }*          threads of their own, beside all
  *          -> view_new -> { get, iterator }* -> view_free      made by the shard's thread, read by any, beside all
  *
  * Keys are bytes in the order of memcmp(), up to PD_LEVELS_KEY_SIZE_MAX; values up to PD_LEVELS_VALUE_SIZE_MAX. The first 8
@@ -86,6 +86,17 @@ typedef bool pd_levels_report(void *context, const struct pd_levels_damage *dama
 /* Progress in bytes. Return false to stop. */
 typedef bool pd_levels_progress(void *context, uint64_t done, uint64_t total);
 
+/* A sorted file of the levels at work. */
+struct pd_levels_file {
+	const char *name; /* in their directory; while it is told */
+	uint64_t bytes;
+	unsigned depth; /* the deeper, the longer it is likely to stay */
+};
+/* An error ends the list. */
+typedef int pd_levels_visit(void *context, const struct pd_levels_file *file, struct pd_error *err);
+/* Return false to stop. */
+typedef bool pd_levels_go_on(void *context);
+
 /* The contract. Call the wrappers below. */
 struct pd_levels_ops {
 	int abi; /* PD_LEVELS_ABI */
@@ -120,6 +131,9 @@ struct pd_levels_ops {
 	int (*checkpoint)(struct pd_levels *levels, const char *path, struct pd_error *err);
 	int (*check_file)(struct pd_levels *levels, const char *directory, const char *name,
 			  struct pd_error *err);
+	int (*files)(struct pd_levels *levels, pd_levels_visit *visit, void *context, struct pd_error *err);
+	int (*pace)(struct pd_levels *levels, uint64_t bytes, pd_levels_go_on *go_on, void *context,
+		    struct pd_error *err);
 	int (*compact)(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 		       struct pd_error *err);
 	int (*verify)(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
@@ -130,7 +144,7 @@ struct pd_levels_ops {
 	void (*set_compaction_rate)(struct pd_levels *levels, uint64_t bytes_per_s);
 	void (*stats)(const struct pd_levels *levels, struct pd_levels_stats *ret_stats);
 };
-#define PD_LEVELS_ABI 3
+#define PD_LEVELS_ABI 4
 
 /* First member of every backend. */
 struct pd_levels {
@@ -216,10 +230,18 @@ void pd_levels_batch_free(struct pd_levels_batch *batch);
 /* Put a copy that can be opened under `path`, by hard links where possible. `path` is not there yet, its parent is.
  * Durable when: it returns 0 and the caller has synced the parent. On an error what was begun is removed. */
 PD_MUST_CHECK int pd_levels_checkpoint(struct pd_levels *levels, const char *path, struct pd_error *err);
-/* One file of a copy that was made so: read all of it, within the I/O limit, and see that every checksum in it holds. 0 also of a
- * file that has none of its own. PD_CORRUPT, PD_IO, PD_CANCELLED. */
+/* One file of a copy that was made so, or of the levels at work: read all of it past the page cache where that is possible, and see that
+ * every checksum in it holds. 0 also of a file that has none of its own. Whoever calls it keeps to the I/O limit: pd_levels_pace().
+ * PD_CORRUPT, PD_IO, PD_CANCELLED. */
 PD_MUST_CHECK int pd_levels_check_file(struct pd_levels *levels, const char *directory, const char *name,
 				       struct pd_error *err);
+/* The sorted files that there are now, but for those that every batch replaces. Any may be gone when this returns. What has a name now
+ * is the only one that ever has it while the levels are open. Also what `visit` returns. */
+PD_MUST_CHECK int pd_levels_files(struct pd_levels *levels, pd_levels_visit *visit, void *context,
+				  struct pd_error *err);
+/* Wait until the limit of background I/O allows so many bytes more. `go_on` is asked meanwhile. PD_CANCELLED. */
+PD_MUST_CHECK int pd_levels_pace(struct pd_levels *levels, uint64_t bytes, pd_levels_go_on *go_on,
+				 void *context, struct pd_error *err);
 /* Rewrite what is in [from, to) (sizes 0: everything), so that what is dead goes. PD_CANCELLED after pd_levels_cancel(). */
 PD_MUST_CHECK int pd_levels_compact(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 				    struct pd_error *err);

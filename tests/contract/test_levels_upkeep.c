@@ -385,6 +385,86 @@ static void damage_is_found_beside_reading(void **state)
 	model_done(&model);
 }
 
+/* ---- files ---- */
+
+struct listed {
+	const struct pd_os_names *names;
+	unsigned count, most;
+	bool listed[100];
+};
+
+static int note_file(void *context, const struct pd_levels_file *file, struct pd_error *err)
+{
+	struct listed *listed = context;
+
+	for (size_t i = 0; i < listed->names->count; i++)
+		if (strcmp(listed->names->names[i], file->name) == 0)
+			listed->listed[i] = true;
+	if (++listed->count == listed->most)
+		return pd_error_set(err, PD_QUOTA, "enough");
+	return 0;
+}
+
+/* Each with data in it is told of, each can be checked where it lies, and whoever has seen enough is told no more. */
+static void files_are_listed_and_checked(void **state)
+{
+	struct levels_fixture *fixture = *state;
+	struct levels_model model = { 0 };
+	struct pd_os_names files;
+	struct listed listed = { .names = &files };
+	char path[300];
+
+	fill_halves(fixture, &model);
+	files = data_files(fixture);
+	assert_in_range(files.count, 2, 100);
+	check(pd_levels_files(fixture->levels, note_file, &listed, why));
+	for (size_t i = 0; i < files.count; i++) {
+		assert_true(listed.listed[i]);
+		check(pd_levels_check_file(fixture->levels, path_of(fixture, "levels"), files.names[i], why));
+	}
+	listed = (struct listed){ .names = &files, .most = 1 };
+	assert_int_equal(pd_levels_files(fixture->levels, note_file, &listed, NULL), PD_QUOTA);
+	assert_int_equal(listed.count, 1);
+	(void)snprintf(path, sizeof path, "levels/%s", files.names[1]);
+	do_damage(fixture, path_of(fixture, path), FLIP);
+	check(pd_levels_check_file(fixture->levels, path_of(fixture, "levels"), files.names[0], why));
+	assert_int_equal(pd_levels_check_file(fixture->levels, path_of(fixture, "levels"), files.names[1],
+					      &fixture->err),
+			 PD_CORRUPT);
+	pd_os_names_done(&files);
+	model_done(&model);
+}
+
+static bool go_on_always(void *context)
+{
+	(void)context;
+	return true;
+}
+
+static bool three_times(void *context)
+{
+	return ++*(unsigned *)context < 3;
+}
+
+/* Whoever waits for the limit is asked whether to go on. At this one it would take hours. */
+static void waiting_for_the_limit_ends_when_it_is_to(void **state)
+{
+	struct levels_fixture *fixture = *state;
+	unsigned asked = 0;
+	int result;
+
+	open_levels(fixture);
+	check(pd_levels_pace(fixture->levels, 1 << 20, three_times, &asked, why));
+	pd_levels_set_compaction_rate(fixture->levels, 64 << 10);
+	asked = 0;
+	result = pd_levels_pace(fixture->levels, (uint64_t)1 << 30, three_times, &asked, NULL);
+	/* The plain ones have no limit. */
+	assert_int_equal(result, fixture->kind == PD_LEVELS_PLAIN ? 0 : PD_CANCELLED);
+	assert_int_equal(asked, fixture->kind == PD_LEVELS_PLAIN ? 1 : 3);
+	asked = 2;
+	assert_int_equal(pd_levels_pace(fixture->levels, 1, three_times, &asked, NULL), PD_CANCELLED);
+}
+
 /* ---- cancelling ---- */
 
 static void what_is_cancelled_comes_back(void **state)
@@ -402,6 +482,7 @@ static void what_is_cancelled_comes_back(void **state)
 	assert_int_equal(pd_levels_compact(fixture->levels, everything, everything, NULL), PD_CANCELLED);
 	assert_int_equal(pd_levels_verify(fixture->levels, note_damage, NULL, &reports, NULL), PD_CANCELLED);
 	assert_int_equal(pd_levels_checkpoint(fixture->levels, path_of(fixture, "copy"), NULL), PD_CANCELLED);
+	assert_int_equal(pd_levels_pace(fixture->levels, 1, go_on_always, NULL, NULL), PD_CANCELLED);
 	assert_int_equal(pd_os_info(fixture->os, path_of(fixture, "copy"), &info, NULL), PD_NOT_FOUND);
 	expect_model(fixture, fixture->levels, &model, &storm);
 	reopen_levels(fixture);
@@ -601,6 +682,8 @@ int main(void)
 		ALL_LEVELS(undamaged_levels_verify),
 		ALL_LEVELS(damage_is_named_and_the_rest_is_served),
 		ALL_LEVELS(damage_is_found_beside_reading),
+		ALL_LEVELS(files_are_listed_and_checked),
+		ALL_LEVELS(waiting_for_the_limit_ends_when_it_is_to),
 		ALL_LEVELS(what_is_cancelled_comes_back),
 		ALL_LEVELS(figures_follow),
 		LEVELS_TEST(reading_goes_on_beside_the_rest, setup_plain_real),

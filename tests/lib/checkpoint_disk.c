@@ -146,6 +146,7 @@ int cd_try_create(struct checkpoint_disk *disk, struct pd_error *err)
 
 	if (result != 0)
 		return result;
+	plan.ahead = disk->ahead;
 	result = pd_checkpoint_create(&plan, disk->levels, &checkpoint, err);
 	pd_checkpoints_settle(disk->shelf, &plan, checkpoint);
 	return result;

@@ -16,7 +16,8 @@ struct checkpoint_disk {
 	char *live;
 	struct pd_levels *levels;
 	struct pd_checkpoints *shelf;
-	unsigned batches; /* in `levels` */
+	unsigned batches;             /* in `levels` */
+	const struct pd_ahead *ahead; /* that checkpoints ask; NULL: none */
 };
 
 /* An empty directory, levels with nothing in them, an empty shelf. */

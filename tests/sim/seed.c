@@ -59,6 +59,8 @@ static void choose_state(struct chance *chance, struct pd_engine_options *option
 	options->range_points_max = (unsigned)chance_below(chance, 4);
 	options->range_count_max = options->range_points_max;
 	options->compaction_trigger = (unsigned)chance_below(chance, 5);
+	/* For some, files are at rest as soon as they are there. */
+	options->rest_us = options->compaction_trigger % 2 == 0 ? 1 : 0;
 	options->retention_s = chance_one_in(chance, 2) ? 0 : 1 + chance_below(chance, 600);
 	options->retention_bytes = chance_one_in(chance, 2)
 					   ? 0

@@ -306,6 +306,9 @@ static int write_state(const struct facts *facts, struct pd_buffer *text)
 				"flushed_bytes:%llu\r\n"
 				"checkpoints_made:%llu\r\n"
 				"checkpoint_lsn:%llu\r\n"
+				"levels_bytes:%llu\r\n"
+				"levels_verified_bytes:%llu\r\n"
+				"levels_verified_us:%llu\r\n"
 				"state_failures:%llu\r\n"
 				"state_failure:%s\r\n"
 				"state_damage:%s\r\n"
@@ -314,9 +317,10 @@ static int write_state(const struct facts *facts, struct pd_buffer *text)
 				"large_values_read:%llu\r\n",
 				U(stats->log_first_lsn), U(stats->store.applied.lsn), U(stats->store.flushes),
 				U(stats->store.flushed_bytes), U(stats->checkpoints),
-				U(stats->checkpoint_lsn), U(stats->state_failures),
-				pd_engine_state_failure(stats), stats->state_damage, U(stats->braked),
-				U(stats->large_unfinished), U(stats->large_readers));
+				U(stats->checkpoint_lsn), U(stats->store.levels.bytes),
+				U(stats->levels_verified_bytes), U(stats->levels_verified_us),
+				U(stats->state_failures), pd_engine_state_failure(stats), stats->state_damage,
+				U(stats->braked), U(stats->large_unfinished), U(stats->large_readers));
 }
 
 static int write_logins(const struct pd_resp_front *front, struct pd_buffer *text)

@@ -271,6 +271,40 @@ int pd_plain_check_file(struct pd_levels *levels, const char *directory, const c
 	return rc;
 }
 
+/* The newest come first, and those behind them have stayed for longer. */
+int pd_plain_files(struct pd_levels *levels, pd_levels_visit *visit, void *context, struct pd_error *err)
+{
+	struct pd_plain *plain = plain_of(levels);
+	struct pd_plain_version *version = pd_plain_version_get(plain);
+	int rc = 0;
+
+	for (size_t i = 0; i < version->count && rc == 0; i++) {
+		const struct pd_plain_description *is = &version->files[i]->is;
+		char *path = pd_plain_path("", is->number);
+
+		rc = path == NULL ? pd_plain_no_memory(plain->directory, err)
+				  : visit(context,
+					  &(struct pd_levels_file){
+						  .name = path + 1, .bytes = is->size, .depth = (unsigned)i },
+					  err);
+		pd_free(path);
+	}
+	pd_plain_version_release(plain, version);
+	return rc;
+}
+
+/* There is no limit here. */
+int pd_plain_pace(struct pd_levels *levels, uint64_t bytes, pd_levels_go_on *go_on, void *context,
+		  struct pd_error *err)
+{
+	struct pd_plain *plain = plain_of(levels);
+
+	(void)bytes;
+	if (!go_on(context))
+		return pd_error_set(err, PD_CANCELLED, "%s: cancelled", plain->directory);
+	return check_cancelled(plain, err);
+}
+
 /* ---- verify ---- */
 
 struct reporter {

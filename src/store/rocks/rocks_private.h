@@ -43,6 +43,10 @@ void pd_rocks_batch_free(struct pd_levels_batch *batch);
 int pd_rocks_levels_checkpoint(struct pd_levels *levels, const char *path, struct pd_error *err);
 int pd_rocks_levels_check_file(struct pd_levels *levels, const char *directory, const char *name,
 			       struct pd_error *err);
+int pd_rocks_levels_files(struct pd_levels *levels, pd_levels_visit *visit, void *context,
+			  struct pd_error *err);
+int pd_rocks_levels_pace(struct pd_levels *levels, uint64_t bytes, pd_levels_go_on *go_on, void *context,
+			 struct pd_error *err);
 int pd_rocks_levels_compact(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 			    struct pd_error *err);
 int pd_rocks_levels_verify(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,

@@ -18,6 +18,27 @@ static int cancelled(const struct rocks_levels *levels, struct pd_error *err)
 	return pd_error_set(err, PD_CANCELLED, "%s: cancelled", levels->directory);
 }
 
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? path : slash + 1;
+}
+
+/* From the disk, where the file system lets us: what is in memory may be whole while what it was read from has rotted, and what
+ * others read is not to make room for it. */
+static int verify_content(struct rocks_levels *levels, const char *path, struct pd_error *err)
+{
+	struct pd_os_file *file;
+	int result = pd_os_open(levels->os, path, PD_OS_READ | PD_OS_DIRECT, &file, err);
+
+	if (result == 0)
+		pd_os_close(file);
+	else if (result != PD_NOT_SUPPORTED)
+		return result;
+	return pd_rocks_file_verify(levels->rocks, path, result == 0, err);
+}
+
 int pd_rocks_levels_checkpoint(struct pd_levels *base, const char *path, struct pd_error *err)
 {
 	struct rocks_levels *levels = (struct rocks_levels *)base;
@@ -33,22 +54,57 @@ int pd_rocks_levels_check_file(struct pd_levels *base, const char *directory, co
 {
 	struct rocks_levels *levels = (struct rocks_levels *)base;
 	size_t size = strlen(name);
-	struct pd_os_file_info info;
 	char *path;
 	int result;
 
 	if (size < 4 || strcmp(name + size - 4, ".sst") != 0)
 		return 0;
+	if (is_cancelled(levels))
+		return cancelled(levels, err);
 	path = pd_asprintf("%s/%s", directory, name);
 	result = path == NULL ? pd_error_set(err, PD_NO_MEMORY, "no memory for a file name")
-			      : pd_os_info(levels->os, path, &info, err);
-	if (result == 0)
-		pd_rocks_pace(levels->rocks, info.size);
-	if (result == 0)
-		result = is_cancelled(levels) ? cancelled(levels, err)
-					      : pd_rocks_file_verify(levels->rocks, path, err);
+			      : verify_content(levels, path, err);
 	pd_free(path);
 	return result;
+}
+
+/* The family of the position has a new file with every batch. */
+int pd_rocks_levels_files(struct pd_levels *base, pd_levels_visit *visit, void *context, struct pd_error *err)
+{
+	struct rocks_levels *levels = (struct rocks_levels *)base;
+	struct pd_rocks_files *files;
+	size_t count;
+	int result = pd_rocks_files_new(levels->rocks, &files, &count, err);
+
+	if (result != 0)
+		return result;
+	for (size_t i = 0; i < count && result == 0; i++) {
+		struct pd_rocks_file file;
+
+		pd_rocks_files_get(files, i, &file);
+		if (file.smallest == NULL)
+			continue;
+		result = visit(context,
+			       &(struct pd_levels_file){ .name = name_of(file.path),
+							 .bytes = file.bytes,
+							 .depth = (unsigned)file.level },
+			       err);
+	}
+	pd_rocks_files_free(files);
+	return result;
+}
+
+int pd_rocks_levels_pace(struct pd_levels *base, uint64_t bytes, pd_levels_go_on *go_on, void *context,
+			 struct pd_error *err)
+{
+	struct rocks_levels *levels = (struct rocks_levels *)base;
+
+	while (bytes > 0 && !is_cancelled(levels)) {
+		if (!go_on(context))
+			return cancelled(levels, err);
+		bytes -= pd_rocks_pace(levels->rocks, bytes);
+	}
+	return is_cancelled(levels) ? cancelled(levels, err) : 0;
 }
 
 int pd_rocks_levels_compact(struct pd_levels *base, struct pd_slice from, struct pd_slice to,
@@ -92,13 +148,6 @@ static int still_lives(struct rocks_levels *levels, const char *path, struct pd_
 	return result;
 }
 
-static const char *name_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash == NULL ? path : slash + 1;
-}
-
 /* PD_CORRUPT when the file is not what it should be. */
 static int check_file(struct rocks_levels *levels, const struct pd_rocks_file *file, struct pd_error *err)
 {
@@ -112,7 +161,7 @@ static int check_file(struct rocks_levels *levels, const struct pd_rocks_file *f
 	if (info.size != file->bytes)
 		return pd_error_set(err, PD_CORRUPT, "it has %llu bytes, not %llu",
 				    (unsigned long long)info.size, (unsigned long long)file->bytes);
-	return pd_rocks_file_verify(levels->rocks, file->path, err);
+	return verify_content(levels, file->path, err);
 }
 
 /* Check one file and report it if need be. 0 to go on. */

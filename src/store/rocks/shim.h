@@ -135,11 +135,13 @@ PD_MUST_CHECK int pd_rocks_files_new(struct pd_rocks *rocks, struct pd_rocks_fil
 				     size_t *ret_count, struct pd_error *err);
 void pd_rocks_files_get(const struct pd_rocks_files *files, size_t index, struct pd_rocks_file *ret_file);
 void pd_rocks_files_free(struct pd_rocks_files *files); /* NULL is fine */
-/* Read all of it past the cache and check every checksum. PD_CORRUPT also when it is missing. */
-PD_MUST_CHECK int pd_rocks_file_verify(struct pd_rocks *rocks, const char *path, struct pd_error *err);
+/* Read all of it past the cache, with `direct` past the page cache too, and check every checksum. PD_CORRUPT also when it is
+ * missing. */
+PD_MUST_CHECK int pd_rocks_file_verify(struct pd_rocks *rocks, const char *path, bool direct,
+				       struct pd_error *err);
 
-/* Wait until the limit of background I/O allows so many bytes more. Ends early when the levels are cancelled. */
-void pd_rocks_pace(struct pd_rocks *rocks, uint64_t bytes);
+/* Wait until the limit of background I/O allows some of so many bytes, a tenth of a second's at most. Returns how many. */
+uint64_t pd_rocks_pace(struct pd_rocks *rocks, uint64_t bytes);
 
 void pd_rocks_set_cache_bytes(struct pd_rocks *rocks, size_t bytes);
 /* 0: no limit. Also for what is going on. */

@@ -227,7 +227,7 @@ void pd_rocks_files_free(struct pd_rocks_files *files)
 	rocks_destroy(files);
 }
 
-int pd_rocks_file_verify(struct pd_rocks *rocks, const char *path, struct pd_error *err)
+int pd_rocks_file_verify(struct pd_rocks *rocks, const char *path, bool direct, struct pd_error *err)
 {
 	return rocks_guarded(err, path, [&]() {
 		rocksdb::BlockBasedTableOptions table = rocks_table_options(nullptr);
@@ -238,6 +238,7 @@ int pd_rocks_file_verify(struct pd_rocks *rocks, const char *path, struct pd_err
 		table.cache_index_and_filter_blocks = false;
 		options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
 		options.listeners.clear();
+		options.use_direct_reads = direct;
 		rocksdb::SstFileReader reader(options);
 		read.readahead_size = 1024 * 1024;
 		rocksdb::Status status = reader.Open(path);

@@ -107,17 +107,15 @@ int pd_rocks_resume(struct pd_rocks *rocks, struct pd_error *err)
 
 /* ---- the limit of background I/O ---- */
 
-void pd_rocks_pace(struct pd_rocks *rocks, uint64_t bytes)
+uint64_t pd_rocks_pace(struct pd_rocks *rocks, uint64_t bytes)
 {
-	rocksdb::RateLimiter *limiter = rocks->options.rate_limiter.get();
+	/* Of a limit that comes at this moment not too much is asked at once. */
+	uint64_t part = std::min(
+		{ bytes, static_cast<uint64_t>(rocks->rate->GetSingleBurstBytes()), UINT64_C(1024) * 1024 });
 
-	while (limiter != nullptr && bytes > 0 && !rocks->cancelled.load()) {
-		uint64_t part = std::min(bytes, static_cast<uint64_t>(limiter->GetSingleBurstBytes()));
-
-		limiter->Request(static_cast<int64_t>(part), rocksdb::Env::IO_LOW, nullptr,
-				 rocksdb::RateLimiter::OpType::kRead);
-		bytes -= part;
-	}
+	rocks->rate->Request(static_cast<int64_t>(part), rocksdb::Env::IO_LOW, nullptr,
+			     rocksdb::RateLimiter::OpType::kRead);
+	return part;
 }
 
 /* ---- figures ---- */
