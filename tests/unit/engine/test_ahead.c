@@ -256,7 +256,7 @@ static void test_it_stands_aside(void **state)
 	host.options.rest_us = 1;
 	host_open(&host);
 	pd_engine_set_compaction_rate(host.engine, 64 * 1024);
-	fill(&host, "a", 5000);
+	fill(&host, "a", 4000);
 	STEP_UNTIL(&host, stats_of(&host).store.levels.bytes > 3 << 20);
 	STEP_UNTIL(&host, pd_engine_ahead_is_at_work(host.engine));
 	/* It is about to be asked while it waits for its turn. */
@@ -269,12 +269,12 @@ static void test_it_stands_aside(void **state)
 		fail_msg("%s", status_of(&host).text);
 	/* What the checkpoint has read counts as well. */
 	STEP_UNTIL(&host, stats_of(&host).levels_verified_bytes == stats_of(&host).store.levels.bytes);
-	fill(&host, "b", 3000);
+	fill(&host, "b", 1500);
 	STEP_UNTIL(&host, stats_of(&host).levels_verified_bytes < stats_of(&host).store.levels.bytes);
 	STEP_UNTIL(&host, stats_of(&host).levels_verified_bytes == stats_of(&host).store.levels.bytes);
 	/* And it is ended with the engine. */
 	pd_engine_set_compaction_rate(host.engine, 64 * 1024);
-	fill(&host, "c", 3000);
+	fill(&host, "c", 1500);
 	STEP_UNTIL(&host, pd_engine_ahead_is_at_work(host.engine));
 	host_close(&host);
 	assert_int_equal(pd_os_remove_tree(host.os, directory, &host.err), 0);
