@@ -55,6 +55,8 @@ static void take_in(struct pd_engine *engine)
 	if (ahead->previous != NULL)
 		pd_checkpoints_release(ahead->previous);
 	ahead->previous = NULL;
+	if (ahead->result != 0)
+		ahead->seen_bytes = UINT64_MAX; /* it may not even have looked */
 	if (ahead->result == PD_CORRUPT)
 		pd_state_note_damage(engine, &ahead->err);
 	else if (ahead->result == 0)
@@ -152,8 +154,10 @@ void pd_engine_ahead_step(struct pd_engine *engine, bool may_start)
 	if (engine->options.rest_us > 0 && engine->options.rest_us < look_us)
 		look_us = engine->options.rest_us;
 	ahead->due_us = now_us + look_us;
-	if (has_work(engine) && start(engine) != 0)
+	if (has_work(engine) && start(engine) != 0) {
+		ahead->seen_bytes = UINT64_MAX;
 		pd_engine_note_failure(engine, PD_STATE_AHEAD, &ahead->err);
+	}
 }
 
 const struct pd_ahead *pd_engine_ahead_files(const struct pd_engine *engine)
