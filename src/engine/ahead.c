@@ -7,7 +7,8 @@
 #include "base/memory.h"
 #include "engine/engine_private.h"
 
-#define LOOK_US 5000000u /* between two turns, of which most find nothing to read */
+#define LOOK_US   5000000u  /* between two turns, of which most find nothing to read */
+#define DAMAGE_US 60000000u /* after one that met damage, which stays until its file is gone */
 
 struct pd_reading_ahead {
 	struct pd_ahead *files; /* NULL: there was no turn yet */
@@ -57,9 +58,10 @@ static void take_in(struct pd_engine *engine)
 	ahead->previous = NULL;
 	if (ahead->result != 0)
 		ahead->seen_bytes = UINT64_MAX; /* it may not even have looked */
-	if (ahead->result == PD_CORRUPT)
+	if (ahead->result == PD_CORRUPT) {
 		pd_state_note_damage(engine, &ahead->err);
-	else if (ahead->result == 0)
+		ahead->due_us = pd_engine_monotonic_us(engine) + DAMAGE_US;
+	} else if (ahead->result == 0)
 		pd_engine_note_success(engine, PD_STATE_AHEAD);
 	else if (ahead->result != PD_CANCELLED)
 		pd_engine_note_failure(engine, PD_STATE_AHEAD, &ahead->err);

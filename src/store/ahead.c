@@ -11,6 +11,7 @@
 #include "store/pass.h"
 
 #define PAUSE_US UINT64_C(10000) /* so long nobody is asked whether to go on */
+#define OTHERS   9               /* parts of the time, for one of ours */
 
 struct file {
 	char *name;
@@ -20,6 +21,7 @@ struct file {
 	unsigned depth;
 	bool live;  /* at the look that is going on */
 	bool known; /* its hash is */
+	bool bad;   /* it was damaged when it was read last */
 	struct pd_hash128 hash;
 };
 
@@ -210,11 +212,11 @@ static int look(struct pd_ahead *ahead, const struct pd_checkpoint *previous, st
 
 /* ---- reading ---- */
 
-/* As long as the work took, others have their turn. */
+/* Others have their turn, so that who is served does not feel it. */
 static bool give_way(struct turn *turn)
 {
 	struct pd_os *os = turn->ahead->os;
-	uint64_t left_us = (pd_os_monotonic_ns(os) - turn->since_ns) / 1000;
+	uint64_t left_us = (pd_os_monotonic_ns(os) - turn->since_ns) / 1000 * OTHERS;
 	bool go_on = turn->go_on(turn->context);
 
 	while (go_on && left_us > 0) {
@@ -314,6 +316,16 @@ static int judge(struct pd_ahead *ahead, struct file *file, const char *path, in
 	return result != 0 ? result : pd_error_set(err, PD_CORRUPT, "%s is missing", path);
 }
 
+/* What is known to be damaged comes last: it keeps nobody from the rest. */
+static bool comes_before(const struct file *file, const struct file *other)
+{
+	if (file->bad != other->bad)
+		return !file->bad;
+	if (file->depth != other->depth)
+		return file->depth > other->depth;
+	return file->seen_us < other->seen_us;
+}
+
 /* NULL: none is at rest. */
 static struct file *next_at_rest(const struct pd_ahead *ahead)
 {
@@ -324,8 +336,7 @@ static struct file *next_at_rest(const struct pd_ahead *ahead)
 
 		if (file->known || !file->live || ahead->now_us - file->seen_us < ahead->rest_us)
 			continue;
-		if (next == NULL || file->depth > next->depth ||
-		    (file->depth == next->depth && file->seen_us < next->seen_us))
+		if (next == NULL || comes_before(file, next))
 			next = file;
 	}
 	return next;
@@ -343,6 +354,7 @@ static int read_all(struct turn *turn, struct pd_pass *pass, struct pd_error *er
 		result = path == NULL ? no_memory(err) : read_file(turn, pass, path, file, err);
 		if (result != 0 && result != PD_CANCELLED && result != PD_NO_MEMORY)
 			result = judge(ahead, file, path, result, err);
+		file->bad = result == PD_CORRUPT;
 		pd_free(path);
 		if (result == 0 && !give_way(turn))
 			result = pd_error_set(err, PD_CANCELLED, "%s: stopped", ahead->directory);

@@ -47,9 +47,9 @@ PD_MUST_CHECK int pd_ahead_new(const struct pd_ahead_options *options, struct pd
 			       struct pd_error *err);
 void pd_ahead_free(struct pd_ahead *ahead); /* NULL is fine */
 
-/* Look what there is, forget what is no more, and read what is at rest, within the limit of background I/O and no more than half of the
+/* Look what there is, forget what is no more, and read what is at rest, within the limit of background I/O and no more than a tenth of the
  * time. `previous` (held; NULL: none) is a checkpoint whose hashes are good as well. `go_on` is asked before each MiB or so.
- * PD_CORRUPT: a file that the levels need is damaged or missing, the text names it. PD_IO, PD_NO_MEMORY: another turn may do better.
+ * PD_CORRUPT: a file that the levels need is damaged or missing, the text names it; it is read last from then on. PD_IO, PD_NO_MEMORY: another turn may do better.
  * PD_CANCELLED. What was found out stays in any case. */
 PD_MUST_CHECK int pd_ahead_turn(struct pd_ahead *ahead, const struct pd_checkpoint *previous,
 				pd_levels_go_on *go_on, void *context, struct pd_error *err);

@@ -438,6 +438,29 @@ static void a_missing_or_cut_file_is_found_ahead(void **state)
 	pd_ahead_free(ahead);
 }
 
+/* The next turn goes on with the others, and comes to the damage last. */
+static void damage_keeps_nobody_from_the_rest(void **state)
+{
+	struct checkpoint_disk *disk = *state;
+	struct pd_ahead *ahead = ahead_of(disk, 0);
+	struct pd_ahead_figures figures;
+	struct pd_error err;
+	struct list list;
+
+	for (unsigned i = 0; i < 4; i++)
+		cd_commit(disk, 1);
+	list = list_files(disk);
+	assert_true(list.count > 2);
+	flip(disk, largest(&list)->name);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(try_turn(ahead, &err), PD_CORRUPT);
+		assert_non_null(strstr(err.text, largest(&list)->name));
+	}
+	pd_ahead_figures(ahead, &figures);
+	assert_int_equal(figures.verified_files, figures.files - 1);
+	pd_ahead_free(ahead);
+}
+
 /* An error of the disk is no damage yet: another turn may do better. */
 static void what_cannot_be_read_is_tried_again(void **state)
 {
@@ -473,6 +496,7 @@ int main(void)
 		everywhere(it_stops_when_it_is_told_to),
 		everywhere(rot_is_found_ahead),
 		everywhere(a_missing_or_cut_file_is_found_ahead),
+		simulated(damage_keeps_nobody_from_the_rest),
 		simulated(what_cannot_be_read_is_tried_again),
 	};
 
