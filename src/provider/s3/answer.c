@@ -43,6 +43,8 @@ static const struct row rows[] = {
 	{ "InvalidObjectState", 0, PD_PERMISSION, false, "restore it from its archive first" },
 	{ "InvalidAccessKeyId", 0, PD_PERMISSION, false, "correct the access key" },
 	{ "SignatureDoesNotMatch", 0, PD_PERMISSION, false, "correct the secret key" },
+	{ "ExpiredToken", 0, PD_PERMISSION, false, "renew the session token" },
+	{ "InvalidPart", 0, PD_CONFLICT, false, "somebody else puts the same object; put it again" },
 	{ "QuotaExceeded", 0, PD_QUOTA, false, NULL },
 	{ "XMinioStorageFull", 0, PD_NO_SPACE, false, NULL },
 	{ NULL, 401, PD_PERMISSION, false, "correct the credentials" },
@@ -60,6 +62,10 @@ static const struct row rows[] = {
 static void copy(char *to, size_t size, const char *text)
 {
 	(void)snprintf(to, size, "%s", text);
+	/* It goes into messages, and so to terminals. */
+	for (; *to != '\0'; to++)
+		if ((unsigned char)*to < ' ' || *to == 127)
+			*to = ' ';
 }
 
 static int on_text(void *context, const char *path, const char *text)
@@ -118,14 +124,20 @@ static const struct row *row_of(const struct answer *answer, int status)
 }
 
 /* What can be put right here, and then tried again. */
-static bool is_mended(struct pd_s3_store *store, const struct answer *answer,
+static bool is_mended(struct pd_s3_store *store, struct pd_s3_request *request, const struct answer *answer,
 		      const struct pd_http_reply *reply)
 {
 	int64_t ahead_us;
+	/* A HEAD is refused without a word. */
+	bool has_expired = strcmp(answer->code, "ExpiredToken") == 0 ||
+			   strcmp(answer->code, "ExpiredTokenException") == 0 ||
+			   strcmp(answer->code, "TokenRefreshRequired") == 0 ||
+			   (reply->status == 400 && strcmp(request->method, "HEAD") == 0);
 
-	if (strcmp(answer->code, "ExpiredToken") == 0 || strcmp(answer->code, "ExpiredTokenException") == 0 ||
-	    strcmp(answer->code, "TokenRefreshRequired") == 0)
+	if (has_expired && !request->has_new_credentials) {
+		request->has_new_credentials = true;
 		return pd_s3_identity_expire(&store->identity);
+	}
 	if (strcmp(answer->code, "RequestTimeTooSkewed") == 0 && reply->date_us > 0) {
 		ahead_us = (int64_t)(reply->date_us - pd_os_real_us(store->os));
 		/* The same again would be refused again. */
@@ -137,8 +149,8 @@ static bool is_mended(struct pd_s3_store *store, const struct answer *answer,
 	return false;
 }
 
-int pd_s3_answer(struct pd_s3_store *store, const struct pd_s3_request *request,
-		 const struct pd_http_reply *reply, bool *ret_again, struct pd_error *err)
+int pd_s3_answer(struct pd_s3_store *store, struct pd_s3_request *request, const struct pd_http_reply *reply,
+		 bool *ret_again, struct pd_error *err)
 {
 	struct answer answer;
 	const struct row *row;
@@ -147,7 +159,7 @@ int pd_s3_answer(struct pd_s3_store *store, const struct pd_s3_request *request,
 	read_answer(pd_buffer_slice(&reply->body), &answer);
 	row = row_of(&answer, reply->status);
 	*ret_again = row->again;
-	if (is_mended(store, &answer, reply)) {
+	if (is_mended(store, request, &answer, reply)) {
 		*ret_again = true;
 		return pd_error_set(err, PD_AGAIN, "'%s' says %s", store->base.address, answer.code);
 	}

@@ -96,7 +96,9 @@ int pd_s3_credentials_of_file(struct pd_os *os, struct pd_s3_credentials *ret, s
 	pd_buffer_init(&text, FILE_MAX);
 	rc = pd_s3_read_file(os, path, &text, err);
 	if (rc == PD_NOT_FOUND && is_named)
-		rc = PD_PERMISSION; /* it was named and is not there: nobody looks further */
+		rc = pd_error_set(err, PD_PERMISSION,
+				  "AWS_SHARED_CREDENTIALS_FILE names '%s', which is not there; correct it",
+				  path);
 	if (rc == 0) {
 		find_profile((char *)text.data, wanted, &profile);
 		if (profile.access_key != NULL && profile.secret_key != NULL)

@@ -27,6 +27,8 @@ struct exchange {
 	const struct pd_http_request *request;
 	struct pd_http_reply *reply;
 	size_t sent;
+	unsigned times; /* that the request went out */
+	bool is_told;   /* the reply's headers have come to their end */
 	bool accepted;
 	int rc; /* of ours, that ended it */
 	struct pd_error *err;
@@ -117,8 +119,11 @@ static size_t on_header(char *data, size_t one, size_t size, void *context)
 		struct pd_buffer body = exchange->reply->body;
 
 		*exchange->reply = (struct pd_http_reply){ .body = body, .sunk = exchange->reply->sunk };
+		exchange->is_told = false;
 		return size;
 	}
+	if (size > 0 && (data[0] == '\r' || data[0] == '\n'))
+		exchange->is_told = true;
 	if (colon == NULL)
 		return size;
 	length = size - (size_t)(colon + 1 - data);
@@ -192,6 +197,17 @@ static int on_seek(void *context, curl_off_t offset, int origin)
 		return CURL_SEEKFUNC_FAIL;
 	exchange->sent = (size_t)offset;
 	return CURL_SEEKFUNC_OK;
+}
+
+/* Before each sending. libcurl sends again, of its own accord, when a kept connection turns out to be closed: whoever asked has to know
+ * that the first may have arrived. */
+static int on_begin(void *context, char *local, char *remote, int local_port, int remote_port)
+{
+	struct exchange *exchange = context;
+
+	(void)local, (void)remote, (void)local_port, (void)remote_port;
+	exchange->times++;
+	return CURL_PREREQFUNC_OK;
 }
 
 static int on_progress(void *context, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
@@ -283,6 +299,8 @@ static void set_callbacks(struct exchange *exchange)
 	(void)curl_easy_setopt(curl, CURLOPT_READDATA, exchange);
 	(void)curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_seek);
 	(void)curl_easy_setopt(curl, CURLOPT_SEEKDATA, exchange);
+	(void)curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, on_begin);
+	(void)curl_easy_setopt(curl, CURLOPT_PREREQDATA, exchange);
 	(void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
 	(void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
 	(void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
@@ -333,10 +351,18 @@ int pd_http_perform(struct pd_http *http, const struct pd_http_request *request,
 	code = curl_easy_perform(http->curl);
 	(void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
 	reply->status = (int)status;
+	reply->was_repeated = exchange.times > 1;
 	curl_slist_free_all(headers);
 	if (exchange.rc != 0)
 		return exchange.rc;
-	return code == CURLE_OK ? 0 : failed(http, code, err);
+	if (code != CURLE_OK)
+		return failed(http, code, err);
+	/* A connection that ends among the headers of a reply without a body is nothing to libcurl. */
+	if (!exchange.is_told)
+		return pd_error_set(err, PD_AGAIN,
+				    "no answer of '%s': the connection ended in the middle of it",
+				    http->store->address);
+	return 0;
 }
 
 /* ---- life ---- */

@@ -35,11 +35,12 @@ struct pd_http_reply {
 	bool has_range;                  /* Content-Range: */
 	uint64_t range_first, range_all; /* where it begins, and of how many bytes it is a part */
 	uint64_t retry_after_s;
-	uint64_t date_us; /* 0: it has none */
-	char etag[128];   /* without its quotes */
-	char region[64];  /* x-amz-bucket-region */
-	char mark[64];    /* x-amz-meta-perdure-put */
-	uint64_t sunk;    /* bytes that the sink has taken */
+	uint64_t date_us;  /* 0: it has none */
+	char etag[128];    /* without its quotes */
+	char region[64];   /* x-amz-bucket-region */
+	char mark[64];     /* x-amz-meta-perdure-put */
+	uint64_t sunk;     /* bytes that the sink has taken */
+	bool was_repeated; /* the request went out twice: the first may have been carried out */
 };
 
 /* `ca_file`: PEM; NULL: whom the system trusts. `store`: who watches it is asked. */

@@ -95,7 +95,7 @@ static bool skip_plain(struct scan *scan)
 	return scan->at > from;
 }
 
-/* One name with its value; *ret_found: it is the one that is looked for. */
+/* One name with its value; *ret_found: it is the one that is looked for (NULL: none is any more). */
 static int take_field(struct scan *scan, const char *name, struct pd_buffer *text, bool *ret_found)
 {
 	struct pd_buffer field;
@@ -107,7 +107,8 @@ static int take_field(struct scan *scan, const char *name, struct pd_buffer *tex
 		return PD_CORRUPT;
 	pd_buffer_init(&field, 1024);
 	rc = take_string(scan, &field);
-	*ret_found = rc == 0 && pd_slice_equal(pd_buffer_slice(&field), pd_slice_string(name));
+	*ret_found = rc == 0 && name != NULL &&
+		     pd_slice_equal(pd_buffer_slice(&field), pd_slice_string(name));
 	pd_buffer_done(&field);
 	if (rc == 0 && !take(scan, ':'))
 		rc = PD_CORRUPT;
@@ -127,18 +128,29 @@ static int take_field(struct scan *scan, const char *name, struct pd_buffer *tex
 int pd_s3_json_field(struct pd_slice document, const char *name, struct pd_buffer *ret_text)
 {
 	struct scan scan = { document.data, document.data + document.size };
-	bool found = false, any = false;
+	bool found = false, is_it, any = false;
+	size_t before = ret_text->size;
 	int rc = 0;
 
 	if (document.size == 0 || !take(&scan, '{'))
 		return PD_CORRUPT;
-	while (rc == 0 && !found && !take(&scan, '}')) {
+	/* To its end: half a document may have half a token. */
+	while (rc == 0 && !take(&scan, '}')) {
 		if (any && !take(&scan, ','))
-			return PD_CORRUPT;
-		rc = take_field(&scan, name, ret_text, &found);
+			rc = PD_CORRUPT;
+		else
+			rc = take_field(&scan, found ? NULL : name, ret_text, &is_it);
+		found = found || (rc == 0 && is_it);
 		any = true;
 	}
+	skip_space(&scan);
+	if (rc == 0 && scan.at != scan.end)
+		rc = PD_CORRUPT;
 	if (rc == 0 && !found)
-		return PD_NOT_FOUND;
-	return rc == 0 ? pd_buffer_append(ret_text, "", 1) : rc;
+		rc = PD_NOT_FOUND;
+	if (rc == 0)
+		rc = pd_buffer_append(ret_text, "", 1);
+	if (rc != 0)
+		ret_text->size = before;
+	return rc;
 }

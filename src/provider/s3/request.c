@@ -259,9 +259,9 @@ int pd_s3_send_once(struct pd_s3_store *store, struct pd_s3_request *request, st
 									      : store->timeout_s },
 			     reply, err);
 	message_done(&message);
+	request->is_unsure = request->is_unsure || rc == PD_AGAIN || reply->was_repeated;
 	if (rc != 0) {
 		*ret_again = rc == PD_AGAIN;
-		request->is_unsure = request->is_unsure || rc == PD_AGAIN;
 		return rc;
 	}
 	if (reply->status >= 200 && reply->status <= 299 &&

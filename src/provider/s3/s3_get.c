@@ -82,12 +82,12 @@ static int read_some(struct reading *reading, const char *key, bool *ret_over, b
 	}
 	pd_s3_customer_key(reading->store, &request);
 	rc = pd_s3_send_once(reading->store, &request, reply, ret_again, err);
-	if (reply->status == 416) {
+	if (reply->status == 416 && !reading->begun) {
 		/* It ends before what is wanted begins. */
 		*ret_over = true;
 		return 0;
 	}
-	if (rc == PD_EXISTS)
+	if (reply->status == 412 || reply->status == 416)
 		return pd_error_set(err, PD_CONFLICT,
 				    "object '%s' of '%s' was replaced while it was read; read it again",
 				    reading->name, reading->store->base.address);

@@ -101,8 +101,10 @@ static int upload_begin(struct upload *upload, const struct pd_object_put_option
 		rc = pd_s3_upload_find(upload->store, upload->key, &upload->id, err);
 	if (rc != 0)
 		return rc;
-	/* One under way may have been begun with another retention: then it is not the one that is asked for. */
-	upload->is_resumed = upload->id != NULL && options->retain_until_us == 0;
+	/* One under way may have been begun with another retention or encryption: nobody can tell, so where these are asked for it is
+	 * not gone on with. */
+	upload->is_resumed = upload->id != NULL && options->retain_until_us == 0 &&
+			     upload->store->sse == NULL && upload->store->sse_key[0] == '\0';
 	if (!upload->is_resumed) {
 		pd_free(upload->id);
 		upload->id = NULL;
@@ -226,8 +228,8 @@ static int whole_etag(const struct upload *upload, char etag[ETAG_SIZE])
 	return rc;
 }
 
-/* A reply was lost, and now there is an object, or no upload any more: have we made it? One that was begun by an earlier try has that
- * one's mark, so its content has to tell. */
+/* A reply was lost, and now there is an object, or no upload any more: have we made it? Its content has to be ours, for others may have
+ * gone on with our upload, and its mark, but where an earlier try has begun it. */
 static int is_completed(struct upload *upload, bool *ret_ours, struct pd_error *err)
 {
 	struct pd_s3_store *store = upload->store;
@@ -236,12 +238,12 @@ static int is_completed(struct upload *upload, bool *ret_ours, struct pd_error *
 	int rc;
 
 	*ret_ours = false;
-	if (!upload->is_resumed)
-		return pd_s3_is_ours(store, upload->name, upload->key, upload->headers.mark, ret_ours, err);
 	if (whole_etag(upload, etag) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "no memory to complete '%s'", upload->name);
 	rc = pd_s3_head(store, upload->name, upload->key, &reply, err);
-	*ret_ours = rc == 0 && reply.size == upload->size && etag[0] != '\0' && strcmp(reply.etag, etag) == 0;
+	*ret_ours = rc == 0 && reply.size == upload->size &&
+		    (etag[0] == '\0' || strcmp(reply.etag, etag) == 0) &&
+		    (upload->is_resumed ? etag[0] != '\0' : strcmp(reply.mark, upload->headers.mark) == 0);
 	pd_http_reply_done(&reply);
 	return rc == PD_NOT_FOUND ? 0 : rc;
 }

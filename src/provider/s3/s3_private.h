@@ -56,9 +56,10 @@ struct pd_s3_request {
 	const struct pd_object_sink *sink;
 	int (*accept)(void *context, const struct pd_http_reply *reply, struct pd_error *err);
 	void *accept_context;
-	bool error_in_200;   /* the reply may begin as if all were well, and turn out to be an error */
-	unsigned patience_s; /* 0: the store's */
-	bool is_unsure;      /* out: an attempt may have been carried out, though its reply never came */
+	bool error_in_200;        /* the reply may begin as if all were well, and turn out to be an error */
+	unsigned patience_s;      /* 0: the store's */
+	bool has_new_credentials; /* out: an attempt has asked for others */
+	bool is_unsure;           /* out: an attempt may have been carried out, though its reply never came */
 };
 
 /* Add to a request; anywhere, they are put in order when it is sent. */
@@ -79,8 +80,8 @@ PD_MUST_CHECK int pd_s3_wait(struct pd_s3_store *store, unsigned number, uint64_
 			     struct pd_error *err);
 
 /* What a reply means that is none of 200 to 299, or a 200 with an error in it. */
-int pd_s3_answer(struct pd_s3_store *store, const struct pd_s3_request *request,
-		 const struct pd_http_reply *reply, bool *ret_again, struct pd_error *err);
+int pd_s3_answer(struct pd_s3_store *store, struct pd_s3_request *request, const struct pd_http_reply *reply,
+		 bool *ret_again, struct pd_error *err);
 /* Whether a reply of 200 has an error in its body, as those of CompleteMultipartUpload may. */
 bool pd_s3_is_error(struct pd_slice body);
 

@@ -136,7 +136,7 @@ int pd_s3_look_first(struct pd_s3_store *store, const char *name, const char *ke
 	if (!store->look_first)
 		return pd_error_set(
 			err, PD_NOT_SUPPORTED,
-			"'%s' ignores If-None-Match, so that two could put object '%s' and overwrite "
+			"'%s' does not heed If-None-Match, so that two could put object '%s' and overwrite "
 			"each other; use a service that understands it, or, if nothing else writes "
 			"there, let puts look first",
 			store->base.address, name);
