@@ -41,7 +41,8 @@ static void on_start(void *context, const XML_Char *name, const XML_Char **attri
 	if (colon != NULL)
 		name = colon + 1;
 	size = strlen(name);
-	if (used + size + 2 > sizeof parse->path) {
+	/* "s:" is a name to the reader, and would be no part of a path. */
+	if (size == 0 || used + size + 2 > sizeof parse->path) {
 		stop(parse, PD_CORRUPT);
 		return;
 	}
