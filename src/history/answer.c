@@ -184,6 +184,27 @@ static int find_replaced(struct page *page, uint64_t since_lsn, uint64_t *ret_ac
 	return 0;
 }
 
+/* Who the actor was at that moment: itself, or one that it has replaced since; else nobody. */
+static int find_then(struct page *page, uint64_t since_lsn, const struct pd_moment *from, uint64_t *ret_actor,
+		     struct pd_error *err)
+{
+	uint64_t own = page->actor;
+	int result = 0;
+
+	while (result == 0 && since_lsn > from->lsn) {
+		uint64_t replaced, since = 0;
+
+		result = find_replaced(page, since_lsn, &replaced, &since, err);
+		if (result == 0) {
+			page->actor = replaced;
+			since_lsn = since;
+		}
+	}
+	*ret_actor = result == PD_END ? PD_DIFF_NOBODY : page->actor;
+	page->actor = own;
+	return result == PD_END ? 0 : result;
+}
+
 /* Of one actor after the other, each in the place of the next. 1: the page is full; 0: all has been told. */
 static int fill_lives(struct page *page, struct pd_history_walk_options *options, uint64_t *since_lsn,
 		      struct pd_error *err)
@@ -282,7 +303,7 @@ int pd_history_answer(struct pd_history *history, const struct pd_history_questi
 	enum pd_moment_reach reach = by_state ? PD_REACH_STATE : PD_REACH_RECORDS;
 	struct page page = { .history = history, .question = question };
 	struct pd_moment from = { 0 }, to;
-	uint64_t since = 0;
+	uint64_t since = 0, was = 0;
 	int result = pd_moment_resolve(history, &question->to, reach, &to, err);
 
 	if (result == 0)
@@ -291,10 +312,12 @@ int pd_history_answer(struct pd_history *history, const struct pd_history_questi
 		result = pd_diff_check(&from, &to, err);
 	if (result == 0)
 		result = find_actor(history, question, &to, &page.actor, &since, err);
+	if (result == 0 && question->verb == PD_HISTORY_DIFF)
+		result = find_then(&page, since, &from, &was, err);
 	if (result != 0)
 		return result;
 	if (question->verb == PD_HISTORY_DIFF)
-		return pd_history_answer_diff(history, question, page.actor, &from, &to, reply, err);
+		return pd_history_answer_diff(history, question, was, page.actor, &from, &to, reply, err);
 	if (question->verb == PD_HISTORY_GET)
 		return pd_history_answer_get(history, question, page.actor, &to, reply, err);
 	page.clients = pd_history_clients_new(history);

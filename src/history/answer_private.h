@@ -32,9 +32,10 @@ const char *pd_history_type_name(uint8_t type);
 
 /* ---- answer_value.c: DIFF and GET ---- */
 PD_MUST_CHECK int pd_history_answer_diff(struct pd_history *history,
-					 const struct pd_history_question *question, uint64_t actor,
-					 const struct pd_moment *from, const struct pd_moment *to,
-					 struct pd_resp_writer *reply, struct pd_error *err);
+					 const struct pd_history_question *question, uint64_t was,
+					 uint64_t actor, const struct pd_moment *from,
+					 const struct pd_moment *to, struct pd_resp_writer *reply,
+					 struct pd_error *err);
 PD_MUST_CHECK int pd_history_answer_get(struct pd_history *history,
 					const struct pd_history_question *question, uint64_t actor,
 					const struct pd_moment *at, struct pd_resp_writer *reply,

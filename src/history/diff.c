@@ -42,6 +42,37 @@ static int touch_expired(struct pd_diff *diff, struct pd_error *err)
 	return result;
 }
 
+/* Of two actors all keys may differ. */
+static int touch_all(struct pd_diff *diff, struct pd_past *past, struct pd_error *err)
+{
+	struct pd_past_cursor cursor;
+	struct pd_entry entry;
+	struct pd_slice none = { 0 };
+	int result;
+
+	pd_past_seek(past, none, none, &cursor);
+	while ((result = pd_past_next(&cursor, &entry, err)) == 1) {
+		result = pd_touched_add(&diff->keys, entry.key, err);
+		if (result != 0)
+			break;
+	}
+	pd_past_forget(past);
+	return result;
+}
+
+static int find_keys(struct pd_diff *diff, bool one_actor, uint64_t from_lsn, uint64_t to_lsn,
+		     struct pd_error *err)
+{
+	int result;
+
+	if (one_actor) {
+		result = pd_touched_collect(&diff->keys, diff->history, from_lsn, to_lsn, err);
+		return result == 0 ? touch_expired(diff, err) : result;
+	}
+	result = touch_all(diff, diff->before, err);
+	return result == 0 ? touch_all(diff, diff->after, err) : result;
+}
+
 int pd_diff_check(const struct pd_moment *from, const struct pd_moment *to, struct pd_error *err)
 {
 	if (from->lsn <= to->lsn && from->time_us <= to->time_us)
@@ -51,7 +82,7 @@ int pd_diff_check(const struct pd_moment *from, const struct pd_moment *to, stru
 			    from->lsn, to->lsn);
 }
 
-int pd_diff_new(struct pd_history *history, uint64_t actor, const struct pd_moment *from,
+int pd_diff_new(struct pd_history *history, uint64_t was, uint64_t actor, const struct pd_moment *from,
 		const struct pd_moment *to, struct pd_slice after, struct pd_diff **ret_diff,
 		struct pd_error *err)
 {
@@ -66,14 +97,12 @@ int pd_diff_new(struct pd_history *history, uint64_t actor, const struct pd_mome
 	diff->history = history;
 	pd_touched_init(&diff->keys, NULL, actor, history->memory_max_bytes);
 	diff->keys.behind = after;
-	result = pd_past_open(history, actor, from, &diff->before, err);
+	result = pd_past_open(history, was, from, &diff->before, err);
 	if (result == 0)
 		result = pd_past_open(history, actor, to, &diff->after, err);
 	diff->keys.before = diff->before;
 	if (result == 0)
-		result = pd_touched_collect(&diff->keys, history, from->lsn, to->lsn, err);
-	if (result == 0)
-		result = touch_expired(diff, err);
+		result = find_keys(diff, was == actor, from->lsn, to->lsn, err);
 	diff->keys.behind = pd_slice(NULL, 0); /* the caller's */
 	pd_touched_sort(&diff->keys);
 	if (result == 0)

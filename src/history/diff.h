@@ -8,6 +8,8 @@
 
 struct pd_diff;
 
+#define PD_DIFF_NOBODY (PD_STORE_RESERVED_ID - 1) /* an id that no actor has */
+
 struct pd_diff_change {
 	struct pd_slice key; /* as the store has it */
 	bool had, has;       /* before, after */
@@ -17,11 +19,12 @@ struct pd_diff_change {
 /* PD_INVALID: the first moment is after the second. */
 PD_MUST_CHECK int pd_diff_check(const struct pd_moment *from, const struct pd_moment *to,
 				struct pd_error *err);
-/* `from` is at or before `to`. Only keys behind `after` (size 0: all). PD_INVALID; PD_TOO_LARGE: more keys were written than there is
+/* `from` is at or before `to`, and `was` the actor then that `actor` is now: the same; one that it has replaced since; or PD_DIFF_NOBODY, with
+ * nothing. Only keys behind `after` (size 0: all). PD_INVALID; PD_TOO_LARGE: more keys were written than there is
  * memory for; what pd_past_open() says. */
-PD_MUST_CHECK int pd_diff_new(struct pd_history *history, uint64_t actor, const struct pd_moment *from,
-			      const struct pd_moment *to, struct pd_slice after, struct pd_diff **ret_diff,
-			      struct pd_error *err);
+PD_MUST_CHECK int pd_diff_new(struct pd_history *history, uint64_t was, uint64_t actor,
+			      const struct pd_moment *from, const struct pd_moment *to, struct pd_slice after,
+			      struct pd_diff **ret_diff, struct pd_error *err);
 /* 1: a change, valid until the next call; 0: the end. */
 PD_MUST_CHECK int pd_diff_next(struct pd_diff *diff, struct pd_diff_change *ret_change, struct pd_error *err);
 /* The states before and after, to read what is in large strings. */

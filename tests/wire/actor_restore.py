@@ -115,6 +115,9 @@ def test_restore(world):
     assert [entry["lsn"] for entry in first["entries"] + second["entries"]] == [entry["lsn"] for entry in told]
     assert [entry["lsn"] for entry in page_of(connection, "BLAME", "rs", "only")["entries"]] == \
         [entry["lsn"] for entry in told]
+    changes = page_of(connection, "DIFF", "rs", "FROM", reply["undo"])["entries"]
+    assert sorted((change["change"], change["key"]) for change in changes) == \
+        [(b"deleted", b"only"), (b"put", b"a"), (b"put", b"b"), (b"put", b"h"), (b"put", b"large")], changes
     made(connection, "RESTORE", "rs", "AT", reply["undo"])
     connection.expect(b"1", "GET", "{rs}only")
 

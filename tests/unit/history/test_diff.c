@@ -95,7 +95,7 @@ static unsigned check_pair(struct pd_history *history, uint64_t actor, const str
 	size_t i = 0, j = 0;
 	unsigned changes = 0;
 
-	if (pd_diff_new(history, actor, from, to, none, &diff, &err) != 0)
+	if (pd_diff_new(history, actor, actor, from, to, none, &diff, &err) != 0)
 		fail_msg("%s", err.text);
 	read_all(pd_diff_before(diff), &before);
 	read_all(pd_diff_after(diff), &after);
