@@ -55,6 +55,8 @@ struct pd_restore_job {
 	struct pd_actor_watch watch; /* of a restore */
 	struct pd_receipt receipt;
 	bool unwanted;
+	/* For who asks how far it is. */
+	uint64_t begun_us, written_keys, written_bytes, total_keys;
 
 	/* The task's, while it runs. */
 	struct pd_history_options options;
@@ -224,6 +226,32 @@ void pd_restore_job_free(struct pd_restore_job *job)
 	pd_restore_jobs_tick(job->jobs);
 }
 
+bool pd_restore_jobs_progress(const struct pd_restore_jobs *jobs, const struct pd_session *session, size_t n,
+			      struct pd_restore_progress *ret_progress)
+{
+	static const char *const stages[] = {
+		[SETTLE] = "looking",     [FIND] = "looking", [AMEND] = "writing",  [BEGIN] = "writing",
+		[FILL] = "writing",       [PUT] = "writing",  [VIEW] = "comparing", [VERIFY] = "comparing",
+		[PUBLISH] = "publishing", [DONE] = "done"
+	};
+
+	for (const struct pd_restore_job *job = jobs->first; job != NULL; job = job->next) {
+		if (job->unwanted || !pd_session_reaches(session, job->known.tenant) || n-- > 0)
+			continue;
+		*ret_progress = (struct pd_restore_progress){
+			.order = pd_restore_verb_name(job->order.verb),
+			.stage = stages[job->stage],
+			.actor = job->known.name,
+			.keys = job->written_keys,
+			.keys_total = job->total_keys,
+			.bytes = job->written_bytes,
+			.elapsed_us = pd_os_monotonic_ns(job->options.os) / 1000 - job->begun_us,
+		};
+		return true;
+	}
+	return false;
+}
+
 /* ---- one is ordered ---- */
 
 static int no_actor(struct pd_slice name, struct pd_error *err)
@@ -389,6 +417,7 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 		destroy(job);
 		return result;
 	}
+	job->begun_us = pd_os_monotonic_ns(job->options.os) / 1000;
 	job->next = jobs->first;
 	jobs->first = job;
 	*ret_job = job;
@@ -499,6 +528,7 @@ static int find(struct pd_restore_job *job, struct pd_error *err)
 	if (result != 0)
 		return result;
 	job->copy.past = job->source.past;
+	job->total_keys = pd_past_key_count(job->source.past);
 	job->stage = BEGIN;
 	if (changes_own(job))
 		job->stage = job->order.dry_run || job->plan.way == PD_RESTORE_NOTHING ? DONE
@@ -578,8 +608,11 @@ static int put(struct pd_restore_job *job, struct pd_error *err)
 
 	if (job->piece.size > 0) {
 		result = pd_draft_put(job->draft, pd_buffer_slice(&job->piece), &job->receipt, err);
-		if (result == 0)
+		if (result == 0) {
 			pd_buffer_clear(&job->piece);
+			job->written_keys = job->copy.keys;
+			job->written_bytes = job->copy.bytes;
+		}
 	} else if (job->end == PD_COPY_NUMBERS) {
 		result = pd_draft_blobs(job->draft, NUMBERS, &first, &job->receipt, err);
 		if (result == 0) {

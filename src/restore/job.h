@@ -8,6 +8,7 @@
 #ifndef PD_RESTORE_JOB_H
 #define PD_RESTORE_JOB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,18 @@ struct pd_restore_jobs *pd_restore_jobs_new(struct pd_engine *engine);
 void pd_restore_jobs_free(struct pd_restore_jobs *jobs);
 /* Now and then: collect what nobody waits for any more. */
 void pd_restore_jobs_tick(struct pd_restore_jobs *jobs);
+
+struct pd_restore_progress {
+	const char *order;     /* "fork" */
+	const char *stage;     /* "looking", "writing", "comparing", "publishing" */
+	struct pd_slice actor; /* without its tenant; valid until the job is freed */
+	uint64_t keys, keys_total,
+		bytes; /* written so far, of how many in the end (0: not known yet), and how much that is */
+	uint64_t elapsed_us;
+};
+/* How far the work is that the session may know of: the nth, from 0. false: there are no more. */
+bool pd_restore_jobs_progress(const struct pd_restore_jobs *jobs, const struct pd_session *session, size_t n,
+			      struct pd_restore_progress *ret_progress);
 
 /* `words` as pd_restore_order_parse() has them; what the session may not see is not there. The session outlives the job. PD_AGAIN: too
  * many are at work, the same call again. PD_INVALID, PD_NOT_FOUND, PD_EXISTS, PD_NOT_SUPPORTED (nothing is on disk), PD_NO_MEMORY. */

@@ -18,6 +18,11 @@ static const struct {
 	[PD_RESTORE_REVERT] = { "revert", "REVERT name lsn|bookmark [DRYRUN]", 2 },
 };
 
+const char *pd_restore_verb_name(enum pd_restore_verb verb)
+{
+	return verbs[verb].name;
+}
+
 static int syntax_error(enum pd_restore_verb verb, struct pd_error *err)
 {
 	return pd_error_set(err, PD_INVALID, "syntax error: PD.ACTOR %s", verbs[verb].syntax);

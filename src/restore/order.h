@@ -29,6 +29,7 @@ struct pd_restore_order {
  * pd_restore_order_done(), after an error, too. */
 PD_MUST_CHECK int pd_restore_order_parse(const struct pd_slice *words, size_t count,
 					 struct pd_restore_order *ret_order, struct pd_error *err);
+const char *pd_restore_verb_name(enum pd_restore_verb verb); /* "fork" */
 void pd_restore_order_done(struct pd_restore_order *order);
 
 #endif

@@ -239,6 +239,27 @@ def test_client_that_goes(world):
     server.stop()
 
 
+def test_jobs(world):
+    """How far one is that is at work, seen from beside it."""
+    connection = world.connect()
+    connection.expect([], "PD.ACTOR", "JOBS")
+    for i in range(400):
+        connection.expect("OK", "SET", f"{{jb}}k{i}", "v" * 100_000)
+    working, seen = world.connect(), []
+    working.send("PD.ACTOR", "FORK", "jb", "jb2")
+    for _ in range(20_000):
+        jobs = [as_map(job) for job in connection.command("PD.ACTOR", "JOBS")]
+        if seen and not jobs:
+            break
+        seen += jobs
+    assert seen, "it was never seen"
+    assert all((job["order"], job["actor"]) == (b"fork", b"jb") for job in seen), seen[0]
+    assert {job["stage"] for job in seen} <= {b"looking", b"writing", b"comparing", b"publishing"}, seen[-1]
+    written = [job["keys"] for job in seen]
+    assert written == sorted(written) and all(job["keys_total"] in (0, 400) for job in seen), seen[-1]
+    assert hash_of(connection, "jb2") == hash_of(connection, "jb")
+
+
 def test_roles(world):
     from users import add, error, login
     server = world.new_server("fork-roles")

@@ -300,6 +300,8 @@ static void answer_help(struct pd_resp_call *call)
 		"names them.",
 		"UNDROP name",
 		"    Bring an actor back that was dropped, as it was.",
+		"JOBS",
+		"    Return how far FORK, RESTORE, REVERT and UNDROP are that are at work.",
 		"LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]",
 		"    Return a cursor (0: nothing is left) and the names of actors, oldest first.",
 	};

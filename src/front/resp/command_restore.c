@@ -58,6 +58,45 @@ static void answer(struct pd_resp_call *call)
 	call->client->restore_job = NULL;
 }
 
+/* ---- how far that is ---- */
+
+static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
+{
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_integer(reply, (int64_t)number);
+}
+
+static void write_progress(struct pd_resp_writer *reply, const struct pd_restore_progress *progress)
+{
+	pd_resp_write_map(reply, 7);
+	pd_resp_write_bulk_string(reply, "order");
+	pd_resp_write_bulk_string(reply, progress->order);
+	pd_resp_write_bulk_string(reply, "actor");
+	pd_resp_write_bulk(reply, progress->actor);
+	pd_resp_write_bulk_string(reply, "stage");
+	pd_resp_write_bulk_string(reply, progress->stage);
+	write_number(reply, "keys", progress->keys);
+	write_number(reply, "keys_total", progress->keys_total);
+	write_number(reply, "bytes", progress->bytes);
+	write_number(reply, "elapsed_ms", progress->elapsed_us / 1000);
+}
+
+static void answer_jobs(struct pd_resp_call *call)
+{
+	struct pd_session *session = pd_resp_need_session(call);
+	const struct pd_restore_jobs *jobs = call->client->front->restore_jobs;
+	struct pd_restore_progress progress;
+	size_t count = 0;
+
+	if (session == NULL)
+		return;
+	while (jobs != NULL && pd_restore_jobs_progress(jobs, session, count, &progress))
+		count++;
+	pd_resp_write_array(call->reply, count);
+	for (size_t i = 0; i < count && pd_restore_jobs_progress(jobs, session, i, &progress); i++)
+		write_progress(call->reply, &progress);
+}
+
 #define FLAGS (PD_COMMAND_CONNECTION | PD_COMMAND_NO_MULTI | PD_COMMAND_WRITE)
 #define COMPLEXITY                                                                                           \
 	"O(N), N what the actor had then and did since the checkpoint before; beside the serving, piece by " \
@@ -69,6 +108,10 @@ static void answer(struct pd_resp_call *call)
 
 static const struct pd_resp_command commands[] = {
 	ROW("pd.actor|fork", -4, "Makes an actor of what another had at a moment."),
+	{ { "pd.actor|jobs", 2, PD_COMMAND_CONNECTION | PD_COMMAND_NO_MULTI, 0, 0, 0, "perdure", "0.1.0",
+	    "Tells how far forks, restores, reverts and undrops are.", "O(1)", NULL },
+	  answer_jobs,
+	  false },
 	ROW("pd.actor|restore", -5, "Makes an actor again what it was at a moment."),
 	ROW("pd.actor|revert", -4, "Undoes what one transaction did to an actor."),
 	ROW("pd.actor|undrop", 3, "Brings an actor back that was dropped."),

@@ -192,6 +192,16 @@ void pd_restore_jobs_tick(struct pd_restore_jobs *jobs)
 	(void)jobs;
 }
 
+bool pd_restore_jobs_progress(const struct pd_restore_jobs *jobs, const struct pd_session *session, size_t n,
+			      struct pd_restore_progress *ret_progress)
+{
+	(void)jobs;
+	(void)session;
+	(void)n;
+	(void)ret_progress;
+	return false;
+}
+
 int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *session,
 			 const struct pd_slice *words, size_t count, int protocol,
 			 struct pd_restore_job **ret_job, struct pd_error *err)
