@@ -348,6 +348,15 @@ static void skip_to_outlook(struct pd_log_verifier *verifier, const struct outlo
 	verifier->in_frames = false;
 }
 
+/* Is this not in the log, since a later epoch begins with it or before? Then the footer proves nothing: it may have landed without the
+ * groups that it knows. */
+static bool was_set_aside(const struct pd_log_verifier *verifier, uint64_t lsn)
+{
+	uint64_t next = next_first_lsn(verifier);
+
+	return next != 0 && lsn >= next && next_epoch(verifier) > verifier->epoch;
+}
+
 /* Sectors are missing where a group should be. */
 static int judge_hole(struct pd_log_verifier *verifier, uint64_t accused, struct pd_error *err)
 {
@@ -358,7 +367,8 @@ static int judge_hole(struct pd_log_verifier *verifier, uint64_t accused, struct
 	bool proven = outlook.found && outlook.durable_lsn >= verifier->expected_lsn;
 	int changed;
 
-	if (extent == NULL && !proven && next <= verifier->expected_lsn)
+	if (!proven && (extent == NULL ? next <= verifier->expected_lsn
+				       : was_set_aside(verifier, verifier->expected_lsn)))
 		return take_rest(verifier, err);
 	changed = pd_verify_changed(verifier, verifier->sector, accused, err);
 	if (changed != 0)
@@ -539,6 +549,8 @@ static int next_group(struct pd_log_verifier *verifier, struct pd_error *err)
 		missing += state == PD_SECTOR_OLDER || state == PD_SECTOR_ZERO;
 		rotten += state == PD_SECTOR_IMPOSSIBLE;
 	}
+	if (missing > 0 && was_set_aside(verifier, header.first_lsn))
+		return take_rest(verifier, err);
 	/* Of a group that was whole once, what is left of its records can still be read. */
 	if (missing > 0 && !was_whole(verifier, &header))
 		return judge_hole(verifier, header.sectors, err);
