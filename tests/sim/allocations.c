@@ -15,14 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/memory.h"
+#include "jobs.h"
 #include "script.h"
 
-#define JOBS_MAX       64
 #define REPORTS_MAX    5
 #define PATIENCE_STEPS 15u
 #define REPLY_BYTES    ((size_t)1 << 20) /* of a reply in the making: it is the harness's */
@@ -148,55 +145,53 @@ static bool try_run(struct world *world, const struct run *run, struct shared *s
 
 /* ---- all runs of a script ---- */
 
+struct script_job {
+	const struct options *options;
+	struct shared *shared;
+	size_t script;
+};
+
 /* This job's share. The disturbed run may take a longer way than the undisturbed one. */
-static void explore(const struct options *options, struct shared *shared, size_t script, unsigned job)
+static void explore(void *argument, unsigned number)
 {
+	const struct script_job *job = argument;
+	const struct options *options = job->options;
 	struct vocabulary vocabulary;
 	struct totals totals = { 0 };
 	struct world world;
-	struct run run = { .script = script };
+	struct run run = { .script = job->script };
 	unsigned long count, ignored;
 
 	vocabulary_init(&vocabulary);
 	world_init(&world, &vocabulary, &totals);
-	if (try_run(&world, &run, shared, job, &count))
+	if (try_run(&world, &run, job->shared, number, &count))
 		for (unsigned i = 0; i < 4; i++)
-			for (unsigned long n = 1 + (script + i) % options->every + options->every * job;
+			for (unsigned long n =
+				     1 + (job->script + i) % options->every + options->every * number;
 			     n <= count; n += (unsigned long)options->every * options->jobs) {
-				run = (struct run){ script, n, i % 2 == 0, i / 2 == 0 };
-				(void)try_run(&world, &run, shared, job, &ignored);
+				run = (struct run){ job->script, n, i % 2 == 0, i / 2 == 0 };
+				(void)try_run(&world, &run, job->shared, number, &ignored);
 			}
 	world_done(&world);
 	vocabulary_done(&vocabulary);
+}
+
+static void job_broke(void *argument, unsigned number, const char *what)
+{
+	struct script_job *job = argument;
+
+	job->shared->failed++;
+	(void)printf("'%s' FAILED: %s\n", scripts[job->script].name, what);
+	print_replay(&job->shared->current[number]);
 }
 
 /* true: nothing failed. */
 static bool run_script(const struct options *options, struct shared *shared, size_t script)
 {
 	uint64_t failed = shared->failed, runs = shared->runs;
-	pid_t processes[JOBS_MAX];
-	int status;
+	struct script_job job = { options, shared, script };
 
-	for (unsigned i = 0; i < options->jobs; i++) {
-		(void)fflush(stdout);
-		processes[i] = fork();
-		if (processes[i] < 0) {
-			perror("allocations: fork");
-			exit(2);
-		}
-		if (processes[i] == 0) {
-			explore(options, shared, script, i);
-			exit(0);
-		}
-	}
-	for (unsigned i = 0; i < options->jobs; i++) {
-		if (waitpid(processes[i], &status, 0) == processes[i] && status == 0)
-			continue;
-		shared->failed++;
-		(void)printf("'%s' FAILED: a process ended with status %d (a broken invariant?)\n",
-			     scripts[script].name, status);
-		print_replay(&shared->current[i]);
-	}
+	jobs_run(&(struct jobs){ options->jobs, explore, job_broke, &job });
 	(void)printf("%-38s %8" PRIu64 " runs, %s\n", scripts[script].name, shared->runs - runs,
 		     shared->failed == failed ? "ok" : "FAILED");
 	return shared->failed == failed;
@@ -269,9 +264,8 @@ static void set_option(struct options *options, const char *name, const char *va
 static struct options parse_options(int argc, char **argv)
 {
 	struct options options = { .every = 1 };
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	options.jobs = cores > 0 && cores < JOBS_MAX ? (unsigned)cores : 1;
+	options.jobs = jobs_default();
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--verbose") == 0)
 			options.verbose = true;
@@ -294,14 +288,9 @@ static struct options parse_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct options options = parse_options(argc, argv);
-	struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-				     -1, 0);
+	struct shared *shared = jobs_share(sizeof *shared);
 	unsigned passed = 0, count = 0;
 
-	if (shared == MAP_FAILED) {
-		perror("allocations: mmap");
-		return 2;
-	}
 	pd_memory_fail(0, 0); /* and what is not freed counts from here on */
 	if (options.replay.nth > 0 || (options.verbose && options.script != NULL))
 		return replay(&options);

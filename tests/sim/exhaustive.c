@@ -16,25 +16,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/hash.h"
+#include "jobs.h"
 #include "script.h"
 
-#define JOBS_MAX    64
 #define CHANCES_MAX 64
 #define REPORTS_MAX 5
 #define SET_ENTRIES (UINT64_C(1) << 24)
 
 /* ---- what has been seen, by all processes ---- */
-
-struct seen {
-	uint64_t *entries;
-	uint64_t count;
-};
 
 /* Shared by all processes: images of disks, and images with what had been promised about them. */
 struct shared {
@@ -42,26 +34,14 @@ struct shared {
 	uint64_t runs, crashes, failed, reported, full;
 };
 
+/* true: for the first time. */
 static bool see(struct seen *seen, uint64_t key, struct shared *shared)
 {
-	uint64_t at;
+	enum seen_before before = seen_add(seen, key);
 
-	key |= key == 0;
-	for (at = key & (SET_ENTRIES - 1);; at = (at + 1) & (SET_ENTRIES - 1)) {
-		uint64_t there = 0;
-
-		if (__atomic_load_n(&seen->count, __ATOMIC_RELAXED) > SET_ENTRIES / 8 * 7) {
-			__atomic_store_n(&shared->full, 1, __ATOMIC_RELAXED);
-			return false;
-		}
-		if (__atomic_compare_exchange_n(&seen->entries[at], &there, key, false, __ATOMIC_RELAXED,
-						__ATOMIC_RELAXED)) {
-			(void)__atomic_add_fetch(&seen->count, 1, __ATOMIC_RELAXED);
-			return true;
-		}
-		if (there == key)
-			return false;
-	}
+	if (before == SEEN_FULL)
+		__atomic_store_n(&shared->full, 1, __ATOMIC_RELAXED);
+	return before == SEEN_NEW;
 }
 
 /* ---- ways in which a crash leaves the disk ---- */
@@ -388,9 +368,8 @@ static bool parse_trouble(struct options *options, const char *name)
 static struct options parse_options(int argc, char **argv)
 {
 	struct options options = { .chances = 3 };
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	options.jobs = cores > 0 && cores < JOBS_MAX ? (unsigned)cores : 1;
+	options.jobs = jobs_default();
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--once") == 0)
 			options.once = true;
@@ -427,48 +406,43 @@ static void world_for(const struct options *options, struct world *world, struct
 	world->lies = options->lies;
 }
 
-static void run_job(const struct options *options, struct shared *shared, const struct script *script,
-		    unsigned first)
+struct script_job {
+	const struct options *options;
+	struct shared *shared;
+	const struct script *script;
+};
+
+static void run_job(void *argument, unsigned number)
 {
+	const struct script_job *script_job = argument;
 	struct vocabulary vocabulary;
 	struct totals totals = { 0 };
 	struct world world;
-	struct job job = { .options = options, .shared = shared, .world = &world };
+	struct job job = { .options = script_job->options, .shared = script_job->shared, .world = &world };
 
-	world_for(options, &world, &vocabulary, &totals);
-	job.ways = WAY_CHANCE + options->chances;
-	explore(&job, script, first);
+	world_for(job.options, &world, &vocabulary, &totals);
+	job.ways = WAY_CHANCE + job.options->chances;
+	explore(&job, script_job->script, number);
 	world_done(&world);
 	vocabulary_done(&vocabulary);
+}
+
+static void job_broke(void *argument, unsigned number, const char *what)
+{
+	struct script_job *job = argument;
+
+	(void)number;
+	job->shared->failed++;
+	(void)printf("'%s' FAILED: %s\n", job->script->name, what);
 }
 
 /* true: nothing failed. */
 static bool run_script(const struct options *options, struct shared *shared, const struct script *script)
 {
 	uint64_t failed = shared->failed, states = shared->states.count, runs = shared->runs;
-	pid_t processes[JOBS_MAX];
-	int status;
+	struct script_job job = { options, shared, script };
 
-	for (unsigned i = 0; i < options->jobs; i++) {
-		(void)fflush(stdout);
-		processes[i] = fork();
-		if (processes[i] < 0) {
-			perror("exhaustive: fork");
-			exit(2);
-		}
-		if (processes[i] == 0) {
-			run_job(options, shared, script, i);
-			(void)fflush(stdout);
-			exit(0);
-		}
-	}
-	for (unsigned i = 0; i < options->jobs; i++) {
-		if (waitpid(processes[i], &status, 0) == processes[i] && status == 0)
-			continue;
-		shared->failed++;
-		(void)printf("'%s' FAILED: a process ended with status %d (a broken invariant?)\n",
-			     script->name, status);
-	}
+	jobs_run(&(struct jobs){ options->jobs, run_job, job_broke, &job });
 	(void)printf("%-38s %8" PRIu64 " runs, %8" PRIu64 " states, %s\n", script->name, shared->runs - runs,
 		     shared->states.count - states, shared->failed == failed ? "ok" : "FAILED");
 	return shared->failed == failed;
@@ -492,27 +466,15 @@ static int replay(const struct options *options, struct shared *shared)
 	return good ? 0 : 1;
 }
 
-static void *share(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
-			    -1, 0);
-
-	if (memory == MAP_FAILED) {
-		perror("exhaustive: mmap");
-		exit(2);
-	}
-	return memory;
-}
-
 int main(int argc, char **argv)
 {
 	struct options options = parse_options(argc, argv);
-	struct shared *shared = share(sizeof *shared);
+	struct shared *shared = jobs_share(sizeof *shared);
 	unsigned passed = 0, count = 0;
 	time_t started = time(NULL);
 
-	shared->images.entries = share(SET_ENTRIES * sizeof(uint64_t));
-	shared->states.entries = share(SET_ENTRIES * sizeof(uint64_t));
+	seen_init(&shared->images, SET_ENTRIES);
+	seen_init(&shared->states, SET_ENTRIES);
 	if (options.replay.crash > 0 || (options.verbose && options.script != NULL)) {
 		if (options.script == NULL)
 			usage("--crash without --script");

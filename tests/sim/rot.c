@@ -22,14 +22,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "jobs.h"
 #include "rot.h"
 
-#define JOBS_MAX      64
 #define REPORTS_MAX   5
 #define SET_ENTRIES   (UINT64_C(1) << 22)
 #define LOG_BYTES     (1024u * 1024)
@@ -51,11 +48,6 @@ struct options {
 };
 
 /* Shared by all processes. */
-struct seen {
-	uint64_t *entries;
-	uint64_t count;
-};
-
 struct shared {
 	struct seen answers, cases;
 	uint64_t tried[PART_COUNT], opened, distinct, outcomes[OUTCOME_COUNT], lost, unknown, failed,
@@ -79,20 +71,7 @@ static void count(uint64_t *counter, uint64_t more)
 /* true: for the first time. What is too much to remember is always new. */
 static bool see(struct seen *seen, uint64_t key)
 {
-	key |= key == 0;
-	if (__atomic_load_n(&seen->count, __ATOMIC_RELAXED) > SET_ENTRIES / 8 * 7)
-		return true;
-	for (uint64_t at = key & (SET_ENTRIES - 1);; at = (at + 1) & (SET_ENTRIES - 1)) {
-		uint64_t there = 0;
-
-		if (__atomic_compare_exchange_n(&seen->entries[at], &there, key, false, __ATOMIC_RELAXED,
-						__ATOMIC_RELAXED)) {
-			count(&seen->count, 1);
-			return true;
-		}
-		if (there == key)
-			return false;
-	}
+	return seen_add(seen, key) != SEEN_BEFORE;
 }
 
 static double now_s(void)
@@ -367,8 +346,11 @@ static void run_reference(struct job *job)
 	image_done(&job->image);
 }
 
-static void run_job(struct job *job)
+static void run_job(void *argument, unsigned number)
 {
+	struct job *job = argument;
+
+	job->number = number;
 	(void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
 	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	run_reference(job);
@@ -376,8 +358,11 @@ static void run_job(struct job *job)
 	run_state(job, PART_TRIMMED, IMAGE_TRIMMED);
 }
 
-static void run_large_job(struct job *job)
+static void run_large_job(void *argument, unsigned number)
 {
+	struct job *job = argument;
+
+	job->number = number;
 	job->part = PART_LARGE;
 	if (wanted(job->options, PART_LARGE))
 		run_large(job);
@@ -386,32 +371,13 @@ static void run_large_job(struct job *job)
 		run_whole(job);
 }
 
-/* In processes of their own, which have what was made before. */
-static void run_jobs(struct job *job, void (*run)(struct job *))
+static void job_broke(void *argument, unsigned number, const char *what)
 {
-	pid_t processes[JOBS_MAX];
-	int status;
+	struct job *job = argument;
 
-	(void)fflush(stdout);
-	for (job->number = 0; job->number < job->options->jobs; job->number++) {
-		processes[job->number] = fork();
-		if (processes[job->number] < 0) {
-			perror("rot: fork");
-			exit(2);
-		}
-		if (processes[job->number] == 0) {
-			run(job);
-			exit(0); /* which counts the lines that were run, where they are counted */
-		}
-	}
-	for (unsigned i = 0; i < job->options->jobs; i++) {
-		if (waitpid(processes[i], &status, 0) != processes[i] || status == 0)
-			continue;
-		(void)printf("a process ended with status %d%s\n",
-			     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-			     WIFSIGNALED(status) ? " (a signal)" : "");
-		count(&job->shared->failed, 1);
-	}
+	(void)number;
+	(void)printf("%s\n", what);
+	count(&job->shared->failed, 1);
 }
 
 /* ---- options ---- */
@@ -448,9 +414,8 @@ static enum part parse_part(const char *name)
 static struct options parse_options(int argc, char **argv)
 {
 	struct options options = { .every = 1, .flips = 100000, .large_mib = 256, .part = PART_COUNT };
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	options.jobs = cores > 0 && cores < JOBS_MAX ? (unsigned)cores : 1;
+	options.jobs = jobs_default();
 	for (int i = 1; i < argc; i += 2) {
 		const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
 
@@ -474,17 +439,6 @@ static struct options parse_options(int argc, char **argv)
 	if (options.jobs == 0 || options.jobs > JOBS_MAX || options.every == 0 || options.large_mib == 0)
 		usage("that number");
 	return options;
-}
-
-static void *share(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED) {
-		perror("rot: mmap");
-		exit(2);
-	}
-	return memory;
 }
 
 static int print_totals(const struct options *options, const struct shared *shared, double seconds)
@@ -514,13 +468,13 @@ static int print_totals(const struct options *options, const struct shared *shar
 int main(int argc, char **argv)
 {
 	struct options options = parse_options(argc, argv);
-	struct shared *shared = share(sizeof *shared);
+	struct shared *shared = jobs_share(sizeof *shared);
 	struct job job = { .options = &options, .shared = shared };
 	double started = now_s();
 
-	shared->answers.entries = share(SET_ENTRIES * sizeof(uint64_t));
-	shared->cases.entries = share(SET_ENTRIES * sizeof(uint64_t));
-	run_jobs(&job, run_job);
+	seen_init(&shared->answers, SET_ENTRIES);
+	seen_init(&shared->cases, SET_ENTRIES);
+	jobs_run(&(struct jobs){ options.jobs, run_job, job_broke, &job });
 	if (wanted(&options, PART_LARGE) || wanted(&options, PART_WHOLE)) {
 		uint64_t bytes = options.large_mib * 1024 * 1024;
 		uint32_t segment = bytes >= 64 * (uint64_t)LARGE_SEGMENT ? LARGE_SEGMENT : LARGE_SEGMENT / 4;
@@ -528,7 +482,7 @@ int main(int argc, char **argv)
 		/* Made once, before the processes that damage their own parts of it. */
 		image_make(&job.image, IMAGE_LOG, bytes, segment, 2);
 		truth_make(&job.truth, &job.image);
-		run_jobs(&job, run_large_job);
+		jobs_run(&(struct jobs){ options.jobs, run_large_job, job_broke, &job });
 		truth_done(&job.truth);
 		image_done(&job.image);
 	}

@@ -14,14 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "world.h"
 
-#define JOBS_MAX    64
 #define REPORTS_MAX 10 /* failures that are shown by one job */
 
 struct options {
@@ -104,9 +103,8 @@ static enum plague parse_plague(const char *name)
 static struct options parse_options(int argc, char **argv)
 {
 	struct options options = { .first = 1, .count = 1000 };
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	options.jobs = cores > 0 && cores < JOBS_MAX ? (unsigned)cores : 1;
+	options.jobs = jobs_default();
 	for (int i = 1; i < argc; i++) {
 		const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
 
@@ -287,16 +285,11 @@ static void print_totals(const struct totals *t, double seconds)
 int main(int argc, char **argv)
 {
 	struct options options = parse_options(argc, argv);
-	size_t size = options.jobs * sizeof(struct job);
-	struct job *jobs = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct job *jobs = jobs_share(options.jobs * sizeof(struct job));
 	struct totals totals = { 0 };
 	double started = now_s();
 	uint64_t failed = 0;
 
-	if (jobs == MAP_FAILED) {
-		perror("sim: mmap");
-		return 2;
-	}
 	for (unsigned i = 0; i < options.jobs; i++)
 		start(&options, &jobs[i], options.first + i);
 	for (unsigned i = 0; i < options.jobs; i++) {
