@@ -54,6 +54,7 @@ struct pd_engine_options {
 	/* How far back one can go: there is always a checkpoint older than the start of this window, and all log
 	 * since. Both 0: only what recovery needs. */
 	uint64_t retention_s, retention_bytes;
+	bool keeps_all;                  /* retention takes nothing away: no checkpoint, no log */
 	uint64_t compaction_bytes_per_s; /* I/O limit of background work; 0: none */
 	uint64_t view_age_s;             /* how long a view (engine/view.h) may be open; 0: no limit */
 	/* Others live in this process, too: its size says nothing of the budget, and its heap is not ours to tidy up. What

@@ -282,8 +282,13 @@ static int open_shelf(struct run *run, struct pd_checkpoints **ret_shelf, struct
 
 static int open_engine(struct run *run, struct pd_error *err)
 {
+	struct pd_engine_options options = run->options->engine;
 	struct pd_recovery recovery = { 0 };
-	int result = pd_engine_open(&run->options->engine, &run->engine, err);
+	int result;
+
+	/* A server's retention would remove what a repair promises to set aside. */
+	options.keeps_all = true;
+	result = pd_engine_open(&options, &run->engine, err);
 
 	if (result != 0) {
 		run->engine = NULL;

@@ -456,7 +456,7 @@ static void retain(struct pd_engine *engine)
 	bool due;
 
 	/* What is damaged is not copied, and what may take its place stays: older checkpoints, and the log behind them. */
-	if (is_damaged(engine))
+	if (is_damaged(engine) || engine->options.keeps_all)
 		return;
 	old = judge(engine, &trim_lsn, &due);
 	if (old != NULL) {

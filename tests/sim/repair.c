@@ -2,10 +2,12 @@
  * whatever is left can be opened, the same repair goes on to the end, nothing is served that is not true, and what was replaced is
  * still there. A repair that fails says why, and has freed all that it took.
  *
- *     repair [--every N]                       every operation and allocation (each Nth), in each of the ways
+ *     repair [--every N] [--seeds N] [--first S] [--jobs J]
+ *                                              every operation and allocation (each Nth), in each of the ways; and damage by chance
  *     repair --scenario NAME [--at K --way W]  one of them, or one disturbance of it; the ways are numbered as in `ways`
+ *     repair --seed S                          one seed of damage by chance (repair_seeds.c)
  *
- * The last line is `N passed, N failed`: the scenarios. */
+ * The last line is `N passed, N failed`: the scenarios and the seeds. */
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -17,7 +19,9 @@
 #include "base/memory.h"
 #include "engine/actor.h"
 #include "engine/repair.h"
+#include "jobs.h"
 #include "log/group.h"
+#include "repair_seeds.h"
 #include "rot.h"
 
 #define LOG_BYTES   (512u * 1024)
@@ -205,27 +209,6 @@ static void damage(struct play *play)
 
 /* ---- opening ---- */
 
-static int open_engine(struct play *play, struct pd_engine **ret_engine, struct pd_error *err)
-{
-	struct pd_engine_options options = play->image->options;
-	struct pd_recovery recovery = { 0 };
-	int result;
-
-	options.os = play->os;
-	result = pd_engine_open(&options, ret_engine, err);
-	if (result != 0) {
-		*ret_engine = NULL;
-		return result;
-	}
-	while (result == 0 && !recovery.done)
-		result = pd_engine_recover(*ret_engine, UINT64_MAX, &recovery, err);
-	if (result != 0) {
-		(void)pd_engine_close(*ret_engine, NULL);
-		*ret_engine = NULL;
-	}
-	return result;
-}
-
 /* Did the actor have a record in what was damaged? */
 static bool may_have_lost(const struct play *play, uint64_t actor)
 {
@@ -279,7 +262,7 @@ static bool judge(struct play *play, bool all, uint64_t *ret_quarantined)
 	bool good;
 
 	*ret_quarantined = 0;
-	if (open_engine(play, &engine, &err) != 0) {
+	if (image_open_engine(play->image, play->os, &engine, &err) != 0) {
 		/* Before the repair is through, a manifest or a segment may still be missing. */
 		if (!all &&
 		    (play->scenario->damage == DAMAGE_MANIFEST || play->scenario->damage == DAMAGE_SEGMENT))
@@ -361,7 +344,8 @@ static bool begin(struct play *play, uint8_t **ret_damaged, uint64_t *ret_size)
 		make_copy(play);
 	damage(play);
 	if (play->scenario->served) {
-		if (open_engine(play, &engine, &err) != 0 || pd_engine_close(engine, &err) != 0)
+		if (image_open_engine(play->image, play->os, &engine, &err) != 0 ||
+		    pd_engine_close(engine, &err) != 0)
 			return wrong(play, "a server does not start: %.300s", err.text);
 	}
 	*ret_damaged = NULL;
@@ -527,50 +511,88 @@ static bool explore(struct play *play, uint64_t every, uint64_t *runs)
 	return true;
 }
 
-int main(int argc, char **argv)
+struct options {
+	const char *scenario;
+	uint64_t at, every, first, seeds;
+	unsigned way, jobs;
+	bool single; /* one seed, told of */
+};
+
+static struct options parse_options(int argc, char **argv)
 {
-	const char *only = NULL;
-	struct image image;
-	struct truth truth;
-	uint64_t runs = 0, at = 0, every = 1;
-	unsigned way = 0, passed = 0, failed = 0;
+	struct options options = { .every = 1, .first = 1, .seeds = 2000, .jobs = jobs_default() };
 
 	for (int i = 1; i < argc; i += 2) {
-		if (i + 1 == argc)
-			give_up("a number or a name is missing");
-		if (strcmp(argv[i], "--scenario") == 0)
-			only = argv[i + 1];
-		else if (strcmp(argv[i], "--at") == 0)
-			at = strtoull(argv[i + 1], NULL, 10);
-		else if (strcmp(argv[i], "--every") == 0)
-			every = strtoull(argv[i + 1], NULL, 10);
-		else if (strcmp(argv[i], "--way") == 0)
-			way = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		const char *name = argv[i];
+		char *end = argv[i];
+		uint64_t number = i + 1 < argc ? strtoull(argv[i + 1], &end, 10) : 0;
+
+		if (i + 1 < argc && strcmp(name, "--scenario") == 0) {
+			options.scenario = argv[i + 1];
+			options.seeds = 0;
+			continue;
+		}
+		if (*end != '\0' || i + 1 == argc)
+			name = "";
+		if (strcmp(name, "--at") == 0)
+			options.at = number;
+		else if (strcmp(name, "--every") == 0 && number > 0)
+			options.every = number;
+		else if (strcmp(name, "--way") == 0 && number < WAY_COUNT)
+			options.way = (unsigned)number;
+		else if (strcmp(name, "--jobs") == 0 && number > 0 && number <= JOBS_MAX)
+			options.jobs = (unsigned)number;
+		else if (strcmp(name, "--first") == 0)
+			options.first = number;
+		else if (strcmp(name, "--seeds") == 0)
+			options.seeds = number;
+		else if (strcmp(name, "--seed") == 0)
+			options = (struct options){ .first = number, .seeds = 1, .jobs = 1, .single = true };
 		else
-			give_up("usage: repair [--every N] [--scenario NAME [--at K --way W]]");
+			give_up("usage: repair [--every N] [--seeds N] [--first S] [--jobs J]\n"
+				"       repair --seed S\n"
+				"       repair --scenario NAME [--at K --way W]");
 	}
-	if (every == 0 || way >= WAY_COUNT)
-		give_up("--every is at least 1, --way one of those in the source");
+	return options;
+}
+
+static bool play_scenario(struct play *play, const struct options *options, uint64_t *runs)
+{
+	if (options->at == 0)
+		return explore(play, options->every, runs);
+	++*runs;
+	if (play_at(play, options->at, options->way))
+		return true;
+	report(play, options->at, options->way);
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = parse_options(argc, argv);
+	struct image image;
+	struct truth truth;
+	uint64_t runs = 0, passed = 0,
+		 failed = repair_seeds(options.first, options.seeds, options.jobs, options.single);
+
+	passed = options.seeds - (failed < options.seeds ? failed : options.seeds);
 	pd_memory_fail(0, 0); /* from here on what is allocated is counted */
 	image_make(&image, IMAGE_LIVE, LOG_BYTES, LOG_SEGMENT, 5);
 	truth_make(&truth, &image);
-	for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
+	for (size_t i = 0; !options.single && i < sizeof scenarios / sizeof scenarios[0]; i++) {
 		struct play play = { .scenario = &scenarios[i], .image = &image, .truth = &truth };
 		bool good;
 
-		if (only != NULL && strcmp(only, scenarios[i].name) != 0)
+		if (options.scenario != NULL && strcmp(options.scenario, scenarios[i].name) != 0)
 			continue;
-		if (at > 0) {
-			good = play_at(&play, at, way);
-			if (!good)
-				report(&play, at, way);
-		} else {
-			good = explore(&play, every, &runs);
-		}
+		good = play_scenario(&play, &options, &runs);
 		passed += good;
 		failed += !good;
 	}
-	(void)printf("%" PRIu64 " disturbances\n%u passed, %u failed\n", runs, passed, failed);
+	(void)printf("%" PRIu64 " disturbances of repairs, %" PRIu64 " seeds of damage, %" PRIu64
+		     " violations\n",
+		     runs, options.seeds, failed);
+	(void)printf("%" PRIu64 " passed, %" PRIu64 " failed\n", passed, failed);
 	truth_done(&truth);
 	image_done(&image);
 	return failed > 0 || passed == 0 ? 1 : 0;

@@ -54,6 +54,9 @@ void image_make(struct image *image, enum image_kind kind, uint64_t log_bytes, u
 void image_done(struct image *image);
 /* A machine with these files; with `log_only` those of the log alone. */
 struct pd_os *image_machine(const struct image *image, bool log_only);
+/* Open the engine on it, as far as that goes; with an error nothing is open. */
+PD_MUST_CHECK int image_open_engine(const struct image *image, struct pd_os *os,
+				    struct pd_engine **ret_engine, struct pd_error *err);
 const struct image_file *image_find(const struct image *image, const char *path);
 
 /* ---- what the log holds: rot_truth.c ---- */

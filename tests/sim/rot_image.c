@@ -246,6 +246,28 @@ struct pd_os *image_machine(const struct image *image, bool log_only)
 	return os;
 }
 
+int image_open_engine(const struct image *image, struct pd_os *os, struct pd_engine **ret_engine,
+		      struct pd_error *err)
+{
+	struct pd_engine_options options = image->options;
+	struct pd_recovery recovery = { 0 };
+	int result;
+
+	options.os = os;
+	result = pd_engine_open(&options, ret_engine, err);
+	if (result != 0) {
+		*ret_engine = NULL;
+		return result;
+	}
+	while (result == 0 && !recovery.done)
+		result = pd_engine_recover(*ret_engine, UINT64_MAX, &recovery, err);
+	if (result != 0) {
+		(void)pd_engine_close(*ret_engine, NULL);
+		*ret_engine = NULL;
+	}
+	return result;
+}
+
 /* ---- what is true of it ---- */
 
 static void note_actors(struct life *life)

@@ -4,7 +4,8 @@
  *   ----------------------------------------------  -------------------------------------  --------------------------
  *   a header that holds, all sectors written        (file_verify_group.c looks into it)    a group
  *   a header that holds, or an unwritten sector;    the footer, a later group or the next  damage: a durable write is
- *   some sectors are older or zero                  segment says that it was durable       gone
+ *   some sectors are older or zero                  segment says that it was durable, or   gone
+ *                                                   it is a head, and a group is behind it
  *                                                   nothing says so                        the end, here and now: torn
  *   anything else                                                                          damage: rot
  *
@@ -148,6 +149,10 @@ static void check_entry(struct pd_log_verifier *verifier)
 	const struct pd_segment_head *head = &verifier->head;
 	uint64_t expected = verifier->expected_lsn;
 
+	/* The first pieces of a large record went with the segments before this one. */
+	if (verifier->last_segment == 0 && head->first_frame > 0 &&
+	    head->first_lsn <= verifier->file->options.trimmed_lsn)
+		verifier->lost_frames_lsn = head->first_lsn;
 	if (head->first_lsn > expected) {
 		if (verifier->last_segment == 0 && head->first_lsn <= verifier->file->options.trimmed_lsn) {
 			pd_verify_note(verifier, 0, 0,
@@ -360,11 +365,14 @@ static bool was_set_aside(const struct pd_log_verifier *verifier, uint64_t lsn)
 /* Sectors are missing where a group should be. */
 static int judge_hole(struct pd_log_verifier *verifier, uint64_t accused, struct pd_error *err)
 {
-	static const char what[] = "sectors of a durable write are missing";
 	const struct pd_extent *extent = pd_verify_extent_at(verifier, verifier->sector);
 	struct outlook outlook = look_ahead(verifier, verifier->sector + accused);
 	uint64_t next = next_first_lsn(verifier);
-	bool proven = outlook.found && outlook.durable_lsn >= verifier->expected_lsn;
+	/* A head is on stable storage before anything else is written into its segment. */
+	bool headless = outlook.found && verifier->sector == 0;
+	bool proven = headless || (outlook.found && outlook.durable_lsn >= verifier->expected_lsn);
+	const char *what = headless ? "the segment's head is missing"
+				    : "sectors of a durable write are missing";
 	int changed;
 
 	if (!proven && (extent == NULL ? next <= verifier->expected_lsn
