@@ -5,11 +5,12 @@
  *     rot --part log|manifest|checkpoint|trimmed|large|whole --case N [--large SIZE]    replay one
  *
  *   log         every bit of a log of 1 MiB, one at a time (--every N: each Nth). The log is read by the production reader from
- *               the segment that is hit on until it is two segments further; for each answer that had not been heard before,
+ *               the segment that is hit on until it is well in the next; for each answer that had not been heard before,
  *               the engine is opened whole, and every actor's state compared
  *   manifest    every bit of the directory's manifest; the engine is opened
  *   checkpoint  every bit of a checkpoint's files (--every N, as above), with no live levels, so that it is needed; the log is
- *               all there. The engine is opened
+ *               all there. The shelf is asked, as a start asks it; the engine is opened for each answer that had not been heard
+ *               before, for one that nothing is wrong, and for each 64th bit
  *   trimmed     the same where the log begins behind the checkpoint
  *   large       --flips N cases in a log of 256 MiB: one bit or some, blocks that changed places, sectors that are zero, older
  *               or garbage, files cut off, writes torn within a block. Opening all of it for each would take for ever: the
@@ -26,6 +27,7 @@
 
 #include "jobs.h"
 #include "rot.h"
+#include "store/checkpoint.h"
 
 #define REPORTS_MAX   5
 #define SET_ENTRIES   (UINT64_C(1) << 22)
@@ -34,6 +36,7 @@
 #define STATE_BYTES   (256u * 1024)
 #define LARGE_SEGMENT (1024u * 1024)
 #define WINDOW_CASES  200u   /* in a window, before another one is taken */
+#define CHECKPOINT_OPEN_EVERY 64u
 #define WHOLE_EVERY   25000u /* cases of `large` for one of `whole` */
 
 enum part { PART_LOG, PART_MANIFEST, PART_CHECKPOINT, PART_TRIMMED, PART_LARGE, PART_WHOLE, PART_COUNT };
@@ -54,7 +57,16 @@ struct shared {
 		reported;
 };
 
+/* An answer of the shelf's, and what a start on that came to. */
+struct heard {
+	uint64_t answer;
+	enum outcome_kind kind;
+};
+#define HEARD_MAX 256
+
 struct job {
+	struct heard heard[HEARD_MAX];
+	size_t heard_count;
 	const struct options *options;
 	struct shared *shared;
 	unsigned number;
@@ -177,8 +189,9 @@ static void try_log_bit(struct job *job, struct pd_os *os, uint64_t number)
 	struct verdict verdict, whole;
 	char what[160];
 
+	/* Beyond a record of the next segment nothing can come of it. */
 	if (segment + 2 <= truth->last_segment)
-		look.until_lsn = truth_first_lsn(truth, segment + 2);
+		look.until_lsn = truth_first_lsn(truth, segment + 1) + 1;
 	(void)snprintf(what, sizeof what, "segment %u, byte %" PRIu64 ", bit %u", segment, bit / 8,
 		       (unsigned)(bit % 8));
 	flip(os, file->path, bit);
@@ -209,35 +222,120 @@ static void run_log(struct job *job)
 	pd_os_free(os);
 }
 
-/* ---- manifest, checkpoint: one bit, and the engine ---- */
+/* ---- checkpoint: one bit, what the shelf says of it, and the engine for each answer that had not been heard ---- */
 
-static void try_file_bit(struct job *job, size_t first, size_t files, uint64_t number)
+static void note_answer(uint64_t *answer, int code, const char *text)
 {
-	const struct image_file *file = &job->image.files[first];
-	struct verdict verdict;
-	uint64_t bit = number;
-	char what[160];
+	*answer = pd_hash64(pd_slice(&code, sizeof code), *answer);
+	*answer = pd_hash64(pd_slice_string(text), *answer);
+}
 
-	for (; bit >= 8 * file->size; file++, files--)
+/* All that a start can learn of the checkpoints. *ret_sound: nothing is wrong with them. */
+static uint64_t ask_shelf(const struct job *job, struct pd_os *os, bool *ret_sound)
+{
+	struct pd_checkpoints_options options = { .os = os,
+						  .directory = "data/store/0000",
+						  .only_look = true };
+	struct pd_checkpoints *shelf;
+	struct pd_error err = { 0 };
+	uint64_t answer = 0;
+	int result;
+
+	memcpy(options.cluster_id, job->image.cluster_id, sizeof options.cluster_id);
+	*ret_sound = false;
+	result = pd_checkpoints_open(&options, &shelf, &err);
+	note_answer(&answer, result, err.text);
+	if (result != 0)
+		return answer;
+	*ret_sound = shelf->wreck_count == 0;
+	for (size_t i = 0; i < shelf->wreck_count; i++)
+		note_answer(&answer, shelf->wrecks[i].why.code, shelf->wrecks[i].why.text);
+	for (size_t i = 0; i < shelf->count; i++) {
+		err = (struct pd_error){ 0 };
+		result = pd_checkpoint_verify(os, shelf->items[i], NULL, NULL, &err);
+		note_answer(&answer, result, err.text);
+		*ret_sound = *ret_sound && result == 0;
+	}
+	pd_checkpoints_free(shelf);
+	return answer;
+}
+
+static struct heard *find_heard(struct job *job, uint64_t answer)
+{
+	for (size_t i = 0; i < job->heard_count; i++)
+		if (job->heard[i].answer == answer)
+			return &job->heard[i];
+	return NULL;
+}
+
+static void try_checkpoint_bit(struct job *job, struct pd_os *os, uint64_t number)
+{
+	const struct image_file *file = &job->image.files[job->image.checkpoint_first];
+	struct verdict verdict = { 0 };
+	uint64_t bit = number, answer;
+	struct heard *heard;
+	char what[160];
+	bool sound;
+
+	for (; bit >= 8 * file->size; file++)
 		bit -= 8 * file->size;
 	(void)snprintf(what, sizeof what, "%s, byte %" PRIu64 ", bit %u", file->path, bit / 8,
 		       (unsigned)(bit % 8));
-	open_whole(job, file, bit, &verdict);
+	flip(os, file->path, bit);
+	answer = ask_shelf(job, os, &sound);
+	flip(os, file->path, bit);
+	heard = find_heard(job, answer);
+	if (heard != NULL && !sound && number % CHECKPOINT_OPEN_EVERY != 0) {
+		verdict.kind = heard->kind;
+	} else {
+		open_whole(job, file, bit, &verdict);
+		if (heard == NULL && job->heard_count < HEARD_MAX)
+			job->heard[job->heard_count++] = (struct heard){ answer, verdict.kind };
+	}
 	count(&job->shared->distinct, 1);
 	settle(job, number, what, &verdict);
 }
 
-static void run_files(struct job *job, size_t first, size_t files, uint64_t every)
+static void run_checkpoint(struct job *job)
 {
-	uint64_t bits = 0;
+	uint64_t bits = 0, every = job->options->every;
+	struct pd_os *os = image_machine(&job->image, false);
 
-	for (size_t i = 0; i < files; i++)
-		bits += 8 * job->image.files[first + i].size;
+	for (size_t i = 0; i < job->image.checkpoint_count; i++)
+		bits += 8 * job->image.files[job->image.checkpoint_first + i].size;
+	job->heard_count = 0;
 	if (job->options->part != PART_COUNT)
-		try_file_bit(job, first, files, job->options->single);
+		try_checkpoint_bit(job, os, job->options->single);
 	else
 		for (uint64_t bit = job->number * every; bit < bits; bit += every * job->options->jobs)
-			try_file_bit(job, first, files, bit);
+			try_checkpoint_bit(job, os, bit);
+	pd_os_free(os);
+}
+
+/* ---- manifest: one bit, and the engine ---- */
+
+static void try_manifest_bit(struct job *job, uint64_t bit)
+{
+	const struct image_file *file = image_find(&job->image, "data/MANIFEST");
+	struct verdict verdict;
+	char what[160];
+
+	(void)snprintf(what, sizeof what, "%s, byte %" PRIu64 ", bit %u", file->path, bit / 8,
+		       (unsigned)(bit % 8));
+	open_whole(job, file, bit, &verdict);
+	count(&job->shared->distinct, 1);
+	settle(job, bit, what, &verdict);
+}
+
+static void run_manifest(struct job *job)
+{
+	uint64_t bits = 8 * image_find(&job->image, "data/MANIFEST")->size;
+
+	if (job->options->part != PART_COUNT)
+		try_manifest_bit(job, job->options->single);
+	else
+		for (uint64_t bit = job->number; bit < bits; bit += job->options->jobs)
+			try_manifest_bit(job, bit);
 }
 
 /* Without damage the checkpoint takes the place of the levels that are not there: else nothing is tested. */
@@ -250,11 +348,6 @@ static void expect_checkpoint(struct job *job)
 	if (verdict.kind != OUTCOME_UNSEEN || verdict.failure[0] != '\0')
 		report(job, 0, "no damage", verdict.failure[0] != '\0' ? verdict.failure : "it is not used");
 	pd_os_free(os);
-}
-
-static size_t find_manifest(const struct image *image)
-{
-	return (size_t)(image_find(image, "data/MANIFEST") - image->files);
 }
 
 /* ---- large: all kinds ---- */
@@ -326,7 +419,7 @@ static void run_state(struct job *job, enum part part, enum image_kind kind)
 	image_make(&job->image, kind, STATE_BYTES, LOG_SEGMENT, 3);
 	if (job->number == 0)
 		expect_checkpoint(job);
-	run_files(job, job->image.checkpoint_first, job->image.checkpoint_count, job->options->every);
+	run_checkpoint(job);
 	image_done(&job->image);
 }
 
@@ -341,7 +434,7 @@ static void run_reference(struct job *job)
 		run_log(job);
 	job->part = PART_MANIFEST;
 	if (wanted(job->options, PART_MANIFEST))
-		run_files(job, find_manifest(&job->image), 1, 1);
+		run_manifest(job);
 	truth_done(&job->truth);
 	image_done(&job->image);
 }
