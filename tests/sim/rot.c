@@ -29,15 +29,15 @@
 #include "rot.h"
 #include "store/checkpoint.h"
 
-#define REPORTS_MAX   5
-#define SET_ENTRIES   (UINT64_C(1) << 22)
-#define LOG_BYTES     (1024u * 1024)
-#define LOG_SEGMENT   (64u * 1024)
-#define STATE_BYTES   (256u * 1024)
-#define LARGE_SEGMENT (1024u * 1024)
-#define WINDOW_CASES  200u   /* in a window, before another one is taken */
+#define REPORTS_MAX           5
+#define SET_ENTRIES           (UINT64_C(1) << 22)
+#define LOG_BYTES             (1024u * 1024)
+#define LOG_SEGMENT           (64u * 1024)
+#define STATE_BYTES           (256u * 1024)
+#define LARGE_SEGMENT         (1024u * 1024)
+#define WINDOW_CASES          200u /* in a window, before another one is taken */
 #define CHECKPOINT_OPEN_EVERY 64u
-#define WHOLE_EVERY   25000u /* cases of `large` for one of `whole` */
+#define WHOLE_EVERY           25000u /* cases of `large` for one of `whole` */
 
 enum part { PART_LOG, PART_MANIFEST, PART_CHECKPOINT, PART_TRIMMED, PART_LARGE, PART_WHOLE, PART_COUNT };
 static const char *const part_names[PART_COUNT] = {

@@ -149,10 +149,6 @@ static void check_entry(struct pd_log_verifier *verifier)
 	const struct pd_segment_head *head = &verifier->head;
 	uint64_t expected = verifier->expected_lsn;
 
-	/* The first pieces of a large record went with the segments before this one. */
-	if (verifier->last_segment == 0 && head->first_frame > 0 &&
-	    head->first_lsn <= verifier->file->options.trimmed_lsn)
-		verifier->lost_frames_lsn = head->first_lsn;
 	if (head->first_lsn > expected) {
 		if (verifier->last_segment == 0 && head->first_lsn <= verifier->file->options.trimmed_lsn) {
 			pd_verify_note(verifier, 0, 0,

@@ -204,28 +204,22 @@ static void note_sight(struct seen *seen, const struct pd_log_sight *sight)
 	}
 }
 
-static void verify_with(const struct pd_log_options *options, struct seen *ret_seen)
+static void verify(const struct fixture *f, struct seen *ret_seen)
 {
+	struct pd_log_options options = options_of(f->os);
 	struct pd_log_verifier *verifier;
 	struct pd_log_sight sight;
 	int result;
 
 	options.trimmed_lsn = f->trimmed_lsn;
 	memset(ret_seen, 0, sizeof *ret_seen);
-	OK(pd_log_verifier_new(options, &verifier, &err));
+	OK(pd_log_verifier_new(&options, &verifier, &err));
 	while ((result = pd_log_verifier_next(verifier, &sight, NULL)) == 0)
 		note_sight(ret_seen, &sight);
 	assert_int_equal(result, PD_END);
 	ret_seen->totals = *pd_log_verifier_totals(verifier);
 	assert_int_equal(ret_seen->totals.damage_count, ret_seen->damage_count);
 	pd_log_verifier_free(verifier);
-}
-
-static void verify(const struct fixture *f, struct seen *ret_seen)
-{
-	struct pd_log_options options = options_of(f->os);
-
-	verify_with(&options, ret_seen);
 }
 
 static void print_damage(const struct seen *seen)
@@ -316,36 +310,6 @@ static void test_large_records(void **state)
 	expect_clean(&f, &seen);
 	assert_int_equal(seen.totals.records, f.lsn);
 	assert_true(seen.totals.segments >= 4);
-	teardown(&f);
-}
-
-/* What is left of a large record, when its first pieces were trimmed, is no damage. */
-static void test_trimmed_amid_a_large_record(void **state)
-{
-	struct pd_log_options options;
-	struct fixture f;
-	struct seen seen;
-	uint64_t large;
-
-	(void)state;
-	setup(&f);
-	write_groups(&f, 5);
-	large = f.lsn + 1;
-	OK(pd_log_reserve(f.log, 500000, &err));
-	add_record(&f, FIRST_ACTOR, 200000);
-	submit(&f);
-	write_groups(&f, 5);
-	close_log(&f);
-	OK(pd_os_unlink(f.os, DIRECTORY "/0000000001.seg", &err));
-	options = options_of(f.os);
-	options.trimmed_lsn = large;
-	verify_with(&options, &seen);
-	print_damage(&seen);
-	assert_int_equal(seen.damage_count, 0);
-	assert_int_equal(seen.records, f.lsn - large);
-	/* When nobody says that it was trimmed, it is missing. */
-	verify(&f, &seen);
-	assert_true(seen.damage_count > 0);
 	teardown(&f);
 }
 
@@ -861,7 +825,6 @@ int main(void)
 		cmocka_unit_test(test_sound),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_large_records),
-		cmocka_unit_test(test_trimmed_amid_a_large_record),
 		cmocka_unit_test(test_after_crashes),
 		cmocka_unit_test(test_after_crashes_anywhere),
 		cmocka_unit_test(test_trimmed_in_the_middle_of_a_record),
