@@ -41,12 +41,12 @@ class SmallDisk:
 
 
 def remove_tree(directory):
-    """All of a directory, if it is there, with what a run that was killed has left mounted in it."""
+    """All of a directory, if it is there, with what a run that was killed has left mounted on it or in it."""
     inside = os.path.join(os.path.abspath(directory), "")
     with open("/proc/self/mounts", encoding="utf-8") as file:
         places = [line.split(" ")[1] for line in file]
     for place in places:
-        if place.startswith(inside):
+        if (place + "/").startswith(inside):
             LIBC.umount2(place.encode(), MNT_DETACH)
     shutil.rmtree(directory, ignore_errors=True)
 
