@@ -3,11 +3,14 @@
 #include "os/os.h"
 #include "restore/job.h"
 
-#define LOOK_NS 500000u /* between two looks what is to be done next */
+#define LOOK_NS 500000u  /* between two looks what is to be done next */
+#define TURN_NS 5000000u /* the same while others are at work, and this one cannot begin */
 
 static void work_later(struct pd_resp_call *call)
 {
-	call->client->brake_until_ns = pd_os_monotonic_ns(call->client->front->os) + LOOK_NS;
+	uint64_t wait_ns = call->client->restore_job != NULL ? LOOK_NS : TURN_NS;
+
+	call->client->brake_until_ns = pd_os_monotonic_ns(call->client->front->os) + wait_ns;
 	pd_resp_front_stall(call->client, PD_RESP_STALL_BRAKE);
 	call->later = true;
 }
