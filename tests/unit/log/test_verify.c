@@ -64,7 +64,7 @@ static struct pd_log_options options_of(struct pd_os *os)
 
 /* ---- writing ---- */
 
-static int try_begin_with(struct fixture *f, struct pd_error *err)
+static int try_begin(struct fixture *f, struct pd_error *err)
 {
 	struct pd_log_options options = options_of(f->os);
 	struct pd_log_reader *reader = NULL;
@@ -87,14 +87,9 @@ static int try_begin_with(struct fixture *f, struct pd_error *err)
 	return result == 0 ? pd_log_begin(f->log, ++f->time_us, err) : result;
 }
 
-static bool try_begin(struct fixture *f)
-{
-	return try_begin_with(f, NULL) == 0;
-}
-
 static void begin(struct fixture *f)
 {
-	OK(try_begin_with(f, &err));
+	OK(try_begin(f, &err));
 }
 
 static void add_record(struct fixture *f, uint64_t actor, size_t value_size)
@@ -391,7 +386,7 @@ static void test_after_crashes_anywhere(void **state)
 			pd_sim_crash_at(f.os, nth);
 			died = !end_life(&f);
 			if (!died)
-				died = !try_begin(&f);
+				died = try_begin(&f, NULL) != 0;
 			if (power != 0)
 				pd_sim_power_cut(f.os);
 			else
