@@ -92,6 +92,10 @@ enum pd_setting_flags {
 	  "SIZE",                                                                                           \
 	  "How much of the log is kept for that at most (default 10GiB); 0: its size does not matter.\n"    \
 	  "Both 0: no more is kept than recovery needs.")                                                   \
+	X(VIEW_AGE, "view-age", "retention.view-age", NULL, DURATION, PD_SETTING_LIVE, 0, 0, "1h",          \
+	  "DURATION",                                                                                       \
+	  "How long a read of one moment (a long one, or one of the past) may keep from being removed\n"    \
+	  "what it may need (default 1h); then it ends with 'view too old'. 0: no limit.")                  \
 	X(COMPACTION_RATE, "compaction-rate", "compaction.rate", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "0",    \
 	  "SIZE",                                                                                           \
 	  "Bytes a second that compaction may read and write (default 0: no limit); less than 64KiB is\n"   \

@@ -419,6 +419,13 @@ void pd_engine_set_retention(struct pd_engine *engine, uint64_t seconds, uint64_
 	engine->options.retention_bytes = bytes;
 }
 
+void pd_engine_set_view_age(struct pd_engine *engine, uint64_t seconds)
+{
+	engine->options.view_age_s = seconds;
+	if (engine->store != NULL)
+		pd_store_set_views_age(engine->store, seconds);
+}
+
 void pd_engine_set_compaction_rate(struct pd_engine *engine, uint64_t bytes_per_s)
 {
 	engine->options.compaction_bytes_per_s = bytes_per_s;

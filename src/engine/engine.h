@@ -124,6 +124,8 @@ PD_MUST_CHECK int pd_engine_set_default_level(struct pd_engine *engine, enum pd_
 					      struct pd_error *err);
 void pd_engine_set_sync_interval(struct pd_engine *engine, uint32_t ms);
 void pd_engine_set_retention(struct pd_engine *engine, uint64_t seconds, uint64_t bytes);
+/* Holds for views and followers that are open, too. */
+void pd_engine_set_view_age(struct pd_engine *engine, uint64_t seconds);
 void pd_engine_set_compaction_rate(struct pd_engine *engine, uint64_t bytes_per_s);
 /* As the option memory_budget_bytes. Of a smaller budget, the cache gives way at once, and memtables go to the levels with the
  * next steps; until they are there, writes wait. The log's files stay as large as they are. */

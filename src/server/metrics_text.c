@@ -179,19 +179,22 @@ static int put_row(struct pd_buffer *page, const struct pd_metric *metric)
 
 int pd_metrics_write_docs(struct pd_buffer *page)
 {
-	int result = pd_buffer_printf(page, "# Metrics\n\n"
-					    "`perdure server` tells these under `/metrics` on its HTTP port, "
-					    "in the form of OpenMetrics 1.0.0, "
-					    "or as Prometheus's text\n"
-					    "0.0.4 where Accept prefers that. This page is what `perdure "
-					    "metrics docs` prints; a test keeps the "
-					    "two alike.\n\n"
-					    "Counters begin at zero with the process, and only grow: `CONFIG "
-					    "RESETSTAT` does not touch them. "
-					    "Figures that take more than a\n"
-					    "glance are a tenth of a second old at most. A histogram called "
-					    "`x` has the samples `x_bucket`, `x_count` and "
-					    "`x_sum`.\n");
+	int result = pd_buffer_printf(
+		page, "# Metrics\n\n"
+		      "`perdure server` tells these under `/metrics` on its HTTP port, "
+		      "as Prometheus's text 0.0.4, or in the "
+		      "form of OpenMetrics\n"
+		      "1.0.0 where Accept prefers that by name, as Prometheus's does: `curl -s "
+		      "http://127.0.0.1:8080/metrics | promtool check "
+		      "metrics` has nothing to say. This page is what `perdure "
+		      "metrics docs` prints; a test keeps the "
+		      "two alike.\n\n"
+		      "Counters begin at zero with the process, and only grow: `CONFIG "
+		      "RESETSTAT` does not touch them. "
+		      "Figures that take more than a\n"
+		      "glance are a tenth of a second old at most. A histogram called "
+		      "`x` has the samples `x_bucket`, `x_count` and "
+		      "`x_sum`.\n");
 
 	for (size_t g = 0; g < pd_metric_group_count && result == 0; g++) {
 		const struct pd_metric_group *group = pd_metric_groups + g;

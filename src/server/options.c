@@ -2,6 +2,12 @@
 #include "base/assert.h"
 #include "server/server_private.h"
 
+/* A started one counts. */
+static uint64_t seconds(int64_t ms)
+{
+	return ((uint64_t)ms + 999) / 1000;
+}
+
 void pd_server_options_from(const struct pd_config *config, struct pd_server_options *ret_options)
 {
 	enum pd_level level = PD_LEVEL_STRICT;
@@ -23,8 +29,9 @@ void pd_server_options_from(const struct pd_config *config, struct pd_server_opt
 		.in_memory = pd_config_on(config, PD_SETTING_MEMORY),
 		.accept_damage = pd_config_on(config, PD_SETTING_ACCEPT_DAMAGE),
 		.memory_budget_bytes = (uint64_t)pd_config_number(config, PD_SETTING_MEMORY_BUDGET),
-		.retention_s = ((uint64_t)pd_config_number(config, PD_SETTING_RETENTION_TIME) + 999) / 1000,
+		.retention_s = seconds(pd_config_number(config, PD_SETTING_RETENTION_TIME)),
 		.retention_bytes = (uint64_t)pd_config_number(config, PD_SETTING_RETENTION_SIZE),
+		.view_age_s = seconds(pd_config_number(config, PD_SETTING_VIEW_AGE)),
 		.message_format =
 			(enum pd_message_format)pd_config_value(config, PD_SETTING_LOG_FORMAT)->number,
 		.message_level = (enum pd_message_level)pd_config_value(config, PD_SETTING_LOG_LEVEL)->number,
@@ -47,7 +54,7 @@ static int apply_level(struct pd_server *server, const char *text, struct pd_err
 /* The window's time and size go together; the one that does not change is what the configuration has. */
 static void apply_retention(struct pd_server *server, int64_t time_ms, int64_t size)
 {
-	pd_engine_set_retention(server->engine, ((uint64_t)time_ms + 999) / 1000, (uint64_t)size);
+	pd_engine_set_retention(server->engine, seconds(time_ms), (uint64_t)size);
 }
 
 static void apply_budget(struct pd_server *server, int64_t bytes)
@@ -84,6 +91,9 @@ static int apply(void *context, enum pd_setting_id id, const struct pd_setting_v
 		return 0;
 	case PD_SETTING_RETENTION_SIZE:
 		apply_retention(server, pd_config_number(config, PD_SETTING_RETENTION_TIME), value->number);
+		return 0;
+	case PD_SETTING_VIEW_AGE:
+		pd_engine_set_view_age(server->engine, seconds(value->number));
 		return 0;
 	case PD_SETTING_SLOWLOG_SLOWER_THAN:
 		pd_resp_front_set_slowlog(server->resp, value->number,

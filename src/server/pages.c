@@ -162,9 +162,10 @@ static int answer_health(void *context, const struct pd_http_request *request, s
 
 static int answer_metrics(void *context, const struct pd_http_request *request, struct pd_http_page *page)
 {
-	static const char *const types[] = { "application/openmetrics-text", "text/plain", NULL };
+	/* Prometheus asks for OpenMetrics by name; who does not say gets what every reader of metrics knows, promtool among them. */
+	static const char *const types[] = { "text/plain", "application/openmetrics-text", NULL };
 	struct pd_pages_source *source = context;
-	bool open = pd_http_choose_type(request, types) == 0;
+	bool open = pd_http_choose_type(request, types) == 1;
 
 	source->look(source->server, &source->facts);
 	page->content_type = open ? PD_METRICS_TYPE_OPENMETRICS : PD_METRICS_TYPE_TEXT;

@@ -77,6 +77,7 @@ static int open_engine(struct pd_server *server, struct pd_error *err)
 	engine.memory_budget_bytes = server->plan.budget;
 	engine.retention_s = options->retention_s;
 	engine.retention_bytes = options->retention_bytes;
+	engine.view_age_s = options->view_age_s;
 	engine.compaction_bytes_per_s = options->compaction_bytes_per_s;
 	result = pd_engine_open(&engine, &server->engine, &why);
 	return result == 0 ? 0 : pd_error_set(err, result, "%s%s", why.text, advice(result));

@@ -343,6 +343,11 @@ void pd_store_set_limits(struct pd_store *store, size_t memtable_bytes, size_t m
 	pd_arena_pool_limit(&store->pool, pool_size(store));
 }
 
+void pd_store_set_views_age(struct pd_store *store, uint64_t seconds)
+{
+	store->views_age_s = seconds;
+}
+
 struct pd_log_position pd_store_applied(const struct pd_store *store)
 {
 	return store->applied;

@@ -98,6 +98,8 @@ void pd_store_close(struct pd_store *store);
 /* As the options of these names have it, from now on: what is beyond them now is frozen and flushed with the next steps. */
 void pd_store_set_limits(struct pd_store *store, size_t memtable_bytes, size_t memtables_bytes,
 			 size_t views_bytes);
+/* The same; views that are older by now are given up with the next step. */
+void pd_store_set_views_age(struct pd_store *store, uint64_t seconds);
 /* What the levels hold. A replay goes on behind it. */
 struct pd_log_position pd_store_applied(const struct pd_store *store);
 /* For upkeep (checkpoint, compact, verify, stats); NULL: in memory only. */

@@ -49,12 +49,14 @@ def test_page_is_made_from_the_table(world):
 
 
 def test_server_runs_with_a_file(world):
-    path = write(world, "c.toml", '[server]\nmax-clients = 77\n[retention]\ntime = "2h"\n[slowlog]\nmax-length = 5\n')
+    path = write(world, "c.toml", '[server]\nmax-clients = 77\n[retention]\ntime = "2h"\nview-age = "10m"\n[slowlog]\nmax-length = 5\n')
     server = world.new_server("by-file", ["--config", path])
     server.start()
     connection = world.connect(server)
     assert get(connection, "maxclients") == "77"
     assert get(connection, "perdure-retention-time") == "2h"
+    assert get(connection, "perdure-view-age") == "10m"
+    connection.expect("OK", "CONFIG", "SET", "perdure-view-age", "0")
     assert get(connection, "slowlog-max-len") == "5"
     assert get(connection, "dir") == server.directory
 

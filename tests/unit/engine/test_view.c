@@ -229,6 +229,37 @@ static void test_given_up(void **state)
 	}
 }
 
+/* How old a view may become is changed for those that are open, too. */
+static void test_age_changes(void **state)
+{
+	struct pd_engine_view *view;
+	struct pd_hash128 hash;
+	struct pd_wait wait;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host.options.memtable_bytes = 16 * 1024;
+	host.options.view_age_s = 0;
+	host_open(&host);
+	fill(&host, 10);
+	view = open_view(&host, &wait);
+	host_advance_ms(&host, 100000000);
+	step(&host, 20);
+	(void)view_hash(&host, view, PD_VIEW_ALL);
+	pd_engine_set_view_age(host.engine, 100001);
+	step(&host, 20);
+	(void)view_hash(&host, view, PD_VIEW_ALL);
+	pd_engine_set_view_age(host.engine, 7);
+	host_advance_ms(&host, 1000);
+	step(&host, 20);
+	assert_int_equal(pd_engine_view_hash(view, PD_VIEW_ALL, NULL, NULL, &hash, &host.err),
+			 PD_VIEW_TOO_OLD);
+	assert_non_null(strstr(host.err.text, "7 s"));
+	pd_engine_view_close(view);
+	host_done(&host);
+}
+
 /* What cannot be moved to the disk stands in the way of views: that is told, instead of being waited for. */
 static void test_full_disk(void **state)
 {
@@ -621,6 +652,7 @@ int main(void)
 		cmocka_unit_test(test_reading),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_age_changes),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_cancelling),
 		cmocka_unit_test(test_large_strings),
