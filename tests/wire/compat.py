@@ -58,6 +58,7 @@ class Client:
 
 
 PYTHON = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
+MODULES = "CLIENT_MODULES names the node_modules that has it"
 CLIENTS = (
     Client("redis-cli", "C", [PYTHON, "redis_cli.py"], "redis-tools", probe=["redis-cli", "--version"]),
     Client("redis-benchmark", "C", [PYTHON, "redis_benchmark.py"], "redis-tools", probe=["redis-benchmark", "--version"]),
@@ -67,6 +68,10 @@ CLIENTS = (
     Client("redis-py 5, RESP3", "Python", [PYTHON, "redis_py.py"], "redis-py 5 or later (not in Debian 12)", True,
            [PYTHON, "-c", "import redis; assert int(redis.__version__.split('.')[0]) >= 5"], ["3"]),
     Client("node-redis", "JavaScript", ["node", "node_redis.js"], "nodejs node-redis", probe=["node", "-e", "require('redis')"]),
+    Client("node-redis 5, RESP3", "JavaScript", ["node", "node_redis_5.js"], f"redis 5 (npm; {MODULES})", True,
+           ["node", "-e", "require(process.env.CLIENT_MODULES + '/redis/package.json').version.startsWith('5.') || process.exit(1)"]),
+    Client("ioredis", "JavaScript", ["node", "ioredis.js"], f"ioredis (npm; {MODULES})", True,
+           ["node", "-e", "require(process.env.CLIENT_MODULES + '/ioredis')"]),
     Client("Redis.pm", "Perl", ["perl", "redis_perl.pl"], "libredis-perl", probe=["perl", "-MRedis", "-e", "1"]),
     Client("redis-lua", "Lua", ["lua5.1", "redis_lua.lua"], "lua5.1 lua-redis", probe=["lua5.1", "-e", "require('redis')"]),
     Client("redis-rb", "Ruby", ["ruby", "redis_rb.rb"], "ruby-redis", True, ["ruby", "-e", "require 'redis'"]),
@@ -86,8 +91,15 @@ where this page says something else. What is not in the table has not been tried
 TAIL = """
 ## Not run
 
-- ioredis, go-redis, Jedis, Lettuce, redis-rs: Debian 12 has no package of them. RESP3 itself is run with redis-cli and redis-benchmark.
+- go-redis, Jedis, Lettuce, redis-rs: Debian 12 has no package of them. ioredis and node-redis 5 are from npm, and run where `CLIENT_MODULES` names the
+  `node_modules` that has them.
 - Celery, RQ, Sidekiq and other queues: they need lists and scripts, which are not built yet.
+
+## What is not there
+
+- Client side caching (`CLIENT TRACKING ON`) is refused with an error that says so, and `CLIENT TRACKINGINFO` tells that it is off. A client that is told to use its cache
+  fails when it connects; none does by itself.
+- `SORT` and `SORT_RO` are refused as unknown commands, "not built yet", like lists, sets, sorted sets, streams and scripts: `COMMAND` lists none of them.
 """
 
 
