@@ -37,7 +37,7 @@ struct pd_server_options {
 	/* Of the whole process, in bytes; 0: a quarter of what the machine has (engine/budget.h). */
 	uint64_t memory_budget_bytes;
 	uint64_t retention_s, retention_bytes;
-	uint64_t view_age_s; /* 0: no limit */
+	uint64_t view_age_s;             /* 0: no limit */
 	uint64_t compaction_bytes_per_s; /* 0: no limit */
 	enum pd_message_format message_format;
 	enum pd_message_level message_level;
