@@ -50,6 +50,7 @@ static const struct pd_options options = {
 		 "a\n"
 		 "terminal: a shell with history, completion (TAB), hints and 'help'. Else: one command a\n"
 		 "line from standard input; empty lines and those that begin with # are passed over.\n"
+		 "'perdure cli help SET' tells how a command is written.\n"
 		 "\n"
 		 "After SUBSCRIBE, PSUBSCRIBE or MONITOR it shows what comes until it is interrupted.",
 	.table = table,
@@ -62,6 +63,7 @@ static const struct pd_options options = {
 		"  perdure cli --data /var/lib/perdure PD.STORE STATS\n"
 		"  perdure cli --port 7379 SET greeting 'hello there'\n"
 		"  perdure cli --json HGETALL profile | jq .name\n"
+		"  perdure cli help SET\n"
 		"  perdure cli -r 0 -i 1 DBSIZE\n"
 		"  perdure cli -x SET picture < picture.png\n"
 		"  perdure cli --stop-on-error < commands.txt\n"
@@ -295,9 +297,12 @@ static int run_shell(struct pd_shell *shell, const struct given *given, int coun
 	if (count == 0)
 		return run_stdin(shell, given);
 	pd_words_init(&words);
-	status = take_words(&words, count, arguments, given->last_from_stdin, &err) != 0
-			 ? failed(&err)
-			 : run_command(shell, given, &words);
+	if (take_words(&words, count, arguments, given->last_from_stdin, &err) != 0)
+		status = failed(&err);
+	else if (pd_words_are(&words, 0, "help"))
+		status = pd_shell_help_once(shell, &words);
+	else
+		status = run_command(shell, given, &words);
 	pd_words_done(&words);
 	return status;
 }

@@ -82,7 +82,7 @@ static bool print_beginning(const struct pd_command_book *book, struct pd_slice 
 	return any;
 }
 
-static void say_unknown(const struct pd_command_book *book, struct pd_slice word)
+static void say_unknown(const struct pd_command_book *book, struct pd_slice word, FILE *errors)
 {
 	const char *names[NAMES_MAX + 1], *nearest;
 	char text[64];
@@ -97,24 +97,23 @@ static void say_unknown(const struct pd_command_book *book, struct pd_slice word
 		*at = *at >= 'a' && *at <= 'z' ? (char)(*at - ('a' - 'A')) : *at;
 	nearest = pd_nearest_name(text, names);
 	if (book->count == 0)
-		(void)printf("the server does not say which commands it has\n");
+		(void)fprintf(errors, "the server does not say which commands it has\n");
 	else if (nearest != NULL)
-		(void)printf("there is no command %s; did you mean %s?\n", text, nearest);
+		(void)fprintf(errors, "there is no command %s; did you mean %s?\n", text, nearest);
 	else
-		(void)printf("there is no command %s; 'help @' lists the groups of commands\n", text);
+		(void)fprintf(errors, "there is no command %s; 'help @' lists the groups of commands\n",
+			      text);
 }
 
-void pd_shell_help(const struct pd_shell *shell, const struct pd_command_book *book,
-		   const struct pd_words *words)
+bool pd_shell_help(const struct pd_command_book *book, const struct pd_words *words, FILE *errors)
 {
 	struct pd_words asked = *words;
 	const struct pd_command_page *page;
 	size_t name_words;
 
-	(void)shell;
 	if (words->count < 2) {
 		(void)fputs(general, stdout);
-		return;
+		return true;
 	}
 	asked.items++;
 	asked.count--;
@@ -122,14 +121,44 @@ void pd_shell_help(const struct pd_shell *shell, const struct pd_command_book *b
 		struct pd_slice group = pd_slice(asked.items[0].data + 1, asked.items[0].size - 1);
 
 		if (group.size == 0 ? print_groups(book) : print_group(book, group))
-			return;
-		say_unknown(book, asked.items[0]);
-		return;
+			return true;
+		say_unknown(book, asked.items[0], errors);
+		return false;
 	}
 	page = pd_command_book_find(book, &asked, &name_words);
 	if (page != NULL)
 		print_page(page);
 	if ((asked.count == 1 && print_beginning(book, asked.items[0])) || page != NULL)
-		return;
-	say_unknown(book, asked.items[0]);
+		return true;
+	say_unknown(book, asked.items[0], errors);
+	return false;
+}
+
+int pd_shell_help_once(struct pd_shell *shell, const struct pd_words *words)
+{
+	struct pd_command_book book;
+	struct pd_error err = { 0 };
+	int result, status = PD_EXIT_FAILURE;
+
+	if (words->count < 2) {
+		(void)fputs(
+			"Commands go to the server; 'perdure cli' alone, at a terminal, is a shell for "
+			"them.\n"
+			"\n"
+			"  perdure cli help COMMAND   what it does and how it is written\n"
+			"  perdure cli help @GROUP    the commands of a group; 'help @' lists the groups\n"
+			"  perdure cli --help         options, and where the server is looked for\n",
+			stdout);
+		return PD_EXIT_OK;
+	}
+	pd_command_book_init(&book);
+	result = pd_shell_connect(shell, &err);
+	if (result == 0)
+		result = pd_command_book_load(&book, &shell->link, &err);
+	if (result != 0)
+		(void)fprintf(stderr, "perdure cli: %s\n", err.text);
+	else
+		status = pd_shell_help(&book, words, stderr) ? PD_EXIT_OK : PD_EXIT_FAILURE;
+	pd_command_book_done(&book);
+	return status;
 }

@@ -124,7 +124,7 @@ static bool run_own(struct interaction *self)
 		self->leaving = true;
 	} else if (pd_words_are(words, 0, "help") || pd_words_are(words, 0, "?") ||
 		   pd_words_are(words, 0, "\\?")) {
-		pd_shell_help(self->shell, &self->book, words);
+		(void)pd_shell_help(&self->book, words, stdout);
 	} else if (pd_words_are(words, 0, "clear")) {
 		(void)fputs("\033[H\033[2J", stdout);
 	} else if (pd_words_are(words, 0, "\\watch")) {

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "cli/command_book.h"
 #include "cli/link.h"
@@ -48,8 +49,9 @@ bool pd_shell_pause(const struct pd_shell *shell, uint64_t ms);
 /* The shell at a terminal. Returns the exit status. */
 int pd_shell_interact(struct pd_shell *shell);
 
-/* `help`, `help COMMAND`. */
-void pd_shell_help(const struct pd_shell *shell, const struct pd_command_book *book,
-		   const struct pd_words *words);
+/* `help`, `help COMMAND` in the shell; false: it is not known. */
+bool pd_shell_help(const struct pd_command_book *book, const struct pd_words *words, FILE *errors);
+/* The same from the command line, which is sent to no server: only what the server has is asked. Returns the exit status. */
+int pd_shell_help_once(struct pd_shell *shell, const struct pd_words *words);
 
 #endif

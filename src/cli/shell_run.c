@@ -225,14 +225,27 @@ static int ask(struct pd_shell *shell, const struct pd_words *words, struct pd_s
 	return outcome_unknown(shell, result, &why, err);
 }
 
+static int name_size(const struct pd_words *words)
+{
+	return (int)(words->items[0].size < 64 ? words->items[0].size : 64);
+}
+
 /* What to do where the server's own words do not say it. */
-static void advise(const struct pd_shell *shell, struct pd_slice reply)
+static void advise(const struct pd_shell *shell, const struct pd_words *words, struct pd_slice reply)
 {
 	struct pd_slice text = pd_reply_read(&reply).text;
+	bool unknown = pd_slice_starts_with(text, pd_slice_string("ERR unknown command"));
 
+	(void)fflush(stdout);
+	/* Of a script's many lines each says enough. */
+	if (shell->line == 0 &&
+	    (unknown || pd_slice_starts_with(text, pd_slice_string("ERR wrong number of arguments"))))
+		(void)fprintf(
+			stderr, "%shelp %.*s' %s\n", shell->interactive ? "'" : "perdure cli: 'perdure cli ",
+			unknown ? 1 : name_size(words), unknown ? "@" : (const char *)words->items[0].data,
+			unknown ? "lists the groups of commands" : "tells how it is written");
 	if (!pd_slice_starts_with(text, pd_slice_string("NOAUTH")))
 		return;
-	(void)fflush(stdout);
 	(void)fprintf(stderr, "%slog in: %s\n", shell->interactive ? "" : "perdure cli: ",
 		      shell->interactive
 			      ? "AUTH NAME PASSWORD (it stays out of the history), or start with --user NAME"
@@ -262,7 +275,7 @@ int pd_shell_run(struct pd_shell *shell, const struct pd_words *words, bool *ret
 	if (shell->timing)
 		(void)fprintf(stderr, "%.3f ms\n", (double)(pd_os_monotonic_ns(shell->os) - began_ns) / 1e6);
 	if (*ret_refused)
-		advise(shell, reply);
+		advise(shell, words, reply);
 	/* The last: it may ask something itself, and the reply is gone then. */
 	note_state(shell, words, reply);
 	if (result == 0 && !*ret_refused && begins_stream(words) && !shell->in_transaction)

@@ -224,7 +224,7 @@ def test_command(world):
     _, stdout, _ = world.perdure("actor", "show", *data, "-o", "json", "default/cli")
     assert json.loads(stdout)["keys"] == 2
     status, _, stderr = world.perdure("actor", "show", *data, "nobody", check=False)
-    assert status == FAILURE and "there is no actor 'nobody'" in stderr, stderr
+    assert status == FAILURE and "there is no actor 'nobody'; 'perdure actor ls' lists" in stderr, stderr
     status, _, stderr = world.perdure("actor", "drop", *data, "cli", check=False)
     assert status == USAGE and "--yes" in stderr, stderr
     assert connection.command("EXISTS", "{cli}a") == 1

@@ -1,5 +1,6 @@
 """What Perdure adds to Redis: actors, durability levels, idempotency, bookmarks."""
 
+import json
 import os
 import re
 import time
@@ -128,6 +129,26 @@ def test_idempotency(world):
     assert connection.command("INCR", "n") == 3, "the key is for one request only"
     is_error(once(connection, "t1", "SET", "n", "9"))
     connection.expect(b"3", "GET", "n")
+
+
+def test_request_id(world):
+    connection = world.connect()
+    for words in (("PD.REQUEST", ""), ("PD.REQUEST", "x" * 129), ("PD.REQUEST", "a", "b")):
+        assert str(connection.command(*words)).startswith("ERR "), words
+    connection.expect("OK", "PD.REQUEST", "trace-\x01")
+    connection.expect("OK", "SET", "traced", "1")
+    connection.expect("OK", "MULTI")
+    connection.expect("QUEUED", "SET", "traced", "2")
+    connection.expect("QUEUED", "SET", "traced", "3")
+    connection.expect(["OK", "OK"], "EXEC")
+    connection.expect("OK", "PD.REQUEST")
+    connection.expect("OK", "SET", "traced", "4")
+    connection.expect("OK", "PD.REQUEST", "b")
+    connection.expect("RESET", "RESET")
+    connection.expect("OK", "SET", "traced", "5")
+    _, stdout, _ = world.perdure("log", "dump", "--data", world.server.directory, "--key", "traced", "-o", "json")
+    ids = [json.loads(line).get("request_id") for line in stdout.splitlines() if "effects" in json.loads(line)]
+    assert ids == ["trace-\x01", "trace-\x01", None, None], ids
 
 
 def test_idempotency_of_a_refused_write(world):

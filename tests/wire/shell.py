@@ -86,6 +86,19 @@ def test_error_reply(world):
     assert status == REFUSED and json.loads(stdout)["error"].startswith("ERR "), stdout
 
 
+def test_help_without_a_terminal(world):
+    status, stdout, stderr = cli(world, "help", "hset")
+    assert status == OK and "HSET key field value" in stdout and stderr == "", (status, stdout, stderr)
+    assert "perdure cli help COMMAND" in cli(world, "help")[1]
+    assert "@hash" in cli(world, "help", "@")[1]
+    status, stdout, stderr = cli(world, "help", "setx")
+    assert status == FAILURE and stdout == "" and "did you mean SET" in stderr, (status, stdout, stderr)
+    status, stdout, stderr = cli(world, "GET")
+    assert status == REFUSED and "'perdure cli help GET' tells how it is written" in stderr, stderr
+    status, stdout, stderr = cli(world, "NONSENSE")
+    assert status == REFUSED and "'perdure cli help @' lists the groups of commands" in stderr, stderr
+
+
 def test_actor(world):
     cli(world, "--actor", "user:42", "SET", "cart", "apples")
     assert cli(world, "GET", "{user:42}:cart")[1] == "\n"

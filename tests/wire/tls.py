@@ -244,7 +244,7 @@ def test_becoming_a_user_takes_nothing_away_unsaid(world):
     server = started(world, papers, "unsaid", "--tls-ca-file", papers.path("ca.pem"), "--tls-auth-clients", "optional",
                      "--tls-certificate-users")
     asked = (("PD.USE", "mine"), ("PD.DURABILITY", "standard"), ("PD.READLEVEL", "strict"), ("PD.EPOCH", "main", "7"),
-             ("PD.IDEMPOTENCY", "once"))
+             ("PD.IDEMPOTENCY", "once"), ("PD.REQUEST", "r-1"))
     connections = [Encrypted(server, context_of(papers, "rob")) for _ in asked]
     for connection, words in zip(connections, asked):
         connection.expect("OK", *words)

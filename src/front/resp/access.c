@@ -87,6 +87,7 @@ static void become(struct pd_resp_client *client, const struct pd_user *user)
 	client->user = user;
 	/* Nothing of the one before is left: its place, what it watches and listens to, what its next write was to be known by. */
 	client->idempotency_size = 0;
+	client->request_id_size = 0;
 	client->last_write = (struct pd_receipt){ 0 };
 	pd_resp_pubsub_leave_all(&client->front->pubsub, &client->subscriber);
 	pd_resp_keyspace_listen(client->front);
@@ -113,14 +114,15 @@ bool pd_resp_access_recognize(struct pd_resp_client *client, struct pd_error *wh
 	if (user == NULL || !user->enabled)
 		return true;
 	/* It has not asked for this: what it had begun must not end as if nothing had happened, nor its next write go elsewhere. */
-	if (client->idempotency_size > 0 ||
+	if (client->idempotency_size > 0 || client->request_id_size > 0 ||
 	    (client->session != NULL && pd_session_is_special(client->session))) {
 		client->closing = true;
 		(void)pd_error_set(
 			why, PD_PERMISSION,
 			"NOPERM this connection's certificate has become that of user '%s', to whom nothing "
 			"of "
-			"what it asked for (PD.USE, PD.DURABILITY, PD.READLEVEL, PD.EPOCH, PD.IDEMPOTENCY) "
+			"what it asked for (PD.USE, PD.DURABILITY, PD.READLEVEL, PD.EPOCH, PD.IDEMPOTENCY, "
+			"PD.REQUEST) "
 			"applies. Connect again",
 			user->name);
 		return false;

@@ -110,6 +110,26 @@ static void answer_idempotency(struct pd_resp_call *call)
 	pd_resp_write_status(call->reply, "OK");
 }
 
+static void answer_request(struct pd_resp_call *call)
+{
+	struct pd_resp_client *client = call->client;
+	struct pd_slice id = call->count > 1 ? call->words[1] : pd_slice(NULL, 0);
+
+	if (call->count > 2) {
+		pd_resp_write_error(call->reply, "ERR syntax error: PD.REQUEST [id]");
+		return;
+	}
+	if (id.size > PD_RESP_REQUEST_ID_MAX || (call->count > 1 && id.size == 0)) {
+		pd_resp_write_errorf(call->reply, "ERR the id of a request has 1 to %d bytes",
+				     PD_RESP_REQUEST_ID_MAX);
+		return;
+	}
+	if (id.size > 0)
+		memcpy(client->request_id, id.data, id.size);
+	client->request_id_size = id.size;
+	pd_resp_write_status(call->reply, "OK");
+}
+
 static void write_bookmark(struct pd_resp_writer *reply, uint64_t epoch, uint64_t lsn)
 {
 	char text[PD_BOOKMARK_SIZE];
@@ -294,6 +314,8 @@ static void answer_help(struct pd_resp_call *call)
 		"    Of this connection's last write: bookmark, level, durable, time_us, duplicate.",
 		"PD.BOOKMARK [bookmark]",
 		"    This moment; with an argument: is that moment reached, lost or future?",
+		"PD.REQUEST [id]",
+		"    What this connection writes from now on carries this id in the log; alone: none.",
 		"PD.STATEHASH [[tenant/]actor]",
 		"    A hash of the state, equal wherever the same log has been replayed; alone: of "
 		"everything.",
@@ -362,6 +384,8 @@ static const struct pd_resp_command commands[] = {
 	ROW("pd.readlevel", 2, FLAGS, "Sets what this connection's reads wait for.", answer_readlevel, false),
 	ROW("pd.receipt", 1, FLAGS, "Gives the receipt of this connection's last write.", answer_receipt,
 	    true),
+	ROW("pd.request", -1, FLAGS, "Gives what this connection writes an id in the log.", answer_request,
+	    false),
 	{ { "pd.statehash", -1, FLAGS, 0, 0, 0, "perdure", "0.1.0", "Gives a hash of the state.",
 	    "O(N), N the size of the state; beside the serving.", NULL },
 	  answer_statehash,

@@ -21,6 +21,7 @@
 
 #define PD_RESP_VERSION             "7.0.15" /* the Redis whose behaviour this door has */
 #define PD_RESP_IDEMPOTENCY_KEY_MAX 256
+#define PD_RESP_REQUEST_ID_MAX      128
 #define PD_RESP_TURNS               1024u /* whose time is remembered: more than ever settle together */
 
 /* Why a client's requests wait. */
@@ -97,7 +98,9 @@ struct pd_resp_client {
 	struct pd_resp_subscriber subscriber;
 	uint64_t soft_since_ns; /* over the soft limit of messages; 0: it is not */
 	uint8_t idempotency_key[PD_RESP_IDEMPOTENCY_KEY_MAX];
-	size_t idempotency_size;      /* 0: none was given */
+	size_t idempotency_size; /* 0: none was given */
+	uint8_t request_id[PD_RESP_REQUEST_ID_MAX];
+	size_t request_id_size;       /* 0: none */
 	struct pd_receipt last_write; /* lsn 0: none */
 	const struct pd_resp_entry *last_command;
 	struct pd_state_hash *hash;         /* that PD.STATEHASH waits for; NULL: none */

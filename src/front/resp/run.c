@@ -355,6 +355,7 @@ static enum outcome execute(struct pd_resp_client *client, struct pd_request *re
 	/* The key waits for a write; reads may be repeated as they are. */
 	if (client->idempotency_size > 0 && (request->as_array || is_write(request->commands)))
 		request->idempotency_key = pd_slice(client->idempotency_key, client->idempotency_size);
+	request->request_id = pd_slice(client->request_id, client->request_id_size);
 	err.text[0] = '\0';
 	result = pd_engine_execute(client->front->engine, request, reply, receipt, &err);
 	/* Nothing has happened then, and all of it happens when the wait is over: the key is kept for that. */

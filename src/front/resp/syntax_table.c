@@ -137,6 +137,7 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "pd.idempotency", "key", "" },
 	{ "pd.profile", "scope~o(tenant~t=TENANT actor=ACTOR) level", "" },
 	{ "pd.readlevel", "level~o(default~t=DEFAULT strict~t=STRICT)", "" },
+	{ "pd.request", "id?", "" },
 	{ "pd.statehash", "actor?", "" },
 	{ "pd.tenant|info", "tenant?", "" },
 	{ "pd.tenant|profile",
