@@ -62,7 +62,7 @@ static int status_of(const struct pd_options *options, int result, const struct 
 {
 	if (result == 0)
 		return PD_EXIT_OK;
-	(void)fprintf(stderr, "%s: %s\n", options->command, err->text);
+	(void)fprintf(stderr, "%s: %s%s\n", options->command, err->text, pd_admin_advice(err));
 	return pd_server_exit_status(result);
 }
 

@@ -87,10 +87,18 @@ int pd_admin_ask(struct pd_admin *admin, const char *const *words, struct pd_sli
 	return result == 0 ? 0 : pd_error_set(err, result, "%s", why.text);
 }
 
+const char *pd_admin_advice(const struct pd_error *err)
+{
+	static const char no_actor[] = "there is no actor '";
+
+	return strncmp(err->text, no_actor, sizeof no_actor - 1) == 0
+		       ? "; 'perdure actor ls' lists those that there are"
+		       : "";
+}
+
 int pd_admin_begin(struct pd_admin *admin, const struct pd_options *options, const char *data,
 		   const char *const *words, struct pd_slice *ret_reply)
 {
-	static const char no_actor[] = "there is no actor '";
 	struct pd_error err = { 0 };
 	struct pd_os *os;
 	int result;
@@ -104,10 +112,7 @@ int pd_admin_begin(struct pd_admin *admin, const struct pd_options *options, con
 		result = pd_admin_ask(admin, words, ret_reply, &err);
 	if (result == 0)
 		return PD_EXIT_OK;
-	(void)fprintf(stderr, "%s: %s%s\n", options->command, err.text,
-		      strncmp(err.text, no_actor, sizeof no_actor - 1) == 0
-			      ? "; 'perdure actor ls' lists those that there are"
-			      : "");
+	(void)fprintf(stderr, "%s: %s%s\n", options->command, err.text, pd_admin_advice(&err));
 	return PD_EXIT_FAILURE;
 }
 

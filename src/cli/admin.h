@@ -31,6 +31,8 @@ PD_MUST_CHECK int pd_admin_ask(struct pd_admin *admin, const char *const *words,
 int pd_admin_begin(struct pd_admin *admin, const struct pd_options *options, const char *data,
 		   const char *const *words, struct pd_slice *ret_reply);
 void pd_admin_end(struct pd_admin *admin);
+/* What follows an error where the server's own words do not say what to do: "; …", or "". */
+const char *pd_admin_advice(const struct pd_error *err);
 
 /* The number in a field of a map. Absent or not one: 0. */
 uint64_t pd_admin_number(struct pd_slice map, const char *name);

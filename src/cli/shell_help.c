@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "cli/options.h"
+#include "server/server.h"
 #include "cli/shell_private.h"
 
 #define NAMES_MAX 1024

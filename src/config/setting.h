@@ -95,7 +95,7 @@ enum pd_setting_flags {
 	X(VIEW_AGE, "view-age", "retention.view-age", NULL, DURATION, PD_SETTING_LIVE, 0, 0, "1h",          \
 	  "DURATION",                                                                                       \
 	  "How long a read of one moment (a long one, or one of the past) may keep from being removed\n"    \
-	  "what it may need (default 1h); then its reader is told VIEWTOOOLD. 0: no limit.")                  \
+	  "what it may need (default 1h); then its reader is told VIEWTOOOLD. 0: no limit.")                \
 	X(COMPACTION_RATE, "compaction-rate", "compaction.rate", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "0",    \
 	  "SIZE",                                                                                           \
 	  "Bytes a second that compaction may read and write (default 0: no limit); less than 64KiB is\n"   \

@@ -147,7 +147,8 @@ def test_request_id(world):
     connection.expect("RESET", "RESET")
     connection.expect("OK", "SET", "traced", "5")
     _, stdout, _ = world.perdure("log", "dump", "--data", world.server.directory, "--key", "traced", "-o", "json")
-    ids = [json.loads(line).get("request_id") for line in stdout.splitlines() if "effects" in json.loads(line)]
+    found = [json.loads(line) for line in stdout.splitlines()]
+    ids = [record.get("request_id") for record in found if any(effect.get("key") == "traced" for effect in record.get("effects", ()))]
     assert ids == ["trace-\x01", "trace-\x01", None, None], ids
 
 
