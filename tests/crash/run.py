@@ -293,6 +293,9 @@ def run_rounds(options, tally, decks):
                 run_round(directory, chance, tally, options.lie, decks.can_inject)
                 over = directory.rounds >= on_one
                 kept = options.keep
+            except troubles.Spoiled:
+                over, kept = True, False
+                tally.missed += 1
             except (Wrong, ServerError, redis.RedisError, OSError) as error:
                 over = kept = True
                 tally.failed += 1

@@ -24,6 +24,10 @@ class Missed(Exception):
     """The fault did not come about."""
 
 
+class Spoiled(Exception):
+    """What was to make the fault has done something else to the server: nothing of it can be judged any more."""
+
+
 def wait_until(condition, what, error=Wrong):
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
@@ -144,6 +148,8 @@ class Inject:
             time.sleep(0.5 * chance.random())
         finally:
             injection.end()
+            if injection.lost_its_way():
+                raise Spoiled("strace lost its way")
         if not directory.server.is_running():
             raise Wrong(f"the server ended by itself, with status {directory.server.process.returncode}: "
                         f"{directory.server.printed()[-500:]}")
