@@ -6,6 +6,7 @@ request: `server.meddle(request)` is called before it is carried out, and may an
 import base64
 import hashlib
 import hmac
+import http.client
 import http.server
 import ssl
 import threading
@@ -50,6 +51,30 @@ class Upload:
         self.begun = "2026-01-15T14:30:00.000Z"
 
 
+class Door(http.server.ThreadingHTTPServer):
+    """Knows how many connections are not over yet."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments):
+        self.open, self.changed = 0, threading.Condition()
+        super().__init__(*arguments)
+
+    def handle_error(self, *_):
+        pass
+
+    def process_request(self, request, client_address):
+        with self.changed:
+            self.open += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        super().shutdown_request(request)
+        with self.changed:
+            self.open -= 1
+            self.changed.notify_all()
+
+
 class Server:
     def __init__(self, certificate=None, conditional_put=True, conditional_complete=True):
         self.keys = {"AKIDTEST": ("secret/of+test", None)}  # access key: (secret key, session token)
@@ -64,9 +89,7 @@ class Server:
         class Handler(Request):
             owner = server
 
-        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.httpd.daemon_threads = True
-        self.httpd.handle_error = lambda *_: None
+        self.httpd = Door(("127.0.0.1", 0), Handler)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
@@ -78,6 +101,15 @@ class Server:
     def close(self):
         self.httpd.shutdown()
         self.httpd.server_close()
+
+    def wait_for_the_dead(self):
+        """Until all has been done that those sent who are gone now: they are let in one after another, so before this request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        connection.close()
+        with self.httpd.changed:
+            assert self.httpd.changed.wait_for(lambda: self.httpd.open == 0, 60), "a connection stays open"
 
     def requests(self, method=None):
         with self.lock:

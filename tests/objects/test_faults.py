@@ -200,6 +200,7 @@ def part_boundaries():
         tool.kill()
         thread.join()
         server.meddle = lambda request: None
+        server.wait_for_the_dead()
         upload = [upload for upload in server.uploads.values() if upload.key == "p/" + name]
         if not upload:
             continue  # it was fast enough to end
