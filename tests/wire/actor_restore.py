@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 from actor_history import as_map, is_error, now, operations_of, page_of
 from resp_connection import RespConnection
@@ -216,6 +217,15 @@ def test_beside_the_writing(world):
     assert written[0] > 0
 
 
+def wait_until_alone(connection):
+    """Who has gone may have what it ordered up to the moment at which the server hears of it."""
+    for _ in range(600):
+        if len(connection.command("CLIENT", "LIST").splitlines()) == 1 and connection.command("PD.ACTOR", "JOBS") == []:
+            return
+        time.sleep(0.1)
+    raise AssertionError(connection.command("CLIENT", "LIST"))
+
+
 def test_client_that_goes(world):
     """Nobody waits for it any more: nothing of it stays."""
     server = world.new_server("goes")
@@ -228,6 +238,7 @@ def test_client_that_goes(world):
         other.send("PD.ACTOR", "FORK", "a", f"gone{i}")
         other.close()
     assert made(connection, "FORK", "a", "stays")["keys"] == 100
+    wait_until_alone(connection)
     keys = int(connection.command("DBSIZE"))
     names = connection.command("PD.ACTOR", "LIST")[1]
     assert keys == 100 * len(names), (keys, names)
