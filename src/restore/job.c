@@ -13,6 +13,7 @@
  * The task touches its own struct, and files. */
 #include "restore/job.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -32,7 +33,7 @@
 #include "restore/source.h"
 #include "wire/resp.h"
 
-#define REPLY_MAX   ((size_t)64 * 1024)
+#define REPLY_MAX   ((size_t)4096) /* there from the start: what was done is told */
 #define PIECE_MAX   ((size_t)PD_KEY_SIZE_MAX + PD_VALUE_SIZE_MAX + 4 * PD_COPY_PIECE)
 #define NUMBERS     256u /* of blobs, at a time */
 #define VIEWS_MAX   5u   /* that may be given up before the job is */
@@ -406,7 +407,10 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 	pd_copy_init(&job->copy, NULL);
 	pd_restore_plan_init(&job->plan);
 	atomic_init(&job->cancelled, false);
-	result = pd_restore_order_parse(words, count, &job->order, err);
+	if (pd_buffer_reserve(&job->reply, REPLY_MAX) != 0)
+		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for an order");
+	else
+		result = pd_restore_order_parse(words, count, &job->order, err);
 	if (result == 0)
 		result = know_actor(job, err);
 	if (result == 0)
@@ -463,6 +467,7 @@ static void write_reply(struct pd_restore_job *job)
 	write_text(&reply, "hash", pd_slice_string(hash));
 	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
 	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
+	assert(reply.failed == 0);
 }
 
 /* Of a restore. What was not done has no bookmark. */
@@ -489,6 +494,7 @@ static void write_restored(struct pd_restore_job *job)
 	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
 	write_bookmark(&reply, "undo", job->receipt.epoch, job->receipt.lsn - 1);
 	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
+	assert(reply.failed == 0);
 }
 
 /* ---- its stages: 0: go on with the next; 1: not yet ---- */

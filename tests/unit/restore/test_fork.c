@@ -9,8 +9,10 @@
 #include <cmocka.h>
 
 #include "ask.h"
+#include "base/memory.h"
 #include "engine/actor.h"
 #include "engine/draft.h"
+#include "wire/resp.h"
 
 static struct pd_actor_info info(struct world *world, const char *name)
 {
@@ -377,6 +379,69 @@ static void test_ends_early(void **state)
 			end_early(steps, way);
 }
 
+/* With only the allocations of the order itself failing, the nth. 1: none was left to fail. */
+static int without_memory(unsigned long n)
+{
+	static struct world world;
+	const struct pd_receipt *receipt;
+	struct pd_restore_jobs *jobs;
+	struct pd_restore_job *job = NULL;
+	struct pd_hash128 all;
+	struct pd_slice reply;
+	int result;
+
+	world_init(&world, 730);
+	world_open(&world);
+	fill_actor(&world, 3);
+	all = host_hash(&world.host, "a");
+	jobs = pd_restore_jobs_new(world.host.engine);
+	pd_memory_fail(n, 0);
+	result = ask_start(&world, jobs, "FORK a b", &job);
+	result = result == 0 ? 1 : result;
+	n = pd_memory_fail_left();
+	pd_memory_fail(0, 0);
+	for (unsigned i = 0; i < 20000 && result == 1; i++) {
+		pd_memory_fail(n, 0);
+		result = pd_restore_job_work(job, &reply, &receipt, &world.host.err);
+		n = pd_memory_fail_left();
+		pd_memory_fail(0, 0);
+		/* The machine's own, for a write that it could not take. */
+		if (pd_engine_step(world.host.engine) != 0)
+			result = PD_FENCED;
+		host_advance_ms(&world.host, 1);
+	}
+	if (result == 0)
+		assert_int_equal(pd_resp_reply_size(reply.data, reply.size), reply.size);
+	else
+		assert_true(result == PD_NO_MEMORY || result == PD_FENCED);
+	pd_restore_job_free(job);
+	pd_restore_jobs_free(jobs);
+	if (result == PD_FENCED) {
+		host_crash(&world.host, false);
+		host_open(&world.host);
+	}
+	world_idle(&world, 100);
+	assert_int_equal(pd_drafts_count(world.host.engine), 0);
+	check_large(&world);
+	if (result != 0)
+		ask(&world, "FORK a b");
+	assert_same_hash(host_hash(&world.host, "b"), all);
+	assert_same_hash(host_hash(&world.host, "a"), all);
+	world_done(&world);
+	return n > 0;
+}
+
+/* What was not made leaves nothing, and what was made is told whole. */
+static void test_out_of_memory(void **state)
+{
+	unsigned long n = 1;
+
+	(void)state;
+	while (!without_memory(n))
+		n += 1 + n / 30;
+	assert_true(n > 20);
+}
+
 static void test_disk_full(void **state)
 {
 	static struct world world;
@@ -495,11 +560,12 @@ static void test_undrop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_any_moment), cmocka_unit_test(test_survives),
-		cmocka_unit_test(test_profile),    cmocka_unit_test(test_quota),
-		cmocka_unit_test(test_refused),    cmocka_unit_test(test_name_is_taken),
-		cmocka_unit_test(test_ends_early), cmocka_unit_test(test_disk_full),
-		cmocka_unit_test(test_expiry),     cmocka_unit_test(test_undrop),
+		cmocka_unit_test(test_any_moment),    cmocka_unit_test(test_survives),
+		cmocka_unit_test(test_profile),       cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_refused),       cmocka_unit_test(test_name_is_taken),
+		cmocka_unit_test(test_ends_early),    cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_expiry),
+		cmocka_unit_test(test_undrop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
