@@ -146,6 +146,11 @@ static int read_whole(struct pd_config *config, struct pd_buffer *buffer, struct
 	size_t size = 0;
 	int result = pd_os_info(os, config->sources.file, ret_info, err);
 
+	if (result == PD_NOT_FOUND)
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"there is no file %s: 'perdure config show > FILE' writes one to begin with",
+			config->sources.file);
 	if (result == 0 && ret_info->is_directory)
 		return pd_error_set(err, PD_INVALID, "%s is a directory, not a configuration file",
 				    config->sources.file);

@@ -94,7 +94,7 @@ def test_wrong_file_is_refused_with_all_that_is_wrong(world):
     status, stdout, _ = world.perdure("config", "check", "-o", "json", path, check=False)
     report = json.loads(stdout)
     assert report["errors"] == 3 and [problem["line"] for problem in report["problems"]] == [2, 3, 5], report
-    fails(world, "server", "--config", world.path("not-there.toml"), status_wanted=USAGE, texts=("No such file",))
+    fails(world, "server", "--config", world.path("not-there.toml"), status_wanted=USAGE, texts=("there is no file", "config show"))
     fails(world, "server", "--resp", "x", "--bind", "nowhere", status_wanted=USAGE, texts=(
         "--resp is a number", "--bind is a numeric address"))
 
