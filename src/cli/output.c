@@ -7,6 +7,7 @@
 
 #include "base/timestamp.h"
 #include "base/utf8.h"
+#include "crypto/base64.h"
 
 /* ---- text ---- */
 
@@ -114,18 +115,14 @@ void pd_output_close(struct pd_output *output, char bracket)
 
 static void print_base64(FILE *file, struct pd_slice bytes)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const size_t piece = 48;
+	char text[PD_BASE64_TEXT_SIZE(48)];
 
-	for (size_t at = 0; at < bytes.size; at += 3) {
-		size_t size = bytes.size - at < 3 ? bytes.size - at : 3;
-		uint32_t bits = (uint32_t)bytes.data[at] << 16;
+	for (size_t at = 0; at < bytes.size; at += piece) {
+		size_t size = bytes.size - at < piece ? bytes.size - at : piece;
 
-		bits |= size > 1 ? (uint32_t)bytes.data[at + 1] << 8 : 0;
-		bits |= size > 2 ? (uint32_t)bytes.data[at + 2] : 0;
-		(void)fputc(digits[bits >> 18], file);
-		(void)fputc(digits[bits >> 12 & 63], file);
-		(void)fputc(size > 1 ? digits[bits >> 6 & 63] : '=', file);
-		(void)fputc(size > 2 ? digits[bits & 63] : '=', file);
+		pd_crypto_base64_encode(pd_slice(bytes.data + at, size), text);
+		(void)fputs(text, file);
 	}
 }
 

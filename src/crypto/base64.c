@@ -52,18 +52,12 @@ int pd_crypto_base64_decode(struct pd_slice text, uint8_t *data, size_t capacity
 
 void pd_crypto_base64_encode(struct pd_slice data, char *text)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const size_t piece = BLOCK / 4 * 3;
 
-	for (size_t i = 0; i < data.size; i += 3) {
-		size_t left = data.size - i;
-		uint32_t group = (uint32_t)data.data[i] << 16;
-
-		group |= left > 1 ? (uint32_t)data.data[i + 1] << 8 : 0;
-		group |= left > 2 ? data.data[i + 2] : 0;
-		*text++ = digits[group >> 18];
-		*text++ = digits[group >> 12 & 63];
-		*text++ = left > 1 ? digits[group >> 6 & 63] : '=';
-		*text++ = left > 2 ? digits[group & 63] : '=';
-	}
 	*text = '\0';
+	for (size_t at = 0; at < data.size; at += piece) {
+		size_t size = data.size - at < piece ? data.size - at : piece;
+
+		text += EVP_EncodeBlock((uint8_t *)text, data.data + at, (int)size);
+	}
 }
