@@ -93,15 +93,16 @@ class Load:
         return f"{self.test.upper()} {VALUE_SIZE} B, {self.clients} client{'s' * (self.clients > 1)}{pipeline}"
 
 
-def perdure_bench(options, port, load, *limits, seed=1, keys=None, value_size=VALUE_SIZE, timeout=300):
-    """What `perdure bench` measured."""
+def perdure_bench(options, port, load, *limits, seed=1, keys=None, value_size=VALUE_SIZE, timeout=300, login=()):
+    """What `perdure bench` measured. login: a user's name and password."""
     command = [options.binary, "bench", "--host", HOST, "--port", str(port), "--test", load.test,
                "--clients", str(load.clients), "--pipeline", str(load.pipeline), "--keys", str(keys or options.keys),
                "--key-size", str(KEY_SIZE), "--value-size", str(value_size), "--seed", str(seed), "-o", "json",
                *map(str, limits)]
     if load.level:
         command += ["--durability", load.level]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    environment = {**os.environ, **dict(zip(("PERDURE_USER", "PERDURE_PASSWORD"), login))}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
     if done.returncode != 0:
         raise BenchError(f"{shlex.join(command)}: {done.stderr[-500:]} {done.stdout[-500:]}")
     return json.loads(done.stdout)

@@ -8,10 +8,11 @@ import os
 import resource
 import socket
 import statistics
+import subprocess
 import threading
 import time
 
-from measuring import HEAD, Load, Row, perdure_bench, say
+from measuring import BenchError, HEAD, Load, Row, perdure_bench, say
 from processes import HOST, Perdure, free_port
 from resp_connection import encode
 
@@ -19,15 +20,18 @@ TITLE = "Beside a crowd"
 MUST = 2.0  # times what it is alone
 LOADS = (Load("get", 50, 1), Load("set", 50, 1))
 LARGE = 100_000
+LOGIN = ("rita", "rita's password")
 
 
 # ---- the crowds: each holds its connections until it is told to stop ----
 
 
-def connected(port, count, receive_bytes=None):
+def connected(port, count, receive_bytes=None, address=None):
     held = []
     for _ in range(count):
         client = socket.socket()
+        if address is not None:
+            client.bind((address, 0))
         if receive_bytes is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         client.connect((HOST, port))
@@ -105,8 +109,18 @@ def scrapers(server, stop):
     return held
 
 
-CROWDS = {"9,000 idle": idle, "1,000 slow": slow, "200 that read nothing": unread, "some that come and go": coming_and_going,
-          "some that send rubbish": rubbish, "30 scrapers that hang": scrapers}
+def guessing(server, stop):
+    """They try passwords, of users that are there and of others, from an address of their own: whoever shares it waits with them."""
+    held = connected(server.port, 30, address="127.0.0.2")
+    for client in held:
+        client.setblocking(False)
+    until(stop, held, lambda client, number: client.send(encode("AUTH", LOGIN[number % 2], f"guess {number}")), 0.05)
+    return held
+
+
+OPEN_CROWDS = {"9,000 idle": idle, "1,000 slow": slow, "200 that read nothing": unread, "some that come and go": coming_and_going,
+               "some that send rubbish": rubbish, "30 scrapers that hang": scrapers}
+GUARDED_CROWDS = {"30 that guess passwords": guessing}  # beside users who have logged in
 
 
 @contextlib.contextmanager
@@ -132,20 +146,25 @@ def raise_descriptor_limit():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(16384, hard) if hard != resource.RLIM_INFINITY else 16384, hard))
 
 
-def started(options):
+def started(options, name, login=()):
     port = free_port()
-    server = Perdure(options.binary, os.path.join(options.work, "crowd"), ["--http", str(port), "--memory-budget", "512MiB"])
+    server = Perdure(options.binary, os.path.join(options.work, name), ["--http", str(port), "--memory-budget", "512MiB"])
     server.http_port = port
+    if login:
+        subprocess.run([options.binary, "user", "add", login[0], "--role", "admin", "--data", server.directory],
+                       input=login[1] + "\n", text=True, stdout=subprocess.DEVNULL, check=True)
     server.start()
-    perdure_bench(options, server.port, Load("set", 50, 64), "--requests", options.keys, "--in-order")
+    perdure_bench(options, server.port, Load("set", 50, 64), "--requests", options.keys, "--in-order", login=login)
     with socket.create_connection((HOST, server.port)) as client:
-        client.sendall(encode("SET", "large", "x" * LARGE))
-        client.recv(64)
+        for words in (("AUTH", *login),) * bool(login) + (("SET", "large", "x" * LARGE),):
+            client.sendall(encode(*words))
+            if client.recv(64) != b"+OK\r\n":
+                raise BenchError(f"{words[0]} was refused")
     return server
 
 
-def p99_us(options, server, load, seed):
-    result = perdure_bench(options, server.port, load, "--seconds", options.seconds, seed=seed)
+def p99_us(options, server, load, seed, login):
+    result = perdure_bench(options, server.port, load, "--seconds", options.seconds, seed=seed, login=login)
     return result["operations"][load.test]["p99_us"]
 
 
@@ -153,19 +172,24 @@ def about(options):
     return [f"{options.rounds} rounds of {options.seconds:g} s, medians, by `perdure bench`; strict; 50 clients, p99 beside a crowd and alone"]
 
 
-def run(options):
-    raise_descriptor_limit()
+def measured(options, name, crowds, login=()):
     alone, beside = {}, {}
-    with started(options) as server:
+    with started(options, name, login) as server:
         for number in range(options.rounds):
-            say(f"round {number + 1} of {options.rounds}")
+            say(f"{name}: round {number + 1} of {options.rounds}")
             for load in LOADS:
-                alone.setdefault(str(load), []).append(p99_us(options, server, load, number))
-            for words, kind in CROWDS.items():
+                alone.setdefault(load, []).append(p99_us(options, server, load, number, login))
+            for words, kind in crowds.items():
                 with crowd(server, kind):
                     for load in LOADS:
-                        beside.setdefault((words, str(load)), []).append(p99_us(options, server, load, number))
-    rows = [Row(f"p99, {load}, beside {words}", statistics.median(beside[words, str(load)]), statistics.median(alone[str(load)]),
-                MUST, lower=True, unit=" µs")
-            for words in CROWDS for load in LOADS]
+                        beside.setdefault((words, load), []).append(p99_us(options, server, load, number, login))
+    for words in crowds:
+        for load in LOADS:
+            yield Row(f"p99, {load}, beside {words}", statistics.median(beside[words, load]), statistics.median(alone[load]),
+                      MUST, lower=True, unit=" µs")
+
+
+def run(options):
+    raise_descriptor_limit()
+    rows = [*measured(options, "crowd", OPEN_CROWDS), *measured(options, "crowd-guarded", GUARDED_CROWDS, LOGIN)]
     return [*HEAD, *(row.markdown() for row in rows)]
