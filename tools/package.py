@@ -281,8 +281,9 @@ def source_moment():
     """When the tree was last changed: the packages' date."""
     if "SOURCE_DATE_EPOCH" in os.environ:
         return int(os.environ["SOURCE_DATE_EPOCH"])
-    done = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return int(done.stdout) if done.returncode == 0 and done.stdout.strip() else 1767225600
+    git = shutil.which("git")  # neither it nor a repository need be there
+    said = git and subprocess.run([git, "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return int(said or 1767225600)
 
 
 def main():
