@@ -134,8 +134,6 @@ int pd_engine_amend(struct pd_engine *engine, struct pd_session *session, const 
 	result = actor != NULL && unchanged ? amend(txn, actor, amendment) : changed_meanwhile(txn);
 	if (result != 0) {
 		pd_txn_abort(txn);
-		if (txn->failed == PD_CORRUPT)
-			pd_state_note_damage(engine, &txn->err);
 		pd_txn_fill_receipt(txn, 0, ret_receipt);
 		ret_receipt->retry_us = txn->retry_us;
 		return pd_error_set(err, result, "%s",

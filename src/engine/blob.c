@@ -388,8 +388,6 @@ static int sweep_one(struct pd_engine *engine, const struct pd_left_over *left)
 		(void)pd_txn_commit(txn);
 	else
 		pd_txn_abort(txn);
-	if (txn->failed == PD_CORRUPT)
-		pd_state_note_damage(txn->engine, &txn->err);
 	return result;
 }
 

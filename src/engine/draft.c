@@ -93,11 +93,7 @@ void pd_drafts_done(struct pd_engine *engine)
 
 static int fail(struct pd_txn *txn, int result, struct pd_receipt *ret_receipt, struct pd_error *err)
 {
-	struct pd_engine *engine = txn->engine;
-
 	pd_txn_abort(txn);
-	if (txn->failed == PD_CORRUPT)
-		pd_state_note_damage(engine, &txn->err);
 	pd_txn_fill_receipt(txn, 0, ret_receipt);
 	return pd_error_set(err, result, "%s",
 			    txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));
@@ -388,8 +384,6 @@ int pd_drafts_sweep(struct pd_engine *engine, uint64_t now_us)
 		return 0;
 	}
 	pd_txn_abort(txn);
-	if (txn->failed == PD_CORRUPT)
-		pd_state_note_damage(engine, &txn->err);
 	/* No room to write it down, or no way to read it: it stays, and nobody sees it. */
 	engine->drafts.due_us = now_us + SWEEP_WAIT_US;
 	return result == PD_FENCED ? result : 0;

@@ -197,6 +197,7 @@ void pd_txn_done(struct pd_txn *txn);
 void pd_txn_start(struct pd_txn *txn, struct pd_session *session);
 /* Give it an LSN, if it wrote; 0: it did not. */
 uint64_t pd_txn_commit(struct pd_txn *txn);
+/* Take back all that it did. Damage that a read of its has met is noted. */
 void pd_txn_abort(struct pd_txn *txn);
 /* What the transaction got, as its session is to be told. `lsn`: as pd_txn_commit() returned it. */
 void pd_txn_fill_receipt(struct pd_txn *txn, uint64_t lsn, struct pd_receipt *receipt);

@@ -453,8 +453,6 @@ int pd_engine_execute(struct pd_engine *engine, const struct pd_request *request
 	/* What a read that failed has led to is worth nothing, whether it looked like success or not. */
 	if (txn->failed != 0)
 		result = pd_error_set(err, txn->failed, "%s", txn->err.text);
-	if (txn->failed == PD_CORRUPT)
-		pd_state_note_damage(engine, err);
 	if (result == 0 && txn->touched_count > 0)
 		result = pd_quota_check(txn, err);
 	if (result == PD_AGAIN && txn->retry_us > 0)

@@ -158,8 +158,6 @@ int pd_stage_add(struct pd_stage *stage, struct pd_slice key, struct pd_slice by
 	if (result != 0) {
 		pd_txn_abort(txn);
 		ret_receipt->retry_us = result == PD_AGAIN ? txn->retry_us : 0;
-		if (txn->failed == PD_CORRUPT)
-			pd_state_note_damage(engine, &txn->err);
 		if (err->text[0] == '\0')
 			(void)pd_error_set(err, result, "%s",
 					   txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));

@@ -95,6 +95,8 @@ void pd_txn_abort(struct pd_txn *txn)
 {
 	struct pd_engine *engine = txn->engine;
 
+	if (txn->failed == PD_CORRUPT)
+		pd_state_note_damage(engine, &txn->err);
 	if (pd_plant(PD_PLANT_KEEP_REFUSED))
 		pd_store_commit(engine->store);
 	else

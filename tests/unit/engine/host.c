@@ -225,3 +225,30 @@ void host_advance_ms(struct host *host, uint64_t ms)
 {
 	pd_sim_advance_us(host->os, ms * 1000);
 }
+
+void host_rot_value(struct host *host, const char *value)
+{
+	static const char directory[] = "data/store/0000/live";
+	struct pd_os_names names;
+	unsigned found = 0;
+
+	assert_int_equal(pd_os_list(host->os, directory, &names, &host->err), 0);
+	for (size_t i = 0; i < names.count; i++) {
+		const uint8_t *data;
+		char path[200];
+		uint64_t size;
+
+		(void)snprintf(path, sizeof path, "%s/%s", directory, names.names[i]);
+		if (strstr(path, ".level") == NULL)
+			continue;
+		assert_int_equal(pd_sim_content(host->os, path, &data, &size), 0);
+		for (uint64_t at = 0; at + strlen(value) <= size; at++)
+			if (memcmp(data + at, value, strlen(value)) == 0) {
+				assert_int_equal(pd_sim_flip_bit(host->os, path, at, 3), 0);
+				found++;
+				break;
+			}
+	}
+	pd_os_names_done(&names);
+	assert_true(found > 0);
+}

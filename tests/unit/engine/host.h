@@ -59,6 +59,8 @@ uint64_t host_lsn(const struct host *host); /* the newest */
 uint64_t host_durable_lsn(const struct host *host);
 struct pd_hash128 host_hash(struct host *host, const char *actor);
 void host_advance_ms(struct host *host, uint64_t ms);
+/* Flip a bit of this value wherever the levels have it at rest, before they are opened. It must be there. */
+void host_rot_value(struct host *host, const char *value);
 
 #define assert_same_hash(a, b)                        \
 	do {                                          \

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "engine/upkeep.h"
 #include "host.h"
 
 #define LARGE 300000u
@@ -190,6 +191,49 @@ static void test_without_memory_nothing_changes(void **state)
 	pd_free(large);
 }
 
+/* A record that cannot be read is not deleted as if it were not there: the damage is noted, and the next start takes another state. */
+static void test_damage_is_noted(void **state)
+{
+	static const char *const names[] = { "ann", "bob", "cat", "dan", "eve" };
+	struct pd_upkeep_status status;
+	struct pd_engine_stats stats;
+	struct host host;
+	char record[5001];
+	uint64_t lsn;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	for (unsigned i = 0; i < 5; i++) {
+		memset(record, 'A' + (int)i, sizeof record - 1); /* a block of the levels each */
+		record[sizeof record - 1] = '\0';
+		assert_int_equal(put(&host, names[i], record), 0);
+	}
+	assert_int_equal(pd_engine_upkeep_start(host.engine, PD_UPKEEP_CHECKPOINT, &host.err), 0);
+	do {
+		host_advance_ms(&host, 200);
+		assert_int_equal(pd_engine_step(host.engine), 0);
+		pd_engine_upkeep_status(host.engine, &status);
+	} while (status.running);
+	host_crash(&host, true);
+	host_rot_value(&host, "CCCCCCCCCCCC");
+	host_open(&host);
+	assert_false(host.recovery.rebuilt);
+	lsn = host_lsn(&host);
+	assert_int_equal(delete (&host, "cat"), PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, ".level"));
+	assert_int_equal(host_lsn(&host), lsn);
+	pd_engine_stats(host.engine, &stats);
+	assert_string_equal(stats.state_damage, host.err.text);
+	assert_int_equal(delete (&host, "ann"), 0);
+	settle(&host);
+	host_power_cycle(&host);
+	assert_true(host.recovery.rebuilt);
+	assert_int_equal(delete (&host, "cat"), 0);
+	assert_int_not_equal(host.receipt.lsn, 0);
+	host_done(&host);
+}
+
 static void test_after_a_fence_nobody_is_added(void **state)
 {
 	struct host host;
@@ -217,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_a_walk_ends_where_it_is_told_to),
 		cmocka_unit_test(test_in_memory_nothing_is_promised),
 		cmocka_unit_test(test_without_memory_nothing_changes),
+		cmocka_unit_test(test_damage_is_noted),
 		cmocka_unit_test(test_after_a_fence_nobody_is_added),
 	};
 
