@@ -54,7 +54,7 @@ VENDORS = (
     (r"liblzf/.*|lzf\.h", ("src/model/",), "LibLZF"),
     (r"jansson\.h", ("src/config/",), "jansson"),
     (r"toml\+\+/.*|toml\.hpp", ("src/config/",), "toml++"),
-    (r"zstd.*\.h|zdict\.h", ("src/log/",), "zstd"),
+    (r"zstd.*\.h|zdict\.h", ("src/base/",), "zstd"),
     (r"curl/.*", ("src/provider/",), "libcurl"),
     (r"expat.*\.h", ("src/provider/",), "expat"),
     (r"cmocka.*\.h", ("tests/",), "cmocka"),
