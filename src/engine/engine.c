@@ -379,6 +379,7 @@ int pd_engine_open(const struct pd_engine_options *options, struct pd_engine **r
 
 	if (engine == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening");
+	engine->kept_lsn = UINT64_MAX;
 	result = allocate(engine, options);
 	if (result != 0)
 		(void)pd_error_set(err, result, "out of memory while opening");

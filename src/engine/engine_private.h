@@ -422,6 +422,7 @@ struct pd_engine {
 	struct pd_reading_ahead *ahead;
 	struct pd_state_hash *hash; /* the one at work; NULL: none */
 	struct pd_follower *followers;
+	uint64_t kept_lsn; /* the log from there on is not trimmed; UINT64_MAX: nobody needs it */
 	struct pd_recount recount;
 	uint64_t freeze_wanted_lsn; /* somebody waits for everything up to it to be in the levels */
 	struct pd_memory_part noted[PD_MEMORY_NOTED_MAX];

@@ -83,6 +83,16 @@ bool pd_follower_is_served(const struct pd_follower *follower)
 	return atomic_load(&follower->served);
 }
 
+void pd_engine_keep_log(struct pd_engine *engine, uint64_t from_lsn)
+{
+	engine->kept_lsn = from_lsn;
+}
+
+uint64_t pd_engine_log_bytes_since(const struct pd_engine *engine, uint64_t lsn)
+{
+	return pd_log_bytes_since(engine->log, lsn);
+}
+
 uint64_t pd_engine_followed_lsn(struct pd_engine *engine)
 {
 	uint64_t now_us = pd_engine_monotonic_us(engine), age_us = engine->options.view_age_s * 1000000;

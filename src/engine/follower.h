@@ -25,6 +25,12 @@ void pd_engine_unfollow(struct pd_follower *follower);
 /* false: what it needs may be gone by now. */
 bool pd_follower_is_served(const struct pd_follower *follower);
 
+/* Who copies the log elsewhere needs all of it, for as long as it takes and whatever the age: from this LSN on it stays; UINT64_MAX, as it
+ * begins: nobody does. Checkpoints go meanwhile as retention says. */
+void pd_engine_keep_log(struct pd_engine *engine, uint64_t from_lsn);
+/* About how much of the disk the log takes from this LSN on. Cheap. */
+uint64_t pd_engine_log_bytes_since(const struct pd_engine *engine, uint64_t lsn);
+
 /* Where it may read, and what the newest was when it was begun: to be read when that is on stable storage. The directory's name lives as
  * long as the engine. */
 struct pd_follower_place {

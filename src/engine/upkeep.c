@@ -439,6 +439,8 @@ static struct pd_checkpoint *judge(struct pd_engine *engine, uint64_t *ret_trim_
 				return engine->shelf->items[i];
 	*ret_trim_lsn = pd_plant(PD_PLANT_TRIM_EARLY) ? engine->log->marks.durable_lsn
 						      : pd_retention_trim_lsn(&state, drop);
+	if (*ret_trim_lsn > engine->kept_lsn)
+		*ret_trim_lsn = engine->kept_lsn;
 	/* It will be of what is newest now. The first one waits until there is something in the levels. */
 	if (state.count > 0) {
 		state.applied = (struct pd_log_position){ engine->log->epoch, engine->log->marks.tail_lsn };
