@@ -1,0 +1,329 @@
+/* The round goes from segment to segment:
+ *
+ *     the next segment is there, and follows    sealed: put it whole, prove it, remove its pieces; open: put a piece, prove it; done
+ *     it is there, and does not follow          a gap: a new base begins with it
+ *     it is damaged                             sealed: a gap behind it; open: an error, until it is sealed or repaired */
+#include "archive/round.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "archive/object.h"
+#include "base/assert.h"
+#include "os/os.h"
+
+#define LISTING_TRIES 8u /* a segment may be trimmed while they are listed */
+#define BEGIN_SIZE    1000
+
+bool pd_archive_go_on(void *context)
+{
+	const struct pd_archive_round *round = context;
+
+	uint64_t until_ns = atomic_load(&round->until_ns);
+
+	return !atomic_load(&round->cancelled) && (until_ns == 0 || pd_os_monotonic_ns(round->os) < until_ns);
+}
+
+static void tell(struct pd_archive_round *round)
+{
+	atomic_store(&round->figures.base, round->place.base);
+	atomic_store(&round->figures.segment_lsn, round->place.segment_lsn);
+	atomic_store(&round->figures.next_lsn, round->place.next_lsn);
+}
+
+/* ---- objects ---- */
+
+/* Put and read back. What is damaged there does not count yet: it goes, and the next round puts it again. */
+static int put_proved(struct pd_archive_round *round, const struct pd_log_raw *raw,
+		      const struct pd_archive_part *part, struct pd_error *err)
+{
+	char name[PD_ARCHIVE_NAME_SIZE];
+	struct pd_error why;
+	int result = pd_archive_object_put(round->store, &round->log, raw, part, err);
+
+	if (result != 0 && result != PD_EXISTS)
+		return result;
+	result = pd_archive_object_prove(round->store, &round->log, part, err);
+	if (result == PD_CONFLICT)
+		round->refused = true;
+	if (result != PD_CORRUPT)
+		return result;
+	pd_archive_part_name(&round->log, part, name);
+	result = pd_object_delete(round->store, name, &why);
+	if (result != 0)
+		return pd_error_set(err, result, "what was read back is damaged, and cannot be removed: %s",
+				    why.text);
+	return pd_error_set(err, PD_IO,
+			    "%s was damaged when it was read back: it was removed, and is put again", name);
+}
+
+/* Pieces of a segment that is there whole. Those that a store retains stay: whoever reads passes them over. */
+static int remove_pieces(struct pd_archive_round *round, const struct pd_archive_part *whole,
+			 struct pd_error *err)
+{
+	char prefix[PD_ARCHIVE_NAME_SIZE], *end;
+	bool more = true;
+
+	pd_archive_part_name(&round->log, whole, prefix);
+	/* "…/<folder>/<segment>-": what all of them begin with. */
+	end = strchr(strrchr(prefix, '/'), '-');
+	PD_ASSERT(end != NULL);
+	end[1] = '\0';
+	while (more) {
+		struct pd_archive_part part;
+		struct pd_object_page page;
+		size_t removed = 0;
+		int result = pd_object_list(round->store, prefix, NULL, PD_OBJECT_PAGE_MAX, &page, err);
+
+		if (result != 0)
+			return result;
+		more = page.more;
+		for (size_t i = 0; result == 0 && i < page.count; i++)
+			if (pd_archive_part_parse(&round->log, page.entries[i].name, &part) &&
+			    part.kind == PD_ARCHIVE_PIECE) {
+				result = pd_object_delete(round->store, page.entries[i].name, err);
+				removed += result == 0;
+				if (result == PD_PERMISSION)
+					result = 0;
+			}
+		more = more && removed > 0;
+		pd_object_page_done(&page);
+		if (result != 0)
+			return result;
+	}
+	return 0;
+}
+
+/* The stretch is archived. */
+static void count(struct pd_archive_round *round, const struct pd_log_stretch *stretch)
+{
+	struct pd_archive_place *place = &round->place;
+
+	place->last = *stretch;
+	place->next_lsn = stretch->last_lsn + 1;
+	if (stretch->sealed)
+		place->segment_lsn = place->next_lsn;
+	place->pieces = !stretch->sealed;
+	atomic_store(&round->figures.time_us, stretch->last_time_us);
+	atomic_fetch_add(&round->figures.objects, 1);
+	atomic_fetch_add(&round->figures.bytes, stretch->end - stretch->from);
+	tell(round);
+}
+
+/* ---- bases ---- */
+
+static int begin_base(struct pd_archive_round *round, const struct pd_log_raw_segment *segment,
+		      struct pd_error *err)
+{
+	struct pd_archive_place *place = &round->place;
+	bool gap = place->base != 0;
+	char name[PD_ARCHIVE_NAME_SIZE], text[BEGIN_SIZE];
+	int result;
+
+	if (gap)
+		(void)snprintf(
+			round->gap, sizeof round->gap,
+			"from LSN %" PRIu64 " to before LSN %" PRIu64
+			" the archive has a gap: %s; a new base begins behind it, and what is archived "
+			"before it stays of use",
+			place->next_lsn, segment->first_lsn,
+			place->given_up != 0 ? round->damage
+					     : "the log had to be let go before it was archived");
+	pd_archive_base_prefix(&round->log, segment->first_lsn, name);
+	(void)snprintf(name + strlen(name), sizeof name - strlen(name), "BEGIN");
+	(void)snprintf(text, sizeof text,
+		       "base %" PRIu64 "\nepoch %" PRIu64 "\nmade-us %" PRIu64 "\nwhy %s\n",
+		       segment->first_lsn, segment->epoch, pd_os_real_us(round->os),
+		       gap ? round->gap : "archiving began");
+	result = pd_object_put_bytes(round->store, name, pd_slice_string(text), NULL, err);
+	if (result != 0 && result != PD_EXISTS) /* it may be there from a process that came no further */
+		return result;
+	if (gap)
+		atomic_fetch_add(&round->figures.gaps, 1);
+	place->base = place->next_lsn = place->segment_lsn = segment->first_lsn;
+	place->last = (struct pd_log_stretch){ 0 };
+	place->pieces = true;
+	place->given_up = 0;
+	tell(round);
+	return 0;
+}
+
+/* ---- segments ---- */
+
+/* Is the segment behind all that is archived, or the one that goes on? */
+static bool is_ahead(const struct pd_archive_place *place, const struct pd_log_raw_segment *segment)
+{
+	const struct pd_log_stretch *last = &place->last;
+
+	if (segment->number <= place->given_up)
+		return false;
+	if (last->segment == 0) /* of the base there is nothing yet */
+		return segment->first_lsn >= place->next_lsn && !segment->goes_on;
+	return segment->number > last->segment || (segment->number == last->segment && !last->sealed);
+}
+
+/* Does it go on where the archive ends? */
+static bool goes_on_there(const struct pd_archive_place *place, const struct pd_log_raw_segment *segment)
+{
+	const struct pd_log_stretch *last = &place->last;
+
+	if (place->base == 0 || place->given_up != 0)
+		return false;
+	if (last->segment == 0)
+		return segment->first_lsn == place->next_lsn;
+	return segment->number == last->segment || (last->sealed && segment->first_lsn == place->next_lsn &&
+						    segment->previous_crc == last->last_crc);
+}
+
+/* Does it have other records than the archive for the same LSNs, or other ones before them? */
+static bool is_contradiction(const struct pd_archive_place *place, const struct pd_log_raw_segment *segment)
+{
+	return place->base != 0 && place->given_up == 0 &&
+	       (segment->first_lsn < place->next_lsn ||
+		(segment->first_lsn == place->next_lsn && place->last.sealed));
+}
+
+/* Which segment comes next: *ret_n; PD_END: none. And does it follow what is archived? */
+static int find_next(struct pd_archive_round *round, const struct pd_log_raw *raw, size_t *ret_n,
+		     bool *ret_follows, struct pd_error *err)
+{
+	const struct pd_archive_place *place = &round->place;
+
+	for (size_t n = 0; n < pd_log_raw_count(raw); n++) {
+		struct pd_log_raw_segment segment;
+
+		pd_log_raw_segment(raw, n, &segment);
+		if (!is_ahead(place, &segment))
+			continue;
+		*ret_follows = goes_on_there(place, &segment);
+		/* Frames without their beginning are no record: no base begins so. */
+		if (!*ret_follows && segment.goes_on)
+			continue;
+		if (!*ret_follows && is_contradiction(place, &segment)) {
+			round->refused = true;
+			return pd_error_set(
+				err, PD_CONFLICT,
+				"the archive %s has records up to LSN %" PRIu64
+				" of this log's epochs, and segment %010" PRIu32
+				" of the log says otherwise: give this server an archive address of "
+				"its own",
+				pd_object_store_address(round->store), place->next_lsn - 1, segment.number);
+		}
+		*ret_n = n;
+		return 0;
+	}
+	return PD_END;
+}
+
+static int open_log(struct pd_archive_round *round, struct pd_log_raw **ret_raw, struct pd_error *err)
+{
+	int result = PD_NOT_FOUND;
+
+	for (unsigned i = 0; i < LISTING_TRIES && result == PD_NOT_FOUND; i++)
+		result = pd_log_raw_new(&round->source, ret_raw, err);
+	return result;
+}
+
+/* A sealed segment cannot be read. Was it trimmed meanwhile, then the next round finds out where the log begins; else it is damaged, and stays
+ * so. */
+static int give_up(struct pd_archive_round *round, uint32_t number, struct pd_error *err)
+{
+	struct pd_error why = *err;
+	struct pd_log_raw *raw;
+	bool there = false;
+	int result = open_log(round, &raw, err);
+
+	if (result != 0)
+		return result;
+	for (size_t n = 0; n < pd_log_raw_count(raw); n++) {
+		struct pd_log_raw_segment segment;
+
+		pd_log_raw_segment(raw, n, &segment);
+		there = there || segment.number == number;
+	}
+	pd_log_raw_free(raw);
+	if (!there)
+		return pd_error_set(err, PD_AGAIN, "segment %010" PRIu32 " was let go while it was archived",
+				    number);
+	round->place.given_up = number;
+	(void)snprintf(round->damage, sizeof round->damage, "%.300s", why.text);
+	return 0;
+}
+
+/* 0: go on with what comes next; PD_END: that was all. */
+static int archive_segment(struct pd_archive_round *round, struct pd_log_raw *raw, size_t n,
+			   struct pd_error *err)
+{
+	struct pd_archive_part part = { .base = round->place.base, .made_us = pd_os_real_us(round->os) };
+	const struct pd_log_stretch *last = round->place.last.segment != 0 ? &round->place.last : NULL;
+	struct pd_log_raw_segment segment;
+	bool pieces;
+	int result;
+
+	pd_log_raw_segment(raw, n, &segment);
+	part.kind = segment.sealed ? PD_ARCHIVE_WHOLE : PD_ARCHIVE_PIECE;
+	result = pd_log_raw_stretch(raw, n, segment.sealed ? NULL : last, round->durable_lsn,
+				    pd_archive_go_on, round, &part.stretch, err);
+	if (result == PD_CORRUPT && segment.sealed)
+		return give_up(round, segment.number, err);
+	if (result != 0)
+		return result;
+	result = put_proved(round, raw, &part, err);
+	if (result != 0)
+		return result;
+	pieces = round->place.pieces;
+	count(round, &part.stretch);
+	if (!segment.sealed)
+		return PD_END;
+	return pieces ? remove_pieces(round, &part, err) : 0;
+}
+
+static int go_over(struct pd_archive_round *round, struct pd_log_raw *raw, struct pd_error *err)
+{
+	for (;;) {
+		struct pd_log_raw_segment segment;
+		bool follows = false;
+		size_t n = 0;
+		int result = find_next(round, raw, &n, &follows, err);
+
+		if (result == 0 && !follows) {
+			pd_log_raw_segment(raw, n, &segment);
+			result = begin_base(round, &segment, err);
+		}
+		if (result == 0)
+			result = archive_segment(round, raw, n, err);
+		if (result != 0)
+			return result == PD_END ? 0 : result;
+		if (!pd_archive_go_on(round))
+			return pd_error_set(err, PD_CANCELLED, "told to end");
+	}
+}
+
+static bool watch(void *context, uint64_t done_bytes)
+{
+	(void)done_bytes;
+	return pd_archive_go_on(context);
+}
+
+void pd_archive_round_run(struct pd_archive_round *round)
+{
+	struct pd_object_watch watching = { .go_on = watch, .context = round };
+	struct pd_log_raw *raw = NULL;
+	int result;
+
+	round->refused = false;
+	pd_object_store_watch(round->store, &watching);
+	result = open_log(round, &raw, &round->err);
+	if (result == 0)
+		result = pd_archive_claim_epochs(round, raw, &round->err);
+	if (result == 0 && !round->place.known)
+		result = pd_archive_start(round, raw, &round->err);
+	if (result == 0) {
+		tell(round);
+		result = go_over(round, raw, &round->err);
+	}
+	pd_log_raw_free(raw);
+	pd_object_store_watch(round->store, NULL);
+	round->result = result;
+}

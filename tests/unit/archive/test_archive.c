@@ -1,0 +1,620 @@
+/* The log is followed into a store: all of it comes back, whatever happened on the way; nothing is archived that a crash could take; copies of a
+ * directory do not mix. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "archive/catalog.h"
+#include "base/memory.h"
+#include "engine/upkeep.h"
+#include "world.h"
+
+static void expect_all(struct arc *arc)
+{
+	if (!arc_settle(arc))
+		fail_msg("not archived: LSN %llu of %llu, %s: %s",
+			 (unsigned long long)arc_status(arc).archived_lsn,
+			 (unsigned long long)host_lsn(&arc->host),
+			 pd_archive_state_name(arc_status(arc).state), arc_status(arc).failure);
+	arc_expect_rebuilt(arc, host_lsn(&arc->host), host_hash(&arc->host, "main"));
+}
+
+static void load(struct arc *arc, struct pd_archive_catalog *catalog)
+{
+	struct pd_archive_log log = arc_log(arc, "data");
+	struct pd_object_store *store = arc_store(arc);
+
+	pd_archive_catalog_init(catalog);
+	assert_int_equal(pd_archive_catalog_load(catalog, store, &log, 0, &arc->host.err), 0);
+	pd_object_store_free(store);
+}
+
+static void test_all_comes_back(void **state)
+{
+	struct pd_archive_catalog catalog;
+	struct arc arc;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 3), 0);
+	expect_all(&arc);
+	/* Pieces, then segments. */
+	for (unsigned i = 0; i < 12; i++) {
+		assert_int_equal(arc_write(&arc, 40), 0);
+		assert_true(arc_settle(&arc));
+	}
+	expect_all(&arc);
+	/* A whole segment has taken its pieces' place; only the open one has any. */
+	load(&arc, &catalog);
+	assert_int_equal(catalog.run_count, 1);
+	assert_int_equal(catalog.hidden_count, 0);
+	assert_false(catalog.runs[0].broken);
+	assert_int_equal(catalog.runs[0].base, 1);
+	assert_int_equal(catalog.runs[0].last_lsn, host_lsn(&arc.host));
+	for (size_t i = 0; i < catalog.count; i++)
+		assert_true(catalog.items[i].part.kind == PD_ARCHIVE_WHOLE ||
+			    catalog.items[i].part.stretch.segment ==
+				    catalog.items[catalog.count - 1].part.stretch.segment);
+	assert_true(catalog.items[0].part.kind == PD_ARCHIVE_WHOLE);
+	pd_archive_catalog_done(&catalog);
+	assert_int_equal(arc_status(&arc).gaps, 0);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* The next process finds out from the store alone. */
+static void test_restarts(void **state)
+{
+	struct arc arc;
+
+	(void)state;
+	arc_init(&arc);
+	for (unsigned i = 0; i < 8; i++) {
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 70), 0);
+		if (i % 2 == 0)
+			arc_tick(&arc);
+		if (i % 3 == 0)
+			assert_true(arc_settle(&arc));
+		if (i % 4 == 3)
+			arc_close(&arc);
+		else
+			arc_crash(&arc, i % 4 == 1);
+	}
+	arc_open(&arc);
+	expect_all(&arc);
+	assert_int_equal(arc_status(&arc).gaps, 0);
+	assert_int_equal(arc_status(&arc).base_lsn, 1);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* What was only written is not archived: a power cut may take it. */
+static void test_durable_only(void **state)
+{
+	struct pd_wait wait;
+	struct arc arc;
+	uint64_t durable;
+
+	(void)state;
+	arc_init(&arc);
+	arc.host.options.default_level = PD_LEVEL_STANDARD;
+	arc.host.options.sync_interval_ms = 3600000;
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 5), 0);
+	wait = pd_engine_sync_up_to(arc.host.engine, host_lsn(&arc.host));
+	for (unsigned i = 0; i < 50 && pd_engine_settled(arc.host.engine, &wait) == 0; i++)
+		assert_int_equal(pd_engine_step(arc.host.engine), 0);
+	assert_int_equal(host_durable_lsn(&arc.host), host_lsn(&arc.host));
+	durable = host_durable_lsn(&arc.host);
+	assert_int_equal(arc_write(&arc, 20), 0);
+	for (unsigned i = 0; i < 5; i++)
+		arc_tick(&arc);
+	assert_int_equal(host_durable_lsn(&arc.host), durable);
+	assert_int_equal(arc_status(&arc).archived_lsn, durable);
+	arc_crash(&arc, true);
+	arc_open(&arc);
+	expect_all(&arc);
+	assert_int_equal(host_lsn(&arc.host), durable + 1); /* and the epoch's own record */
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* Records that are larger than a segment. */
+static void test_large(void **state)
+{
+	static char command[200 * 1024];
+	struct arc arc;
+
+	(void)state;
+	arc_init(&arc);
+	arc.host.options.large_min = 1 << 22;
+	arc_open(&arc);
+	for (unsigned i = 0; i < 3; i++) {
+		int size = snprintf(command, sizeof command, "SET large%u ", i);
+
+		memset(command + size, 'a' + (int)i, sizeof command - (size_t)size - 1);
+		command[sizeof command - 1] = '\0';
+		host_durable(&arc.host, command);
+		assert_int_equal(arc_write(&arc, 5), 0);
+		if (i == 1)
+			assert_true(arc_settle(&arc));
+	}
+	expect_all(&arc);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* ---- crashes ---- */
+
+/* A short life with the archive, which dies at disk operation n. false: it did not come so far. */
+static bool die_at(struct arc *arc, uint64_t n, bool power)
+{
+	arc_init(arc);
+	arc->host.machine.seed = n;
+	pd_sim_set_chance(arc->host.os, n, PD_SIM_SURVIVES_BY_CHANCE);
+	arc_open(arc);
+	(void)!arc_write(arc, 30);
+	pd_sim_crash_at(arc->host.os, n);
+	for (unsigned i = 0; i < 6 && !pd_sim_crashed(arc->host.os); i++) {
+		if (arc_write(arc, 55) != 0)
+			break;
+		arc_tick(arc);
+	}
+	if (!pd_sim_crashed(arc->host.os)) {
+		pd_sim_crash_at(arc->host.os, 0);
+		arc_close(arc);
+		return false;
+	}
+	arc_crash(arc, power);
+	return true;
+}
+
+static void test_crashes(void **state)
+{
+	uint64_t step = getenv("PERDURE_THOROUGH") != NULL ? 1 : 23;
+	struct arc arc;
+	unsigned died = 0;
+
+	(void)state;
+	for (uint64_t n = 1;; n += step) {
+		bool crashed = die_at(&arc, n, n % 2 == 0);
+
+		if (!crashed) {
+			arc_done(&arc);
+			break;
+		}
+		died++;
+		arc_open(&arc);
+		expect_all(&arc);
+		assert_int_equal(arc_status(&arc).gaps, 0);
+		assert_int_equal(arc_status(&arc).base_lsn, 1);
+		assert_int_equal(arc_write(&arc, 300), 0);
+		expect_all(&arc);
+		arc_close(&arc);
+		arc_done(&arc);
+	}
+	assert_true(died > 10);
+}
+
+/* The disk refuses one operation, or the store is full for a while. */
+static void test_failures(void **state)
+{
+	uint64_t step = getenv("PERDURE_THOROUGH") != NULL ? 1 : 29;
+	struct arc arc;
+
+	(void)state;
+	for (uint64_t n = 1; n < 700; n += step) {
+		arc_init(&arc);
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 400), 0);
+		/* Whatever is done from here on is the archive's. */
+		pd_sim_fail_from(arc.host.os, n, n % 2 == 0 ? ENOSPC : EIO, n % 3 == 0);
+		host_advance_ms(&arc.host, 700);
+		pd_archive_tick(arc.archive);
+		host_advance_ms(&arc.host, 30);
+		pd_archive_tick(arc.archive);
+		pd_sim_fail_from(arc.host.os, 0, 0, false);
+		expect_all(&arc);
+		arc_close(&arc);
+		arc_done(&arc);
+	}
+}
+
+/* ---- damage ---- */
+
+static bool is_object(const char *name)
+{
+	size_t size = strlen(name);
+
+	return size > 6 && (strcmp(name + size - 6, ".whole") == 0 || strcmp(name + size - 6, ".piece") == 0);
+}
+
+/* The paths of all objects of the log. */
+static size_t find_objects(struct arc *arc, char paths[][PD_ARCHIVE_NAME_SIZE + 20], size_t max)
+{
+	struct pd_object_store *store = arc_store(arc);
+	struct pd_object_page page;
+	size_t count = 0;
+
+	assert_int_equal(pd_object_list(store, "", NULL, PD_OBJECT_PAGE_MAX, &page, &arc->host.err), 0);
+	assert_false(page.more);
+	for (size_t i = 0; i < page.count; i++)
+		if (is_object(page.entries[i].name)) {
+			assert_true(count < max);
+			(void)snprintf(paths[count++], PD_ARCHIVE_NAME_SIZE + 20, ARCHIVE "/%s",
+				       page.entries[i].name);
+		}
+	pd_object_page_done(&page);
+	pd_object_store_free(store);
+	return count;
+}
+
+static void expect_found(struct arc *arc, uint64_t to_lsn, const char *what, const char *path)
+{
+	struct pd_archive_fetched fetched;
+	struct pd_error err;
+	int result = arc_fetch(arc, "rebuilt", (struct pd_log_position){ 0, 0 }, to_lsn, &fetched, &err);
+
+	if (result != PD_CORRUPT && result != PD_NOT_FOUND)
+		fail_msg("%s %s: fetched with %d", path, what, result);
+	if (strstr(err.text, "LSN") == NULL)
+		fail_msg("%s %s: no LSN in \"%s\"", path, what, err.text);
+}
+
+static void resize(struct arc *arc, const char *path, uint64_t size)
+{
+	struct pd_os_file *file;
+
+	assert_int_equal(pd_os_open(arc->host.os, path, PD_OS_WRITE, &file, &arc->host.err), 0);
+	assert_int_equal(pd_os_resize(file, size, &arc->host.err), 0);
+	pd_os_close(file);
+}
+
+static void test_damage(void **state)
+{
+	static char paths[64][PD_ARCHIVE_NAME_SIZE + 20];
+	struct arc arc;
+	struct pd_os *os;
+	uint64_t to_lsn;
+	size_t count;
+
+	(void)state;
+	arc_init(&arc);
+	os = arc.host.os;
+	arc_open(&arc);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(arc_write(&arc, 180), 0);
+		assert_true(arc_settle(&arc));
+	}
+	assert_int_equal(arc_write(&arc, 10), 0);
+	expect_all(&arc);
+	to_lsn = host_lsn(&arc.host);
+	count = find_objects(&arc, paths, 64);
+	assert_true(count >= 4);
+	for (size_t i = 0; i < count; i++) {
+		struct pd_os_file_info info;
+
+		assert_int_equal(pd_os_info(os, paths[i], &info, &arc.host.err), 0);
+		for (uint64_t at = 0; at < info.size; at += at < 256 ? 37 : info.size / 5) {
+			assert_int_equal(pd_sim_flip_bit(os, paths[i], at, (unsigned)at % 8), 0);
+			expect_found(&arc, to_lsn, "with a flipped bit", paths[i]);
+			assert_int_equal(pd_sim_flip_bit(os, paths[i], at, (unsigned)at % 8), 0);
+		}
+		assert_int_equal(pd_os_rename(os, paths[i], "away", &arc.host.err), 0);
+		expect_found(&arc, to_lsn, "missing", paths[i]);
+		for (size_t j = 0; j < count; j++)
+			if (j != i) {
+				/* Another one under its name, and that one not there. */
+				assert_int_equal(pd_os_rename(os, paths[j], paths[i], &arc.host.err), 0);
+				expect_found(&arc, to_lsn, "another one", paths[i]);
+				assert_int_equal(pd_os_rename(os, paths[i], paths[j], &arc.host.err), 0);
+				/* Swapped. */
+				assert_int_equal(pd_os_rename(os, paths[j], paths[i], &arc.host.err), 0);
+				assert_int_equal(pd_os_rename(os, "away", paths[j], &arc.host.err), 0);
+				expect_found(&arc, to_lsn, "swapped", paths[i]);
+				assert_int_equal(pd_os_rename(os, paths[j], "away", &arc.host.err), 0);
+				assert_int_equal(pd_os_rename(os, paths[i], paths[j], &arc.host.err), 0);
+			}
+		assert_int_equal(pd_os_rename(os, "away", paths[i], &arc.host.err), 0);
+	}
+	arc_expect_rebuilt(&arc, to_lsn, host_hash(&arc.host, "main"));
+	for (size_t i = 0; i < count; i++) {
+		struct pd_os_file_info info;
+		static const unsigned parts[] = { 0, 1, 50, 99 };
+
+		assert_int_equal(pd_os_info(os, paths[i], &info, &arc.host.err), 0);
+		arc_copy(&arc, ARCHIVE, "kept");
+		for (size_t n = sizeof parts / sizeof *parts; n-- > 0;) {
+			resize(&arc, paths[i], info.size * parts[n] / 100);
+			expect_found(&arc, to_lsn, "cut off", paths[i]);
+		}
+		assert_int_equal(pd_os_remove_tree(os, ARCHIVE, &arc.host.err), 0);
+		assert_int_equal(pd_os_rename(os, "kept", ARCHIVE, &arc.host.err), 0);
+	}
+	arc_expect_rebuilt(&arc, to_lsn, host_hash(&arc.host, "main"));
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* What the log still has is put again where the newest of the archive is damaged or missing. */
+static void test_mended(void **state)
+{
+	static char paths[64][PD_ARCHIVE_NAME_SIZE + 20];
+
+	(void)state;
+	for (unsigned way = 0; way < 2; way++) {
+		struct arc arc;
+		size_t count;
+
+		arc_init(&arc);
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 500), 0);
+		assert_true(arc_settle(&arc));
+		arc_close(&arc);
+		count = find_objects(&arc, paths, 64);
+		assert_true(count > 2);
+		for (size_t i = count - 2; i < count; i++)
+			if (way == 0)
+				assert_int_equal(pd_sim_flip_bit(arc.host.os, paths[i], 400, 1), 0);
+			else
+				assert_int_equal(pd_os_unlink(arc.host.os, paths[i], &arc.host.err), 0);
+		arc_open(&arc);
+		expect_all(&arc);
+		assert_int_equal(arc_status(&arc).gaps, 0);
+		arc_close(&arc);
+		arc_done(&arc);
+	}
+}
+
+/* ---- two that archive into one place ---- */
+
+static void expect_refused(struct arc *arc)
+{
+	assert_int_equal(arc_write(arc, 30), 0);
+	for (unsigned i = 0; i < 20; i++)
+		arc_tick(arc);
+	assert_int_equal(arc_status(arc).state, PD_ARCHIVE_REFUSED);
+	assert_non_null(strstr(arc_status(arc).failure, "address of its own"));
+}
+
+static void test_fork(void **state)
+{
+	struct arc arc, other;
+	struct pd_hash128 hash;
+	uint64_t lsn;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 300), 0);
+	assert_true(arc_settle(&arc));
+	arc_close(&arc);
+	arc_copy(&arc, "data", "fork");
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 50), 0);
+	assert_true(arc_settle(&arc));
+	/* The copy begins the same epoch. */
+	other = arc;
+	other.archive = NULL;
+	other.host.engine = NULL;
+	memset(other.host.sessions, 0, sizeof other.host.sessions);
+	pd_buffer_init(&other.host.reply, 1 << 20);
+	other.host.options.data_directory = "fork";
+	pd_sim_advance_us(arc.host.os, 1000000);
+	arc_open(&other);
+	expect_refused(&other);
+	arc_close(&other);
+	/* The first goes on. */
+	assert_int_equal(arc_write(&arc, 50), 0);
+	assert_true(arc_settle(&arc));
+	/* With more epochs than the first: still others'. */
+	arc_open(&other);
+	expect_refused(&other);
+	assert_int_equal(arc_write(&arc, 50), 0);
+	assert_true(arc_settle(&arc));
+	lsn = host_lsn(&arc.host);
+	hash = host_hash(&arc.host, "main");
+	arc_expect_rebuilt(&arc, lsn, hash);
+	arc_close(&other);
+	pd_buffer_done(&other.host.reply);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* An older copy of the directory is put in its place: the archive has what it has not. */
+static void test_older_copy(void **state)
+{
+	struct arc arc;
+	struct pd_error err;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 100), 0);
+	assert_true(arc_settle(&arc));
+	arc_close(&arc);
+	arc_copy(&arc, "data", "older");
+	for (unsigned i = 0; i < 3; i++) {
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 100), 0);
+		assert_true(arc_settle(&arc));
+		arc_close(&arc);
+	}
+	assert_int_equal(pd_os_remove_tree(arc.host.os, "data", &err), 0);
+	assert_int_equal(pd_os_rename(arc.host.os, "older", "data", &err), 0);
+	pd_sim_advance_us(arc.host.os, 1000000);
+	for (unsigned i = 0; i < 6; i++) {
+		arc_open(&arc);
+		expect_refused(&arc);
+		arc_close(&arc);
+	}
+	arc_done(&arc);
+}
+
+/* ---- the disk meanwhile ---- */
+
+static void make_checkpoint(struct arc *arc)
+{
+	struct pd_upkeep_status status;
+
+	assert_int_equal(pd_engine_upkeep_start(arc->host.engine, PD_UPKEEP_COMPACT_LOG, &arc->host.err), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		host_advance_ms(&arc->host, 10);
+		assert_int_equal(pd_engine_step(arc->host.engine), 0);
+		pd_engine_upkeep_status(arc->host.engine, &status);
+		if (!status.running)
+			break;
+	}
+	assert_false(status.running);
+	assert_int_equal(status.result, 0);
+}
+
+static uint64_t first_lsn(struct arc *arc)
+{
+	uint64_t first, durable;
+
+	pd_engine_log_reach(arc->host.engine, &first, &durable);
+	return first;
+}
+
+/* What is not archived stays on the disk; what is may go. */
+static void test_kept(void **state)
+{
+	struct arc arc;
+	struct pd_error err;
+
+	(void)state;
+	arc_init(&arc);
+	arc.host.options.retention_s = 0;
+	arc.host.options.retention_bytes = 0;
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 10), 0);
+	assert_true(arc_settle(&arc));
+	assert_int_equal(pd_os_rename(arc.host.os, ARCHIVE, "away", &err), 0);
+	assert_int_equal(arc_write(&arc, 600), 0);
+	arc_tick(&arc);
+	make_checkpoint(&arc);
+	assert_int_equal(first_lsn(&arc), 1);
+	assert_int_equal(arc_status(&arc).state, PD_ARCHIVE_FAILING);
+	assert_true(arc_status(&arc).lag_bytes > 0);
+	assert_int_equal(pd_os_rename(arc.host.os, "away", ARCHIVE, &err), 0);
+	expect_all(&arc);
+	make_checkpoint(&arc);
+	assert_true(first_lsn(&arc) > 1);
+	assert_int_equal(arc_status(&arc).gaps, 0);
+	/* A restart does not need what is gone. */
+	arc_close(&arc);
+	arc_open(&arc);
+	expect_all(&arc);
+	assert_int_equal(arc_status(&arc).gaps, 0);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* Beyond the limit it is let go: a gap, a new base, and both can be fetched. */
+static void test_gap(void **state)
+{
+	struct pd_archive_catalog catalog;
+	struct pd_archive_fetched fetched;
+	struct pd_error err;
+	struct arc arc;
+
+	(void)state;
+	arc_init(&arc);
+	arc.host.options.retention_s = 0;
+	arc.host.options.retention_bytes = 0;
+	arc.disk_limit = 128 * 1024;
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 10), 0);
+	assert_true(arc_settle(&arc));
+	assert_int_equal(pd_os_rename(arc.host.os, ARCHIVE, "away", &err), 0);
+	assert_int_equal(arc_write(&arc, 900), 0);
+	arc_tick(&arc);
+	assert_true(arc_status(&arc).let_go);
+	make_checkpoint(&arc);
+	assert_true(first_lsn(&arc) > 100);
+	assert_int_equal(pd_os_rename(arc.host.os, "away", ARCHIVE, &err), 0);
+	assert_true(arc_settle(&arc));
+	assert_int_equal(arc_status(&arc).gaps, 1);
+	assert_false(arc_status(&arc).let_go);
+	assert_non_null(strstr(arc_status(&arc).gap, "a new base begins"));
+	assert_int_equal(arc_write(&arc, 100), 0);
+	assert_true(arc_settle(&arc));
+	load(&arc, &catalog);
+	assert_int_equal(catalog.run_count, 2);
+	assert_int_equal(catalog.runs[0].base, 1);
+	assert_int_equal(catalog.runs[1].last_lsn, host_lsn(&arc.host));
+	assert_int_equal(arc_fetch(&arc, "rebuilt", (struct pd_log_position){ 0, 0 },
+				   catalog.runs[0].last_lsn, &fetched, &err),
+			 0);
+	assert_int_equal(arc_fetch(&arc, "rebuilt", (struct pd_log_position){ 0, 0 }, host_lsn(&arc.host),
+				   &fetched, &err),
+			 PD_NOT_FOUND);
+	assert_int_equal(
+		arc_fetch(&arc, "rebuilt",
+			  (struct pd_log_position){ catalog.items[catalog.runs[1].first].part.stretch.epoch,
+						    catalog.runs[1].base + 5 },
+			  UINT64_MAX, &fetched, &err),
+		0);
+	assert_int_equal(fetched.first_lsn, catalog.runs[1].base);
+	assert_int_equal(fetched.last_lsn, host_lsn(&arc.host));
+	assert_int_equal(arc_fetch(&arc, "rebuilt", (struct pd_log_position){ 77, catalog.runs[1].base + 5 },
+				   UINT64_MAX, &fetched, &err),
+			 PD_CONFLICT);
+	pd_archive_catalog_done(&catalog);
+	/* The next process goes on in the new base. */
+	arc_close(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 100), 0);
+	assert_true(arc_settle(&arc));
+	assert_int_equal(arc_status(&arc).gaps, 0);
+	assert_true(arc_status(&arc).base_lsn > 1);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* The clock jumps both ways: nothing depends on it. */
+static void test_clock(void **state)
+{
+	struct arc arc;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(arc_write(&arc, 60), 0);
+		pd_sim_jump_real_us(arc.host.os, i % 2 == 0 ? -INT64_C(86400000000) : INT64_C(7200000000));
+		assert_true(arc_settle(&arc));
+	}
+	expect_all(&arc);
+	arc_crash(&arc, true);
+	pd_sim_jump_real_us(arc.host.os, -INT64_C(86400000000) * 30);
+	arc_open(&arc);
+	expect_all(&arc);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_comes_back), cmocka_unit_test(test_restarts),
+		cmocka_unit_test(test_durable_only),   cmocka_unit_test(test_large),
+		cmocka_unit_test(test_crashes),        cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_damage),         cmocka_unit_test(test_mended),
+		cmocka_unit_test(test_fork),           cmocka_unit_test(test_older_copy),
+		cmocka_unit_test(test_kept),           cmocka_unit_test(test_gap),
+		cmocka_unit_test(test_clock),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
