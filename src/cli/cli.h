@@ -20,6 +20,7 @@ struct pd_subcommand {
 	X(log)            \
 	X(store)          \
 	X(actor)          \
+	X(archive)        \
 	X(memory)         \
 	X(config)         \
 	X(user)           \

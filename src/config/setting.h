@@ -36,114 +36,137 @@ enum pd_setting_flags {
  * name: the flag without "--", and with capitals and "_" behind PERDURE_. path: the key in a file. redis: what CONFIG GET calls
  * it; NULL: "perdure-" and the name. least, most: the range; most 0: no limit. initial: the default. argument: of the flag; NULL
  * for a switch. help: lines of at most 100 characters. */
-#define PD_SETTING_LIST(X)                                                                                  \
-	X(DATA, "data", "server.data", "dir", TEXT, 0, 0, 0, "./data", "DIR",                               \
-	  "Directory of the data (default ./data), created if missing. One server at a time.")              \
-	X(MEMORY, "memory", "server.memory", NULL, SWITCH, 0, 0, 0, "no", NULL,                             \
-	  "Keep everything in memory and write no files: all is gone when the server ends.")                \
-	X(ACCEPT_DAMAGE, "accept-damage", "server.accept-damage", NULL, SWITCH, 0, 0, 0, "no", NULL,        \
-	  "Serve what can be read of a damaged log, even where nothing tells which actors have lost\n"      \
-	  "writes. Look at 'perdure log verify' first.")                                                    \
-	X(RESP, "resp", "server.resp", "port", NUMBER, 0, 0, 65535, "7379", "PORT",                         \
-	  "Port of the Redis protocol (default 7379); 0 closes this door.")                                 \
-	X(PG, "pg", "server.pg", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                                    \
-	  "Port of the PostgreSQL protocol: not built yet, only 0 is taken.")                               \
-	X(HTTP, "http", "server.http", NULL, NUMBER, 0, 0, 65535, "8080", "PORT",                           \
-	  "Port of HTTP (default 8080), for /livez, /readyz, /health and /metrics; 0 closes this door.")    \
-	X(HTTP_BIND, "http-bind", "server.http-bind", NULL, TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",          \
-	  "Address that HTTP listens on (default 127.0.0.1). Its pages hold figures and no data.")          \
-	X(HTTPS, "https", "server.https", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                           \
-	  "Port of HTTP over TLS (default 0: closed), with the certificate of --tls-cert-file.")            \
-	X(HTTP_LOGIN, "http-login", "server.http-login", NULL, CHOICE, 0, 0, 0, "remote",                   \
-	  "remote|always|never",                                                                            \
-	  "Who has to log in to read /metrics and /health: remote (default remote), clients of other\n"     \
-	  "machines; always, everybody as soon as there is a user; never, nobody.")                         \
-	X(GRPC, "grpc", "server.grpc", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                              \
-	  "Port of gRPC: not built yet, only 0 is taken.")                                                  \
-	X(BIND, "bind", "server.bind", "bind", TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",                       \
-	  "Address to listen on (default 127.0.0.1), numeric. With any that other machines reach there\n"   \
-	  "must be a user: see 'perdure user --help'.")                                                     \
-	X(MAX_CLIENTS, "max-clients", "server.max-clients", "maxclients", NUMBER, PD_SETTING_LIVE, 1,       \
-	  1000000, "10000", "N",                                                                            \
-	  "Connections at once (default 10000), as far as the limit of open files allows.")                 \
-	X(NO_CORE_DUMPS, "no-core-dumps", "server.no-core-dumps", NULL, SWITCH, 0, 0, 0, "no", NULL,        \
-	  "Write no core dump when the process crashes, and let no debugger of the same user in: either\n"  \
-	  "would show whatever is in memory.")                                                              \
-	X(DURABILITY, "durability", "durability.level", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "strict",      \
-	  "none|performance|standard|strict|full",                                                          \
-	  "When a write is acknowledged, unless the connection, actor or tenant says otherwise:\n"          \
-	  "  none         evaluated; never synced for its own sake\n"                                       \
-	  "  performance  in the log's memory, synced within the sync interval\n"                           \
-	  "  standard     handed to the kernel: a killed process loses nothing\n"                           \
-	  "  strict       on stable storage: a power cut loses nothing (default strict)\n"                  \
-	  "  full         and in the state on disk, too: nothing to replay after a power cut")              \
-	X(SYNC_INTERVAL, "sync-interval", "durability.sync-interval", NULL, DURATION, PD_SETTING_LIVE, 1,   \
-	  3600000, "100ms", "DURATION",                                                                     \
-	  "How long performance and standard writes may stay unsynced (default 100ms).")                    \
-	X(MEMORY_BUDGET, "memory-budget", "memory.budget", "maxmemory", SIZE,                               \
-	  PD_SETTING_AUTO | PD_SETTING_LIVE, PD_BUDGET_MIN, 0, "auto", "SIZE",                              \
-	  "Memory that the whole process may have (default auto: a quarter of the machine's, at least\n"    \
-	  "64MiB). What would not fit has to wait, or is refused with -OOM.")                               \
-	X(RETENTION_TIME, "retention-time", "retention.time", NULL, DURATION, PD_SETTING_LIVE, 0, 0, "24h", \
-	  "DURATION",                                                                                       \
-	  "How much of the past is kept (default 24h): a checkpoint from before it, and all of the log\n"   \
-	  "since; 0: time does not matter.")                                                                \
-	X(RETENTION_SIZE, "retention-size", "retention.size", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "10GiB",   \
-	  "SIZE",                                                                                           \
-	  "How much of the log is kept for that at most (default 10GiB); 0: its size does not matter.\n"    \
-	  "Both 0: no more is kept than recovery needs.")                                                   \
-	X(VIEW_AGE, "view-age", "retention.view-age", NULL, DURATION, PD_SETTING_LIVE, 0, 0, "1h",          \
-	  "DURATION",                                                                                       \
-	  "How long a read of one moment (a long one, or one of the past) may keep from being removed\n"    \
-	  "what it may need (default 1h); then its reader is told VIEWTOOOLD. 0: no limit.")                \
-	X(COMPACTION_RATE, "compaction-rate", "compaction.rate", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "0",    \
-	  "SIZE",                                                                                           \
-	  "Bytes a second that compaction may read and write (default 0: no limit); less than 64KiB is\n"   \
-	  "taken for that.")                                                                                \
-	X(SEGMENT_SIZE, "segment-size", "log.segment-size", NULL, SIZE, PD_SETTING_AUTO,                    \
-	  PD_LOG_SEGMENT_BYTES_MIN, 1u << 30, "auto", "SIZE",                                               \
-	  "Size of the log's files, a multiple of 4KiB (default auto: 64MiB, less with a memory budget\n"   \
-	  "below 1GiB).")                                                                                   \
-	X(QUEUE_DEPTH, "queue-depth", "log.queue-depth", NULL, NUMBER, PD_SETTING_AUTO, 0, 64, "auto", "N", \
-	  "Writes of the log in flight at once; 1 is synchronous (default auto, or 0: the disk is\n"        \
-	  "measured).")                                                                                     \
-	X(LOG_FORMAT, "log-format", "logging.format", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "text",          \
-	  "text|json",                                                                                      \
-	  "Form of the messages on standard error (default text): lines for people, with the time where\n"  \
-	  "it is no terminal, or one JSON object a line.")                                                  \
-	X(LOG_LEVEL, "log-level", "logging.level", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "info",             \
-	  "error|warning|info|debug", "The least urgent messages that are said (default info).")            \
-	X(SLOWLOG_SLOWER_THAN, "slowlog-slower-than", "slowlog.slower-than", "slowlog-log-slower-than",     \
-	  NUMBER, PD_SETTING_LIVE, -1, INT64_MAX, "10000", "MICROSECONDS",                                  \
-	  "Commands that take longer are noted by SLOWLOG (default 10000); 0: all of them, -1: none.")      \
-	X(SLOWLOG_MAX_LENGTH, "slowlog-max-length", "slowlog.max-length", "slowlog-max-len", NUMBER,        \
-	  PD_SETTING_LIVE, 0, 65536, "128", "N", "How many of them SLOWLOG keeps (default 128).")           \
-	X(NOTIFY_KEYSPACE_EVENTS, "notify-keyspace-events", "notifications.keyspace-events",                \
-	  "notify-keyspace-events", TEXT, PD_SETTING_LIVE, 0, 0, "", "EVENTS",                              \
-	  "Which events of keys are published, in Redis's letters, such as KEA (default: none).")           \
-	X(ALLOW_OPEN, "allow-open", "security.allow-open", NULL, SWITCH, 0, 0, 0, "no", NULL,               \
-	  "Serve without any user on an address that other machines reach: whoever reaches it may read\n"   \
-	  "and change everything.")                                                                         \
-	X(TLS_PORT, "tls-port", "tls.port", "tls-port", NUMBER, 0, 0, 65535, "0", "PORT",                   \
-	  "Port of the Redis protocol over TLS (default 0: closed). With --resp 0 there is no other.")      \
-	X(TLS_CERT_FILE, "tls-cert-file", "tls.cert-file", "tls-cert-file", TEXT, 0, 0, 0, "", "FILE",      \
-	  "The server's certificate, and those between it and its root, as PEM. SIGHUP reads it again.")    \
-	X(TLS_KEY_FILE, "tls-key-file", "tls.key-file", "tls-key-file", TEXT, 0, 0, 0, "", "FILE",          \
-	  "The private key of that certificate, as PEM. SIGHUP reads it again.")                            \
-	X(TLS_KEY_PASSWORD, "tls-key-password", "tls.key-password", "tls-key-file-pass", TEXT,              \
-	  PD_SETTING_SECRET, 0, 0, "", "PASSWORD",                                                          \
-	  "The password of the key, if it is encrypted: in the file or the environment only.")              \
-	X(TLS_CA_FILE, "tls-ca-file", "tls.ca-file", "tls-ca-cert-file", TEXT, 0, 0, 0, "", "FILE",         \
-	  "The certificates that vouch for clients', as PEM. SIGHUP reads it again.")                       \
-	X(TLS_AUTH_CLIENTS, "tls-auth-clients", "tls.auth-clients", "tls-auth-clients", CHOICE, 0, 0, 0,    \
-	  "no", "no|optional|yes",                                                                          \
-	  "Whether clients have to show a certificate: no (default no), optional (one that is shown has "   \
-	  "to\n"                                                                                            \
-	  "be good), or yes.")                                                                              \
-	X(TLS_CERTIFICATE_USERS, "tls-certificate-users", "tls.certificate-users", NULL, SWITCH, 0, 0, 0,   \
-	  "no", NULL,                                                                                       \
-	  "A client whose certificate's common name is that of a user is that user, without a password.")   \
-	X(TLS_HANDSHAKE_TIMEOUT, "tls-handshake-timeout", "tls.handshake-timeout", NULL, DURATION, 0, 100,  \
+#define PD_SETTING_LIST(X)                                                                                   \
+	X(DATA, "data", "server.data", "dir", TEXT, 0, 0, 0, "./data", "DIR",                                \
+	  "Directory of the data (default ./data), created if missing. One server at a time.")               \
+	X(MEMORY, "memory", "server.memory", NULL, SWITCH, 0, 0, 0, "no", NULL,                              \
+	  "Keep everything in memory and write no files: all is gone when the server ends.")                 \
+	X(ACCEPT_DAMAGE, "accept-damage", "server.accept-damage", NULL, SWITCH, 0, 0, 0, "no", NULL,         \
+	  "Serve what can be read of a damaged log, even where nothing tells which actors have lost\n"       \
+	  "writes. Look at 'perdure log verify' first.")                                                     \
+	X(RESP, "resp", "server.resp", "port", NUMBER, 0, 0, 65535, "7379", "PORT",                          \
+	  "Port of the Redis protocol (default 7379); 0 closes this door.")                                  \
+	X(PG, "pg", "server.pg", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                                     \
+	  "Port of the PostgreSQL protocol: not built yet, only 0 is taken.")                                \
+	X(HTTP, "http", "server.http", NULL, NUMBER, 0, 0, 65535, "8080", "PORT",                            \
+	  "Port of HTTP (default 8080), for /livez, /readyz, /health and /metrics; 0 closes this door.")     \
+	X(HTTP_BIND, "http-bind", "server.http-bind", NULL, TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",           \
+	  "Address that HTTP listens on (default 127.0.0.1). Its pages hold figures and no data.")           \
+	X(HTTPS, "https", "server.https", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                            \
+	  "Port of HTTP over TLS (default 0: closed), with the certificate of --tls-cert-file.")             \
+	X(HTTP_LOGIN, "http-login", "server.http-login", NULL, CHOICE, 0, 0, 0, "remote",                    \
+	  "remote|always|never",                                                                             \
+	  "Who has to log in to read /metrics and /health: remote (default remote), clients of other\n"      \
+	  "machines; always, everybody as soon as there is a user; never, nobody.")                          \
+	X(GRPC, "grpc", "server.grpc", NULL, NUMBER, 0, 0, 65535, "0", "PORT",                               \
+	  "Port of gRPC: not built yet, only 0 is taken.")                                                   \
+	X(BIND, "bind", "server.bind", "bind", TEXT, 0, 0, 0, "127.0.0.1", "ADDRESS",                        \
+	  "Address to listen on (default 127.0.0.1), numeric. With any that other machines reach there\n"    \
+	  "must be a user: see 'perdure user --help'.")                                                      \
+	X(MAX_CLIENTS, "max-clients", "server.max-clients", "maxclients", NUMBER, PD_SETTING_LIVE, 1,        \
+	  1000000, "10000", "N",                                                                             \
+	  "Connections at once (default 10000), as far as the limit of open files allows.")                  \
+	X(NO_CORE_DUMPS, "no-core-dumps", "server.no-core-dumps", NULL, SWITCH, 0, 0, 0, "no", NULL,         \
+	  "Write no core dump when the process crashes, and let no debugger of the same user in: either\n"   \
+	  "would show whatever is in memory.")                                                               \
+	X(DURABILITY, "durability", "durability.level", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "strict",       \
+	  "none|performance|standard|strict|full",                                                           \
+	  "When a write is acknowledged, unless the connection, actor or tenant says otherwise:\n"           \
+	  "  none         evaluated; never synced for its own sake\n"                                        \
+	  "  performance  in the log's memory, synced within the sync interval\n"                            \
+	  "  standard     handed to the kernel: a killed process loses nothing\n"                            \
+	  "  strict       on stable storage: a power cut loses nothing (default strict)\n"                   \
+	  "  full         and in the state on disk, too: nothing to replay after a power cut")               \
+	X(SYNC_INTERVAL, "sync-interval", "durability.sync-interval", NULL, DURATION, PD_SETTING_LIVE, 1,    \
+	  3600000, "100ms", "DURATION",                                                                      \
+	  "How long performance and standard writes may stay unsynced (default 100ms).")                     \
+	X(MEMORY_BUDGET, "memory-budget", "memory.budget", "maxmemory", SIZE,                                \
+	  PD_SETTING_AUTO | PD_SETTING_LIVE, PD_BUDGET_MIN, 0, "auto", "SIZE",                               \
+	  "Memory that the whole process may have (default auto: a quarter of the machine's, at least\n"     \
+	  "64MiB). What would not fit has to wait, or is refused with -OOM.")                                \
+	X(RETENTION_TIME, "retention-time", "retention.time", NULL, DURATION, PD_SETTING_LIVE, 0, 0, "24h",  \
+	  "DURATION",                                                                                        \
+	  "How much of the past is kept (default 24h): a checkpoint from before it, and all of the log\n"    \
+	  "since; 0: time does not matter.")                                                                 \
+	X(RETENTION_SIZE, "retention-size", "retention.size", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "10GiB",    \
+	  "SIZE",                                                                                            \
+	  "How much of the log is kept for that at most (default 10GiB); 0: its size does not matter.\n"     \
+	  "Both 0: no more is kept than recovery needs.")                                                    \
+	X(VIEW_AGE, "view-age", "retention.view-age", NULL, DURATION, PD_SETTING_LIVE, 0, 0, "1h",           \
+	  "DURATION",                                                                                        \
+	  "How long a read of one moment (a long one, or one of the past) may keep from being removed\n"     \
+	  "what it may need (default 1h); then its reader is told VIEWTOOOLD. 0: no limit.")                 \
+	X(ARCHIVE, "archive", "archive.address", NULL, TEXT, 0, 0, 0, "", "ADDRESS",                         \
+	  "Follow the log into an archive (default: none): a directory that is there, on another disk or\n"  \
+	  "machine than the data, or s3://BUCKET/PREFIX. See docs/archive.md.")                              \
+	X(ARCHIVE_INTERVAL, "archive-interval", "archive.interval", NULL, DURATION, PD_SETTING_LIVE, 10,     \
+	  3600000, "1s", "DURATION", "How long what is durable may wait for the archive (default 1s).")      \
+	X(ARCHIVE_DISK_LIMIT, "archive-disk-limit", "archive.disk-limit", NULL, SIZE, PD_SETTING_LIVE, 0, 0, \
+	  "10GiB", "SIZE",                                                                                   \
+	  "How much of the log is kept for an archive that is down or slow (default 10GiB). Beyond it\n"     \
+	  "retention may take what is not archived, which leaves a gap there. 0: nothing is taken, and\n"    \
+	  "when the disk is full writes are refused.")                                                       \
+	X(S3_ENDPOINT, "s3-endpoint", "s3.endpoint", NULL, TEXT, 0, 0, 0, "", "URL",                         \
+	  "The service that addresses with s3:// mean, such as https://minio.example:9000 (default: AWS).")  \
+	X(S3_REGION, "s3-region", "s3.region", NULL, TEXT, 0, 0, 0, "", "REGION",                            \
+	  "Its region (default: AWS_REGION, AWS_DEFAULT_REGION, else us-east-1).")                           \
+	X(S3_STYLE, "s3-style", "s3.style", NULL, CHOICE, 0, 0, 0, "auto", "auto|path|virtual",              \
+	  "Where the bucket is named: path, virtual (the host's name), or auto (default auto: virtual at\n"  \
+	  "AWS, else path).")                                                                                \
+	X(S3_CA_FILE, "s3-ca-file", "s3.ca-file", NULL, TEXT, 0, 0, 0, "", "FILE",                           \
+	  "Who vouches for the service, as PEM (default: those that this system trusts).")                   \
+	X(S3_ENCRYPTION, "s3-encryption", "s3.encryption", NULL, TEXT, 0, 0, 0, "", "METHOD",                \
+	  "How the service encrypts what is put there: AES256 or aws:kms (default: as the bucket does).")    \
+	X(S3_KMS_KEY, "s3-kms-key", "s3.kms-key", NULL, TEXT, 0, 0, 0, "", "ID",                             \
+	  "With aws:kms, under which key (default: the account's).")                                         \
+	X(COMPACTION_RATE, "compaction-rate", "compaction.rate", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "0",     \
+	  "SIZE",                                                                                            \
+	  "Bytes a second that compaction may read and write (default 0: no limit); less than 64KiB is\n"    \
+	  "taken for that.")                                                                                 \
+	X(SEGMENT_SIZE, "segment-size", "log.segment-size", NULL, SIZE, PD_SETTING_AUTO,                     \
+	  PD_LOG_SEGMENT_BYTES_MIN, 1u << 30, "auto", "SIZE",                                                \
+	  "Size of the log's files, a multiple of 4KiB (default auto: 64MiB, less with a memory budget\n"    \
+	  "below 1GiB).")                                                                                    \
+	X(QUEUE_DEPTH, "queue-depth", "log.queue-depth", NULL, NUMBER, PD_SETTING_AUTO, 0, 64, "auto", "N",  \
+	  "Writes of the log in flight at once; 1 is synchronous (default auto, or 0: the disk is\n"         \
+	  "measured).")                                                                                      \
+	X(LOG_FORMAT, "log-format", "logging.format", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "text",           \
+	  "text|json",                                                                                       \
+	  "Form of the messages on standard error (default text): lines for people, with the time where\n"   \
+	  "it is no terminal, or one JSON object a line.")                                                   \
+	X(LOG_LEVEL, "log-level", "logging.level", NULL, CHOICE, PD_SETTING_LIVE, 0, 0, "info",              \
+	  "error|warning|info|debug", "The least urgent messages that are said (default info).")             \
+	X(SLOWLOG_SLOWER_THAN, "slowlog-slower-than", "slowlog.slower-than", "slowlog-log-slower-than",      \
+	  NUMBER, PD_SETTING_LIVE, -1, INT64_MAX, "10000", "MICROSECONDS",                                   \
+	  "Commands that take longer are noted by SLOWLOG (default 10000); 0: all of them, -1: none.")       \
+	X(SLOWLOG_MAX_LENGTH, "slowlog-max-length", "slowlog.max-length", "slowlog-max-len", NUMBER,         \
+	  PD_SETTING_LIVE, 0, 65536, "128", "N", "How many of them SLOWLOG keeps (default 128).")            \
+	X(NOTIFY_KEYSPACE_EVENTS, "notify-keyspace-events", "notifications.keyspace-events",                 \
+	  "notify-keyspace-events", TEXT, PD_SETTING_LIVE, 0, 0, "", "EVENTS",                               \
+	  "Which events of keys are published, in Redis's letters, such as KEA (default: none).")            \
+	X(ALLOW_OPEN, "allow-open", "security.allow-open", NULL, SWITCH, 0, 0, 0, "no", NULL,                \
+	  "Serve without any user on an address that other machines reach: whoever reaches it may read\n"    \
+	  "and change everything.")                                                                          \
+	X(TLS_PORT, "tls-port", "tls.port", "tls-port", NUMBER, 0, 0, 65535, "0", "PORT",                    \
+	  "Port of the Redis protocol over TLS (default 0: closed). With --resp 0 there is no other.")       \
+	X(TLS_CERT_FILE, "tls-cert-file", "tls.cert-file", "tls-cert-file", TEXT, 0, 0, 0, "", "FILE",       \
+	  "The server's certificate, and those between it and its root, as PEM. SIGHUP reads it again.")     \
+	X(TLS_KEY_FILE, "tls-key-file", "tls.key-file", "tls-key-file", TEXT, 0, 0, 0, "", "FILE",           \
+	  "The private key of that certificate, as PEM. SIGHUP reads it again.")                             \
+	X(TLS_KEY_PASSWORD, "tls-key-password", "tls.key-password", "tls-key-file-pass", TEXT,               \
+	  PD_SETTING_SECRET, 0, 0, "", "PASSWORD",                                                           \
+	  "The password of the key, if it is encrypted: in the file or the environment only.")               \
+	X(TLS_CA_FILE, "tls-ca-file", "tls.ca-file", "tls-ca-cert-file", TEXT, 0, 0, 0, "", "FILE",          \
+	  "The certificates that vouch for clients', as PEM. SIGHUP reads it again.")                        \
+	X(TLS_AUTH_CLIENTS, "tls-auth-clients", "tls.auth-clients", "tls-auth-clients", CHOICE, 0, 0, 0,     \
+	  "no", "no|optional|yes",                                                                           \
+	  "Whether clients have to show a certificate: no (default no), optional (one that is shown has "    \
+	  "to\n"                                                                                             \
+	  "be good), or yes.")                                                                               \
+	X(TLS_CERTIFICATE_USERS, "tls-certificate-users", "tls.certificate-users", NULL, SWITCH, 0, 0, 0,    \
+	  "no", NULL,                                                                                        \
+	  "A client whose certificate's common name is that of a user is that user, without a password.")    \
+	X(TLS_HANDSHAKE_TIMEOUT, "tls-handshake-timeout", "tls.handshake-timeout", NULL, DURATION, 0, 100,   \
 	  600000, "10s", "DURATION", "How long a TLS handshake may take (default 10s).")
 
 enum pd_setting_id {

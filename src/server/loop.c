@@ -136,6 +136,9 @@ static int64_t patience_us(struct pd_server *server)
 	    pd_server_has_tls_notice(server))
 		timeout = sooner(timeout,
 				 server->next_tick_us > now ? (int64_t)(server->next_tick_us - now) : 0);
+	deadline = pd_server_archive_due_us(server);
+	if (deadline != UINT64_MAX)
+		timeout = sooner(timeout, deadline > now ? (int64_t)(deadline - now) : 0);
 	deadline = pd_server_watchdog_due_us(server);
 	if (deadline != UINT64_MAX)
 		timeout = sooner(timeout, deadline > now ? (int64_t)(deadline - now) : 0);
@@ -163,6 +166,7 @@ static void tick(struct pd_server *server)
 	const char *notice;
 
 	pd_server_tell_alive(server, now);
+	pd_server_tick_archive(server, now);
 	if (now < server->next_tick_us)
 		return;
 	server->next_tick_us = now + TICK_US;

@@ -430,6 +430,31 @@ static const struct pd_metric state_metrics[] = {
 		AT(engine.state_failures)),
 };
 
+static const struct pd_metric archive_metrics[] = {
+	GAUGE("perdure_archive_lsn",
+	      "All records up to this LSN are in the archive, from its newest base on, and were read back. "
+	      "Like all gauges here, it is left out where there is no archive.",
+	      AT(archive_lsn)),
+	GAUGE("perdure_archive_timestamp_seconds",
+	      "When that record was written, since 1970; 0: none is archived yet.", SECONDS, AT(archive_us),
+	      US_TO_S),
+	GAUGE("perdure_archive_lag_seconds",
+	      "How much later the newest durable record was written than the newest archived one.", SECONDS,
+	      AT(archive_lag_us), US_TO_S),
+	GAUGE("perdure_archive_lag_bytes", "Log that is not archived.", BYTES, AT(archive_lag_bytes)),
+	GAUGE("perdure_archive_waiting_bytes",
+	      "Log that stays on the disk until the archive has it, from the first segment on that is not "
+	      "whole in it.",
+	      BYTES, AT(archive_waiting_bytes)),
+	GAUGE("perdure_archive_failing",
+	      "1: the last round failed, or is refused, and is tried again; else 0.", AT(archive_failing)),
+	COUNTER("perdure_archive_failures", "Rounds that failed.", AT(archive_failures)),
+	COUNTER("perdure_archive_gaps", "Gaps that the archive has since the start: an alarm.",
+		AT(archive_gaps)),
+	COUNTER("perdure_archive_objects", "Objects archived and read back.", AT(archive_objects)),
+	COUNTER("perdure_archived_bytes", "Bytes of the log in them.", BYTES, AT(archive_bytes)),
+};
+
 static const struct pd_metric memory_metrics[] = {
 	GAUGE("perdure_memory_bytes", "Memory by part.", BYTES, .labels = "part", .write = write_memory),
 	GAUGE("perdure_memory_limit_bytes", "What a part may take, where it has a limit of its own.", BYTES,
@@ -500,6 +525,7 @@ const struct pd_metric_group pd_metric_groups[] = {
 	GROUP("Log", log_metrics),
 	GROUP("Recovery", recovery_metrics),
 	GROUP("State", state_metrics),
+	GROUP("Archive", archive_metrics),
 	GROUP("Memory and disk", memory_metrics),
 	GROUP("Connections", connection_metrics),
 	GROUP("Process", process_metrics),

@@ -1,4 +1,5 @@
 /* Settings: what they mean for the parts of the server, at the start and when they change. */
+#include "archive/archive.h"
 #include "base/assert.h"
 #include "server/server_private.h"
 
@@ -91,6 +92,14 @@ static int apply(void *context, enum pd_setting_id id, const struct pd_setting_v
 		return 0;
 	case PD_SETTING_RETENTION_SIZE:
 		apply_retention(server, pd_config_number(config, PD_SETTING_RETENTION_TIME), value->number);
+		return 0;
+	case PD_SETTING_ARCHIVE_INTERVAL:
+		if (server->archive != NULL)
+			pd_archive_set_interval(server->archive, (uint64_t)value->number);
+		return 0;
+	case PD_SETTING_ARCHIVE_DISK_LIMIT:
+		if (server->archive != NULL)
+			pd_archive_set_disk_limit(server->archive, (uint64_t)value->number);
 		return 0;
 	case PD_SETTING_VIEW_AGE:
 		pd_engine_set_view_age(server->engine, seconds(value->number));

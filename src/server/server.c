@@ -244,6 +244,9 @@ static int run(struct pd_server *server, struct pd_error *err)
 
 	if (result != 0 || server->stopping)
 		return result;
+	result = pd_server_open_archive(server, err);
+	if (result != 0)
+		return result;
 	say_ready(server);
 	pd_server_tell_ready(server);
 	result = pd_server_serve(server, err);
@@ -306,6 +309,7 @@ static int close_all(struct pd_server *server, int status)
 
 	if (server->net != NULL)
 		pd_net_stop_listening(server->net, 0);
+	pd_server_close_archive(server);
 	pd_resp_front_free(server->resp);
 	pd_http_front_free(server->http);
 	pd_logins_free(server->logins);

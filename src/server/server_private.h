@@ -18,6 +18,15 @@
 #include "server/state_notice.h"
 #include "server/server.h"
 
+struct pd_archive;
+
+/* What of the archive has been told already. */
+struct pd_archive_notices {
+	bool fails, let_go;
+	unsigned state; /* enum pd_archive_state */
+	uint64_t gaps;
+};
+
 struct pd_server {
 	struct pd_config *config;
 	struct pd_server_options options; /* as it was at the start */
@@ -39,6 +48,8 @@ struct pd_server {
 	bool descriptor_watched;
 	bool fence_told, disk_full_told;
 	struct pd_state_notices state_notices;
+	struct pd_archive *archive; /* after recovery; NULL: none */
+	struct pd_archive_notices archive_notices;
 	uint64_t next_tick_us, next_notice_us, looked_us;
 	uint64_t started_real_us;
 	uint64_t next_watchdog_us, next_status_us;
@@ -61,6 +72,16 @@ void pd_server_drain(struct pd_server *server);
 
 /* ---- look.c ---- */
 void pd_server_open_pages(struct pd_server *server);
+
+/* ---- archive.c ---- */
+/* After recovery: begin following the log into the archive of the settings, if there is one. */
+PD_MUST_CHECK int pd_server_open_archive(struct pd_server *server, struct pd_error *err);
+void pd_server_tick_archive(struct pd_server *server, uint64_t now_us);
+/* When that is due, monotonic; UINT64_MAX: never. */
+uint64_t pd_server_archive_due_us(const struct pd_server *server);
+/* Before the engine is closed. */
+void pd_server_close_archive(struct pd_server *server);
+void pd_server_look_at_archive(const struct pd_server *server, struct pd_metrics_facts *facts);
 
 /* ---- access.c ---- */
 /* Is it reached from other machines, and has to know who asks? */

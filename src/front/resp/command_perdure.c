@@ -352,6 +352,8 @@ static void answer_help(struct pd_resp_call *call)
 		"PD.STORE CHECKPOINT|COMPACT|VERIFY",
 		"PD.LOG COMPACT",
 		"    Start work on what is stored, beside the serving; one at a time.",
+		"PD.ARCHIVE STATUS",
+		"    How far the log has been followed into the archive, and what fails.",
 		"PD.STORE STATUS|STATS",
 		"    How far that work is, or how the last ended; figures of what is stored.",
 		"PD.HELP",

@@ -23,10 +23,11 @@ static int add_front_commands(struct pd_resp_registry *registry, struct pd_error
 	const struct pd_resp_commands *const tables[] = {
 		&pd_resp_commands_connection, &pd_resp_commands_client,  &pd_resp_commands_command,
 		&pd_resp_commands_config,     &pd_resp_commands_server,  &pd_resp_commands_transaction,
-		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep,  &pd_resp_commands_pubsub,
-		&pd_resp_commands_memory,     &pd_resp_commands_debug,   &pd_resp_commands_latency,
-		&pd_resp_commands_actor,      &pd_resp_commands_acl,     &pd_resp_commands_lease,
-		&pd_resp_commands_profile,    &pd_resp_commands_history, &pd_resp_commands_restore,
+		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep,  &pd_resp_commands_archive,
+		&pd_resp_commands_pubsub,     &pd_resp_commands_memory,  &pd_resp_commands_debug,
+		&pd_resp_commands_latency,    &pd_resp_commands_actor,   &pd_resp_commands_acl,
+		&pd_resp_commands_lease,      &pd_resp_commands_profile, &pd_resp_commands_history,
+		&pd_resp_commands_restore,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
@@ -114,6 +115,11 @@ void pd_resp_front_set_memory(struct pd_resp_front *front, uint64_t max, uint64_
 	front->options.memory_max = max;
 	front->options.memory_budget = budget;
 	pd_resp_memory_limit(front, max != 0 ? max : UINT64_MAX);
+}
+
+void pd_resp_front_set_archive(struct pd_resp_front *front, const struct pd_archive *archive)
+{
+	front->archive = archive;
 }
 
 void pd_resp_front_set_loading(struct pd_resp_front *front, const struct pd_recovery *progress)

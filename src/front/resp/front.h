@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "net/net.h"
 
+struct pd_archive;
 struct pd_config;
 struct pd_logins;
 struct pd_os;
@@ -69,6 +70,9 @@ void pd_resp_front_set_slowlog(struct pd_resp_front *front, int64_t slower_than_
 
 /* Another memory_max and memory_budget from now on. */
 void pd_resp_front_set_memory(struct pd_resp_front *front, uint64_t max, uint64_t budget);
+
+/* Whose state PD.ARCHIVE and INFO tell; NULL, as it begins: there is none. */
+void pd_resp_front_set_archive(struct pd_resp_front *front, const struct pd_archive *archive);
 
 /* Which events of keys are published, in Redis's letters. PD_INVALID. */
 PD_MUST_CHECK int pd_resp_front_set_notify(struct pd_resp_front *front, const char *letters,

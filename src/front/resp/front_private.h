@@ -130,6 +130,7 @@ struct pd_resp_front {
 	struct pd_os *os;
 	struct pd_net *net;
 	struct pd_engine *engine;
+	const struct pd_archive *archive; /* NULL: none */
 	struct pd_resp_registry registry;
 	struct pd_history_jobs *history_jobs; /* made when first needed */
 	struct pd_restore_jobs *restore_jobs; /* the same */
@@ -197,9 +198,9 @@ struct pd_resp_commands {
 extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_commands_client,
 	pd_resp_commands_acl, pd_resp_commands_command, pd_resp_commands_config, pd_resp_commands_server,
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
-	pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug, pd_resp_commands_latency,
-	pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile, pd_resp_commands_history,
-	pd_resp_commands_restore;
+	pd_resp_commands_archive, pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug,
+	pd_resp_commands_latency, pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile,
+	pd_resp_commands_history, pd_resp_commands_restore;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);

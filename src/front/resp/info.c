@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "archive/archive.h"
 #include "engine/upkeep.h"
 #include "config/config.h"
 #include "front/resp/front_private.h"
@@ -400,6 +401,36 @@ static int write_perdure(const struct facts *facts, struct pd_buffer *text)
 	return result != 0 ? result : write_recovery(facts, text);
 }
 
+static int write_archive(const struct facts *facts, struct pd_buffer *text)
+{
+	struct pd_archive_status status;
+
+	if (facts->front->archive == NULL)
+		return pd_buffer_printf(text, "archive_state:off\r\n");
+	pd_archive_status(facts->front->archive, &status);
+	return pd_buffer_printf(text,
+				"archive_state:%s\r\n"
+				"archive_address:%s\r\n"
+				"archive_base_lsn:%llu\r\n"
+				"archive_lsn:%llu\r\n"
+				"archive_time_us:%llu\r\n"
+				"archive_lag_us:%llu\r\n"
+				"archive_lag_bytes:%llu\r\n"
+				"archive_waiting_bytes:%llu\r\n"
+				"archive_let_go:%d\r\n"
+				"archive_objects:%llu\r\n"
+				"archive_bytes:%llu\r\n"
+				"archive_failures:%llu\r\n"
+				"archive_failure:%s\r\n"
+				"archive_gaps:%llu\r\n"
+				"archive_gap:%s\r\n",
+				pd_archive_state_name(status.state), status.address, U(status.base_lsn),
+				U(status.archived_lsn), U(status.archived_us), U(status.lag_us),
+				U(status.lag_bytes), U(status.waiting_bytes), status.let_go,
+				U(status.objects), U(status.bytes), U(status.failures), status.failure,
+				U(status.gaps), status.gap);
+}
+
 /* "name:count=2,sum=310,7=1,8=1": of values up to 2^7, of those above up to 2^8, …; times in microseconds, their sum in
  * nanoseconds (base/histogram.h). */
 static int write_histogram(struct pd_buffer *text, const char *name, const struct pd_histogram *histogram)
@@ -466,6 +497,7 @@ static const struct section sections[] = {
 	{ "cluster", "Cluster", true, write_cluster },
 	{ "keyspace", "Keyspace", true, write_keyspace },
 	{ "perdure", "Perdure", true, write_perdure },
+	{ "archive", "Archive", true, write_archive },
 	{ "histograms", "Histograms", false, write_histograms },
 	{ "waiting", "Waiting", false, write_waiting },
 };

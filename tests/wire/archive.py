@@ -1,0 +1,198 @@
+"""The archive: the log followed into a directory, looked at, and had back, by the server and by perdure archive."""
+
+import json
+import os
+import re
+import shutil
+import time
+import urllib.request
+
+from processes import free_port
+from resp_connection import RespConnection
+
+FAILURE, USAGE, DAMAGED = 1, 2, 4
+
+
+def as_map(reply):
+    return {key.decode(): value for key, value in zip(reply[::2], reply[1::2])}
+
+
+def status_of(server):
+    with RespConnection(server.port) as connection:
+        return as_map(connection.command("PD.ARCHIVE", "STATUS"))
+
+
+def wait_for(server, what, seconds=60):
+    end = time.monotonic() + seconds
+    while True:
+        status = status_of(server)
+        if what(status):
+            return status
+        assert time.monotonic() < end, status
+        time.sleep(0.05)
+
+
+def settled(status):
+    return status["state"] == b"following" and status["archived_lsn"] == status["durable_lsn"]
+
+
+def archived(world, name, *options, keys=2000):
+    """A server with an archive and something in it."""
+    place = world.path(name + "-archive")
+    os.makedirs(place)
+    server = world.new_server(name, ["--archive", place, "--archive-interval", "100ms", "--segment-size", "256KiB", *options])
+    server.start()
+    with RespConnection(server.port) as connection:
+        for i in range(keys):
+            connection.expect("OK", "SET", f"key{i}", f"{i:08d}" * 40)
+    return server, place
+
+
+def objects(place):
+    found = []
+    for directory, _, names in os.walk(place):
+        found += [os.path.join(directory, name) for name in names if name.endswith((".whole", ".piece"))]
+    return sorted(found)
+
+
+def state_hash(server):
+    with RespConnection(server.port) as connection:
+        return connection.command("PD.STATEHASH")
+
+
+def test_a_lost_directory_comes_back(world):
+    server, place = archived(world, "lost")
+    hash_before = state_hash(server)
+    status = wait_for(server, settled)
+    assert status["base_lsn"] == 1 and status["gaps"] == 0 and status["failures"] == 0 and status["bytes"] > 256 * 1024, status
+    server.kill()
+    shutil.rmtree(server.directory)
+    again = world.path("lost-again")
+    _, stdout, _ = world.perdure("archive", "fetch", "--archive", place, "--to", again, "-o", "json")
+    fetched = json.loads(stdout)
+    assert fetched["first_lsn"] == 1 and fetched["last_lsn"] == status["archived_lsn"], fetched
+    world.perdure("log", "verify", "--data", again)
+    # It takes the place of the first, with the same archive.
+    other = world.new_server("lost-again", ["--archive", place, "--archive-interval", "100ms"])
+    other.start()
+    assert state_hash(other) == hash_before
+    with RespConnection(other.port) as connection:
+        connection.expect("OK", "SET", "more", "1")
+    status = wait_for(other, settled)
+    assert status["gaps"] == 0 and status["base_lsn"] == 1, status
+    assert other.stop() == 0
+    world.perdure("archive", "verify", "--archive", place)
+
+
+def test_looking(world):
+    server, place = archived(world, "looked-at")
+    status = wait_for(server, settled)
+    _, stdout, _ = world.perdure("archive", "status", "--data", server.directory, "-o", "json")
+    told = json.loads(stdout)
+    assert told["state"] == "following" and told["address"] == place and told["base_lsn"] == 1, told
+    _, stdout, _ = world.perdure("archive", "status", "--data", server.directory)
+    assert "following" in stdout and place in stdout and "0 gaps" in stdout, stdout
+    _, stdout, _ = world.perdure("archive", "ls", "--archive", place, "-o", "json")
+    bases = json.loads(stdout)["bases"]
+    assert len(bases) == 1 and bases[0]["base_lsn"] == 1 and bases[0]["last_lsn"] >= status["archived_lsn"], bases
+    _, stdout, _ = world.perdure("archive", "verify", "--archive", place, "-o", "json")
+    checked = json.loads(stdout)
+    assert checked["sound"] and checked["damage"] == [] and checked["objects"] == bases[0]["objects"], checked
+    with RespConnection(server.port) as connection:
+        info = connection.command("INFO", "archive").decode()
+    assert "archive_state:following" in info and f"archive_address:{place}" in info, info
+    assert server.stop() == 0
+    assert "are not archived yet" not in server.printed(), server.printed()
+
+
+def test_without_one(world):
+    assert status_of(world.server) == {"state": b"off"}
+    status, stdout, _ = world.perdure("archive", "status", "--data", world.server.directory, check=False)
+    assert status == FAILURE and "off" in stdout
+    status, _, stderr = world.perdure("archive", "ls", check=False)
+    assert status == USAGE and "--archive" in stderr, stderr
+    status, _, stderr = world.perdure("archive", "ls", "--archive", world.path("nowhere"), check=False)
+    assert status == FAILURE and "nowhere" in stderr, stderr
+    empty = world.path("empty")
+    os.makedirs(empty)
+    status, _, stderr = world.perdure("archive", "verify", "--archive", empty, check=False)
+    assert status == FAILURE and "there is no archive" in stderr, stderr
+
+
+def test_an_address_that_is_none(world):
+    for place, words in ((world.path("absent"), "make it, or mount it"), ("ftp://host/there", "directory")):
+        server = world.new_server("no-place", ["--archive", place])
+        status, _, stderr = world.perdure("server", "--data", server.directory, "--resp", "0", "--http", "0", "--archive", place,
+                                          check=False)
+        assert status == FAILURE and words in stderr and "--archive" in stderr, stderr
+
+
+def test_damage_is_found(world):
+    server, place = archived(world, "damaged")
+    lsn = wait_for(server, settled)["archived_lsn"]
+    assert server.stop() == 0
+    for path in objects(place):
+        with open(path, "rb") as file:
+            good = file.read()
+        for way, bad in (("flipped", good[:len(good) // 2] + bytes([good[len(good) // 2] ^ 4]) + good[len(good) // 2 + 1:]),
+                         ("cut off", good[:-1]), ("missing", None)):
+            os.unlink(path)
+            if bad is not None:
+                with open(path, "wb") as file:
+                    file.write(bad)
+            status, stdout, stderr = world.perdure("archive", "verify", "--archive", place, check=False)
+            # That the last one is gone only those know who know how far it should reach.
+            last = way == "missing" and path > objects(place)[-1]
+            assert status == DAMAGED and "LSN" in stdout or last, (path, way, status, stdout, stderr)
+            to = world.path("from-damage")
+            status, _, stderr = world.perdure("archive", "fetch", "--archive", place, "--to", to, "--to-lsn", lsn, check=False)
+            assert status != 0 and "LSN" in stderr and not os.path.exists(to), (path, way, stderr)
+            if bad is not None:
+                os.unlink(path)
+            with open(path, "wb") as file:
+                file.write(good)
+    world.perdure("archive", "verify", "--archive", place)
+
+
+def test_a_copy_is_refused(world):
+    server, place = archived(world, "original", keys=300)
+    wait_for(server, settled)
+    assert server.stop() == 0
+    shutil.copytree(server.directory, world.path("copy"))
+    server.start()
+    wait_for(server, settled)
+    copy = world.new_server("copy", ["--archive", place, "--archive-interval", "100ms"])
+    copy.start()
+    with RespConnection(copy.port) as connection:
+        connection.expect("OK", "SET", "other", "1")
+    status = wait_for(copy, lambda status: status["state"] == b"refused")
+    assert b"address of its own" in status["failure"], status
+    assert "nothing is archived" in copy.printed(), copy.printed()
+    code, stdout, _ = world.perdure("archive", "status", "--data", copy.directory, check=False)
+    assert code == FAILURE and "refused" in stdout, stdout
+    with RespConnection(server.port) as connection:
+        connection.expect("OK", "SET", "more", "1")
+    wait_for(server, settled)
+    world.perdure("archive", "verify", "--archive", place)
+
+
+def test_an_archive_that_is_away(world):
+    http_port = free_port()
+    server, place = archived(world, "away", "--retention-time", "0", "--retention-size", "0", "--http", str(http_port), keys=200)
+    before = wait_for(server, settled)
+    os.rename(place, place + ".away")
+    with RespConnection(server.port) as connection:
+        for i in range(2000):
+            connection.expect("OK", "SET", f"key{i}", "x" * 300)
+    status = wait_for(server, lambda status: status["state"] == b"failing")
+    assert status["archived_lsn"] >= before["archived_lsn"] and status["lag_bytes"] > 0, status
+    world.perdure("log", "compact", "--data", server.directory)
+    with urllib.request.urlopen(f"http://127.0.0.1:{http_port}/metrics", timeout=30) as answer:
+        page = answer.read().decode()
+    assert re.search(r"^perdure_archive_failing 1$", page, re.M) and "perdure_archive_lag_seconds" in page, page[-3000:]
+    os.rename(place + ".away", place)
+    status = wait_for(server, settled)
+    assert status["gaps"] == 0, status
+    assert "archiving fails" in server.printed() and "archived again" in server.printed(), server.printed()
+    world.perdure("archive", "verify", "--archive", place)
+    assert server.stop() == 0
