@@ -132,9 +132,10 @@ static int begin_file(struct fetching *fetching, uint32_t segment, struct pd_err
 	fetching->segment = segment;
 	fetching->at = 0;
 	path = path_of(fetching, "new");
-	result = path == NULL ? no_memory(err)
-			      : pd_os_open(os, path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE,
-					   &fetching->file, err);
+	result = path == NULL
+			 ? no_memory(err)
+			 : pd_os_open(os, path, PD_OS_READ | PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE,
+				      &fetching->file, err);
 	pd_free(path);
 	return result;
 }
@@ -150,7 +151,12 @@ static int end_file(struct fetching *fetching, struct pd_error *err)
 		return 0;
 	from = path_of(fetching, "new");
 	to = path_of(fetching, "seg");
-	result = from == NULL || to == NULL ? no_memory(err) : pd_os_datasync(fetching->file, err);
+	result = from == NULL || to == NULL
+			 ? no_memory(err)
+			 : pd_log_raw_finish(fetching->file, fetching->at, fetching->fetch->log.cluster_id,
+					     fetching->fetch->log.shard, fetching->segment, err);
+	if (result == 0)
+		result = pd_os_datasync(fetching->file, err);
 	pd_os_close(fetching->file);
 	fetching->file = NULL;
 	if (result == 0)

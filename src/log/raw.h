@@ -22,6 +22,7 @@
 #include "log/log.h"
 
 struct pd_log_raw;
+struct pd_os_file;
 
 /* A segment that was begun. */
 struct pd_log_raw_segment {
@@ -82,5 +83,12 @@ PD_MUST_CHECK int pd_log_raw_open(const struct pd_log_raw *raw, const struct pd_
 PD_MUST_CHECK int pd_log_raw_read(struct pd_log_raw_reader *reader, void *data, size_t size, size_t *ret_size,
 				  struct pd_error *err);
 void pd_log_raw_close(struct pd_log_raw_reader *reader);
+
+/* A copy of a segment, `size` bytes that begin with its first, has all of its stretches: give it the size that the segment was made with, unless
+ * it ends with its footer. Writers cut a file only behind that, so a shorter one would pass for one that was cut off. The file is open for
+ * reading and writing; sync it afterwards. PD_CORRUPT: those are no groups of that segment. */
+PD_MUST_CHECK int pd_log_raw_finish(struct pd_os_file *file, uint64_t size,
+				    const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], uint32_t shard,
+				    uint32_t segment, struct pd_error *err);
 
 #endif

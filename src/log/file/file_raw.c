@@ -483,3 +483,58 @@ void pd_log_raw_close(struct pd_log_raw_reader *reader)
 	pd_os_close(reader->file);
 	reader->file = NULL;
 }
+
+/* ---- copies ---- */
+
+/* The headers of a copy's groups, one after the other: the last one's kind. 0: they are none. */
+static int last_kind(struct pd_os_file *file, uint64_t size, const struct pd_location *location,
+		     uint8_t *window, unsigned *ret_kind, struct pd_error *err)
+{
+	uint64_t window_at = 0, at = 0;
+	size_t window_size = 0;
+
+	*ret_kind = 0;
+	while (at < size) {
+		struct pd_group_header header;
+
+		if (at < window_at || at + PD_SECTOR_SIZE > window_at + window_size) {
+			int result = pd_os_read(file, window, WINDOW_BYTES, at, &window_size, err);
+
+			if (result != 0)
+				return result;
+			window_at = at;
+		}
+		if (window_size < PD_SECTOR_SIZE ||
+		    !pd_group_header_read(window + (at - window_at), location, at / PD_SECTOR_SIZE,
+					  &header) ||
+		    header.sectors == 0 || (uint64_t)header.sectors * PD_SECTOR_SIZE > size - at) {
+			*ret_kind = 0;
+			return 0;
+		}
+		*ret_kind = header.kind;
+		at += (uint64_t)header.sectors * PD_SECTOR_SIZE;
+	}
+	return 0;
+}
+
+int pd_log_raw_finish(struct pd_os_file *file, uint64_t size, const uint8_t cluster_id[PD_CLUSTER_ID_SIZE],
+		      uint32_t shard, uint32_t segment, struct pd_error *err)
+{
+	const struct pd_location location = { pd_location_crc(cluster_id, shard, segment), segment };
+	uint8_t *window = pd_malloc(WINDOW_BYTES);
+	struct pd_segment_head head;
+	unsigned kind = 0;
+	size_t got;
+	int result = window == NULL ? no_memory(err) : last_kind(file, size, &location, window, &kind, err);
+
+	if (result == 0 && kind == 0)
+		result = pd_error_set(err, PD_CORRUPT, "a copy of segment %010u is not made of its groups",
+				      segment);
+	if (result == 0 && kind != PD_GROUP_FOOTER) {
+		result = pd_os_read(file, &head, sizeof head, PD_GROUP_HEADER_SIZE, &got, err);
+		if (result == 0 && got == sizeof head && head.segment_bytes > size)
+			result = pd_os_resize(file, head.segment_bytes, err);
+	}
+	pd_free(window);
+	return result;
+}

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "engine/manifest.h"
+#include "log/verify.h"
 #include "provider/place.h"
 
 void arc_init(struct arc *arc)
@@ -171,6 +172,27 @@ int arc_fetch(struct arc *arc, const char *directory, struct pd_log_position fro
 	return 0;
 }
 
+/* Every byte of it, by those who know nothing of archives. */
+static void verify(struct arc *arc, const char *directory)
+{
+	char path[200];
+	struct pd_log_options options = { .os = arc->host.os, .directory = path };
+	struct pd_archive_log log = arc_log(arc, directory);
+	struct pd_log_verifier *verifier;
+	struct pd_log_sight sight;
+	struct pd_error err;
+	int result;
+
+	(void)snprintf(path, sizeof path, "%s/log/0000", directory);
+	memcpy(options.cluster_id, log.cluster_id, sizeof log.cluster_id);
+	assert_int_equal(pd_log_verifier_new(&options, &verifier, &err), 0);
+	while ((result = pd_log_verifier_next(verifier, &sight, &err)) == 0)
+		if (sight.kind == PD_SIGHT_DAMAGE)
+			fail_msg("damage in what was fetched: %s", sight.damage.text);
+	assert_int_equal(result, PD_END);
+	pd_log_verifier_free(verifier);
+}
+
 void arc_expect_rebuilt(struct arc *arc, uint64_t to_lsn, struct pd_hash128 hash)
 {
 	struct pd_archive_fetched fetched;
@@ -181,6 +203,7 @@ void arc_expect_rebuilt(struct arc *arc, uint64_t to_lsn, struct pd_hash128 hash
 
 	if (result != 0)
 		fail_msg("cannot fetch: %s", err.text);
+	verify(arc, "rebuilt");
 	other.engine = NULL;
 	memset(other.sessions, 0, sizeof other.sessions);
 	pd_buffer_init(&other.reply, 1 << 20);
