@@ -111,11 +111,10 @@ void pd_server_look_at_archive(const struct pd_server *server, struct pd_metrics
 {
 	struct pd_archive_status status;
 
-	facts->archive_lag_us = facts->archive_lag_bytes = facts->archive_lsn = facts->archive_us =
-		facts->archive_waiting_bytes = facts->archive_failing = PD_METRIC_UNKNOWN;
 	if (server->archive == NULL)
 		return;
 	pd_archive_status(server->archive, &status);
+	facts->archive_configured = 1;
 	facts->archive_lag_us = status.lag_us;
 	facts->archive_lag_bytes = status.lag_bytes;
 	facts->archive_lsn = status.archived_lsn;

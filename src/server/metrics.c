@@ -431,9 +431,11 @@ static const struct pd_metric state_metrics[] = {
 };
 
 static const struct pd_metric archive_metrics[] = {
+	GAUGE("perdure_archive_configured",
+	      "1: the log is followed into an archive; 0: there is none, and the others here are 0.",
+	      AT(archive_configured)),
 	GAUGE("perdure_archive_lsn",
-	      "All records up to this LSN are in the archive, from its newest base on, and were read back. "
-	      "Like all gauges here, it is left out where there is no archive.",
+	      "All records up to this LSN are in the archive, from its newest base on, and were read back.",
 	      AT(archive_lsn)),
 	GAUGE("perdure_archive_timestamp_seconds",
 	      "When that record was written, since 1970; 0: none is archived yet.", SECONDS, AT(archive_us),

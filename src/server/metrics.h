@@ -33,7 +33,7 @@ struct pd_metrics_facts {
 	uint64_t ready, recovering, draining, fenced, disk_full, state_damaged, state_failing; /* 0 or 1 */
 	uint64_t disk_free_bytes; /* PD_METRIC_UNKNOWN: no disk */
 	uint64_t connections_max;
-	/* The first six PD_METRIC_UNKNOWN: there is no archive. */
+	uint64_t archive_configured; /* 0: there is no archive, and the others are 0 */
 	uint64_t archive_lsn, archive_us, archive_lag_us, archive_lag_bytes, archive_waiting_bytes,
 		archive_failing;
 	uint64_t archive_failures, archive_gaps, archive_objects, archive_bytes;
