@@ -316,9 +316,9 @@ static int take_frame(struct pd_log_follower *follower, const struct pd_group_he
 			       ? lost(follower, header->first_lsn + 1, err)
 			       : 0;
 	}
-	follower->next_frame++;
 	if (pd_buffer_append_slice(&follower->frames, piece) != 0)
 		return no_memory(err);
+	follower->next_frame++;
 	if (header->kind != PD_GROUP_FRAME_COMMIT)
 		return 0;
 	follower->in_frames = false;
@@ -416,8 +416,10 @@ static int next_group(struct pd_log_follower *follower, struct pd_error *err)
 			return lost(follower, header.first_lsn,
 				    err); /* and this group comes with the next call */
 	}
-	follower->sector = sector + header.sectors;
-	return skip ? 0 : take_group(follower, &header, err);
+	result = skip ? 0 : take_group(follower, &header, err);
+	if (result != PD_NO_MEMORY) /* else it is taken by the next call */
+		follower->sector = sector + header.sectors;
+	return result;
 }
 
 /* ---- records ---- */
@@ -437,7 +439,7 @@ static int take_record(struct pd_log_follower *follower, struct pd_record *ret_r
 		return lost(follower, (lsn > follower->expected_lsn ? lsn : follower->expected_lsn) + 1, err);
 	}
 	result = pd_record_decode(bytes, follower->base_time_us, ret_record, err);
-	if (result != 0)
+	if (result != 0 && result != PD_CORRUPT)
 		return result;
 	ret_record->epoch = follower->epoch;
 	ret_record->lsn = lsn;
@@ -445,6 +447,8 @@ static int take_record(struct pd_log_follower *follower, struct pd_record *ret_r
 	follower->lsn++;
 	if (lsn < follower->expected_lsn)
 		return 1;
+	if (result != 0) /* it makes no sense, though its checksum holds */
+		return lost(follower, lsn + 1, err);
 	follower->expected_lsn = lsn + 1;
 	return 0;
 }

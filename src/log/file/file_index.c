@@ -55,8 +55,8 @@ uint64_t pd_index_records(struct pd_slice index)
 	return sum;
 }
 
-bool pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t first_lsn, uint64_t last_lsn,
-		     struct pd_buffer *actors)
+int pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t first_lsn, uint64_t last_lsn,
+		    struct pd_buffer *actors)
 {
 	uint64_t lsn = segment_first_lsn;
 	bool inside = false; /* the index ends between the frames of `lsn` */
@@ -67,17 +67,17 @@ bool pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t
 
 		if (!pd_varint_take(&index, &sectors) || !pd_varint_take(&index, &records) ||
 		    !pd_varint_take(&index, &count))
-			return false;
+			return 0;
 		/* A frame has no record of its own before the last one: it belongs to the LSN in the making. */
 		wanted = lsn <= last_lsn && lsn + (records > 0 ? records : 1) > first_lsn;
 		if (wanted && count == 0)
-			return false;
+			return 0;
 		for (uint64_t i = 1; i < count; i++) {
 			if (!pd_varint_take(&index, &actor))
-				return false;
+				return 0;
 			if (wanted && !has_actor(actors, actor) &&
 			    pd_buffer_append(actors, &actor, sizeof actor) != 0)
-				return false;
+				return PD_NO_MEMORY;
 		}
 		lsn += records;
 		inside = records == 0 && count > 1;

@@ -218,10 +218,10 @@ size_t pd_index_growth(size_t actor_count); /* bytes that one pd_index_add() can
 #define PD_INDEX_ALL_ACTORS SIZE_MAX        /* an actor_count: too many to list */
 /* Of all its groups. With the footer's first_lsn it tells where the segment begins, whatever has become of its head. */
 uint64_t pd_index_records(struct pd_slice index);
-/* Append to `actors` (u64 each) whoever has records in LSNs first..last, as a segment's index tells. false: it does not
- * tell. */
-bool pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t first_lsn, uint64_t last_lsn,
-		     struct pd_buffer *actors);
+/* Append to `actors` (u64 each) whoever has records in LSNs first..last, as a segment's index tells: 1. 0: it does not
+ * tell. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_index_actors(struct pd_slice index, uint64_t segment_first_lsn, uint64_t first_lsn,
+				  uint64_t last_lsn, struct pd_buffer *actors);
 
 /* ---- file_read.c ---- */
 int pd_file_reader_new(struct pd_log *log, uint64_t from_lsn, struct pd_log_reader **ret_reader,

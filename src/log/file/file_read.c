@@ -621,6 +621,8 @@ int pd_file_reader_next(struct pd_log_reader *base, struct pd_record *ret_record
 		} else {
 			result = next_group(reader, ret_damage, err);
 		}
+		if (reader->no_memory) /* what is damaged, and whose it is, could not be told as it is */
+			return pd_error_set(err, PD_NO_MEMORY, "out of memory while reading a damaged log");
 		if (result == PD_CORRUPT && is_before(ret_damage, reader->from_lsn)) {
 			reader->log_end.damage_count--;
 			result = 0;

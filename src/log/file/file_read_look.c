@@ -44,15 +44,20 @@ static bool name_actors(struct pd_file_reader *reader, uint64_t first_lsn, uint6
 		return false;
 	size = (size_t)header.sectors * PD_SECTOR_SIZE;
 	copy = pd_malloc(size);
-	if (copy == NULL)
+	if (copy == NULL) {
+		reader->no_memory = true;
 		return false;
+	}
 	memcpy(copy, data, size); /* the reader will come to it later and expects the stamps in place */
 	if (pd_group_open(copy, &header)) {
 		struct pd_slice index = pd_slice(copy + PD_GROUP_HEADER_SIZE, header.payload_size);
 
 		/* The head may be gone, and what was taken for the beginning instead is not where the index begins. */
-		named = pd_index_actors(index, header.first_lsn - pd_index_records(index), first_lsn,
-					last_lsn, &reader->actors);
+		int result = pd_index_actors(index, header.first_lsn - pd_index_records(index), first_lsn,
+					     last_lsn, &reader->actors);
+
+		named = result > 0;
+		reader->no_memory = reader->no_memory || result < 0;
 	}
 	pd_free(copy);
 	return named;

@@ -8,8 +8,7 @@
 #include "log/file/file_read_private.h"
 #include "log/mend_private.h"
 
-bool pd_read_mend_header(const struct pd_file_reader *reader, uint64_t sector,
-			 struct pd_group_header *ret_header)
+bool pd_read_mend_header(struct pd_file_reader *reader, uint64_t sector, struct pd_group_header *ret_header)
 {
 	const uint8_t *data = reader->data + sector * PD_SECTOR_SIZE;
 	struct pd_group_header header;
@@ -25,8 +24,10 @@ bool pd_read_mend_header(const struct pd_file_reader *reader, uint64_t sector,
 		if (pd_read_state(reader, sector + i) != PD_SECTOR_CURRENT)
 			return false;
 	copy = pd_malloc((size_t)header.sectors * PD_SECTOR_SIZE);
-	if (copy == NULL) /* then it is as damaged as it looks */
+	if (copy == NULL) {
+		reader->no_memory = true;
 		return false;
+	}
 	memcpy(copy, data, (size_t)header.sectors * PD_SECTOR_SIZE);
 	whole = pd_group_open(copy, &header);
 	pd_free(copy);
@@ -43,12 +44,15 @@ bool pd_read_unused_but_one_bit(const struct pd_file_reader *reader, uint64_t se
 
 /* ---- whose damage it is ---- */
 
-static bool add(struct pd_buffer *actors, uint64_t actor)
+static void add_suspect(struct pd_file_reader *reader, uint64_t actor)
 {
-	for (size_t at = 0; at < actors->size; at += sizeof actor)
-		if (pd_load_u64(actors->data + at) == actor)
-			return true;
-	return pd_buffer_append(actors, &actor, sizeof actor) == 0;
+	struct pd_buffer *suspects = &reader->suspects;
+
+	for (size_t at = 0; at < suspects->size; at += sizeof actor)
+		if (pd_load_u64(suspects->data + at) == actor)
+			return;
+	if (pd_buffer_append(suspects, &actor, sizeof actor) != 0)
+		reader->no_memory = true;
 }
 
 /* Add everybody whom the record concerns. An epoch's own record is nobody's. */
@@ -63,12 +67,11 @@ static bool add_actors(struct pd_file_reader *reader, struct pd_slice bytes)
 		return false;
 	if (record.head.kind == PD_RECORD_EPOCH)
 		return true;
-	if (!add(&reader->suspects, record.head.actor))
-		return false;
+	add_suspect(reader, record.head.actor);
 	pd_effect_walk_init(&walk, &record);
 	while ((result = pd_effect_next(&walk, &effect)) == 0)
-		if (effect.kind == PD_EFFECT_ACTOR && !add(&reader->suspects, effect.actor))
-			return false;
+		if (effect.kind == PD_EFFECT_ACTOR)
+			add_suspect(reader, effect.actor);
 	return result == PD_END;
 }
 
@@ -84,11 +87,14 @@ void pd_read_suspect_records(struct pd_file_reader *reader, const uint8_t *start
 {
 	size_t size = (size_t)(end - start), at = 0;
 	uint8_t *copy = pd_malloc(size > 0 ? size : 1);
-	bool known = copy != NULL && size > 0;
+	bool known = size > 0;
 
+	if (copy == NULL) {
+		reader->no_memory = true;
+		return;
+	}
 	pd_buffer_clear(&reader->suspects);
-	if (known)
-		memcpy(copy, start, size);
+	memcpy(copy, start, size);
 	for (uint64_t lsn = first_lsn; known && lsn <= last_lsn; lsn++) {
 		size_t left = size - at;
 		/* Where the last one ends is known, whatever its length has become. */
@@ -133,5 +139,7 @@ bool pd_read_take_suspects(struct pd_file_reader *reader, bool names)
 	if (!known || (names && !all_named(reader)))
 		return names;
 	pd_buffer_clear(&reader->actors);
-	return pd_buffer_append(&reader->actors, reader->suspects.data, reader->suspects.size) == 0;
+	if (pd_buffer_append(&reader->actors, reader->suspects.data, reader->suspects.size) != 0)
+		reader->no_memory = true;
+	return true;
 }

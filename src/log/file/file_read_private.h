@@ -71,6 +71,7 @@ struct pd_file_reader {
 		flipped_sector; /* 1 + the unused sector in which a bit has flipped, as was reported; 0: none */
 	struct pd_log_end log_end;
 	bool finished;
+	bool no_memory; /* there was none where nothing could be returned: reading ends */
 };
 
 /* What lies at and behind `from`: the next group with a header that holds and that begins at or below `last_lsn`, and the
@@ -101,8 +102,7 @@ uint64_t pd_read_last_lost_before(const struct pd_group_header *header);
 
 /* ---- file_read_mend.c ---- */
 /* The header of a group that is as it was written but for one bit of this header. */
-bool pd_read_mend_header(const struct pd_file_reader *reader, uint64_t sector,
-			 struct pd_group_header *ret_header);
+bool pd_read_mend_header(struct pd_file_reader *reader, uint64_t sector, struct pd_group_header *ret_header);
 /* Would this sector be one that is not in use but for one bit? */
 bool pd_read_unused_but_one_bit(const struct pd_file_reader *reader, uint64_t sector);
 /* The records first_lsn … last_lsn, which lie in start … end of the open group, are about to be reported as damaged: whose they

@@ -6,7 +6,8 @@
  *   one bit of a group's body                  the body's checksum, and that of each record in it
  *   stamps                                     the group that they were taken out of still holds
  *   anything in a group                        the copy's group is whole, in the same place, and its checksum is the one
- *                                              that this header, or the groups before and behind it, name
+ *                                              that this header names, or the group behind it; where that is damaged, too,
+ *                                              the copy's own leads on, until one is named by what is here
  *   a whole file                               every group of the copy's file is whole, and the next segment's head names
  *                                              the last of them
  *
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
 #include "log/file/repair_private.h"
@@ -23,6 +25,7 @@
 #include "log/verify.h"
 
 #define SLOTS_MAX 64u /* sectors of a group whose originals are searched for a flipped bit */
+#define NO_BIT    SIZE_MAX
 
 static int out_of_memory(struct pd_error *err)
 {
@@ -94,17 +97,26 @@ static bool all_current(const struct pd_mender *mender, const struct pd_bytes *b
 	return true;
 }
 
-/* The group as it lies there, in the scratch memory, with this header. */
-static bool take_scratch(struct pd_mender *mender, const struct pd_bytes *bytes, uint64_t sector,
-			 const struct pd_group_header *header)
+/* Memory to open the group in. */
+static int need_scratch(struct pd_mender *mender, const struct pd_group_header *header)
 {
+	pd_buffer_clear(&mender->scratch);
+	return pd_buffer_reserve(&mender->scratch, (size_t)header->sectors * PD_SECTOR_SIZE);
+}
+
+/* The group as it lies there, in the scratch memory, with this header: does it hold once it is open? */
+static bool open_scratch(struct pd_mender *mender, const struct pd_bytes *bytes, uint64_t sector,
+			 const struct pd_group_header *header, size_t flipped_bit)
+{
+	uint8_t *data = mender->scratch.data;
 	size_t size = (size_t)header->sectors * PD_SECTOR_SIZE;
 
-	pd_buffer_clear(&mender->scratch);
-	if (pd_buffer_append(&mender->scratch, bytes->data + sector * PD_SECTOR_SIZE, size) != 0)
-		return false;
-	memcpy(mender->scratch.data, header, sizeof *header);
-	return true;
+	PD_ASSERT(size <= mender->scratch.capacity);
+	memcpy(data, bytes->data + sector * PD_SECTOR_SIZE, size);
+	memcpy(data, header, sizeof *header);
+	if (flipped_bit != NO_BIT)
+		data[flipped_bit / 8] ^= (uint8_t)(1u << flipped_bit % 8);
+	return pd_group_open(data, header);
 }
 
 /* Does every record hold, one after the other up to the payload's end? */
@@ -139,22 +151,16 @@ static bool mend_slots(struct pd_mender *mender, const struct pd_bytes *bytes, u
 
 	if (header->sectors > SLOTS_MAX)
 		return false;
-	for (size_t bit = 8 * from; bit < 8 * (end < size ? end : size); bit++) {
-		if (!take_scratch(mender, bytes, sector, header))
-			return false;
-		mender->scratch.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		if (pd_group_open(mender->scratch.data, header))
+	for (size_t bit = 8 * from; bit < 8 * (end < size ? end : size); bit++)
+		if (open_scratch(mender, bytes, sector, header, bit))
 			return true;
-	}
 	return false;
 }
 
 /* Have the group open and whole in the scratch memory, with nothing but what lies here. */
 static bool mend_group(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *header)
 {
-	if (!take_scratch(mender, &mender->local, sector, header))
-		return false;
-	if (pd_group_open(mender->scratch.data, header))
+	if (open_scratch(mender, &mender->local, sector, header, NO_BIT))
 		return true;
 	if (!all_current(mender, &mender->local, sector, header))
 		return false;
@@ -175,7 +181,36 @@ static bool put_back(struct pd_mender *mender, uint64_t sector, const struct pd_
 		return false;
 	memcpy(there, mender->scratch.data, size);
 	mender->changed = true;
+	mender->healed_sector = sector + header->sectors;
 	return true;
+}
+
+/* Do the copy's groups lead from this one to one that is named by what is here: by the group behind it, or by the next segment's
+ * head? Each names the one before it, so all of them are what was here. */
+static bool is_named(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *theirs)
+{
+	struct pd_group_header header = *theirs, next;
+
+	if (sector < mender->followed_sector && (mender->chain_known || !mender->named))
+		return mender->named; /* this one is on a way that was gone already */
+	for (;;) {
+		sector += header.sectors;
+		if (header_in(mender, &mender->local, sector, &next)) {
+			mender->named = next.previous_crc == header.header_crc;
+			break;
+		}
+		if (header.kind == PD_GROUP_FOOTER) {
+			mender->named = mender->behind_known && mender->behind == header.header_crc;
+			break;
+		}
+		mender->named = false;
+		if (!header_in(mender, &mender->copy, sector, &next) ||
+		    next.previous_crc != header.header_crc)
+			break;
+		header = next;
+	}
+	mender->followed_sector = sector;
+	return mender->named;
 }
 
 /* Is the copy's group the one that was here? */
@@ -187,17 +222,15 @@ static bool copy_fits(struct pd_mender *mender, uint64_t sector, const struct pd
 
 	if (mender->chain_known && theirs->previous_crc != mender->chain)
 		return false;
-	/* What lies behind it names it, too; where nothing does, this header must. */
-	if (header_in(mender, &mender->local, sector + theirs->sectors, &next)) {
-		if (next.previous_crc != theirs->header_crc)
-			return false;
-		proven = true;
-	}
-	if (sector + theirs->sectors == mender->local.sectors || theirs->kind == PD_GROUP_FOOTER)
-		proven = proven || mender->chain_known;
-	return proven && all_current(mender, &mender->copy, sector, theirs) &&
-	       take_scratch(mender, &mender->copy, sector, theirs) &&
-	       pd_group_open(mender->scratch.data, theirs);
+	if (header_in(mender, &mender->local, sector + theirs->sectors, &next) &&
+	    next.previous_crc != theirs->header_crc)
+		return false;
+	/* A footer is made of what is before it alone. */
+	if (!proven && !(theirs->kind == PD_GROUP_FOOTER && mender->chain_known) &&
+	    !is_named(mender, sector, theirs))
+		return false;
+	return all_current(mender, &mender->copy, sector, theirs) &&
+	       open_scratch(mender, &mender->copy, sector, theirs, NO_BIT);
 }
 
 static uint64_t records_of(const struct pd_group_header *header)
@@ -220,6 +253,8 @@ static int heal_group(struct pd_mender *mender, uint64_t sector, struct pd_group
 	if ((held || mended) && (!mender->chain_known || held || header.previous_crc == mender->chain)) {
 		stamps = !all_current(mender, &mender->local, sector, &header);
 		*ret_header = header;
+		if (need_scratch(mender, &header) != 0)
+			return PD_NO_MEMORY;
 		if (mend_group(mender, sector, &header)) {
 			if (!put_back(mender, sector, &header))
 				return 1;
@@ -232,8 +267,11 @@ static int heal_group(struct pd_mender *mender, uint64_t sector, struct pd_group
 			return 1;
 		}
 	}
-	if (header_in(mender, &mender->copy, sector, &theirs) &&
-	    copy_fits(mender, sector, held ? &header : NULL, &theirs)) {
+	if (!header_in(mender, &mender->copy, sector, &theirs))
+		return 0;
+	if (need_scratch(mender, &theirs) != 0)
+		return PD_NO_MEMORY;
+	if (copy_fits(mender, sector, held ? &header : NULL, &theirs)) {
 		*ret_header = theirs;
 		if (put_back(mender, sector, &theirs) &&
 		    pd_repair_note(mender, PD_REPAIR_COPY, sector, theirs.sectors, theirs.first_lsn,
@@ -241,8 +279,6 @@ static int heal_group(struct pd_mender *mender, uint64_t sector, struct pd_group
 			return PD_NO_MEMORY;
 		return 1;
 	}
-	if (held)
-		*ret_header = header;
 	return 0;
 }
 
@@ -288,7 +324,10 @@ int pd_repair_mend_segment(struct pd_mender *mender)
 	uint64_t sector = 0, rest = 0;
 	bool sealed = false;
 
+	PD_ASSERT(mender->local.sectors >= mender->copy.sectors);
 	mender->chain_known = false;
+	mender->followed_sector = 0;
+	mender->healed_sector = 0;
 	while (sector < end && !sealed) {
 		struct pd_group_header header = { 0 };
 		int healed = heal_group(mender, sector, &header);
@@ -312,25 +351,45 @@ int pd_repair_mend_segment(struct pd_mender *mender)
 	return 0;
 }
 
+bool pd_repair_copy_head(const struct pd_mender *mender, struct pd_group_header *ret_head)
+{
+	return header_in(mender, &mender->copy, 0, ret_head);
+}
+
+bool pd_repair_head(const struct pd_mender *mender, struct pd_group_header *ret_head)
+{
+	struct pd_group_header next;
+	unsigned bit;
+
+	if (mender->local.sectors == 0)
+		return false;
+	return header_in(mender, &mender->local, 0, ret_head) ||
+	       pd_group_header_mend(mender->local.data, &mender->location, 0, ret_head, &bit) ||
+	       (header_in(mender, &mender->copy, 0, ret_head) &&
+		header_in(mender, &mender->local, ret_head->sectors, &next) &&
+		next.previous_crc == ret_head->header_crc);
+}
+
 /* Is every group of the copy whole, one chained to the next, from the front to a footer or to where nothing is in use? */
-bool pd_repair_copy_is_whole(struct pd_mender *mender, uint32_t *ret_last_crc)
+int pd_repair_copy_is_whole(struct pd_mender *mender, uint32_t *ret_last_crc)
 {
 	struct pd_group_header header;
 	uint64_t sector = 0;
 	uint32_t chain = 0;
 
 	for (; header_in(mender, &mender->copy, sector, &header); sector += header.sectors) {
+		if (need_scratch(mender, &header) != 0)
+			return PD_NO_MEMORY;
 		if ((sector > 0 && header.previous_crc != chain) ||
 		    !all_current(mender, &mender->copy, sector, &header) ||
-		    !take_scratch(mender, &mender->copy, sector, &header) ||
-		    !pd_group_open(mender->scratch.data, &header))
-			return false;
+		    !open_scratch(mender, &mender->copy, sector, &header, NO_BIT))
+			return 0;
 		chain = header.header_crc;
 	}
 	for (uint64_t rest = sector; rest < mender->copy.sectors; rest++)
 		if (state_of(mender, mender->copy.data, rest) == PD_SECTOR_CURRENT ||
 		    state_of(mender, mender->copy.data, rest) == PD_SECTOR_IMPOSSIBLE)
-			return false;
+			return 0;
 	*ret_last_crc = chain;
 	return sector > 0;
 }

@@ -27,6 +27,8 @@ struct files {
 	size_t concern_count, concern_capacity;
 	uint32_t *here, *there; /* numbers of the segments, of the log's and of the copy's, ascending */
 	size_t here_count, here_capacity, there_count, there_capacity;
+	uint32_t *restored; /* of `here`: taken from the copy just now, or in a plan only */
+	size_t restored_count, restored_capacity;
 };
 
 static struct pd_os *os_of(const struct files *files)
@@ -317,11 +319,82 @@ static int cut_torn(struct files *files, uint64_t sector)
 			      "%" PRIu64 " bytes of a write that was not finished", cut * PD_SECTOR_SIZE);
 }
 
+/* What the head of the first segment behind this number says of the group before it. */
+static int chain_behind(struct files *files, uint32_t number, bool *ret_known, uint32_t *ret_crc,
+			struct pd_error *err)
+{
+	struct pd_mender *mender = &files->mender;
+	struct pd_group_header head;
+	uint32_t behind = 0;
+	int result;
+
+	*ret_known = false;
+	for (size_t i = 0; i < files->here_count && behind == 0; i++)
+		if (files->here[i] > number)
+			behind = files->here[i];
+	if (behind == 0)
+		return 0;
+	go_to(files, behind);
+	result = read_file(files, mender->options->log.directory, behind, &mender->local, err);
+	if (result == 0)
+		result = read_copy(files, behind, err);
+	if (result != 0)
+		return result;
+	*ret_known = is_among(files->restored, files->restored_count, behind)
+			     ? pd_repair_copy_head(mender, &head)
+			     : pd_repair_head(mender, &head);
+	if (*ret_known)
+		*ret_crc = head.previous_crc;
+	return 0;
+}
+
+/* What the copy has and this file has not, since it was cut off, may be put back as well: zeros stand in for it. */
+static int make_room(struct pd_mender *mender, struct pd_error *err)
+{
+	struct pd_bytes *local = &mender->local;
+	uint64_t size = mender->copy.sectors * PD_SECTOR_SIZE;
+	uint8_t *data;
+
+	if (mender->copy.sectors <= local->sectors)
+		return 0;
+	if (size > local->capacity) {
+		data = pd_realloc(local->data, size);
+		if (data == NULL)
+			return pd_repair_out_of_memory(err);
+		local->data = data;
+		local->capacity = size;
+	}
+	if (size > local->size)
+		memset(local->data + local->size, 0, size - local->size);
+	local->sectors = mender->copy.sectors;
+	return 0;
+}
+
+static int mend_damage(struct files *files, struct pd_error *err)
+{
+	struct pd_mender *mender = &files->mender;
+	uint64_t sectors = mender->local.sectors;
+	int result = make_room(mender, err);
+
+	if (result != 0)
+		return result;
+	if (pd_repair_mend_segment(mender) != 0)
+		return pd_repair_out_of_memory(err);
+	if (mender->healed_sector > sectors) {
+		sectors = mender->healed_sector;
+		mender->local.size = sectors * PD_SECTOR_SIZE;
+	}
+	mender->local.sectors = sectors;
+	return 0;
+}
+
 static int heal_concern(struct files *files, const struct concern *concern, struct pd_error *err)
 {
 	struct pd_mender *mender = &files->mender;
-	int result;
+	int result = chain_behind(files, concern->segment, &mender->behind_known, &mender->behind, err);
 
+	if (result != 0)
+		return result;
 	go_to(files, concern->segment);
 	mender->torn_sector = concern->torn_sector;
 	result = read_file(files, mender->options->log.directory, concern->segment, &mender->local, err);
@@ -329,46 +402,30 @@ static int heal_concern(struct files *files, const struct concern *concern, stru
 		result = read_copy(files, concern->segment, err);
 	if (result != 0 || mender->local.sectors == 0)
 		return result;
-	if (concern->damaged && pd_repair_mend_segment(mender) != 0)
-		return pd_repair_out_of_memory(err);
-	if (concern->torn_sector != UINT64_MAX && cut_torn(files, concern->torn_sector) != 0)
-		return pd_repair_out_of_memory(err);
-	return mender->changed ? replace(files, concern->segment, &mender->local, true, err) : 0;
+	if (concern->damaged)
+		result = mend_damage(files, err);
+	if (result == 0 && concern->torn_sector != UINT64_MAX && cut_torn(files, concern->torn_sector) != 0)
+		result = pd_repair_out_of_memory(err);
+	return result == 0 && mender->changed ? replace(files, concern->segment, &mender->local, true, err)
+					      : result;
 }
 
-/* What the head of the first segment behind this number says of the group before it. */
-static int chain_behind(struct files *files, uint32_t number, bool *ret_known, uint32_t *ret_crc,
-			struct pd_error *err)
-{
-	struct pd_group_header header;
-	int result;
-
-	*ret_known = false;
-	for (size_t i = 0; i < files->here_count; i++) {
-		if (files->here[i] <= number)
-			continue;
-		go_to(files, files->here[i]);
-		result = read_file(files, files->mender.options->log.directory, files->here[i],
-				   &files->mender.local, err);
-		*ret_known = result == 0 && files->mender.local.sectors > 0 &&
-			     pd_group_header_read(files->mender.local.data, &files->mender.location, 0,
-						  &header);
-		if (*ret_known)
-			*ret_crc = header.previous_crc;
-		return result;
-	}
-	return 0;
-}
-
-/* It is there now: what comes before it can be proven by its head. */
+/* It is there now, or would be: what comes before it can be proven by its head. */
 static int note_restored(struct files *files, uint32_t number, struct pd_error *err)
 {
 	uint32_t *here = pd_grow(files->here, files->here_count, &files->here_capacity, sizeof *here, 64);
+	uint32_t *restored;
 	size_t at = files->here_count;
 
 	if (here == NULL)
 		return pd_repair_out_of_memory(err);
 	files->here = here;
+	restored = pd_grow(files->restored, files->restored_count, &files->restored_capacity,
+			   sizeof *restored, 16);
+	if (restored == NULL)
+		return pd_repair_out_of_memory(err);
+	files->restored = restored;
+	restored[files->restored_count++] = number;
 	for (; at > 0 && here[at - 1] > number; at--)
 		here[at] = here[at - 1];
 	here[at] = number;
@@ -388,13 +445,18 @@ static int restore_missing(struct files *files, uint32_t number, struct pd_error
 		return result;
 	go_to(files, number);
 	result = read_copy(files, number, err);
-	if (result != 0 || !pd_repair_copy_is_whole(mender, &last) || last != expected)
+	if (result != 0)
 		return result;
+	result = pd_repair_copy_is_whole(mender, &last);
+	if (result < 0)
+		return pd_repair_out_of_memory(err);
+	if (result == 0 || last != expected)
+		return 0;
 	if (pd_repair_note(mender, PD_REPAIR_SEGMENT, 0, mender->copy.sectors, 0, 0,
 			   "the whole file, from the copy") != 0)
 		return pd_repair_out_of_memory(err);
 	result = replace(files, number, &mender->copy, false, err);
-	return result == 0 && !mender->options->only_plan ? note_restored(files, number, err) : result;
+	return result == 0 ? note_restored(files, number, err) : result;
 }
 
 static int restore_files(struct files *files, struct pd_error *err)
@@ -448,6 +510,7 @@ static void files_done(struct files *files)
 	pd_buffer_done(&files->mender.scratch);
 	pd_free(files->concerns);
 	pd_free(files->here);
+	pd_free(files->restored);
 	pd_free(files->there);
 }
 

@@ -84,10 +84,15 @@ static void name_actors(struct pd_log_verifier *verifier, struct pd_log_damage *
 	damage->actors_known = none;
 	/* A record in frames that goes on in the next segment has the LSN at which this one ends. */
 	if (!none && verifier->loaded && verifier->extents.count > 0 && damage->last_lsn != 0 &&
-	    damage->first_lsn >= verifier->first_lsn && damage->last_lsn <= verifier->index_end_lsn)
-		damage->actors_known = pd_index_actors(
-			verifier->index_bytes, ((struct pd_extent *)verifier->extents.items)[0].first_lsn,
-			damage->first_lsn, damage->last_lsn, &verifier->actors);
+	    damage->first_lsn >= verifier->first_lsn && damage->last_lsn <= verifier->index_end_lsn) {
+		int result = pd_index_actors(verifier->index_bytes,
+					     ((struct pd_extent *)verifier->extents.items)[0].first_lsn,
+					     damage->first_lsn, damage->last_lsn, &verifier->actors);
+
+		damage->actors_known = result > 0;
+		if (result < 0)
+			verifier->failed = result;
+	}
 	if (!damage->actors_known)
 		pd_buffer_clear(&verifier->actors);
 	damage->actor_count = verifier->actors.size / sizeof(uint64_t);
@@ -286,6 +291,9 @@ static int take_rest(struct pd_log_verifier *verifier, struct pd_error *err)
 		pd_verify_accuse(verifier, sector, 1, verifier->expected_lsn, 0,
 				 "an unused sector holds what nobody wrote");
 	}
+	/* Behind damage nobody knows what was finished. */
+	if (verifier->end_accused)
+		torn = 0;
 	if (torn > 0)
 		pd_verify_note(verifier, from * PD_SECTOR_SIZE, (verifier->sectors - from) * PD_SECTOR_SIZE,
 			       "%" PRIu64 " bytes of a write that was not finished and never acknowledged%s",
@@ -603,8 +611,10 @@ int pd_log_verifier_next(struct pd_log_verifier *verifier, struct pd_log_sight *
 	int result = 0;
 
 	while (result == 0) {
-		if (take_from_queue(verifier, ret_sight))
+		if (take_from_queue(verifier, ret_sight) && verifier->failed == 0)
 			return 0;
+		if (verifier->failed != 0)
+			return pd_error_set(err, verifier->failed, "out of memory while verifying the log");
 		if (verifier->finished)
 			return PD_END;
 		if (verifier->open) {
@@ -620,8 +630,6 @@ int pd_log_verifier_next(struct pd_log_verifier *verifier, struct pd_log_sight *
 			pd_verify_settle_frame(verifier, verifier->expected_lsn, 0);
 			result = look_for_leftovers(verifier, err);
 		}
-		if (result == 0 && verifier->failed != 0)
-			return pd_error_set(err, verifier->failed, "out of memory while verifying the log");
 	}
 	return result;
 }
@@ -696,6 +704,7 @@ int pd_log_file_identify(struct pd_os *os, const char *directory, uint8_t cluste
 			 uint32_t *ret_shard, struct pd_error *err)
 {
 	struct pd_os_names names;
+	struct pd_error failure = { 0 };
 	int result = pd_os_list(os, directory, &names, err);
 	bool found = false;
 
@@ -711,14 +720,20 @@ int pd_log_file_identify(struct pd_os *os, const char *directory, uint8_t cluste
 		if (number == 0)
 			continue;
 		path = pd_asprintf("%s/%s", directory, names.names[i]);
-		if (path != NULL && pd_os_open(os, path, PD_OS_READ, &file, NULL) == 0 &&
-		    pd_os_read(file, sector, sizeof sector, 0, &size, NULL) == 0 && size == sizeof sector)
+		result = path == NULL
+				 ? pd_error_set(&failure, PD_NO_MEMORY, "out of memory while listing the log")
+				 : pd_os_open(os, path, PD_OS_READ, &file, &failure);
+		if (result == 0)
+			result = pd_os_read(file, sector, sizeof sector, 0, &size, &failure);
+		if (result == 0 && size == sizeof sector)
 			found = identify(sector, number, cluster_id, ret_shard);
 		pd_os_close(file);
 		pd_free(path);
 	}
 	pd_os_names_done(&names);
-	return found ? 0
-		     : pd_error_set(err, PD_NOT_FOUND, "no segment in %s says which log it belongs to",
-				    directory);
+	if (found)
+		return 0;
+	if (failure.code != 0) /* the one that cannot be read might say it */
+		return pd_error_set(err, failure.code, "%s", failure.text);
+	return pd_error_set(err, PD_NOT_FOUND, "no segment in %s says which log it belongs to", directory);
 }

@@ -25,16 +25,27 @@ struct pd_mender {
 	/* The group before: its header_crc. */
 	uint32_t chain;
 	bool chain_known;
+	/* The segment's last group: its header_crc, as the next segment's head says. */
+	uint32_t behind;
+	bool behind_known;
+	/* Up to here the copy's groups were followed, to one that is named here or not. */
+	uint64_t followed_sector;
+	bool named;
+	uint64_t healed_sector; /* what was put back ends here */
 };
 
 /* ---- file_repair.c ---- */
 PD_MUST_CHECK int pd_repair_note(struct pd_mender *mender, enum pd_log_repair_kind kind, uint64_t sector,
 				 uint64_t sectors, uint64_t first_lsn, uint64_t records, const char *format,
 				 ...) __attribute__((format(printf, 7, 8)));
-/* Put right what can be, in `local`. PD_NO_MEMORY. */
+/* Put right what can be, in `local`, which must have room for all of the copy. PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_repair_mend_segment(struct pd_mender *mender);
-/* Is the copy's file whole? *ret_last_crc: the checksum that the next segment's head must name. */
-bool pd_repair_copy_is_whole(struct pd_mender *mender, uint32_t *ret_last_crc);
+/* What the segment's head says, or would say if it were healed. false: it cannot be. */
+bool pd_repair_head(const struct pd_mender *mender, struct pd_group_header *ret_head);
+/* The copy's header at the front. */
+bool pd_repair_copy_head(const struct pd_mender *mender, struct pd_group_header *ret_head);
+/* 1: the copy's file is whole, and *ret_last_crc is the checksum that the next segment's head must name; 0: it is not. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_repair_copy_is_whole(struct pd_mender *mender, uint32_t *ret_last_crc);
 int pd_repair_out_of_memory(struct pd_error *err);
 
 #endif
