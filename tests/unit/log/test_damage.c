@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/codec.h"
+#include "base/memory.h"
 #include "lib/log_disk.h"
 #include "log/group_private.h"
 
@@ -570,6 +571,74 @@ static void a_segment_of_an_older_epoch_is_not_taken_for_the_next(void **state)
 	disk_done(&disk);
 }
 
+/* ---- memory ---- */
+
+/* A bit of a header, one of a record, one of a record in frames: of each segment's, sealed or not. */
+static void flip_some(struct log_disk *disk, uint32_t segment)
+{
+	struct map map = map_segment(disk, segment);
+	bool frame = false;
+
+	for (uint32_t at = 2; at + 1 < map.count; at++) {
+		uint64_t offset = map.first_sector[at] * PD_SECTOR_SIZE;
+		uint64_t in_group = at == 2 ? 20 : PD_GROUP_HEADER_SIZE + 30;
+
+		frame = frame || map.groups[at].kind == PD_GROUP_FRAME_MIDDLE;
+		if (at < 4 || (map.groups[at].kind == PD_GROUP_FRAME_MIDDLE && at % 2 == 0))
+			assert_int_equal(
+				pd_sim_flip_bit(disk->os, disk_segment(segment), offset + in_group, 1), 0);
+	}
+	assert_true(frame || segment != 1);
+}
+
+/* An allocation that fails ends the reading: nobody is told of damage that is none, or that it is not known whose it is. */
+static void want_of_memory_is_no_damage(void **state)
+{
+	struct disk_report whole, report;
+	struct pd_log_group *group = pd_log_group_new();
+	struct log_disk disk;
+	unsigned long at = 0;
+	unsigned refused = 0;
+
+	(void)state;
+	disk_init(&disk, 37);
+	disk_start(&disk);
+	disk_write(&disk, 5, 300, PD_LOG_SYNC);
+	disk_write(&disk, 5, 300, PD_LOG_SYNC);
+	pd_log_group_reset(group, disk.book.count + 1);
+	book_record(&disk.book, group, 40000);
+	book_write(&disk.book, disk.log, group, PD_LOG_SYNC);
+	while (disk.last_segment < 2)
+		disk_write(&disk, 4, 300, PD_LOG_SYNC);
+	for (unsigned i = 0; i < 5; i++)
+		disk_write(&disk, 4, 300, PD_LOG_SYNC);
+	disk_power_cut(&disk);
+	flip_some(&disk, 1);
+	flip_some(&disk, 2);
+	assert_true(disk_look(&disk, &whole));
+	assert_int_equal(whole.result, PD_END);
+	assert_true(whole.lost > 0 && whole.actors_known);
+	for (bool failed = true; failed; refused += report.result == PD_NO_MEMORY) {
+		bool right;
+
+		pd_memory_fail(++at, 0);
+		right = disk_look(&disk, &report);
+		failed = pd_memory_fail_left() == 0;
+		pd_memory_fail(0, 0);
+		if (report.result == PD_NO_MEMORY)
+			continue;
+		if (!right)
+			fail_msg("allocation %lu: %s", at, disk.book.problem);
+		assert_int_equal(report.result, PD_END);
+		assert_int_equal(report.damages, whole.damages);
+		assert_int_equal(report.lost, whole.lost);
+		assert_int_equal(report.records, whole.records);
+		assert_true(report.actors_known);
+	}
+	assert_true(refused > 10);
+	disk_done(&disk);
+}
+
 /* ---- files that are not this log's ---- */
 
 /* Seal a segment's head again after a change. */
@@ -634,6 +703,7 @@ int main(void)
 		cmocka_unit_test(a_segment_that_is_cut_off_is_reported),
 		cmocka_unit_test(segments_that_are_missing_or_swapped_are_reported),
 		cmocka_unit_test(a_segment_of_an_older_epoch_is_not_taken_for_the_next),
+		cmocka_unit_test(want_of_memory_is_no_damage),
 		cmocka_unit_test(strangers_are_refused),
 	};
 

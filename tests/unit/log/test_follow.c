@@ -1,5 +1,6 @@
 /* Following a log behind its writer: every record once and in order, as far as it is durable, through segments, large records,
  * ends of processes and of power, damage and trims. */
+#include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/memory.h"
 #include "lib/log_disk.h"
 #include "log/follow.h"
 
@@ -237,6 +239,69 @@ static void test_trimmed(void **state)
 	disk_done(&disk);
 }
 
+/* Follow all of the log, in which something fails once: the call that said so is made again. Returns how many did. */
+static unsigned follow_through(struct log_disk *disk, uint64_t limit)
+{
+	struct pd_log_follower *follower = NULL;
+	struct pd_record record;
+	struct pd_error err = { 0 };
+	uint64_t lsn = 1;
+	unsigned refused = 0;
+	int result;
+
+	for (;;) {
+		result = follower == NULL ? pd_log_follower_new(&disk->options, 1, &follower, &err)
+					  : pd_log_follower_next(follower, limit, &record, &err);
+		if (result == PD_NO_MEMORY || result == PD_IO) {
+			assert_string_not_equal(err.text, "");
+			assert_true(++refused < 10);
+		} else if (result != 0) {
+			break;
+		} else if (lsn > 1 || pd_log_follower_lsn(follower) > 1) {
+			assert_int_equal(record.lsn, lsn);
+			if (!book_same(&disk->book, &record))
+				fail_msg("%s", disk->book.problem);
+			lsn++;
+		}
+	}
+	if (result != PD_END)
+		fail_msg("at LSN %" PRIu64 ": %s", lsn, err.text);
+	assert_int_equal(lsn, limit + 1);
+	pd_log_follower_free(follower);
+	return refused;
+}
+
+/* Each allocation and each disk operation fails, once: nothing is lost by that. */
+static void test_tried_again(void **state)
+{
+	struct log_disk disk;
+	uint64_t limit, operations;
+	unsigned long allocations;
+
+	(void)state;
+	disk_init(&disk, 8);
+	disk_start(&disk);
+	for (unsigned i = 0; i < 12; i++)
+		disk_write(&disk, 2, i == 5 ? 150000 : 5000, PD_LOG_SYNC);
+	limit = disk.log->marks.durable_lsn;
+	operations = pd_sim_operations(disk.os);
+	pd_memory_fail(1000000, 0);
+	assert_int_equal(follow_through(&disk, limit), 0);
+	allocations = 1000000 - pd_memory_fail_left();
+	operations = pd_sim_operations(disk.os) - operations;
+	assert_true(allocations > 20 && operations > 20);
+	for (unsigned long at = 1; at <= allocations; at++) {
+		pd_memory_fail(at, 0);
+		assert_int_equal(follow_through(&disk, limit), 1);
+	}
+	pd_memory_fail(0, 0);
+	for (uint64_t at = 1; at <= operations; at++) {
+		pd_sim_fail_from(disk.os, at, EIO, false);
+		assert_int_equal(follow_through(&disk, limit), 1);
+	}
+	disk_done(&disk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_weak_writes_that_are_lost),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_trimmed),
+		cmocka_unit_test(test_tried_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
