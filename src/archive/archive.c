@@ -21,7 +21,7 @@ struct pd_archive {
 	struct pd_os *os;
 	struct pd_engine *engine;
 	char *address, *log_directory;
-	uint64_t interval_us, disk_limit;
+	uint64_t interval_us, disk_limit, retention_s;
 
 	struct pd_archive_round round;
 	struct pd_os_task *task; /* NULL: none is at work */
@@ -32,7 +32,7 @@ struct pd_archive {
 	bool let_go;
 	/* What the last round has told: while one is at work, its own words are being written. */
 	bool refused;
-	char failure[500], gap[700];
+	char failure[500], gap[700], hold[80];
 };
 
 const char *pd_archive_state_name(enum pd_archive_state state)
@@ -90,6 +90,7 @@ int pd_archive_new(const struct pd_archive_options *options, struct pd_archive *
 	archive->engine = options->engine;
 	archive->interval_us = options->interval_ms * 1000;
 	archive->disk_limit = options->disk_limit;
+	archive->retention_s = options->retention_s;
 	archive->address = pd_strdup(options->place->address);
 	atomic_init(&archive->round.cancelled, false);
 	result = archive->address == NULL ? pd_error_set(err, PD_NO_MEMORY, "out of memory for the archive")
@@ -168,6 +169,7 @@ static void hear(struct pd_archive *archive)
 	const struct pd_archive_round *round = &archive->round;
 
 	(void)snprintf(archive->gap, sizeof archive->gap, "%s", round->gap);
+	(void)snprintf(archive->hold, sizeof archive->hold, "%s", round->hold);
 	archive->gaps = atomic_load(&round->figures.gaps);
 	archive->refused = round->refused;
 }
@@ -204,6 +206,7 @@ static void begin(struct pd_archive *archive)
 		archive->next_us = now_us(archive) + archive->interval_us / 2;
 		return;
 	}
+	round->retention_us = archive->retention_s * 1000000;
 	result = pd_os_task_start(archive->os, run, round, &archive->task, &round->err);
 	if (result == 0)
 		return;
@@ -257,6 +260,11 @@ void pd_archive_set_interval(struct pd_archive *archive, uint64_t ms)
 		archive->next_us = archive->look_us = 0;
 }
 
+void pd_archive_set_retention(struct pd_archive *archive, uint64_t seconds)
+{
+	archive->retention_s = seconds;
+}
+
 void pd_archive_set_disk_limit(struct pd_archive *archive, uint64_t bytes)
 {
 	archive->disk_limit = bytes;
@@ -291,6 +299,8 @@ void pd_archive_status(const struct pd_archive *archive, struct pd_archive_statu
 		.gaps = archive->gaps,
 		.failure = archive->failed > 0 ? archive->failure : "",
 		.gap = archive->gap,
+		.expired = atomic_load(&figures->expired),
+		.hold = archive->hold,
 	};
 	struct pd_engine_stats stats;
 

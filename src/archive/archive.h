@@ -19,6 +19,7 @@ struct pd_archive_options {
 	struct pd_engine *engine;            /* recovered, with a directory */
 	const struct pd_object_place *place; /* provider/place.h */
 	uint64_t interval_ms;                /* what is durable is archived within it, at the store's speed */
+	uint64_t retention_s;                /* archived segments that are older may go; 0: none do */
 	uint64_t disk_limit; /* bytes of log that may wait for the archive; 0: as many as it takes */
 };
 #define PD_ARCHIVE_INTERVAL_MS_DEFAULT 1000
@@ -48,6 +49,8 @@ struct pd_archive_status {
 	bool let_go;             /* beyond the limit: what is not archived may be trimmed */
 	uint64_t objects, bytes; /* archived since the start */
 	uint64_t failures, gaps; /* since the start */
+	uint64_t expired;        /* objects that went since the start, being older than they had to be */
+	const char *hold;        /* the hold that keeps what should have gone; "": none */
 	uint64_t retry_us;       /* with a failure: in how long it is tried again */
 	const char *failure;     /* what fails now, in words; "": nothing */
 	const char *gap;         /* the newest gap, in words; "": none since the start */
@@ -63,6 +66,7 @@ void pd_archive_tick(struct pd_archive *archive);
 uint64_t pd_archive_deadline_us(const struct pd_archive *archive);
 void pd_archive_status(const struct pd_archive *archive, struct pd_archive_status *ret_status);
 void pd_archive_set_interval(struct pd_archive *archive, uint64_t ms);
+void pd_archive_set_retention(struct pd_archive *archive, uint64_t seconds);
 void pd_archive_set_disk_limit(struct pd_archive *archive, uint64_t bytes);
 /* Before it is freed: what is durable by now goes into the store, if that takes no longer than this. Waits. */
 void pd_archive_finish(struct pd_archive *archive, uint64_t patience_us);

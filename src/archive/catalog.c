@@ -20,6 +20,8 @@ void pd_archive_catalog_done(struct pd_archive_catalog *catalog)
 	pd_free(catalog->items);
 	pd_free(catalog->runs);
 	pd_free(catalog->hidden);
+	pd_free(catalog->expired);
+	pd_free(catalog->keeps);
 	pd_archive_catalog_init(catalog);
 }
 
@@ -50,6 +52,32 @@ static int hide(struct pd_archive_catalog *catalog, const struct pd_archive_item
 	return 0;
 }
 
+/* The latest of a base comes last. */
+static int add_keep(struct pd_archive_catalog *catalog, uint64_t base, uint64_t lsn, struct pd_error *err)
+{
+	struct pd_archive_keep *keeps;
+
+	if (catalog->keep_count > 0 && catalog->keeps[catalog->keep_count - 1].base == base) {
+		catalog->keeps[catalog->keep_count - 1].lsn = lsn;
+		return 0;
+	}
+	keeps = pd_grow(catalog->keeps, catalog->keep_count, &catalog->keep_capacity, sizeof *keeps, 8);
+	if (keeps == NULL)
+		return no_memory(err);
+	catalog->keeps = keeps;
+	keeps[catalog->keep_count++] = (struct pd_archive_keep){ base, lsn };
+	return 0;
+}
+
+/* 0: from its beginning on. */
+static uint64_t kept_from(const struct pd_archive_catalog *catalog, uint64_t base)
+{
+	for (size_t i = 0; i < catalog->keep_count; i++)
+		if (catalog->keeps[i].base == base)
+			return catalog->keeps[i].lsn;
+	return 0;
+}
+
 /* Names come in order: so do items. */
 static int list(struct pd_archive_catalog *catalog, struct pd_object_store *store,
 		const struct pd_archive_log *log, const char *prefix, struct pd_error *err)
@@ -66,8 +94,11 @@ static int list(struct pd_archive_catalog *catalog, struct pd_object_store *stor
 			return result;
 		for (size_t i = 0; result == 0 && i < page.count; i++) {
 			struct pd_archive_item item = { .bytes = page.entries[i].size };
+			uint64_t base, lsn;
 
-			if (pd_archive_part_parse(log, page.entries[i].name, &item.part))
+			if (pd_archive_keep_parse(log, page.entries[i].name, &base, &lsn))
+				result = add_keep(catalog, base, lsn, err);
+			else if (pd_archive_part_parse(log, page.entries[i].name, &item.part))
 				result = add_item(catalog, &item, err);
 		}
 		more = page.more;
@@ -139,6 +170,33 @@ static int keep_what_counts(struct pd_archive_catalog *catalog, struct pd_error 
 	return result;
 }
 
+/* What lies before a base's new beginning. */
+static int set_expired_aside(struct pd_archive_catalog *catalog, struct pd_error *err)
+{
+	size_t kept = 0;
+
+	if (catalog->keep_count == 0)
+		return 0;
+	for (size_t i = 0; i < catalog->count; i++) {
+		const struct pd_archive_item item = catalog->items[i];
+		struct pd_archive_item *expired;
+
+		if (item.part.stretch.last_lsn >= kept_from(catalog, item.part.base) ||
+		    item.part.stretch.first_lsn >= kept_from(catalog, item.part.base)) {
+			catalog->items[kept++] = item;
+			continue;
+		}
+		expired = pd_grow(catalog->expired, catalog->expired_count, &catalog->expired_capacity,
+				  sizeof *expired, 16);
+		if (expired == NULL)
+			return no_memory(err);
+		catalog->expired = expired;
+		expired[catalog->expired_count++] = item;
+	}
+	catalog->count = kept;
+	return 0;
+}
+
 /* ---- runs ---- */
 
 static bool follows(const struct pd_archive_part *before, const struct pd_archive_part *part)
@@ -169,10 +227,13 @@ static size_t take_run(const struct pd_archive_catalog *catalog, size_t first, s
 	size_t i;
 
 	*run = (struct pd_archive_run){ .base = catalog->items[first].part.base, .first = first };
-	run->last_lsn = run->base - 1;
+	run->first_lsn = kept_from(catalog, run->base);
+	if (run->first_lsn < run->base)
+		run->first_lsn = run->base;
+	run->last_lsn = run->first_lsn - 1;
 	for (i = first; i < catalog->count && catalog->items[i].part.base == run->base; i++) {
 		const struct pd_archive_part *part = &catalog->items[i].part;
-		bool fits = i == first ? part->stretch.from == 0 && part->stretch.first_lsn == run->base
+		bool fits = i == first ? part->stretch.from == 0 && part->stretch.first_lsn == run->first_lsn
 				       : follows(&catalog->items[i - 1].part, part);
 
 		if (!run->broken && !fits) {
@@ -215,6 +276,8 @@ int pd_archive_catalog_load(struct pd_archive_catalog *catalog, struct pd_object
 	result = list(catalog, store, log, prefix, err);
 	if (result == 0)
 		result = keep_what_counts(catalog, err);
+	if (result == 0)
+		result = set_expired_aside(catalog, err);
 	if (result == 0)
 		result = find_runs(catalog, err);
 	if (result != 0)

@@ -22,10 +22,15 @@ struct pd_archive_item {
 	uint64_t bytes;              /* of the object */
 };
 
+struct pd_archive_keep {
+	uint64_t base, lsn;
+};
+
 struct pd_archive_run {
 	uint64_t base;
+	uint64_t first_lsn;  /* base, or later: what was before has expired */
 	size_t first, count; /* of the catalog's items: those that follow each other from the base on */
-	uint64_t last_lsn;   /* of the run; base - 1: it is empty */
+	uint64_t last_lsn;   /* of the run; first_lsn - 1: it is empty */
 	uint64_t first_time_us, last_time_us;
 	uint64_t epoch; /* of the last */
 	uint64_t bytes; /* of the objects */
@@ -40,6 +45,10 @@ struct pd_archive_catalog {
 	size_t count, capacity;
 	struct pd_archive_run *runs; /* by base */
 	size_t run_count, run_capacity;
+	struct pd_archive_item *expired; /* that should be gone, and are not yet; in no run */
+	size_t expired_count, expired_capacity;
+	struct pd_archive_keep *keeps; /* by base: where they begin */
+	size_t keep_count, keep_capacity;
 	struct pd_archive_item *hidden; /* pieces of segments that are there whole */
 	size_t hidden_count, hidden_capacity;
 };

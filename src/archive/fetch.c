@@ -42,14 +42,14 @@ static void describe(const struct pd_archive_catalog *catalog, char text[200])
 		if (run->count == 0)
 			continue;
 		used += (size_t)snprintf(text + used, 200 - used, "%sLSN %" PRIu64 " to %" PRIu64,
-					 used == 0 ? "there are " : ", ", run->base, run->last_lsn);
+					 used == 0 ? "there are " : ", ", run->first_lsn, run->last_lsn);
 	}
 }
 
 static const struct pd_archive_run *find_run(const struct pd_archive_catalog *catalog, uint64_t lsn)
 {
 	for (size_t i = catalog->run_count; i-- > 0;)
-		if (catalog->runs[i].base <= lsn && lsn <= catalog->runs[i].last_lsn)
+		if (catalog->runs[i].first_lsn <= lsn && lsn <= catalog->runs[i].last_lsn)
 			return &catalog->runs[i];
 	return NULL;
 }

@@ -113,6 +113,35 @@ bool pd_archive_part_parse(const struct pd_archive_log *log, const char *name,
 	return true;
 }
 
+void pd_archive_keep_name(const struct pd_archive_log *log, uint64_t base, uint64_t lsn,
+			  char name[PD_ARCHIVE_NAME_SIZE])
+{
+	pd_archive_base_prefix(log, base, name);
+	append(name, "KEEP-%020" PRIu64, lsn);
+}
+
+bool pd_archive_keep_parse(const struct pd_archive_log *log, const char *name, uint64_t *ret_base,
+			   uint64_t *ret_lsn)
+{
+	char prefix[PD_ARCHIVE_NAME_SIZE];
+	uint64_t base, lsn;
+	const char *at;
+
+	pd_archive_prefix(log, prefix);
+	if (strncmp(name, prefix, strlen(prefix)) != 0)
+		return false;
+	at = name + strlen(prefix);
+	if (*at++ != 'b' || !take_number(&at, 20, '/', &base) || strncmp(at, "KEEP-", 5) != 0)
+		return false;
+	at += 5;
+	/* Behind the last digit is the name's end, which is not gone past. */
+	if (!take_number(&at, 20, '\0', &lsn))
+		return false;
+	*ret_base = base;
+	*ret_lsn = lsn;
+	return true;
+}
+
 /* ---- headers ---- */
 
 void pd_archive_header_write(const struct pd_archive_log *log, const struct pd_archive_part *part,

@@ -41,6 +41,11 @@ void pd_archive_prefix(const struct pd_archive_log *log, char name[PD_ARCHIVE_NA
 void pd_archive_base_prefix(const struct pd_archive_log *log, uint64_t base, char name[PD_ARCHIVE_NAME_SIZE]);
 void pd_archive_part_name(const struct pd_archive_log *log, const struct pd_archive_part *part,
 			  char name[PD_ARCHIVE_NAME_SIZE]);
+/* Of the object that says that the base begins with this LSN by now. */
+void pd_archive_keep_name(const struct pd_archive_log *log, uint64_t base, uint64_t lsn,
+			  char name[PD_ARCHIVE_NAME_SIZE]);
+bool pd_archive_keep_parse(const struct pd_archive_log *log, const char *name, uint64_t *ret_base,
+			   uint64_t *ret_lsn);
 /* false: it is none. What it does not tell is zero. */
 bool pd_archive_part_parse(const struct pd_archive_log *log, const char *name,
 			   struct pd_archive_part *ret_part);

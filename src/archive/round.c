@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "archive/expire.h"
 #include "archive/object.h"
 #include "base/assert.h"
 #include "os/os.h"
 
-#define LISTING_TRIES 8u /* a segment may be trimmed while they are listed */
-#define BEGIN_SIZE    1000
+#define LISTING_TRIES   8u /* a segment may be trimmed while they are listed */
+#define EXPIRE_EVERY_NS UINT64_C(3600000000000)
+#define BEGIN_SIZE      1000
 
 bool pd_archive_go_on(void *context)
 {
@@ -300,6 +302,25 @@ static int go_over(struct pd_archive_round *round, struct pd_log_raw *raw, struc
 	}
 }
 
+/* Now and then: what is older than it has to be. By the times of records, which a clock that jumps ahead does not follow. */
+static int expire(struct pd_archive_round *round, struct pd_error *err)
+{
+	uint64_t now_ns = pd_os_monotonic_ns(round->os), newest_us = atomic_load(&round->figures.time_us);
+	struct pd_archive_expired expired;
+	int result;
+
+	if (round->retention_us == 0 || newest_us <= round->retention_us || now_ns < round->expire_ns)
+		return 0;
+	round->expire_ns = now_ns + EXPIRE_EVERY_NS;
+	result = pd_archive_expire(round->store, &round->log, newest_us - round->retention_us, false,
+				   &expired, err);
+	if (result != 0)
+		return result;
+	(void)snprintf(round->hold, sizeof round->hold, "%s", expired.hold);
+	atomic_fetch_add(&round->figures.expired, expired.objects);
+	return 0;
+}
+
 static bool watch(void *context, uint64_t done_bytes)
 {
 	(void)done_bytes;
@@ -323,6 +344,8 @@ void pd_archive_round_run(struct pd_archive_round *round)
 		tell(round);
 		result = go_over(round, raw, &round->err);
 	}
+	if (result == 0)
+		result = expire(round, &round->err);
 	pd_log_raw_free(raw);
 	pd_object_store_watch(round->store, NULL);
 	round->result = result;

@@ -33,6 +33,7 @@ struct pd_archive_figures {
 	_Atomic uint64_t base;
 	_Atomic uint64_t objects, bytes; /* put and read back since the start; bytes of the log */
 	_Atomic uint64_t gaps;
+	_Atomic uint64_t expired; /* objects */
 };
 
 struct pd_archive_round {
@@ -40,7 +41,9 @@ struct pd_archive_round {
 	struct pd_log_options source; /* of the log's files */
 	struct pd_archive_log log;
 	struct pd_object_store *store;
-	uint64_t durable_lsn;      /* all up to it is on stable storage */
+	uint64_t durable_lsn;  /* all up to it is on stable storage */
+	uint64_t retention_us; /* what is older, by the newest archived record, expires; 0: nothing does */
+	uint64_t expire_ns;    /* monotonic: not before that again */
 	_Atomic uint64_t until_ns; /* monotonic: no longer than that; 0: as long as it takes */
 	atomic_bool cancelled;
 
@@ -49,6 +52,7 @@ struct pd_archive_round {
 	int result;
 	struct pd_error err;
 	bool refused;     /* with an error: somebody else archives there */
+	char hold[80];    /* who keeps what should expire; "": nobody */
 	char gap[700];    /* the newest, in words; "": none in this process */
 	char damage[320]; /* what was wrong where the log was given up last */
 };

@@ -122,8 +122,8 @@ static const struct pd_options status_options = {
 static const char *const status_numbers[] = { "base_lsn", "archived_lsn", "archived_us",   "durable_lsn",
 					      "lag_us",   "lag_bytes",    "waiting_bytes", "disk_limit_bytes",
 					      "let_go",   "objects",      "bytes",         "failures",
-					      "retry_us", "gaps" };
-static const char *const status_texts[] = { "failure", "gap" };
+					      "retry_us", "gaps",         "expired" };
+static const char *const status_texts[] = { "failure", "gap", "hold" };
 
 static void print_json(struct pd_output *output, struct pd_slice reply)
 {
@@ -178,6 +178,7 @@ static void print_text(struct pd_output *output, struct pd_slice reply)
 		       pd_admin_number(reply, "failures"), pd_admin_number(reply, "gaps"));
 	print_line(output, "failure", pd_admin_text(reply, "failure"));
 	print_line(output, "gap", pd_admin_text(reply, "gap"));
+	print_line(output, "hold", pd_admin_text(reply, "hold"));
 }
 
 static int run_status(int argc, char **argv)
@@ -214,13 +215,17 @@ static const struct pd_verb verbs[] = {
 	{ "ls", "what is in an archive", pd_cli_archive_ls_run },
 	{ "verify", "read an archive back and check all of it", pd_cli_archive_verify_run },
 	{ "fetch", "make a data directory of an archived log", pd_cli_archive_fetch_run },
+	{ "expire", "let go of what is older than it has to be", pd_cli_archive_expire_run },
+	{ "hold", "let nothing expire, for as long as the hold is there", pd_cli_archive_hold_run },
+	{ "release", "end a hold", pd_cli_archive_release_run },
+	{ "holds", "which holds there are, and why", pd_cli_archive_holds_run },
 };
 
 static int run(int argc, char **argv)
 {
 	static const struct pd_verbs archive = {
 		.command = "perdure archive",
-		.synopsis = "perdure archive status|ls|verify|fetch [options]",
+		.synopsis = "perdure archive status|ls|verify|fetch|expire|hold|release|holds [options]",
 		.about = "A server that is given --archive follows its log into an archive as it is written. "
 			 "status asks\n"
 			 "the server about that; the others look at the archive itself, and need no server.",

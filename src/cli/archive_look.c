@@ -35,6 +35,7 @@ static void print_run(struct pd_output *output, const struct pd_archive_run *run
 	if (json) {
 		pd_output_open(output, NULL, '{');
 		pd_output_number_field(output, "base_lsn", run->base);
+		pd_output_number_field(output, "first_lsn", run->first_lsn);
 		pd_output_number_field(output, "last_lsn", run->last_lsn);
 		pd_output_number_field(output, "epoch", run->epoch);
 		pd_output_time_field(output, "from", run->first_time_us);
@@ -48,7 +49,7 @@ static void print_run(struct pd_output *output, const struct pd_archive_run *run
 		pd_output_close(output, '}');
 		return;
 	}
-	pd_output_text(output, "LSN %" PRIu64 " to %" PRIu64 ", ", run->base, run->last_lsn);
+	pd_output_text(output, "LSN %" PRIu64 " to %" PRIu64 ", ", run->first_lsn, run->last_lsn);
 	pd_output_time(output, run->first_time_us);
 	pd_output_text(output, " to ");
 	pd_output_time(output, run->last_time_us);

@@ -12,6 +12,10 @@
 int pd_cli_archive_ls_run(int argc, char **argv);
 int pd_cli_archive_verify_run(int argc, char **argv);
 int pd_cli_archive_fetch_run(int argc, char **argv);
+int pd_cli_archive_expire_run(int argc, char **argv);
+int pd_cli_archive_hold_run(int argc, char **argv);
+int pd_cli_archive_release_run(int argc, char **argv);
+int pd_cli_archive_holds_run(int argc, char **argv);
 
 #define PD_CLI_ARCHIVE_EXIT_STATUSES                                                                  \
 	"Exit status:\n"                                                                              \
@@ -33,6 +37,9 @@ struct pd_cli_archive_given {
 	const char *s3_endpoint, *s3_region, *s3_style, *s3_ca_file;
 	const char *to; /* of fetch */
 	uint64_t to_lsn;
+	uint64_t older_than_ms; /* of expire */
+	bool dry_run;
+	const char *why; /* of hold */
 	bool json;
 };
 

@@ -106,6 +106,10 @@ enum pd_setting_flags {
 	  "How much of the log is kept for an archive that is down or slow (default 10GiB). Beyond it\n"     \
 	  "retention may take what is not archived, which leaves a gap there. 0: nothing is taken, and\n"    \
 	  "when the disk is full writes are refused.")                                                       \
+	X(ARCHIVE_RETENTION, "archive-retention", "archive.retention", NULL, DURATION, PD_SETTING_LIVE, 0,   \
+	  0, "0", "DURATION",                                                                                \
+	  "How long archived segments stay (default 0: for ever). What is left after them can be replayed\n" \
+	  "only onto a copy of the state: have backups that are younger before you set it.")                 \
 	X(S3_ENDPOINT, "s3-endpoint", "s3.endpoint", NULL, TEXT, 0, 0, 0, "", "URL",                         \
 	  "The service that addresses with s3:// mean, such as https://minio.example:9000 (default: AWS).")  \
 	X(S3_REGION, "s3-region", "s3.region", NULL, TEXT, 0, 0, 0, "", "REGION",                            \
@@ -113,6 +117,10 @@ enum pd_setting_flags {
 	X(S3_STYLE, "s3-style", "s3.style", NULL, CHOICE, 0, 0, 0, "auto", "auto|path|virtual",              \
 	  "Where the bucket is named: path, virtual (the host's name), or auto (default auto: virtual at\n"  \
 	  "AWS, else path).")                                                                                \
+	X(S3_LOOK_FIRST, "s3-look-first", "s3.look-first", NULL, SWITCH, 0, 0, 0, "no", NULL,                \
+	  "The service does not know If-None-Match: look whether there is an object before one is put. "     \
+	  "Only\n"                                                                                           \
+	  "where nobody else writes to the same place.")                                                     \
 	X(S3_CA_FILE, "s3-ca-file", "s3.ca-file", NULL, TEXT, 0, 0, 0, "", "FILE",                           \
 	  "Who vouches for the service, as PEM (default: those that this system trusts).")                   \
 	X(S3_ENCRYPTION, "s3-encryption", "s3.encryption", NULL, TEXT, 0, 0, 0, "", "METHOD",                \

@@ -36,6 +36,7 @@ static int open_s3(struct pd_os *os, const struct pd_object_place *place, const 
 {
 	struct pd_s3_options options = { .endpoint = given(place->s3_endpoint),
 					 .region = given(place->s3_region),
+					 .look_first = place->s3_look_first,
 					 .ca_file = given(place->s3_ca_file),
 					 .sse = given(place->s3_encryption),
 					 .sse_kms_key_id = given(place->s3_kms_key) };

@@ -12,6 +12,7 @@ struct pd_object_place {
 	const char *address;
 	const char *s3_endpoint, *s3_region;
 	const char *s3_style; /* "auto", "path" or "virtual" */
+	bool s3_look_first;   /* s3.h, look_first */
 	const char *s3_ca_file;
 	const char *s3_encryption; /* by the service: "AES256", "aws:kms" … */
 	const char *s3_kms_key;    /* with "aws:kms" */

@@ -16,6 +16,7 @@ int pd_server_open_archive(struct pd_server *server, struct pd_error *err)
 		.s3_endpoint = pd_config_text(config, PD_SETTING_S3_ENDPOINT),
 		.s3_region = pd_config_text(config, PD_SETTING_S3_REGION),
 		.s3_style = pd_config_text(config, PD_SETTING_S3_STYLE),
+		.s3_look_first = pd_config_on(config, PD_SETTING_S3_LOOK_FIRST),
 		.s3_ca_file = pd_config_text(config, PD_SETTING_S3_CA_FILE),
 		.s3_encryption = pd_config_text(config, PD_SETTING_S3_ENCRYPTION),
 		.s3_kms_key = pd_config_text(config, PD_SETTING_S3_KMS_KEY),
@@ -25,6 +26,7 @@ int pd_server_open_archive(struct pd_server *server, struct pd_error *err)
 		.engine = server->engine,
 		.place = &place,
 		.interval_ms = (uint64_t)pd_config_number(config, PD_SETTING_ARCHIVE_INTERVAL),
+		.retention_s = (uint64_t)pd_config_number(config, PD_SETTING_ARCHIVE_RETENTION) / 1000,
 		.disk_limit = (uint64_t)pd_config_number(config, PD_SETTING_ARCHIVE_DISK_LIMIT),
 	};
 	struct pd_error why;
@@ -67,11 +69,16 @@ static void notice(struct pd_server *server)
 			   "are let "
 			   "go as retention says, and what goes will be a gap in the archive",
 			   (unsigned long long)(status.waiting_bytes >> 20));
+	if (status.hold[0] != '\0' && !told->held)
+		pd_message(&server->messages, PD_MESSAGE_INFO, "archive",
+			   "nothing expires: the hold '%s' keeps all that is archived", status.hold);
 	if (status.gaps > told->gaps)
 		pd_message(&server->messages, PD_MESSAGE_WARNING, "archive", "%s", status.gap);
-	*told = (struct pd_archive_notices){
-		.fails = fails, .let_go = status.let_go, .gaps = status.gaps, .state = status.state
-	};
+	*told = (struct pd_archive_notices){ .fails = fails,
+					     .held = status.hold[0] != '\0',
+					     .let_go = status.let_go,
+					     .gaps = status.gaps,
+					     .state = status.state };
 }
 
 void pd_server_tick_archive(struct pd_server *server, uint64_t now_us)

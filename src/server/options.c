@@ -97,6 +97,10 @@ static int apply(void *context, enum pd_setting_id id, const struct pd_setting_v
 		if (server->archive != NULL)
 			pd_archive_set_interval(server->archive, (uint64_t)value->number);
 		return 0;
+	case PD_SETTING_ARCHIVE_RETENTION:
+		if (server->archive != NULL)
+			pd_archive_set_retention(server->archive, (uint64_t)value->number / 1000);
+		return 0;
 	case PD_SETTING_ARCHIVE_DISK_LIMIT:
 		if (server->archive != NULL)
 			pd_archive_set_disk_limit(server->archive, (uint64_t)value->number);

@@ -22,7 +22,7 @@ struct pd_archive;
 
 /* What of the archive has been told already. */
 struct pd_archive_notices {
-	bool fails, let_go;
+	bool fails, let_go, held;
 	unsigned state; /* enum pd_archive_state */
 	uint64_t gaps;
 };

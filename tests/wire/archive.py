@@ -4,11 +4,15 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 import urllib.request
 
-from processes import free_port
-from resp_connection import RespConnection
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "objects"))
+
+import fake_s3  # noqa: E402
+from processes import free_port  # noqa: E402
+from resp_connection import RespConnection  # noqa: E402
 
 FAILURE, USAGE, DAMAGED = 1, 2, 4
 
@@ -196,3 +200,70 @@ def test_an_archive_that_is_away(world):
     assert "archiving fails" in server.printed() and "archived again" in server.printed(), server.printed()
     world.perdure("archive", "verify", "--archive", place)
     assert server.stop() == 0
+
+
+def test_expire_and_hold(world):
+    server, place = archived(world, "old")
+    wait_for(server, settled)
+    assert server.stop() == 0
+    before = objects(place)
+    assert len(before) > 4
+    world.perdure("archive", "hold", "case-1", "--why", "ask \"legal\"", "--archive", place)
+    status, stdout, _ = world.perdure("archive", "expire", "--archive", place, "--older-than", "1ms", check=False)
+    assert status == FAILURE and "case-1" in stdout and objects(place) == before, stdout
+    _, stdout, _ = world.perdure("archive", "holds", "--archive", place, "-o", "json")
+    assert json.loads(stdout) == [{"name": "case-1", "why": "ask \"legal\""}], stdout
+    status, _, stderr = world.perdure("archive", "hold", "case-1", "--why", "x", "--archive", place, check=False)
+    assert status == FAILURE and "already" in stderr, stderr
+    world.perdure("archive", "release", "case-1", "--archive", place)
+    status, _, stderr = world.perdure("archive", "release", "case-1", "--archive", place, check=False)
+    assert status == FAILURE and "no hold" in stderr, stderr
+    _, stdout, _ = world.perdure("archive", "expire", "--archive", place, "--older-than", "1ms", "--dry-run", "-o", "json")
+    planned = json.loads(stdout)
+    assert planned["objects"] > 0 and objects(place) == before, planned
+    _, stdout, _ = world.perdure("archive", "expire", "--archive", place, "--older-than", "1ms", "-o", "json")
+    gone = json.loads(stdout)
+    assert gone["objects"] == planned["objects"] == len(before) - len(objects(place)) and gone["first_lsn"] > 1, (planned, gone)
+    world.perdure("archive", "verify", "--archive", place)
+    status, _, stderr = world.perdure("archive", "fetch", "--archive", place, "--to", world.path("too-old"), check=False)
+    assert status == FAILURE and f"LSN {gone['first_lsn']}" in stderr and not os.path.exists(world.path("too-old")), stderr
+    server.start()
+    with RespConnection(server.port) as connection:
+        connection.expect("OK", "SET", "more", "1")
+    assert wait_for(server, settled)["gaps"] == 0
+    world.perdure("archive", "verify", "--archive", place)
+
+
+def test_a_bucket(world):
+    service = fake_s3.Server()
+    try:
+        keys = ["env", "AWS_ACCESS_KEY_ID=AKIDTEST", "AWS_SECRET_ACCESS_KEY=secret/of+test"]
+        address = ["--archive", "s3://objects/deep/place", "--s3-endpoint", f"http://127.0.0.1:{service.port}"]
+        server = world.new_server("in-a-bucket", [*address, "--archive-interval", "100ms", "--segment-size", "256KiB"], keys)
+        server.start()
+        with RespConnection(server.port) as connection:
+            for i in range(500):
+                connection.expect("OK", "SET", f"key{i}", f"{i:08d}" * 40)
+        status = wait_for(server, settled)
+        assert status["address"] == b"s3://objects/deep/place" and status["failures"] == 0, status
+        hash_before = state_hash(server)
+        # The service is away for a while.
+        service.meddle = lambda request: (_ for _ in ()).throw(fake_s3.Refused(403, "AccessDenied", "not now"))
+        with RespConnection(server.port) as connection:
+            connection.expect("OK", "SET", "while-away", "1")
+        assert b"not now" in wait_for(server, lambda status: status["state"] == b"failing")["failure"]
+        service.meddle = lambda request: None
+        with RespConnection(server.port) as connection:
+            connection.expect(1, "DEL", "while-away")
+        lsn = wait_for(server, settled)["archived_lsn"]
+        server.kill()
+        assert all(key.startswith("deep/place/") for key in service.objects), list(service.objects)[:5]
+        world.run(*keys, world.binary, "archive", "verify", *address)
+        again = world.path("from-a-bucket")
+        _, stdout, _ = world.run(*keys, world.binary, "archive", "fetch", *address, "--to", again, "-o", "json")
+        assert json.loads(stdout)["last_lsn"] == lsn, stdout
+        other = world.new_server("from-a-bucket")
+        other.start()
+        assert state_hash(other) == hash_before
+    finally:
+        service.close()

@@ -26,7 +26,7 @@ static void answer_status(struct pd_resp_call *call)
 		return;
 	}
 	pd_archive_status(archive, &status);
-	pd_resp_write_map(reply, 18);
+	pd_resp_write_map(reply, 20);
 	write_text(reply, "state", pd_archive_state_name(status.state));
 	write_text(reply, "address", status.address);
 	write_number(reply, "base_lsn", status.base_lsn);
@@ -40,6 +40,8 @@ static void answer_status(struct pd_resp_call *call)
 	write_number(reply, "let_go", status.let_go);
 	write_number(reply, "objects", status.objects);
 	write_number(reply, "bytes", status.bytes);
+	write_number(reply, "expired", status.expired);
+	write_text(reply, "hold", status.hold);
 	write_number(reply, "failures", status.failures);
 	write_text(reply, "failure", status.failure);
 	write_number(reply, "retry_us", status.retry_us);

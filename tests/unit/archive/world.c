@@ -39,6 +39,7 @@ static int try_archive(struct arc *arc)
 					      .engine = arc->host.engine,
 					      .place = &place,
 					      .interval_ms = 1000,
+					      .retention_s = arc->retention_s,
 					      .disk_limit = arc->disk_limit };
 
 	return pd_archive_new(&options, &arc->archive, &arc->host.err);

@@ -13,7 +13,7 @@
 struct arc {
 	struct host host;
 	struct pd_archive *archive;
-	uint64_t disk_limit;
+	uint64_t disk_limit, retention_s;
 	unsigned written; /* keys */
 };
 
