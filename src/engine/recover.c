@@ -189,7 +189,9 @@ static int apply_effects(struct pd_engine *engine, const struct pd_record *recor
 	if (result == PD_END)
 		return 0;
 	return pd_error_set(err, PD_CORRUPT,
-			    "LSN %" PRIu64 " has an effect that makes no sense, though its checksum holds",
+			    "LSN %" PRIu64
+			    " has an effect that makes no sense, though its checksum holds: see "
+			    "'perdure log verify', and restore from a copy",
 			    record->lsn);
 }
 

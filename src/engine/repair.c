@@ -148,9 +148,8 @@ static int move_aside(struct run *run, const char *directory, const char *name, 
 		if (n > 1)
 			(void)snprintf(suffix, sizeof suffix, ".%u", n);
 		to = pd_asprintf("%s/%s%s", run->aside, name, suffix);
-		if (to == NULL) {
-			result = out_of_memory(err);
-		} else if (pd_os_info(run->os, to, &info, err) == PD_NOT_FOUND) {
+		result = to == NULL ? out_of_memory(err) : pd_os_info(run->os, to, &info, err);
+		if (result == PD_NOT_FOUND) {
 			result = pd_os_rename(run->os, from, to, err);
 			pd_free(to);
 			break;

@@ -193,9 +193,7 @@ static int enter(struct pd_log_follower *follower, struct pd_error *err)
 	if (here.number == 0)
 		return pd_error_set(err, PD_NOT_FOUND, "LSN %" PRIu64 " is not in the log any more",
 				    follower->expected_lsn);
-	/* Never back: a record that goes on in the next segment does so from its beginning. */
-	if (here.number < follower->segment)
-		here.number = follower->segment;
+	follower->in_frames = false; /* a record that was being read begins there */
 	return open_segment(follower, here.number, err);
 }
 

@@ -163,25 +163,19 @@ static int spares_collect(struct pd_log_file *file, bool wait, struct pd_error *
 	return result;
 }
 
-/* Have `count` spares ready, or on the way without `wait`. One is made at a time. */
+/* Have `count` spares ready, or one on the way without `wait`. One is made at a time. */
 int pd_file_space_prepare(struct pd_log_file *file, size_t count, bool wait, struct pd_error *err)
 {
 	int result = spares_collect(file, wait, err);
 
+	PD_ASSERT(wait || count == 1);
 	while (result == 0 && file->spare_count < count) {
-		if (file->spare_count > 0 && file->spares[file->spare_count - 1]->task != NULL) {
-			if (!wait)
-				return 0;
-		} else {
-			if (pd_os_monotonic_ns(file->os) < file->retry_space_ns)
-				return pd_error_set(err, file->space_error.code,
-						    "no room for another log segment of %u bytes: %s",
-						    file->options.segment_bytes, file->space_error.text);
-			result = spare_start(file, err);
-			if (result != 0)
-				return result;
-		}
-		if (wait)
+		if (pd_os_monotonic_ns(file->os) < file->retry_space_ns)
+			return pd_error_set(err, file->space_error.code,
+					    "no room for another log segment of %u bytes: %s",
+					    file->options.segment_bytes, file->space_error.text);
+		result = spare_start(file, err);
+		if (result == 0 && wait)
 			result = spares_collect(file, true, err);
 	}
 	return result;

@@ -39,12 +39,10 @@ static uint32_t placed_sectors(const struct pd_log_file *file, size_t payload_si
 {
 	uint64_t end = file->sector + pd_group_sectors(payload_size, 1);
 
-	for (;;) {
-		end = (end + file->unit - 1) / file->unit * file->unit;
-		if (pd_group_holds(payload_size, (size_t)(end - file->sector)))
-			return (uint32_t)(end - file->sector);
-		end++;
-	}
+	/* Another sector brings more room than the slot that it takes. */
+	end = (end + file->unit - 1) / file->unit * file->unit;
+	PD_ASSERT(pd_group_holds(payload_size, (size_t)(end - file->sector)));
+	return (uint32_t)(end - file->sector);
 }
 
 uint64_t pd_file_room(const struct pd_log_file *file, size_t index_growth)

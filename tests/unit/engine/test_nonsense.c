@@ -163,6 +163,55 @@ static void test_in_the_system_actor(void **state)
 	host_done(&host);
 }
 
+/* "NONSENSE key type value": put it, as an effect of a kind that there is not. */
+static int evaluate_of_no_kind(struct pd_call *call)
+{
+	struct pd_slice value = call->words[3];
+	struct pd_log_group *group = call->txn->engine->open;
+	int result = evaluate(call);
+
+	for (uint8_t *at = group->data + group->size - value.size; at > group->data; at--) {
+		size_t back = (size_t)(group->data + group->size - at);
+
+		if (at[0] == PD_EFFECT_PUT && back > PD_EFFECT_HEADER_SIZE + value.size &&
+		    PD_EFFECT_HEADER_SIZE + (size_t)pd_load_u16(at + 2) + pd_load_u32(at + 4) == back) {
+			at[0] = 99;
+			return result;
+		}
+	}
+	fail_msg("the effect is nowhere");
+	return result;
+}
+
+/* Nothing can be told of an effect of no kind, nor of what is behind it: the start is refused, in words. */
+static void test_an_effect_of_no_kind(void **state)
+{
+	static const struct pd_command command = { .name = "nonsense",
+						   .arity = 4,
+						   .evaluate = evaluate_of_no_kind };
+	uint8_t kind = PD_TYPE_STRING;
+	struct pd_slice words[] = { pd_slice_string("nonsense"), pd_slice_string("{bad}k"),
+				    pd_slice(&kind, 1), pd_slice_string("value") };
+	struct pd_request_command one = { .command = &command, .words = words, .count = 4 };
+	struct pd_resp_writer writer = { .protocol = 2 };
+	struct pd_request request = { .commands = &one, .count = 1 };
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {good}k 1");
+	writer.buffer = &host.reply;
+	request.session = host.session;
+	assert_int_equal(pd_engine_execute(host.engine, &request, &writer, &host.receipt, &host.err), 0);
+	host_durable(&host, "set {good}k 2");
+	host_crash(&host, true);
+	assert_int_equal(host_try_open(&host), PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, "has an effect that makes no sense"));
+	assert_non_null(strstr(host.err.text, "perdure log verify"));
+	host_done(&host);
+}
+
 static void flush(struct host *host)
 {
 	struct pd_upkeep_status status;
@@ -259,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_in_the_log),
 		cmocka_unit_test(test_in_the_system_actor),
+		cmocka_unit_test(test_an_effect_of_no_kind),
 		cmocka_unit_test(test_in_the_levels),
 		cmocka_unit_test(test_it_can_go),
 		cmocka_unit_test(test_recovery_without_words),

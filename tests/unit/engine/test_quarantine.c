@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/memory.h"
 #include "engine/actor.h"
 #include "host.h"
 
@@ -247,13 +248,53 @@ static void test_unknown_actors(void **state)
 	host_done(&host);
 }
 
+/* Each allocation of a start that meets damage fails, once or for good: it is said, or the start knows all that it must. */
+static void test_a_start_without_memory(void **state)
+{
+	unsigned undisturbed = 0, refused = 0;
+
+	(void)state;
+	for (unsigned long n = 1; undisturbed < 2; n++) {
+		struct host host;
+		int result;
+
+		host_init(&host);
+		host_open(&host);
+		host_durable(&host, "set {sick}k 1");
+		host_durable(&host, "set {well}k 1");
+		host_durable(&host, "set {sick}rotten " ROTTEN);
+		host_close(&host);
+		overwrite_rotten(&host);
+		pd_memory_fail(n, n % 2 == 0);
+		result = host_try_open(&host);
+		undisturbed = pd_memory_fail_left() > 1 ? undisturbed + 1 : 0;
+		pd_memory_fail(0, 0);
+		if (result != 0) {
+			refused++;
+			assert_string_not_equal(host.err.text, "");
+			assert_int_not_equal(result, PD_CORRUPT);
+			host_open(&host);
+		}
+		assert_int_equal(host.recovery.quarantined_actors, 1);
+		host_expect(&host, "get {well}k", "$1\r\n1\r\n");
+		expect_refusal(&host, &(struct host_request){ .commands = { "get {sick}k" } });
+		host_done(&host);
+	}
+	assert_true(refused > 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_by_name),       cmocka_unit_test(test_in_sight),
-		cmocka_unit_test(test_preconditions), cmocka_unit_test(test_hash),
-		cmocka_unit_test(test_expiry),        cmocka_unit_test(test_unknown_actors),
-		cmocka_unit_test(test_release),       cmocka_unit_test(test_one_bit_in_an_unsealed_segment),
+		cmocka_unit_test(test_by_name),
+		cmocka_unit_test(test_in_sight),
+		cmocka_unit_test(test_preconditions),
+		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_expiry),
+		cmocka_unit_test(test_unknown_actors),
+		cmocka_unit_test(test_release),
+		cmocka_unit_test(test_one_bit_in_an_unsealed_segment),
+		cmocka_unit_test(test_a_start_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,30 @@ static void test_manifests_that_are_made(void **state)
 	bench_done(&bench);
 }
 
+/* What should be set aside has no place to go to: that is said, and the damaged one stays. */
+static void test_no_place_aside(void **state)
+{
+	struct pd_os_file *file;
+	struct bench bench;
+	int result;
+
+	(void)state;
+	bench_init(&bench);
+	make_rotten(&bench, "set {sick}k " ROTTEN);
+	assert_int_equal(pd_os_open(bench.host.os, ASIDE, PD_OS_WRITE | PD_OS_CREATE, &file, NULL), 0);
+	pd_os_close(file);
+	assert_int_equal(pd_sim_flip_bit(bench.host.os, "data/MANIFEST", 12, 1), 0);
+	result = repair(&bench);
+	assert_int_not_equal(result, 0);
+	assert_non_null(strstr(bench.host.err.text, ASIDE));
+	assert_true(is_there(&bench, "data/MANIFEST"));
+	assert_int_equal(pd_os_unlink(bench.host.os, ASIDE, NULL), 0);
+	must_repair(&bench);
+	assert_true(is_there(&bench, ASIDE "/MANIFEST"));
+	expect_served(&bench, "get {sick}k");
+	bench_done(&bench);
+}
+
 /* The epoch of a manifest that is made is the log's: a log that ends before is known to have lost something. */
 static void test_a_manifest_knows_the_epoch(void **state)
 {
@@ -430,6 +454,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_manifests_that_are_made),
+		cmocka_unit_test(test_no_place_aside),
 		cmocka_unit_test(test_a_manifest_knows_the_epoch),
 		cmocka_unit_test(test_nothing_tells_which_log),
 		cmocka_unit_test(test_copies),

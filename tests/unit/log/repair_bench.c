@@ -265,7 +265,8 @@ void expect_quiet(struct bench *bench)
 void bench_put_originals_back(struct bench *bench)
 {
 	for (uint32_t i = 1; i <= bench->last; i++)
-		put_file(bench, disk_segment(i), &bench->originals[i]);
+		if (!bench_is_original(bench, i))
+			put_file(bench, disk_segment(i), &bench->originals[i]);
 	check(pd_os_sync_directory(bench->disk.os, BENCH_LOG, why));
 }
 

@@ -11,7 +11,7 @@
 #define BENCH_ASIDE DISK_DIRECTORY "/aside"
 
 #define GROUPS_MAX   256
-#define SEGMENTS_MAX 16
+#define SEGMENTS_MAX 80
 
 struct group {
 	uint64_t sector;

@@ -239,6 +239,16 @@ static void test_trimmed(void **state)
 	disk_done(&disk);
 }
 
+static void write_large(struct log_disk *disk, size_t value_size)
+{
+	struct pd_log_group *group = pd_log_group_new();
+
+	assert_non_null(group);
+	pd_log_group_reset(group, disk->book.count + 1);
+	book_record(&disk->book, group, value_size);
+	book_write(&disk->book, disk->log, group, PD_LOG_SYNC);
+}
+
 /* Follow all of the log, in which something fails once: the call that said so is made again. Returns how many did. */
 static unsigned follow_through(struct log_disk *disk, uint64_t limit)
 {
@@ -281,8 +291,11 @@ static void test_tried_again(void **state)
 	(void)state;
 	disk_init(&disk, 8);
 	disk_start(&disk);
-	for (unsigned i = 0; i < 12; i++)
-		disk_write(&disk, 2, i == 5 ? 150000 : 5000, PD_LOG_SYNC);
+	for (unsigned i = 0; i < 12; i++) {
+		disk_write(&disk, 2, 5000, PD_LOG_SYNC);
+		if (i % 5 == 0) /* over several segments */
+			write_large(&disk, 200000);
+	}
 	limit = disk.log->marks.durable_lsn;
 	operations = pd_sim_operations(disk.os);
 	pd_memory_fail(1000000, 0);

@@ -15,6 +15,7 @@
 #include "base/crc32c.h"
 #include "repair_bench.h"
 #include "log/follow.h"
+#include "log/look.h"
 #include "log/record_private.h"
 #include "log/verify.h"
 
@@ -112,6 +113,31 @@ static void follow_all(struct bench *bench, struct said *ret_said)
 		}
 	}
 	pd_log_follower_free(follower);
+}
+
+/* Records that are found segment by segment. Returns how the looking ended. */
+static int look_at_all(struct bench *bench, uint64_t *ret_records)
+{
+	const struct pd_log_look_wish wish = { .from_lsn = 1,
+					       .to_lsn = UINT64_MAX - 1,
+					       .actor = PD_LOOK_ALL_ACTORS };
+	struct pd_log_look_finds finds;
+	struct pd_log_damage damage;
+	struct pd_record record;
+	struct pd_log_look *look;
+	int result = 0;
+
+	*ret_records = 0;
+	check(pd_log_look_new(&bench->disk.options, &look, why));
+	pd_log_look_finds_init(&finds);
+	for (size_t i = 0; result == 0 && i < pd_log_look_count(look); i++) {
+		result = pd_log_look_read(look, i, &wish, &finds, NULL);
+		for (size_t n = 0; result == 0 && n < finds.count; n++)
+			*ret_records += pd_log_look_get(&finds, n, &record, &damage, NULL) == 0;
+	}
+	pd_log_look_finds_done(&finds);
+	pd_log_look_free(look);
+	return result;
 }
 
 /* ---- forging ---- */
@@ -288,6 +314,12 @@ static void set_index(struct pd_group_header *header, uint8_t *payload)
 	payload[0] ^= 1;
 }
 
+/* A number that goes on behind the end. */
+static void set_index_end(struct pd_group_header *header, uint8_t *payload)
+{
+	payload[header->payload_size - 1] |= 0x80;
+}
+
 static const struct forgery forgeries[] = {
 	{ "flags", set_flags, PD_GROUP_RECORDS, 3, "unknown flags 0x0004", "features 0x4", PD_NEWER_FORMAT },
 	{ "kind", set_kind, PD_GROUP_RECORDS, 3, "a group of kind 9: use a newer Perdure",
@@ -325,6 +357,7 @@ static const struct forgery forgeries[] = {
 	  "a piece of a large record is damaged", PD_END },
 	{ "a head", set_head_end, PD_GROUP_SEGMENT, 1, "the segment's head makes no sense", NULL, PD_END },
 	{ "an index", set_index, PD_GROUP_FOOTER, 0, "index does not agree", NULL, PD_END },
+	{ "an index's end", set_index_end, PD_GROUP_FOOTER, 0, "index does not agree", NULL, PD_END },
 	{ "a footer's records", count_one_more, PD_GROUP_FOOTER, 0, "index does not agree",
 	  "the chain is broken", PD_END },
 };
@@ -332,6 +365,7 @@ static const struct forgery forgeries[] = {
 static void try_forgery(struct bench *bench, const struct forgery *forgery, uint64_t records)
 {
 	struct said said;
+	uint64_t found;
 	uint64_t image;
 	int result;
 
@@ -351,6 +385,13 @@ static void try_forgery(struct bench *bench, const struct forgery *forgery, uint
 	if (forgery->reader != NULL && !has_said(&said, forgery->reader))
 		fail_msg("%s: the reader says %s", forgery->name,
 			 said.count > 0 ? said.texts[0] : said.err.text);
+	/* Looking at its parts gives no less: what is behind nonsense in another segment is in no doubt there. */
+	result = look_at_all(bench, &found);
+	if (forgery->result != PD_END)
+		assert_int_equal(result, forgery->result);
+	else if (result != 0 || found < said.records || found > records)
+		fail_msg("%s: looking gives %" PRIu64 " of %" PRIu64 " records", forgery->name, found,
+			 said.records);
 	follow_all(bench, &said);
 	if (forgery->result != PD_END)
 		assert_int_equal(said.result, forgery->result);
