@@ -12,6 +12,7 @@
 #include "os/os.h"
 #include "provider/place.h"
 
+#define PLACE_TEXTS    7u        /* of an address */
 #define LOOK_US        20000u    /* a round is at work: is it over? */
 #define HOLD_US        500000u   /* what is kept on the disk is judged anew */
 #define RETRY_FIRST_US 1000000u  /* after a failure; twice as long after the next … */
@@ -20,7 +21,9 @@
 struct pd_archive {
 	struct pd_os *os;
 	struct pd_engine *engine;
-	char *address, *log_directory;
+	char *log_directory;
+	struct pd_object_place place; /* of these: */
+	char *texts[PLACE_TEXTS];
 	uint64_t interval_us, disk_limit, retention_s;
 
 	struct pd_archive_round round;
@@ -57,6 +60,42 @@ static uint64_t now_us(const struct pd_archive *archive)
 
 /* ---- life ---- */
 
+static const char **texts_of(struct pd_object_place *place, size_t n)
+{
+	const char **texts[PLACE_TEXTS] = { &place->address,   &place->s3_endpoint, &place->s3_region,
+					    &place->s3_style,  &place->s3_ca_file,  &place->s3_encryption,
+					    &place->s3_kms_key };
+
+	return n < PLACE_TEXTS ? texts[n] : NULL;
+}
+
+/* Its texts are the caller's. */
+static int copy_place(struct pd_archive *archive, const struct pd_object_place *place, struct pd_error *err)
+{
+	struct pd_object_place given = *place;
+
+	archive->place.s3_look_first = place->s3_look_first;
+	for (size_t i = 0; texts_of(&given, i) != NULL; i++) {
+		const char *text = *texts_of(&given, i);
+
+		if (text == NULL)
+			continue;
+		*texts_of(&archive->place, i) = archive->texts[i] = pd_strdup(text);
+		if (archive->texts[i] == NULL)
+			return pd_error_set(err, PD_NO_MEMORY, "out of memory for the archive");
+	}
+	return 0;
+}
+
+/* A directory that is not there may be a disk that is not mounted yet: rounds try again. What is no address never becomes one. */
+static int open_store(struct pd_archive *archive, struct pd_error *err)
+{
+	int result = pd_object_place_open(archive->os, &archive->place, "archive", &archive->round.store,
+					  err);
+
+	return result == PD_INVALID || result == PD_NO_MEMORY ? result : 0;
+}
+
 /* Where the log is, and whose. */
 static int find_log(struct pd_archive *archive, struct pd_error *err)
 {
@@ -91,13 +130,13 @@ int pd_archive_new(const struct pd_archive_options *options, struct pd_archive *
 	archive->interval_us = options->interval_ms * 1000;
 	archive->disk_limit = options->disk_limit;
 	archive->retention_s = options->retention_s;
-	archive->address = pd_strdup(options->place->address);
+	archive->round.place_of_store = &archive->place;
 	atomic_init(&archive->round.cancelled, false);
-	result = archive->address == NULL ? pd_error_set(err, PD_NO_MEMORY, "out of memory for the archive")
-					  : find_log(archive, err);
+	result = copy_place(archive, options->place, err);
 	if (result == 0)
-		result = pd_object_place_open(archive->os, options->place, "archive", &archive->round.store,
-					      err);
+		result = find_log(archive, err);
+	if (result == 0)
+		result = open_store(archive, err);
 	if (result != 0) {
 		pd_archive_free(archive);
 		return result;
@@ -123,7 +162,8 @@ void pd_archive_free(struct pd_archive *archive)
 	end_task(archive);
 	pd_engine_keep_log(archive->engine, UINT64_MAX);
 	pd_object_store_free(archive->round.store);
-	pd_free(archive->address);
+	for (size_t i = 0; texts_of(&archive->place, i) != NULL; i++)
+		pd_free(archive->texts[i]);
 	pd_free(archive->log_directory);
 	pd_free(archive);
 }
@@ -286,7 +326,7 @@ void pd_archive_status(const struct pd_archive *archive, struct pd_archive_statu
 	uint64_t next_lsn = atomic_load(&figures->next_lsn), segment_lsn = atomic_load(&figures->segment_lsn);
 	uint64_t first_lsn, now = now_us(archive);
 	struct pd_archive_status status = {
-		.address = archive->address,
+		.address = archive->place.address,
 		.working = archive->task != NULL,
 		.base_lsn = atomic_load(&figures->base),
 		.archived_lsn = next_lsn > 0 ? next_lsn - 1 : 0,

@@ -334,6 +334,13 @@ void pd_archive_round_run(struct pd_archive_round *round)
 	int result;
 
 	round->refused = false;
+	result = round->store != NULL ? 0
+				      : pd_object_place_open(round->os, round->place_of_store, "archive",
+							     &round->store, &round->err);
+	if (result != 0) {
+		round->result = result;
+		return;
+	}
 	pd_object_store_watch(round->store, &watching);
 	result = open_log(round, &raw, &round->err);
 	if (result == 0)

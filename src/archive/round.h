@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "log/raw.h"
 #include "provider/object_store.h"
+#include "provider/place.h"
 
 /* Where archiving goes on. */
 struct pd_archive_place {
@@ -40,7 +41,8 @@ struct pd_archive_round {
 	struct pd_os *os;
 	struct pd_log_options source; /* of the log's files */
 	struct pd_archive_log log;
-	struct pd_object_store *store;
+	struct pd_object_store *store; /* NULL: it could not be opened yet */
+	const struct pd_object_place *place_of_store;
 	uint64_t durable_lsn;  /* all up to it is on stable storage */
 	uint64_t retention_us; /* what is older, by the newest archived record, expires; 0: nothing does */
 	uint64_t expire_ns;    /* monotonic: not before that again */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "archive/catalog.h"
+#include "archive/extend.h"
 #include "archive/fetch.h"
 #include "archive/object.h"
 #include "base/memory.h"
@@ -270,18 +271,23 @@ static const struct pd_option fetch_table[] = {
 	PD_CLI_ARCHIVE_OPTIONS,
 	{ "to", "DIR", PD_OPTION_TEXT, offsetof(struct pd_cli_archive_given, to), 0, 0,
 	  "The data directory to make. It must not be there yet." },
+	{ "onto", "DIR", PD_OPTION_TEXT, offsetof(struct pd_cli_archive_given, onto), 0, 0,
+	  "Instead: a data directory that nobody serves, an older copy of the same log. It gets what comes\n"
+	  "after." },
 	{ "to-lsn", "LSN", PD_OPTION_NUMBER, offsetof(struct pd_cli_archive_given, to_lsn), 1, 0,
 	  "So far at least, and no further than the segment or piece with it (default: all there is)." },
 };
 
 static const struct pd_options fetch_options = {
 	.command = "perdure archive fetch",
-	.synopsis = "perdure archive fetch --archive ADDRESS --to DIR [options]",
+	.synopsis = "perdure archive fetch --archive ADDRESS --to DIR|--onto DIR [options]",
 	.about = "Makes a data directory of a log that was archived from its beginning. A server that is "
 		 "started on it\n"
 		 "replays the log, and has the state of then. All is checked before: the directory is there "
 		 "whole, or not\n"
-		 "taken for one.",
+		 "taken for one.\n"
+		 "\n"
+		 "With --onto, an older copy of a data directory gets what its log does not have.",
 	.table = fetch_table,
 	.count = sizeof fetch_table / sizeof *fetch_table,
 	.environment_count = PD_CLI_ARCHIVE_ENVIRONMENT,
@@ -392,6 +398,45 @@ static void print_fetched(struct pd_output *output, const struct pd_archive_fetc
 		(double)fetched->bytes / (1024 * 1024));
 }
 
+static int extend(const struct pd_cli_archive *archive, const struct pd_cli_archive_given *given,
+		  struct pd_output *output)
+{
+	struct fetching fetching;
+	struct pd_archive_extend order = { .os = archive->os,
+					   .store = archive->store,
+					   .data_directory = given->onto,
+					   .go_on = show_fetching,
+					   .context = &fetching };
+	struct pd_archive_extended extended;
+	struct pd_error err = { 0 };
+	int result;
+
+	pd_progress_init(&fetching.progress, archive->os, "fetching");
+	result = pd_archive_extend(&order, &extended, &err);
+	pd_progress_done(&fetching.progress);
+	if (result != 0)
+		return pd_cli_archive_failed(&fetch_options, &err);
+	if (given->json) {
+		pd_output_open(output, NULL, '{');
+		pd_output_string_field(output, "directory", given->onto);
+		pd_output_number_field(output, "before_lsn", extended.before_lsn);
+		pd_output_number_field(output, "last_lsn", extended.last_lsn);
+		pd_output_time_field(output, "time", extended.last_time_us);
+		pd_output_number_field(output, "segments", extended.segments);
+		pd_output_number_field(output, "bytes", extended.bytes);
+		pd_output_close(output, '}');
+		pd_output_end(output);
+	} else {
+		pd_output_text(output,
+			       "%s: the log ended with LSN %" PRIu64 ", and ends with LSN %" PRIu64
+			       " now, of ",
+			       given->onto, extended.before_lsn, extended.last_lsn);
+		pd_output_time(output, extended.last_time_us);
+		pd_output_text(output, "; the next start replays it\n");
+	}
+	return pd_output_finish(output) ? PD_EXIT_OK : PD_EXIT_FAILURE;
+}
+
 int pd_cli_archive_fetch_run(int argc, char **argv)
 {
 	struct pd_cli_archive_given given = { 0 };
@@ -403,10 +448,15 @@ int pd_cli_archive_fetch_run(int argc, char **argv)
 
 	if (!pd_options_take(&fetch_options, argc, argv, &given, &status))
 		return status;
-	if (given.to == NULL)
-		return pd_options_wrong(&fetch_options, "where to? Name a directory with --to");
+	if ((given.to == NULL) == (given.onto == NULL))
+		return pd_options_wrong(&fetch_options,
+					"where to? Name a directory with --to, or with --onto");
+	if (given.onto != NULL && given.to_lsn > 0)
+		return pd_options_wrong(&fetch_options, "--to-lsn goes with --to; --onto takes all there is");
 	status = pd_cli_archive_open(&archive, &fetch_options, &given);
-	if (status == PD_EXIT_OK) {
+	if (status == PD_EXIT_OK && given.onto != NULL) {
+		status = extend(&archive, &given, &output);
+	} else if (status == PD_EXIT_OK) {
 		if (fetch_into(&archive, &given, &fetched, &err) != 0) {
 			status = pd_cli_archive_failed(&fetch_options, &err);
 		} else {

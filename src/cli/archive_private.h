@@ -35,7 +35,7 @@ struct pd_cli_archive {
 struct pd_cli_archive_given {
 	const char *archive, *cluster;
 	const char *s3_endpoint, *s3_region, *s3_style, *s3_ca_file;
-	const char *to; /* of fetch */
+	const char *to, *onto; /* of fetch */
 	uint64_t to_lsn;
 	uint64_t older_than_ms; /* of expire */
 	bool dry_run;

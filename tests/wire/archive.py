@@ -124,11 +124,23 @@ def test_without_one(world):
 
 
 def test_an_address_that_is_none(world):
-    for place, words in ((world.path("absent"), "make it, or mount it"), ("ftp://host/there", "directory")):
-        server = world.new_server("no-place", ["--archive", place])
-        status, _, stderr = world.perdure("server", "--data", server.directory, "--resp", "0", "--http", "0", "--archive", place,
+    for place, words in (("ftp://host/there", "no address"), ("s3://", "names no bucket")):
+        status, _, stderr = world.perdure("server", "--data", world.path("no-place"), "--resp", "0", "--http", "0", "--archive", place,
                                           check=False)
         assert status == FAILURE and words in stderr and "--archive" in stderr, stderr
+
+
+def test_a_directory_that_is_not_mounted_yet(world):
+    place = world.path("mounted-later")
+    server = world.new_server("early", ["--archive", place, "--archive-interval", "100ms"])
+    server.start()
+    status = wait_for(server, lambda status: status["state"] == b"failing")
+    assert b"make it, or mount it" in status["failure"], status
+    with RespConnection(server.port) as connection:
+        connection.expect("OK", "SET", "k", "v")
+    os.makedirs(place)
+    assert wait_for(server, settled)["gaps"] == 0
+    assert server.stop() == 0
 
 
 def test_damage_is_found(world):
@@ -267,3 +279,30 @@ def test_a_bucket(world):
         assert state_hash(other) == hash_before
     finally:
         service.close()
+
+
+def test_an_older_copy_gets_the_rest(world):
+    server, place = archived(world, "newer", keys=300)
+    wait_for(server, settled)
+    assert server.stop() == 0
+    copy = world.path("older")
+    shutil.copytree(server.directory, copy)
+    server.start()
+    with RespConnection(server.port) as connection:
+        for i in range(1500):
+            connection.expect("OK", "SET", f"later{i}", f"{i:08d}" * 40)
+    lsn = wait_for(server, settled)["archived_lsn"]
+    hash_before = state_hash(server)
+    status, _, stderr = world.perdure("archive", "fetch", "--archive", place, "--onto", server.directory, check=False)
+    assert status == FAILURE and "another process" in stderr, stderr
+    server.kill()
+    shutil.rmtree(server.directory)
+    _, stdout, _ = world.perdure("archive", "fetch", "--archive", place, "--onto", copy, "-o", "json")
+    fetched = json.loads(stdout)
+    assert fetched["before_lsn"] < lsn == fetched["last_lsn"], fetched
+    other = world.new_server("older", ["--archive", place, "--archive-interval", "100ms"])
+    other.start()
+    assert state_hash(other) == hash_before
+    assert wait_for(other, settled)["gaps"] == 0
+    assert other.stop() == 0
+    world.perdure("log", "verify", "--data", copy)

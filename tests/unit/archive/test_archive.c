@@ -13,6 +13,7 @@
 
 #include "archive/catalog.h"
 #include "archive/expire.h"
+#include "archive/extend.h"
 #include "base/memory.h"
 #include "engine/upkeep.h"
 #include "world.h"
@@ -812,6 +813,87 @@ static void test_no_memory(void **state)
 	}
 }
 
+/* ---- older copies ---- */
+
+static int extend(struct arc *arc, const char *directory, struct pd_archive_extended *ret_extended)
+{
+	struct pd_archive_extend order = { .os = arc->host.os,
+					   .store = arc_store(arc),
+					   .data_directory = directory };
+	int result = pd_archive_extend(&order, ret_extended, &arc->host.err);
+
+	pd_object_store_free(order.store);
+	return result;
+}
+
+/* Open what is there, and compare its state. */
+static void expect_state(struct arc *arc, const char *directory, struct pd_hash128 hash)
+{
+	struct host other = arc->host;
+	struct pd_hash128 found;
+
+	other.engine = NULL;
+	memset(other.sessions, 0, sizeof other.sessions);
+	pd_buffer_init(&other.reply, 1 << 20);
+	other.options.data_directory = directory;
+	host_open(&other);
+	assert_int_equal(other.recovery.damage_count, 0);
+	found = host_hash(&other, "main");
+	assert_same_hash(found, hash);
+	host_close(&other);
+	pd_buffer_done(&other.reply);
+}
+
+/* A copy, with its state, of any time; a crash or a failure at every step; and again. */
+static void test_extend(void **state)
+{
+	uint64_t step = getenv("PERDURE_THOROUGH") != NULL ? 1 : 11;
+
+	(void)state;
+	for (uint64_t n = 0, over = 0; over == 0; n += step) {
+		struct pd_archive_extended extended;
+		struct pd_hash128 hash;
+		struct arc arc;
+		uint64_t copied_lsn, lsn;
+
+		arc_init(&arc);
+		pd_sim_set_chance(arc.host.os, n, PD_SIM_SURVIVES_BY_CHANCE);
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 330), 0);
+		make_checkpoint(&arc);
+		assert_int_equal(arc_write(&arc, 70), 0);
+		copied_lsn = host_lsn(&arc.host);
+		arc_copy(&arc, "data", "copy");
+		assert_int_equal(arc_write(&arc, 400), 0);
+		arc_close(&arc);
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 100), 0);
+		assert_true(arc_settle(&arc));
+		lsn = host_lsn(&arc.host);
+		hash = host_hash(&arc.host, "main");
+		arc_close(&arc);
+		assert_int_equal(pd_os_sync_directory(arc.host.os, ".", &arc.host.err), 0);
+		if (n > 0) {
+			pd_sim_crash_at(arc.host.os, n);
+			over = extend(&arc, "copy", &extended) == 0 && !pd_sim_crashed(arc.host.os);
+			if (!pd_sim_crashed(arc.host.os))
+				pd_sim_crash_at(arc.host.os, 0);
+			if (n % 2 == 0)
+				pd_sim_power_cut(arc.host.os);
+			else
+				pd_sim_process_crash(arc.host.os);
+		}
+		if (extend(&arc, "copy", &extended) != 0)
+			fail_msg("cannot extend: %s", arc.host.err.text);
+		assert_true(extended.before_lsn >= copied_lsn);
+		assert_int_equal(extended.last_lsn, lsn);
+		expect_state(&arc, "copy", hash);
+		/* By now it has an epoch of its own. */
+		assert_int_equal(extend(&arc, "copy", &extended), PD_NOT_FOUND);
+		arc_done(&arc);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -823,7 +905,7 @@ int main(void)
 		cmocka_unit_test(test_kept),           cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_clock),          cmocka_unit_test(test_expire),
 		cmocka_unit_test(test_expire_crashes), cmocka_unit_test(test_retention),
-		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_extend),         cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
