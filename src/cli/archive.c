@@ -41,6 +41,8 @@ static int see_log(void *context, const struct pd_archive_log *log, struct pd_er
 int pd_cli_archive_failed(const struct pd_options *options, const struct pd_error *err)
 {
 	(void)fprintf(stderr, "%s: %s\n", options->command, err->text);
+	if (err->code == PD_BUSY)
+		return PD_EXIT_BUSY;
 	return err->code == PD_CORRUPT || err->code == PD_NEWER_FORMAT || err->code == PD_CONFLICT
 		       ? PD_EXIT_DAMAGED
 		       : PD_EXIT_FAILURE;

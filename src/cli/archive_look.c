@@ -294,7 +294,8 @@ static const struct pd_options fetch_options = {
 	.after = "Examples:\n"
 		 "  perdure archive fetch --archive /mnt/archive --to ./again && perdure server --data "
 		 "./again\n"
-		 "\n" PD_CLI_ARCHIVE_EXIT_STATUSES,
+		 "\n" PD_CLI_ARCHIVE_EXIT_STATUSES "\n"
+		 "  3  --onto: a server has the data directory",
 };
 
 struct fetching {

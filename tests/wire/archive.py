@@ -14,7 +14,7 @@ import fake_s3  # noqa: E402
 from processes import free_port  # noqa: E402
 from resp_connection import RespConnection  # noqa: E402
 
-FAILURE, USAGE, DAMAGED = 1, 2, 4
+FAILURE, USAGE, BUSY, DAMAGED = 1, 2, 3, 4
 
 
 def as_map(reply):
@@ -294,7 +294,7 @@ def test_an_older_copy_gets_the_rest(world):
     lsn = wait_for(server, settled)["archived_lsn"]
     hash_before = state_hash(server)
     status, _, stderr = world.perdure("archive", "fetch", "--archive", place, "--onto", server.directory, check=False)
-    assert status == FAILURE and "another process" in stderr, stderr
+    assert status == BUSY and "in use by process" in stderr, stderr
     server.kill()
     shutil.rmtree(server.directory)
     _, stdout, _ = world.perdure("archive", "fetch", "--archive", place, "--onto", copy, "-o", "json")
