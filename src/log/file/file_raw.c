@@ -42,6 +42,9 @@ struct walk {
 	uint64_t next_lsn;
 	uint32_t chain;
 	bool chain_known;
+	/* The last group in which a record ends. */
+	uint64_t last_at;
+	struct pd_group_header last_header;
 };
 
 static int no_memory(struct pd_error *err)
@@ -258,20 +261,31 @@ static int next_group(struct walk *walk, struct pd_group_header *ret_header, con
 	return pd_group_open(group->data, ret_header);
 }
 
-/* The time of the last record of a group that was opened. */
-static uint64_t last_time(const struct pd_log_raw *raw, const struct pd_group_header *header)
+/* The last group with records once more, for the time of its last one: going over the records of all would take as long as all else. */
+static int find_last_time(struct walk *walk, struct pd_log_stretch *stretch, struct pd_error *err)
 {
-	struct pd_slice rest = pd_slice(raw->group.data + PD_GROUP_HEADER_SIZE, header->payload_size);
-	uint64_t time_us = header->base_time_us;
+	const struct pd_group_header *header = &walk->last_header;
+	size_t size = (size_t)header->sectors * PD_SECTOR_SIZE;
+	struct pd_aligned *group = &walk->raw->group;
 	struct pd_record record;
+	struct pd_slice rest;
+	const uint8_t *data;
+	int result;
 
-	if (header->kind != PD_GROUP_RECORDS)
-		return time_us;
+	if (stretch->last_lsn < stretch->first_lsn || header->kind != PD_GROUP_RECORDS)
+		return 0;
+	result = look(walk, walk->last_at, size, &data, err);
+	if (result != 0 || data == NULL)
+		return result;
+	memcpy(group->data, data, size); /* it has held the group before */
+	if (!pd_group_open(group->data, header))
+		return 0; /* it has changed: so will the hash */
+	rest = pd_slice(group->data + PD_GROUP_HEADER_SIZE, header->payload_size);
 	while (rest.size > 0 && pd_record_decode(rest, header->base_time_us, &record, NULL) == 0) {
-		time_us = record.head.time_us;
+		stretch->last_time_us = record.head.time_us;
 		rest = pd_slice(rest.data + record.bytes.size, rest.size - record.bytes.size);
 	}
-	return time_us;
+	return 0;
 }
 
 /* ---- stretches ---- */
@@ -311,7 +325,9 @@ static void take(struct walk *walk, const struct pd_group_header *header, const 
 	if (header->record_count > 0) {
 		if (stretch->last_lsn < stretch->first_lsn)
 			stretch->first_time_us = header->base_time_us;
-		stretch->last_time_us = last_time(walk->raw, header);
+		stretch->last_time_us = header->base_time_us;
+		walk->last_at = walk->at;
+		walk->last_header = *header;
 		stretch->last_lsn = header->first_lsn + header->record_count - 1;
 	}
 	pd_hasher_add(walk->raw->hasher, bytes, size);
@@ -410,6 +426,8 @@ int pd_log_raw_stretch(struct pd_log_raw *raw, size_t n, const struct pd_log_str
 		result = walk_sealed(&walk, raw->entries[n + 1].previous_crc, go_on, context, &stretch, err);
 	else
 		result = walk_open(&walk, limit_lsn, go_on, context, &stretch, err);
+	if (result == 0)
+		result = find_last_time(&walk, &stretch, err);
 	pd_os_close(walk.handle);
 	if (result == 0 && stretch.end == stretch.from)
 		return PD_END;

@@ -66,6 +66,10 @@ static void test_all_comes_back(void **state)
 			    catalog.items[i].part.stretch.segment ==
 				    catalog.items[catalog.count - 1].part.stretch.segment);
 	assert_true(catalog.items[0].part.kind == PD_ARCHIVE_WHOLE);
+	for (size_t i = 1; i < catalog.count; i++)
+		assert_true(catalog.items[i].part.stretch.first_time_us >
+			    catalog.items[i - 1].part.stretch.last_time_us);
+	assert_int_equal(catalog.runs[0].last_time_us, arc.host.receipt.time_us);
 	pd_archive_catalog_done(&catalog);
 	assert_int_equal(arc_status(&arc).gaps, 0);
 	arc_close(&arc);
