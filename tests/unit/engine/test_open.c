@@ -10,6 +10,7 @@
 
 #include "engine/actor.h"
 #include "engine/manifest.h"
+#include "engine/upkeep.h"
 #include "host.h"
 
 static void write_file(struct host *host, const char *path, const char *text)
@@ -391,6 +392,43 @@ static void test_only_look(void **state)
 	}
 }
 
+/* Where the state is known to be damaged, a look takes a checkpoint as it lies there, and changes nothing. */
+static void test_only_look_at_a_checkpoint(void **state)
+{
+	struct pd_upkeep_status status;
+	struct pd_os_file *file;
+	uint64_t image;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "mset {ann}a 1 {ann}b 2 {bob}a 1");
+	assert_int_equal(pd_engine_upkeep_start(host.engine, PD_UPKEEP_CHECKPOINT, &host.err), 0);
+	do {
+		host_advance_ms(&host, 200);
+		assert_int_equal(pd_engine_step(host.engine), 0);
+		pd_engine_upkeep_status(host.engine, &status);
+	} while (status.running);
+	assert_int_equal(status.result, 0);
+	host_close(&host);
+	assert_int_equal(
+		pd_os_open(host.os, "data/store/0000/DAMAGED", PD_OS_WRITE | PD_OS_CREATE, &file, &host.err),
+		0);
+	pd_os_close(file);
+	host.options.only_look = true;
+	host_open(&host); /* this one may leave a lock's file */
+	host_close(&host);
+	image = pd_sim_image_hash(host.os);
+	host_open(&host);
+	assert_true(host.recovery.rebuilt);
+	assert_true(host.recovery.checkpoint_lsn > 0);
+	expect_two_actors(&host);
+	host_close(&host);
+	assert_true(pd_sim_image_hash(host.os) == image);
+	host_done(&host);
+}
+
 static void test_only_look_where_nothing_is(void **state)
 {
 	struct pd_os_names names;
@@ -456,6 +494,7 @@ int main(void)
 		cmocka_unit_test(test_name_of_a_dead_process),
 		cmocka_unit_test(test_in_memory),
 		cmocka_unit_test(test_only_look),
+		cmocka_unit_test(test_only_look_at_a_checkpoint),
 		cmocka_unit_test(test_only_look_where_nothing_is),
 		cmocka_unit_test(test_only_look_is_bounded),
 	};

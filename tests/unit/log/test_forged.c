@@ -25,7 +25,7 @@
 struct said {
 	char texts[TEXTS_MAX][200];
 	size_t count;
-	uint64_t records;
+	uint64_t records, last_lost;
 	int result;
 	struct pd_error err;
 };
@@ -54,8 +54,11 @@ static void verify(struct bench *bench, struct said *ret_said)
 	*ret_said = (struct said){ 0 };
 	check(pd_log_verifier_new(&bench->disk.options, &verifier, why));
 	while ((ret_said->result = pd_log_verifier_next(verifier, &sight, &ret_said->err)) == 0) {
-		if (sight.kind == PD_SIGHT_DAMAGE)
+		if (sight.kind == PD_SIGHT_DAMAGE) {
 			note(ret_said, sight.damage.text);
+			if (sight.damage.last_lsn >= sight.damage.first_lsn)
+				ret_said->last_lost = sight.damage.last_lsn;
+		}
 		ret_said->records += sight.kind == PD_SIGHT_RECORD;
 	}
 	pd_log_verifier_free(verifier);
@@ -76,6 +79,8 @@ static void read_all(struct bench *bench, struct said *ret_said)
 		ret_said->result = pd_log_reader_next(reader, &record, &damage, &ret_said->err);
 		if (ret_said->result == PD_CORRUPT) {
 			note(ret_said, damage.text);
+			if (damage.last_lsn >= damage.first_lsn)
+				ret_said->last_lost = damage.last_lsn;
 		} else if (ret_said->result == 0) {
 			assert_true(record.lsn > lsn); /* none twice, none out of order */
 			lsn = record.lsn;
@@ -355,6 +360,8 @@ static const struct forgery forgeries[] = {
 	  PD_END },
 	{ "a piece's number", set_frame, PD_GROUP_FRAME_MIDDLE, 1, "without the one before it",
 	  "a piece of a large record is damaged", PD_END },
+	{ "a piece of a later record", set_higher_lsn, PD_GROUP_FRAME_MIDDLE, 6,
+	  "records are missing before this group", "records are missing between two groups", PD_END },
 	{ "a head", set_head_end, PD_GROUP_SEGMENT, 1, "the segment's head makes no sense", NULL, PD_END },
 	{ "an index", set_index, PD_GROUP_FOOTER, 0, "index does not agree", NULL, PD_END },
 	{ "an index's end", set_index_end, PD_GROUP_FOOTER, 0, "index does not agree", NULL, PD_END },
@@ -420,6 +427,51 @@ static void every_forgery(void **state)
 	bench_done(&bench);
 }
 
+/* The end of the newest segment is damaged, and what is behind that belongs elsewhere, but says how far all was on stable storage: so much
+ * is known to be lost, and not that nobody knows how much. */
+static void an_end_of_which_something_is_known(void **state)
+{
+	struct group groups[GROUPS_MAX];
+	struct pd_group_header header;
+	struct pd_location location;
+	uint8_t data[64 * PD_SECTOR_SIZE];
+	struct bench bench;
+	struct said said;
+	uint64_t known;
+	size_t count, size;
+
+	(void)state;
+	bench_init_open(&bench, 33, false);
+	for (unsigned i = 0; i < 4; i++)
+		disk_write(&bench.disk, 2, 300, PD_LOG_SYNC);
+	bench_kill(&bench);
+	bench_note_originals(&bench);
+	location = (struct pd_location){ pd_location_crc(bench.disk.options.cluster_id,
+							 bench.disk.options.shard, bench.last),
+					 bench.last };
+	count = bench_groups(&bench, bench.last, groups);
+	header = groups[count - 1].header;
+	size = (size_t)header.sectors * PD_SECTOR_SIZE;
+	assert_true(size <= sizeof data);
+	memcpy(data, bench.originals[bench.last].data + groups[count - 1].sector * PD_SECTOR_SIZE, size);
+	assert_true(pd_group_open(data, &header));
+	known = groups[count - 2].header.first_lsn + 5;
+	header.first_lsn = 2;
+	header.durable_lsn = known;
+	pd_group_seal_records(data + PD_GROUP_HEADER_SIZE, header.payload_size, 2, location.crc);
+	pd_group_seal(data, &header, &location, groups[count - 1].sector);
+	disk_overwrite(&bench.disk, disk_segment(bench.last), groups[count - 1].sector * PD_SECTOR_SIZE, data,
+		       size);
+	wreck_group(&bench, bench.last, &groups[count - 2]);
+	verify(&bench, &said);
+	assert_int_equal(said.result, PD_END);
+	assert_int_equal(said.last_lost, known);
+	read_all(&bench, &said);
+	assert_int_equal(said.result, PD_END);
+	assert_int_equal(said.last_lost, known);
+	bench_done(&bench);
+}
+
 /* A bit in the padding behind the slots, with checksums that hold: sealing leaves zeros there. */
 static void padding_that_is_not_zero(void **state)
 {
@@ -467,6 +519,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_forgery),
+		cmocka_unit_test(an_end_of_which_something_is_known),
 		cmocka_unit_test(padding_that_is_not_zero),
 	};
 

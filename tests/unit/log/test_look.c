@@ -225,6 +225,36 @@ static void what_is_left(void **state)
 	bench_done(&bench);
 }
 
+/* A footer may be larger than what is looked at first; and where none is to be found, all of the file is looked at. */
+static void a_large_footer(void **state)
+{
+	struct group groups[GROUPS_MAX];
+	struct truth truth;
+	struct bench bench;
+	size_t count;
+
+	(void)state;
+	memset(&bench, 0, sizeof bench);
+	disk_init(&bench.disk, 56);
+	pd_log_repair_init(&bench.repair);
+	bench.disk.options.segment_bytes = 1024 * 1024;
+	disk_start(&bench.disk);
+	disk_write(&bench.disk, 3, 300, PD_LOG_SYNC);
+	while (bench.disk.log->stats.segments_begun < 2)
+		bench_write_large(&bench, 120000);
+	disk_close(&bench.disk);
+	bench_note_originals(&bench);
+	count = bench_groups(&bench, 1, groups);
+	assert_true(groups[count - 1].header.sectors > 130);
+	read_truth(&bench, &truth);
+	must_look(&bench, &truth, 1);
+	for (size_t i = 1; i < count; i++)
+		wreck_sectors(&bench, disk_segment(1), groups[i].sector, 1);
+	read_truth(&bench, &truth);
+	must_look(&bench, &truth, 1);
+	bench_done(&bench);
+}
+
 /* Files that were cut off, anywhere. */
 static void what_is_left_of_a_file(void **state)
 {
@@ -333,8 +363,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_written),       cmocka_unit_test(what_is_left),
-		cmocka_unit_test(what_is_left_of_a_file), cmocka_unit_test(the_open_segment),
-		cmocka_unit_test(whatever_fails),
+		cmocka_unit_test(what_is_left_of_a_file), cmocka_unit_test(a_large_footer),
+		cmocka_unit_test(the_open_segment),       cmocka_unit_test(whatever_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

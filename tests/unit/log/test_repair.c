@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/codec.h"
+#include "base/crc32c.h"
 #include "repair_bench.h"
 
 static uint64_t records_of(const struct group *group)
@@ -101,6 +103,84 @@ static void two_bits(void **state)
 		assert_int_equal(pd_sim_flip_bit(bench.disk.os, disk_segment(1),
 						 groups[2].sector * PD_SECTOR_SIZE + 20 + 9 * i, 3),
 				 0);
+	expect_untouched(&bench);
+	bench_done(&bench);
+}
+
+/* What flipping this bit of the body makes of its checksum. */
+static uint32_t effect_of(size_t size, size_t bit)
+{
+	uint8_t *zeros = calloc(1, size);
+	uint32_t clean, flipped;
+
+	assert_non_null(zeros);
+	clean = pd_crc32c(0, zeros, size);
+	zeros[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	flipped = pd_crc32c(0, zeros, size);
+	free(zeros);
+	return clean ^ flipped;
+}
+
+/* Which of 32 bits from `first` on to flip, so that the checksum changes like that. */
+static uint32_t solve(size_t size, size_t first, uint32_t wanted)
+{
+	uint32_t effects[32], combinations[32], answer = 0;
+
+	for (unsigned i = 0; i < 32; i++) {
+		effects[i] = effect_of(size, first + i);
+		combinations[i] = UINT32_C(1) << i;
+	}
+	for (unsigned bit = 0, row = 0; bit < 32; bit++) {
+		unsigned pivot = row;
+
+		while (pivot < 32 && (effects[pivot] >> bit & 1) == 0)
+			pivot++;
+		assert_true(pivot < 32); /* of 32 bits in a row each checksum can be made */
+		for (unsigned k = 0; k < 2; k++) {
+			uint32_t *list = k == 0 ? effects : combinations, kept = list[row];
+
+			list[row] = list[pivot];
+			list[pivot] = kept;
+		}
+		for (unsigned other = 0; other < 32; other++)
+			if (other != row && (effects[other] >> bit & 1) != 0) {
+				effects[other] ^= effects[row];
+				combinations[other] ^= combinations[row];
+			}
+		row++;
+	}
+	for (unsigned bit = 0; bit < 32; bit++)
+		if (wanted >> bit & 1)
+			answer ^= combinations[bit];
+	return answer;
+}
+
+/* Damage of many bits whose checksum is what one flipped bit makes of it, in another record of the group: the records' own tell that it is
+ * not. */
+static void damage_that_looks_like_a_bit(void **state)
+{
+	struct group groups[GROUPS_MAX];
+	struct bench bench;
+	size_t body, first, innocent = 8 * 20;
+	uint64_t at;
+	uint32_t bits;
+
+	(void)state;
+	bench_init(&bench, 30);
+	(void)bench_groups(&bench, 1, groups);
+	body = (size_t)groups[2].header.sectors * PD_SECTOR_SIZE - PD_GROUP_HEADER_SIZE;
+	at = groups[2].sector * PD_SECTOR_SIZE + PD_GROUP_HEADER_SIZE;
+	assert_int_equal(groups[2].header.record_count, 3);
+	first = 8 *
+		(20 + (size_t)pd_load_u32(bench.originals[1].data + at + 4)); /* behind the first record */
+	assert_true(first / 8 + 20 < groups[2].header.payload_size && first / 8 + 70 < 500);
+	bits = solve(body, first, effect_of(body, innocent));
+	assert_true(__builtin_popcount(bits) > 3);
+	for (unsigned i = 0; i < 32; i++)
+		if (bits >> i & 1)
+			assert_int_equal(pd_sim_flip_bit(bench.disk.os, disk_segment(1), at + (first + i) / 8,
+							 (unsigned)((first + i) % 8)),
+					 0);
 	expect_untouched(&bench);
 	bench_done(&bench);
 }
@@ -567,6 +647,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bit_anywhere),
 		cmocka_unit_test(two_bits),
+		cmocka_unit_test(damage_that_looks_like_a_bit),
 		cmocka_unit_test(any_group_from_a_copy),
 		cmocka_unit_test(groups_in_a_row),
 		cmocka_unit_test(a_row_with_a_hole),

@@ -279,6 +279,25 @@ static void remove_second(struct bench *bench)
 	remove_segment(bench, 2);
 }
 
+/* What was cut off is more than any file that is read before it. */
+static void wreck_the_largest_by_a_cut(struct bench *bench)
+{
+	cut_off(bench, disk_segment(bench->last - 1), 4 * PD_SECTOR_SIZE);
+}
+
+static void a_large_one_cut_off(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	bench_init(&bench, 29);
+	assert_true(bench.originals[bench.last].size < bench.originals[bench.last - 1].size);
+	make_copy(&bench, &bench);
+	check(pd_os_unlink(bench.disk.os, copy_path(bench.last), why));
+	try_every_allocation(&bench, wreck_the_largest_by_a_cut, 1, ULONG_MAX);
+	bench_done(&bench);
+}
+
 /* Of so many segments that one more takes memory to be noted. */
 static void a_missing_one_of_many(void **state)
 {
@@ -484,6 +503,7 @@ int main(void)
 		cmocka_unit_test(every_operation_fails),
 		cmocka_unit_test(power_cuts),
 		cmocka_unit_test(every_allocation_fails),
+		cmocka_unit_test(a_large_one_cut_off),
 		cmocka_unit_test(a_missing_one_of_many),
 		cmocka_unit_test(a_copy_that_cannot_be_read),
 		cmocka_unit_test(names_aside),

@@ -216,8 +216,18 @@ static void damage_some(struct bench *bench)
 {
 	struct group groups[GROUPS_MAX];
 	struct pd_os *os = bench->disk.os;
-	size_t count = bench_groups(bench, 1, groups);
+	size_t count = bench_groups(bench, 2, groups);
 
+	/* The first large group's header, and the footer. */
+	for (size_t i = 0; i < count; i++)
+		if (groups[i].header.sectors > 8 && groups[i].header.kind != PD_GROUP_FOOTER) {
+			uint64_t at = groups[i].sector * PD_SECTOR_SIZE + 20;
+
+			assert_int_equal(pd_sim_flip_bit(os, disk_segment(2), at, 1), 0);
+			break;
+		}
+	wreck_group(bench, 2, &groups[count - 1]);
+	count = bench_groups(bench, 1, groups);
 	assert_int_equal(pd_sim_flip_bit(os, disk_segment(1), groups[2].sector * PD_SECTOR_SIZE + 20, 1), 0);
 	assert_int_equal(pd_sim_flip_bit(os, disk_segment(1), groups[4].sector * PD_SECTOR_SIZE + 90, 1), 0);
 	wreck_group(bench, 1, &groups[count - 2]);
@@ -283,6 +293,39 @@ static void without_memory(void **state)
 	bench_done(&bench);
 }
 
+/* More is wrong in one place than there was room to tell of. */
+static void much_without_memory(void **state)
+{
+	struct bench bench;
+	struct seen whole, seen;
+	bool failed = true;
+
+	(void)state;
+	bench_init_open(&bench, 66, false);
+	bench_kill(&bench);
+	bench_note_originals(&bench);
+	wreck_sectors(&bench, disk_segment(bench.last),
+		      bench.originals[bench.last].size / PD_SECTOR_SIZE - 80, 80);
+	verify(&bench, &whole);
+	assert_int_equal(whole.damages, 80);
+	for (unsigned long at = 1; failed; at++) {
+		struct pd_log_verifier *verifier;
+		struct pd_log_sight sight;
+
+		seen = (struct seen){ 0 };
+		check(pd_log_verifier_new(&bench.disk.options, &verifier, why));
+		pd_memory_fail(at, 0);
+		while ((seen.result = pd_log_verifier_next(verifier, &sight, NULL)) == 0)
+			take(&seen, &sight);
+		failed = pd_memory_fail_left() == 0;
+		pd_memory_fail(0, 0);
+		pd_log_verifier_free(verifier);
+		assert_int_equal(seen.result, failed ? PD_NO_MEMORY : PD_END);
+		assert_true(failed || seen.damages == whole.damages);
+	}
+	bench_done(&bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +334,7 @@ int main(void)
 		cmocka_unit_test(headers_of_which_the_rest_is_damaged),
 		cmocka_unit_test(a_stranger),
 		cmocka_unit_test(without_memory),
+		cmocka_unit_test(much_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
