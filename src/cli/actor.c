@@ -228,6 +228,10 @@ static const struct pd_verb verbs[] = {
 	{ "restore", "make it again what it was at a moment", pd_actor_restore_run },
 	{ "revert", "undo what one transaction did to it", pd_actor_revert_run },
 	{ "undrop", "bring back one that was dropped", pd_actor_undrop_run },
+	{ "snapshot", "keep a moment of it under a name", pd_actor_snapshot_run },
+	{ "snapshots", "list the moments that are kept", pd_actor_snapshots_run },
+	{ "unsnapshot", "let a kept moment go", pd_actor_unsnapshot_run },
+	{ "verify", "read a snapshot and compare its hash", pd_actor_verify_run },
 };
 
 static const struct pd_verb_alias aliases[] = { { "list", "ls" }, { "remove", "drop" }, { NULL, NULL } };
@@ -236,10 +240,10 @@ static int run(int argc, char **argv)
 {
 	static const struct pd_verbs actor = {
 		.command = "perdure actor",
-		.synopsis =
-			"perdure actor "
-			"ls|show|drop|profile|history|blame|diff|get|fork|restore|revert|undrop [options] "
-			"[NAME]",
+		.synopsis = "perdure actor "
+			    "ls|show|drop|profile|history|blame|diff|get|fork|restore|revert|undrop|snapshot|"
+			    "snapshots|"
+			    "unsnapshot|verify [options] [NAME]",
 		.about = "Looks after the actors of a data directory, through the admin socket of the server "
 			 "that has it.\n'ls', 'show' and what looks at their past (history, blame, diff, "
 			 "get) work "

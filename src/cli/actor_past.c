@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/memory.h"
 #include "cli/cli.h"
@@ -33,9 +34,10 @@ struct given {
 		"limit", "N", PD_OPTION_NUMBER, AT(limit), 1, 0, "Stop after N (default: 100)." \
 	}
 
-#define MOMENTS                                                                                           \
-	"A moment is now, a time such as 2026-01-15T14:30:00Z, so long ago (-10m, -2h30m, -1d), an LSN, " \
-	"or\na bookmark. A running server is asked; without one the directory is read as it lies there."
+#define MOMENTS                                                                                              \
+	"A moment is now, a time such as 2026-01-15T14:30:00Z, so long ago (-10m, -2h30m, -1d), an LSN, "    \
+	"a\nbookmark, or snapshot:NAME. A running server is asked; without one the directory is read as it " \
+	"lies there."
 #define EXIT_STATUSES                                                                                \
 	"Exit status:\n"                                                                             \
 	"  0  done\n"                                                                                \
@@ -88,7 +90,8 @@ struct pager {
 	void (*print)(struct pd_output *output, struct pd_slice entry); /* as text */
 	uint64_t left;
 	bool json, damaged;
-	bool has_from; /* the first moment was named */
+	/* As they were named; a snapshot's name does not move on, other moments are said by their times. NULL: it was not. */
+	const char *from, *to;
 };
 
 static struct pd_slice text_of(struct pd_slice map, const char *name)
@@ -157,12 +160,20 @@ static void copy_text(char *to, size_t size, struct pd_slice from)
 	to[used] = '\0';
 }
 
+static void name_moment(char *to, size_t size, const char *given, struct pd_slice time)
+{
+	static const char snapshot[] = "snapshot:";
+	bool named = given != NULL && strncasecmp(given, snapshot, sizeof snapshot - 1) == 0;
+
+	copy_text(to, size, named ? pd_slice_string(given) : time);
+}
+
 /* Page after page: each says where the next begins, and which moments were meant. `words` has room behind it. */
 static int all_pages(struct pager *pager, const char **words, size_t count, struct pd_error *err)
 {
 	static const char page_size[] = "1000";
 	char *cursor = NULL;
-	char from[64] = "", to[64] = "";
+	char from[96] = "", to[96] = "";
 	size_t fixed = count;
 	int result = 0;
 
@@ -179,7 +190,7 @@ static int all_pages(struct pager *pager, const char **words, size_t count, stru
 			words[count++] = cursor;
 			words[count++] = "TO";
 			words[count++] = to;
-			count = add_word(words, count, "FROM", pager->has_from ? from : NULL);
+			count = add_word(words, count, "FROM", pager->from != NULL ? from : NULL);
 		}
 		words[count] = NULL;
 		result = pd_cli_past_ask(&pager->past, words, &page, err);
@@ -189,8 +200,8 @@ static int all_pages(struct pager *pager, const char **words, size_t count, stru
 			break;
 		print_entries(pager, page);
 		next = text_of(page, "cursor");
-		copy_text(from, sizeof from, text_of(page, "from_time"));
-		copy_text(to, sizeof to, text_of(page, "to_time"));
+		name_moment(from, sizeof from, pager->from, text_of(page, "from_time"));
+		name_moment(to, sizeof to, pager->to, text_of(page, "to_time"));
 		if (pd_slice_equal(next, pd_slice_string("0")) || next.size == 0 || pager->left == 0)
 			break;
 		cursor = pd_malloc(next.size + 1);
@@ -210,7 +221,8 @@ static int run_pages(struct pager *pager, const struct given *given, const char 
 	pager->output = (struct pd_output){ .file = stdout };
 	pager->json = given->json;
 	pager->left = given->limit;
-	pager->has_from = given->from != NULL;
+	pager->from = given->from;
+	pager->to = given->to;
 	if (status == PD_EXIT_OK) {
 		int result = all_pages(pager, words, count, &err);
 

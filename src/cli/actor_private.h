@@ -5,7 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/slice.h"
 #include "cli/options.h"
+
+struct pd_output;
 
 struct pd_actor_given {
 	const char *data, *match, *tenant;
@@ -38,5 +41,17 @@ int pd_actor_fork_run(int argc, char **argv);
 int pd_actor_restore_run(int argc, char **argv);
 int pd_actor_revert_run(int argc, char **argv);
 int pd_actor_undrop_run(int argc, char **argv);
+/* Parse the options and the words behind them, as many as `what` has questions for those that are missing. false: end with *ret_status. */
+bool pd_actor_take_words(const struct pd_options *options, int argc, char **argv, void *given,
+			 const char *const *what, const char **ret_words, int *ret_status);
+/* Have the server carry it out, and print what it says. The exit status. */
+int pd_actor_order(const struct pd_options *options, const char *data, bool json, const char *const *words,
+		   void (*print)(struct pd_output *output, struct pd_slice reply));
+
+/* Subcommands about snapshots: actor_snapshot.c. */
+int pd_actor_snapshot_run(int argc, char **argv);
+int pd_actor_snapshots_run(int argc, char **argv);
+int pd_actor_unsnapshot_run(int argc, char **argv);
+int pd_actor_verify_run(int argc, char **argv);
 
 #endif

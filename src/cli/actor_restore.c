@@ -29,7 +29,7 @@ struct given {
 
 #define MOMENTS                                                                                           \
 	"A moment is now, a time such as 2026-01-15T14:30:00Z, so long ago (-10m, -2h30m, -1d), an LSN, " \
-	"or\na bookmark."
+	"a\nbookmark, or snapshot:NAME."
 #define EXIT_STATUSES                                                           \
 	"Exit status:\n"                                                        \
 	"  0  done\n"                                                           \
@@ -39,9 +39,8 @@ struct given {
 
 /* ---- operands ---- */
 
-/* Parse the options and the words behind them, as many as `what` has questions for those that are missing. false: end with *ret_status. */
-static bool take_words(const struct pd_options *options, int argc, char **argv, struct given *given,
-		       const char *const *what, const char **ret_words, int *ret_status)
+bool pd_actor_take_words(const struct pd_options *options, int argc, char **argv, void *given,
+			 const char *const *what, const char **ret_words, int *ret_status)
 {
 	int operand = argc, wanted = 0;
 
@@ -76,18 +75,18 @@ static int report(struct pd_slice reply, bool json,
 }
 
 /* The server answers in protocol 3, whose maps are told from lists. */
-static int order(const struct pd_options *options, const struct given *given, const char *const *words,
-		 void (*print)(struct pd_output *output, struct pd_slice map))
+int pd_actor_order(const struct pd_options *options, const char *data, bool json, const char *const *words,
+		   void (*print)(struct pd_output *output, struct pd_slice reply))
 {
 	const char *hello[] = { "HELLO", "3", NULL };
 	struct pd_error err = { 0 };
 	struct pd_slice reply;
 	struct pd_admin admin;
-	int status = pd_admin_begin(&admin, options, given->data, hello, &reply);
+	int status = pd_admin_begin(&admin, options, data, hello, &reply);
 
 	if (status == PD_EXIT_OK) {
 		if (pd_admin_ask(&admin, words, &reply, &err) == 0) {
-			status = report(reply, given->json, print);
+			status = report(reply, json, print);
 		} else {
 			(void)fprintf(stderr, "%s: %s\n", options->command, err.text);
 			status = PD_EXIT_FAILURE;
@@ -143,13 +142,13 @@ int pd_actor_fork_run(int argc, char **argv)
 	struct given given = { .data = "./data" };
 	int status;
 
-	if (!take_words(&fork_options, argc, argv, &given, what, words + 2, &status))
+	if (!pd_actor_take_words(&fork_options, argc, argv, &given, what, words + 2, &status))
 		return status;
 	if (given.at != NULL) {
 		words[4] = "AT";
 		words[5] = given.at;
 	}
-	return order(&fork_options, &given, words, print_made);
+	return pd_actor_order(&fork_options, given.data, given.json, words, print_made);
 }
 
 /* ---- restore ---- */
@@ -226,14 +225,14 @@ int pd_actor_restore_run(int argc, char **argv)
 	struct given given = { .data = "./data" };
 	int status;
 
-	if (!take_words(&restore_options, argc, argv, &given, what, words + 2, &status))
+	if (!pd_actor_take_words(&restore_options, argc, argv, &given, what, words + 2, &status))
 		return status;
 	if (given.at == NULL)
 		return pd_options_wrong(&restore_options, "to when? Say --at with a moment, such as -10m");
 	words[4] = given.at;
 	if (given.dry_run)
 		words[5] = "DRYRUN";
-	return order(&restore_options, &given, words, print_restored);
+	return pd_actor_order(&restore_options, given.data, given.json, words, print_restored);
 }
 
 /* ---- revert ---- */
@@ -269,11 +268,11 @@ int pd_actor_revert_run(int argc, char **argv)
 	struct given given = { .data = "./data" };
 	int status;
 
-	if (!take_words(&revert_options, argc, argv, &given, what, words + 2, &status))
+	if (!pd_actor_take_words(&revert_options, argc, argv, &given, what, words + 2, &status))
 		return status;
 	if (given.dry_run)
 		words[4] = "DRYRUN";
-	return order(&revert_options, &given, words, print_reverted);
+	return pd_actor_order(&revert_options, given.data, given.json, words, print_reverted);
 }
 
 /* ---- undrop ---- */
@@ -304,7 +303,7 @@ int pd_actor_undrop_run(int argc, char **argv)
 	struct given given = { .data = "./data" };
 	int status;
 
-	if (!take_words(&undrop_options, argc, argv, &given, what, words + 2, &status))
+	if (!pd_actor_take_words(&undrop_options, argc, argv, &given, what, words + 2, &status))
 		return status;
-	return order(&undrop_options, &given, words, print_made);
+	return pd_actor_order(&undrop_options, given.data, given.json, words, print_made);
 }

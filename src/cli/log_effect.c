@@ -4,6 +4,7 @@
 
 #include "base/codec.h"
 #include "cli/log_private.h"
+#include "engine/snapshot.h"
 #include "model/kv/glob.h"
 #include "model/txn.h"
 
@@ -117,7 +118,7 @@ struct system_entry {
 static struct system_entry system_entry(const struct pd_effect *effect)
 {
 	struct system_entry entry = { .what = "entry", .name = effect->key };
-	struct pd_slice key = effect->key;
+	struct pd_slice key = effect->key, actor, snapshot;
 	uint64_t number = 0;
 	size_t size;
 
@@ -173,6 +174,13 @@ static struct system_entry system_entry(const struct pd_effect *effect)
 	case 'b':
 		entry.what = "blob without a head of actor";
 		entry.name = pd_slice(NULL, 0);
+		break;
+	case 's':
+		entry.what = "snapshot";
+		entry.name = pd_slice(NULL, 0);
+		entry.has_id = false;
+		if (pd_snapshot_read_key(key, &number, &actor, &snapshot) == 0)
+			entry.name = snapshot;
 		break;
 	case 'i':
 		entry.what = "idempotency key";

@@ -10,6 +10,8 @@
  * Or it goes, with a record that says the same as one of a drop, but that there is no name: PUT 'd', DELETE RANGE of everything,
  * DELETE 'h' id.
  *
+ * Or it is kept as a snapshot (snapshot.h): DELETE 'h' id, PUT 's' tenant actor name.
+ *
  * All but the record of publishing is written at the level none: nobody is told of it. What settles is the last record, and all before
  * it in the log with it. */
 #include "engine/draft.h"
@@ -221,6 +223,18 @@ int pd_draft_put(struct pd_draft *draft, struct pd_slice entries, struct pd_rece
 
 /* ---- publishing ---- */
 
+static struct pd_tenant *tenant_of(const struct pd_draft *draft)
+{
+	struct pd_directory *directory = &draft->engine->directory;
+	struct pd_tenant *tenant = NULL;
+
+	for (size_t i = 0; i < directory->tenant_count; i++)
+		if (directory->tenants[i]->id == draft->tenant)
+			tenant = directory->tenants[i];
+	PD_ASSERT(tenant != NULL);
+	return tenant;
+}
+
 /* What comes to be, as far as it is in memory. */
 struct arrival {
 	struct pd_tenant *tenant;
@@ -235,10 +249,8 @@ static int find_place(const struct pd_draft *draft, const struct pd_draft_place 
 	struct pd_directory *directory = &draft->engine->directory;
 	struct pd_actor *old;
 
-	for (size_t i = 0; i < directory->tenant_count; i++)
-		if (directory->tenants[i]->id == draft->tenant)
-			arrival->tenant = directory->tenants[i];
-	PD_ASSERT(arrival->tenant != NULL && pd_actor_name_is_good(place->name));
+	arrival->tenant = tenant_of(draft);
+	PD_ASSERT(pd_actor_name_is_good(place->name));
 	old = pd_directory_actor(directory, arrival->tenant, place->name);
 	if (old != NULL && place->instead_of == 0)
 		return pd_error_set(err, PD_EXISTS,
@@ -336,6 +348,36 @@ int pd_draft_publish(struct pd_draft *draft, const struct pd_draft_place *place,
 	}
 	pd_txn_fill_receipt(txn, pd_txn_commit(txn), ret_receipt);
 	take_over(engine, &arrival, ret_receipt->lsn);
+	strike(engine, draft);
+	return 0;
+}
+
+/* ---- kept as a snapshot ---- */
+
+int pd_draft_keep(struct pd_draft *draft, struct pd_slice actor, struct pd_slice name,
+		  const struct pd_snapshot_record *record, struct pd_receipt *ret_receipt,
+		  struct pd_error *err)
+{
+	struct pd_engine *engine = draft->engine;
+	struct pd_tenant *tenant = tenant_of(draft);
+	struct pd_snapshot_record kept = *record;
+	struct pd_txn *txn = &engine->txn;
+	int result = begin_record(draft, RECORD_BYTES, ret_receipt, err);
+
+	if (result != 0)
+		return result;
+	txn->level = draft->session->level;
+	txn->profile_level = record->profile.level != PD_LEVEL_UNSET ? record->profile.level : tenant->level;
+	kept.copy = draft->id;
+	kept.made_us = txn->now_us;
+	result = forget_note(txn, draft->id);
+	if (result == 0)
+		result = txn->failed;
+	if (result == 0)
+		result = pd_snapshot_arrive(txn, tenant, draft->state, actor, name, &kept);
+	if (result != 0)
+		return fail(txn, result, ret_receipt, err);
+	pd_txn_fill_receipt(txn, pd_txn_commit(txn), ret_receipt);
 	strike(engine, draft);
 	return 0;
 }

@@ -298,6 +298,7 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 	engine->cursors.last = seed >> 16;
 	engine->cursors.oldest = engine->cursors.last + 1;
 	pd_directory_init(&engine->directory, seed);
+	pd_snapshots_init(&engine->snapshots);
 	pd_txn_init(&engine->txn, engine);
 	pd_buffer_init(&engine->idempotent_reply, PD_VALUE_SIZE_MAX);
 	pd_buffer_init(&engine->events, PD_EVENTS_BYTES_MAX);
@@ -339,6 +340,7 @@ static void engine_free(struct pd_engine *engine)
 	pd_free(engine->epochs);
 	pd_drop_forget_replayed(engine);
 	pd_drafts_done(engine);
+	pd_snapshots_done(&engine->snapshots);
 	for (size_t i = 0; engine->cursors.places != NULL && i < PD_CURSORS_MAX; i++)
 		pd_free(engine->cursors.places[i].name);
 	pd_free(engine->cursors.places);
@@ -499,6 +501,7 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	if (engine->store != NULL)
 		pd_store_stats(engine->store, true, &ret_stats->store);
 	pd_drafts_leave_out(engine, &ret_stats->store);
+	pd_snapshots_leave_out(engine, &ret_stats->store);
 	ret_stats->keys = ret_stats->store.keys;
 	ret_stats->expiring_keys = ret_stats->store.expiring_keys;
 	ret_stats->log_way = engine->log->way;
@@ -510,6 +513,8 @@ void pd_engine_stats(const struct pd_engine *engine, struct pd_engine_stats *ret
 	add_checkpoints(engine->shelf, ret_stats);
 	add_oldest(engine, ret_stats);
 	pd_engine_ahead_stats(engine, ret_stats);
+	ret_stats->snapshots = pd_snapshots_figures(engine).count;
+	ret_stats->snapshot_bytes = pd_snapshots_figures(engine).bytes;
 	ret_stats->large_unfinished = pd_blobs_unfinished(engine);
 	ret_stats->large_readers = pd_blobs_readers(engine);
 	ret_stats->log_first_lsn = engine->log->first_lsn;

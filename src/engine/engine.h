@@ -340,12 +340,13 @@ struct pd_engine_stats {
 	uint64_t memory_bytes; /* entries and nodes */
 	uint64_t group_records_last;
 	struct pd_store_stats store;
-	uint64_t large_unfinished; /* large strings on their way in, or to be removed */
-	uint64_t large_readers;    /* that are read at the moment */
-	uint64_t braked;           /* writes that were told to come again */
-	uint64_t checkpoints;      /* made since open */
-	uint64_t checkpoint_lsn;   /* of the newest there is; 0: none */
-	uint64_t checkpoint_us;    /* and of which moment, since 1970; 0: none */
+	uint64_t snapshots, snapshot_bytes; /* and what they have of keys and values */
+	uint64_t large_unfinished;          /* large strings on their way in, or to be removed */
+	uint64_t large_readers;             /* that are read at the moment */
+	uint64_t braked;                    /* writes that were told to come again */
+	uint64_t checkpoints;               /* made since open */
+	uint64_t checkpoint_lsn;            /* of the newest there is; 0: none */
+	uint64_t checkpoint_us;             /* and of which moment, since 1970; 0: none */
 	uint64_t checkpoints_kept;
 	uint64_t checkpoint_bytes; /* that they have for themselves, about */
 	/* Of the levels, what has been read back from the disk with every checksum in it, as far as it is still there; and when some was

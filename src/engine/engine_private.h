@@ -17,6 +17,7 @@
 #include "engine/lease.h"
 #include "engine/manifest.h"
 #include "engine/profile.h"
+#include "engine/snapshot.h"
 #include "engine/state_hash.h"
 #include "engine/upkeep.h"
 #include "os/os.h"
@@ -44,6 +45,7 @@
  *     'u' name                      -> a user's record, see src/security
  *     'b' be64 number               -> varint actor id: its blob of that number is nobody's, and is to be removed
  *     'h' varint actor              -> varint tenant: an actor that is being made and has no name yet; see draft.c
+ *     's' varint tenant, …        -> a snapshot of an actor; see snapshot_record.c
  *     'i' varint tenant, key        -> an idempotency key's request hash (16 bytes) and stored reply; expires
  */
 #define PD_SYSTEM_TENANT  0u
@@ -145,6 +147,12 @@ struct pd_drafts {
 	struct pd_draft *first;
 	size_t count, left_count; /* all; those that nobody works on, and that are to be removed */
 	uint64_t due_us;          /* monotonic: remove one, if there is any */
+};
+
+/* ---- named moments of actors: snapshot.c ---- */
+struct pd_snapshots {
+	struct pd_id_list list; /* by the ids of their copies */
+	uint64_t due_us;        /* monotonic: look whose time has come; UINT64_MAX: none has one */
 };
 
 /* Memory of a transaction. */
@@ -366,6 +374,7 @@ struct pd_engine {
 	struct pd_cursors cursors;
 	struct pd_blobs blobs;
 	struct pd_drafts drafts;
+	struct pd_snapshots snapshots;
 	struct pd_actor_watch *watches; /* who wants to know whether an actor is written to */
 	uint64_t random_state;
 	struct pd_buffer idempotent_reply;
@@ -457,6 +466,26 @@ void pd_drafts_done(struct pd_engine *engine);
 void pd_drafts_leave_out(const struct pd_engine *engine, struct pd_store_stats *stats);
 /* Is this an actor that has no name yet? */
 bool pd_draft_has(const struct pd_engine *engine, uint64_t actor);
+
+/* ---- snapshot.c ---- */
+void pd_snapshots_init(struct pd_snapshots *snapshots);
+void pd_snapshots_done(struct pd_snapshots *snapshots);
+PD_MUST_CHECK int pd_snapshots_load(struct pd_engine *engine, struct pd_error *err);
+/* Remove one whose time has come. PD_FENCED. */
+PD_MUST_CHECK int pd_snapshots_sweep(struct pd_engine *engine, uint64_t now_us);
+/* Of what the store has: keys that nobody sees. */
+void pd_snapshots_leave_out(const struct pd_engine *engine, struct pd_store_stats *stats);
+/* Has this actor the content of one? */
+bool pd_snapshot_has(const struct pd_engine *engine, uint64_t actor);
+/* The record that ends a draft makes it one; the last that can fail. */
+PD_MUST_CHECK int pd_snapshot_arrive(struct pd_txn *txn, const struct pd_tenant *tenant,
+				     struct pd_store_actor *state, struct pd_slice actor,
+				     struct pd_slice name, const struct pd_snapshot_record *record);
+/* Has it no name by design: an actor that is being made, or the content of a snapshot? */
+static inline bool pd_actor_is_hidden(const struct pd_engine *engine, uint64_t actor)
+{
+	return pd_draft_has(engine, actor) || pd_snapshot_has(engine, actor);
+}
 
 /* ---- notes.c: within a transaction of the store ---- */
 PD_MUST_CHECK int pd_note_epoch(struct pd_engine *engine, uint64_t epoch, uint64_t first_lsn,

@@ -9,6 +9,7 @@ static void collect(const struct pd_engine *engine, struct pd_store_stats *ret_s
 	if (engine->store != NULL)
 		pd_store_stats(engine->store, true, ret_stats);
 	pd_drafts_leave_out(engine, ret_stats);
+	pd_snapshots_leave_out(engine, ret_stats);
 }
 
 size_t pd_engine_store_figures(const struct pd_engine *engine,
@@ -27,6 +28,8 @@ size_t pd_engine_store_figures(const struct pd_engine *engine,
 	FIGURE("data_bytes_uncounted_actors", stats.uncounted);
 	FIGURE("actors", pd_id_list_count(&engine->directory.actors));
 	FIGURE("tenants", engine->directory.tenant_count);
+	FIGURE("snapshots", all.snapshots);
+	FIGURE("snapshot_bytes", all.snapshot_bytes);
 	FIGURE("large_values_unfinished", pd_blobs_unfinished(engine));
 	FIGURE("memtable_bytes", stats.active_bytes);
 	FIGURE("frozen_memtables", stats.frozen);

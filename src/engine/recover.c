@@ -279,7 +279,7 @@ static int quarantine_lost(struct pd_engine *engine, struct pd_error *err)
 				if (result != 0)
 					return result;
 			} else if (!accept && !pd_drop_was_replayed(engine, damage->actors[a]) &&
-				   !pd_draft_has(engine, damage->actors[a])) {
+				   !pd_actor_is_hidden(engine, damage->actors[a])) {
 				/* The system actor, or one whose name was lost with its first record. */
 				return refuse_damage(
 					damage, "names or idempotency keys are among what was lost", err);
@@ -342,6 +342,8 @@ static int finish(struct pd_engine *engine, const struct pd_log_end *end, struct
 		result = store_failed(engine, pd_blobs_load(engine, err), err);
 	if (result == 0)
 		result = store_failed(engine, pd_drafts_load(engine, err), err);
+	if (result == 0)
+		result = store_failed(engine, pd_snapshots_load(engine, err), err);
 	if (result == 0)
 		result = store_failed(engine, pd_note_unread_epochs(engine, end->epoch, err), err);
 	if (result == 0)

@@ -272,8 +272,8 @@ int pd_engine_expire(struct pd_engine *engine)
 		actor = pd_directory_actor_by_id(&engine->directory, state->id);
 		if (state == engine->system && pd_idle_entry(entry.key, &idle))
 			actor = pd_directory_actor_by_id(&engine->directory, idle);
-		/* What has no name yet must come to be as it is made: it expires afterwards. */
-		if (actor != NULL ? actor->quarantined : pd_draft_has(engine, state->id)) {
+		/* What has no name yet must come to be as it is made: it expires afterwards. What a snapshot has never does. */
+		if (actor != NULL ? actor->quarantined : pd_actor_is_hidden(engine, state->id)) {
 			pd_store_skip_expired(engine->store);
 			continue;
 		}
@@ -349,6 +349,8 @@ int pd_engine_step(struct pd_engine *engine)
 		result = pd_blobs_sweep(engine, now_us);
 	if (result == 0 && engine->drafts.left_count > 0 && now_us >= engine->drafts.due_us)
 		result = pd_drafts_sweep(engine, now_us);
+	if (result == 0 && now_us >= engine->snapshots.due_us)
+		result = pd_snapshots_sweep(engine, now_us);
 	if (result == 0)
 		result = pd_engine_move_state(engine, now_us);
 	if (result == 0 && engine->sync_wanted_lsn > engine->log->marks.durable_lsn) {
@@ -374,6 +376,8 @@ uint64_t pd_engine_deadline_us(const struct pd_engine *engine)
 		due = engine->blobs.due_us;
 	if (engine->drafts.left_count > 0 && engine->drafts.due_us < due)
 		due = engine->drafts.due_us;
+	if (engine->snapshots.due_us < due)
+		due = engine->snapshots.due_us;
 	return engine->state_due_us < due ? engine->state_due_us : due;
 }
 

@@ -267,33 +267,114 @@ static int answer_records(struct page *page, const struct pd_moment *from, const
 
 /* ---- what is meant ---- */
 
-/* The actor that had the name at that moment. */
-static int find_actor(struct pd_history *history, const struct pd_history_question *question,
-		      const struct pd_moment *moment, uint64_t *ret_actor, uint64_t *ret_since,
-		      struct pd_error *err)
+struct meant {
+	struct pd_found_moment from, to;
+	uint64_t actor, since_lsn; /* who has the name at `to`, since when */
+	uint64_t was;              /* of DIFF: who the actor was at `from` */
+};
+
+static int find_moment(struct page *page, const struct pd_moment_name *name, enum pd_moment_reach reach,
+		       struct pd_found_moment *ret_found, struct pd_error *err)
 {
+	struct pd_slice tenant, actor;
+
+	take_apart(page->question, &tenant, &actor);
+	return pd_moment_find(page->history, tenant, actor, name, reach, ret_found, err);
+}
+
+/* The actor that had the name at that moment, or the one that has a copy of it. */
+static int find_actor(struct page *page, const struct pd_found_moment *moment, uint64_t *ret_actor,
+		      uint64_t *ret_since, struct pd_error *err)
+{
+	const struct pd_history_question *question = page->question;
 	struct pd_slice tenant, name;
 
-	if (question->actor_id != 0 && question->actor_since_lsn <= moment->lsn) {
+	*ret_since = 0;
+	*ret_actor = moment->copy;
+	if (moment->copy != 0)
+		return 0;
+	if (question->actor_id != 0 && question->actor_since_lsn <= moment->at.lsn) {
 		*ret_actor = question->actor_id;
 		*ret_since = question->actor_since_lsn;
 		return 0;
 	}
 	take_apart(question, &tenant, &name);
-	return pd_past_actor(history, tenant, name, moment, ret_actor, ret_since, err);
+	return pd_past_actor(page->history, tenant, name, &moment->at, ret_actor, ret_since, err);
+}
+
+/* Who is compared with who it is at the later moment. */
+static int find_was(struct page *page, struct meant *meant, struct pd_error *err)
+{
+	uint64_t since;
+	int result;
+
+	if (meant->from.copy == 0 && meant->to.copy == 0)
+		return find_then(page, meant->since_lsn, &meant->from.at, &meant->was, err);
+	result = find_actor(page, &meant->from, &meant->was, &since, err);
+	if (result == PD_NOT_FOUND)
+		meant->was = PD_DIFF_NOBODY;
+	return result == PD_NOT_FOUND ? 0 : result;
 }
 
 /* From where on: without a moment, from where the records begin. */
-static int find_from(struct pd_history *history, const struct pd_history_question *question,
-		     enum pd_moment_reach reach, struct pd_moment *ret_from, struct pd_error *err)
+static int find_from(struct page *page, enum pd_moment_reach reach, struct pd_found_moment *ret_from,
+		     struct pd_error *err)
 {
-	if (question->verb == PD_HISTORY_GET)
+	const struct pd_moment_name *from = &page->question->from;
+
+	*ret_from = (struct pd_found_moment){ 0 };
+	if (page->question->verb == PD_HISTORY_GET ||
+	    (from->kind == PD_MOMENT_LSN && from->lsn == 0 && reach == PD_REACH_RECORDS))
 		return 0;
-	if (question->from.kind == PD_MOMENT_LSN && question->from.lsn == 0 && reach == PD_REACH_RECORDS) {
-		*ret_from = (struct pd_moment){ 0 };
-		return 0;
-	}
-	return pd_moment_resolve(history, &question->from, reach, ret_from, err);
+	return find_moment(page, from, reach, ret_from, err);
+}
+
+static int find_meant(struct page *page, enum pd_moment_reach reach, struct meant *meant,
+		      struct pd_error *err)
+{
+	int result = find_moment(page, &page->question->to, reach, &meant->to, err);
+
+	if (result == 0)
+		result = find_from(page, reach, &meant->from, err);
+	if (result == 0 && page->question->verb == PD_HISTORY_DIFF)
+		result = pd_diff_check(&meant->from.said, &meant->to.said, err);
+	return result;
+}
+
+/* ---- answers ---- */
+
+static int answer_state(struct page *page, struct meant *meant, struct pd_resp_writer *reply,
+			struct pd_error *err)
+{
+	int result = find_actor(page, &meant->to, &meant->actor, &meant->since_lsn, err);
+
+	page->actor = meant->actor;
+	if (result == 0 && page->question->verb == PD_HISTORY_GET)
+		return pd_history_answer_get(page->history, page->question, meant->actor, &meant->to.at,
+					     reply, err);
+	if (result == 0)
+		result = find_was(page, meant, err);
+	return result != 0 ? result
+			   : pd_history_answer_diff(page->history, page->question, meant->was, meant->actor,
+						    &meant->from, &meant->to, reply, err);
+}
+
+static int answer_walk(struct page *page, struct meant *meant, struct pd_resp_writer *reply,
+		       struct pd_error *err)
+{
+	int result = find_actor(page, &meant->to, &page->actor, &meant->since_lsn, err);
+
+	if (result != 0)
+		return result;
+	page->clients = pd_history_clients_new(page->history);
+	if (page->clients == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an answer");
+	pd_buffer_init(&page->entries, 4 * PD_HISTORY_PAGE_BYTES);
+	page->writer = (struct pd_resp_writer){ .buffer = &page->entries, .protocol = reply->protocol };
+	result = answer_records(page, &meant->from.said, &meant->to.said, meant->since_lsn, reply, err);
+	pd_buffer_done(&page->entries);
+	pd_history_clients_free(page->clients);
+	return result;
 }
 
 int pd_history_answer(struct pd_history *history, const struct pd_history_question *question,
@@ -302,31 +383,17 @@ int pd_history_answer(struct pd_history *history, const struct pd_history_questi
 	bool by_state = question->verb == PD_HISTORY_DIFF || question->verb == PD_HISTORY_GET;
 	enum pd_moment_reach reach = by_state ? PD_REACH_STATE : PD_REACH_RECORDS;
 	struct page page = { .history = history, .question = question };
-	struct pd_moment from = { 0 }, to;
-	uint64_t since = 0, was = 0;
-	int result = pd_moment_resolve(history, &question->to, reach, &to, err);
+	struct meant meant = { 0 };
+	int result = find_meant(&page, reach, &meant, err);
 
-	if (result == 0)
-		result = find_from(history, question, reach, &from, err);
-	if (result == 0 && question->verb == PD_HISTORY_DIFF)
-		result = pd_diff_check(&from, &to, err);
-	if (result == 0)
-		result = find_actor(history, question, &to, &page.actor, &since, err);
-	if (result == 0 && question->verb == PD_HISTORY_DIFF)
-		result = find_then(&page, since, &from, &was, err);
 	if (result != 0)
 		return result;
-	if (question->verb == PD_HISTORY_DIFF)
-		return pd_history_answer_diff(history, question, was, page.actor, &from, &to, reply, err);
-	if (question->verb == PD_HISTORY_GET)
-		return pd_history_answer_get(history, question, page.actor, &to, reply, err);
-	page.clients = pd_history_clients_new(history);
-	if (page.clients == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an answer");
-	pd_buffer_init(&page.entries, 4 * PD_HISTORY_PAGE_BYTES);
-	page.writer = (struct pd_resp_writer){ .buffer = &page.entries, .protocol = reply->protocol };
-	result = answer_records(&page, &from, &to, since, reply, err);
-	pd_buffer_done(&page.entries);
-	pd_history_clients_free(page.clients);
+	if (!by_state)
+		return answer_walk(&page, &meant, reply, err);
+	result = answer_state(&page, &meant, reply, err);
+	/* Nothing is written before all of it is known. */
+	while (result != 0 && (pd_moment_use_copy(history, &meant.from, result) ||
+			       pd_moment_use_copy(history, &meant.to, result)))
+		result = answer_state(&page, &meant, reply, err);
 	return result;
 }

@@ -5,6 +5,7 @@
 #include "history/answer.h"
 #include "history/client.h"
 #include "history/past.h"
+#include "history/snapshot.h"
 #include "log/record.h"
 
 #define PD_HISTORY_PAGE_BYTES ((size_t)1024 * 1024) /* an answer ends when it has grown to this */
@@ -33,8 +34,8 @@ const char *pd_history_type_name(uint8_t type);
 /* ---- answer_value.c: DIFF and GET ---- */
 PD_MUST_CHECK int pd_history_answer_diff(struct pd_history *history,
 					 const struct pd_history_question *question, uint64_t was,
-					 uint64_t actor, const struct pd_moment *from,
-					 const struct pd_moment *to, struct pd_resp_writer *reply,
+					 uint64_t actor, const struct pd_found_moment *from,
+					 const struct pd_found_moment *to, struct pd_resp_writer *reply,
 					 struct pd_error *err);
 PD_MUST_CHECK int pd_history_answer_get(struct pd_history *history,
 					const struct pd_history_question *question, uint64_t actor,

@@ -153,8 +153,9 @@ static int write_changes(struct changes *changes, int more, const struct pd_mome
 }
 
 int pd_history_answer_diff(struct pd_history *history, const struct pd_history_question *question,
-			   uint64_t was, uint64_t actor, const struct pd_moment *from,
-			   const struct pd_moment *to, struct pd_resp_writer *reply, struct pd_error *err)
+			   uint64_t was, uint64_t actor, const struct pd_found_moment *from,
+			   const struct pd_found_moment *to, struct pd_resp_writer *reply,
+			   struct pd_error *err)
 {
 	struct changes changes = { .writer = { .protocol = reply->protocol } };
 	struct pd_buffer behind;
@@ -167,12 +168,12 @@ int pd_history_answer_diff(struct pd_history *history, const struct pd_history_q
 	changes.writer.buffer = &changes.entries;
 	result = parse_cursor(question->cursor, &behind, err);
 	if (result == 0)
-		result = pd_diff_new(history, was, actor, from, to, pd_buffer_slice(&behind), &changes.diff,
-				     err);
+		result = pd_diff_new(history, was, actor, &from->at, &to->at, pd_buffer_slice(&behind),
+				     &changes.diff, err);
 	if (result == 0)
 		result = fill(&changes, question->count, err);
 	if (result >= 0)
-		result = write_changes(&changes, result, from, to, reply, err);
+		result = write_changes(&changes, result, &from->said, &to->said, reply, err);
 	pd_diff_free(changes.diff);
 	pd_buffer_done(&changes.entries);
 	pd_buffer_done(&changes.scratch);

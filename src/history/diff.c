@@ -87,7 +87,7 @@ int pd_diff_new(struct pd_history *history, uint64_t was, uint64_t actor, const 
 		struct pd_error *err)
 {
 	struct pd_diff *diff;
-	int result = pd_diff_check(from, to, err);
+	int result = was == actor ? pd_diff_check(from, to, err) : 0;
 
 	if (result != 0)
 		return result;

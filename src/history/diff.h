@@ -19,9 +19,9 @@ struct pd_diff_change {
 /* PD_INVALID: the first moment is after the second. */
 PD_MUST_CHECK int pd_diff_check(const struct pd_moment *from, const struct pd_moment *to,
 				struct pd_error *err);
-/* `from` is at or before `to`, and `was` the actor then that `actor` is now: the same; one that it has replaced since; or PD_DIFF_NOBODY, with
- * nothing. Only keys behind `after` (size 0: all). PD_INVALID; PD_TOO_LARGE: more keys were written than there is
- * memory for; what pd_past_open() says. */
+/* `was` is the actor then that `actor` is now: the same, and `from` is at or before `to`; one that it has replaced since, or that has a copy
+ * of what it was; or PD_DIFF_NOBODY, with nothing. Only keys behind `after` (size 0: all). PD_INVALID; PD_TOO_LARGE: more keys were
+ * written than there is memory for; what pd_past_open() says. */
 PD_MUST_CHECK int pd_diff_new(struct pd_history *history, uint64_t was, uint64_t actor,
 			      const struct pd_moment *from, const struct pd_moment *to, struct pd_slice after,
 			      struct pd_diff **ret_diff, struct pd_error *err);

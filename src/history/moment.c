@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "base/timestamp.h"
 #include "history/history_private.h"
 
@@ -216,6 +217,9 @@ int pd_moment_resolve(struct pd_history *history, const struct pd_moment_name *n
 		break;
 	case PD_MOMENT_BOOKMARK:
 		result = resolve_bookmark(history, name->epoch, name->lsn, &moment, err);
+		break;
+	case PD_MOMENT_SNAPSHOT:
+		PD_ASSERT(false); /* it is found as a bookmark: snapshot.c */
 		break;
 	}
 	if (result == 0 && reach == PD_REACH_STATE)

@@ -3,9 +3,11 @@
 
 #include "base/codec.h"
 #include "engine/engine.h"
+#include "engine/snapshot.h"
 #include "history/moment.h"
 
-#define SECOND_US UINT64_C(1000000)
+#define SECOND_US   UINT64_C(1000000)
+#define PREFIX_SIZE (sizeof "snapshot:" - 1)
 
 /* ---- pieces ---- */
 
@@ -175,6 +177,12 @@ static bool parse_lsn(struct pd_slice text, uint64_t *ret_lsn)
 	return true;
 }
 
+static bool is_snapshot(struct pd_slice text)
+{
+	return text.size >= PREFIX_SIZE &&
+	       pd_slice_equal_nocase(pd_slice(text.data, PREFIX_SIZE), "snapshot:");
+}
+
 int pd_moment_parse(struct pd_slice text, struct pd_moment_name *ret_name, struct pd_error *err)
 {
 	struct pd_moment_name name = { 0 };
@@ -182,6 +190,15 @@ int pd_moment_parse(struct pd_slice text, struct pd_moment_name *ret_name, struc
 
 	if (pd_slice_equal_nocase(text, "now")) {
 		name.kind = PD_MOMENT_NOW;
+	} else if (is_snapshot(text)) {
+		name.kind = PD_MOMENT_SNAPSHOT;
+		name.snapshot = pd_slice(text.data + PREFIX_SIZE, text.size - PREFIX_SIZE);
+		if (!pd_snapshot_name_is_good(name.snapshot))
+			return pd_error_set(err, PD_INVALID,
+					    "\"%.*s\" names no snapshot: a name of 1 to %u bytes follows "
+					    "the colon, as PD.ACTOR SNAPSHOTS shows it",
+					    (int)(text.size < 80 ? text.size : 80), (const char *)text.data,
+					    PD_SNAPSHOT_NAME_MAX);
 	} else if (parse_ago(text, &name.time_us)) {
 		name.kind = PD_MOMENT_AGO;
 	} else if (parse_lsn(text, &name.lsn)) {
@@ -197,7 +214,8 @@ int pd_moment_parse(struct pd_slice text, struct pd_moment_name *ret_name, struc
 	} else {
 		return pd_error_set(err, PD_INVALID,
 				    "\"%.*s\" names no moment: say now, a time such as "
-				    "2026-01-15T14:30:00Z, -10m, -2h30m or -1d, an LSN, or a bookmark",
+				    "2026-01-15T14:30:00Z, -10m, -2h30m or -1d, an LSN, a bookmark, or "
+				    "snapshot:NAME",
 				    (int)(text.size < 80 ? text.size : 80), (const char *)text.data);
 	}
 	*ret_name = name;

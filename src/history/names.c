@@ -47,6 +47,28 @@ static struct pd_slice name_key(uint64_t tenant, struct pd_slice name,
 	return pd_slice(key, size + name.size);
 }
 
+int pd_past_tenant(struct pd_history *history, struct pd_slice tenant, const struct pd_moment *moment,
+		   uint64_t *ret_tenant, struct pd_error *err)
+{
+	uint8_t key[1 + NAME_MAX];
+	uint64_t id = 0, lsn;
+	int result = 0;
+
+	if (tenant.size <= NAME_MAX) {
+		key[0] = 't';
+		if (tenant.size > 0)
+			memcpy(key + 1, tenant.data, tenant.size);
+		result = peek_id(history, moment, pd_slice(key, 1 + tenant.size), &id, &lsn, err);
+	}
+	if (result == 0 && id == 0)
+		return pd_error_set(err, PD_NOT_FOUND, "there was no tenant '%.*s' at LSN %" PRIu64,
+				    (int)(tenant.size < 100 ? tenant.size : 100), (const char *)tenant.data,
+				    moment->lsn);
+	if (result == 0)
+		*ret_tenant = id;
+	return result;
+}
+
 int pd_past_actor(struct pd_history *history, struct pd_slice tenant, struct pd_slice name,
 		  const struct pd_moment *moment, uint64_t *ret_actor, uint64_t *ret_lsn,
 		  struct pd_error *err)

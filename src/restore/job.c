@@ -1,37 +1,26 @@
 /* Jobs. One goes through stages, some of which are tasks:
  *
  *     SETTLE      what was written before it must be on stable storage
- *     FIND        task: which actor, which moment; its state of then is opened; of a restore: what is to be done
+ *     FIND        task: which actor, which moment; its state of then is opened; of a restore: what is to be done; a snapshot that is
+ *                 verified is hashed, and that was all
  *     AMEND       a restore that puts little back does so, and is done; if the actor was written to meanwhile, it begins again
  *     BEGIN       a draft
  *     FILL        task: the next piece         <-+
  *     PUT         it is written into the draft --+
  *     VIEW        what was written can be read beside the serving
  *     VERIFY      task: the hash of what was, and that of what was written
- *     PUBLISH
+ *     PUBLISH     it gets the name, of an actor or of a snapshot
  *
  * The task touches its own struct, and files. */
 #include "restore/job.h"
 
-#include <assert.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/timestamp.h"
 #include "engine/actor.h"
-#include "engine/amend.h"
-#include "engine/draft.h"
-#include "engine/engine.h"
-#include "engine/follower.h"
-#include "engine/upkeep.h"
-#include "engine/view.h"
-#include "os/os.h"
-#include "restore/copy.h"
+#include "restore/job_private.h"
 #include "restore/revert.h"
-#include "restore/source.h"
-#include "wire/resp.h"
 
 #define REPLY_MAX   ((size_t)4096) /* there from the start: what was done is told */
 #define PIECE_MAX   ((size_t)PD_KEY_SIZE_MAX + PD_VALUE_SIZE_MAX + 4 * PD_COPY_PIECE)
@@ -40,47 +29,15 @@
 #define TRIES_MAX   3u   /* to put little back, before everything is written anew */
 #define REVERTS_MAX 20u  /* tries to revert what others write to all the time */
 
-enum stage { SETTLE, FIND, AMEND, BEGIN, FILL, PUT, VIEW, VERIFY, PUBLISH, DONE };
-
-struct pd_restore_job {
-	struct pd_restore_jobs *jobs;
-	struct pd_restore_job *next;
-	struct pd_session *session;
-	struct pd_follower *follower;
-	struct pd_wait wait;
-	enum stage stage;
-	struct pd_os_task *task; /* NULL: none is at work */
-	struct pd_draft *draft;
-	struct pd_engine_view *view;
-	unsigned views, tries;
-	struct pd_actor_watch watch; /* of a restore */
-	struct pd_receipt receipt;
-	bool unwanted;
-	/* For who asks how far it is. */
-	uint64_t begun_us, written_keys, written_bytes, total_keys;
-
-	/* The task's, while it runs. */
-	struct pd_history_options options;
-	struct pd_history *history;
-	struct pd_restore_order order;
-	struct pd_restore_known known;
-	struct pd_restore_source source;
-	struct pd_restore_plan plan;
-	uint64_t keys_now; /* that the actor had when the plan was made */
-	struct pd_copy copy;
-	enum pd_copy_end end;
-	struct pd_hash128 was, is;
-	uint64_t draft_id;
-	struct pd_buffer names, piece, reply;
-	int protocol, result;
-	struct pd_error err;
-	atomic_bool cancelled;
-};
-
 struct pd_restore_jobs {
 	struct pd_engine *engine;
 	struct pd_restore_job *first;
 };
+
+static bool same_hash(struct pd_hash128 one, struct pd_hash128 other)
+{
+	return one.high == other.high && one.low == other.low;
+}
 
 /* Is it about an actor that stays? */
 static bool changes_own(const struct pd_restore_job *job)
@@ -121,6 +78,8 @@ static void run_find(void *argument)
 	if (job->result == 0)
 		job->result = pd_restore_find(job->history, &job->order, &job->known, &job->source,
 					      &job->err);
+	if (job->result == 0 && job->order.verb == PD_RESTORE_VERIFY)
+		job->result = pd_past_hash(job->source.past, &job->was, &job->err);
 	if (job->result == 0 && job->order.verb == PD_RESTORE_RESTORE && job->tries < TRIES_MAX)
 		job->result = pd_restore_plan_make(&job->plan, job->history, &job->source, job->known.actor,
 						   &job->err);
@@ -231,9 +190,11 @@ bool pd_restore_jobs_progress(const struct pd_restore_jobs *jobs, const struct p
 			      struct pd_restore_progress *ret_progress)
 {
 	static const char *const stages[] = {
-		[SETTLE] = "looking",     [FIND] = "looking", [AMEND] = "writing",  [BEGIN] = "writing",
-		[FILL] = "writing",       [PUT] = "writing",  [VIEW] = "comparing", [VERIFY] = "comparing",
-		[PUBLISH] = "publishing", [DONE] = "done"
+		[PD_STAGE_SETTLE] = "looking",     [PD_STAGE_FIND] = "looking",
+		[PD_STAGE_AMEND] = "writing",      [PD_STAGE_BEGIN] = "writing",
+		[PD_STAGE_FILL] = "writing",       [PD_STAGE_PUT] = "writing",
+		[PD_STAGE_VIEW] = "comparing",     [PD_STAGE_VERIFY] = "comparing",
+		[PD_STAGE_PUBLISH] = "publishing", [PD_STAGE_DONE] = "done"
 	};
 
 	for (const struct pd_restore_job *job = jobs->first; job != NULL; job = job->next) {
@@ -317,8 +278,13 @@ static int check_name(struct pd_restore_job *job, struct pd_error *err)
 
 	if (job->order.verb != PD_RESTORE_FORK)
 		job->order.name = job->known.name;
-	if (changes_own(job))
+	if (changes_own(job) || job->order.verb == PD_RESTORE_VERIFY)
 		return 0;
+	if (job->order.verb == PD_RESTORE_SNAPSHOT)
+		return job->order.snapshot.size == 0
+			       ? 0
+			       : pd_engine_check_snapshot(job->jobs->engine, tenant, job->known.name,
+							  job->order.snapshot, err);
 	take_apart(job->order.name, &tenant, &name);
 	if (!pd_actor_name_is_good(name))
 		return pd_error_set(err, PD_INVALID,
@@ -428,75 +394,6 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 	return 0;
 }
 
-/* ---- the answer ---- */
-
-static void write_text(struct pd_resp_writer *reply, const char *name, struct pd_slice text)
-{
-	pd_resp_write_bulk_string(reply, name);
-	pd_resp_write_bulk(reply, text);
-}
-
-static void write_bookmark(struct pd_resp_writer *reply, const char *name, uint64_t epoch, uint64_t lsn)
-{
-	char text[PD_BOOKMARK_SIZE];
-
-	pd_bookmark_format(0, epoch, lsn, text);
-	write_text(reply, name, pd_slice_string(text));
-}
-
-static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
-{
-	pd_resp_write_bulk_string(reply, name);
-	pd_resp_write_integer(reply, (int64_t)number);
-}
-
-static void write_reply(struct pd_restore_job *job)
-{
-	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
-	const struct pd_moment *moment = &job->source.moment;
-	char when[PD_TIMESTAMP_SIZE], hash[33];
-
-	pd_timestamp_format(moment->time_us, 6, when);
-	pd_hash128_format(job->is, hash);
-	pd_resp_write_map(&reply, 8);
-	write_text(&reply, "actor", job->order.name);
-	write_bookmark(&reply, "at", moment->epoch, moment->lsn);
-	write_text(&reply, "at_time", pd_slice_string(when));
-	write_number(&reply, "keys", job->copy.keys);
-	write_number(&reply, "bytes", job->copy.bytes);
-	write_text(&reply, "hash", pd_slice_string(hash));
-	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
-	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
-	assert(reply.failed == 0);
-}
-
-/* Of a restore. What was not done has no bookmark. */
-static void write_restored(struct pd_restore_job *job)
-{
-	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
-	const struct pd_moment *moment = &job->source.moment;
-	bool replace = job->plan.way == PD_RESTORE_REPLACE, done = job->receipt.lsn != 0;
-	char when[PD_TIMESTAMP_SIZE];
-
-	pd_timestamp_format(moment->time_us, 6, when);
-	pd_resp_write_map(&reply, done ? 11 : 8);
-	write_text(&reply, "actor", job->order.name);
-	write_text(&reply, "way", pd_slice_string(pd_restore_way_name(job->plan.way)));
-	pd_resp_write_bulk_string(&reply, "dry_run");
-	pd_resp_write_boolean(&reply, job->order.dry_run);
-	write_bookmark(&reply, "at", moment->epoch, moment->lsn);
-	write_text(&reply, "at_time", pd_slice_string(when));
-	write_number(&reply, "put", replace ? pd_past_key_count(job->source.past) : job->plan.inverse.put);
-	write_number(&reply, "deleted", replace ? job->keys_now : job->plan.inverse.deleted);
-	write_number(&reply, "bytes", replace ? job->copy.bytes : job->plan.inverse.entries.size);
-	if (!done)
-		return;
-	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
-	write_bookmark(&reply, "undo", job->receipt.epoch, job->receipt.lsn - 1);
-	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
-	assert(reply.failed == 0);
-}
-
 /* ---- its stages: 0: go on with the next; 1: not yet ---- */
 
 static int settle(struct pd_restore_job *job, struct pd_error *err)
@@ -507,7 +404,7 @@ static int settle(struct pd_restore_job *job, struct pd_error *err)
 		return pd_error_set(err, settled, "%s", pd_engine_fence_text(job->jobs->engine));
 	if (settled == 0)
 		return 1;
-	job->stage = FIND;
+	job->stage = PD_STAGE_FIND;
 	return 0;
 }
 
@@ -527,6 +424,19 @@ static int run_task(struct pd_restore_job *job, void (*run)(void *argument), str
 	return job->result == 0 ? 0 : pd_error_set(err, job->result, "%s", job->err.text);
 }
 
+/* What a snapshot has must be what it was when it was made. */
+static int check_remembered(const struct pd_restore_job *job, struct pd_error *err)
+{
+	const struct pd_restore_source *source = &job->source;
+
+	if (!source->is_snapshot || same_hash(job->was, source->hash))
+		return 0;
+	return pd_error_set(
+		err, PD_CORRUPT,
+		"the snapshot is not what it was when it was made: take another moment, and check "
+		"what is stored with 'perdure store verify' and 'perdure log verify'");
+}
+
 static int find(struct pd_restore_job *job, struct pd_error *err)
 {
 	int result = run_task(job, run_find, err);
@@ -535,13 +445,20 @@ static int find(struct pd_restore_job *job, struct pd_error *err)
 		return result;
 	job->copy.past = job->source.past;
 	job->total_keys = pd_past_key_count(job->source.past);
-	job->stage = BEGIN;
-	if (changes_own(job))
-		job->stage = job->order.dry_run || job->plan.way == PD_RESTORE_NOTHING ? DONE
-			     : job->plan.way == PD_RESTORE_CHANGES                     ? AMEND
-										       : BEGIN;
-	if (job->stage == DONE)
-		write_restored(job);
+	job->stage = PD_STAGE_BEGIN;
+	if (job->order.verb == PD_RESTORE_VERIFY) {
+		job->stage = PD_STAGE_DONE;
+		result = check_remembered(job, err);
+		if (result == 0)
+			pd_restore_write_snapshot(job);
+		return result;
+	}
+	if (changes_own(job) && (job->order.dry_run || job->plan.way == PD_RESTORE_NOTHING))
+		job->stage = PD_STAGE_DONE;
+	else if (changes_own(job) && job->plan.way == PD_RESTORE_CHANGES)
+		job->stage = PD_STAGE_AMEND;
+	if (job->stage == PD_STAGE_DONE)
+		pd_restore_write_changed(job);
 	return 0;
 }
 
@@ -552,12 +469,15 @@ static int begin_again(struct pd_restore_job *job, struct pd_error *err)
 	int result;
 
 	job->tries++;
-	job->order.at = (struct pd_moment_name){ .kind = moment->lsn > 0 ? PD_MOMENT_BOOKMARK : PD_MOMENT_LSN,
-						 .epoch = moment->epoch,
-						 .lsn = moment->lsn };
+	/* One of a snapshot stays by itself. */
+	if (!job->source.is_snapshot)
+		job->order.at = (struct pd_moment_name){ .kind = moment->lsn > 0 ? PD_MOMENT_BOOKMARK
+										 : PD_MOMENT_LSN,
+							 .epoch = moment->epoch,
+							 .lsn = moment->lsn };
 	close_past(job);
 	job->known = (struct pd_restore_known){ 0 };
-	job->stage = SETTLE;
+	job->stage = PD_STAGE_SETTLE;
 	result = know_actor(job, err);
 	job->order.name = job->known.name;
 	return result == 0 ? follow(job, err) : result;
@@ -580,8 +500,8 @@ static int amend(struct pd_restore_job *job, struct pd_error *err)
 	}
 	if (result != 0)
 		return result == PD_AGAIN ? 1 : result;
-	write_restored(job);
-	job->stage = DONE;
+	pd_restore_write_changed(job);
+	job->stage = PD_STAGE_DONE;
 	return 0;
 }
 
@@ -593,7 +513,7 @@ static int begin(struct pd_restore_job *job, struct pd_error *err)
 	if (result != 0)
 		return result == PD_AGAIN ? 1 : result;
 	job->draft_id = pd_draft_id(job->draft);
-	job->stage = FILL;
+	job->stage = PD_STAGE_FILL;
 	return 0;
 }
 
@@ -602,7 +522,7 @@ static int fill(struct pd_restore_job *job, struct pd_error *err)
 	int result = run_task(job, run_fill, err);
 
 	if (result == 0)
-		job->stage = PUT;
+		job->stage = PD_STAGE_PUT;
 	return result;
 }
 
@@ -626,7 +546,7 @@ static int put(struct pd_restore_job *job, struct pd_error *err)
 			job->end = PD_COPY_MORE;
 		}
 	} else {
-		job->stage = job->end == PD_COPY_ALL ? VIEW : FILL;
+		job->stage = job->end == PD_COPY_ALL ? PD_STAGE_VIEW : PD_STAGE_FILL;
 		return 0;
 	}
 	return result == 0 || result == PD_AGAIN ? 1 : result;
@@ -639,7 +559,7 @@ static int open_view(struct pd_restore_job *job, struct pd_error *err)
 
 	if (result != 0)
 		return result == PD_AGAIN ? 1 : result;
-	job->stage = VERIFY;
+	job->stage = PD_STAGE_VERIFY;
 	return 0;
 }
 
@@ -653,17 +573,46 @@ static int verify(struct pd_restore_job *job, struct pd_error *err)
 	job->view = NULL;
 	/* Others needed the memory that it kept. */
 	if (result == PD_VIEW_TOO_OLD && pd_follower_is_served(job->follower) && ++job->views < VIEWS_MAX) {
-		job->stage = VIEW;
+		job->stage = PD_STAGE_VIEW;
 		return 1;
 	}
 	if (result != 0)
 		return result;
-	if (job->was.high != job->is.high || job->was.low != job->is.low)
+	result = check_remembered(job, err);
+	if (result != 0)
+		return result;
+	if (!same_hash(job->was, job->is))
 		return pd_error_set(err, PD_CORRUPT,
 				    "what was written is not what the actor had at LSN %" PRIu64
 				    ": nothing was changed. Look at the log with 'perdure log verify'",
 				    job->source.moment.lsn);
-	job->stage = PUBLISH;
+	job->stage = PD_STAGE_PUBLISH;
+	return 0;
+}
+
+/* The draft becomes a snapshot. */
+static int keep(struct pd_restore_job *job, struct pd_error *err)
+{
+	const struct pd_moment *moment = &job->source.moment;
+	struct pd_snapshot_record record = { .actor = job->source.actor,
+					     .epoch = moment->epoch,
+					     .lsn = moment->lsn,
+					     .time_us = moment->time_us,
+					     .keep_us = job->order.keep_us,
+					     .hash = job->was,
+					     .profile = job->source.profile };
+	int result;
+
+	if (job->order.snapshot.size == 0) {
+		pd_timestamp_format(moment->time_us, 6, job->snapshot_name);
+		job->order.snapshot = pd_slice_string(job->snapshot_name);
+	}
+	result = pd_draft_keep(job->draft, job->known.name, job->order.snapshot, &record, &job->receipt, err);
+	if (result != 0)
+		return result == PD_AGAIN ? 1 : result;
+	job->draft = NULL;
+	pd_restore_write_snapshot(job);
+	job->stage = PD_STAGE_DONE;
 	return 0;
 }
 
@@ -673,16 +622,19 @@ static int publish(struct pd_restore_job *job, struct pd_error *err)
 	struct pd_draft_place place = { .name = job->order.name,
 					.instead_of = restores ? job->known.actor : 0,
 					.profile = job->source.profile };
-	int result = pd_draft_publish(job->draft, &place, &job->receipt, err);
+	int result;
 
+	if (job->order.verb == PD_RESTORE_SNAPSHOT)
+		return keep(job, err);
+	result = pd_draft_publish(job->draft, &place, &job->receipt, err);
 	if (result != 0)
 		return result == PD_AGAIN ? 1 : result;
 	job->draft = NULL;
 	if (restores)
-		write_restored(job);
+		pd_restore_write_changed(job);
 	else
-		write_reply(job);
-	job->stage = DONE;
+		pd_restore_write_made(job);
+	job->stage = PD_STAGE_DONE;
 	return 0;
 }
 
@@ -690,12 +642,13 @@ int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
 			const struct pd_receipt **ret_receipt, struct pd_error *err)
 {
 	static int (*const stages[])(struct pd_restore_job * job, struct pd_error * err) = {
-		[AMEND] = amend, [SETTLE] = settle,  [FIND] = find,     [BEGIN] = begin,     [FILL] = fill,
-		[PUT] = put,     [VIEW] = open_view, [VERIFY] = verify, [PUBLISH] = publish,
+		[PD_STAGE_AMEND] = amend,    [PD_STAGE_SETTLE] = settle, [PD_STAGE_FIND] = find,
+		[PD_STAGE_BEGIN] = begin,    [PD_STAGE_FILL] = fill,     [PD_STAGE_PUT] = put,
+		[PD_STAGE_VIEW] = open_view, [PD_STAGE_VERIFY] = verify, [PD_STAGE_PUBLISH] = publish,
 	};
 	int result = 0;
 
-	while (result == 0 && job->stage != DONE)
+	while (result == 0 && job->stage != PD_STAGE_DONE)
 		result = stages[job->stage](job, err);
 	if (result != 0)
 		return result;

@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "engine/snapshot.h"
 
-#define WORDS_MAX 6u
+#define WORDS_MAX 7u
 #define BYTES_MAX ((size_t)8 * 1024)
 
 static const struct {
@@ -16,6 +17,8 @@ static const struct {
 	[PD_RESTORE_UNDROP] = { "undrop", "UNDROP name", 1 },
 	[PD_RESTORE_RESTORE] = { "restore", "RESTORE name AT moment [DRYRUN]", 3 },
 	[PD_RESTORE_REVERT] = { "revert", "REVERT name lsn|bookmark [DRYRUN]", 2 },
+	[PD_RESTORE_SNAPSHOT] = { "snapshot", "SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]", 1 },
+	[PD_RESTORE_VERIFY] = { "verify", "VERIFY name snapshot", 2 },
 };
 
 const char *pd_restore_verb_name(enum pd_restore_verb verb)
@@ -63,6 +66,67 @@ static int parse_which(struct pd_restore_order *order, struct pd_slice word, str
 	return result;
 }
 
+/* ---- snapshots ---- */
+
+static int take_snapshot_name(struct pd_restore_order *order, struct pd_slice name, struct pd_error *err)
+{
+	if (!pd_snapshot_name_is_good(name))
+		return pd_error_set(err, PD_INVALID,
+				    "'%.*s' is no snapshot's name: it has 1 to %u bytes, no space, {, } or / "
+				    "among them",
+				    (int)(name.size < 64 ? name.size : 64), (const char *)name.data,
+				    PD_SNAPSHOT_NAME_MAX);
+	order->snapshot = name;
+	return 0;
+}
+
+static int parse_keep(struct pd_restore_order *order, struct pd_slice word, struct pd_error *err)
+{
+	struct pd_moment_name ago = { 0 };
+	char text[32] = "-";
+	int64_t seconds;
+
+	/* 30d: as "so long ago" is said. */
+	if (pd_slice_to_int64(word, &seconds))
+		order->keep_us = seconds > 0 && (uint64_t)seconds <= PD_SNAPSHOT_KEEP_S_MAX
+					 ? (uint64_t)seconds * 1000000
+					 : 0;
+	else if (word.size < sizeof text - 1) {
+		memcpy(text + 1, word.data, word.size);
+		if (pd_moment_parse(pd_slice(text, 1 + word.size), &ago, NULL) == 0 &&
+		    ago.kind == PD_MOMENT_AGO && ago.time_us <= PD_SNAPSHOT_KEEP_S_MAX * 1000000)
+			order->keep_us = ago.time_us;
+	}
+	if (order->keep_us == 0)
+		return pd_error_set(err, PD_INVALID,
+				    "KEEP is a number of seconds, or a time such as 30d or 2h30m, up to ten "
+				    "years");
+	return 0;
+}
+
+static int parse_snapshot(struct pd_restore_order *order, const struct pd_slice *words, size_t count,
+			  struct pd_error *err)
+{
+	bool seen_at = false;
+	size_t at = 2;
+	int result = 0;
+
+	/* Options come in pairs. */
+	if (count % 2 != 0)
+		result = take_snapshot_name(order, words[at++], err);
+	for (; result == 0 && at < count; at += 2) {
+		if (pd_slice_equal_nocase(words[at], "at") && !seen_at) {
+			seen_at = true;
+			result = pd_moment_parse(words[at + 1], &order->at, err);
+		} else if (pd_slice_equal_nocase(words[at], "keep") && order->keep_us == 0) {
+			result = parse_keep(order, words[at + 1], err);
+		} else {
+			result = syntax_error(order->verb, err);
+		}
+	}
+	return result;
+}
+
 static int parse(struct pd_restore_order *order, const struct pd_slice *words, size_t count,
 		 struct pd_error *err)
 {
@@ -74,6 +138,8 @@ static int parse(struct pd_restore_order *order, const struct pd_slice *words, s
 	order->actor = words[1];
 	if (order->actor.size == 0)
 		return pd_error_set(err, PD_INVALID, "an actor's name is not empty");
+	if (order->verb == PD_RESTORE_SNAPSHOT)
+		return parse_snapshot(order, words, count, err);
 	order->dry_run = changes && count == at + 1 && pd_slice_equal_nocase(words[at], "dryrun");
 	count -= order->dry_run;
 	if (order->verb == PD_RESTORE_FORK) {
@@ -85,6 +151,10 @@ static int parse(struct pd_restore_order *order, const struct pd_slice *words, s
 		return syntax_error(order->verb, err);
 	if (order->verb == PD_RESTORE_RESTORE)
 		return pd_moment_parse(words[3], &order->at, err);
+	if (order->verb == PD_RESTORE_VERIFY) {
+		order->at = (struct pd_moment_name){ .kind = PD_MOMENT_SNAPSHOT, .snapshot = words[2] };
+		return take_snapshot_name(order, words[2], err);
+	}
 	return order->verb == PD_RESTORE_REVERT ? parse_which(order, words[2], err) : 0;
 }
 
@@ -105,7 +175,7 @@ int pd_restore_order_parse(const struct pd_slice *words, size_t count, struct pd
 		result = copy_words(ret_order, words, count, copies, err);
 		return result == 0 ? parse(ret_order, copies, count, err) : result;
 	}
-	return pd_error_set(err, PD_INVALID, "an order is FORK, RESTORE, REVERT or UNDROP");
+	return pd_error_set(err, PD_INVALID, "an order is FORK, RESTORE, REVERT, SNAPSHOT, UNDROP or VERIFY");
 }
 
 void pd_restore_order_done(struct pd_restore_order *order)

@@ -4,6 +4,9 @@
  *     UNDROP name                      an actor that was dropped, as it was
  *     RESTORE name AT moment [DRYRUN]  the actor itself, as it was then; DRYRUN: only say what would be done
  *     REVERT name which [DRYRUN]       without what one transaction did, named by its LSN or bookmark
+ *     SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]
+ *                                      that moment, kept under a name (default: what the time was)
+ *     VERIFY name snapshot             is what was kept what it was?
  */
 #ifndef PD_RESTORE_ORDER_H
 #define PD_RESTORE_ORDER_H
@@ -13,7 +16,14 @@
 #include "base/slice.h"
 #include "history/moment.h"
 
-enum pd_restore_verb { PD_RESTORE_FORK, PD_RESTORE_UNDROP, PD_RESTORE_RESTORE, PD_RESTORE_REVERT };
+enum pd_restore_verb {
+	PD_RESTORE_FORK,
+	PD_RESTORE_UNDROP,
+	PD_RESTORE_RESTORE,
+	PD_RESTORE_REVERT,
+	PD_RESTORE_SNAPSHOT,
+	PD_RESTORE_VERIFY,
+};
 
 /* With its own copy of all that it says. */
 struct pd_restore_order {
@@ -22,6 +32,8 @@ struct pd_restore_order {
 	struct pd_slice actor;    /* as it was named: [tenant/]name */
 	struct pd_slice name;     /* of a fork: the new one's */
 	struct pd_moment_name at; /* of a revert: the transaction itself */
+	struct pd_slice snapshot; /* of a snapshot: its name, a good one; size 0: none was said */
+	uint64_t keep_us;         /* and for how long; 0: until it is removed */
 	bool dry_run;
 };
 

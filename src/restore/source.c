@@ -4,25 +4,43 @@
 
 /* ---- who and when ---- */
 
-static int find_actor(struct pd_history *history, const struct pd_restore_order *order,
-		      const struct pd_restore_known *known, struct pd_restore_source *source,
-		      struct pd_error *err)
+static int find_moment(struct pd_history *history, const struct pd_restore_order *order,
+		       const struct pd_restore_known *known, struct pd_restore_source *source,
+		       struct pd_found_moment *ret_found, struct pd_error *err)
 {
-	uint64_t since;
 	int result;
 
-	if (order->verb == PD_RESTORE_UNDROP)
-		return pd_past_dropped(history, known->tenant, known->name, &source->actor, &source->moment,
-				       err);
-	result = pd_moment_resolve(history, &order->at, PD_REACH_STATE, &source->moment, err);
-	if (result != 0)
+	if (order->verb == PD_RESTORE_UNDROP) {
+		*ret_found = (struct pd_found_moment){ 0 };
+		result = pd_past_dropped(history, known->tenant, known->name, &source->actor, &ret_found->at,
+					 err);
+		ret_found->said = ret_found->at;
 		return result;
-	if (known->actor != 0 && known->since_lsn <= source->moment.lsn) {
+	}
+	result = pd_moment_find(history, known->tenant, known->name, &order->at, PD_REACH_STATE, ret_found,
+				err);
+	if (result == 0 && order->verb == PD_RESTORE_VERIFY)
+		(void)pd_moment_use_copy(history, ret_found, PD_NOT_FOUND);
+	return result;
+}
+
+static int find_actor(struct pd_history *history, const struct pd_restore_order *order,
+		      const struct pd_restore_known *known, const struct pd_found_moment *found,
+		      struct pd_restore_source *source, struct pd_error *err)
+{
+	uint64_t since;
+
+	if (order->verb == PD_RESTORE_UNDROP)
+		return 0;
+	if (found->is_snapshot) {
+		source->actor = found->copy != 0 ? found->copy : found->record.actor;
+		return 0;
+	}
+	if (known->actor != 0 && known->since_lsn <= found->at.lsn) {
 		source->actor = known->actor;
 		return 0;
 	}
-	return pd_past_actor(history, known->tenant, known->name, &source->moment, &source->actor, &since,
-			     err);
+	return pd_past_actor(history, known->tenant, known->name, &found->at, &source->actor, &since, err);
 }
 
 /* ---- its profile ---- */
@@ -46,17 +64,36 @@ static int find_profile(struct pd_history *history, struct pd_restore_source *so
 	return result;
 }
 
+/* ---- all of it ---- */
+
+static int open_past(struct pd_history *history, const struct pd_restore_order *order,
+		     const struct pd_restore_known *known, const struct pd_found_moment *found,
+		     struct pd_restore_source *source, struct pd_error *err)
+{
+	int result = find_actor(history, order, known, found, source, err);
+
+	source->moment = found->said;
+	source->is_snapshot = found->is_snapshot;
+	source->hash = found->record.hash;
+	source->profile = found->record.profile;
+	if (result == 0 && !found->is_snapshot)
+		result = find_profile(history, source, err);
+	return result == 0 ? pd_past_open(history, source->actor, &found->at, &source->past, err) : result;
+}
+
 int pd_restore_find(struct pd_history *history, const struct pd_restore_order *order,
 		    const struct pd_restore_known *known, struct pd_restore_source *ret_source,
 		    struct pd_error *err)
 {
 	struct pd_restore_source source = { 0 };
-	int result = find_actor(history, order, known, &source, err);
+	struct pd_found_moment found;
+	int result = find_moment(history, order, known, &source, &found, err);
 
-	if (result == 0)
-		result = find_profile(history, &source, err);
-	if (result == 0)
-		result = pd_past_open(history, source.actor, &source.moment, &source.past, err);
+	if (result != 0)
+		return result;
+	result = open_past(history, order, known, &found, &source, err);
+	if (result != 0 && pd_moment_use_copy(history, &found, result))
+		result = open_past(history, order, known, &found, &source, err);
 	if (result == 0)
 		*ret_source = source;
 	return result;

@@ -6,6 +6,7 @@
 
 #include "engine/profile.h"
 #include "history/past.h"
+#include "history/snapshot.h"
 #include "restore/order.h"
 
 /* What the engine knows of the one that has the name now. */
@@ -16,9 +17,12 @@ struct pd_restore_known {
 
 struct pd_restore_source {
 	uint64_t actor;
-	struct pd_moment moment;
+	struct pd_moment moment; /* that is meant */
 	struct pd_profile profile;
 	struct pd_past *past;
+	/* It is a snapshot's, and what that had is known by its hash. */
+	bool is_snapshot;
+	struct pd_hash128 hash;
 };
 
 /* PD_NOT_FOUND: there was no such actor, or the moment is before what can be reached; and as pd_moment_resolve() and pd_past_open() have

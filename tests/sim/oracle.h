@@ -46,7 +46,8 @@ enum {
 	CELL_TENANTS = CELL_ACTORS + WORLD_TENANTS * WORLD_ACTORS,
 	CELL_RESULTS = CELL_TENANTS + WORLD_TENANTS,
 	CELL_LAST_ID = CELL_RESULTS + WORLD_TENANTS * WORLD_IDEMPOTENCY_KEYS, /* a name, for its id */
-	CELL_COUNT = CELL_LAST_ID + 1,
+	CELL_SNAPSHOT = CELL_LAST_ID + 1, /* a name, for the id of what was copied aside */
+	CELL_COUNT = CELL_SNAPSHOT + 1,
 };
 
 struct oracle_change {

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/snapshot.h"
+#include "engine/view.h"
 #include "restore/job.h"
 #include "world.h"
 
@@ -70,6 +72,16 @@ static void note_published(struct remaking *making, uint64_t lsn)
 	oracle_set(oracle, cell_actor(tenant, remake->to), name, lsn);
 }
 
+static void note_snapshot(struct remaking *making, uint64_t lsn)
+{
+	struct oracle *oracle = &making->world->oracle;
+	struct oracle_name *name = arena_take(oracle->arena, sizeof *name);
+
+	*name = (struct oracle_name){ .id = making->id, .level = PD_LEVEL_UNSET };
+	oracle_set(oracle, CELL_SNAPSHOT, name, lsn);
+	making->world->snapshot_tenant = making->world->clients[0].tenant;
+}
+
 static bool same_item(const struct oracle_item *one, const struct oracle_item *other)
 {
 	if (one == NULL || other == NULL)
@@ -127,7 +139,9 @@ static int work_once(struct remaking *making, struct pd_error *err)
 		return result;
 	if (receipt->lsn == 0)
 		return 0;
-	if (making->id != 0)
+	if (making->remake->snapshot && !making->remake->restore)
+		note_snapshot(making, receipt->lsn);
+	else if (making->id != 0)
 		note_published(making, receipt->lsn);
 	else
 		note_changes(making, receipt->lsn);
@@ -180,7 +194,11 @@ bool remake(struct world *world, const struct remake *what)
 	bool good;
 	int result;
 
-	if (what->restore)
+	if (what->snapshot)
+		(void)snprintf(text, sizeof text,
+			       what->restore ? "RESTORE %s/%s AT snapshot:%s" : "SNAPSHOT %s/%s %s", tenant,
+			       actor_name(what->from), WORLD_SNAPSHOT);
+	else if (what->restore)
 		(void)snprintf(text, sizeof text, "RESTORE %s/%s AT %" PRIu64, tenant, actor_name(what->from),
 			       what->lsn);
 	else if (what->from == what->to)
@@ -199,4 +217,65 @@ bool remake(struct world *world, const struct remake *what)
 	pd_restore_job_free(making.job);
 	pd_restore_jobs_free(jobs);
 	return good;
+}
+
+bool remake_remove_snapshot(struct world *world, uint8_t actor)
+{
+	struct pd_receipt receipt;
+	struct pd_error err = { 0 };
+	char name[2 * PD_NAME_SIZE_MAX + 2];
+	int result;
+
+	(void)snprintf(name, sizeof name, "%s/%s", tenant_name(world->clients[0].tenant), actor_name(actor));
+	world_say(world, "UNSNAPSHOT %s", name);
+	result = pd_engine_remove_snapshot(world->engine, world->clients[0].session, pd_slice_string(name),
+					   pd_slice_string(WORLD_SNAPSHOT), &receipt, &err);
+	if (result != 0 || world_dead(world))
+		return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+	world->newest_lsn = receipt.lsn;
+	oracle_set(&world->oracle, CELL_SNAPSHOT, NULL, receipt.lsn);
+	work_note_write(world, &receipt);
+	return work_hold(world, 0, &receipt);
+}
+
+static bool check_content(struct world *world, const struct pd_snapshot_info *info)
+{
+	struct pd_engine_view *view;
+	struct pd_hash128 hash;
+	struct pd_wait wait;
+	struct pd_error err = { 0 };
+	int result = pd_engine_view_open(world->engine, &view, &wait, &err);
+
+	if (result == 0) {
+		result = pd_engine_view_hash(view, info->record.copy, NULL, NULL, &hash, &err);
+		pd_engine_view_close(view);
+	}
+	/* Nobody steps here: later, then. */
+	if (result == PD_AGAIN)
+		return true;
+	if (result != 0)
+		return world->sick || world_rotten(world) || world_dead(world) ||
+		       world_fail(world, "no hash of the snapshot: %s", err.text);
+	if (hash.low != info->record.hash.low || hash.high != info->record.hash.high)
+		return world_fail(world, "the snapshot has not what it had when it was made");
+	return true;
+}
+
+bool remake_check_snapshot(struct world *world, struct pd_session *session)
+{
+	const struct oracle_name *should = world->oracle.cells[CELL_SNAPSHOT];
+	char name[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_snapshot_info info;
+	struct pd_error err;
+
+	(void)snprintf(name, sizeof name, "%s/%s", tenant_name(world->snapshot_tenant), actor_name(0));
+	if (pd_session_use(session, pd_slice_string(name), &err) != 0)
+		return world_fail(world, "%s", err.text);
+	if (!pd_engine_next_snapshot(world->engine, session, pd_slice(NULL, 0), 0, &info))
+		return should == NULL || world_fail(world, "a snapshot is gone");
+	if (should == NULL)
+		return world_fail(world, "there is a snapshot that should not be");
+	if (info.record.copy != should->id || !pd_slice_equal(info.name, pd_slice_string(WORLD_SNAPSHOT)))
+		return world_fail(world, "there is another snapshot");
+	return check_content(world, &info);
 }

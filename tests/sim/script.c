@@ -263,6 +263,37 @@ const struct script scripts[] = {
 	{ "another takes its place",
 	  keeping,
 	  { PUT(300), DO(MARK), DO(DROP), PUT(10), DO(SETTLE), DO(RESTORE), DO(SETTLE), NOTHING } },
+	{ "a snapshot",
+	  keeping,
+	  { PUT(300),
+	    { ACT_HASH, 3000, PD_LEVEL_UNSET },
+	    DO(SNAPSHOT),
+	    DO(SETTLE),
+	    PUT(10),
+	    DO(REWIND),
+	    DO(SETTLE),
+	    DO(UNSNAPSHOT),
+	    DO(SETTLE),
+	    NOTHING } },
+	{ "a snapshot that outlives the log and its actor",
+	  moving,
+	  { PUT(300),
+	    DO(SNAPSHOT),
+	    DO(SETTLE),
+	    DO(DROP),
+	    PUT(HALF),
+	    PUT(HALF),
+	    { ACT_PUT, HALF, PD_LEVEL_FULL },
+	    DO(TRIM),
+	    DO(REWIND),
+	    DO(SETTLE),
+	    DO(REOPEN),
+	    PUT(10),
+	    DO(SETTLE),
+	    NOTHING } },
+	{ "the disk is full while a snapshot is made",
+	  keeping,
+	  { PUT(HALF), DO(SETTLE), DO(FULL), DO(SNAPSHOT), DO(ROOM), NOTHING } },
 	{ "the disk is full while an actor is forked",
 	  keeping,
 	  { PUT(HALF), DO(SETTLE), DO(FULL), DO(FORK), DO(ROOM), NOTHING } },
@@ -378,7 +409,9 @@ static bool keep_up(struct world *world, enum pd_upkeep_kind kind)
 static bool remake_own(struct world *world, const struct act *act)
 {
 	uint8_t own = world->clients[0].actor;
-	struct remake what = { own, (uint8_t)((own + 1) % WORLD_ACTORS), world->newest_lsn, false };
+	struct remake what = { .from = own,
+			       .to = (uint8_t)((own + 1) % WORLD_ACTORS),
+			       .lsn = world->newest_lsn };
 
 	if (act->kind == ACT_DROP)
 		return actor_drop_one(world, 0, own);
@@ -387,7 +420,15 @@ static bool remake_own(struct world *world, const struct act *act)
 		what.lsn = world->drop_lsn - 1;
 	}
 	if (act->kind == ACT_RESTORE)
-		what = (struct remake){ own, own, world->marked_lsn, true };
+		what = (struct remake){ own, own, world->marked_lsn, true, false };
+	if (act->kind == ACT_SNAPSHOT) {
+		world->marked_lsn = world->newest_lsn;
+		what = (struct remake){ own, own, world->newest_lsn, false, true };
+	}
+	if (act->kind == ACT_REWIND)
+		what = (struct remake){ own, own, world->marked_lsn, true, true };
+	if (act->kind == ACT_UNSNAPSHOT)
+		return remake_remove_snapshot(world, own);
 	return remake(world, &what);
 }
 
@@ -459,7 +500,10 @@ static bool play(struct world *world, const struct act *act, size_t number)
 	case ACT_DROP:
 	case ACT_FORK:
 	case ACT_RESTORE:
+	case ACT_REWIND:
+	case ACT_SNAPSHOT:
 	case ACT_UNDROP:
+	case ACT_UNSNAPSHOT:
 		return remake_own(world, act);
 	case ACT_REOPEN:
 	case ACT_KILL:

@@ -17,6 +17,9 @@ enum act_kind {
 	ACT_UNDROP,      /* the one that was dropped last */
 	ACT_MARK,        /* this moment, to which … */
 	ACT_RESTORE,     /* … the client's actor is restored */
+	ACT_SNAPSHOT,    /* of the client's actor, as it is now */
+	ACT_REWIND,      /* the client's actor is restored to that */
+	ACT_UNSNAPSHOT,  /* and it goes */
 	ACT_ONCE,        /* APPEND under an idempotency key; again, and it must not count twice */
 	ACT_STEP,
 	ACT_SETTLE,     /* until every reply is shown */

@@ -227,7 +227,8 @@ bool verify_state(struct world *world)
 			       verify_actor(world, session, tenant, actor, &served) &&
 			       (!served || verify_keys(world, session, tenant, actor));
 		}
-	good = good && verify_count(world, session) && verify_recount(world);
+	good = good && verify_count(world, session) && verify_recount(world) &&
+	       remake_check_snapshot(world, session);
 	pd_session_free(session);
 	return good;
 }

@@ -140,8 +140,9 @@ struct world {
 	struct client clients[WORLD_SESSIONS];
 	uint64_t client_number;
 	struct reading readings[READINGS_MAX];
-	uint64_t drop_lsn;   /* of the actor that was dropped last */
-	uint64_t marked_lsn; /* to which a script goes back */
+	uint64_t drop_lsn;       /* of the actor that was dropped last */
+	uint64_t marked_lsn;     /* to which a script goes back */
+	uint8_t snapshot_tenant; /* whose actor has the snapshot */
 	bool may_be_lost; /* what the request at hand brings was staged for an actor that was dropped since */
 	uint64_t room_us; /* when a full disk got room again */
 	uint64_t healed_us; /* when the last plague ended */
@@ -266,9 +267,15 @@ struct remake {
 	uint8_t from, to;
 	uint64_t lsn;
 	bool restore;
+	bool snapshot; /* … of `from`, that is called WORLD_SNAPSHOT; else, with `restore`: to that one, which is of this LSN */
 };
+#define WORLD_SNAPSHOT "s"
 /* In the tenant of the first client. */
 bool remake(struct world *world, const struct remake *what);
+/* It is there no more. */
+bool remake_remove_snapshot(struct world *world, uint8_t actor);
+/* The snapshot is there if it should be, and has what it had when it was made. */
+bool remake_check_snapshot(struct world *world, struct pd_session *session);
 
 /* ---- quota.c ---- */
 /* Keys of each actor of a tenant, and behind them of all; with those that have expired, and without. */

@@ -38,6 +38,7 @@ GROUPS = (
     "actors",
     "actor_history",
     "actor_restore",
+    "actor_snapshot",
     "archive",
     "log_command",
     "log_tool",

@@ -270,7 +270,8 @@ static void answer_help(struct pd_resp_call *call)
 		"and the "
 		"bookmark of it.",
 		"GET name key [AT moment]",
-		"    Return a key as it was at a moment: now, a time, -10m, an LSN, a bookmark.",
+		"    Return a key as it was at a moment: now, a time, -10m, an LSN, a bookmark, "
+		"snapshot:name.",
 		"HISTORY name [FROM moment] [TO moment] [COUNT n] [CURSOR cursor]",
 		"    Return the transactions that changed an actor, newest first.",
 		"HOT [COUNT count]",
@@ -298,10 +299,20 @@ static void answer_help(struct pd_resp_call *call)
 		"    Undo what one transaction did to it, unless later ones wrote the same keys again: the "
 		"error "
 		"names them.",
+		"SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]",
+		"    Keep a moment of an actor under a name, as snapshot:name wherever a moment is said. "
+		"KEEP: for "
+		"so long.",
+		"SNAPSHOTS [name]",
+		"    Return the snapshots of an actor, or of the tenant, the oldest first.",
 		"UNDROP name",
 		"    Bring an actor back that was dropped, as it was.",
+		"UNSNAPSHOT name snapshot",
+		"    Remove a snapshot. Returns whether there was one.",
+		"VERIFY name snapshot",
+		"    Read a snapshot, and compare its hash with what it was when it was made.",
 		"JOBS",
-		"    Return how far FORK, RESTORE, REVERT and UNDROP are that are at work.",
+		"    Return how far FORK, RESTORE, REVERT, SNAPSHOT and UNDROP are that are at work.",
 		"LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]",
 		"    Return a cursor (0: nothing is left) and the names of actors, oldest first.",
 	};

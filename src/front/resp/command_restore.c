@@ -1,4 +1,4 @@
-/* PD.ACTOR FORK, RESTORE, REVERT, UNDROP: what is made of an actor's past, beside the serving. */
+/* PD.ACTOR FORK, RESTORE, REVERT, SNAPSHOT, UNDROP, VERIFY: what is made of an actor's past, beside the serving. */
 #include "front/resp/front_private.h"
 #include "os/os.h"
 #include "restore/job.h"
@@ -112,12 +112,18 @@ static void answer_jobs(struct pd_resp_call *call)
 static const struct pd_resp_command commands[] = {
 	ROW("pd.actor|fork", -4, "Makes an actor of what another had at a moment."),
 	{ { "pd.actor|jobs", 2, PD_COMMAND_CONNECTION | PD_COMMAND_NO_MULTI, 0, 0, 0, "perdure", "0.1.0",
-	    "Tells how far forks, restores, reverts and undrops are.", "O(1)", NULL },
+	    "Tells how far forks, restores, reverts, snapshots and undrops are.", "O(1)", NULL },
 	  answer_jobs,
 	  false },
 	ROW("pd.actor|restore", -5, "Makes an actor again what it was at a moment."),
 	ROW("pd.actor|revert", -4, "Undoes what one transaction did to an actor."),
+	ROW("pd.actor|snapshot", -3, "Keeps a moment of an actor under a name, however much comes after it."),
 	ROW("pd.actor|undrop", 3, "Brings an actor back that was dropped."),
+	{ { "pd.actor|verify", 4, PD_COMMAND_CONNECTION | PD_COMMAND_NO_MULTI, 0, 0, 0, "perdure", "0.1.0",
+	    "Reads a snapshot, and compares its hash with what it was when it was made.",
+	    "O(N), N what it has; beside the serving.", NULL },
+	  answer,
+	  true },
 };
 
 const struct pd_resp_commands pd_resp_commands_restore = { commands, sizeof commands / sizeof *commands };

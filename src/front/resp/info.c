@@ -314,6 +314,8 @@ static int write_state(const struct facts *facts, struct pd_buffer *text)
 				"state_failure:%s\r\n"
 				"state_damage:%s\r\n"
 				"braked_writes:%llu\r\n"
+				"snapshots:%llu\r\n"
+				"snapshot_bytes:%llu\r\n"
 				"large_values_unfinished:%llu\r\n"
 				"large_values_read:%llu\r\n",
 				U(stats->log_first_lsn), U(stats->store.applied.lsn), U(stats->store.flushes),
@@ -321,7 +323,8 @@ static int write_state(const struct facts *facts, struct pd_buffer *text)
 				U(stats->checkpoint_lsn), U(stats->store.levels.bytes),
 				U(stats->levels_verified_bytes), U(stats->levels_verified_us),
 				U(stats->state_failures), pd_engine_state_failure(stats), stats->state_damage,
-				U(stats->braked), U(stats->large_unfinished), U(stats->large_readers));
+				U(stats->braked), U(stats->snapshots), U(stats->snapshot_bytes),
+				U(stats->large_unfinished), U(stats->large_readers));
 }
 
 static int write_logins(const struct pd_resp_front *front, struct pd_buffer *text)
