@@ -1,7 +1,9 @@
 /* The fake engine's actors: it has none. */
 #include "engine/actor.h"
+#include "engine/snapshot.h"
 #include "history/job.h"
 #include "restore/job.h"
+#include "restore/snapshots.h"
 
 const char *pd_profile_scope_name(enum pd_profile_scope scope)
 {
@@ -190,6 +192,22 @@ void pd_restore_jobs_free(struct pd_restore_jobs *jobs)
 void pd_restore_jobs_tick(struct pd_restore_jobs *jobs)
 {
 	(void)jobs;
+}
+
+void pd_snapshots_list(struct pd_engine *engine, struct pd_session *session, struct pd_slice actor,
+		       struct pd_resp_writer *reply)
+{
+	(void)engine;
+	(void)session;
+	(void)actor;
+	pd_resp_write_array(reply, 0);
+}
+
+int pd_engine_remove_snapshot(struct pd_engine *engine, struct pd_session *session, struct pd_slice actor,
+			      struct pd_slice name, struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	(void)name;
+	return pd_engine_drop_actor(engine, session, actor, ret_receipt, err);
 }
 
 bool pd_restore_jobs_progress(const struct pd_restore_jobs *jobs, const struct pd_session *session, size_t n,
