@@ -506,6 +506,103 @@ static void test_the_end_of_a_stage_needs_no_memory(void **state)
 	host_done(&host);
 }
 
+/* In the levels, "rotten" with a chunk that cannot be read, between many of others, and a note of each that it is to go with `gone`. */
+static void make_rotten(struct host *host, bool gone)
+{
+	struct pd_blob_reader *readers[3] = { NULL };
+	static const char *const keys[] = { "a", "rotten", "z" };
+	char line[6100];
+
+	begin(host);
+	for (unsigned i = 0; i < 3; i++) {
+		int size = snprintf(line, sizeof line, "set %s ", keys[i]);
+
+		memset(line + size, 'v', 6000);
+		if (i == 1)
+			memcpy(line + size + 3000, "rotsrots", 8);
+		line[size + 6000] = '\0';
+		host_durable(host, line);
+		if (!gone)
+			continue;
+		(void)snprintf(line, sizeof line, "get %s", keys[i]);
+		readers[i] = read_later(host, line, "$6000\r\n\r\n");
+		(void)snprintf(line, sizeof line, "del %s", keys[i]);
+		host_durable(host, line);
+	}
+	assert_int_equal(host_send(host, &(struct host_request){ .commands = { "set last 1" },
+								 .level = PD_LEVEL_FULL }),
+			 0);
+	for (unsigned i = 0; i < 1000 && host_settled(host) == 0; i++) {
+		host_advance_ms(host, 5);
+		step(host);
+	}
+	assert_int_equal(host_settled(host), 1);
+	for (unsigned i = 0; i < 3; i++)
+		pd_blob_reader_free(readers[i]);
+	host_crash(host, true);
+	host_rot_value(host, "rotsrots");
+	host_open(host);
+	assert_false(host->recovery.rebuilt);
+}
+
+static const char *damage(struct host *host)
+{
+	return host->engine->stats.state_damage;
+}
+
+/* Half of it has been sent when the damage is met: the reader ends in words, and never with other bytes. */
+static void test_a_reader_meets_damage(void **state)
+{
+	struct pd_blob_reader *reader;
+	struct pd_buffer read;
+	struct host host;
+	int result = 1;
+
+	(void)state;
+	make_rotten(&host, false);
+	reader = read_later(&host, "get rotten", "$6000\r\n\r\n");
+	pd_buffer_init(&read, 10000);
+	while (result == 1)
+		result = pd_blob_read(reader, CHUNK, &read, &host.err);
+	assert_int_equal(result, PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, ".level"));
+	assert_string_equal(damage(&host), host.err.text);
+	assert_true(read.size > 0 && read.size <= 3000);
+	for (size_t i = 0; i < read.size; i++)
+		assert_int_equal(read.data[i], 'v');
+	pd_buffer_done(&read);
+	pd_blob_reader_free(reader);
+	/* The others are whole. */
+	host_expect(&host, "strlen z", ":6000\r\n");
+	assert_int_equal(host_run(&host, "get z"), 0);
+	host_power_cycle(&host);
+	assert_true(host.recovery.rebuilt);
+	assert_int_equal(host_run(&host, "get rotten"), 0);
+	host_done(&host);
+}
+
+/* What cannot be removed does not stand in the way of the others, and goes when the state has been made again. */
+static void test_what_rots_cannot_be_removed(void **state)
+{
+	struct host host;
+
+	(void)state;
+	make_rotten(&host, true);
+	assert_int_equal(unfinished(&host), 3);
+	for (unsigned i = 0; i < 50; i++) {
+		host_advance_ms(&host, 200);
+		step(&host);
+	}
+	assert_int_equal(unfinished(&host), 1);
+	assert_non_null(strstr(damage(&host), ".level"));
+	host_expect(&host, "get last", "$1\r\n1\r\n");
+	host_power_cycle(&host);
+	assert_true(host.recovery.rebuilt);
+	assert_string_equal(damage(&host), "");
+	expect_chunks(&host, 0);
+	host_done(&host);
+}
+
 static void test_preconditions_look_at_the_value(void **state)
 {
 	struct host_request request = { .commands = { "incr n" },
@@ -541,6 +638,8 @@ int main(void)
 		cmocka_unit_test(test_what_expires_goes_with_its_chunks),
 		cmocka_unit_test(test_chunks_move_on_like_everything),
 		cmocka_unit_test(test_the_end_of_a_stage_needs_no_memory),
+		cmocka_unit_test(test_a_reader_meets_damage),
+		cmocka_unit_test(test_what_rots_cannot_be_removed),
 		cmocka_unit_test(test_preconditions_look_at_the_value),
 	};
 

@@ -266,6 +266,28 @@ static void test_refused(void **state)
 	host_done(&host);
 }
 
+/* A claim that there is no memory for is none: the session writes as before. */
+static void test_claims_without_memory(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {a}k 1");
+	for (unsigned n = 1; n <= 2; n++) {
+		pd_memory_fail(n, 0);
+		assert_int_equal(pd_session_claim(host.session, pd_slice_string("a"), 77, &host.err),
+				 PD_NO_MEMORY);
+		pd_memory_fail(0, 0);
+		assert_non_null(strstr(host.err.text, "out of memory for an epoch"));
+		host_expect(&host, "set {a}k 2", "+OK\r\n");
+	}
+	assert_int_equal(pd_session_claim(host.session, pd_slice_string("a"), 77, &host.err), 0);
+	assert_int_equal(host_run(&host, "set {a}k 3"), PD_STALE_EPOCH);
+	host_done(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_exclusive),
 		cmocka_unit_test(test_clock_jumps),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_claims_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -432,6 +432,7 @@ static void test_only_look_at_a_checkpoint(void **state)
 static void test_only_look_where_nothing_is(void **state)
 {
 	struct pd_os_names names;
+	struct pd_os_file *file;
 	struct host host;
 
 	(void)state;
@@ -446,6 +447,11 @@ static void test_only_look_where_nothing_is(void **state)
 	assert_int_equal(pd_os_list(host.os, "data", &names, NULL), 0);
 	assert_int_equal(names.count, 0);
 	pd_os_names_done(&names);
+	assert_int_equal(pd_os_rmdir(host.os, "data", NULL), 0);
+	assert_int_equal(pd_os_open(host.os, "data", PD_OS_WRITE | PD_OS_CREATE, &file, NULL), 0);
+	pd_os_close(file);
+	assert_int_equal(host_try_open(&host), PD_INVALID);
+	assert_text_has(&host, "data is not a directory");
 	host_done(&host);
 }
 

@@ -722,12 +722,16 @@ static void test_failures_are_named(void **state)
 	assert_string_equal(pd_engine_state_failure(&now), now.state_failure[PD_STATE_TRIM]);
 	assert_false(pd_engine_may_try(host.engine, PD_STATE_TRIM));
 	note(&host, PD_STATE_CHECKPOINT, PD_NO_SPACE, "no room");
+	note(&host, PD_STATE_AHEAD, PD_CORRUPT, "7.level: the checksum is wrong");
 	note(&host, PD_STATE_FLUSH, PD_AGAIN, "a view is being read");
 	stats(&host, &now);
 	assert_non_null(strstr(pd_engine_state_failure(&now), "every 100 ms"));
 	assert_non_null(strstr(now.state_failure[PD_STATE_CHECKPOINT],
 			       "make room on the disk. It is tried again in 1 s"));
-	assert_int_equal(now.state_failures, 3);
+	assert_non_null(strstr(now.state_failure[PD_STATE_AHEAD],
+			       "restart the server, so that it takes another state"));
+	assert_int_equal(now.state_failures, 4);
+	pd_engine_note_success(host.engine, PD_STATE_AHEAD);
 	/* A step that works has nothing to do with the others. */
 	pd_engine_note_success(host.engine, PD_STATE_FLUSH);
 	stats(&host, &now);

@@ -117,6 +117,9 @@ static void test_every_allocation_fails(void **state)
 			int result;
 
 			init(&host, n % 2 == 0);
+			/* There is an older one, which goes. */
+			assert_int_equal(work(&host, PD_UPKEEP_CHECKPOINT, &status), 0);
+			fill(&host, "c", 20);
 			hash = host_hash(&host, "");
 			pd_memory_fail(n, 0);
 			result = work(&host, kinds[k], &status);
@@ -241,6 +244,50 @@ static void test_close_in_the_middle(void **state)
 		}
 }
 
+/* Damage is met while it is at work: no checkpoint stays that may have it, and of the log nothing goes. */
+static void test_damage_in_the_middle(void **state)
+{
+	unsigned log_stays = 0, removed = 0;
+
+	(void)state;
+	for (unsigned rounds = 0; rounds < 40; rounds++) {
+		struct pd_upkeep_status status;
+		struct pd_error damage;
+		struct pd_hash128 hash;
+		struct host host;
+		uint64_t first_lsn;
+
+		init(&host, true);
+		assert_int_equal(work(&host, PD_UPKEEP_CHECKPOINT, &status), 0);
+		fill(&host, "c", 40);
+		assert_true(idle(&host, 5));
+		hash = host_hash(&host, "");
+		assert_int_equal(pd_engine_upkeep_start(host.engine, PD_UPKEEP_COMPACT_LOG, &host.err), 0);
+		for (unsigned i = 0; i < rounds; i++) {
+			host_advance_ms(&host, 3);
+			assert_int_equal(pd_engine_step(host.engine), 0);
+		}
+		first_lsn = host.engine->log->first_lsn;
+		(void)pd_error_set(&damage, PD_CORRUPT, "a test says so");
+		pd_state_note_damage(host.engine, &damage);
+		assert_true(idle(&host, 60));
+		pd_engine_upkeep_status(host.engine, &status);
+		assert_false(status.running);
+		if (status.result != 0) {
+			assert_int_equal(status.result, PD_CORRUPT);
+			log_stays += strstr(status.text, "the log stays, to make it again") != NULL;
+			removed += strstr(status.text, "the checkpoint was removed") != NULL;
+		}
+		assert_int_equal(host.engine->log->first_lsn, first_lsn);
+		host_power_cycle(&host);
+		assert_true(host.recovery.rebuilt);
+		assert_same_hash(host_hash(&host, ""), hash);
+		host_done(&host);
+	}
+	assert_true(log_stays > 0);
+	assert_true(removed > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_every_disk_operation_fails),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_close_in_the_middle),
+		cmocka_unit_test(test_damage_in_the_middle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
