@@ -28,6 +28,7 @@ struct pd_archive {
 
 	struct pd_archive_round round;
 	struct pd_os_task *task; /* NULL: none is at work */
+	uint64_t begun_us;       /* monotonic: the last one */
 	uint64_t next_us;        /* monotonic: when the next may begin */
 	uint64_t look_us;        /* and when there is anything to look at */
 	unsigned failed;         /* rounds in a row */
@@ -222,8 +223,8 @@ static void take_in(struct pd_archive *archive)
 	hear(archive);
 	if (round->result == 0) {
 		archive->failed = 0;
-		/* Half of it, so that what comes now is there in time. */
-		archive->next_us = now_us(archive) + archive->interval_us / 2;
+		/* Half of it, so that what comes now is there in time; at once, where the round took longer. */
+		archive->next_us = archive->begun_us + archive->interval_us / 2;
 		return;
 	}
 	note_failure(archive);
@@ -247,6 +248,7 @@ static void begin(struct pd_archive *archive)
 		return;
 	}
 	round->retention_us = archive->retention_s * 1000000;
+	archive->begun_us = now_us(archive);
 	result = pd_os_task_start(archive->os, run, round, &archive->task, &round->err);
 	if (result == 0)
 		return;
