@@ -21,12 +21,12 @@
 static int add_front_commands(struct pd_resp_registry *registry, struct pd_error *err)
 {
 	const struct pd_resp_commands *const tables[] = {
-		&pd_resp_commands_connection, &pd_resp_commands_client,  &pd_resp_commands_command,
-		&pd_resp_commands_config,     &pd_resp_commands_server,  &pd_resp_commands_transaction,
-		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep,  &pd_resp_commands_archive,
-		&pd_resp_commands_pubsub,     &pd_resp_commands_memory,  &pd_resp_commands_debug,
-		&pd_resp_commands_latency,    &pd_resp_commands_actor,   &pd_resp_commands_acl,
-		&pd_resp_commands_lease,      &pd_resp_commands_profile, &pd_resp_commands_history,
+		&pd_resp_commands_connection, &pd_resp_commands_client,   &pd_resp_commands_command,
+		&pd_resp_commands_config,     &pd_resp_commands_server,   &pd_resp_commands_transaction,
+		&pd_resp_commands_perdure,    &pd_resp_commands_upkeep,   &pd_resp_commands_archive,
+		&pd_resp_commands_pubsub,     &pd_resp_commands_memory,   &pd_resp_commands_debug,
+		&pd_resp_commands_latency,    &pd_resp_commands_actor,    &pd_resp_commands_acl,
+		&pd_resp_commands_lease,      &pd_resp_commands_profile,  &pd_resp_commands_history,
 		&pd_resp_commands_restore,    &pd_resp_commands_snapshot,
 	};
 

@@ -200,8 +200,7 @@ extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_comman
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
 	pd_resp_commands_archive, pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug,
 	pd_resp_commands_latency, pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile,
-	pd_resp_commands_history, pd_resp_commands_restore,
-	pd_resp_commands_snapshot;
+	pd_resp_commands_history, pd_resp_commands_restore, pd_resp_commands_snapshot;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);
