@@ -163,6 +163,26 @@ static void test_in_the_system_actor(void **state)
 	host_done(&host);
 }
 
+/* More than one, of one actor and of another: each is told, whose it is is counted once. */
+static void test_several_in_the_log(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "mset {bad}k 1 {worse}k 1 {good}k 1");
+	for (unsigned i = 0; i < 2; i++) {
+		put_nonsense(&host, "{bad}k", forms[0].type, pd_slice(forms[0].bytes, forms[0].size));
+		put_nonsense(&host, "{worse}k", forms[0].type, pd_slice(forms[0].bytes, forms[0].size));
+	}
+	host_power_cycle(&host);
+	assert_int_equal(host.recovery.quarantined_actors, 2);
+	assert_int_equal(host.recovery.damage_count, 4);
+	expect_refused(&host, &forms[0]);
+	host_done(&host);
+}
+
 /* "NONSENSE key type value": put it, as an effect of a kind that there is not. */
 static int evaluate_of_no_kind(struct pd_call *call)
 {
@@ -223,6 +243,32 @@ static void flush(struct host *host)
 		pd_engine_upkeep_status(host->engine, &status);
 	} while (status.running);
 	assert_int_equal(status.result, 0);
+}
+
+/* A note of what the log had that says nothing: the state is damaged, and is made again from the log. */
+static void test_a_note(void **state)
+{
+	uint8_t entry[PD_ENTRY_HEADER_SIZE + 3] = { PD_EFFECT_PUT, PD_TYPE_SYSTEM };
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {good}k 1");
+	pd_store_u16(entry + 2, 2);
+	pd_store_u32(entry + 4, 1);
+	entry[PD_ENTRY_HEADER_SIZE] = 'e';
+	pd_store_begin(host.engine->store);
+	assert_true(pd_store_put(host.engine->store, host.engine->notes, entry, host_lsn(&host), NULL,
+				 &host.err) >= 0);
+	pd_store_commit(host.engine->store);
+	flush(&host);
+	host_close(&host);
+	host_open(&host);
+	assert_true(host.recovery.rebuilt);
+	assert_non_null(strstr(host.recovery.rebuilt_why, "a note about the log makes no sense"));
+	host_expect(&host, "get {good}k", "$1\r\n1\r\n");
+	host_done(&host);
 }
 
 /* The levels have it: whoever needs it is told, at once and after each start; the actor's other keys are there. */
@@ -308,7 +354,9 @@ int main(void)
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_in_the_log),
 		cmocka_unit_test(test_in_the_system_actor),
+		cmocka_unit_test(test_several_in_the_log),
 		cmocka_unit_test(test_an_effect_of_no_kind),
+		cmocka_unit_test(test_a_note),
 		cmocka_unit_test(test_in_the_levels),
 		cmocka_unit_test(test_it_can_go),
 		cmocka_unit_test(test_recovery_without_words),

@@ -176,6 +176,27 @@ static void test_manifest_bits(void **state)
 	host_done(&host);
 }
 
+/* Whole, and of a directory that this program never makes. */
+static void test_manifest_of_another_kind(void **state)
+{
+	struct pd_manifest manifest;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_close(&host);
+	assert_int_equal(pd_manifest_read(host.os, "data", &manifest, &host.err), 0);
+	manifest.shards = 2;
+	assert_int_equal(pd_manifest_write(host.os, "data", &manifest, &host.err), 0);
+	assert_int_equal(host_try_open(&host), PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, "does not make sense"));
+	manifest.shards = 1;
+	assert_int_equal(pd_manifest_write(host.os, "data", &manifest, &host.err), 0);
+	host_open(&host);
+	host_done(&host);
+}
+
 static void test_manifest_missing(void **state)
 {
 	struct host host;
@@ -491,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_manifest_newer),
 		cmocka_unit_test(test_manifest_damaged),
 		cmocka_unit_test(test_manifest_bits),
+		cmocka_unit_test(test_manifest_of_another_kind),
 		cmocka_unit_test(test_manifest_missing),
 		cmocka_unit_test(test_log_missing),
 		cmocka_unit_test(test_manifest_new_left),

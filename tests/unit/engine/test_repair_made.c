@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/memory.h"
 #include "engine/repair.h"
 #include "engine/upkeep.h"
 #include "host.h"
@@ -450,6 +451,40 @@ static void test_a_plan_tells_what_is_left(void **state)
 	bench_done(&bench);
 }
 
+/* Each allocation of a plan fails: it says so, or all that there is to be done. */
+static void test_a_plan_without_memory(void **state)
+{
+	static const char *const froms[] = { NULL, "copy" };
+	struct bench bench;
+
+	(void)state;
+	bench_init(&bench);
+	make_rotten(&bench, "set {sick}k " ROTTEN);
+	copy_log(&bench, "copy");
+	rot(&bench, GARBAGE);
+	bench.only_plan = true;
+	for (unsigned i = 0; i < 2; i++) {
+		bool failed = true;
+
+		bench.from = froms[i];
+		for (unsigned long at = 1; failed; at++) {
+			int result;
+
+			pd_memory_fail(at, 0);
+			result = repair(&bench);
+			failed = pd_memory_fail_left() == 0;
+			pd_memory_fail(0, 0);
+			if (result != 0) {
+				assert_string_not_equal(bench.host.err.text, "");
+				continue;
+			}
+			assert_int_equal(bench.repair.log.step_count, i);
+			assert_int_equal(bench.repair.left_count, 1 - i);
+		}
+	}
+	bench_done(&bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -462,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_a_state_is_made_from_a_checkpoint),
 		cmocka_unit_test(test_a_state_that_cannot_be_made_again),
 		cmocka_unit_test(test_a_plan_tells_what_is_left),
+		cmocka_unit_test(test_a_plan_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
