@@ -21,6 +21,7 @@ struct pd_subcommand {
 	X(store)          \
 	X(actor)          \
 	X(archive)        \
+	X(backup)         \
 	X(memory)         \
 	X(config)         \
 	X(user)           \

@@ -176,6 +176,7 @@ static int open_log(struct pd_engine *engine, struct pd_error *err)
 {
 	struct pd_log_options options = { .os = engine->os,
 					  .segment_bytes = engine->options.segment_bytes,
+					  .epoch_least = engine->options.epoch_least,
 					  .queue_depth = engine->options.queue_depth,
 					  .refuse_direct = engine->options.refuse_direct,
 					  .spare_segments = 2 };
@@ -397,6 +398,12 @@ int pd_engine_open(const struct pd_engine_options *options, struct pd_engine **r
 	}
 	*ret_engine = engine;
 	return 0;
+}
+
+struct pd_store *pd_engine_looked_at(struct pd_engine *engine)
+{
+	PD_ASSERT(engine->options.only_look && engine->recovered);
+	return engine->store;
 }
 
 /* ---- what can change ---- */

@@ -77,6 +77,8 @@ struct pd_engine_options {
 	 * do not have is replayed into memory, as much as the budget allows. Once that is done the engine answers what
 	 * engine/actor.h tells, and pd_engine_walk_users(); it takes no request and no step. */
 	bool only_look;
+	/* The epoch that begins is at least this one: for a directory that was made of a copy, while what was copied may have gone on. */
+	uint64_t epoch_least;
 	uint64_t random_seed; /* 0: from the system */
 };
 #define PD_ENGINE_OPTIONS_DEFAULT                                           \
@@ -130,6 +132,9 @@ void pd_engine_set_compaction_rate(struct pd_engine *engine, uint64_t bytes_per_
 /* As the option memory_budget_bytes. Of a smaller budget, the cache gives way at once, and memtables go to the levels with the
  * next steps; until they are there, writes wait. The log's files stay as large as they are. */
 void pd_engine_set_memory_budget(struct pd_engine *engine, uint64_t bytes);
+
+/* Of an engine that only looks, when its recovery is done: the state, to be read. It is the engine's. */
+struct pd_store *pd_engine_looked_at(struct pd_engine *engine);
 
 /* ---- sessions: who is asking ---- */
 /* `client` numbers the connection (> 0, not reused while the engine is open). The texts are copied. NULL: no

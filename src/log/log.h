@@ -65,6 +65,7 @@ struct pd_log_options {
 	bool refuse_direct;      /* never use direct I/O */
 	unsigned spare_segments; /* trimmed segments kept for reuse; default 2 */
 	uint64_t trimmed_lsn;    /* for the verifier: what is below may have been trimmed */
+	uint64_t epoch_least;    /* a begin takes an epoch as high as this, or the next, if that is higher */
 };
 
 /* Damage or loss found while reading: LSNs first..last are not readable. last below first: no record is concerned. */

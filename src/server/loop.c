@@ -132,8 +132,8 @@ static int64_t patience_us(struct pd_server *server)
 	now = now_us(server);
 	if (deadline != UINT64_MAX)
 		timeout = sooner(timeout, deadline > now ? (int64_t)(deadline - now) : 0);
-	if (pd_resp_front_client_count(server->resp) > 0 || pd_http_front_is_busy(server->http) ||
-	    pd_server_has_tls_notice(server))
+	if (pd_resp_front_client_count(server->resp) > 0 || pd_resp_front_is_busy(server->resp) ||
+	    pd_http_front_is_busy(server->http) || pd_server_has_tls_notice(server))
 		timeout = sooner(timeout,
 				 server->next_tick_us > now ? (int64_t)(server->next_tick_us - now) : 0);
 	deadline = pd_server_archive_due_us(server);

@@ -40,6 +40,8 @@ GROUPS = (
     "actor_restore",
     "actor_snapshot",
     "archive",
+    "backup",
+    "recovery",
     "log_command",
     "log_tool",
     "log_repair",

@@ -21,7 +21,7 @@ HARMLESS = set("""
     memory|purge memory|stats module module|help multi object object|help pd.actor pd.actor|blame pd.actor|diff pd.actor|get pd.actor|help pd.actor|history
     pd.actor|hot pd.actor|info pd.actor|jobs pd.actor|list pd.actor|snapshots pd.actor|verify
     pd.actor|owner pd.epoch pd.tenant pd.tenant|help pd.tenant|info
-    pd.archive pd.archive|help pd.bookmark pd.durability pd.help
+    pd.archive pd.archive|help pd.backup pd.backup|help pd.bookmark pd.durability pd.help
     pd.idempotency pd.log pd.log|help pd.readlevel pd.receipt pd.request pd.statehash pd.store pd.store|help pd.use ping psubscribe publish
     pubsub pubsub|channels pubsub|help pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub punsubscribe quit reset
     role select slowlog slowlog|help spublish ssubscribe subscribe sunsubscribe time unsubscribe unwatch wait waitaof watch

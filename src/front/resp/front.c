@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/job.h"
 #include "base/assert.h"
 #include "base/memory.h"
 #include "engine/upkeep.h"
@@ -27,7 +28,7 @@ static int add_front_commands(struct pd_resp_registry *registry, struct pd_error
 		&pd_resp_commands_pubsub,     &pd_resp_commands_memory,   &pd_resp_commands_debug,
 		&pd_resp_commands_latency,    &pd_resp_commands_actor,    &pd_resp_commands_acl,
 		&pd_resp_commands_lease,      &pd_resp_commands_profile,  &pd_resp_commands_history,
-		&pd_resp_commands_restore,    &pd_resp_commands_snapshot,
+		&pd_resp_commands_restore,    &pd_resp_commands_snapshot, &pd_resp_commands_backup,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
@@ -98,6 +99,7 @@ void pd_resp_front_free(struct pd_resp_front *front)
 		pd_resp_client_close(front->clients[front->client_count - 1]);
 	pd_history_jobs_free(front->history_jobs);
 	pd_restore_jobs_free(front->restore_jobs);
+	pd_backup_jobs_free(front->backup_jobs);
 	pd_resp_pubsub_done(&front->pubsub);
 	pd_resp_push_done(front);
 	pd_buffer_done(&front->keyspace_text);
@@ -480,11 +482,23 @@ void pd_resp_front_tick(struct pd_resp_front *front)
 		pd_history_jobs_tick(front->history_jobs);
 	if (front->restore_jobs != NULL)
 		pd_restore_jobs_tick(front->restore_jobs);
+	if (front->backup_jobs != NULL)
+		pd_backup_jobs_tick(front->backup_jobs);
 	pd_resp_latency_tick(front);
 	pd_resp_push_tick(front, now);
 	pd_resp_front_flush(front);
 	pd_resp_memory_tick(front, now);
 	pd_engine_note_memory(front->engine, "connections", front->memory.used);
+}
+
+bool pd_resp_front_is_busy(const struct pd_resp_front *front)
+{
+	struct pd_backup_status status;
+
+	if (front->backup_jobs == NULL)
+		return false;
+	pd_backup_job_status(front->backup_jobs, &status);
+	return status.stage != PD_BACKUP_NONE && status.stage != PD_BACKUP_OVER;
 }
 
 const char *pd_resp_front_notice(struct pd_resp_front *front)

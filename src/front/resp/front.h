@@ -96,6 +96,8 @@ void pd_resp_front_release(struct pd_resp_front *front);
 int64_t pd_resp_front_timeout_us(const struct pd_resp_front *front);
 /* Once a second: give back what idle clients do not use, and look after those who keep others waiting for memory. */
 void pd_resp_front_tick(struct pd_resp_front *front);
+/* Is anything at work that ticks move on, whether a client is there or not? */
+bool pd_resp_front_is_busy(const struct pd_resp_front *front);
 /* Something that an operator should read, once; NULL: nothing. Valid until the next call. */
 const char *pd_resp_front_notice(struct pd_resp_front *front);
 

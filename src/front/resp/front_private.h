@@ -49,6 +49,7 @@ struct pd_login;
 struct pd_memory_report;
 struct pd_quotas;
 struct pd_restore_job;
+struct pd_backup_jobs;
 struct pd_restore_jobs;
 struct pd_state_hash;
 struct pd_user;
@@ -134,6 +135,7 @@ struct pd_resp_front {
 	struct pd_resp_registry registry;
 	struct pd_history_jobs *history_jobs; /* made when first needed */
 	struct pd_restore_jobs *restore_jobs; /* the same */
+	struct pd_backup_jobs *backup_jobs;   /* the same */
 
 	struct pd_resp_client **clients; /* count, capacity: */
 	size_t client_count, client_capacity;
@@ -200,7 +202,8 @@ extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_comman
 	pd_resp_commands_transaction, pd_resp_commands_perdure, pd_resp_commands_upkeep,
 	pd_resp_commands_archive, pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug,
 	pd_resp_commands_latency, pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile,
-	pd_resp_commands_history, pd_resp_commands_restore, pd_resp_commands_snapshot;
+	pd_resp_commands_history, pd_resp_commands_restore, pd_resp_commands_snapshot,
+	pd_resp_commands_backup;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);

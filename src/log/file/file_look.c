@@ -12,22 +12,11 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
-#include "log/file/file_private.h"
+#include "log/file/look_private.h"
 
 #define LISTING_TRIES   8u /* a segment may be trimmed between its name and its head */
 #define TAIL_BYTES      ((uint64_t)64 * 1024)
 #define FINDS_BYTES_MAX ((size_t)PD_RECORD_SIZE_MAX + (size_t)1024 * 1024 * 1024)
-
-struct pd_log_look {
-	struct pd_log *log; /* opened, and never begun */
-	struct pd_log_file *file;
-	size_t *segments; /* those with a head, as indexes into the file's */
-	size_t count;
-	struct pd_aligned tail;  /* a footer … */
-	struct pd_aligned group; /* … and a group */
-	uint32_t open_segment;   /* whose index is known without a footer; 0: none */
-	struct pd_slice open_index;
-};
 
 /* Where something that was found is in the bytes; or what was damaged. */
 struct pd_log_look_item {

@@ -394,7 +394,7 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	int result;
 
 	PD_ASSERT(file->read_to_end && time_us > file->end.last_time_us);
-	if (file->end.epoch >= UINT32_MAX)
+	if (file->end.epoch >= UINT32_MAX || file->options.epoch_least > UINT32_MAX)
 		return pd_error_set(err, PD_TOO_LARGE, "the log has used up its epochs");
 	result = pd_file_prepare(log, err);
 	if (result == 0)
@@ -408,6 +408,8 @@ int pd_file_begin(struct pd_log *log, uint64_t time_us, struct pd_error *err)
 	if (result != 0)
 		return result;
 	log->epoch = file->end.epoch + (pd_plant(PD_PLANT_REUSE_EPOCH) && file->end.epoch > 0 ? 0 : 1);
+	if (log->epoch < file->options.epoch_least)
+		log->epoch = file->options.epoch_least;
 	log->marks.tail_lsn = file->end.last_lsn;
 	log->marks.written_lsn = file->end.last_lsn;
 	log->marks.durable_lsn = file->end.last_lsn;

@@ -1,4 +1,5 @@
 /* The fake engine's actors: it has none. */
+#include "backup/job.h"
 #include "engine/actor.h"
 #include "engine/snapshot.h"
 #include "history/job.h"
@@ -245,4 +246,55 @@ int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
 void pd_restore_job_free(struct pd_restore_job *job)
 {
 	(void)job;
+}
+
+/* ---- backups: none ---- */
+
+struct pd_backup_jobs *pd_backup_jobs_new(struct pd_engine *engine)
+{
+	(void)engine;
+	return NULL;
+}
+
+void pd_backup_jobs_free(struct pd_backup_jobs *jobs)
+{
+	(void)jobs;
+}
+
+void pd_backup_jobs_tick(struct pd_backup_jobs *jobs)
+{
+	(void)jobs;
+}
+
+int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind, struct pd_slice repository,
+			bool without_state, struct pd_error *err)
+{
+	(void)jobs;
+	(void)kind;
+	(void)repository;
+	(void)without_state;
+	return pd_error_set(err, PD_NOT_SUPPORTED, "there is nothing to back up");
+}
+
+void pd_backup_job_cancel(struct pd_backup_jobs *jobs)
+{
+	(void)jobs;
+}
+
+void pd_backup_job_status(const struct pd_backup_jobs *jobs, struct pd_backup_status *ret_status)
+{
+	(void)jobs;
+	*ret_status = (struct pd_backup_status){ .repository = "" };
+}
+
+const char *pd_backup_stage_name(enum pd_backup_stage stage)
+{
+	(void)stage;
+	return "none";
+}
+
+const char *pd_backup_kind_name(enum pd_backup_kind kind)
+{
+	(void)kind;
+	return "full";
 }

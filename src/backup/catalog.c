@@ -1,0 +1,271 @@
+/* A chain leads from a backup over its parents to one that has all by itself. Each names what it goes on from, so two histories that have
+ * parted are never mixed. */
+#include "backup/catalog.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+#define CHAIN_MAX 1000000u /* a ring, which nobody has made, ends */
+
+/* ---- loading ---- */
+
+/* Leases count up, whatever clocks say. */
+static int by_lease(const void *a, const void *b)
+{
+	const struct pd_backup_manifest *one = a, *other = b;
+
+	if (one->lease != other->lease)
+		return one->lease < other->lease ? -1 : 1;
+	return strcmp(one->id, other->id);
+}
+
+static int add(struct pd_repository *repository, struct pd_catalog *catalog, const char *id,
+	       struct pd_error *err)
+{
+	struct pd_backup_manifest *items = pd_grow(catalog->items, catalog->count, &catalog->capacity,
+						   sizeof *items, 16);
+	struct pd_error why = { 0 };
+	int result;
+
+	if (items == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the list of backups");
+	catalog->items = items;
+	pd_backup_manifest_init(&items[catalog->count]);
+	result = pd_backup_manifest_get(repository, id, &items[catalog->count], &why);
+	if (result == 0) {
+		catalog->count++;
+		return 0;
+	}
+	pd_backup_manifest_done(&items[catalog->count]);
+	if (result == PD_NOT_FOUND) /* it has expired meanwhile, or is none */
+		return 0;
+	if (result != PD_CORRUPT)
+		return pd_error_set(err, result, "%s", why.text);
+	if (catalog->damaged++ == 0)
+		catalog->first = why;
+	return 0;
+}
+
+int pd_catalog_load(struct pd_repository *repository, struct pd_catalog *ret_catalog, struct pd_error *err)
+{
+	struct pd_os_names ids;
+	int result = pd_backup_list(repository, &ids, err);
+
+	*ret_catalog = (struct pd_catalog){ 0 };
+	if (result != 0)
+		return result;
+	for (size_t i = 0; i < ids.count && result == 0; i++)
+		result = add(repository, ret_catalog, ids.names[i], err);
+	pd_os_names_done(&ids);
+	if (result != 0)
+		pd_catalog_done(ret_catalog);
+	else if (ret_catalog->count > 1)
+		qsort(ret_catalog->items, ret_catalog->count, sizeof *ret_catalog->items, by_lease);
+	return result;
+}
+
+void pd_catalog_done(struct pd_catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->count; i++)
+		pd_backup_manifest_done(&catalog->items[i]);
+	pd_free(catalog->items);
+	*catalog = (struct pd_catalog){ 0 };
+}
+
+const struct pd_backup_manifest *pd_catalog_find(const struct pd_catalog *catalog, const char *id)
+{
+	for (size_t i = 0; i < catalog->count; i++)
+		if (strcmp(catalog->items[i].id, id) == 0)
+			return &catalog->items[i];
+	return NULL;
+}
+
+const struct pd_backup_manifest *pd_catalog_newest(const struct pd_catalog *catalog)
+{
+	return catalog->count > 0 ? &catalog->items[catalog->count - 1] : NULL;
+}
+
+/* ---- chains ---- */
+
+static const struct pd_backup_manifest *parent_of(const struct pd_catalog *catalog,
+						  const struct pd_backup_manifest *manifest)
+{
+	return manifest->parent[0] != '\0' ? pd_catalog_find(catalog, manifest->parent) : NULL;
+}
+
+/* A directory can be made of it alone. */
+static bool has_state(const struct pd_backup_manifest *manifest)
+{
+	return manifest->kind != PD_BACKUP_LOG;
+}
+
+int pd_catalog_reach(const struct pd_catalog *catalog, const struct pd_backup_manifest *last,
+		     struct pd_backup_reach *ret_reach, struct pd_error *err)
+{
+	const struct pd_backup_manifest *at = last;
+
+	*ret_reach = (struct pd_backup_reach){ .to = last->end };
+	for (unsigned i = 0; at != NULL && i < CHAIN_MAX; at = parent_of(catalog, at), i++)
+		if (has_state(at)) {
+			ret_reach->oldest = at;
+			ret_reach->from = at->base;
+		}
+	if (ret_reach->oldest != NULL)
+		return 0;
+	return pd_error_set(
+		err, PD_NOT_FOUND,
+		"backup %s is of log alone, and none of those that it goes on from is there with a "
+		"state: it is of no use by itself",
+		last->id);
+}
+
+static bool is_before(const struct pd_backup_manifest *manifest, const struct pd_backup_wish *wish)
+{
+	if (wish->lsn > 0)
+		return manifest->base.lsn <= wish->lsn;
+	return wish->time_us == 0 || manifest->base.time_us <= wish->time_us;
+}
+
+static int no_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory for the list of files to restore");
+}
+
+static int copy_file(struct pd_backup_manifest *plan, const struct pd_backup_manifest *from,
+		     const struct pd_backup_file *file, struct pd_error *err)
+{
+	struct pd_backup_file *copy;
+
+	if (pd_backup_add_file(plan, file->part, pd_slice_string(file->name), &copy) != 0)
+		return no_memory(err);
+	copy->size = file->size;
+	memcpy(copy->hash, file->hash, sizeof copy->hash);
+	copy->epoch = file->epoch;
+	copy->first_lsn = file->first_lsn;
+	copy->last_lsn = file->last_lsn;
+	copy->sealed = file->sealed;
+	for (size_t i = 0; i < file->piece_count; i++)
+		if (pd_backup_add_piece(plan, &from->pieces[file->first_piece + i]) != 0)
+			return no_memory(err);
+	return 0;
+}
+
+/* Segments have their numbers from the log, so their names sort as the log goes. */
+struct part {
+	const struct pd_backup_manifest *from;
+	const struct pd_backup_file *file;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	const struct part *one = a, *other = b;
+	int order = strcmp(one->file->name, other->file->name);
+
+	if (order != 0)
+		return order;
+	if (one->file->last_lsn != other->file->last_lsn) /* the longer one first */
+		return one->file->last_lsn > other->file->last_lsn ? -1 : 1;
+	return one->file->size > other->file->size ? -1 : one->file->size < other->file->size;
+}
+
+/* What was the last of a backup's log may go on in the next one's: of those with one name the longest counts. */
+static int add_log(struct pd_backup_manifest *plan, struct part *parts, size_t count,
+		   const struct pd_backup_wish *wish, struct pd_error *err)
+{
+	const struct pd_backup_file *last = NULL;
+	int result = 0;
+
+	qsort(parts, count, sizeof *parts, by_name);
+	for (size_t i = 0; i < count && result == 0; i++) {
+		const struct pd_backup_file *file = parts[i].file;
+
+		if (last != NULL && strcmp(last->name, file->name) == 0)
+			continue;
+		if (wish->lsn > 0 && file->first_lsn > wish->lsn)
+			break;
+		if (last != NULL && (file->first_lsn != last->last_lsn + 1 || file->epoch < last->epoch))
+			return pd_error_set(err, PD_CORRUPT,
+					    "the log between LSN %" PRIu64 " and LSN %" PRIu64
+					    " is in none of the backups: restore to a moment before or after",
+					    last->last_lsn, file->first_lsn);
+		last = file;
+		result = copy_file(plan, parts[i].from, file, err);
+	}
+	if (result == 0 && (last == NULL || last->last_lsn < (wish->lsn > 0 ? wish->lsn : plan->end.lsn)))
+		return pd_error_set(err, PD_NOT_FOUND, "the log in the backups ends before that moment");
+	return result;
+}
+
+/* Log that is older than the checkpoint is of no use, and may be of a history that has parted. */
+static bool counts(const struct pd_backup_manifest *plan, const struct pd_backup_file *file)
+{
+	return file->part == PD_BACKUP_LOG_FILE &&
+	       (file->last_lsn >= plan->base.lsn || file->first_lsn >= plan->base.lsn);
+}
+
+static int collect(const struct pd_catalog *catalog, const struct pd_backup_manifest *base,
+		   const struct pd_backup_manifest *last, const struct pd_backup_wish *wish,
+		   struct pd_backup_manifest *plan, struct pd_error *err)
+{
+	const struct pd_backup_manifest *at = last;
+	struct part *parts = NULL;
+	size_t count = 0, capacity = 0;
+	int result = 0;
+
+	for (size_t i = 0; i < base->file_count && result == 0; i++)
+		if (base->files[i].part == PD_BACKUP_FILE)
+			result = copy_file(plan, base, &base->files[i], err);
+	for (unsigned n = 0; result == 0 && at != NULL && n < CHAIN_MAX; n++) {
+		for (size_t i = 0; i < at->file_count && result == 0; i++) {
+			struct part *grown;
+
+			if (!counts(plan, &at->files[i]))
+				continue;
+			grown = pd_grow(parts, count, &capacity, sizeof *parts, 64);
+			if (grown == NULL) {
+				result = no_memory(err);
+				break;
+			}
+			parts = grown;
+			parts[count++] = (struct part){ at, &at->files[i] };
+		}
+		at = at == base ? NULL : parent_of(catalog, at);
+	}
+	if (result == 0)
+		result = add_log(plan, parts, count, wish, err);
+	pd_free(parts);
+	return result;
+}
+
+int pd_catalog_plan(const struct pd_catalog *catalog, const struct pd_backup_manifest *last,
+		    const struct pd_backup_wish *wish, struct pd_backup_manifest *ret_plan,
+		    struct pd_error *err)
+{
+	const struct pd_backup_manifest *base = last;
+
+	pd_backup_manifest_init(ret_plan);
+	for (unsigned i = 0; base != NULL && i < CHAIN_MAX && !(has_state(base) && is_before(base, wish));
+	     i++)
+		base = parent_of(catalog, base);
+	if (base == NULL)
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"no backup that leads to %s has a state of that moment or before: 'perdure "
+			"backup points' says how far back one can go",
+			last->id);
+	memcpy(ret_plan->id, last->id, sizeof ret_plan->id);
+	memcpy(ret_plan->repository_id, last->repository_id, sizeof ret_plan->repository_id);
+	memcpy(ret_plan->cluster_id, last->cluster_id, sizeof ret_plan->cluster_id);
+	ret_plan->shard = last->shard;
+	ret_plan->base = base->base;
+	ret_plan->end = last->end;
+	ret_plan->keys = last->keys;
+	if (wish->lsn == 0 && wish->time_us == 0 && last->has_state) {
+		ret_plan->has_state = true;
+		memcpy(ret_plan->state, last->state, sizeof ret_plan->state);
+	}
+	return collect(catalog, base, last, wish, ret_plan, err);
+}

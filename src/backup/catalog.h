@@ -1,0 +1,49 @@
+/* All backups of a repository, and what follows from them together: which moments can be made again, and of what.
+ *
+ * Threads: as the repository. */
+#ifndef PD_BACKUP_CATALOG_H
+#define PD_BACKUP_CATALOG_H
+
+#include <stddef.h>
+
+#include "backup/manifest.h"
+#include "backup/repository.h"
+#include "base/error.h"
+
+struct pd_catalog {
+	struct pd_backup_manifest *items; /* in the order in which they were made */
+	size_t count, capacity;
+	size_t damaged;        /* manifests that cannot be read */
+	struct pd_error first; /* why not, of the first of those */
+};
+
+/* One that cannot be read does not hide the others. PD_NO_MEMORY, PD_NEWER_FORMAT, what the store has. */
+PD_MUST_CHECK int pd_catalog_load(struct pd_repository *repository, struct pd_catalog *ret_catalog,
+				  struct pd_error *err);
+void pd_catalog_done(struct pd_catalog *catalog);
+/* NULL: there is none. */
+const struct pd_backup_manifest *pd_catalog_find(const struct pd_catalog *catalog, const char *id);
+/* The one that was made last. NULL: there is none. */
+const struct pd_backup_manifest *pd_catalog_newest(const struct pd_catalog *catalog);
+
+/* From where to where every moment can be made again by what leads to this backup. */
+struct pd_backup_reach {
+	struct pd_backup_moment from, to;        /* from.lsn 0: the beginning */
+	const struct pd_backup_manifest *oldest; /* that the first of them is made of */
+};
+/* PD_NOT_FOUND: none can: it is of log alone, and what it goes on from is not there. */
+PD_MUST_CHECK int pd_catalog_reach(const struct pd_catalog *catalog, const struct pd_backup_manifest *last,
+				   struct pd_backup_reach *ret_reach, struct pd_error *err);
+
+/* What a directory is to be made of for a moment: the newest checkpoint on the way to `last` that is not after it (by LSN, or else by time), and
+ * the log from there to the end of `last`, as one manifest. *ret_plan is initialized here, to be given back in any case. PD_NOT_FOUND: no
+ * checkpoint is as old; PD_CORRUPT: log is missing between two backups; PD_NO_MEMORY. */
+struct pd_backup_wish {
+	uint64_t lsn;     /* 0: not known */
+	uint64_t time_us; /* 0: not known. Neither: the end */
+};
+PD_MUST_CHECK int pd_catalog_plan(const struct pd_catalog *catalog, const struct pd_backup_manifest *last,
+				  const struct pd_backup_wish *wish, struct pd_backup_manifest *ret_plan,
+				  struct pd_error *err);
+
+#endif

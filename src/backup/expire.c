@@ -1,0 +1,227 @@
+#include "backup/expire.h"
+
+#include <string.h>
+
+#include "backup/lease.h"
+#include "backup/piece.h"
+#include "backup/scan.h"
+#include "backup/verify.h"
+#include "base/memory.h"
+
+#define PIECES_PREFIX "data/"
+#define CHAIN_MAX     1000000u
+
+/* ---- which ---- */
+
+static size_t place_of(const struct pd_catalog *catalog, const char *id)
+{
+	for (size_t i = 0; i < catalog->count; i++)
+		if (strcmp(catalog->items[i].id, id) == 0)
+			return i;
+	return catalog->count;
+}
+
+/* What one of log alone goes on from, down to a state. */
+static void keep_chain(const struct pd_catalog *catalog, bool *goes, size_t at)
+{
+	for (unsigned n = 0; at < catalog->count && n < CHAIN_MAX; n++) {
+		goes[at] = false;
+		if (catalog->items[at].kind != PD_BACKUP_LOG || catalog->items[at].parent[0] == '\0')
+			return;
+		at = place_of(catalog, catalog->items[at].parent);
+	}
+}
+
+/* Of those with a state, how many were made later? Leases count up, whatever clocks say. */
+static uint64_t younger(const struct pd_catalog *catalog, size_t at)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < catalog->count; i++)
+		count += catalog->items[i].kind != PD_BACKUP_LOG &&
+			 catalog->items[i].lease > catalog->items[at].lease;
+	return count;
+}
+
+static bool stays(const struct pd_catalog *catalog, size_t at, const struct pd_expire_rules *rules,
+		  uint64_t now_us)
+{
+	const struct pd_backup_manifest *manifest = &catalog->items[at];
+	bool aged = rules->age_us > 0 &&
+		    (manifest->ended_us >= now_us || now_us - manifest->ended_us <= rules->age_us);
+
+	if (aged || (rules->keep == 0 && rules->age_us == 0))
+		return true;
+	/* One of log alone stays with the oldest of those that stay by number, and all after it. */
+	return younger(catalog, at) < (rules->keep > 0 ? rules->keep : 1);
+}
+
+bool *pd_expire_judge(const struct pd_catalog *catalog, const struct pd_expire_rules *rules, uint64_t now_us)
+{
+	bool *goes = pd_malloc(catalog->count + 1);
+
+	if (goes == NULL)
+		return NULL;
+	for (size_t i = 0; i < catalog->count; i++)
+		goes[i] = true;
+	for (size_t i = 0; i < catalog->count; i++)
+		if (stays(catalog, i, rules, now_us))
+			keep_chain(catalog, goes, i);
+	return goes;
+}
+
+/* ---- how ---- */
+
+struct expiring {
+	struct pd_repository *repository;
+	const struct pd_backup_watch *watch;
+	struct pd_backup_lease lease;
+	struct pd_catalog catalog;
+	struct pd_backup_seen named; /* pieces that are */
+	bool *goes;
+	bool dry_run;
+	struct pd_expired *expired;
+	size_t ids_capacity;
+};
+
+static int no_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory while backups expire");
+}
+
+static int step(struct expiring *expiring, struct pd_error *err)
+{
+	int result = pd_backup_step(expiring->watch, expiring->expired->bytes, 0, err);
+
+	return result == 0 ? pd_backup_lease_keep(&expiring->lease, err) : result;
+}
+
+static int note_id(struct expiring *expiring, const char *id, struct pd_error *err)
+{
+	struct pd_os_names *ids = &expiring->expired->ids;
+	char **names = pd_grow(ids->names, ids->count, &expiring->ids_capacity, sizeof *names, 16);
+
+	if (names == NULL)
+		return no_memory(err);
+	ids->names = names;
+	names[ids->count] = pd_strdup(id);
+	if (names[ids->count] == NULL)
+		return no_memory(err);
+	ids->count++;
+	expiring->expired->backups++;
+	return 0;
+}
+
+/* The later ones first: none is ever there without what it goes on from. */
+static int remove_manifests(struct expiring *expiring, struct pd_error *err)
+{
+	int result = 0;
+
+	for (size_t i = expiring->catalog.count; i-- > 0 && result == 0;) {
+		const char *id = expiring->catalog.items[i].id;
+		char *name;
+
+		if (!expiring->goes[i])
+			continue;
+		name = pd_asprintf(PD_BACKUP_PREFIX "%s", id);
+		result = name == NULL ? no_memory(err) : step(expiring, err);
+		if (result == 0 && !expiring->dry_run)
+			result = pd_object_delete(expiring->repository->store, name, err);
+		if (result == 0)
+			result = note_id(expiring, id, err);
+		pd_free(name);
+	}
+	return result;
+}
+
+static int name_pieces(struct expiring *expiring, struct pd_error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < expiring->catalog.count && result == 0; i++) {
+		const struct pd_backup_manifest *manifest = &expiring->catalog.items[i];
+
+		for (size_t n = 0; n < manifest->piece_count && !expiring->goes[i] && result == 0; n++)
+			result = pd_backup_seen_add(&expiring->named, &manifest->pieces[n], err);
+	}
+	return result;
+}
+
+/* "data/ab/ab12…": what has another name is nobody's to remove. */
+static bool read_name(const char *name, struct pd_piece *piece)
+{
+	const char *digits = strrchr(name, '/');
+	char again[PD_PIECE_NAME_SIZE];
+
+	if (digits == NULL || !pd_scan_hex(pd_slice_string(digits + 1), piece->sha256, sizeof piece->sha256))
+		return false;
+	pd_piece_name(piece, again);
+	return strcmp(again, name) == 0;
+}
+
+static int remove_piece(void *context, const struct pd_object_entry *entry, struct pd_error *err)
+{
+	struct expiring *expiring = context;
+	struct pd_piece piece;
+	int result = step(expiring, err);
+
+	if (result != 0 || !read_name(entry->name, &piece) || pd_backup_seen_has(&expiring->named, &piece))
+		return result;
+	if (!expiring->dry_run)
+		result = pd_object_delete(expiring->repository->store, entry->name, err);
+	if (result == 0) {
+		expiring->expired->pieces++;
+		expiring->expired->bytes += entry->size;
+	}
+	return result;
+}
+
+static int expire(struct expiring *expiring, const struct pd_expire_rules *rules, struct pd_error *err)
+{
+	int result = pd_catalog_load(expiring->repository, &expiring->catalog, err);
+
+	if (result == 0 && expiring->catalog.damaged > 0)
+		return pd_error_set(
+			err, PD_CORRUPT,
+			"%.350s. As long as it is there, nothing is removed, for it may name anything",
+			expiring->catalog.first.text);
+	if (result != 0)
+		return result;
+	expiring->goes = pd_expire_judge(&expiring->catalog, rules, pd_os_real_us(expiring->repository->os));
+	if (expiring->goes == NULL)
+		return no_memory(err);
+	result = name_pieces(expiring, err);
+	if (result == 0)
+		result = remove_manifests(expiring, err);
+	if (result == 0)
+		result = pd_backup_lease_prove(&expiring->lease, err);
+	if (result == 0)
+		result = pd_repository_each(expiring->repository, PIECES_PREFIX, remove_piece, expiring, err);
+	return result;
+}
+
+int pd_backup_expire(struct pd_repository *repository, const struct pd_expire_rules *rules, bool dry_run,
+		     const struct pd_backup_watch *watch, struct pd_expired *ret_expired,
+		     struct pd_error *err)
+{
+	struct expiring expiring = {
+		.repository = repository, .watch = watch, .dry_run = dry_run, .expired = ret_expired
+	};
+	int result;
+
+	*ret_expired = (struct pd_expired){ 0 };
+	pd_backup_seen_init(&expiring.named);
+	result = pd_backup_lease_take(&expiring.lease, repository, watch, err);
+	if (result == 0)
+		result = expire(&expiring, rules, err);
+	pd_backup_lease_end(&expiring.lease);
+	pd_backup_seen_done(&expiring.named);
+	pd_catalog_done(&expiring.catalog);
+	pd_free(expiring.goes);
+	return result;
+}
+
+void pd_expired_done(struct pd_expired *expired)
+{
+	pd_os_names_done(&expired->ids);
+}

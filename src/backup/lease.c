@@ -1,0 +1,181 @@
+/* lease/EPOCH-RENEWAL, lease/EPOCH-ended: ten and six digits, so that names sort as the numbers do. */
+#include "backup/lease.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/slice.h"
+
+#define PREFIX     "lease/"
+#define NAME_SIZE  64
+#define EPOCH_SIZE 10u
+#define LOOK_US    UINT64_C(500000) /* between two looks at one that somebody has */
+#define NS_PER_S   UINT64_C(1000000000)
+
+/* The newest that is there. */
+struct newest {
+	uint64_t epoch, renewal; /* epoch 0: none */
+	bool ended;
+};
+
+static bool to_number(struct pd_slice text, uint64_t *ret_number)
+{
+	uint64_t number = 0;
+
+	if (text.size == 0 || text.size > 18)
+		return false;
+	for (size_t i = 0; i < text.size; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+		number = number * 10 + (uint64_t)(text.data[i] - '0');
+	}
+	*ret_number = number;
+	return true;
+}
+
+static int see(void *context, const struct pd_object_entry *entry, struct pd_error *err)
+{
+	struct newest *newest = context;
+	struct pd_slice name = pd_slice_string(entry->name + sizeof PREFIX - 1), rest;
+	uint64_t epoch, renewal = 0;
+	bool ended;
+
+	(void)err;
+	if (name.size <= EPOCH_SIZE + 1 || name.data[EPOCH_SIZE] != '-' ||
+	    !to_number(pd_slice(name.data, EPOCH_SIZE), &epoch))
+		return 0; /* nobody's */
+	rest = pd_slice(name.data + EPOCH_SIZE + 1, name.size - EPOCH_SIZE - 1);
+	ended = pd_slice_equal(rest, pd_slice_string("ended"));
+	if (!ended && !to_number(rest, &renewal))
+		return 0;
+	if (epoch > newest->epoch)
+		*newest = (struct newest){ .epoch = epoch };
+	if (epoch == newest->epoch) {
+		newest->ended = newest->ended || ended;
+		newest->renewal = renewal > newest->renewal ? renewal : newest->renewal;
+	}
+	return 0;
+}
+
+static int look(struct pd_repository *repository, struct newest *ret_newest, struct pd_error *err)
+{
+	*ret_newest = (struct newest){ 0 };
+	return pd_repository_each(repository, PREFIX, see, ret_newest, err);
+}
+
+static int put(struct pd_repository *repository, uint64_t epoch, uint64_t renewal, struct pd_error *err)
+{
+	char name[NAME_SIZE];
+
+	(void)snprintf(name, sizeof name, PREFIX "%010" PRIu64 "-%06" PRIu64, epoch, renewal);
+	return pd_object_put_bytes(repository->store, name, pd_slice_string(PD_VERSION "\n"), NULL, err);
+}
+
+/* What is behind us tells nobody anything. Whatever stays of it is overlooked. */
+static int remove_old(void *context, const struct pd_object_entry *entry, struct pd_error *err)
+{
+	const struct pd_backup_lease *lease = context;
+	char own[NAME_SIZE];
+
+	(void)err;
+	(void)snprintf(own, sizeof own, PREFIX "%010" PRIu64 "-%06" PRIu64, lease->epoch, lease->renewal);
+	if (strcmp(entry->name, own) < 0)
+		(void)!pd_object_delete(lease->repository->store, entry->name, NULL);
+	return 0;
+}
+
+static int busy(const struct pd_repository *repository, struct pd_error *err)
+{
+	return pd_error_set(err, PD_BUSY,
+			    "somebody else writes to the repository %s: one does at a time, try again later",
+			    pd_repository_address(repository));
+}
+
+/* Wait until it is sure that nobody renews the newest. */
+static int watch_it(struct pd_repository *repository, struct newest *newest,
+		    const struct pd_backup_watch *watch, struct pd_error *err)
+{
+	uint64_t since_ns = pd_os_monotonic_ns(repository->os);
+
+	while (newest->epoch > 0 && !newest->ended &&
+	       pd_os_monotonic_ns(repository->os) - since_ns < PD_BACKUP_LEASE_DEAD_S * NS_PER_S) {
+		struct newest now;
+		int result = pd_backup_step(watch, 0, 0, err);
+
+		if (result != 0)
+			return result;
+		pd_os_sleep_us(repository->os, LOOK_US);
+		result = look(repository, &now, err);
+		if (result != 0)
+			return result;
+		if (now.epoch != newest->epoch || (now.renewal != newest->renewal && !now.ended))
+			return busy(repository, err);
+		*newest = now;
+	}
+	return 0;
+}
+
+int pd_backup_lease_take(struct pd_backup_lease *lease, struct pd_repository *repository,
+			 const struct pd_backup_watch *watch, struct pd_error *err)
+{
+	struct newest newest;
+	int result = look(repository, &newest, err);
+
+	*lease = (struct pd_backup_lease){ .repository = repository };
+	if (result == 0)
+		result = watch_it(repository, &newest, watch, err);
+	if (result == 0)
+		result = put(repository, newest.epoch + 1, 0, err);
+	if (result == PD_EXISTS)
+		return busy(repository, err);
+	if (result != 0)
+		return result;
+	lease->epoch = newest.epoch + 1;
+	lease->renewed_ns = pd_os_monotonic_ns(repository->os);
+	return pd_repository_each(repository, PREFIX, remove_old, lease, err);
+}
+
+int pd_backup_lease_prove(struct pd_backup_lease *lease, struct pd_error *err)
+{
+	struct newest newest;
+	int result = look(lease->repository, &newest, err);
+
+	if (result != 0)
+		return result;
+	if (newest.epoch != lease->epoch)
+		return pd_error_set(err, PD_FENCED,
+				    "the repository %s was taken over by somebody else, as nothing was heard "
+				    "from here for %u seconds: start again",
+				    pd_repository_address(lease->repository), PD_BACKUP_LEASE_DEAD_S);
+	return 0;
+}
+
+int pd_backup_lease_keep(struct pd_backup_lease *lease, struct pd_error *err)
+{
+	uint64_t now_ns = pd_os_monotonic_ns(lease->repository->os);
+	int result;
+
+	if (now_ns - lease->renewed_ns < PD_BACKUP_LEASE_RENEW_S * NS_PER_S)
+		return 0;
+	result = pd_backup_lease_prove(lease, err);
+	if (result == 0)
+		result = put(lease->repository, lease->epoch, lease->renewal + 1, err);
+	if (result != 0 && result != PD_EXISTS)
+		return result;
+	lease->renewal++;
+	lease->renewed_ns = now_ns;
+	return pd_repository_each(lease->repository, PREFIX, remove_old, lease, err);
+}
+
+void pd_backup_lease_end(struct pd_backup_lease *lease)
+{
+	char name[NAME_SIZE];
+
+	if (lease->epoch == 0)
+		return;
+	(void)snprintf(name, sizeof name, PREFIX "%010" PRIu64 "-ended", lease->epoch);
+	(void)!pd_object_put_bytes(lease->repository->store, name, pd_slice_string(PD_VERSION "\n"), NULL,
+				   NULL);
+	lease->epoch = 0;
+}

@@ -1,0 +1,529 @@
+#include "backup/make.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/catalog.h"
+#include "backup/lease.h"
+#include "backup/piece.h"
+#include "base/memory.h"
+#include "base/timestamp.h"
+#include "engine/manifest.h"
+#include "log/copy.h"
+
+#define IDS_TRIED   26u /* of one second */
+#define SEGMENT_MAX ((size_t)1024 * 1024 * 1024)
+
+struct making {
+	const struct pd_backup_source *source;
+	const struct pd_backup_order *order;
+	struct pd_repository *repository;
+	struct pd_backup_lease lease;
+	struct pd_backup_manifest manifest;
+	struct pd_catalog catalog;
+	const struct pd_backup_manifest *parent; /* of which it goes on; NULL: of none */
+	struct pd_log_look *look;
+	struct pd_buffer piece;   /* of a file that comes bit by bit */
+	struct pd_buffer segment; /* of the log */
+	uint64_t done_bytes, total_bytes, stored_bytes;
+};
+
+static int no_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory for a backup");
+}
+
+/* Whoever follows it is told, and the repository stays ours. */
+static int step_work(void *context, struct pd_error *err)
+{
+	struct making *making = context;
+	int result = pd_backup_step(&making->order->watch, making->done_bytes, making->total_bytes, err);
+
+	return result == 0 ? pd_backup_lease_keep(&making->lease, err) : result;
+}
+
+/* ---- pieces ---- */
+
+static int send_piece(struct making *making, struct pd_slice content, struct pd_error *err)
+{
+	struct pd_piece piece;
+	uint64_t stored;
+	int result = step_work(making, err);
+
+	if (result == 0)
+		result = pd_piece_put(making->repository, content, &piece, &stored, err);
+	if (result == 0 && pd_backup_add_piece(&making->manifest, &piece) != 0)
+		result = no_memory(err);
+	if (result != 0)
+		return result;
+	making->stored_bytes += stored;
+	making->done_bytes += content.size;
+	return 0;
+}
+
+static int send_bytes(struct making *making, struct pd_slice bytes, struct pd_error *err)
+{
+	int result = 0;
+
+	for (size_t at = 0; at < bytes.size && result == 0; at += PD_PIECE_SIZE) {
+		size_t size = bytes.size - at < PD_PIECE_SIZE ? bytes.size - at : PD_PIECE_SIZE;
+
+		result = send_piece(making, pd_slice(bytes.data + at, size), err);
+	}
+	return result;
+}
+
+/* ---- the checkpoint ---- */
+
+static char *path_in(const struct making *making, const char *name)
+{
+	return pd_asprintf("%s/%s", making->source->data_directory, name);
+}
+
+/* What is read of it goes into pieces and, with a hasher, into that. */
+static int send_file(struct making *making, struct pd_backup_file *file, struct pd_hasher *hasher,
+		     struct pd_error *err)
+{
+	char *path = path_in(making, file->name);
+	struct pd_os_file *handle = NULL;
+	struct pd_buffer *piece = &making->piece;
+	uint64_t sent = 0;
+	size_t index = (size_t)(file - making->manifest.files);
+	int result = path == NULL ? no_memory(err)
+				  : pd_os_open(making->source->os, path, PD_OS_READ, &handle, err);
+
+	for (bool more = true; result == 0 && more;) {
+		pd_buffer_clear(piece);
+		if (pd_buffer_reserve(piece, PD_PIECE_SIZE) != 0) {
+			result = no_memory(err);
+			break;
+		}
+		result = pd_os_read(handle, piece->data, PD_PIECE_SIZE, sent, &piece->size, err);
+		more = piece->size == PD_PIECE_SIZE;
+		if (result != 0 || piece->size == 0)
+			break;
+		if (hasher != NULL)
+			pd_hasher_add(hasher, piece->data, piece->size);
+		sent += piece->size;
+		result = send_piece(making, pd_buffer_slice(piece), err);
+	}
+	if (result == 0)
+		making->manifest.files[index].size = sent;
+	pd_os_close(handle);
+	pd_free(path);
+	return result;
+}
+
+static int add_checkpoint_file(struct making *making, const char *name, struct pd_backup_file **ret_file,
+			       struct pd_error *err)
+{
+	char *full = pd_asprintf("store/%04u/checkpoint-%020" PRIu64 "/%s", making->source->shard,
+				 making->source->checkpoint->position.lsn, name);
+	int result = full == NULL ? no_memory(err) : 0;
+
+	if (result == 0 && !pd_backup_name_fits(PD_BACKUP_FILE, pd_slice_string(full)))
+		result = pd_error_set(err, PD_NOT_SUPPORTED, "%s/%s cannot be part of a backup",
+				      making->source->data_directory, full);
+	if (result == 0 &&
+	    pd_backup_add_file(&making->manifest, PD_BACKUP_FILE, pd_slice_string(full), ret_file) != 0)
+		result = no_memory(err);
+	pd_free(full);
+	return result;
+}
+
+/* "levels/000012.sst" of "store/0000/checkpoint-…/levels/000012.sst". */
+static const char *level_name(const struct pd_backup_file *file)
+{
+	const char *levels = file->part == PD_BACKUP_FILE ? strstr(file->name, "/levels/") : NULL;
+
+	return levels != NULL ? levels + sizeof "/levels/" - 1 : "";
+}
+
+/* The parent's file of this name, size and hash. Its files are in the order of their names, but for those of the log behind them. */
+static const struct pd_backup_file *parents_file(const struct making *making,
+						 const struct pd_checkpoint_file *known, const char *hash)
+{
+	const struct pd_backup_manifest *parent = making->parent;
+
+	for (size_t low = 0, high = parent == NULL ? 0 : parent->file_count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+		const struct pd_backup_file *file = &parent->files[middle];
+		int order = file->part != PD_BACKUP_FILE ? 1 : strcmp(level_name(file), known->name);
+
+		if (order == 0)
+			return file->size == known->size && strcmp(file->hash, hash) == 0 ? file : NULL;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* It was sent with the parent: 1, and the file has its pieces, which are there. 0: send it. */
+static int take_parents(struct making *making, const struct pd_backup_file *known, struct pd_error *err)
+{
+	size_t index = making->manifest.file_count - 1;
+
+	for (size_t i = 0; i < known->piece_count; i++)
+		if (pd_piece_look(making->repository, &making->parent->pieces[known->first_piece + i],
+				  pd_backup_piece_size(known, i), NULL) != 0)
+			return 0;
+	for (size_t i = 0; i < known->piece_count; i++)
+		if (pd_backup_add_piece(&making->manifest, &making->parent->pieces[known->first_piece + i]) !=
+		    0)
+			return no_memory(err);
+	making->manifest.files[index].size = known->size;
+	making->done_bytes += known->size;
+	return 1;
+}
+
+/* A file of the levels, which must be what the checkpoint says. */
+static int send_level_file(struct making *making, const struct pd_checkpoint_file *known,
+			   struct pd_hasher *hasher, struct pd_error *err)
+{
+	const struct pd_backup_file *parents;
+	struct pd_backup_file *file;
+	char name[300], hash[33];
+	int result;
+
+	(void)snprintf(name, sizeof name, "levels/%.255s", known->name);
+	pd_hash128_format(known->hash, hash);
+	result = add_checkpoint_file(making, name, &file, err);
+	if (result != 0)
+		return result;
+	memcpy(file->hash, hash, sizeof hash);
+	parents = parents_file(making, known, hash);
+	result = parents != NULL ? take_parents(making, parents, err) : 0;
+	if (result != 0)
+		return result == 1 ? step_work(making, err) : result;
+	pd_hasher_reset(hasher);
+	result = send_file(making, file, hasher, err);
+	if (result != 0)
+		return result;
+	file = &making->manifest.files[making->manifest.file_count - 1];
+	pd_hash128_format(pd_hasher_sum(hasher), hash);
+	if (file->size != known->size || strcmp(hash, file->hash) != 0)
+		return pd_error_set(
+			err, PD_CORRUPT,
+			"%s/%s is damaged: it is not what was written. See 'perdure store verify'; "
+			"a checkpoint that is made anew can be backed up",
+			making->source->data_directory, file->name);
+	return 0;
+}
+
+static int send_checkpoint(struct making *making, struct pd_error *err)
+{
+	const struct pd_checkpoint *checkpoint = making->source->checkpoint;
+	struct pd_backup_file *file;
+	struct pd_hasher *hasher;
+	int result;
+
+	if (checkpoint == NULL || making->manifest.kind == PD_BACKUP_LOG)
+		return 0;
+	hasher = pd_hasher_new();
+	if (hasher == NULL)
+		return no_memory(err);
+	result = add_checkpoint_file(making, "CHECKPOINT", &file, err);
+	if (result == 0)
+		result = send_file(making, file, NULL, err);
+	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++)
+		result = send_level_file(making, &checkpoint->files[i], hasher, err);
+	pd_hasher_free(hasher);
+	return result;
+}
+
+/* ---- the log ---- */
+
+static int send_segment(struct making *making, struct pd_log_look *look, size_t number, uint64_t *ret_last,
+			struct pd_error *err)
+{
+	struct pd_log_look_segment segment;
+	struct pd_backup_file *file;
+	struct pd_log_copy copy;
+	char name[64];
+	int result;
+
+	pd_log_look_segment(look, number, &segment);
+	pd_buffer_clear(&making->segment);
+	result = pd_log_copy_segment(look, number, making->source->end.lsn, &making->segment, &copy, err);
+	if (result != 0)
+		return result;
+	(void)snprintf(name, sizeof name, "log/%04u/%010u.seg", making->source->shard, segment.number);
+	if (pd_backup_add_file(&making->manifest, PD_BACKUP_LOG_FILE, pd_slice_string(name), &file) != 0)
+		return no_memory(err);
+	file->size = making->segment.size;
+	file->epoch = copy.epoch;
+	file->first_lsn = copy.first_lsn;
+	file->last_lsn = copy.last_lsn;
+	file->sealed = copy.sealed;
+	*ret_last = copy.last_lsn;
+	return send_bytes(making, pd_buffer_slice(&making->segment), err);
+}
+
+static int open_look(const struct making *making, struct pd_log_look **ret_look, struct pd_error *err)
+{
+	const struct pd_backup_source *source = making->source;
+	struct pd_log_options options = { .os = source->os, .shard = source->shard };
+	char *directory = pd_manifest_log_directory(source->data_directory, source->shard);
+	int result;
+
+	if (directory == NULL)
+		return no_memory(err);
+	options.directory = directory;
+	memcpy(options.cluster_id, source->cluster_id, sizeof options.cluster_id);
+	result = pd_log_look_new(&options, ret_look, err);
+	pd_free(directory);
+	return result;
+}
+
+/* From the record that the checkpoint ends with, by which state and log are joined, and from where the parent ends. */
+static uint64_t first_lsn(const struct making *making)
+{
+	uint64_t base = making->manifest.base.lsn > 0 ? making->manifest.base.lsn : 1;
+
+	if (making->manifest.kind == PD_BACKUP_LOG)
+		return making->parent->end.lsn;
+	return making->parent != NULL && making->parent->end.lsn < base ? making->parent->end.lsn : base;
+}
+
+static int send_log(struct making *making, struct pd_error *err)
+{
+	uint64_t from = first_lsn(making), last = 0, end = making->source->end.lsn;
+	const struct pd_log_look *look = making->look;
+	int result = 0;
+
+	if (pd_log_look_count(look) == 0 || pd_log_look_first_lsn(look) > from)
+		return pd_error_set(err, PD_CORRUPT,
+				    "the log in %s/log begins with LSN %" PRIu64
+				    ", and a backup of it needs LSN %" PRIu64,
+				    making->source->data_directory, pd_log_look_first_lsn(look), from);
+	for (size_t i = pd_log_copy_first(look, from);
+	     result == 0 && last < end && i < pd_log_look_count(look); i++)
+		result = send_segment(making, making->look, i, &last, err);
+	if (result == 0 && last != end)
+		result = pd_error_set(err, PD_CORRUPT,
+				      "the log in %s/log has LSN %" PRIu64
+				      " where it was to be cut behind LSN %" PRIu64
+				      ": look at it with 'perdure log verify'",
+				      making->source->data_directory, last, end);
+	return result;
+}
+
+/* ---- the parent ---- */
+
+/* Does this log have the very record that the backup ends with? */
+static bool goes_on_from(const struct making *making, const struct pd_backup_manifest *manifest)
+{
+	struct pd_log_look_segment segment;
+
+	if (manifest->shard != making->source->shard || manifest->end.lsn > making->source->end.lsn ||
+	    pd_log_look_count(making->look) == 0 || manifest->end.lsn < pd_log_look_first_lsn(making->look))
+		return false;
+	pd_log_look_segment(making->look, pd_log_look_find(making->look, manifest->end.lsn), &segment);
+	return segment.epoch == manifest->end.epoch;
+}
+
+static int find_parent(struct making *making, struct pd_error *err)
+{
+	struct pd_backup_reach reach;
+	int result;
+
+	if (making->order->kind == PD_BACKUP_FULL)
+		return 0;
+	result = pd_catalog_load(making->repository, &making->catalog, err);
+	for (size_t i = 0; result == 0 && i < making->catalog.count; i++) {
+		const struct pd_backup_manifest *manifest = &making->catalog.items[i];
+
+		/* Of two that end with the same the later one, which may have a state. */
+		if ((making->parent == NULL || manifest->end.lsn >= making->parent->end.lsn) &&
+		    goes_on_from(making, manifest) &&
+		    pd_catalog_reach(&making->catalog, manifest, &reach, NULL) == 0)
+			making->parent = manifest;
+	}
+	if (result != 0)
+		return result;
+	if (making->parent == NULL)
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"no backup in %s is of a moment from which the log of %s still goes on: make a "
+			"full one",
+			pd_repository_address(making->repository), making->source->data_directory);
+	if (making->parent->end.lsn == making->source->end.lsn && making->order->kind == PD_BACKUP_LOG)
+		return pd_error_set(err, PD_END, "nothing was written since backup %s", making->parent->id);
+	memcpy(making->manifest.parent, making->parent->id, sizeof making->manifest.parent);
+	return 0;
+}
+
+/* ---- the census ---- */
+
+static int take_lines(void *context, struct pd_slice lines, struct pd_error *err)
+{
+	struct making *making = context;
+	struct pd_backup_file *file = &making->manifest.files[making->manifest.file_count - 1];
+	int result = 0;
+
+	file->size += lines.size;
+	while (lines.size > 0 && result == 0) {
+		size_t room = PD_PIECE_SIZE - making->piece.size;
+		size_t size = lines.size < room ? lines.size : room;
+
+		if (pd_buffer_append(&making->piece, lines.data, size) != 0)
+			return no_memory(err);
+		lines = pd_slice(lines.data + size, lines.size - size);
+		if (making->piece.size == PD_PIECE_SIZE) {
+			result = send_piece(making, pd_buffer_slice(&making->piece), err);
+			pd_buffer_clear(&making->piece);
+		}
+	}
+	return result;
+}
+
+static int send_census(struct making *making, struct pd_error *err)
+{
+	struct pd_census_options options = { .take = take_lines, .step = step_work, .context = making };
+	struct pd_backup_manifest *manifest = &making->manifest;
+	struct pd_backup_file *file;
+	struct pd_census census;
+	int result;
+
+	if (making->order->without_state || manifest->kind == PD_BACKUP_LOG)
+		return 0;
+	if (pd_backup_add_file(manifest, PD_BACKUP_INDEX, pd_slice(NULL, 0), &file) != 0)
+		return no_memory(err);
+	pd_buffer_clear(&making->piece);
+	result = making->source->census(making->source->context, &options, &census, err);
+	if (result == 0 && making->piece.size > 0)
+		result = send_piece(making, pd_buffer_slice(&making->piece), err);
+	if (result != 0)
+		return result;
+	pd_hash128_format(census.hash, manifest->state);
+	manifest->has_state = true;
+	manifest->actors = census.actors;
+	manifest->keys = census.keys;
+	manifest->bytes = census.bytes;
+	return 0;
+}
+
+/* ---- the manifest ---- */
+
+/* "20261121T014500Z-full"; of several in one second the later ones have a letter behind the time. */
+static void give_id(struct making *making, unsigned tried)
+{
+	char time[PD_TIMESTAMP_SIZE], letter[2] = "";
+	char digits[20];
+	size_t size = 0;
+
+	pd_timestamp_format(making->manifest.ended_us, 0, time);
+	for (const char *at = time; *at != '\0' && size + 1 < sizeof digits; at++)
+		if (*at != '-' && *at != ':')
+			digits[size++] = *at;
+	digits[size] = '\0';
+	if (tried > 0)
+		letter[0] = (char)('a' + tried - 1);
+	(void)snprintf(making->manifest.id, sizeof making->manifest.id, "%s%s-%s", digits, letter,
+		       pd_backup_kind_name(making->manifest.kind));
+}
+
+/* Everything that it names is there. */
+static int publish(struct making *making, struct pd_error *err)
+{
+	int result = pd_backup_lease_prove(&making->lease, err);
+
+	making->manifest.ended_us = pd_os_real_us(making->source->os);
+	for (unsigned tried = 0; result == 0 && tried < IDS_TRIED; tried++) {
+		give_id(making, tried);
+		result = pd_backup_manifest_put(making->repository, &making->manifest, err);
+		if (result != PD_EXISTS)
+			break;
+		result = tried + 1 < IDS_TRIED ? 0 : result;
+	}
+	if (result != 0)
+		return result;
+	/* Somebody who took us for dead may have removed what nobody named. */
+	result = pd_backup_lease_prove(&making->lease, err);
+	if (result == PD_FENCED) {
+		char *name = pd_asprintf(PD_BACKUP_PREFIX "%s", making->manifest.id);
+
+		if (name != NULL)
+			(void)!pd_object_delete(making->repository->store, name, NULL);
+		pd_free(name);
+	}
+	return result;
+}
+
+static void begin(struct making *making)
+{
+	const struct pd_backup_source *source = making->source;
+	struct pd_backup_manifest *manifest = &making->manifest;
+
+	manifest->kind = making->order->kind;
+	memcpy(manifest->repository_id, making->repository->id, sizeof manifest->repository_id);
+	memcpy(manifest->cluster_id, source->cluster_id, sizeof manifest->cluster_id);
+	manifest->shard = source->shard;
+	manifest->lease = making->lease.epoch;
+	(void)snprintf(manifest->tool, sizeof manifest->tool, "%s", PD_VERSION);
+	manifest->begun_us = pd_os_real_us(source->os);
+	manifest->end = source->end;
+	if (source->checkpoint == NULL || manifest->kind == PD_BACKUP_LOG)
+		return;
+	manifest->base = (struct pd_backup_moment){ source->checkpoint->position.epoch,
+						    source->checkpoint->position.lsn,
+						    source->checkpoint->time_us };
+	making->total_bytes = source->checkpoint->bytes;
+}
+
+static void tell(const struct making *making, struct pd_backup_made *ret_made)
+{
+	const struct pd_backup_manifest *manifest = &making->manifest;
+
+	*ret_made = (struct pd_backup_made){ .end = manifest->end,
+					     .files = manifest->file_count,
+					     .bytes = pd_backup_manifest_bytes(manifest),
+					     .stored_bytes = making->stored_bytes,
+					     .actors = manifest->actors,
+					     .keys = manifest->keys };
+	memcpy(ret_made->id, manifest->id, sizeof ret_made->id);
+	memcpy(ret_made->state, manifest->state, sizeof ret_made->state);
+	memcpy(ret_made->parent, manifest->parent, sizeof ret_made->parent);
+}
+
+int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup_order *order,
+		   struct pd_backup_made *ret_made, struct pd_error *err)
+{
+	struct making making = { .source = source, .order = order };
+	int result = pd_repository_open_for(source->os, order->repository, source->cluster_id,
+					    &making.repository, err);
+
+	if (result != 0)
+		return result;
+	pd_backup_manifest_init(&making.manifest);
+	pd_buffer_init(&making.piece, PD_PIECE_SIZE);
+	pd_buffer_init(&making.segment, SEGMENT_MAX);
+	result = pd_backup_lease_take(&making.lease, making.repository, &order->watch, err);
+	if (result == 0) {
+		begin(&making);
+		result = open_look(&making, &making.look, err);
+	}
+	if (result == 0)
+		result = find_parent(&making, err);
+	if (result == 0)
+		result = send_checkpoint(&making, err);
+	if (result == 0)
+		result = send_log(&making, err);
+	if (result == 0)
+		result = send_census(&making, err);
+	if (result == 0)
+		result = publish(&making, err);
+	if (result == 0)
+		tell(&making, ret_made);
+	pd_backup_lease_end(&making.lease);
+	pd_catalog_done(&making.catalog);
+	pd_log_look_free(making.look);
+	pd_buffer_done(&making.piece);
+	pd_buffer_done(&making.segment);
+	pd_backup_manifest_done(&making.manifest);
+	pd_repository_free(making.repository);
+	return result;
+}

@@ -1,0 +1,251 @@
+#include "backup/repository.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/piece.h"
+#include "backup/scan.h"
+#include "base/crc32c.h"
+#include "base/memory.h"
+#include "provider/local.h"
+
+#define OBJECT_NAME   "repository"
+#define TEXT_MAX      4096u
+#define CRC_LINE_SIZE (sizeof "crc 00000000\n" - 1)
+
+static int no_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory while opening a repository");
+}
+
+int pd_backup_step(const struct pd_backup_watch *watch, uint64_t done_bytes, uint64_t total_bytes,
+		   struct pd_error *err)
+{
+	if (watch == NULL || watch->go_on == NULL || watch->go_on(watch->context, done_bytes, total_bytes))
+		return 0;
+	return pd_error_set(err, PD_CANCELLED, "cancelled");
+}
+
+const char *pd_repository_address(const struct pd_repository *repository)
+{
+	return pd_object_store_address(repository->store);
+}
+
+/* ---- what it says of itself ---- */
+
+static int parse(struct pd_repository *repository, struct pd_slice text, struct pd_error *err)
+{
+	struct pd_scan crc_scan, scan;
+	uint8_t crc[4] = { 0 };
+	uint64_t version;
+
+	if (text.size > CRC_LINE_SIZE) {
+		crc_scan = (struct pd_scan){ pd_slice(text.data + text.size - CRC_LINE_SIZE, CRC_LINE_SIZE),
+					     false };
+		text.size -= CRC_LINE_SIZE;
+		if (!pd_scan_hex(pd_scan_line(&crc_scan, "crc"), crc, sizeof crc) || crc_scan.bad ||
+		    ((uint32_t)crc[0] << 24 | (uint32_t)crc[1] << 16 | (uint32_t)crc[2] << 8 | crc[3]) !=
+			    pd_crc32c(0, text.data, text.size))
+			text.size = 0;
+	} else {
+		text.size = 0;
+	}
+	if (text.size == 0)
+		return pd_error_set(err, PD_CORRUPT,
+				    "%s/" OBJECT_NAME
+				    " is damaged: put it back from a copy of the repository",
+				    pd_repository_address(repository));
+	scan = (struct pd_scan){ text, false };
+	version = pd_scan_number(&scan, "perdure-repository");
+	if (!scan.bad && version > PD_REPOSITORY_FORMAT_VERSION)
+		return pd_error_set(err, PD_NEWER_FORMAT,
+				    "the repository %s has format %" PRIu64
+				    ", this build knows up to %d: use a newer Perdure",
+				    pd_repository_address(repository), version, PD_REPOSITORY_FORMAT_VERSION);
+	if (!pd_scan_hex(pd_scan_line(&scan, "id"), repository->id, sizeof repository->id) ||
+	    !pd_scan_hex(pd_scan_line(&scan, "cluster"), repository->cluster_id,
+			 sizeof repository->cluster_id) ||
+	    version == 0)
+		return pd_error_set(err, PD_CORRUPT, "%s/" OBJECT_NAME " does not make sense",
+				    pd_repository_address(repository));
+	return 0;
+}
+
+static int read_self(struct pd_repository *repository, struct pd_error *err)
+{
+	struct pd_error why;
+	int result;
+
+	pd_buffer_clear(&repository->object);
+	result = pd_object_get_bytes(repository->store, OBJECT_NAME, NULL, &repository->object, &why);
+	if (result == PD_NOT_FOUND)
+		return pd_error_set(err, result,
+				    "%s is no repository of backups; 'perdure backup full' makes one",
+				    pd_repository_address(repository));
+	if (result == 0)
+		return parse(repository, pd_buffer_slice(&repository->object), err);
+	return pd_error_set(err, result, "%s", why.text);
+}
+
+static int found_something(void *context, const struct pd_object_entry *entry, struct pd_error *err)
+{
+	const struct pd_repository *repository = context;
+
+	return pd_error_set(err, PD_INVALID,
+			    "%s is no repository of backups, and not empty ('%.100s' is in it): name an "
+			    "empty directory, or one that is not there",
+			    pd_repository_address(repository), entry->name);
+}
+
+/* Only one of those who do it at the same time can; the others take what is there. */
+static int found_it(struct pd_repository *repository, const uint8_t cluster_id[PD_CLUSTER_ID_SIZE],
+		    struct pd_error *err)
+{
+	uint8_t id[PD_REPOSITORY_ID_SIZE];
+	char id_text[PD_REPOSITORY_ID_TEXT], cluster[2 * PD_CLUSTER_ID_SIZE + 1];
+	struct pd_buffer text;
+	int result = pd_repository_each(repository, "", found_something, repository, err);
+
+	if (result != 0)
+		return result;
+	pd_os_random(repository->os, id, sizeof id);
+	pd_scan_format_hex(id, sizeof id, id_text);
+	pd_scan_format_hex(cluster_id, PD_CLUSTER_ID_SIZE, cluster);
+	pd_buffer_init(&text, TEXT_MAX);
+	if (pd_buffer_printf(&text, "perdure-repository %d\nid %s\ncluster %s\ncreated_us %" PRIu64 "\n",
+			     PD_REPOSITORY_FORMAT_VERSION, id_text, cluster,
+			     pd_os_real_us(repository->os)) != 0 ||
+	    pd_buffer_printf(&text, "crc %08x\n", pd_crc32c(0, text.data, text.size)) != 0)
+		result = no_memory(err);
+	if (result == 0)
+		result = pd_object_put_bytes(repository->store, OBJECT_NAME, pd_buffer_slice(&text), NULL,
+					     err);
+	pd_buffer_done(&text);
+	return result == PD_EXISTS ? 0 : result;
+}
+
+/* ---- opening ---- */
+
+static int new_repository(struct pd_os *os, const char *path, struct pd_repository **ret_repository,
+			  struct pd_error *err)
+{
+	struct pd_repository *repository = pd_calloc(1, sizeof *repository);
+	int result;
+
+	if (repository == NULL)
+		return no_memory(err);
+	repository->os = os;
+	pd_buffer_init(&repository->object, PD_PIECE_OBJECT_MAX);
+	result = pd_object_store_local_new(os, path, &repository->store, err);
+	if (result == 0)
+		*ret_repository = repository;
+	else
+		pd_repository_free(repository);
+	return result;
+}
+
+int pd_repository_open(struct pd_os *os, const char *path, struct pd_repository **ret_repository,
+		       struct pd_error *err)
+{
+	struct pd_repository *repository = NULL;
+	int result = new_repository(os, path, &repository, err);
+
+	if (result != 0)
+		return result;
+	result = read_self(repository, err);
+	if (result == 0)
+		*ret_repository = repository;
+	else
+		pd_repository_free(repository);
+	return result;
+}
+
+/* Its name is durable before anything is put in it, whoever made it: one that died may not have come so far. */
+static int make_directory(struct pd_os *os, const char *path, struct pd_error *err)
+{
+	size_t size = strlen(path);
+	const char *slash;
+	char *name, *parent;
+	int result;
+
+	while (size > 1 && path[size - 1] == '/')
+		size--;
+	name = pd_asprintf("%.*s", (int)size, path);
+	slash = name == NULL ? NULL : strrchr(name, '/');
+	parent = slash == NULL   ? pd_strdup(".")
+		 : slash == name ? pd_strdup("/")
+				 : pd_asprintf("%.*s", (int)(slash - name), name);
+	result = name == NULL || parent == NULL ? no_memory(err) : pd_os_mkdir(os, name, err);
+	if (result == 0 || result == PD_EXISTS) {
+		result = pd_os_sync_directory(os, parent, err);
+		if (result == PD_PERMISSION) /* then it was made for us */
+			result = 0;
+	}
+	pd_free(name);
+	pd_free(parent);
+	return result;
+}
+
+int pd_repository_open_for(struct pd_os *os, const char *path, const uint8_t cluster_id[PD_CLUSTER_ID_SIZE],
+			   struct pd_repository **ret_repository, struct pd_error *err)
+{
+	struct pd_repository *repository = NULL;
+	struct pd_error why = { 0 };
+	int result = make_directory(os, path, err);
+
+	if (result == 0)
+		result = new_repository(os, path, &repository, err);
+	if (result != 0)
+		return result;
+	result = read_self(repository, &why);
+	if (result == PD_NOT_FOUND) {
+		result = found_it(repository, cluster_id, &why);
+		if (result == 0)
+			result = read_self(repository, &why);
+	}
+	if (result == 0 && memcmp(repository->cluster_id, cluster_id, PD_CLUSTER_ID_SIZE) != 0)
+		result = pd_error_set(
+			&why, PD_CONFLICT,
+			"the repository %s has backups of another cluster: each has one of its own", path);
+	if (result == 0) {
+		*ret_repository = repository;
+		return 0;
+	}
+	pd_repository_free(repository);
+	return pd_error_set(err, result, "%s", why.text);
+}
+
+void pd_repository_free(struct pd_repository *repository)
+{
+	if (repository == NULL)
+		return;
+	pd_object_store_free(repository->store);
+	pd_buffer_done(&repository->object);
+	pd_free(repository);
+}
+
+/* ---- what is in it ---- */
+
+int pd_repository_each(struct pd_repository *repository, const char *prefix, pd_repository_visit *visit,
+		       void *context, struct pd_error *err)
+{
+	char after[PD_OBJECT_NAME_MAX + 1] = "";
+	bool more = true;
+	int result = 0;
+
+	while (result == 0 && more) {
+		struct pd_object_page page;
+
+		result = pd_object_list(repository->store, prefix, after, PD_OBJECT_PAGE_MAX, &page, err);
+		if (result != 0)
+			return result;
+		for (size_t i = 0; i < page.count && result == 0; i++)
+			result = visit(context, &page.entries[i], err);
+		more = page.more;
+		if (page.count > 0)
+			(void)snprintf(after, sizeof after, "%s", page.entries[page.count - 1].name);
+		pd_object_page_done(&page);
+	}
+	return result;
+}

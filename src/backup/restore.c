@@ -1,0 +1,523 @@
+/* TARGET.restoring/
+ *     data/       becomes TARGET, by a rename, when all in it is as it should be
+ *     restoring   says that it is ours, and goes last */
+#include "backup/restore.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backup/piece.h"
+#include "base/memory.h"
+#include "engine/engine.h"
+#include "engine/manifest.h"
+#include "log/copy.h"
+
+#define MARK          "restoring"
+#define RECORDS       20000u
+#define FOREVER_S     (UINT64_C(100) * 365 * 24 * 3600) /* what goes of the past is the server's to decide */
+#define EPOCHS_LEAST  4096u      /* how far the new epoch is from the backup's last one … */
+#define EPOCHS_CHANCE (1u << 20) /* … and by chance so much more */
+#define SPACE_SPARE \
+	((uint64_t)256 * 1024 * 1024) /* segments of a log that goes on, and what a recovery writes */
+
+struct restoring {
+	struct pd_repository *repository;
+	const struct pd_backup_manifest *manifest;
+	const struct pd_backup_restoring *order;
+	struct pd_os *os;
+	char *scratch, *data, *parent;
+	bool ours; /* the scratch directory is there, and we made it */
+	uint64_t done_bytes, total_bytes;
+	struct pd_backup_moment end; /* up to where it is to have everything */
+	struct pd_backup_restored *restored;
+};
+
+static int no_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory while restoring");
+}
+
+/* ---- where ---- */
+
+/* Without slashes at its end. */
+static char *trimmed(const char *path)
+{
+	char *copy = pd_strdup(path);
+	size_t size = copy == NULL ? 0 : strlen(copy);
+
+	while (size > 1 && copy[size - 1] == '/')
+		copy[--size] = '\0';
+	return copy;
+}
+
+static char *parent_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return pd_strdup(".");
+	return slash == path ? pd_strdup("/") : pd_asprintf("%.*s", (int)(slash - path), path);
+}
+
+static int check_target(const struct restoring *restoring, const char *target, struct pd_error *err)
+{
+	struct pd_os_file_info info;
+	uint64_t room;
+	int result = pd_os_info(restoring->os, target, &info, NULL);
+
+	if (result == 0)
+		return pd_error_set(
+			err, PD_EXISTS,
+			"there is something at %s: restore into a directory that is not there yet", target);
+	if (result == PD_NOT_FOUND)
+		result = pd_os_info(restoring->os, restoring->parent, &info, err);
+	if (result == 0)
+		result = pd_os_disk_free(restoring->os, restoring->parent, &room, err);
+	if (result == 0 && room < restoring->total_bytes + SPACE_SPARE)
+		return pd_error_set(err, PD_NO_SPACE,
+				    "there is room for %" PRIu64
+				    " MiB at %s, and the restored directory takes %" PRIu64
+				    " MiB: restore elsewhere, or make room",
+				    room >> 20, target, (restoring->total_bytes + SPACE_SPARE) >> 20);
+	return result;
+}
+
+/* What an earlier try has left goes; anything else stays, and is in the way. */
+static int clear_scratch(struct restoring *restoring, struct pd_error *err)
+{
+	struct pd_os_file_info info;
+	struct pd_os_names names;
+	char *mark = NULL;
+	int result = pd_os_info(restoring->os, restoring->scratch, &info, NULL);
+
+	if (result == PD_NOT_FOUND)
+		return 0;
+	mark = pd_asprintf("%s/" MARK, restoring->scratch);
+	if (mark == NULL)
+		return no_memory(err);
+	result = pd_os_info(restoring->os, mark, &info, NULL);
+	pd_free(mark);
+	if (result == PD_NOT_FOUND) {
+		/* It was made, and nothing else. */
+		result = pd_os_list(restoring->os, restoring->scratch, &names, err);
+		if (result == 0 && names.count > 0)
+			result = pd_error_set(err, PD_EXISTS,
+					      "%s is in the way, and no restore has made it: take it away",
+					      restoring->scratch);
+		if (result == 0 || result == PD_EXISTS)
+			pd_os_names_done(&names);
+	}
+	return result == 0 ? pd_os_remove_tree(restoring->os, restoring->scratch, err) : result;
+}
+
+static int make_mark(const struct restoring *restoring, struct pd_error *err)
+{
+	char *mark = pd_asprintf("%s/" MARK, restoring->scratch);
+	struct pd_os_file *file = NULL;
+	int result = mark == NULL ? no_memory(err)
+				  : pd_os_open(restoring->os, mark, PD_OS_WRITE | PD_OS_CREATE, &file, err);
+
+	pd_os_close(file);
+	pd_free(mark);
+	return result;
+}
+
+static int make_directory(struct pd_os *os, const char *path, struct pd_error *err)
+{
+	int result = pd_os_mkdir(os, path, err);
+
+	return result == PD_EXISTS ? 0 : result;
+}
+
+static int prepare(struct restoring *restoring, struct pd_error *err)
+{
+	int result = clear_scratch(restoring, err);
+
+	if (result == 0)
+		result = pd_os_mkdir(restoring->os, restoring->scratch, err);
+	if (result != 0)
+		return result;
+	restoring->ours = true;
+	result = make_mark(restoring, err);
+	/* By it the next try knows that it may remove what is here. */
+	if (result == 0)
+		result = pd_os_sync_directory(restoring->os, restoring->scratch, err);
+	return result == 0 ? make_directory(restoring->os, restoring->data, err) : result;
+}
+
+/* ---- files ---- */
+
+/* `act` on each directory between the data directory and the file, from above. */
+static int each_directory(const struct restoring *restoring, const char *name,
+			  int (*act)(struct pd_os *os, const char *path, struct pd_error *err),
+			  struct pd_error *err)
+{
+	char *path = pd_asprintf("%s/%s", restoring->data, name);
+	int result = 0;
+
+	if (path == NULL)
+		return no_memory(err);
+	for (char *slash = strchr(path + strlen(restoring->data) + 1, '/'); slash != NULL && result == 0;
+	     slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		result = act(restoring->os, path, err);
+		*slash = '/';
+	}
+	pd_free(path);
+	return result;
+}
+
+static int write_pieces(struct restoring *restoring, const struct pd_backup_file *file,
+			struct pd_os_file *handle, struct pd_error *err)
+{
+	uint64_t at = 0, room = 0; /* a segment is as large as it was made, until it is sealed */
+	int result = 0;
+
+	for (size_t i = 0; i < file->piece_count && result == 0; i++) {
+		size_t size = pd_backup_piece_size(file, i);
+		struct pd_slice content;
+
+		result = pd_backup_step(&restoring->order->watch, restoring->done_bytes,
+					restoring->total_bytes, err);
+		if (result == 0)
+			result = pd_piece_get(restoring->repository,
+					      &restoring->manifest->pieces[file->first_piece + i], size,
+					      &content, err);
+		if (result == 0)
+			result = pd_os_write(handle, content.data, content.size, at, err);
+		if (result == 0 && i == 0 && file->part == PD_BACKUP_LOG_FILE && !file->sealed)
+			room = pd_log_segment_bytes(content);
+		at += size;
+		restoring->done_bytes += result == 0 ? size : 0;
+	}
+	return result == 0 && room > at ? pd_os_resize(handle, room, err) : result;
+}
+
+static int write_file(struct restoring *restoring, const struct pd_backup_file *file, struct pd_error *err)
+{
+	char *path = pd_asprintf("%s/%s", restoring->data, file->name);
+	struct pd_os_file *handle = NULL;
+	int result = path == NULL ? no_memory(err)
+				  : each_directory(restoring, file->name, make_directory, err);
+
+	if (result == 0)
+		result = pd_os_open(restoring->os, path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE,
+				    &handle, err);
+	if (result == 0)
+		result = write_pieces(restoring, file, handle, err);
+	if (result == 0)
+		result = pd_os_datasync(handle, err);
+	pd_os_close(handle);
+	pd_free(path);
+	return result;
+}
+
+static int write_files(struct restoring *restoring, struct pd_error *err)
+{
+	const struct pd_backup_manifest *manifest = restoring->manifest;
+	const char *previous = "";
+	int result = 0;
+
+	for (size_t i = 0; i < manifest->file_count && result == 0; i++)
+		if (manifest->files[i].name != NULL)
+			result = write_file(restoring, &manifest->files[i], err);
+	/* Names are made durable when all are there. Neighbours lie in one directory. */
+	for (size_t i = 0; i < manifest->file_count && result == 0; i++) {
+		const char *name = manifest->files[i].name;
+		const char *slash = name == NULL ? NULL : strrchr(name, '/');
+
+		if (slash == NULL || strncmp(name, previous, (size_t)(slash - name) + 1) == 0)
+			continue;
+		previous = name;
+		result = each_directory(restoring, name, pd_os_sync_directory, err);
+	}
+	return result;
+}
+
+static int write_manifest(const struct restoring *restoring, struct pd_error *err)
+{
+	struct pd_manifest data = { .shards = 1, .epoch = restoring->end.epoch };
+
+	memcpy(data.cluster_id, restoring->manifest->cluster_id, sizeof data.cluster_id);
+	return pd_manifest_write(restoring->os, restoring->data, &data, err);
+}
+
+/* ---- the moment ---- */
+
+/* Which record that is: as people look back, in what lies there. */
+static int resolve(struct restoring *restoring, struct pd_error *err)
+{
+	const struct pd_backup_manifest *manifest = restoring->manifest;
+	struct pd_history_options options = { .os = restoring->os,
+					      .data_directory = restoring->data,
+					      .shard = manifest->shard };
+	struct pd_history *history;
+	struct pd_moment moment;
+	int result;
+
+	memcpy(options.cluster_id, manifest->cluster_id, sizeof options.cluster_id);
+	result = pd_history_open(&options, &history, err);
+	if (result != 0)
+		return result;
+	result = pd_moment_resolve(history, restoring->order->at, PD_REACH_STATE, &moment, err);
+	pd_history_close(history);
+	if (result != 0)
+		return result;
+	if (moment.lsn == 0 || moment.lsn < manifest->base.lsn)
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"that moment is before the first record, or before the checkpoint of LSN %" PRIu64
+			" in the backups",
+			manifest->base.lsn);
+	restoring->end = (struct pd_backup_moment){ moment.epoch, moment.lsn, moment.time_us };
+	return 0;
+}
+
+static int read_segment(struct pd_os_file *handle, uint64_t size, struct pd_buffer *bytes,
+			struct pd_error *err)
+{
+	if (pd_buffer_reserve(bytes, (size_t)size) != 0)
+		return no_memory(err);
+	return pd_os_read(handle, bytes->data, (size_t)size, 0, &bytes->size, err);
+}
+
+/* The segment ends with the record from now on. */
+static int cut_segment(const struct restoring *restoring, const struct pd_backup_file *file, const char *path,
+		       struct pd_error *err)
+{
+	uint32_t number = (uint32_t)strtoul(strrchr(file->name, '/') + 1, NULL, 10);
+	struct pd_os_file *handle = NULL;
+	struct pd_buffer bytes;
+	uint64_t room;
+	int result = pd_os_open(restoring->os, path, PD_OS_READ | PD_OS_WRITE, &handle, err);
+
+	pd_buffer_init(&bytes, (size_t)file->size + 1);
+	if (result == 0)
+		result = read_segment(handle, file->size, &bytes, err);
+	room = pd_log_segment_bytes(pd_buffer_slice(&bytes));
+	if (result == 0)
+		result = pd_log_cut_segment(restoring->manifest->cluster_id, restoring->manifest->shard,
+					    number, restoring->end.lsn, &bytes, err);
+	if (result == 0)
+		result = pd_os_write(handle, bytes.data, bytes.size, 0, err);
+	/* What was behind it must be nothing. */
+	if (result == 0)
+		result = pd_os_resize(handle, bytes.size, err);
+	if (result == 0)
+		result = pd_os_resize(handle, room > bytes.size ? room : bytes.size, err);
+	if (result == 0)
+		result = pd_os_datasync(handle, err);
+	pd_os_close(handle);
+	pd_buffer_done(&bytes);
+	return result;
+}
+
+/* The log ends with the moment's record, in whichever segment that ends. */
+static int cut_log(struct restoring *restoring, struct pd_error *err)
+{
+	const struct pd_backup_manifest *manifest = restoring->manifest;
+	uint64_t lsn = restoring->end.lsn;
+	int result = 0;
+
+	for (size_t i = 0; i < manifest->file_count && result == 0; i++) {
+		const struct pd_backup_file *file = &manifest->files[i];
+		char *path;
+
+		/* What begins later goes; the one in which the record ends may go on with others, or with a part of one. */
+		if (file->part != PD_BACKUP_LOG_FILE || (file->first_lsn <= lsn && file->last_lsn < lsn))
+			continue;
+		path = pd_asprintf("%s/%s", restoring->data, file->name);
+		if (path == NULL)
+			return no_memory(err);
+		if (file->first_lsn > lsn)
+			result = pd_os_unlink(restoring->os, path, err);
+		else
+			result = cut_segment(restoring, file, path, err);
+		pd_free(path);
+	}
+	return result;
+}
+
+/* ---- the state ---- */
+
+static int differs(const struct restoring *restoring, const char *what, struct pd_error *err)
+{
+	return pd_error_set(err, PD_CORRUPT,
+			    "what backup %s makes is not what was backed up (%s): use another backup",
+			    restoring->manifest->id, what);
+}
+
+/* Is the state known that it should have? */
+static bool is_known(const struct restoring *restoring)
+{
+	return restoring->manifest->has_state && restoring->end.lsn == restoring->manifest->end.lsn;
+}
+
+static int compare(struct restoring *restoring, struct pd_engine *engine, const struct pd_recovery *recovery,
+		   struct pd_error *err)
+{
+	struct pd_backup_restored *restored = restoring->restored;
+	struct pd_hash128 hash;
+	uint64_t lsn;
+	int result;
+
+	pd_engine_now(engine, &restored->epoch, &lsn);
+	restored->position = (struct pd_log_position){ restoring->end.epoch, lsn - 1 };
+	restored->time_us = restoring->end.time_us;
+	if (recovery->damage_count > 0)
+		return differs(restoring, "its log has gaps", err);
+	if (lsn - 1 != restoring->end.lsn)
+		return differs(restoring, "it ends elsewhere", err);
+	result = pd_engine_state_hash(engine, NULL, pd_slice(NULL, 0), &hash, err);
+	if (result != 0)
+		return result;
+	pd_hash128_format(hash, restored->state);
+	restored->compared = is_known(restoring);
+	if (restored->compared && strcmp(restored->state, restoring->manifest->state) != 0)
+		return differs(restoring, "its state has another hash", err);
+	return 0;
+}
+
+/* An epoch that nobody has had who had this data before. */
+static uint64_t choose_epoch(const struct restoring *restoring)
+{
+	uint32_t chance;
+
+	pd_os_random(restoring->os, &chance, sizeof chance);
+	return restoring->manifest->end.epoch + EPOCHS_LEAST + chance % EPOCHS_CHANCE;
+}
+
+/* As a server starts, which is the proof that one can. */
+static int recover(struct restoring *restoring, struct pd_error *err)
+{
+	struct pd_engine_options options = PD_ENGINE_OPTIONS_DEFAULT;
+	struct pd_recovery recovery = { 0 };
+	struct pd_engine *engine = NULL;
+	int result, closed;
+
+	options.os = restoring->os;
+	options.data_directory = restoring->data;
+	options.retention_s = FOREVER_S;
+	options.retention_bytes = 0;
+	options.epoch_least = choose_epoch(restoring);
+	if (restoring->order->levels != PD_LEVELS_NONE)
+		options.levels = restoring->order->levels;
+	result = pd_engine_open(&options, &engine, err);
+	while (result == 0 && !recovery.done) {
+		result = pd_backup_step(&restoring->order->watch, restoring->done_bytes,
+					restoring->total_bytes, err);
+		if (result == 0)
+			result = pd_engine_recover(engine, RECORDS, &recovery, err);
+	}
+	if (result == 0)
+		result = compare(restoring, engine, &recovery, err);
+	closed = pd_engine_close(engine, result == 0 ? err : NULL);
+	return result == 0 ? closed : result;
+}
+
+/* ---- the whole ---- */
+
+static void done(struct restoring *restoring)
+{
+	pd_free(restoring->scratch);
+	pd_free(restoring->data);
+	pd_free(restoring->parent);
+}
+
+static int begin(struct restoring *restoring, const char *target, struct pd_error *err)
+{
+	int result;
+
+	restoring->os = restoring->repository->os;
+	restoring->total_bytes = pd_backup_manifest_bytes(restoring->manifest);
+	restoring->scratch = pd_asprintf("%s.restoring", target);
+	restoring->data = pd_asprintf("%s.restoring/data", target);
+	restoring->parent = parent_of(target);
+	if (restoring->scratch == NULL || restoring->data == NULL || restoring->parent == NULL)
+		return no_memory(err);
+	result = check_target(restoring, target, err);
+	return result == 0 ? prepare(restoring, err) : result;
+}
+
+static int remake(struct restoring *restoring, struct pd_error *err)
+{
+	uint64_t begun_ns = pd_os_monotonic_ns(restoring->os), fetched_ns;
+	int result = write_files(restoring, err);
+
+	fetched_ns = pd_os_monotonic_ns(restoring->os);
+	restoring->restored->bytes = restoring->done_bytes;
+	restoring->restored->fetch_us = (fetched_ns - begun_ns) / 1000;
+	if (result == 0 && restoring->order->at != NULL) {
+		result = resolve(restoring, err);
+		if (result == 0)
+			result = cut_log(restoring, err);
+	}
+	if (result == 0)
+		result = write_manifest(restoring, err);
+	if (result == 0)
+		result = recover(restoring, err);
+	restoring->restored->recover_us = (pd_os_monotonic_ns(restoring->os) - fetched_ns) / 1000;
+	return result;
+}
+
+/* Each step is durable before the next is taken. */
+static int publish(struct restoring *restoring, const char *target, struct pd_error *err)
+{
+	int result = pd_os_sync_directory(restoring->os, restoring->data, err);
+
+	if (result == 0)
+		result = pd_os_rename(restoring->os, restoring->data, target, err);
+	if (result != 0)
+		return result;
+	result = pd_os_sync_directory(restoring->os, restoring->parent, err);
+	if (result != 0) /* it may be there when power comes back, whole; but it was not promised */
+		(void)!pd_os_rename(restoring->os, target, restoring->data, NULL);
+	return result;
+}
+
+/* The mark goes last: by it the next try knows what it may remove. */
+static void clean_up(const struct restoring *restoring)
+{
+	if (restoring->ours && pd_os_remove_tree(restoring->os, restoring->data, NULL) == 0)
+		(void)!pd_os_remove_tree(restoring->os, restoring->scratch, NULL);
+}
+
+static int run(struct pd_repository *repository, const struct pd_backup_manifest *manifest,
+	       const struct pd_backup_restoring *order, bool stays, struct pd_backup_restored *ret_restored,
+	       struct pd_error *err)
+{
+	struct restoring restoring = {
+		.repository = repository,
+		.manifest = manifest,
+		.order = order,
+		.end = manifest->end,
+		.restored = ret_restored,
+	};
+	char *target = trimmed(order->target);
+	int result = target == NULL ? no_memory(err) : begin(&restoring, target, err);
+
+	*ret_restored = (struct pd_backup_restored){ 0 };
+	if (result == 0)
+		result = remake(&restoring, err);
+	if (result == 0 && stays)
+		result = publish(&restoring, target, err);
+	clean_up(&restoring);
+	done(&restoring);
+	pd_free(target);
+	return result;
+}
+
+int pd_backup_restore(struct pd_repository *repository, const struct pd_backup_manifest *manifest,
+		      const struct pd_backup_restoring *order, struct pd_backup_restored *ret_restored,
+		      struct pd_error *err)
+{
+	return run(repository, manifest, order, true, ret_restored, err);
+}
+
+int pd_backup_rehearse(struct pd_repository *repository, const struct pd_backup_manifest *manifest,
+		       const struct pd_backup_restoring *order, struct pd_backup_restored *ret_restored,
+		       struct pd_error *err)
+{
+	return run(repository, manifest, order, false, ret_restored, err);
+}

@@ -1,0 +1,93 @@
+#include "backup/scan.h"
+
+#include <string.h>
+
+void pd_scan_fail(struct pd_scan *scan)
+{
+	scan->bad = true;
+	scan->rest = pd_slice(NULL, 0);
+}
+
+struct pd_slice pd_scan_until(struct pd_scan *scan, char end)
+{
+	const uint8_t *at = scan->rest.size == 0 ? NULL : memchr(scan->rest.data, end, scan->rest.size);
+	struct pd_slice taken;
+
+	if (at == NULL) {
+		pd_scan_fail(scan);
+		return scan->rest;
+	}
+	taken = pd_slice(scan->rest.data, (size_t)(at - scan->rest.data));
+	scan->rest = pd_slice(at + 1, scan->rest.size - taken.size - 1);
+	return taken;
+}
+
+static uint64_t to_number(struct pd_scan *scan, struct pd_slice text)
+{
+	int64_t number = 0;
+
+	if (scan->bad || !pd_slice_to_int64(text, &number) || number < 0) {
+		pd_scan_fail(scan);
+		return 0;
+	}
+	return (uint64_t)number;
+}
+
+uint64_t pd_scan_number_until(struct pd_scan *scan, char end)
+{
+	return to_number(scan, pd_scan_until(scan, end));
+}
+
+struct pd_slice pd_scan_line(struct pd_scan *scan, const char *word)
+{
+	if (!pd_slice_equal(pd_scan_until(scan, ' '), pd_slice_string(word))) {
+		pd_scan_fail(scan);
+		return scan->rest;
+	}
+	return pd_scan_until(scan, '\n');
+}
+
+uint64_t pd_scan_number(struct pd_scan *scan, const char *word)
+{
+	return to_number(scan, pd_scan_line(scan, word));
+}
+
+bool pd_scan_is(const struct pd_scan *scan, const char *word)
+{
+	size_t size = strlen(word);
+
+	return scan->rest.size > size && memcmp(scan->rest.data, word, size) == 0 &&
+	       scan->rest.data[size] == ' ';
+}
+
+static int digit_of(uint8_t byte)
+{
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+bool pd_scan_hex(struct pd_slice text, uint8_t *bytes, size_t size)
+{
+	if (text.size != 2 * size)
+		return false;
+	for (size_t i = 0; i < size; i++) {
+		int high = digit_of(text.data[2 * i]), low = digit_of(text.data[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		bytes[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
+void pd_scan_format_hex(const uint8_t *bytes, size_t size, char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < size; i++) {
+		text[2 * i] = digits[bytes[i] >> 4];
+		text[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	text[2 * size] = '\0';
+}

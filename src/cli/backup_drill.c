@@ -1,0 +1,144 @@
+/* `perdure backup drill`: would it work today? How long would it take, and what would be lost? */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/catalog.h"
+#include "backup/proof.h"
+#include "backup/restore.h"
+#include "base/memory.h"
+#include "cli/backup_private.h"
+#include "engine/engine.h"
+#include "server/server.h"
+
+static const struct pd_option table[] = {
+	PD_BACKUP_OPTION_REPOSITORY,
+	{ "scratch", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(scratch), 0, 0,
+	  "Where to restore on trial (default: the directory that the\nrepository is in)." },
+	PD_BACKUP_OPTION_JSON,
+};
+
+static const struct pd_options options = {
+	.command = "perdure backup drill",
+	.synopsis = "perdure backup drill [ID] --repository DIR [options]",
+	.about = "Restores the backup that was made last, or another, into a scratch directory, as after the "
+		 "loss of "
+		 "everything\nbut the repository; replays its log, compares the state with what was backed "
+		 "up, and removes "
+		 "it again.\nSays how long it took (RTO), how old what is recovered is (RPO), and keeps in "
+		 "the repository up to "
+		 "which\nmoment recovery was proven.",
+	.table = table,
+	.count = sizeof table / sizeof *table,
+	.environment_count = 1, /* PERDURE_REPOSITORY */
+	.after = "Examples:\n"
+		 "  perdure backup drill --repository /backup/perdure\n"
+		 "  perdure backup drill --repository /backup/perdure -o json | tail -1 | jq .rto_s\n"
+		 "\n" PD_BACKUP_EXIT_STATUSES,
+};
+
+static void tell(struct pd_backup_work *work, const char *id, const struct pd_backup_restored *restored)
+{
+	struct pd_output *output = &work->output;
+	uint64_t now_us = pd_os_real_us(work->os);
+	double rto_s = (double)(restored->fetch_us + restored->recover_us) / 1e6;
+	double rpo_s = now_us > restored->time_us ? (double)(now_us - restored->time_us) / 1e6 : 0;
+	char bookmark[PD_BOOKMARK_SIZE];
+
+	pd_bookmark_format(0, restored->position.epoch, restored->position.lsn, bookmark);
+	if (!work->given.json) {
+		pd_output_text(
+			output,
+			"%s: recovered in %.1f s (%.1f s to fetch, %.1f s to recover) up to LSN %" PRIu64
+			", ",
+			id, rto_s, (double)restored->fetch_us / 1e6, (double)restored->recover_us / 1e6,
+			restored->position.lsn);
+		pd_output_time(output, restored->time_us);
+		pd_output_text(output, ", which is %.0f s ago; its state is %s\n", rpo_s,
+			       restored->compared ? "what was backed up" : "not known to the backup");
+		return;
+	}
+	pd_backup_line_begin(work, "done");
+	pd_output_string_field(output, "id", id);
+	pd_output_string_field(output, "at", bookmark);
+	pd_output_time_field(output, "at_time", restored->time_us);
+	pd_output_number_field(output, "lsn", restored->position.lsn);
+	pd_output_real_field(output, "rto_s", rto_s);
+	pd_output_real_field(output, "rpo_s", rpo_s);
+	pd_output_real_field(output, "fetch_s", (double)restored->fetch_us / 1e6);
+	pd_output_real_field(output, "recover_s", (double)restored->recover_us / 1e6);
+	pd_output_number_field(output, "bytes", restored->bytes);
+	pd_output_string_field(output, "hash", restored->state);
+	pd_output_bool_field(output, "compared", restored->compared);
+	pd_backup_line_end(work);
+}
+
+static int rehearse(struct pd_backup_work *work, const struct pd_catalog *catalog,
+		    const struct pd_backup_manifest *last, struct pd_backup_restored *ret_restored,
+		    struct pd_error *err)
+{
+	struct pd_backup_restoring order = { .watch = { pd_backup_progress_watch, work } };
+	struct pd_backup_wish wish = { 0 };
+	struct pd_backup_manifest plan;
+	char *path = pd_backup_scratch_path(work);
+	int result = path != NULL ? 0 : pd_error_set(err, PD_NO_MEMORY, "out of memory for a drill");
+
+	order.target = path;
+	pd_backup_manifest_init(&plan);
+	if (result == 0)
+		result = pd_catalog_plan(catalog, last, &wish, &plan, err);
+	if (result == 0) {
+		pd_backup_progress_begin(work, "recovering on trial");
+		result = pd_backup_rehearse(work->repository, &plan, &order, ret_restored, err);
+		pd_backup_progress_end(work);
+	}
+	pd_backup_manifest_done(&plan);
+	pd_free(path);
+	return result;
+}
+
+static int drill(struct pd_backup_work *work, const char *id, struct pd_error *err)
+{
+	const struct pd_backup_manifest *last;
+	struct pd_backup_restored restored;
+	struct pd_catalog catalog;
+	int result = pd_catalog_load(work->repository, &catalog, err);
+
+	if (result != 0)
+		return result;
+	last = id != NULL ? pd_catalog_find(&catalog, id) : pd_catalog_newest(&catalog);
+	if (last == NULL && catalog.damaged > 0)
+		result = pd_error_set(err, PD_CORRUPT, "%s", catalog.first.text);
+	else if (last == NULL)
+		result = pd_error_set(err, PD_NOT_FOUND,
+				      "there is no such backup in %s: 'perdure backup ls' lists them",
+				      work->given.repository);
+	else
+		result = rehearse(work, &catalog, last, &restored, err);
+	if (result == 0) {
+		struct pd_backup_proof proof = { restored.position, pd_os_real_us(work->os) };
+
+		result = pd_backup_proof_put(work->repository, &proof, err);
+	}
+	if (result == 0)
+		tell(work, last->id, &restored);
+	pd_catalog_done(&catalog);
+	return result;
+}
+
+int pd_backup_drill_run(int argc, char **argv)
+{
+	struct pd_backup_work work;
+	struct pd_error err = { 0 };
+	const char *id;
+	int status, result;
+
+	if (!pd_backup_work_begin(&work, &options, argc, argv, &id, &status))
+		return status;
+	status = pd_backup_work_open(&work);
+	if (status == PD_EXIT_OK) {
+		result = drill(&work, id, &err);
+		status = result == 0 ? PD_EXIT_OK : pd_backup_work_failed(&work, result, &err);
+	}
+	return pd_backup_work_end(&work, status);
+}

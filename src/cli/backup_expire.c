@@ -1,0 +1,97 @@
+/* `perdure backup expire`: old backups go, and what only they named. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "backup/expire.h"
+#include "cli/backup_private.h"
+#include "server/server.h"
+
+static const struct pd_option table[] = {
+	PD_BACKUP_OPTION_REPOSITORY,
+	{ "keep", "COUNT", PD_OPTION_NUMBER, PD_BACKUP_AT(keep), 0, 0,
+	  "Keep the newest so many full and incremental ones, with the log since." },
+	{ "keep-for", "TIME", PD_OPTION_DURATION_MS, PD_BACKUP_AT(keep_for_ms), 0, 0,
+	  "Keep those that were made within so long: 720h." },
+	{ "dry-run", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(dry_run), 0, 0, "Only say what would go." },
+	PD_BACKUP_OPTION_JSON,
+};
+
+static const struct pd_options options = {
+	.command = "perdure backup expire",
+	.synopsis = "perdure backup expire --keep COUNT|--keep-for TIME --repository DIR [options]",
+	.about = "Removes backups that no rule keeps, and then every piece that no backup names any more. "
+		 "One stays if "
+		 "either\nrule says so, or if one that stays needs it; the newest that can be restored "
+		 "always stays. What an "
+		 "earlier\nbackup has left that did not come to its end goes, too.",
+	.table = table,
+	.count = sizeof table / sizeof *table,
+	.environment_count = 1, /* PERDURE_REPOSITORY */
+	.after = "Examples:\n"
+		 "  perdure backup expire --keep 7 --keep-for 720h --repository /backup/perdure --dry-run\n"
+		 "\n" PD_BACKUP_EXIT_STATUSES,
+};
+
+static void tell(struct pd_backup_work *work, const struct pd_expired *expired)
+{
+	struct pd_output *output = &work->output;
+
+	if (!work->given.json) {
+		for (size_t i = 0; i < expired->ids.count; i++)
+			pd_output_text(output, "%s %s\n",
+				       work->given.dry_run ? "would go:" : "gone:", expired->ids.names[i]);
+		pd_output_text(output, "%" PRIu64 " backup%s, %" PRIu64 " pieces, %.1f MiB%s\n",
+			       expired->backups, expired->backups == 1 ? "" : "s", expired->pieces,
+			       (double)expired->bytes / (1 << 20),
+			       work->given.dry_run ? " would go; nothing was changed" : "");
+		return;
+	}
+	pd_backup_line_begin(work, "done");
+	pd_output_bool_field(output, "dry_run", work->given.dry_run);
+	pd_output_open(output, "backups", '[');
+	for (size_t i = 0; i < expired->ids.count; i++)
+		pd_output_string_field(output, NULL, expired->ids.names[i]);
+	pd_output_close(output, ']');
+	pd_output_number_field(output, "pieces", expired->pieces);
+	pd_output_number_field(output, "bytes", expired->bytes);
+	pd_backup_line_end(work);
+}
+
+static int expire(struct pd_backup_work *work)
+{
+	struct pd_expire_rules rules = { .keep = work->given.keep, .age_us = work->given.keep_for_ms * 1000 };
+	struct pd_backup_watch watch = { pd_backup_progress_watch, work };
+	struct pd_expired expired;
+	struct pd_error err = { 0 };
+	int status = PD_EXIT_OK, result;
+
+	pd_backup_progress_begin(work, "removing");
+	result = pd_backup_expire(work->repository, &rules, work->given.dry_run, &watch, &expired, &err);
+	pd_backup_progress_end(work);
+	if (result == 0)
+		tell(work, &expired);
+	else
+		status = pd_backup_work_failed(work, result, &err);
+	pd_expired_done(&expired);
+	return status;
+}
+
+int pd_backup_expire_run(int argc, char **argv)
+{
+	struct pd_backup_work work;
+	const char *operand;
+	int status;
+
+	if (!pd_backup_work_begin(&work, &options, argc, argv, &operand, &status))
+		return status;
+	if (operand != NULL)
+		status = pd_options_wrong(&options, "unexpected word \"%s\"", operand);
+	else if (work.given.keep == 0 && work.given.keep_for_ms == 0)
+		status = pd_options_wrong(&options,
+					  "which are to stay? Say --keep COUNT, --keep-for TIME, or both");
+	else
+		status = pd_backup_work_open(&work);
+	if (status == PD_EXIT_OK)
+		status = expire(&work);
+	return pd_backup_work_end(&work, status);
+}

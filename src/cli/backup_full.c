@@ -1,0 +1,303 @@
+/* `perdure backup full`, `incremental`, `log`: by the server that has the directory, or of a directory that nobody serves. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backup/directory.h"
+#include "base/memory.h"
+#include "cli/admin.h"
+#include "cli/backup_private.h"
+#include "engine/engine.h"
+#include "server/server.h"
+
+#define LOOK_FIRST_US 10000u
+#define LOOK_LAST_US  250000u
+
+static const struct pd_option table[] = {
+	{ "data", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(data), 0, 0,
+	  "Directory of the data (default: PERDURE_DATA, else ./data)." },
+	PD_BACKUP_OPTION_REPOSITORY,
+	PD_BACKUP_OPTION_JSON,
+	{ "no-state", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(no_state), 0, 0,
+	  "Leave out the hash of the state and the list of actors, for which\nall data is read. A restored "
+	  "directory is not compared then." },
+};
+#define TABLE_COUNT (sizeof table / sizeof *table)
+
+#define SERVER_DOES_IT                                                                                     \
+	"The server that has the directory does it beside the serving; without a server the directory is " \
+	"read,\nand not changed. Interrupted, the server goes on; see 'PD.BACKUP STATUS' and 'PD.BACKUP "  \
+	"CANCEL'."
+
+static const struct pd_options full_options = {
+	.command = "perdure backup full",
+	.synopsis = "perdure backup full --repository DIR [options]",
+	.about = "Backs up everything, as it is at this moment: a checkpoint, which is made for it. What the "
+		 "repository\nhas already is not sent again: neither what did not change since an earlier "
+		 "backup, nor "
+		 "what one had\nsent that did not come to its end.\n\n" SERVER_DOES_IT "\n\n"
+		 "A repository belongs to one cluster, and one at a time writes to it. One that is not there "
+		 "is made.",
+	.table = table,
+	.count = TABLE_COUNT,
+	.environment_count = 2, /* PERDURE_DATA, PERDURE_REPOSITORY */
+	.after = "Examples:\n"
+		 "  perdure backup full --data /var/lib/perdure --repository /backup/perdure\n"
+		 "  perdure backup full --repository /backup/perdure -o json | tail -1 | jq -r .id\n"
+		 "\n" PD_BACKUP_EXIT_STATUSES,
+};
+
+static const struct pd_options incremental_options = {
+	.command = "perdure backup incremental",
+	.synopsis = "perdure backup incremental --repository DIR [options]",
+	.about = "Backs up what is new since the last backup: files of the state that it has not, and the "
+		 "log since, "
+		 "so that\nevery moment between can be restored, too. It can be restored like a full one, "
+		 "and needs no "
+		 "other for\nits own moment.\n\n" SERVER_DOES_IT,
+	.table = table,
+	.count = TABLE_COUNT,
+	.environment_count = 2, /* PERDURE_DATA, PERDURE_REPOSITORY */
+	.after = "Examples:\n"
+		 "  perdure backup incremental --data /var/lib/perdure --repository /backup/perdure\n"
+		 "\n" PD_BACKUP_EXIT_STATUSES,
+};
+
+/* Without the last, which is about the state. */
+static const struct pd_options log_options = {
+	.command = "perdure backup log",
+	.synopsis = "perdure backup log --repository DIR [options]",
+	.about =
+		"Backs up the log since the last backup, and nothing else: cheap enough for every minute. "
+		"Restoring takes "
+		"the\nlast backup with a state before it, and replays the log from there.\n\n" SERVER_DOES_IT,
+	.table = table,
+	.count = TABLE_COUNT - 1,
+	.environment_count = 2, /* PERDURE_DATA, PERDURE_REPOSITORY */
+	.after = "Examples:\n"
+		 "  perdure backup log --data /var/lib/perdure --repository /backup/perdure\n"
+		 "\n" PD_BACKUP_EXIT_STATUSES,
+};
+
+static void report(struct pd_backup_work *work, const struct pd_backup_made *made)
+{
+	struct pd_output *output = &work->output;
+	char bookmark[PD_BOOKMARK_SIZE];
+
+	pd_bookmark_format(0, made->end.epoch, made->end.lsn, bookmark);
+	if (!work->given.json) {
+		pd_output_text(output, "%s: LSN %" PRIu64, made->id, made->end.lsn);
+		if (made->state[0] != '\0')
+			pd_output_text(output, ", %" PRIu64 " keys of %" PRIu64 " actors", made->keys,
+				       made->actors);
+		pd_output_text(output, ", %.1f MiB, of which %.1f MiB were sent\n",
+			       (double)made->bytes / (1 << 20), (double)made->stored_bytes / (1 << 20));
+		return;
+	}
+	pd_backup_line_begin(work, "done");
+	pd_output_string_field(output, "id", made->id);
+	pd_output_string_field(output, "at", bookmark);
+	pd_output_number_field(output, "lsn", made->end.lsn);
+	if (made->parent[0] != '\0')
+		pd_output_string_field(output, "parent", made->parent);
+	if (made->state[0] != '\0') {
+		pd_output_number_field(output, "actors", made->actors);
+		pd_output_number_field(output, "keys", made->keys);
+		pd_output_string_field(output, "hash", made->state);
+	}
+	pd_output_number_field(output, "bytes", made->bytes);
+	pd_output_number_field(output, "stored_bytes", made->stored_bytes);
+	pd_backup_line_end(work);
+}
+
+/* There was nothing to do. */
+static void report_nothing(struct pd_backup_work *work, const char *text)
+{
+	if (!work->given.json) {
+		pd_output_text(&work->output, "%s\n", text);
+		return;
+	}
+	pd_backup_line_begin(work, "done");
+	pd_output_string_field(&work->output, "text", text);
+	pd_backup_line_end(work);
+}
+
+/* What it came to. Returns the exit status. */
+static int conclude(struct pd_backup_work *work, int result, const struct pd_backup_made *made,
+		    const struct pd_error *err)
+{
+	if (result == PD_END)
+		report_nothing(work, err->text);
+	else if (result == 0)
+		report(work, made);
+	else
+		return pd_backup_work_failed(work, result, err);
+	return PD_EXIT_OK;
+}
+
+/* ---- of a directory ---- */
+
+static int of_directory(struct pd_backup_work *work, enum pd_backup_kind kind)
+{
+	struct pd_backup_order order = { .repository = work->given.repository,
+					 .kind = kind,
+					 .without_state = work->given.no_state,
+					 .watch = { pd_backup_progress_watch, work } };
+	struct pd_backup_made made;
+	struct pd_error err = { 0 };
+	int result;
+
+	pd_backup_progress_begin(work, "sending");
+	result = pd_backup_make_of_directory(work->os, work->given.data, &order, &made, &err);
+	pd_backup_progress_end(work);
+	return conclude(work, result, &made, &err);
+}
+
+/* ---- by a server ---- */
+
+static void copy_text(char *to, size_t size, struct pd_slice map, const char *name)
+{
+	struct pd_slice text = pd_admin_text(map, name);
+
+	(void)snprintf(to, size, "%.*s", (int)(text.size < size ? text.size : size - 1),
+		       (const char *)text.data);
+}
+
+static bool says(struct pd_slice map, const char *name, const char *text)
+{
+	return pd_slice_equal(pd_admin_text(map, name), pd_slice_string(text));
+}
+
+static int read_made(struct pd_slice map, struct pd_backup_made *ret_made, struct pd_error *err)
+{
+	uint32_t shard;
+
+	*ret_made = (struct pd_backup_made){ .bytes = pd_admin_number(map, "bytes"),
+					     .stored_bytes = pd_admin_number(map, "stored_bytes"),
+					     .actors = pd_admin_number(map, "actors"),
+					     .keys = pd_admin_number(map, "keys") };
+	copy_text(ret_made->id, sizeof ret_made->id, map, "id");
+	copy_text(ret_made->state, sizeof ret_made->state, map, "hash");
+	copy_text(ret_made->parent, sizeof ret_made->parent, map, "parent");
+	if (pd_bookmark_parse(pd_admin_text(map, "at"), &shard, &ret_made->end.epoch, &ret_made->end.lsn) !=
+	    0)
+		return pd_error_set(err, PD_INVALID, "the server's answer cannot be understood");
+	return 0;
+}
+
+/* Until it is over, or another one has begun. */
+static int wait(struct pd_backup_work *work, struct pd_admin *admin, struct pd_slice reply,
+		struct pd_backup_made *ret_made, struct pd_error *err)
+{
+	static const char *const words[] = { "PD.BACKUP", "STATUS", NULL };
+	uint64_t started_us = pd_admin_number(reply, "started_us"), patience_us = LOOK_FIRST_US;
+	int result = 0;
+
+	while (result == 0 && says(reply, "state", "running") &&
+	       pd_admin_number(reply, "started_us") == started_us) {
+		pd_backup_progress_tell(work, pd_admin_number(reply, "done_bytes"),
+					pd_admin_number(reply, "total_bytes"));
+		pd_os_sleep_us(work->os, patience_us);
+		patience_us = 2 * patience_us < LOOK_LAST_US ? 2 * patience_us : LOOK_LAST_US;
+		result = pd_admin_ask(admin, words, &reply, err);
+	}
+	if (result != 0)
+		return result;
+	if (pd_admin_number(reply, "started_us") != started_us)
+		return pd_error_set(err, PD_BUSY,
+				    "it has ended, and another backup has begun before its result was read: "
+				    "'perdure backup ls' has it");
+	if (!says(reply, "state", "done") || says(reply, "id", "")) {
+		struct pd_slice text = pd_admin_text(reply, "text");
+		int code = says(reply, "state", "done")       ? PD_END
+			   : says(reply, "result", "CORRUPT") ? PD_CORRUPT
+							      : PD_IO;
+
+		return pd_error_set(err, code, "%.*s", (int)(text.size < 400 ? text.size : 400),
+				    (const char *)text.data);
+	}
+	return read_made(reply, ret_made, err);
+}
+
+/* The server may be in another directory. */
+static char *absolute(const char *path)
+{
+	char here[4096];
+
+	if (path[0] == '/')
+		return pd_strdup(path);
+	if (getcwd(here, sizeof here) == NULL)
+		return NULL;
+	return pd_asprintf("%s/%s", here, path);
+}
+
+static int by_server(struct pd_backup_work *work, struct pd_admin *admin, enum pd_backup_kind kind)
+{
+	static const char *const kinds[] = { "FULL", "INCREMENTAL", "LOG" };
+	char *repository = absolute(work->given.repository);
+	const char *words[] = { "PD.BACKUP", kinds[kind], repository, work->given.no_state ? "NOSTATE" : NULL,
+				NULL };
+	struct pd_backup_made made = { 0 };
+	struct pd_error err = { 0 };
+	struct pd_slice reply;
+	int result;
+
+	if (repository == NULL)
+		result = pd_error_set(&err, PD_INVALID,
+				      "the path of the working directory is not known: "
+				      "name the repository by its path from / on");
+	else
+		result = pd_admin_ask(admin, words, &reply, &err);
+	if (result == 0) {
+		pd_backup_progress_begin(work, "sending");
+		result = wait(work, admin, reply, &made, &err);
+		pd_backup_progress_end(work);
+	}
+	pd_free(repository);
+	/* What the server could not begin has failed, whatever code it gave. */
+	return conclude(work, result == 0 || result == PD_END || result == PD_CORRUPT ? result : PD_IO, &made,
+			&err);
+}
+
+static int run(const struct pd_options *options, enum pd_backup_kind kind, int argc, char **argv)
+{
+	struct pd_backup_work work;
+	struct pd_error err = { 0 };
+	struct pd_admin admin;
+	const char *operand;
+	int status, result;
+
+	if (!pd_backup_work_begin(&work, options, argc, argv, &operand, &status))
+		return status;
+	if (operand != NULL)
+		return pd_backup_work_end(&work,
+					  pd_options_wrong(options, "unexpected word \"%s\"", operand));
+	if (work.given.data == NULL)
+		work.given.data = "./data";
+	result = pd_admin_open(&admin, work.os, work.given.data, &err);
+	/* Nobody is there; or somebody may be whose socket has too long a path, and then the lock tells. */
+	if (result == 0)
+		status = by_server(&work, &admin, kind);
+	else if (result == PD_NOT_FOUND || result == PD_TOO_LARGE)
+		status = of_directory(&work, kind);
+	else
+		status = pd_backup_work_failed(&work, result, &err);
+	pd_admin_close(&admin);
+	return pd_backup_work_end(&work, status);
+}
+
+int pd_backup_full_run(int argc, char **argv)
+{
+	return run(&full_options, PD_BACKUP_FULL, argc, argv);
+}
+
+int pd_backup_incremental_run(int argc, char **argv)
+{
+	return run(&incremental_options, PD_BACKUP_INCREMENTAL, argc, argv);
+}
+
+int pd_backup_log_run(int argc, char **argv)
+{
+	return run(&log_options, PD_BACKUP_LOG, argc, argv);
+}

@@ -1,0 +1,148 @@
+/* PD.BACKUP: backups of this server, made beside the serving. */
+#include "backup/job.h"
+#include "front/resp/front_private.h"
+
+static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
+{
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_integer(reply, (int64_t)number);
+}
+
+static void write_text(struct pd_resp_writer *reply, const char *name, const char *text)
+{
+	pd_resp_write_bulk_string(reply, name);
+	pd_resp_write_bulk_string(reply, text);
+}
+
+static const char *state_name(const struct pd_backup_status *status)
+{
+	if (status->stage != PD_BACKUP_OVER)
+		return status->stage == PD_BACKUP_NONE ? "none" : "running";
+	/* That there is nothing to do is no failure: the text says it, and there is no id. */
+	return status->result == 0 || status->result == PD_END ? "done" : "failed";
+}
+
+static void answer_status(struct pd_resp_call *call)
+{
+	static const struct pd_backup_status none = { .repository = "" };
+	struct pd_backup_jobs *jobs = call->client->front->backup_jobs;
+	struct pd_resp_writer *reply = call->reply;
+	struct pd_backup_status status = none;
+	char bookmark[PD_BOOKMARK_SIZE] = "";
+
+	if (jobs != NULL) {
+		pd_backup_jobs_tick(jobs); /* who waits for it asks often */
+		pd_backup_job_status(jobs, &status);
+	}
+	if (status.made.end.lsn > 0)
+		pd_bookmark_format(0, status.made.end.epoch, status.made.end.lsn, bookmark);
+	pd_resp_write_map(reply, 18);
+	write_text(reply, "kind", status.stage == PD_BACKUP_NONE ? "" : pd_backup_kind_name(status.kind));
+	write_text(reply, "state", state_name(&status));
+	write_text(reply, "stage", pd_backup_stage_name(status.stage));
+	write_text(reply, "repository", status.repository);
+	write_number(reply, "done_bytes", status.done);
+	write_number(reply, "total_bytes", status.total);
+	write_number(reply, "started_us", status.started_us);
+	write_number(reply, "ended_us", status.ended_us);
+	write_text(reply, "result", status.result == 0 ? "OK" : pd_code_resp_prefix(status.result));
+	write_text(reply, "text", status.err.text);
+	write_text(reply, "id", status.made.id);
+	write_text(reply, "at", bookmark);
+	write_number(reply, "bytes", status.made.bytes);
+	write_number(reply, "stored_bytes", status.made.stored_bytes);
+	write_number(reply, "actors", status.made.actors);
+	write_number(reply, "keys", status.made.keys);
+	write_text(reply, "hash", status.made.state);
+	write_text(reply, "parent", status.made.parent);
+}
+
+/* PD.BACKUP FULL repository [NOSTATE] */
+static void start(struct pd_resp_call *call, enum pd_backup_kind kind)
+{
+	struct pd_resp_front *front = call->client->front;
+	struct pd_error err = { 0 };
+	bool without_state = call->count == 4 && pd_slice_equal_nocase(call->words[3], "nostate");
+	int result = 0;
+
+	if (call->count > 4 || (call->count == 4 && !without_state)) {
+		pd_resp_write_error(call->reply, "ERR syntax error");
+		return;
+	}
+	if (front->backup_jobs == NULL)
+		front->backup_jobs = pd_backup_jobs_new(front->engine);
+	if (front->backup_jobs == NULL)
+		result = pd_error_set(&err, PD_NO_MEMORY, "out of memory for a backup");
+	if (result == 0)
+		result = pd_backup_job_start(front->backup_jobs, kind, call->words[2], without_state, &err);
+	if (result == 0)
+		answer_status(call);
+	else
+		pd_resp_write_engine_error(call->reply, result, &err);
+}
+
+static void answer_full(struct pd_resp_call *call)
+{
+	start(call, PD_BACKUP_FULL);
+}
+
+static void answer_incremental(struct pd_resp_call *call)
+{
+	start(call, PD_BACKUP_INCREMENTAL);
+}
+
+static void answer_log(struct pd_resp_call *call)
+{
+	start(call, PD_BACKUP_LOG);
+}
+
+static void answer_cancel(struct pd_resp_call *call)
+{
+	if (call->client->front->backup_jobs != NULL)
+		pd_backup_job_cancel(call->client->front->backup_jobs);
+	pd_resp_write_status(call->reply, "OK");
+}
+
+static void answer_help(struct pd_resp_call *call)
+{
+	static const char *const lines[] = {
+		"CANCEL",
+		"    End the backup that is being made. What was sent of it counts for the next.",
+		"FULL <repository> [NOSTATE]",
+		"    Start a backup of everything into this directory of the server's machine: a path from / "
+		"on. "
+		"NOSTATE: without the hash of the state.",
+		"INCREMENTAL <repository> [NOSTATE]",
+		"    The same, reading only what is new since the last backup; with the log since.",
+		"LOG <repository>",
+		"    Start a backup of the log since the last backup.",
+		"STATUS",
+		"    Return the state of the backup that is being made, or of the last one.",
+	};
+
+	pd_resp_write_help(call->reply, "PD.BACKUP", lines, sizeof lines / sizeof *lines);
+}
+
+/* Where it writes, and what of everybody's, is an administrator's to say. */
+#define ADMIN (PD_COMMAND_CONNECTION | PD_COMMAND_ADMIN | PD_COMMAND_NO_MULTI)
+#define ROW(name, arity, flags, summary, complexity, answer)                                            \
+	{                                                                                               \
+		{ name, arity, flags, 0, 0, 0, "perdure", "0.1.0", summary, complexity, NULL }, answer, \
+			false                                                                           \
+	}
+
+static const struct pd_resp_command commands[] = {
+	ROW("pd.backup|cancel", 2, ADMIN, "Ends the backup that is being made.", "O(1)", answer_cancel),
+	ROW("pd.backup|full", -3, ADMIN, "Starts a backup of everything.",
+	    "O(1); the work goes on beside the serving.", answer_full),
+	ROW("pd.backup|help", 2, PD_COMMAND_CONNECTION | PD_COMMAND_LOADING,
+	    "Returns helpful text about the different subcommands.", "O(1)", answer_help),
+	ROW("pd.backup|incremental", -3, ADMIN, "Starts a backup of what is new since the last one.",
+	    "O(1); the work goes on beside the serving.", answer_incremental),
+	ROW("pd.backup|log", 3, ADMIN, "Starts a backup of the log since the last one.",
+	    "O(1); the work goes on beside the serving.", answer_log),
+	ROW("pd.backup|status", 2, ADMIN | PD_COMMAND_LOADING,
+	    "Tells how far a backup is, and how the last one ended.", "O(1)", answer_status),
+};
+
+const struct pd_resp_commands pd_resp_commands_backup = { commands, sizeof commands / sizeof *commands };

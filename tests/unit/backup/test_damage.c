@@ -1,0 +1,276 @@
+/* Every object of a small repository in turn: gone, cut off, flipped, or with another's bytes. All of it is found before anything is
+ * restored, and named. */
+#include "vault.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+
+enum { OBJECTS_MAX = 64, FLIPS = 24 };
+
+struct shelf {
+	struct world *world;
+	struct pd_os *os;
+	char id[PD_BACKUP_ID_MAX];
+	char *names[OBJECTS_MAX];
+	size_t count;
+	uint8_t *content; /* of the object at hand, as it was */
+	uint64_t size;
+};
+
+static int note_name(void *context, const struct pd_object_entry *entry, struct pd_error *err)
+{
+	struct shelf *shelf = context;
+
+	(void)err;
+	assert_true(shelf->count < OBJECTS_MAX);
+	/* Who writes is nothing that a reader has to know. */
+	if (strncmp(entry->name, "lease/", 6) != 0)
+		shelf->names[shelf->count++] = strdup(entry->name);
+	return 0;
+}
+
+static void shelf_init(struct shelf *shelf)
+{
+	struct pd_repository *repository;
+	struct pd_backup_made made;
+	struct pd_error err = { 0 };
+
+	*shelf = (struct shelf){ .world = pd_calloc(1, sizeof *shelf->world) };
+	assert_non_null(shelf->world);
+	world_init(shelf->world, 5);
+	shelf->os = shelf->world->host.os;
+	world_open(shelf->world);
+	vault_fill(shelf->world, 30);
+	world_checkpoint(shelf->world);
+	vault_fill(shelf->world, 10);
+	host_close(&shelf->world->host);
+	if (vault_back_up(shelf->world, &made, &err) != 0)
+		fail_msg("%s", err.text);
+	memcpy(shelf->id, made.id, sizeof shelf->id);
+	assert_int_equal(pd_repository_open(shelf->os, REPOSITORY, &repository, &err), 0);
+	assert_int_equal(pd_repository_each(repository, "", note_name, shelf, &err), 0);
+	pd_repository_free(repository);
+	assert_true(shelf->count >= 6);
+}
+
+static void shelf_done(struct shelf *shelf)
+{
+	for (size_t i = 0; i < shelf->count; i++)
+		free(shelf->names[i]);
+	world_done(shelf->world);
+	pd_free(shelf->world);
+}
+
+static void path_of(const struct shelf *shelf, size_t n, char path[200])
+{
+	(void)snprintf(path, 200, REPOSITORY "/%s", shelf->names[n]);
+}
+
+static void keep(struct shelf *shelf, size_t n)
+{
+	const uint8_t *data;
+	char path[200];
+
+	path_of(shelf, n, path);
+	assert_int_equal(pd_sim_content(shelf->os, path, &data, &shelf->size), 0);
+	shelf->content = malloc(shelf->size + 1);
+	assert_non_null(shelf->content);
+	memcpy(shelf->content, data, shelf->size);
+}
+
+static void write_object(struct shelf *shelf, size_t n, const void *data, uint64_t size)
+{
+	struct pd_os_file *file;
+	char path[200];
+
+	path_of(shelf, n, path);
+	assert_int_equal(pd_os_open(shelf->os, path, PD_OS_WRITE | PD_OS_CREATE, &file, NULL), 0);
+	assert_int_equal(pd_os_resize(file, size, NULL), 0);
+	assert_int_equal(pd_os_write(file, data, size, 0, NULL), 0);
+	pd_os_close(file);
+}
+
+static void put_back(struct shelf *shelf, size_t n)
+{
+	write_object(shelf, n, shelf->content, shelf->size);
+	free(shelf->content);
+	shelf->content = NULL;
+}
+
+static void expect_found(struct shelf *shelf, size_t n, const char *what)
+{
+	struct pd_backup_restored restored;
+	struct pd_error err = { 0 };
+	int result = vault_restore(shelf->os, shelf->id, &restored, &err);
+
+	if (result != PD_CORRUPT && result != PD_NOT_FOUND && result != PD_NEWER_FORMAT)
+		fail_msg("%s, %s: %d %s", shelf->names[n], what, result, err.text);
+	assert_false(vault_is_there(shelf->os, TARGET));
+	assert_false(vault_is_there(shelf->os, TARGET ".restoring"));
+	/* What is wrong is said by its name, or, of the two that stand for all others, by that of the whole. */
+	if (strncmp(shelf->names[n], "data/", 5) == 0 && strstr(err.text, shelf->names[n]) == NULL)
+		fail_msg("%s is not named: %s", shelf->names[n], err.text);
+}
+
+static void test_each_object(void **state)
+{
+	struct shelf shelf;
+
+	(void)state;
+	shelf_init(&shelf);
+	for (size_t n = 0; n < shelf.count; n++) {
+		char path[200];
+
+		path_of(&shelf, n, path);
+		keep(&shelf, n);
+		assert_int_equal(pd_os_unlink(shelf.os, path, NULL), 0);
+		expect_found(&shelf, n, "deleted");
+		write_object(&shelf, n, shelf.content, shelf.size / 2);
+		expect_found(&shelf, n, "half of it");
+		write_object(&shelf, n, shelf.content, shelf.size - 1);
+		expect_found(&shelf, n, "without its last byte");
+		shelf.content[shelf.size] = '\n';
+		write_object(&shelf, n, shelf.content, shelf.size + 1);
+		expect_found(&shelf, n, "with a byte more");
+		write_object(&shelf, n, shelf.content, shelf.size);
+		for (unsigned i = 0; i < FLIPS; i++) {
+			/* All of the head, then anywhere. */
+			uint64_t at = i < 16 ? i % shelf.size : world_random(shelf.world, shelf.size);
+			unsigned bit = (unsigned)world_random(shelf.world, 8);
+
+			assert_int_equal(pd_sim_flip_bit(shelf.os, path, at, bit), 0);
+			expect_found(&shelf, n, "flipped");
+			assert_int_equal(pd_sim_flip_bit(shelf.os, path, at, bit), 0);
+		}
+		put_back(&shelf, n);
+	}
+	shelf_done(&shelf);
+}
+
+static void test_swapped(void **state)
+{
+	struct shelf shelf;
+
+	(void)state;
+	shelf_init(&shelf);
+	for (size_t n = 0; n < shelf.count; n++) {
+		size_t other = (n + 1) % shelf.count;
+		const uint8_t *data;
+		uint8_t *copy;
+		uint64_t size;
+		char path[200];
+
+		path_of(&shelf, other, path);
+		assert_int_equal(pd_sim_content(shelf.os, path, &data, &size), 0);
+		copy = malloc(size);
+		assert_non_null(copy);
+		memcpy(copy, data, size);
+		keep(&shelf, n);
+		write_object(&shelf, n, copy, size);
+		expect_found(&shelf, n, "another's bytes");
+		put_back(&shelf, n);
+		free(copy);
+	}
+	shelf_done(&shelf);
+}
+
+/* What is damaged in the source is not backed up as if it were not. */
+static void test_source(void **state)
+{
+	struct pd_backup_made made;
+	struct pd_error err = { 0 };
+	struct shelf shelf;
+	struct pd_os_names names;
+
+	(void)state;
+	shelf_init(&shelf);
+	assert_int_equal(pd_os_list(shelf.os, "data/log/0000", &names, &err), 0);
+	for (size_t i = 0; i < names.count; i++) {
+		char path[100];
+		const uint8_t *data;
+		uint64_t size;
+
+		(void)snprintf(path, sizeof path, "data/log/0000/%s", names.names[i]);
+		if (strstr(path, ".seg") == NULL)
+			continue;
+		assert_int_equal(pd_sim_content(shelf.os, path, &data, &size), 0);
+		assert_int_equal(pd_sim_flip_bit(shelf.os, path, 600, 3), 0);
+		if (vault_back_up(shelf.world, &made, &err) == 0) {
+			struct pd_backup_restored restored;
+
+			/* Then it is of what is not needed, or of what recovery puts right. */
+			if (vault_restore(shelf.os, made.id, &restored, &err) != 0)
+				fail_msg("%s: %s", path, err.text);
+			assert_int_equal(pd_os_remove_tree(shelf.os, TARGET, &err), 0);
+		}
+		assert_int_equal(pd_sim_flip_bit(shelf.os, path, 600, 3), 0);
+	}
+	pd_os_names_done(&names);
+	shelf_done(&shelf);
+}
+
+/* What a newer Perdure has written is not guessed at. */
+static void test_newer(void **state)
+{
+	struct pd_backup_manifest manifest;
+	struct pd_error err = { 0 };
+	struct pd_buffer text;
+	uint8_t sha256[PD_SHA256_SIZE];
+
+	(void)state;
+	pd_buffer_init(&text, 4096);
+	assert_int_equal(pd_buffer_printf(&text, "perdure-backup 2\nsomething new\n"), 0);
+	assert_int_equal(pd_crypto_sha256(pd_buffer_slice(&text), sha256), 0);
+	assert_int_equal(pd_buffer_printf(&text, "sha256 "), 0);
+	for (size_t i = 0; i < sizeof sha256; i++)
+		assert_int_equal(pd_buffer_printf(&text, "%02x", sha256[i]), 0);
+	assert_int_equal(pd_buffer_printf(&text, "\n"), 0);
+	pd_backup_manifest_init(&manifest);
+	assert_int_equal(pd_backup_manifest_parse(pd_buffer_slice(&text), "it", &manifest, &err),
+			 PD_NEWER_FORMAT);
+	pd_backup_manifest_done(&manifest);
+	pd_buffer_done(&text);
+}
+
+static void test_names(void **state)
+{
+	static const char *const good[] = { "store/0000/checkpoint-00000000000000001234/CHECKPOINT",
+					    "store/0000/checkpoint-00000000000000001234/levels/000012.sst" };
+	static const char *const bad[] = { "",
+					   "/etc/passwd",
+					   "../x",
+					   "store/0000/live/x",
+					   "store/0000/checkpoint-00000000000000001234/levels/../x",
+					   "store/0000/checkpoint-00000000000000001234/levels/a/b",
+					   "store/0000/checkpoint-00000000000000001234/levels/",
+					   "store/0000/checkpoint-1/CHECKPOINT",
+					   "log/0000/0000000001.seg" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+		assert_true(pd_backup_name_fits(PD_BACKUP_FILE, pd_slice_string(good[i])));
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(pd_backup_name_fits(PD_BACKUP_FILE, pd_slice_string(bad[i])));
+	assert_true(pd_backup_name_fits(PD_BACKUP_LOG_FILE, pd_slice_string("log/0000/0000000001.seg")));
+	assert_false(pd_backup_name_fits(PD_BACKUP_LOG_FILE, pd_slice_string("log/0000/0000000001.segx")));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_object), cmocka_unit_test(test_swapped),
+		cmocka_unit_test(test_source),      cmocka_unit_test(test_newer),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

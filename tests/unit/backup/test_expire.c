@@ -1,0 +1,296 @@
+/* What may go goes, what is needed stays: by rules, and through power cuts in any place. */
+#include "vault.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backup/expire.h"
+#include "backup/proof.h"
+#include "base/memory.h"
+
+/* ---- which: pure ---- */
+
+/* "F1 I2 L3>2": kind, lease, and for one of log the lease of its parent. Hours before now are 10 times how many come after it. */
+static void make(struct pd_catalog *catalog, struct pd_backup_manifest *items, const char *text)
+{
+	*catalog = (struct pd_catalog){ .items = items };
+	while (*text != '\0') {
+		struct pd_backup_manifest *item = &items[catalog->count++];
+		char kind = *text++;
+		const char *end = text + strcspn(text, " ");
+
+		pd_backup_manifest_init(item);
+		item->kind = kind == 'F'   ? PD_BACKUP_FULL
+			     : kind == 'I' ? PD_BACKUP_INCREMENTAL
+					   : PD_BACKUP_LOG;
+		item->lease = (uint64_t)(text[0] - '0');
+		(void)snprintf(item->id, sizeof item->id, "%c", text[0]);
+		if (text[1] == '>')
+			(void)snprintf(item->parent, sizeof item->parent, "%c", text[2]);
+		text = *end == ' ' ? end + 1 : end;
+	}
+	for (size_t i = 0; i < catalog->count; i++)
+		items[i].ended_us = (100 - 10 * (catalog->count - 1 - i)) * UINT64_C(3600000000);
+}
+
+static void expect(const char *text, uint64_t keep, uint64_t hours, const char *left)
+{
+	struct pd_backup_manifest items[10];
+	struct pd_expire_rules rules = { .keep = keep, .age_us = hours * UINT64_C(3600000000) };
+	struct pd_catalog catalog;
+	char stays[32] = "";
+	size_t count = 0;
+	bool *goes;
+
+	make(&catalog, items, text);
+	goes = pd_expire_judge(&catalog, &rules, 100 * UINT64_C(3600000000));
+	assert_non_null(goes);
+	for (size_t i = 0; i < catalog.count; i++)
+		if (!goes[i])
+			stays[count++] = items[i].id[0];
+	pd_free(goes);
+	assert_string_equal(stays, left);
+}
+
+static void test_rules(void **state)
+{
+	(void)state;
+	expect("F1 F2 F3", 2, 0, "23");
+	expect("F1 F2 F3", 0, 15, "23");
+	expect("F1 F2 F3", 1, 15, "23");
+	expect("F1 F2 F3", 2, 5, "23");
+	/* Nothing is said; nothing goes. */
+	expect("F1 F2 F3", 0, 0, "123");
+	/* The newest with a state stays, however old, with the log since. */
+	expect("F1 F2 L3>2 L4>3", 0, 1, "234");
+	/* Log stays with what it goes on from. */
+	expect("F1 L2>1 L3>2", 0, 1, "123");
+	expect("F1 L2>1 I3>2 L4>3", 1, 0, "34");
+	expect("F1 L2>1 L3>2 F4 L5>3", 1, 0,
+	       "1"
+	       "2345");
+	/* What an incremental one goes on from is not needed for its own moment. */
+	expect("F1 I2>1 I3>2", 1, 0, "3");
+}
+
+/* ---- how ---- */
+
+static struct world *begin(uint64_t seed)
+{
+	struct world *world = pd_calloc(1, sizeof *world);
+
+	assert_non_null(world);
+	world_init(world, seed);
+	world_open(world);
+	vault_fill(world, 10);
+	return world;
+}
+
+static void end(struct world *world)
+{
+	world_done(world);
+	pd_free(world);
+}
+
+static void back_up(struct world *world, enum pd_backup_kind kind, struct pd_backup_made *ret_made)
+{
+	struct pd_error err = { 0 };
+
+	vault_fill(world, 4);
+	host_durable(&world->host, "set {a0}always something");
+	if (vault_back_up_live(world, kind, ret_made, &err) != 0)
+		fail_msg("%s: %s", pd_backup_kind_name(kind), err.text);
+}
+
+static int expire(struct world *world, uint64_t keep, bool dry_run, struct pd_expired *ret_expired,
+		  struct pd_error *err)
+{
+	struct pd_expire_rules rules = { .keep = keep };
+	struct pd_repository *repository;
+	int result = pd_repository_open(world->host.os, REPOSITORY, &repository, err);
+
+	*ret_expired = (struct pd_expired){ 0 };
+	if (result != 0)
+		return result;
+	result = pd_backup_expire(repository, &rules, dry_run, NULL, ret_expired, err);
+	pd_repository_free(repository);
+	return result;
+}
+
+static int count_object(void *context, const struct pd_object_entry *entry, struct pd_error *err)
+{
+	(void)entry;
+	(void)err;
+	++*(size_t *)context;
+	return 0;
+}
+
+static size_t pieces_of(struct world *world)
+{
+	struct pd_repository *repository;
+	size_t pieces = 0;
+
+	assert_int_equal(pd_repository_open(world->host.os, REPOSITORY, &repository, NULL), 0);
+	assert_int_equal(pd_repository_each(repository, "data/", count_object, &pieces, NULL), 0);
+	pd_repository_free(repository);
+	return pieces;
+}
+
+/* Everything that is left is whole. */
+static size_t check_all(struct world *world)
+{
+	struct pd_repository *repository;
+	struct pd_backup_seen seen;
+	struct pd_catalog catalog;
+	size_t left;
+
+	assert_int_equal(pd_repository_open(world->host.os, REPOSITORY, &repository, NULL), 0);
+	assert_int_equal(pd_catalog_load(repository, &catalog, NULL), 0);
+	assert_int_equal(catalog.damaged, 0);
+	pd_backup_seen_init(&seen);
+	for (size_t i = 0; i < catalog.count; i++) {
+		struct pd_backup_verdict verdict;
+		struct pd_backup_reach reach;
+
+		assert_int_equal(pd_backup_verify(repository, &catalog.items[i], &seen, NULL, &verdict, NULL),
+				 0);
+		if (verdict.damaged > 0)
+			fail_msg("%s: %s", catalog.items[i].id, verdict.first.text);
+		assert_int_equal(pd_catalog_reach(&catalog, &catalog.items[i], &reach, NULL), 0);
+	}
+	left = catalog.count;
+	pd_backup_seen_done(&seen);
+	pd_catalog_done(&catalog);
+	pd_repository_free(repository);
+	return left;
+}
+
+static void test_expire(void **state)
+{
+	struct world *world = begin(1);
+	struct pd_backup_made made[4];
+	struct pd_backup_restored restored;
+	struct pd_expired expired;
+	struct pd_error err = { 0 };
+	size_t pieces;
+
+	(void)state;
+	back_up(world, PD_BACKUP_FULL, &made[0]);
+	back_up(world, PD_BACKUP_LOG, &made[1]);
+	back_up(world, PD_BACKUP_FULL, &made[2]);
+	back_up(world, PD_BACKUP_LOG, &made[3]);
+	pieces = pieces_of(world);
+	assert_int_equal(expire(world, 1, true, &expired, &err), 0);
+	assert_int_equal(expired.backups, 2);
+	assert_true(expired.pieces > 0 && expired.pieces < pieces);
+	pd_expired_done(&expired);
+	assert_int_equal(pieces_of(world), pieces);
+	assert_int_equal(expire(world, 1, false, &expired, &err), 0);
+	assert_int_equal(expired.backups, 2);
+	assert_string_equal(expired.ids.names[1], made[0].id);
+	assert_int_equal(pieces_of(world), pieces - expired.pieces);
+	pd_expired_done(&expired);
+	assert_int_equal(check_all(world), 2);
+	assert_int_equal(expire(world, 1, false, &expired, &err), 0);
+	assert_int_equal(expired.backups + expired.pieces, 0);
+	pd_expired_done(&expired);
+	host_close(&world->host);
+	assert_int_equal(vault_restore_at(world->host.os, made[3].id, 0, &restored, &err), 0);
+	assert_int_equal(restored.position.lsn, made[3].end.lsn);
+	end(world);
+}
+
+/* As long as nobody knows what a manifest names, nothing goes. */
+static void test_damaged(void **state)
+{
+	struct world *world = begin(2);
+	struct pd_backup_made first, second;
+	struct pd_expired expired;
+	struct pd_error err = { 0 };
+	char path[200];
+	size_t pieces;
+
+	(void)state;
+	back_up(world, PD_BACKUP_FULL, &first);
+	back_up(world, PD_BACKUP_FULL, &second);
+	(void)snprintf(path, sizeof path, REPOSITORY "/backup/%s", first.id);
+	assert_int_equal(pd_sim_flip_bit(world->host.os, path, 30, 1), 0);
+	pieces = pieces_of(world);
+	assert_int_equal(expire(world, 1, false, &expired, &err), PD_CORRUPT);
+	pd_expired_done(&expired);
+	assert_int_equal(pieces_of(world), pieces);
+	end(world);
+}
+
+static void test_power_cuts(void **state)
+{
+	bool struck = true;
+
+	(void)state;
+	for (uint64_t n = 1; struck; n += n < 40 ? 1 : 1 + n / 20) {
+		struct world *world = begin(n);
+		struct pd_backup_made made;
+		struct pd_expired expired;
+		struct pd_error err = { 0 };
+		size_t left;
+
+		back_up(world, PD_BACKUP_FULL, &made);
+		back_up(world, PD_BACKUP_LOG, &made);
+		back_up(world, PD_BACKUP_FULL, &made);
+		host_close(&world->host);
+		pd_sim_crash_at(world->host.os, n);
+		(void)!expire(world, 1, false, &expired, &err);
+		pd_expired_done(&expired);
+		struck = pd_sim_crashed(world->host.os);
+		pd_sim_power_cut(world->host.os);
+		left = check_all(world);
+		assert_true(left >= 1 && left <= 3);
+		if (expire(world, 1, false, &expired, &err) != 0)
+			fail_msg("cut at %u: %s", (unsigned)n, err.text);
+		pd_expired_done(&expired);
+		assert_int_equal(check_all(world), 1);
+		end(world);
+	}
+}
+
+static void test_proofs(void **state)
+{
+	struct world *world = begin(3);
+	struct pd_backup_proof first = { { 3, 70 }, 1000 }, second = { { 4, 60 }, 2000 }, found;
+	struct pd_repository *repository;
+	struct pd_backup_made made;
+	size_t proofs = 0;
+
+	(void)state;
+	back_up(world, PD_BACKUP_FULL, &made);
+	assert_int_equal(pd_repository_open(world->host.os, REPOSITORY, &repository, NULL), 0);
+	assert_int_equal(pd_backup_proof_get(repository, &found, NULL), 0);
+	assert_int_equal(found.position.lsn, 0);
+	assert_int_equal(pd_backup_proof_put(repository, &first, NULL), 0);
+	assert_int_equal(pd_backup_proof_put(repository, &second, NULL), 0);
+	assert_int_equal(pd_backup_proof_get(repository, &found, NULL), 0);
+	assert_int_equal(found.position.lsn, 60);
+	assert_int_equal(found.position.epoch, 4);
+	assert_int_equal(found.proven_us, 2000);
+	assert_int_equal(pd_repository_each(repository, "proven/", count_object, &proofs, NULL), 0);
+	assert_int_equal(proofs, 1);
+	pd_repository_free(repository);
+	end(world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rules),   cmocka_unit_test(test_expire),
+		cmocka_unit_test(test_damaged), cmocka_unit_test(test_power_cuts),
+		cmocka_unit_test(test_proofs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,189 @@
+/* Chains of backups: every moment that they reach is restored as it was then, whatever lies between. */
+#include "vault.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+
+static struct world *begin(uint64_t seed)
+{
+	struct world *world = pd_calloc(1, sizeof *world);
+
+	assert_non_null(world);
+	world_init(world, seed);
+	world->hashing = true;
+	world_open(world);
+	vault_fill(world, 15);
+	return world;
+}
+
+static void end(struct world *world)
+{
+	world_done(world);
+	pd_free(world);
+}
+
+static void back_up(struct world *world, enum pd_backup_kind kind, struct pd_backup_made *ret_made)
+{
+	struct pd_error err = { 0 };
+
+	if (vault_back_up_live(world, kind, ret_made, &err) != 0)
+		fail_msg("%s: %s", pd_backup_kind_name(kind), err.text);
+}
+
+/* Some of what happens: restarts and checkpoints, too. */
+static void live(struct world *world)
+{
+	vault_fill(world, 3 + (unsigned)world_random(world, 15));
+	if (world_random(world, 3) == 0)
+		world_checkpoint(world);
+	if (world_random(world, 3) == 0)
+		world_restart(world);
+	vault_fill(world, 1 + (unsigned)world_random(world, 5));
+}
+
+/* Every actor of then. */
+static void expect_at(struct world *world, uint64_t lsn)
+{
+	const struct world_record *record = &world->records[lsn];
+	struct pd_engine_options options = world->host.options;
+	struct pd_backup_restored restored;
+	struct pd_engine *engine;
+	struct pd_session *session;
+	struct pd_recovery recovery = { 0 };
+	struct pd_error err = { 0 };
+	uint64_t epoch, now;
+
+	if (vault_restore_at(world->host.os, NULL, lsn, &restored, &err) != 0)
+		fail_msg("LSN %u: %s", (unsigned)lsn, err.text);
+	assert_int_equal(restored.position.lsn, lsn);
+	assert_int_equal(restored.position.epoch, record->epoch_number);
+	options.data_directory = TARGET;
+	assert_int_equal(pd_engine_open(&options, &engine, &err), 0);
+	while (!recovery.done)
+		assert_int_equal(pd_engine_recover(engine, 100, &recovery, &err), 0);
+	assert_int_equal(recovery.damage_count, 0);
+	pd_engine_now(engine, &epoch, &now);
+	assert_true(now > lsn);
+	session = pd_session_new(engine, 1, "tester", "unit test");
+	assert_non_null(session);
+	for (unsigned i = 0; i < WORLD_ACTORS; i++) {
+		struct pd_hash128 hash = { 0, 0 };
+
+		(void)!pd_engine_state_hash(engine, session, pd_slice_string(world_actor(i)), &hash, &err);
+		assert_same_hash(hash, record->hashes[i]);
+	}
+	pd_session_free(session);
+	assert_int_equal(pd_engine_close(engine, &err), 0);
+	assert_int_equal(pd_os_remove_tree(world->host.os, TARGET, &err), 0);
+}
+
+static void test_every_moment(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		static const enum pd_backup_kind kinds[] = { PD_BACKUP_LOG, PD_BACKUP_INCREMENTAL,
+							     PD_BACKUP_LOG, PD_BACKUP_LOG };
+		struct world *world = begin(seed);
+		struct pd_backup_made full, made = { 0 };
+		struct pd_error err = { 0 };
+		struct pd_backup_restored restored;
+		unsigned looked = 0;
+
+		back_up(world, PD_BACKUP_FULL, &full);
+		for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+			live(world);
+			back_up(world, kinds[i], &made);
+			assert_true(made.parent[0] != '\0');
+		}
+		assert_true(made.end.lsn > full.end.lsn);
+		for (uint64_t lsn = full.end.lsn; lsn <= made.end.lsn; lsn++)
+			if (world->records[lsn].known &&
+			    (world_random(world, 3) == 0 || lsn == made.end.lsn)) {
+				expect_at(world, lsn);
+				looked++;
+			}
+		assert_true(looked > 5);
+		/* What they do not reach is not made up. */
+		assert_int_equal(vault_restore_at(world->host.os, NULL, full.end.lsn - 1, &restored, &err),
+				 PD_NOT_FOUND);
+		assert_int_not_equal(
+			vault_restore_at(world->host.os, NULL, made.end.lsn + 1, &restored, &err), 0);
+		assert_false(vault_is_there(world->host.os, TARGET));
+		/* One of log by itself is nothing, and its end is the last moment. */
+		assert_int_equal(vault_restore_at(world->host.os, NULL, 0, &restored, &err), 0);
+		assert_int_equal(restored.position.lsn, made.end.lsn);
+		end(world);
+	}
+}
+
+/* What is the same is not sent again, and what is not there any more is. */
+static void test_incremental(void **state)
+{
+	struct world *world = begin(21);
+	struct pd_backup_made full, next;
+	struct pd_backup_restored restored;
+	struct pd_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(vault_back_up_live(world, PD_BACKUP_INCREMENTAL, &full, &err), PD_NOT_FOUND);
+	back_up(world, PD_BACKUP_FULL, &full);
+	assert_int_equal(vault_back_up_live(world, PD_BACKUP_LOG, &next, &err), PD_END);
+	vault_fill(world, 3);
+	back_up(world, PD_BACKUP_INCREMENTAL, &next);
+	assert_string_equal(next.parent, full.id);
+	assert_true(next.state[0] != '\0');
+	host_close(&world->host);
+	assert_int_equal(vault_restore(world->host.os, next.id, &restored, &err), 0);
+	assert_true(restored.compared);
+	end(world);
+}
+
+/* Two histories that have parted are not mixed: what goes on in a restored directory goes on from what it was made of. */
+static void test_parted(void **state)
+{
+	struct world *world = begin(22);
+	struct pd_backup_made full, left, right;
+	struct pd_backup_restored restored;
+	struct pd_error err = { 0 };
+	struct pd_hash128 hash;
+
+	(void)state;
+	back_up(world, PD_BACKUP_FULL, &full);
+	vault_fill(world, 6);
+	back_up(world, PD_BACKUP_LOG, &left);
+	host_close(&world->host);
+	assert_int_equal(vault_restore(world->host.os, full.id, &restored, &err), 0);
+	assert_int_equal(pd_os_rename(world->host.os, TARGET, "other", &err), 0);
+	world->host.options.data_directory = "other";
+	host_open(&world->host);
+	world->last_lsn = host_lsn(&world->host);
+	for (unsigned i = 0; i < 9; i++)
+		host_durable(&world->host, "set {a0}parted yes");
+	hash = vault_hash(world);
+	back_up(world, PD_BACKUP_LOG, &right);
+	assert_string_equal(right.parent, full.id);
+	host_close(&world->host);
+	assert_int_equal(vault_restore_at(world->host.os, right.id, 0, &restored, &err), 0);
+	vault_expect(world, hash);
+	assert_int_equal(pd_os_remove_tree(world->host.os, TARGET, &err), 0);
+	assert_int_equal(vault_restore_at(world->host.os, left.id, 0, &restored, &err), 0);
+	end(world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_moment),
+		cmocka_unit_test(test_incremental),
+		cmocka_unit_test(test_parted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
