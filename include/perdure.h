@@ -62,7 +62,7 @@ extern "C" {
 
 /* ---- versions ---- */
 
-#define PERDURE_ABI_VERSION 2 /* of this header */
+#define PERDURE_ABI_VERSION 3 /* of this header */
 
 PERDURE_API uint32_t perdure_abi_version(void); /* of the library that is loaded */
 PERDURE_API const char *perdure_version(void);  /* "0.1.0" */
@@ -677,6 +677,72 @@ PERDURE_API int perdure_command(struct perdure_session *session, size_t count,
 				const struct perdure_bytes *words, struct perdure_reply **ret_reply,
 				struct perdure_error *err);
 PERDURE_API void perdure_reply_free(struct perdure_reply *reply); /* the tree's root; NULL is fine */
+
+/* ---- the past of actors: looked at, and made into something ----
+ *
+ * From interface 3 on. docs/history.md explains it; the words are the same through every door. A moment is text: "now", a time
+ * ("2026-01-15T14:30:00Z"), so long ago ("-10m", "-2h30m", "-1d"), an LSN, a bookmark, or "snapshot:NAME". How far back one can go says the
+ * retention window (struct perdure_options). All of it is done beside other threads' work. Not in an open transaction: PERDURE_INVALID;
+ * PERDURE_NOT_SUPPORTED: in memory only.
+ * Of all: PERDURE_NOT_FOUND: there is or was no such actor, or the moment is before the oldest; PERDURE_AGAIN: it is after the newest;
+ * PERDURE_LOST: a crash took it; PERDURE_CORRUPT: records or state of then are damaged; PERDURE_TOO_LARGE: it would take more memory
+ * than it may. Nothing was made or changed then. */
+
+/* Ask: what comes behind PD.ACTOR in docs/history.md, as words, with an actor's name without a tenant. "HISTORY", "user:42", "COUNT",
+ * "10"; "BLAME", "DIFF", "GET", "SNAPSHOTS" and "VERIFY"; and the orders below. *ret_reply (NULL: not asked for) is freed with
+ * perdure_reply_free(). */
+PERDURE_API int perdure_past(struct perdure_session *session, size_t count, const struct perdure_bytes *words,
+			     struct perdure_reply **ret_reply, struct perdure_error *err);
+
+enum perdure_remade_way {
+	PERDURE_REMADE_WHOLE = 0,   /* all of it was written anew */
+	PERDURE_REMADE_NOTHING = 1, /* it was as it should be */
+	PERDURE_REMADE_CHANGES = 2  /* what had changed was put back */
+};
+
+/* What an order has done. */
+struct perdure_remade {
+	size_t size;                    /* sizeof(struct perdure_remade), set by the caller */
+	int way;                        /* enum perdure_remade_way */
+	uint64_t keys, bytes;           /* of what was made */
+	uint64_t put, deleted;          /* by a restore or revert */
+	struct perdure_receipt receipt; /* lsn 0: nothing was written */
+	char at[PERDURE_BOOKMARK_SIZE]; /* the moment that was meant */
+	char undo
+		[PERDURE_BOOKMARK_SIZE]; /* of a restore or revert: the moment to restore to, to undo it; "" */
+	char hash[40];                   /* of what was made, as PD.STATEHASH tells it; "" */
+	char snapshot[72];               /* the name of a snapshot; "" */
+};
+/* clang-format off */
+#define PERDURE_REMADE_INIT \
+	{ sizeof(struct perdure_remade), 0, 0, 0, 0, 0, { 0, 0, 0, 0, 0, { 0 } }, { 0 }, { 0 }, { 0 }, { 0 } }
+/* clang-format on */
+
+/* In all of them ret_remade may be NULL. Durable when: they return 0. */
+
+/* Another actor, `name`, of what `actor` had at that moment (NULL: now). PERDURE_EXISTS: the name is taken. */
+PERDURE_API int perdure_actor_fork(struct perdure_session *session, struct perdure_bytes actor,
+				   struct perdure_bytes name, const char *moment,
+				   struct perdure_remade *ret_remade, struct perdure_error *err);
+/* The actor of that name that was dropped last, as it was. PERDURE_EXISTS. */
+PERDURE_API int perdure_actor_undrop(struct perdure_session *session, struct perdure_bytes actor,
+				     struct perdure_remade *ret_remade, struct perdure_error *err);
+/* The actor again what it was at that moment. dry_run 1: only say what would be done. PERDURE_STALE_EPOCH: it belongs to another. */
+PERDURE_API int perdure_actor_restore(struct perdure_session *session, struct perdure_bytes actor,
+				      const char *moment, int dry_run, struct perdure_remade *ret_remade,
+				      struct perdure_error *err);
+/* Without what one transaction did, named by its LSN or bookmark. PERDURE_CONFLICT: later ones wrote the same keys; the text names them. */
+PERDURE_API int perdure_actor_revert(struct perdure_session *session, struct perdure_bytes actor,
+				     const char *transaction, int dry_run, struct perdure_remade *ret_remade,
+				     struct perdure_error *err);
+/* Keep that moment (NULL: now) under a name (NULL: the time), for so many seconds (0: until it is removed), however much comes after it.
+ * PERDURE_EXISTS; PERDURE_QUOTA; PERDURE_TOO_LARGE: there are as many as there may be. */
+PERDURE_API int perdure_actor_snapshot(struct perdure_session *session, struct perdure_bytes actor,
+				       const char *name, const char *moment, uint64_t keep_s,
+				       struct perdure_remade *ret_remade, struct perdure_error *err);
+/* PERDURE_NOT_FOUND: there is no such snapshot. */
+PERDURE_API int perdure_actor_unsnapshot(struct perdure_session *session, struct perdure_bytes actor,
+					 const char *name, struct perdure_error *err);
 
 /* ---- the directory's own log: what was done, in order, by whoever ----
  *

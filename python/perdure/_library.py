@@ -9,7 +9,7 @@ from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_uint, c_uint32
 
 from . import errors
 
-ABI_WANTED = 2
+ABI_WANTED = 3
 SONAME = "libperdure.so.0"
 TEXT_SIZE = 500
 BOOKMARK_SIZE = 48
@@ -178,6 +178,7 @@ FUNCTIONS = {
     "perdure_claim": (c_int, [c_void_p, Bytes, c_uint64, E]),
     "perdure_upkeep": (c_int, [c_void_p, c_int, c_char_p, c_size_t, E]),
     "perdure_command": (c_int, [c_void_p, c_size_t, POINTER(Bytes), POINTER(POINTER(Reply)), E]),
+    "perdure_past": (c_int, [c_void_p, c_size_t, POINTER(Bytes), POINTER(POINTER(Reply)), E]),
     "perdure_reply_free": (None, [POINTER(Reply)]),
     "perdure_records_new": (c_int, [c_void_p, c_char_p, POINTER(c_void_p), E]),
     "perdure_records_next": (c_int, [c_void_p, POINTER(POINTER(LogRecord)), E]),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from . import _library as lib
 from .errors import ConflictError, EndError, InvalidError, ReadOnlyError
-from .operations import TYPES, Operations, Receipt, Span, Text, seconds_of, to_bytes, wrap
+from .operations import TYPES, Operations, Receipt, Span, Text, read_reply, seconds_of, to_bytes, wrap
 
 T = TypeVar("T")
 EVERYTHING = 2**64 - 1  # how the C interface says: no window at all
@@ -318,6 +318,64 @@ class Database(Operations):
         """Drop an actor with all that it has. NotFoundError."""
         with self._session() as session:
             lib.call("perdure_actor_drop", session, wrap(actor))
+
+    # ---- the past of actors: docs/history.md ----
+
+    def past(self, *words: Text) -> Any:
+        """What comes behind PD.ACTOR in docs/history.md: past("HISTORY", "user:42", "COUNT", "10"). bytes, int, None, list or dict."""
+        given = (lib.Bytes * len(words))(*[wrap(word) for word in words])
+        reply = ctypes.POINTER(lib.Reply)()
+        with self._session() as session:
+            lib.call("perdure_past", session, len(words), given, ctypes.byref(reply))
+        try:
+            return read_reply(reply.contents)
+        finally:
+            lib.LIBRARY.perdure_reply_free(reply)
+
+    def history(self, actor: Text, *, limit: int = 100) -> list[dict[bytes, Any]]:
+        """The transactions that changed an actor, the newest first."""
+        entries: list[dict[bytes, Any]] = []
+        words: tuple[Text, ...] = ()
+        while len(entries) < limit:
+            page = self.past("HISTORY", actor, "COUNT", str(min(limit - len(entries), 1000)), *words)
+            entries += page[b"entries"]
+            if page[b"cursor"] == b"0":
+                break
+            words = ("CURSOR", page[b"cursor"], "TO", page[b"to_time"])
+        return entries
+
+    def get_at(self, actor: Text, key: Text, moment: Text) -> Any:
+        """What a key was at a moment: bytes, a dict of fields, or None."""
+        return self.past("GET", actor, key, "AT", moment)
+
+    def fork(self, actor: Text, name: Text, *, at: Text = "now") -> dict[bytes, Any]:
+        """Make an actor of what another had at a moment. ExistsError."""
+        return dict(self.past("FORK", actor, name, "AT", at))
+
+    def restore(self, actor: Text, at: Text, *, dry_run: bool = False) -> dict[bytes, Any]:
+        """Make an actor again what it was at a moment; b"undo" is the moment to restore to, to undo it."""
+        return dict(self.past("RESTORE", actor, "AT", at, *(("DRYRUN",) if dry_run else ())))
+
+    def revert(self, actor: Text, transaction: Text, *, dry_run: bool = False) -> dict[bytes, Any]:
+        """Undo what one transaction, named by its LSN or bookmark, did to an actor. ConflictError."""
+        return dict(self.past("REVERT", actor, transaction, *(("DRYRUN",) if dry_run else ())))
+
+    def undrop(self, actor: Text) -> dict[bytes, Any]:
+        """Bring back the actor of that name that was dropped last. ExistsError, NotFoundError."""
+        return dict(self.past("UNDROP", actor))
+
+    def snapshot(self, actor: Text, name: Text | None = None, *, at: Text = "now", keep: int | None = None) -> dict[bytes, Any]:
+        """Keep a moment of an actor under a name (default: the time), for so many seconds (default: until it is removed)."""
+        words: list[Text] = ["SNAPSHOT", actor] + ([name] if name is not None else []) + ["AT", at]
+        return dict(self.past(*words, *(("KEEP", str(keep)) if keep is not None else ())))
+
+    def snapshots(self, actor: Text | None = None) -> list[dict[bytes, Any]]:
+        """The snapshots of an actor, or of all in the tenant."""
+        return list(self.past("SNAPSHOTS", *((actor,) if actor is not None else ())))
+
+    def remove_snapshot(self, actor: Text, name: Text) -> None:
+        """NotFoundError."""
+        self.past("UNSNAPSHOT", actor, name)
 
     def set_actor_level(self, actor: Text, level: Level) -> None:
         """How durable writes to this actor are when they do not say so themselves."""

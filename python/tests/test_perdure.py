@@ -27,6 +27,58 @@ class InMemory(unittest.TestCase):
         self.addCleanup(self.db.close)
 
 
+class Past(OnDisk):
+    def test_history(self):
+        for number in range(5):
+            self.db.put("a", "key", str(number))
+        told = self.db.history("a", limit=3)
+        self.assertEqual(len(told), 3)
+        self.assertEqual(len(self.db.history("a")), 5)
+        self.assertEqual(self.db.get_at("a", "key", told[1][b"bookmark"]), b"3")
+        self.assertEqual(self.db.get_at("a", "nothing", "now"), None)
+        with self.assertRaises(perdure.NotFoundError):
+            self.db.history("nobody")
+        with self.assertRaises(perdure.InvalidError):
+            self.db.past("DESTROY", "a")
+
+    def test_orders(self):
+        self.db.put("a", "key", "1")
+        then = self.db.history("a")[0][b"bookmark"]
+        self.db.put("a", "key", "2")
+        self.assertEqual(self.db.fork("a", "copy", at=then)[b"keys"], 1)
+        self.assertEqual(self.db.get("copy", "key"), b"1")
+        with self.assertRaises(perdure.ExistsError):
+            self.db.fork("a", "copy")
+        self.assertEqual(self.db.restore("a", then, dry_run=True)[b"put"], 1)
+        self.assertEqual(self.db.get("a", "key"), b"2")
+        undo = self.db.restore("a", then)[b"undo"]
+        self.assertEqual(self.db.get("a", "key"), b"1")
+        self.db.restore("a", undo)
+        self.assertEqual(self.db.get("a", "key"), b"2")
+        self.db.revert("a", self.db.history("a")[0][b"bookmark"])
+        self.assertEqual(self.db.get("a", "key"), b"1")
+        self.db.drop_actor("copy")
+        self.db.undrop("copy")
+        self.assertEqual(self.db.get("copy", "key"), b"1")
+
+    def test_snapshots(self):
+        self.db.put("a", "key", "1")
+        made = self.db.snapshot("a", "s", keep=3600)
+        self.assertEqual((made[b"snapshot"], made[b"keys"]), (b"s", 1))
+        self.db.snapshot("a")
+        with self.assertRaises(perdure.ExistsError):
+            self.db.snapshot("a", "s")
+        self.db.put("a", "key", "2")
+        self.assertEqual(self.db.get_at("a", "key", "snapshot:s"), b"1")
+        self.assertEqual([one[b"snapshot"] for one in self.db.snapshots("a")][0], b"s")
+        self.assertEqual(len(self.db.snapshots()), 2)
+        self.db.restore("a", "snapshot:s")
+        self.assertEqual(self.db.get("a", "key"), b"1")
+        self.db.remove_snapshot("a", "s")
+        with self.assertRaises(perdure.NotFoundError):
+            self.db.remove_snapshot("a", "s")
+
+
 class Strings(InMemory):
     def test_put_and_get(self):
         self.db.put("a", "key", "value")

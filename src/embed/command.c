@@ -187,7 +187,7 @@ static void build(struct pd_slice *rest, struct room *room, struct perdure_reply
 }
 
 /* One block of memory: nodes, then bytes. */
-static int build_tree(struct pd_slice encoded, struct perdure_reply **ret_reply, struct perdure_error *err)
+int pd_embed_tree(struct pd_slice encoded, struct perdure_reply **ret_reply, struct perdure_error *err)
 {
 	struct measure measured = { 0 };
 	struct pd_slice rest = encoded;
@@ -235,7 +235,7 @@ int perdure_command(struct perdure_session *session, size_t count, const struct 
 	if (result == 0)
 		result = pd_embed_do(session, &operation, &encoded, err);
 	if (result == 0 && ret_reply != NULL)
-		result = build_tree(encoded, ret_reply, err);
+		result = pd_embed_tree(encoded, ret_reply, err);
 	pd_free(operation.words);
 	pd_keep_clear(&keep);
 	pd_embed_leave(session);

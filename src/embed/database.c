@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "embed/embed_private.h"
 #include "embed/view.h"
+#include "history/job.h"
+#include "restore/job.h"
 #include "engine/upkeep.h"
 
 #define RECOVERY_SLICE 20000u /* records replayed between two calls of the caller's progress function */
@@ -226,6 +228,9 @@ int perdure_close(struct perdure *db, struct perdure_error *err)
 	if (db->process != getpid())
 		return 0;
 	pd_driver_stop(&db->driver);
+	/* What was asked for by who has been told that it is closed. */
+	pd_history_jobs_free(db->history_jobs);
+	pd_restore_jobs_free(db->restore_jobs);
 	close_sessions(db);
 	result = pd_engine_close(db->engine, &why);
 	db->engine = NULL;

@@ -57,7 +57,9 @@ struct perdure {
 	pthread_mutex_t sessions_lock;
 	struct perdure_session *sessions;
 	struct perdure_view *views;
-	uint64_t next_client; /* jobs only */
+	uint64_t next_client;                 /* jobs only */
+	struct pd_history_jobs *history_jobs; /* jobs only; made when first needed */
+	struct pd_restore_jobs *restore_jobs; /* the same */
 };
 
 /* For calls on the handle itself. PERDURE_INVALID: NULL, or another process's. */
@@ -180,6 +182,8 @@ int pd_embed_do(struct perdure_session *session, const struct pd_operation *oper
 int pd_embed_commit(struct perdure_session *session, struct pd_receipt *ret_receipt,
 		    struct perdure_error *err);
 
+/* An encoded reply (RESP3) as a tree of one block. PERDURE_TOO_LARGE, PERDURE_NO_MEMORY. */
+int pd_embed_tree(struct pd_slice encoded, struct perdure_reply **ret_reply, struct perdure_error *err);
 /* A command of the models by its name, in any case. NULL: there is none. */
 const struct pd_command *pd_embed_command(struct pd_slice name);
 /* The code and words for an error reply "PREFIX text". */
