@@ -32,6 +32,23 @@ uint64_t pd_sim_trace_string(const char *string)
 	return pd_hash64(pd_slice_string(string), 0);
 }
 
+/* What may change the disk is part of the shape of what is done, wherever it is and however much. */
+static void note_effect(struct pd_sim *sim, enum pd_os_operation operation, uint64_t subject, uint64_t a,
+			uint64_t b)
+{
+	uint64_t number = sim->operations - sim->effects_from;
+
+	if (operation == PD_OS_OP_READ || operation == PD_OS_OP_LIST ||
+	    (operation == PD_OS_OP_OPEN && (a & PD_OS_CREATE) == 0))
+		return;
+	sim->shape = pd_sim_mix(sim->shape ^ (uint64_t)operation);
+	sim->shape = pd_sim_mix(sim->shape ^ subject);
+	sim->shape = pd_sim_mix(sim->shape ^ a);
+	sim->shape = pd_sim_mix(sim->shape ^ b);
+	if (number <= sim->effects_size && number > 0)
+		sim->effects[number - 1] = 1;
+}
+
 enum pd_sim_verdict pd_sim_begin(struct pd_sim *sim, enum pd_os_operation operation, uint64_t subject,
 				 uint64_t a, uint64_t b, int *ret_errnum)
 {
@@ -42,6 +59,7 @@ enum pd_sim_verdict pd_sim_begin(struct pd_sim *sim, enum pd_os_operation operat
 	pd_sim_trace(sim, subject);
 	pd_sim_trace(sim, a);
 	pd_sim_trace(sim, b);
+	note_effect(sim, operation, subject, a, b);
 	if (sim->crash_in > 0 && --sim->crash_in == 0) {
 		sim->crashed = true;
 		return PD_SIM_DIES;
@@ -108,6 +126,27 @@ uint64_t pd_sim_operations(const struct pd_os *os)
 	return ((const struct pd_sim *)os)->operations;
 }
 
+void pd_sim_note_effects(struct pd_os *os, uint8_t *effects, size_t size)
+{
+	struct pd_sim *sim = pd_sim_of(os);
+
+	if (size > 0)
+		memset(effects, 0, size);
+	sim->effects = effects;
+	sim->effects_size = size;
+	sim->effects_from = sim->operations;
+}
+
+uint64_t pd_sim_shape(const struct pd_os *os)
+{
+	return ((const struct pd_sim *)os)->shape;
+}
+
+uint64_t pd_sim_combinations(const struct pd_os *os)
+{
+	return ((const struct pd_sim *)os)->random.combinations;
+}
+
 uint64_t pd_sim_writes_astray(const struct pd_os *os)
 {
 	return ((const struct pd_sim *)os)->astray;
@@ -133,6 +172,7 @@ void pd_sim_power_cut(struct pd_os *os)
 
 	pd_sim_trace(sim, UINT64_MAX);
 	pd_sim_queues_abandon(sim);
+	pd_sim_tears_decide(sim);
 	pd_sim_tree_power_cut(sim);
 	for (struct pd_sim_node *node = sim->nodes; node != NULL; node = node->next) {
 		pd_sim_content_power_cut(&sim->disk, &node->content);
@@ -148,6 +188,7 @@ void pd_sim_process_crash(struct pd_os *os)
 
 	pd_sim_trace(sim, UINT64_MAX - 1);
 	pd_sim_queues_abandon(sim);
+	pd_sim_tears_decide(sim);
 	process_ends(sim);
 }
 
@@ -400,7 +441,7 @@ static const struct pd_os_ops sim_ops = {
 	.queue_descriptor = pd_sim_queue_descriptor,
 };
 
-static void take_options(struct pd_sim *sim, const struct pd_sim_options *options)
+void pd_sim_take_options(struct pd_sim *sim, const struct pd_sim_options *options)
 {
 	PD_ASSERT(options->direct_alignment == 0 || options->direct_alignment == 512 ||
 		  options->direct_alignment == 4096);
@@ -411,7 +452,7 @@ static void take_options(struct pd_sim *sim, const struct pd_sim_options *option
 void pd_sim_set_options(struct pd_os *os, const struct pd_sim_options *options)
 {
 	/* The seed, the unit of the drive and the start of time belong to the disk and stay. */
-	take_options(pd_sim_of(os), options);
+	pd_sim_take_options(pd_sim_of(os), options);
 }
 
 void pd_sim_set_chance(struct pd_os *os, uint64_t seed, enum pd_sim_survival survival)
@@ -422,6 +463,9 @@ void pd_sim_set_chance(struct pd_os *os, uint64_t seed, enum pd_sim_survival sur
 	sim->random.all = survival == PD_SIM_SURVIVES_ALL || survival == PD_SIM_SURVIVES_LAST;
 	sim->random.last_name = survival == PD_SIM_SURVIVES_LAST;
 	sim->random.nothing = survival == PD_SIM_SURVIVES_NOTHING;
+	sim->random.counted = survival == PD_SIM_SURVIVES_BY_NUMBER;
+	sim->random.number = seed;
+	sim->random.combinations = 1;
 }
 
 int pd_os_sim_new(const struct pd_sim_options *options, struct pd_os **ret_os, struct pd_error *err)
@@ -434,11 +478,12 @@ int pd_os_sim_new(const struct pd_sim_options *options, struct pd_os **ret_os, s
 		return pd_error_set(err, PD_NO_MEMORY, "cannot make a simulated machine: out of memory");
 	}
 	pd_os_init(&sim->base, &sim_ops);
-	take_options(sim, options);
+	pd_sim_take_options(sim, options);
 	pd_sim_random_init(&sim->random, options->seed);
 	pd_sim_random_init(&sim->keys, ~options->seed);
 	sim->disk.random = &sim->random;
 	sim->disk.unit = options->torn_unit > 0 ? options->torn_unit : PD_SIM_SECTOR;
+	sim->last_tear = &sim->tears;
 	sim->process = 1;
 	sim->real_us = options->start_real_us;
 	if (sim->real_us == 0)

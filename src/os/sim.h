@@ -22,6 +22,9 @@ enum pd_sim_survival {
 	PD_SIM_SURVIVES_BY_CHANCE,
 	PD_SIM_SURVIVES_NOTHING,
 	PD_SIM_SURVIVES_ALL,
+	/* As the digits of the seed say, one for each thing that may survive or not: 0 is nothing, and all numbers below
+	 * pd_sim_combinations() together are everything that can be left. A write under way is of sectors that survive each on its own. */
+	PD_SIM_SURVIVES_BY_NUMBER,
 	PD_SIM_SURVIVES_LAST, /* all bytes, and of the names the change that was made last, with what it stands on */
 };
 
@@ -63,6 +66,15 @@ bool pd_sim_crashed(const struct pd_os *os);
 void pd_sim_fail_at(struct pd_os *os, enum pd_os_operation operation, uint64_t n, int errnum);
 /* The nth disk operation from now, of any kind, fails with `errnum`; with `for_good` all after it, too. 0 switches it off. */
 void pd_sim_fail_from(struct pd_os *os, uint64_t n, int errnum, bool for_good);
+/* What the last power cut by number could have left, those that it could not tell from each other included; saturates. */
+uint64_t pd_sim_combinations(const struct pd_os *os);
+/* From here on byte n of `effects` is 1 if operation n (0: the next) is of a kind that may change the disk. `size` 0 ends it. */
+void pd_sim_note_effects(struct pd_os *os, uint8_t *effects, size_t size);
+/* A hash of everything that may have changed the disk: which operation on what, where and how many bytes, but not of the bytes. */
+uint64_t pd_sim_shape(const struct pd_os *os);
+/* Make a machine what another one is at this moment: names, bytes, what is not stable, chance, clocks. In neither a file or a queue is open;
+ * writes of a process that died may still be undecided. PD_NO_MEMORY: it is good for nothing but being freed. */
+PD_MUST_CHECK int pd_sim_copy(struct pd_os *os, const struct pd_os *from);
 uint64_t pd_sim_operations(const struct pd_os *os);    /* disk operations so far */
 uint64_t pd_sim_writes_astray(const struct pd_os *os); /* that were lost or misdirected, so far */
 
@@ -85,7 +97,7 @@ PD_MUST_CHECK int pd_sim_flip_bit(struct pd_os *os, const char *path, uint64_t o
 PD_MUST_CHECK int pd_sim_damage(struct pd_os *os, const char *path, uint64_t offset, const void *data,
 				size_t size);
 
-/* A hash of all names and bytes as they are seen: after a power cut, of the disk. */
+/* A hash of all names and bytes as they are seen: after a power cut, of the disk. What is in a lock file does not count. */
 uint64_t pd_sim_image_hash(const struct pd_os *os);
 
 /* ---- time ---- */

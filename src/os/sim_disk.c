@@ -40,7 +40,7 @@ static uint8_t *unit_data(const struct pd_sim_disk *disk, struct pd_sim_page *pa
 
 /* ---- versions ---- */
 
-static struct pd_sim_version *version_new(struct pd_sim_disk *disk, bool zero)
+struct pd_sim_version *pd_sim_version_new(struct pd_sim_disk *disk, bool zero)
 {
 	struct pd_sim_version **pool = zero ? &disk->free_zero_versions : &disk->free_versions;
 	struct pd_sim_version *version = *pool;
@@ -93,7 +93,7 @@ static void versions_thin(struct pd_sim_disk *disk, struct pd_sim_version **list
 static int version_push(struct pd_sim_disk *disk, struct pd_sim_page *page, unsigned unit, bool truncated)
 {
 	bool zero = (page->written & (1U << unit)) == 0;
-	struct pd_sim_version *version = version_new(disk, zero);
+	struct pd_sim_version *version = pd_sim_version_new(disk, zero);
 	unsigned count = 0;
 
 	if (version == NULL)
@@ -117,7 +117,7 @@ static struct pd_sim_version *version_fill(struct pd_sim_disk *disk, struct pd_s
 
 	if (!old->zero)
 		return old;
-	full = version_new(disk, false);
+	full = pd_sim_version_new(disk, false);
 	if (full == NULL)
 		return NULL;
 	memset(full->data, 0, disk->unit);
@@ -174,7 +174,17 @@ static void page_free(struct pd_sim_disk *disk, struct pd_sim_page *page)
 	disk->free_pages = page;
 }
 
-static int pages_reserve(struct pd_sim_content *content, size_t index)
+struct pd_sim_page *pd_sim_page_new(struct pd_sim_disk *disk)
+{
+	struct pd_sim_page *page = disk->free_pages;
+
+	if (page == NULL)
+		return pd_malloc(sizeof *page);
+	disk->free_pages = page->next_free;
+	return page;
+}
+
+int pd_sim_pages_reserve(struct pd_sim_content *content, size_t index)
 {
 	size_t capacity = content->page_capacity > 0 ? content->page_capacity : 8;
 	struct pd_sim_page **grown;
@@ -212,15 +222,11 @@ static int page_for_write(struct pd_sim_disk *disk, struct pd_sim_content *conte
 {
 	struct pd_sim_page *page;
 
-	if (pages_reserve(content, index) != 0)
+	if (pd_sim_pages_reserve(content, index) != 0)
 		return ENOMEM;
 	page = content->pages[index];
 	if (page == NULL) {
-		page = disk->free_pages;
-		if (page != NULL)
-			disk->free_pages = page->next_free;
-		else
-			page = pd_malloc(sizeof *page);
+		page = pd_sim_page_new(disk);
 		if (page == NULL)
 			return ENOMEM;
 		memset(page, 0, sizeof *page);
@@ -452,13 +458,14 @@ void pd_sim_content_write_part(struct pd_sim_disk *disk, struct pd_sim_content *
 			       size_t size, uint64_t offset, enum pd_sim_part part)
 {
 	uint64_t units = size / disk->unit + 2, end = 0;
-	uint64_t front = pd_sim_random_below(disk->random, units + 1);
+	uint64_t front = disk->random->counted ? units : pd_sim_random_below(disk->random, units + 1);
 	unsigned chance = pd_sim_random_survival(disk->random);
 
 	for (size_t done = 0; done < size;) {
 		struct chunk chunk = chunk_at(disk, offset + done, size - done);
-		bool there = part == PD_SIM_PART_FRONT ? front > 0
-						       : pd_sim_random_chance(disk->random, chance);
+		bool there = part == PD_SIM_PART_FRONT || chance == PD_SIM_COUNTED
+				     ? front > 0
+				     : pd_sim_random_chance(disk->random, chance);
 
 		if (front > 0)
 			front--;
@@ -651,7 +658,18 @@ static bool size_power_cut(struct pd_sim_disk *disk, struct pd_sim_content *cont
 	uint64_t durable = content->older_sizes[0];
 	unsigned pick;
 
-	if (content->older_size_count == 0 || pd_sim_random_chance(disk->random, chance))
+	if (content->older_size_count == 0)
+		return false;
+	if (chance == PD_SIM_COUNTED) {
+		/* 0: the durable one, 1: the present one, then those between. */
+		pick = (unsigned)pd_sim_random_digit(disk->random, content->older_size_count + 1U);
+		if (pick == 1)
+			return false;
+		pick -= pick > 1;
+		content->size = content->older_sizes[pick];
+		return content->shrunk && pick < content->shrunk_at;
+	}
+	if (pd_sim_random_chance(disk->random, chance))
 		return false;
 	if (disk->random->nothing) {
 		content->size = durable;
@@ -666,6 +684,16 @@ static bool size_power_cut(struct pd_sim_disk *disk, struct pd_sim_content *cont
 	pick = (unsigned)pd_sim_random_below(disk->random, content->older_size_count);
 	content->size = content->older_sizes[pick];
 	return content->shrunk && pick < content->shrunk_at;
+}
+
+/* 0: the durable one, 1: what is seen, then those between. */
+static uint64_t counted_version(struct pd_sim_random *random, uint64_t candidates, bool seen)
+{
+	uint64_t digit = pd_sim_random_digit(random, candidates + seen);
+
+	if (digit == 0)
+		return candidates - 1;
+	return seen ? (digit == 1 ? candidates : digit - 2) : digit - 1;
 }
 
 /* Pick the surviving version of a unit. A truncation holds for all units or for none. */
@@ -688,8 +716,12 @@ static void unit_power_cut(struct pd_sim_disk *disk, struct pd_sim_page *page, u
 		}
 		candidates++;
 	}
-	if (candidates == 0 || (seen && pd_sim_random_chance(disk->random, chance)))
-		pick = candidates; /* what is seen; with nothing else to pick, a truncation left it */
+	if (candidates == 0)
+		pick = 0; /* what is seen: there is nothing else to pick, a truncation left it */
+	else if (chance == PD_SIM_COUNTED)
+		pick = counted_version(disk->random, candidates, seen);
+	else if (seen && pd_sim_random_chance(disk->random, chance))
+		pick = candidates; /* what is seen */
 	else if (disk->random->nothing || pd_sim_random_below(disk->random, 2) == 0)
 		pick = candidates - 1;
 	else

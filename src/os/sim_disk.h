@@ -88,7 +88,8 @@ size_t pd_sim_content_read(const struct pd_sim_content *content, void *data, siz
 /* 0, ENOSPC (what fits is written) or ENOMEM. */
 int pd_sim_content_write(struct pd_sim_disk *disk, struct pd_sim_content *content, const void *data,
 			 size_t size, uint64_t offset, enum pd_sim_write_kind kind);
-/* Write a random part, unstable. Without memory or room for it, less. */
+/* Write a random part, unstable; where the number says what survives all of it, which is chosen from when the power goes. Without memory
+ * or room for it, less. */
 void pd_sim_content_write_part(struct pd_sim_disk *disk, struct pd_sim_content *content, const void *data,
 			       size_t size, uint64_t offset, enum pd_sim_part part);
 int pd_sim_content_resize(struct pd_sim_disk *disk, struct pd_sim_content *content, uint64_t size);
@@ -103,6 +104,11 @@ void pd_sim_content_power_cut(struct pd_sim_disk *disk, struct pd_sim_content *c
 /* Overwrite bytes at rest, in every version; only within the size. 0 or ENOMEM. */
 int pd_sim_content_patch(struct pd_sim_disk *disk, struct pd_sim_content *content, uint64_t offset,
 			 const void *data, size_t size);
+
+/* What copies are made of: NULL or ENOMEM where there is no memory. A page is not filled in. */
+struct pd_sim_page *pd_sim_page_new(struct pd_sim_disk *disk);
+struct pd_sim_version *pd_sim_version_new(struct pd_sim_disk *disk, bool zero);
+int pd_sim_pages_reserve(struct pd_sim_content *content, size_t index);
 
 /* The file has no name and no handle any more, or has one again: its pages are free for others, or used. */
 void pd_sim_content_uncharge(struct pd_sim_disk *disk, struct pd_sim_content *content);

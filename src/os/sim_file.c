@@ -186,6 +186,45 @@ void pd_sim_file_put_part(struct pd_sim_file *file, const void *data, size_t siz
 	pd_sim_content_write_part(&machine(file)->disk, &file->node->content, data, size, offset, part);
 }
 
+void pd_sim_file_tear(struct pd_sim_file *file, const void *data, size_t size, uint64_t offset,
+		      enum pd_sim_part part)
+{
+	struct pd_sim *sim = machine(file);
+	struct pd_sim_tear *tear = pd_malloc(sizeof *tear + size);
+
+	if (tear == NULL)
+		return; /* nothing of it is there */
+	*tear = (struct pd_sim_tear){ .node = file->node, .offset = offset, .size = size, .part = part };
+	memcpy(tear->data, data, size);
+	tear->node->references++;
+	*sim->last_tear = tear;
+	sim->last_tear = &tear->next;
+}
+
+void pd_sim_tears_free(struct pd_sim *sim)
+{
+	while (sim->tears != NULL) {
+		struct pd_sim_tear *tear = sim->tears;
+
+		sim->tears = tear->next;
+		pd_sim_node_unref(sim, tear->node);
+		pd_free(tear);
+	}
+	sim->last_tear = &sim->tears;
+}
+
+void pd_sim_tears_decide(struct pd_sim *sim)
+{
+	for (const struct pd_sim_tear *tear = sim->tears; tear != NULL; tear = tear->next) {
+		pd_sim_content_write_part(&sim->disk, &tear->node->content, tear->data, tear->size,
+					  tear->offset, tear->part);
+		/* Nobody holds it any more. */
+		if (tear->node->names == 0 && tear->node->handles == 0)
+			pd_sim_content_uncharge(&sim->disk, &tear->node->content);
+	}
+	pd_sim_tears_free(sim);
+}
+
 int pd_sim_write(struct pd_os_file *base, const void *data, size_t size, uint64_t offset,
 		 struct pd_error *err)
 {
@@ -194,9 +233,11 @@ int pd_sim_write(struct pd_os_file *base, const void *data, size_t size, uint64_
 	int rc = 0;
 	enum pd_sim_verdict verdict = begin(file, PD_OS_OP_WRITE, size, offset, &rc);
 
-	if (verdict == PD_SIM_DIES && (base->flags & (PD_OS_DIRECT | PD_OS_SYNCED)) == 0)
-		pd_sim_file_put_part(file, data, size, offset, PD_SIM_PART_FRONT);
-	else if (verdict == PD_SIM_FAIL || verdict == PD_SIM_DIES)
+	if (verdict == PD_SIM_DIES)
+		pd_sim_file_tear(file, data, size, offset,
+				 (base->flags & (PD_OS_DIRECT | PD_OS_SYNCED)) == 0 ? PD_SIM_PART_FRONT
+										    : PD_SIM_PART_ANY);
+	else if (verdict == PD_SIM_FAIL)
 		pd_sim_file_put_part(file, data, size, offset, PD_SIM_PART_ANY);
 	if (verdict != PD_SIM_GO)
 		return pd_sim_refuse(sim, verdict, rc, err, "write", file->path);
@@ -290,6 +331,7 @@ int pd_sim_lock(struct pd_os *os, const char *path, struct pd_os_lock **ret_lock
 		rc = write_process_id(sim, node);
 	if (rc != 0)
 		return pd_sim_end(sim, rc, err, "lock", path);
+	node->is_lock = true;
 	lock = pd_malloc(sizeof *lock);
 	if (lock == NULL)
 		return pd_sim_end(sim, ENOMEM, err, "lock", path);

@@ -381,11 +381,15 @@ int pd_sim_tree_new(struct pd_sim *sim)
 
 void pd_sim_tree_free(struct pd_sim *sim)
 {
+	pd_sim_tears_free(sim);
 	while (sim->change_count > 0)
 		change_remove(sim, sim->change_count - 1);
 	pd_free(sim->changes);
+	sim->changes = NULL;
+	sim->change_capacity = 0;
 	if (sim->root != NULL)
 		pd_sim_node_unref(sim, sim->root);
+	sim->root = NULL;
 }
 
 uint64_t pd_sim_tree_hash(const struct pd_sim_node *directory, uint64_t hash)
@@ -396,7 +400,7 @@ uint64_t pd_sim_tree_hash(const struct pd_sim_node *directory, uint64_t hash)
 		hash = pd_hash64(pd_slice_string(entry->name), hash);
 		if (entry->node->is_directory)
 			hash = pd_sim_tree_hash(entry->node, hash);
-		else
+		else if (!entry->node->is_lock)
 			hash = pd_sim_content_hash(&entry->node->content, hash);
 	}
 	return pd_sim_mix(hash);
@@ -428,6 +432,9 @@ static void choose_survivors(struct pd_sim *sim)
 	for (size_t i = 0; i < sim->change_count; i++) {
 		const struct pd_sim_change *change = &sim->changes[i];
 
+		/* What makes no sense is no choice. */
+		if (chance == PD_SIM_COUNTED && !change_applicable(change))
+			continue;
 		if (pd_sim_random_chance(&sim->random, chance) && change_applicable(change))
 			PD_ASSERT(change_apply(sim, change) == 0);
 	}

@@ -4,6 +4,7 @@
  *   sim_names.c  the tree of names, seen and stable; locks
  *   sim_file.c   handles and their operations
  *   sim_queue.c  writes in flight
+ *   sim_copy.c   a machine that is made like another
  *   sim_disk.c   the bytes */
 #ifndef PD_OS_SIM_PRIVATE_H
 #define PD_OS_SIM_PRIVATE_H
@@ -35,6 +36,8 @@ struct pd_sim_node {
 	unsigned handles;
 	bool is_directory;
 	bool pinned;                        /* while a power cut walks the nodes */
+	bool is_lock;                       /* its bytes say who holds it, and nothing else */
+	struct pd_sim_node *twin;           /* while the machine is copied: in the copy */
 	uint64_t locked_by;                 /* the process, 0 when it is not locked */
 	struct pd_sim_content content;      /* of a file */
 	struct pd_sim_entries seen, stable; /* of a directory */
@@ -55,6 +58,16 @@ struct pd_sim_change {
 	bool synced, to_synced; /* of a rename between directories: which of them was synced */
 };
 
+/* A write that was under way when the process died: what of it is there is decided when the crash is. */
+struct pd_sim_tear {
+	struct pd_sim_tear *next;
+	struct pd_sim_node *node; /* one reference */
+	uint64_t offset;
+	size_t size;
+	enum pd_sim_part part;
+	uint8_t data[];
+};
+
 struct pd_sim {
 	struct pd_os base;
 	struct pd_sim_options options;
@@ -66,6 +79,7 @@ struct pd_sim {
 	struct pd_sim_change *changes; /* in the order in which they were made */
 	size_t change_count, change_capacity;
 	struct pd_sim_queue *queues;
+	struct pd_sim_tear *tears, **last_tear; /* in the order in which they are decided */
 	uint64_t process; /* counts up at every crash: handles of an earlier one are void */
 	bool crashed;
 	uint64_t crash_in; /* operations until the crash, 0: none is planned */
@@ -75,6 +89,10 @@ struct pd_sim {
 	int fail_any_errnum;
 	bool fail_any_for_good;
 	uint64_t operations;
+	uint64_t shape;
+	uint8_t *effects; /* see pd_sim_note_effects() */
+	size_t effects_size;
+	uint64_t effects_from;
 	uint64_t astray; /* writes that were lost or misdirected */
 	uint64_t real_us, monotonic_ns;
 	uint64_t trace;
@@ -101,6 +119,7 @@ enum pd_sim_verdict {
 enum pd_sim_verdict pd_sim_begin(struct pd_sim *sim, enum pd_os_operation operation, uint64_t subject,
 				 uint64_t a, uint64_t b, int *ret_errnum);
 void pd_sim_trace(struct pd_sim *sim, uint64_t number);
+void pd_sim_take_options(struct pd_sim *sim, const struct pd_sim_options *options);
 uint64_t pd_sim_trace_string(const char *string);
 /* Mix the result into the trace and word it: "cannot <verb> '<path>'". errnum 0 is success. */
 int pd_sim_end(struct pd_sim *sim, int errnum, struct pd_error *err, const char *verb, const char *path);
@@ -157,6 +176,12 @@ int pd_sim_lock(struct pd_os *os, const char *path, struct pd_os_lock **ret_lock
 void pd_sim_unlock(struct pd_os_lock *lock);
 /* Carry a write out, faults of the drive included. 0 or an errno; after one, any part may be there. */
 int pd_sim_file_put(struct pd_sim_file *file, const void *data, size_t size, uint64_t offset);
+/* The process dies in the midst of a write. */
+void pd_sim_file_tear(struct pd_sim_file *file, const void *data, size_t size, uint64_t offset,
+		      enum pd_sim_part part);
+/* What of these writes is there? */
+void pd_sim_tears_decide(struct pd_sim *sim);
+void pd_sim_tears_free(struct pd_sim *sim);
 /* Carry a random part of a write out. */
 void pd_sim_file_put_part(struct pd_sim_file *file, const void *data, size_t size, uint64_t offset,
 			  enum pd_sim_part part);

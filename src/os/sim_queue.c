@@ -63,7 +63,7 @@ int pd_sim_queue_write(struct pd_os_queue *base, struct pd_os_file *file, const 
 	if (queue->process == sim->process && target->process == sim->process)
 		verdict = pd_sim_begin(sim, PD_OS_OP_WRITE, target->node->id, size, offset, &entry.errnum);
 	if (verdict == PD_SIM_DIES)
-		pd_sim_file_put_part(target, data, size, offset, PD_SIM_PART_ANY);
+		pd_sim_file_tear(target, data, size, offset, PD_SIM_PART_ANY);
 	if (verdict == PD_SIM_DIES || verdict == PD_SIM_DEAD)
 		return pd_sim_refuse(sim, verdict, 0, err, "write", target->path);
 	if (verdict == PD_SIM_GO)
@@ -136,8 +136,7 @@ static void drain(struct pd_sim_queue *queue, bool dead)
 					  (unsigned)pd_sim_random_below(&sim->random, queue->base.in_flight));
 
 		if (dead)
-			pd_sim_file_put_part(entry.file, entry.data, entry.size, entry.offset,
-					     PD_SIM_PART_ANY);
+			pd_sim_file_tear(entry.file, entry.data, entry.size, entry.offset, PD_SIM_PART_ANY);
 		else
 			(void)finish(&entry);
 	}

@@ -10,7 +10,14 @@ struct pd_sim_random {
 	uint64_t state[4];
 	bool all, nothing; /* survives a power cut, whatever chance says */
 	bool last_name;    /* of the names that were not stable only the last one does */
+	/* What survives is told by a number instead of by chance: its digits are the choices, one after the other. */
+	bool counted;
+	uint64_t number;       /* what is left of it */
+	uint64_t combinations; /* of all choices that there were; saturates */
 };
+
+/* A chance that stands for "as the number says". */
+#define PD_SIM_COUNTED UINT32_MAX
 
 static inline uint64_t pd_sim_mix(uint64_t number)
 {
@@ -46,8 +53,21 @@ static inline uint64_t pd_sim_random_below(struct pd_sim_random *random, uint64_
 	return (uint64_t)(((unsigned __int128)pd_sim_random_next(random) * limit) >> 64);
 }
 
+/* One of `limit` choices, by the number. */
+static inline uint64_t pd_sim_random_digit(struct pd_sim_random *random, uint64_t limit)
+{
+	uint64_t digit = random->number % limit;
+
+	random->number /= limit;
+	random->combinations = random->combinations > UINT64_MAX / limit ? UINT64_MAX
+									 : random->combinations * limit;
+	return digit;
+}
+
 static inline bool pd_sim_random_chance(struct pd_sim_random *random, unsigned per_million)
 {
+	if (per_million == PD_SIM_COUNTED)
+		return pd_sim_random_digit(random, 2) == 1;
 	return per_million > 0 && pd_sim_random_below(random, 1000000) < per_million;
 }
 
@@ -57,6 +77,8 @@ static inline unsigned pd_sim_random_survival(struct pd_sim_random *random)
 {
 	static const unsigned choices[] = { 0, 100000, 500000, 500000, 900000, 1000000 };
 
+	if (random->counted)
+		return PD_SIM_COUNTED;
 	if (random->all || random->nothing)
 		return random->all ? 1000000 : 0;
 	return choices[pd_sim_random_below(random, sizeof choices / sizeof choices[0])];

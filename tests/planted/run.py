@@ -56,8 +56,8 @@ SIMULATION = simulation("simulation")
 # The same with one plague in every seed, which else has one of nine.
 PLAGUES = [simulation(f"simulation of {what}", "--plague", plague)
            for plague, what in (("errors", "errors"), ("rot", "rot"), ("drive", "bad drives"), ("full", "full disks"))]
-EXHAUSTIVE = Oracle("exhaustive", r"^('.*') FAILED: (?P<said>.*)", "{build}/tests/sim/exhaustive", "--chances", "1",
-                    "--jobs", "1", "--once", "--until-failure")
+EXHAUSTIVE = Oracle("exhaustive", r"^('.*') FAILED: (?P<said>.*)", "{build}/tests/sim/exhaustive", "--variants", "1",
+                    "--numbers", "8", "--chances", "1", "--jobs", "1", "--once", "--until-failure")
 STATES = [Oracle("states of " + workload, r"^VIOLATION: (?P<said>.*)", "{build}/tests/crash/states", workload,
                  "--count", "300", "--jobs", "1", "--traces", "{scratch}")
           for workload in ("engine-plain", "engine", "levels-plain", "levels")]

@@ -182,7 +182,9 @@ static int expect(const struct lease *lease, uint64_t now_us, uint64_t lsn, stru
 	return 0;
 }
 
-static bool change_lease(struct world *world, unsigned number, uint8_t actor, const struct lease *lease)
+/* *ret_got is the epoch that was acquired; 0: none was. */
+static bool change_lease(struct world *world, unsigned number, uint8_t actor, const struct lease *lease,
+			 uint64_t *ret_got)
 {
 	struct client *client = &world->clients[number];
 	unsigned cell = cell_actor(client->tenant, actor);
@@ -194,6 +196,7 @@ static bool change_lease(struct world *world, unsigned number, uint8_t actor, co
 	char text[2 * PD_NAME_SIZE_MAX + 2];
 	int result, expected = PD_NOT_FOUND;
 
+	*ret_got = 0;
 	result = ask_patiently(world, client, name_of(client, actor, text, sizeof text), lease, &before_lsn,
 			       &got, &receipt, &err);
 	if (world->failed)
@@ -217,11 +220,7 @@ static bool change_lease(struct world *world, unsigned number, uint8_t actor, co
 					  receipt.lsn);
 		world->totals->leases++;
 		oracle_set(&world->oracle, cell, name, receipt.lsn);
-		if (lease->change == ACQUIRE && chance_one_in(&world->chance, 2)) {
-			client->claims[client->tenant][actor] = got;
-			if (pd_session_claim(client->session, pd_slice_string(text), got, &err) != 0)
-				return world_fail(world, "no claim: %s", err.text);
-		}
+		*ret_got = got;
 		work_note_write(world, &receipt);
 		return work_hold(world, number, &receipt);
 	}
@@ -233,6 +232,50 @@ static bool change_lease(struct world *world, unsigned number, uint8_t actor, co
 	return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
 }
 
+/* From here on this client writes with that epoch. */
+static bool claim(struct world *world, unsigned number, uint8_t actor, uint64_t epoch)
+{
+	struct client *client = &world->clients[number];
+	char text[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_error err;
+
+	client->claims[client->tenant][actor] = epoch;
+	world_say(world, "client %u claims epoch %" PRIu64 " of %s/%s", number, epoch,
+		  tenant_name(client->tenant), actor_name(actor));
+	return pd_session_claim(client->session, name_of(client, actor, text, sizeof text), epoch, &err) ==
+		       0 ||
+	       world_fail(world, "no claim: %s", err.text);
+}
+
+/* Who acquires claims what it got, every other time. */
+static bool change_and_claim(struct world *world, unsigned number, uint8_t actor, const struct lease *lease)
+{
+	uint64_t got;
+
+	if (!change_lease(world, number, actor, lease, &got))
+		return false;
+	return got == 0 || !chance_one_in(&world->chance, 2) || claim(world, number, actor, got);
+}
+
+bool actor_hold(struct world *world, unsigned number, enum actor_hold change, uint64_t ttl_us)
+{
+	static const enum change changes[] = { ACQUIRE, RENEW, RELEASE };
+	const struct client *client = &world->clients[number];
+	uint64_t claimed = client->claims[client->tenant][client->actor], got;
+	struct lease lease = { .change = changes[change],
+			       .owner = number % OWNERS,
+			       .epoch = claimed,
+			       .ttl_us = change == ACTOR_RELEASE ? 0 : ttl_us };
+
+	if (change != ACTOR_ACQUIRE && claimed == 0)
+		return true; /* its epoch went with its session */
+	if (!change_lease(world, number, client->actor, &lease, &got))
+		return false;
+	if (change == ACTOR_RELEASE)
+		return world_dead(world) || claim(world, number, client->actor, 0);
+	return got == 0 || claim(world, number, client->actor, got);
+}
+
 bool actor_replace(struct world *world, unsigned number)
 {
 	const struct client *client = &world->clients[number];
@@ -240,7 +283,7 @@ bool actor_replace(struct world *world, unsigned number)
 	uint8_t actor = client->upload.request->operations[0].places[0].actor;
 
 	return actor_drop_one(world, number, actor) &&
-	       (world_dead(world) || change_lease(world, number, actor, &lease));
+	       (world_dead(world) || change_and_claim(world, number, actor, &lease));
 }
 
 bool actor_lease(struct world *world)
@@ -257,21 +300,14 @@ bool actor_lease(struct world *world)
 			       .owner = (unsigned)chance_below(chance, OWNERS),
 			       .epoch = epoch,
 			       .exclusive = chance_one_in(chance, 4) };
-	char text[2 * PD_NAME_SIZE_MAX + 2];
-	struct pd_error err;
 
 	if (lease.change != RELEASE)
 		lease.ttl_us = 1000 + chance_spread(chance, 60000000);
 	if (name != NULL && name->owner < OWNERS && lease.change != ACQUIRE && !chance_one_in(chance, 4))
 		lease.owner = name->owner;
 	if (!chance_one_in(chance, 4) && (lease.change == ACQUIRE || lease.epoch != 0))
-		return change_lease(world, number, actor, &lease);
-	client->claims[client->tenant][actor] = epoch = chance_one_in(chance, 2) ? 0 : epoch;
-	world_say(world, "client %u claims epoch %" PRIu64 " of %s/%s", number, epoch,
-		  tenant_name(client->tenant), actor_name(actor));
-	return pd_session_claim(client->session, name_of(client, actor, text, sizeof text), epoch, &err) ==
-		       0 ||
-	       world_fail(world, "no claim: %s", err.text);
+		return change_and_claim(world, number, actor, &lease);
+	return claim(world, number, actor, chance_one_in(chance, 2) ? 0 : epoch);
 }
 
 bool actor_verify(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor,

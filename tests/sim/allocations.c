@@ -87,7 +87,7 @@ static bool play(struct world *world, const struct run *run, unsigned long *ret_
 	}
 	world->starving_for_good = run->for_good;
 	life_starve(world, run->nth > 0 ? run->nth : ULONG_MAX);
-	played = life_open_at(world, 0) == 1 && script_play(world, &scripts[run->script]);
+	played = script_open(world, 0) == 1 && script_play(world, &scripts[run->script]);
 	*ret_count = ULONG_MAX - pd_memory_fail_left();
 	life_heal(world);
 	if (!played || !check_fence(world))
@@ -95,7 +95,7 @@ static bool play(struct world *world, const struct run *run, unsigned long *ret_
 	if (run->cut || world->engine == NULL || world->fenced) {
 		life_kill(world, run->cut);
 		life_heal(world);
-		if (life_open_at(world, 0) != 1)
+		if (script_open(world, 0) != 1)
 			return false;
 	}
 	return recover(world) && script_go_on(world);

@@ -51,6 +51,17 @@ void *arena_copy(struct arena *arena, const void *data, size_t size)
 	return copy;
 }
 
+void arena_rewind(struct arena *arena, const struct arena *then)
+{
+	while (arena->chunks != then->chunks) {
+		struct arena_chunk *chunk = arena->chunks;
+
+		arena->chunks = chunk->next;
+		free(chunk);
+	}
+	arena->used = then->used;
+}
+
 void arena_clear(struct arena *arena)
 {
 	while (arena->chunks != NULL && (arena->chunks->next != NULL || arena->chunks->size > CHUNK_SIZE)) {

@@ -1,16 +1,20 @@
-/* Exhaustive exploration of short scenarios: a crash at every disk operation, in every way in which it may leave the disk, and
- * from there again at every operation of the recovery; and every operation failing, once and for good.
+/* Exhaustive exploration of short scenarios, and of their variants (vary.h): a crash at every disk operation, in every way in which it may leave
+ * the disk, and from there again at every operation of the recovery; and every operation failing, once and for good.
  *
- *     exhaustive [--script NAME] [--chances N] [--jobs J] [--once] [--until-failure]
- *     exhaustive --script NAME --crash K --after WAY [--again J --then WAY] [--verbose]     replay one
- *     exhaustive --script NAME --fail K eio|enospc|eio-on|enospc-on --after WAY [--verbose]
+ *     exhaustive [--script NAME] [--variants N] [--numbers N] [--chances N] [--depth D] [--seconds S] [--jobs J] [--once]
+ *                [--until-failure]
+ *     exhaustive --script NAME [--variant V] --crash K --after WAY [--again J --then WAY]… [--verbose]     replay one
+ *     exhaustive --script NAME [--variant V] --fail K eio|enospc|eio-on|enospc-on --after WAY [--verbose]
+ *     exhaustive --variants N --list                                      the variants in words
  *     exhaustive … --lie sync|directory|early-reply [--expect-failure]
  *
  * A way is "process" (killed: all that was written is there), "nothing" (a power cut that leaves only what was stable), "all",
- * "last" (all bytes, but of the names only the change that was made last), or a number: a power cut by that chance. A disk that has been seen before, with the same promises made, is not gone into again.
+ * "last" (all bytes, but of the names only the change that was made last), "number-N" (what the digits of N say, one for each thing that may survive
+ * or not) or N: a power cut by that chance. Where a crash can leave no more than --numbers disks, each of them is made; else as many as --chances
+ * says. A disk that has been seen before, with the same promises made, is not gone into again. --once crashes no recovery, --depth 3 the second
+ * one, too, --depth 0 nothing. After --seconds no further variant is begun.
  *
  * The last line is `N passed, N failed`: the scenarios. */
-#include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -18,254 +22,24 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/hash.h"
-#include "jobs.h"
-#include "script.h"
+#include "explore.h"
 
 #define CHANCES_MAX 64
-#define REPORTS_MAX 5
-#define SET_ENTRIES (UINT64_C(1) << 24)
-
-/* ---- what has been seen, by all processes ---- */
-
-/* Shared by all processes: images of disks, and images with what had been promised about them. */
-struct shared {
-	struct seen images, states;
-	uint64_t runs, crashes, failed, reported, full;
-};
-
-/* true: for the first time. */
-static bool see(struct seen *seen, uint64_t key, struct shared *shared)
-{
-	enum seen_before before = seen_add(seen, key);
-
-	if (before == SEEN_FULL)
-		__atomic_store_n(&shared->full, 1, __ATOMIC_RELAXED);
-	return before == SEEN_NEW;
-}
-
-/* ---- ways in which a crash leaves the disk ---- */
-
-enum { WAY_PROCESS, WAY_NOTHING, WAY_ALL, WAY_LAST, WAY_CHANCE /* and all numbers after it */ };
-
-static void print_way(unsigned way, char text[24])
-{
-	static const char *const names[] = { "process", "nothing", "all", "last" };
-
-	if (way < WAY_CHANCE)
-		(void)snprintf(text, 24, "%s", names[way]);
-	else
-		(void)snprintf(text, 24, "%u", way - WAY_CHANCE + 1);
-}
-
-static void choose_way(struct world *world, unsigned way)
-{
-	enum pd_sim_survival survival = PD_SIM_SURVIVES_BY_CHANCE;
-
-	if (way == WAY_NOTHING)
-		survival = PD_SIM_SURVIVES_NOTHING;
-	else if (way == WAY_ALL)
-		survival = PD_SIM_SURVIVES_ALL;
-	else if (way == WAY_LAST)
-		survival = PD_SIM_SURVIVES_LAST;
-	pd_sim_set_chance(world->os, way, survival);
-}
-
-/* ---- one run ---- */
-
-struct run {
-	const struct script *script;
-	uint64_t crash, again; /* at which operation; 0: not at all */
-	unsigned after, then;
-	unsigned trouble; /* instead of the crash, which comes when all is done; of troubles[] */
-};
-
-/* What becomes of a disk operation that does not end the process. */
-static const struct trouble {
-	const char *name;
-	int errnum;
-	bool for_good;
-} troubles[] = { { "", 0, false },
-		 { "eio", EIO, false },
-		 { "enospc", ENOSPC, false },
-		 { "eio-on", EIO, true },
-		 { "enospc-on", ENOSPC, true } };
-#define TROUBLES (sizeof troubles / sizeof troubles[0])
-
-struct result {
-	bool died, fresh;    /* in the last crash; the state it left had not been seen */
-	uint64_t operations; /* of what was to be crashed */
-};
+/* The whole set. */
+#define VARIANTS     48
+#define NUMBERS      16
+#define CHANCES      4
+#define SEEN_ENTRIES (UINT64_C(1) << 24)
 
 struct options {
-	const struct script *script;
-	unsigned chances, jobs;
-	bool once, verbose, until_failure, expect_failure;
+	struct explore_options explore;
+	unsigned jobs;
+	uint64_t seconds;            /* after which no variant is begun; 0: all are */
+	const struct script *script; /* NULL: all */
+	bool verbose, expect_failure, list;
 	struct lies lies;
-	const char *lie;
 	struct run replay;
 };
-
-/* The machine or the process ends; has this state been seen? */
-static bool crash(struct world *world, unsigned way, struct shared *shared)
-{
-	uint64_t image, state;
-
-	life_kill(world, way != WAY_PROCESS);
-	(void)__atomic_add_fetch(&shared->crashes, 1, __ATOMIC_RELAXED);
-	if (world->machine.disk_bytes > 0) {
-		world->machine.disk_bytes = 0;
-		pd_sim_set_options(world->os, &world->machine);
-	}
-	image = pd_sim_image_hash(world->os);
-	(void)see(&shared->images, image, shared);
-	state = pd_hash64(pd_slice(&world->power_floor, sizeof world->power_floor), image);
-	state = pd_hash64(pd_slice(&world->process_floor, sizeof world->process_floor), state);
-	state = pd_hash64(pd_slice(&world->full_floor, sizeof world->full_floor), state);
-	return see(&shared->states, state, shared);
-}
-
-/* The disk fails, now or from now on, and is whole again when all is done. */
-static bool play_trouble(struct world *world, const struct run *run, struct shared *shared)
-{
-	const struct trouble *trouble = &troubles[run->trouble];
-
-	world->plague = PLAGUE_ERRORS;
-	world->sick = world->plagued = true;
-	pd_sim_fail_from(world->os, run->crash, trouble->errnum, trouble->for_good);
-	if (life_open_at(world, 0) < 0 || !script_play(world, run->script))
-		return false;
-	life_heal(world);
-	(void)crash(world, run->after, shared);
-	return life_open_at(world, 0) == 1 && script_go_on(world);
-}
-
-static bool play_run(struct world *world, const struct run *run, struct shared *shared, struct result *result)
-{
-	uint64_t before;
-	int opened;
-
-	if (!script_begin(world, run->script))
-		return false;
-	choose_way(world, run->after);
-	if (run->trouble > 0)
-		return play_trouble(world, run, shared);
-	world->dies_at = run->crash;
-	opened = life_open_at(world, 0);
-	if (opened < 0 || (opened > 0 && !script_play(world, run->script)))
-		return false;
-	result->operations = pd_sim_operations(world->os);
-	result->died = world_dead(world);
-	if (!result->died)
-		return run->crash > 0 || script_go_on(world);
-	world->dies_at = 0;
-	result->fresh = crash(world, run->after, shared);
-	if (!result->fresh && run->again == 0)
-		return true;
-	choose_way(world, run->then);
-	before = pd_sim_operations(world->os);
-	opened = life_open_at(world, run->again);
-	result->operations = pd_sim_operations(world->os) - before;
-	result->died = opened == 0;
-	if (opened == 0) {
-		result->fresh = crash(world, run->then, shared);
-		if (!result->fresh)
-			return true;
-		opened = life_open_at(world, 0);
-	}
-	return opened == 1 && script_go_on(world);
-}
-
-static bool run_one(struct world *world, const struct run *run, struct shared *shared, struct result *result)
-{
-	bool good;
-
-	*result = (struct result){ 0 };
-	world_reset(world, 1);
-	(void)__atomic_add_fetch(&shared->runs, 1, __ATOMIC_RELAXED);
-	good = play_run(world, run, shared, result);
-	world_finish(world);
-	return good && !world->failed;
-}
-
-static void report(const struct options *options, const struct run *run, struct shared *shared,
-		   const char *failure)
-{
-	char after[24], then[24];
-
-	(void)__atomic_add_fetch(&shared->failed, 1, __ATOMIC_RELAXED);
-	if (options->expect_failure ||
-	    __atomic_add_fetch(&shared->reported, 1, __ATOMIC_RELAXED) > REPORTS_MAX)
-		return;
-	print_way(run->after, after);
-	print_way(run->then, then);
-	(void)printf("'%s' FAILED: %s\n    replay: build/tests/sim/exhaustive --script '%s'%s%s",
-		     run->script->name, failure, run->script->name, options->lie != NULL ? " --lie " : "",
-		     options->lie != NULL ? options->lie : "");
-	if (run->trouble > 0)
-		(void)printf(" --fail %" PRIu64 " %s --after %s", run->crash, troubles[run->trouble].name,
-			     after);
-	else if (run->crash > 0)
-		(void)printf(" --crash %" PRIu64 " --after %s", run->crash, after);
-	if (run->again > 0)
-		(void)printf(" --again %" PRIu64 " --then %s", run->again, then);
-	(void)printf(" --verbose\n");
-	(void)fflush(stdout);
-}
-
-/* ---- all runs of a script ---- */
-
-struct job {
-	const struct options *options;
-	struct shared *shared;
-	struct world *world;
-	unsigned ways;
-};
-
-static bool try_run(struct job *job, const struct run *run, struct result *result)
-{
-	if (run_one(job->world, run, job->shared, result))
-		return true;
-	report(job->options, run, job->shared, job->world->failure);
-	return false;
-}
-
-/* Crash again, at every operation of the recovery from this crash. */
-static void explore_recovery(struct job *job, struct run run, uint64_t operations)
-{
-	struct result result;
-
-	for (run.then = 0; run.then < job->ways; run.then++)
-		for (run.again = 1; run.again <= operations; run.again++)
-			(void)try_run(job, &run, &result);
-}
-
-static void explore_troubles(struct job *job, struct run run)
-{
-	struct result result;
-
-	for (run.trouble = 1; run.trouble < TROUBLES; run.trouble++)
-		for (run.after = WAY_PROCESS; run.after <= WAY_NOTHING; run.after++)
-			(void)try_run(job, &run, &result);
-}
-
-/* This job's share of the operations. */
-static void explore(struct job *job, const struct script *script, unsigned first)
-{
-	struct run run = { .script = script };
-	struct result whole, result;
-
-	if (!try_run(job, &run, &whole))
-		return;
-	for (run.crash = 1 + first; run.crash <= whole.operations; run.crash += job->options->jobs) {
-		explore_troubles(job, run);
-		for (run.after = 0; run.after < job->ways; run.after++) {
-			if (!try_run(job, &run, &result) || !result.fresh || job->options->once)
-				continue;
-			explore_recovery(job, run, result.operations);
-		}
-	}
-}
 
 /* ---- options ---- */
 
@@ -274,8 +48,10 @@ static _Noreturn void usage(const char *wrong)
 	(void)fprintf(
 		stderr,
 		"exhaustive: what is '%s'?\n"
-		"usage: exhaustive [--script NAME] [--chances N] [--jobs J] [--once] [--until-failure]\n"
-		"                  [--crash K --after WAY [--again J --then WAY]] [--verbose]\n"
+		"usage: exhaustive [--script NAME] [--variants N] [--numbers N] [--chances N] [--depth D] "
+		"[--seconds S]\n"
+		"                  [--jobs J] [--once] [--until-failure] [--list]\n"
+		"                  [--variant V] [--crash K --after WAY [--again J --then WAY]] [--verbose]\n"
 		"                  [--fail K eio|enospc|eio-on|enospc-on --after WAY]\n"
 		"                  [--lie sync|directory|early-reply] [--expect-failure]\n"
 		"Scripts:\n",
@@ -297,15 +73,11 @@ static uint64_t number(const char *name, const char *text)
 
 static unsigned parse_way(const char *name, const char *text)
 {
-	if (text != NULL && strcmp(text, "process") == 0)
-		return WAY_PROCESS;
-	if (text != NULL && strcmp(text, "nothing") == 0)
-		return WAY_NOTHING;
-	if (text != NULL && strcmp(text, "all") == 0)
-		return WAY_ALL;
-	if (text != NULL && strcmp(text, "last") == 0)
-		return WAY_LAST;
-	return (unsigned)number(name, text) + WAY_CHANCE - 1;
+	unsigned way;
+
+	if (text == NULL || !way_parse(text, &way))
+		usage(text != NULL ? text : name);
+	return way;
 }
 
 static const struct script *parse_script(const char *name)
@@ -318,7 +90,7 @@ static const struct script *parse_script(const char *name)
 
 static void set_lie(struct options *options, const char *lie)
 {
-	options->lie = lie;
+	options->explore.lie = lie;
 	if (lie != NULL && strcmp(lie, "sync") == 0)
 		options->lies.sync = true;
 	else if (lie != NULL && strcmp(lie, "directory") == 0)
@@ -329,174 +101,289 @@ static void set_lie(struct options *options, const char *lie)
 		usage(lie != NULL ? lie : "--lie");
 }
 
+/* What is to be replayed. false: not about that. */
+static bool set_replay(struct run *run, const char *name, const char *value)
+{
+	if (strcmp(name, "--crash") == 0 || strcmp(name, "--fail") == 0) {
+		run->crashes[0].at = number(name, value);
+		run->count = 1;
+	} else if (strcmp(name, "--again") == 0) {
+		if (run->count == 0 || run->count == CRASHES_MAX)
+			usage(name);
+		run->crashes[run->count++].at = number(name, value);
+	} else if (strcmp(name, "--after") == 0 || strcmp(name, "--then") == 0) {
+		if (run->count == 0)
+			usage(name);
+		run->crashes[run->count - 1].way = parse_way(name, value);
+	} else if (strcmp(name, "--variant") == 0) {
+		run->variant = (unsigned)number(name, value);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 /* Options that take a value. */
 static void set_option(struct options *options, const char *name, const char *value)
 {
-	if (strcmp(name, "--fail") == 0)
-		options->replay.crash = number(name, value);
-	else if (strcmp(name, "--script") == 0)
+	struct explore_options *explore = &options->explore;
+
+	if (set_replay(&options->replay, name, value))
+		return;
+	if (strcmp(name, "--script") == 0)
 		options->script = parse_script(value);
+	else if (strcmp(name, "--variants") == 0)
+		explore->variants = (unsigned)number(name, value);
+	else if (strcmp(name, "--numbers") == 0)
+		explore->numbers = (unsigned)number(name, value);
 	else if (strcmp(name, "--chances") == 0)
-		options->chances = (unsigned)number(name, value);
+		explore->chances = (unsigned)number(name, value);
+	else if (strcmp(name, "--depth") == 0)
+		explore->depth = (unsigned)number(name, value);
 	else if (strcmp(name, "--jobs") == 0)
 		options->jobs = (unsigned)number(name, value);
-	else if (strcmp(name, "--crash") == 0)
-		options->replay.crash = number(name, value);
-	else if (strcmp(name, "--again") == 0)
-		options->replay.again = number(name, value);
-	else if (strcmp(name, "--after") == 0)
-		options->replay.after = parse_way(name, value);
-	else if (strcmp(name, "--then") == 0)
-		options->replay.then = parse_way(name, value);
+	else if (strcmp(name, "--seconds") == 0)
+		options->seconds = number(name, value);
 	else if (strcmp(name, "--lie") == 0)
 		set_lie(options, value);
 	else
 		usage(name);
 }
 
-static bool parse_trouble(struct options *options, const char *name)
+/* Options that take none. */
+static bool set_flag(struct options *options, const char *name)
 {
-	for (unsigned i = 1; i < TROUBLES; i++) {
-		if (strcmp(name, troubles[i].name) != 0)
-			continue;
-		options->replay.trouble = i;
-		return true;
+	if (strcmp(name, "--once") == 0)
+		options->explore.depth = 1;
+	else if (strcmp(name, "--verbose") == 0)
+		options->verbose = true;
+	else if (strcmp(name, "--until-failure") == 0)
+		options->explore.until_failure = true;
+	else if (strcmp(name, "--expect-failure") == 0)
+		options->expect_failure = options->explore.until_failure = options->explore.quiet = true;
+	else if (strcmp(name, "--list") == 0)
+		options->list = true;
+	else {
+		for (unsigned i = 1; i < TROUBLES; i++)
+			if (strcmp(name, troubles[i].name) == 0) {
+				options->replay.trouble = i;
+				return true;
+			}
+		return false;
 	}
-	return false;
+	return true;
+}
+
+static void check_options(const struct options *options)
+{
+	if (options->jobs == 0 || options->jobs > JOBS_MAX)
+		usage("--jobs");
+	if (options->explore.chances > CHANCES_MAX)
+		usage("--chances");
+	if (options->explore.numbers == 0 || options->explore.numbers > WAY_NUMBERS_MAX)
+		usage("--numbers");
+	if (options->explore.depth > CRASHES_MAX)
+		usage("--depth");
+	if (options->explore.variants == 0)
+		usage("--variants");
+	if (options->replay.count > 0 && options->script == NULL)
+		usage("--crash without --script");
 }
 
 static struct options parse_options(int argc, char **argv)
 {
-	struct options options = { .chances = 3 };
+	struct options options = {
+		.explore = { .chances = CHANCES, .numbers = NUMBERS, .depth = 2, .variants = VARIANTS }
+	};
 
 	options.jobs = jobs_default();
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--once") == 0)
-			options.once = true;
-		else if (strcmp(argv[i], "--verbose") == 0)
-			options.verbose = true;
-		else if (strcmp(argv[i], "--until-failure") == 0)
-			options.until_failure = true;
-		else if (strcmp(argv[i], "--expect-failure") == 0)
-			options.expect_failure = true;
-		else if (parse_trouble(&options, argv[i]))
-			continue;
-		else {
+	for (int i = 1; i < argc; i++)
+		if (!set_flag(&options, argv[i])) {
 			set_option(&options, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
 			i++;
 		}
-	}
-	if (options.jobs == 0 || options.jobs > JOBS_MAX)
-		usage("--jobs");
-	if (options.chances > CHANCES_MAX)
-		usage("--chances");
+	if (options.explore.variants > vary_count())
+		options.explore.variants = vary_count();
+	check_options(&options);
 	return options;
 }
 
 /* ---- processes ---- */
 
-static void world_for(const struct options *options, struct world *world, struct vocabulary *vocabulary,
-		      struct totals *totals)
-{
-	(void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
-	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	vocabulary_init(vocabulary);
-	world_init(world, vocabulary, totals);
-	world->verbose = options->verbose;
-	world->lies = options->lies;
-}
-
-struct script_job {
+struct workshop {
 	const struct options *options;
 	struct shared *shared;
-	const struct script *script;
+	time_t started;
 };
 
-static void run_job(void *argument, unsigned number)
+static time_t now(void)
 {
-	const struct script_job *script_job = argument;
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec;
+}
+
+static bool is_over(const struct workshop *workshop)
+{
+	const struct options *options = workshop->options;
+
+	return __atomic_load_n(&workshop->shared->stop, __ATOMIC_RELAXED) ||
+	       (options->seconds > 0 && (uint64_t)(now() - workshop->started) >= options->seconds);
+}
+
+struct bench {
 	struct vocabulary vocabulary;
-	struct totals totals = { 0 };
+	struct totals totals;
 	struct world world;
-	struct job job = { .options = script_job->options, .shared = script_job->shared, .world = &world };
+	struct exploration exploration;
+};
 
-	world_for(job.options, &world, &vocabulary, &totals);
-	job.ways = WAY_CHANCE + job.options->chances;
-	explore(&job, script_job->script, number);
-	world_done(&world);
-	vocabulary_done(&vocabulary);
+static struct bench *bench_new(const struct workshop *workshop, unsigned job)
+{
+	struct bench *bench = calloc(1, sizeof *bench);
+
+	if (bench == NULL) {
+		(void)fprintf(stderr, "exhaustive: out of memory\n");
+		exit(2);
+	}
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	vocabulary_init(&bench->vocabulary);
+	world_init(&bench->world, &bench->vocabulary, &bench->totals);
+	bench->world.verbose = workshop->options->verbose;
+	bench->world.lies = workshop->options->lies;
+	exploration_init(&bench->exploration, &workshop->options->explore, workshop->shared, &bench->world,
+			 job);
+	return bench;
 }
 
-static void job_broke(void *argument, unsigned number, const char *what)
+static void bench_free(struct bench *bench)
 {
-	struct script_job *job = argument;
-
-	(void)number;
-	job->shared->failed++;
-	(void)printf("'%s' FAILED: %s\n", job->script->name, what);
+	exploration_done(&bench->exploration);
+	world_done(&bench->world);
+	vocabulary_done(&bench->vocabulary);
+	free(bench);
 }
 
-/* true: nothing failed. */
-static bool run_script(const struct options *options, struct shared *shared, const struct script *script)
+/* All scenarios as they are written, then all in their first variants, and so on: whoever is free takes the next. */
+static void run_job(void *argument, unsigned job)
 {
-	uint64_t failed = shared->failed, states = shared->states.count, runs = shared->runs;
-	struct script_job job = { options, shared, script };
+	const struct workshop *workshop = argument;
+	const struct options *options = workshop->options;
+	struct bench *bench = bench_new(workshop, job);
+	size_t count = options->script != NULL ? 1 : script_count;
+	uint64_t next;
 
-	jobs_run(&(struct jobs){ options->jobs, run_job, job_broke, &job });
-	(void)printf("%-38s %8" PRIu64 " runs, %8" PRIu64 " states, %s\n", script->name, shared->runs - runs,
-		     shared->states.count - states, shared->failed == failed ? "ok" : "FAILED");
-	return shared->failed == failed;
+	for (;;) {
+		next = __atomic_fetch_add(&workshop->shared->next, 1, __ATOMIC_RELAXED);
+		if (next >= count * options->explore.variants || is_over(workshop))
+			break;
+		explore(&bench->exploration,
+			options->script != NULL ? (size_t)(options->script - scripts)
+						: (size_t)(next % count),
+			(unsigned)(next / count));
+	}
+	bench_free(bench);
 }
 
-static int replay(const struct options *options, struct shared *shared)
+static void job_broke(void *argument, unsigned job, const char *what)
 {
-	struct vocabulary vocabulary;
-	struct totals totals = { 0 };
-	struct world world;
-	struct result result;
-	struct run run = options->replay;
+	const struct workshop *workshop = argument;
+	struct shared *shared = workshop->shared;
+	const struct run *run = &shared->current[job];
+
+	shared->total.failed++;
+	shared->scripts[run->script].failed++;
+	(void)printf("'%s' FAILED: %s\n", scripts[run->script].name, what);
+	explore_print(run, workshop->options->explore.lie);
+}
+
+static int replay(const struct workshop *workshop)
+{
+	struct bench *bench = bench_new(workshop, 0);
+	struct run run = workshop->options->replay;
 	bool good;
 
-	run.script = options->script;
-	world_for(options, &world, &vocabulary, &totals);
-	good = run_one(&world, &run, shared, &result);
-	(void)printf("%s\n", good ? "passed" : world.failure);
-	world_done(&world);
-	vocabulary_done(&vocabulary);
+	run.script = (size_t)(workshop->options->script - scripts);
+	good = explore_replay(&bench->exploration, &run) && !bench->world.failed;
+	(void)printf("%s\n", good ? "passed" : bench->world.failure);
+	bench_free(bench);
 	return good ? 0 : 1;
+}
+
+static int list_variants(unsigned count)
+{
+	char text[VARY_TEXT];
+	struct script script;
+
+	for (unsigned i = 0; i < count; i++) {
+		(void)vary_script(&scripts[0], i, &script);
+		vary_print(&script.variant, text);
+		(void)printf("%5u  %s\n", i, text);
+	}
+	return 0;
+}
+
+/* ---- totals ---- */
+
+/* Returns how many scenarios failed. */
+static unsigned print_scripts(const struct options *options, const struct shared *shared, unsigned *ret_count)
+{
+	unsigned failed = 0;
+
+	*ret_count = 0;
+	for (size_t i = 0; i < script_count; i++) {
+		const struct tally *tally = &shared->scripts[i];
+
+		if (options->script != NULL && options->script != &scripts[i])
+			continue;
+		(*ret_count)++;
+		failed += tally->failed > 0;
+		(void)printf("%-44s %3" PRIu64 " variants (%" PRIu64 " like another), %8" PRIu64
+			     " runs, %8" PRIu64 " disks, %s\n",
+			     scripts[i].name, tally->variants, tally->alike, tally->runs, tally->images,
+			     tally->failed == 0 ? "ok" : "FAILED");
+	}
+	return failed;
+}
+
+static uint64_t count_variants(const struct shared *shared)
+{
+	uint64_t variants = 0;
+
+	for (size_t i = 0; i < script_count; i++)
+		variants += shared->scripts[i].variants;
+	return variants;
 }
 
 int main(int argc, char **argv)
 {
 	struct options options = parse_options(argc, argv);
 	struct shared *shared = jobs_share(sizeof *shared);
-	unsigned passed = 0, count = 0;
-	time_t started = time(NULL);
+	struct workshop workshop = { &options, shared, now() };
+	unsigned count, failed;
 
-	seen_init(&shared->images, SET_ENTRIES);
-	seen_init(&shared->states, SET_ENTRIES);
-	if (options.replay.crash > 0 || (options.verbose && options.script != NULL)) {
-		if (options.script == NULL)
-			usage("--crash without --script");
-		return replay(&options, shared);
-	}
-	for (size_t i = 0; i < script_count; i++) {
-		if (options.script != NULL && options.script != &scripts[i])
-			continue;
-		count++;
-		passed += run_script(&options, shared, &scripts[i]);
-		if ((options.expect_failure || options.until_failure) && passed < count)
-			break;
-	}
-	(void)printf("%" PRIu64 " runs in %lld s, %" PRIu64 " crashes, %" PRIu64 " distinct disks, %" PRIu64
+	seen_init(&shared->images, SEEN_ENTRIES);
+	seen_init(&shared->states, SEEN_ENTRIES);
+	seen_init(&shared->shapes, SEEN_ENTRIES / 256);
+	if (options.list)
+		return list_variants(options.explore.variants);
+	if (options.replay.count > 0 || (options.verbose && options.script != NULL))
+		return replay(&workshop);
+	jobs_run(&(struct jobs){ options.jobs, run_job, job_broke, &workshop });
+	failed = print_scripts(&options, shared, &count);
+	(void)printf("%u scenarios in %" PRIu64 " variants: %" PRIu64 " runs after %" PRIu64
+		     " crashes in %lld s, %" PRIu64 " distinct disks, %" PRIu64
 		     " distinct states gone into, %" PRIu64 " violations%s\n",
-		     shared->runs, (long long)(time(NULL) - started), shared->crashes, shared->images.count,
-		     shared->states.count, shared->failed,
+		     count, count_variants(shared), shared->total.runs, shared->crashes,
+		     (long long)(now() - workshop.started), shared->images.count, shared->states.count,
+		     shared->total.failed,
 		     shared->full ? " (too many to remember: the rest was not gone into)" : "");
 	if (options.expect_failure) {
-		(void)printf("%d passed, %d failed\n", passed < count, passed == count);
-		return passed < count ? 0 : 1;
+		(void)printf("%d passed, %d failed\n", failed > 0, failed == 0);
+		return failed > 0 ? 0 : 1;
 	}
-	(void)printf("%u passed, %u failed\n", passed, count - passed);
-	return passed == count && !shared->full ? 0 : 1;
+	(void)printf("%u passed, %u failed\n", count - failed, failed);
+	return failed == 0 && !shared->full ? 0 : 1;
 }

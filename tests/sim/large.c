@@ -142,6 +142,29 @@ bool large_go_on(struct world *world, unsigned number)
 	return give_piece(world, number, piece * (1 + (size_t)chance_below(&world->chance, pieces)));
 }
 
+bool large_put(struct world *world, unsigned number, const struct request *request)
+{
+	struct client *client = &world->clients[number];
+	size_t word = value_word(request);
+	size_t piece = (size_t)pd_stage_piece(world->engine);
+
+	if (word == 0 || request->words[word].size < pd_stage_least(world->engine) ||
+	    request->words[word].size < piece)
+		return work_request(world, number, request);
+	client->upload = (struct upload){ .stage = pd_stage_new(world->engine, client->session),
+					  .request = request,
+					  .word = word };
+	if (client->upload.stage == NULL)
+		return world->sick || world_fail(world, "no memory for a stage");
+	while (client->upload.stage != NULL && !world_dead(world) &&
+	       request->words[word].size - client->upload.given >= piece)
+		if (!give_piece(world, number, piece) || !work_step(world))
+			return false;
+	if (client->upload.stage != NULL && !world_dead(world))
+		return finish(world, number);
+	return true;
+}
+
 /* ---- out ---- */
 
 /* The size of the bulk whose header ends at `at`. */

@@ -37,7 +37,9 @@ void life_heal(struct world *world)
 	for (int operation = 0; operation < PD_OS_OP_COUNT; operation++)
 		pd_sim_fail_at(world->os, (enum pd_os_operation)operation, 0, 0);
 	pd_sim_fail_from(world->os, 0, 0, false);
-	life_starve(world, 0);
+	/* Where none is to fail they are counted only. */
+	if (world->sick)
+		life_starve(world, 0);
 	world->sick = false;
 	world->healed_us = pd_os_monotonic_ns(world->os) / 1000;
 }
@@ -495,6 +497,7 @@ int life_open_at(struct world *world, uint64_t dying_at)
 		}
 		make_room(world);
 	}
+	world->opened_at = pd_sim_operations(world->os);
 	if (dying_at > 0)
 		pd_sim_crash_at(world->os, 0);
 	life_spare(world);
@@ -509,8 +512,7 @@ int life_open_at(struct world *world, uint64_t dying_at)
 
 /* ---- dying ---- */
 
-/* Let go of the engine as it is. */
-static void bury(struct world *world)
+void life_bury(struct world *world)
 {
 	uint64_t epoch;
 	struct pd_error err;
@@ -532,7 +534,7 @@ static void bury(struct world *world)
 
 void life_kill(struct world *world, bool power)
 {
-	bury(world);
+	life_bury(world);
 	life_spare(world);
 	if (power) {
 		world_say(world, "power cut");

@@ -2,313 +2,14 @@
 
 #include <string.h>
 
-#define SEGMENT    (64u * 1024)
 #define SICK_STEPS 40u
 #define ENDING_MAX 200u /* steps in which work ends */
-#define HALF       (SEGMENT / 2)
-#define NOTHING                            \
-	{                                  \
-		ACT_END, 0, PD_LEVEL_UNSET \
-	}
-#define PUT(size)                             \
-	{                                     \
-		ACT_PUT, size, PD_LEVEL_UNSET \
-	}
-#define DO(what)                              \
-	{                                     \
-		ACT_##what, 0, PD_LEVEL_UNSET \
-	}
-#define PASS(ms)                             \
-	{                                    \
-		ACT_PASS, ms, PD_LEVEL_UNSET \
-	}
-#define AT(level)                              \
-	{                                      \
-		ACT_PUT, 100, PD_LEVEL_##level \
-	}
-
-/* ---- shapes ---- */
-
-/* Everything in memory and in the log. */
-static void memory_only(struct pd_engine_options *options, struct pd_sim_options *machine)
-{
-	(void)machine;
-	options->levels = PD_LEVELS_NONE;
-}
-
-/* State that moves to the levels all the time, and a log that is trimmed as soon as it may be. */
-static void moving(struct pd_engine_options *options, struct pd_sim_options *machine)
-{
-	(void)machine;
-	options->memtable_bytes = 4096;
-	options->compaction_trigger = 2;
-	options->retention_s = 0;
-	options->retention_bytes = 0;
-	options->checkpoint_log_bytes = SEGMENT;
-}
-
-/* The same with ranges that are kept as ranges. */
-static void ranging(struct pd_engine_options *options, struct pd_sim_options *machine)
-{
-	moving(options, machine);
-	options->range_points_max = 1;
-}
-
-/* A checkpoint and all log since stay for a while. */
-static void keeping(struct pd_engine_options *options, struct pd_sim_options *machine)
-{
-	moving(options, machine);
-	options->retention_s = 600;
-	options->retention_bytes = 4 * SEGMENT;
-}
-
-static void flying(struct pd_engine_options *options, struct pd_sim_options *machine)
-{
-	(void)machine;
-	options->levels = PD_LEVELS_NONE;
-	options->queue_depth = 4;
-}
-
-/* Nothing is written past the page cache, and 4 KiB at a time is what the drive writes as a whole. */
-static void through_the_cache(struct pd_engine_options *options, struct pd_sim_options *machine)
-{
-	options->levels = PD_LEVELS_NONE;
-	options->refuse_direct = true;
-	machine->direct_alignment = 0;
-	machine->torn_unit = 4096;
-}
-
-static void late(struct pd_engine_options *options, struct pd_sim_options *machine)
-{
-	moving(options, machine);
-	machine->late_tasks = true;
-}
-
-/* ---- scenarios ---- */
-
-const struct script scripts[] = {
-	{ "first open", memory_only, { NOTHING } },
-	{ "first open with levels", moving, { NOTHING } },
-	{ "first write", memory_only, { PUT(10), DO(SETTLE), NOTHING } },
-	{ "some writes", memory_only, { PUT(10), PUT(700), DO(STEP), PUT(5000), DO(SETTLE), NOTHING } },
-	{ "a transaction over two actors",
-	  memory_only,
-	  { { ACT_TRANSACTION, 600, PD_LEVEL_UNSET }, DO(SETTLE), NOTHING } },
-	{ "in flight",
-	  flying,
-	  { PUT(10), DO(STEP), PUT(5000), DO(STEP), PUT(600), DO(STEP), PUT(10), DO(SETTLE), NOTHING } },
-	{ "through the page cache",
-	  through_the_cache,
-	  { PUT(10), PUT(9000), DO(STEP), PUT(10), DO(SETTLE), NOTHING } },
-	{ "a segment is full",
-	  memory_only,
-	  { PUT(HALF), DO(STEP), PUT(HALF), DO(STEP), PUT(HALF), DO(SETTLE), NOTHING } },
-	{ "weak levels",
-	  memory_only,
-	  { AT(NONE), AT(PERFORMANCE), DO(STEP), AT(STANDARD), DO(STEP), PASS(150), DO(STEP), AT(NONE),
-	    AT(STRICT), DO(SETTLE), NOTHING } },
-	{ "weak levels, killed",
-	  memory_only,
-	  { AT(STANDARD), DO(STEP), AT(PERFORMANCE), DO(STEP), DO(KILL), AT(NONE), DO(SETTLE), NOTHING } },
-	{ "reopened", memory_only, { PUT(10), DO(SETTLE), DO(REOPEN), PUT(10), DO(SETTLE), NOTHING } },
-	{ "killed and reopened",
-	  memory_only,
-	  { PUT(10), DO(STEP), PUT(2000), DO(KILL), PUT(10), DO(STEP), DO(KILL), PUT(10), DO(SETTLE),
-	    NOTHING } },
-	{ "expiry",
-	  moving,
-	  { { ACT_EXPIRE, 50, PD_LEVEL_UNSET },
-	    PUT(10),
-	    DO(SETTLE),
-	    PASS(100),
-	    DO(STEP),
-	    DO(STEP),
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "once",
-	  memory_only,
-	  { { ACT_ONCE, 40, PD_LEVEL_UNSET },
-	    DO(SETTLE),
-	    { ACT_ONCE, 40, PD_LEVEL_UNSET },
-	    DO(SETTLE),
-	    DO(REOPEN),
-	    { ACT_ONCE, 40, PD_LEVEL_UNSET },
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "a memtable goes to the levels",
-	  moving,
-	  { PUT(3000), PUT(3000), DO(STEP), PUT(10), DO(STEP), DO(STEP), DO(SETTLE), NOTHING } },
-	{ "flushes run late",
-	  late,
-	  { PUT(3000), PUT(3000), DO(STEP), PUT(3000), DO(STEP), PUT(3000), DO(STEP), DO(STEP), DO(SETTLE),
-	    NOTHING } },
-	{ "in the state", moving, { PUT(10), { ACT_PUT, 10, PD_LEVEL_FULL }, DO(SETTLE), NOTHING } },
-	{ "deletes go to the levels",
-	  moving,
-	  { PUT(3000),
-	    { ACT_HASH, 3000, PD_LEVEL_UNSET },
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    DO(DELETE),
-	    DO(STEP),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "ranges go to the levels",
-	  ranging,
-	  { PUT(300),
-	    { ACT_HASH, 300, PD_LEVEL_UNSET },
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    DO(CLEAR),
-	    PUT(10),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "a checkpoint",
-	  keeping,
-	  { PUT(3000),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    DO(CHECKPOINT),
-	    PUT(10),
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "checkpoints come and go",
-	  moving,
-	  { PUT(3000),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    DO(CHECKPOINT),
-	    PUT(3000),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    DO(CHECKPOINT),
-	    NOTHING } },
-	{ "the log is trimmed",
-	  moving,
-	  { PUT(HALF),
-	    PUT(HALF),
-	    PUT(HALF),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    DO(TRIM),
-	    PUT(10),
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "compaction",
-	  moving,
-	  { PUT(3000),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    PUT(3000),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    DO(COMPACT),
-	    DO(VERIFY),
-	    PUT(10),
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "reopened after a flush",
-	  moving,
-	  { PUT(3000),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    PUT(10),
-	    DO(SETTLE),
-	    DO(REOPEN),
-	    PUT(3000),
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "a fork",
-	  keeping,
-	  { PUT(300), PUT(3000), DO(SETTLE), DO(FORK), DO(SETTLE), PUT(10), DO(SETTLE), NOTHING } },
-	{ "a fork of what is in the levels",
-	  keeping,
-	  { PUT(3000),
-	    { ACT_HASH, 300, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    DO(CHECKPOINT),
-	    DO(FORK),
-	    { ACT_PUT, 10, PD_LEVEL_FULL },
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "dropped and brought back",
-	  keeping,
-	  { PUT(300),
-	    { ACT_HASH, 3000, PD_LEVEL_UNSET },
-	    DO(DROP),
-	    DO(SETTLE),
-	    DO(UNDROP),
-	    DO(SETTLE),
-	    DO(REOPEN),
-	    PUT(10),
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "the disk is full and has room again",
-	  memory_only,
-	  { PUT(10), DO(SETTLE), DO(FULL), PUT(HALF), DO(STEP), PUT(HALF), DO(STEP), PUT(HALF), DO(SETTLE),
-	    DO(ROOM), PUT(HALF), DO(SETTLE), NOTHING } },
-	{ "little is put back",
-	  keeping,
-	  { PUT(300),
-	    { ACT_HASH, 300, PD_LEVEL_UNSET },
-	    DO(MARK),
-	    PUT(10),
-	    DO(DELETE),
-	    DO(SETTLE),
-	    DO(RESTORE),
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "another takes its place",
-	  keeping,
-	  { PUT(300), DO(MARK), DO(DROP), PUT(10), DO(SETTLE), DO(RESTORE), DO(SETTLE), NOTHING } },
-	{ "a snapshot",
-	  keeping,
-	  { PUT(300),
-	    { ACT_HASH, 3000, PD_LEVEL_UNSET },
-	    DO(SNAPSHOT),
-	    DO(SETTLE),
-	    PUT(10),
-	    DO(REWIND),
-	    DO(SETTLE),
-	    DO(UNSNAPSHOT),
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "a snapshot that outlives the log and its actor",
-	  moving,
-	  { PUT(300),
-	    DO(SNAPSHOT),
-	    DO(SETTLE),
-	    DO(DROP),
-	    PUT(HALF),
-	    PUT(HALF),
-	    { ACT_PUT, HALF, PD_LEVEL_FULL },
-	    DO(TRIM),
-	    DO(REWIND),
-	    DO(SETTLE),
-	    DO(REOPEN),
-	    PUT(10),
-	    DO(SETTLE),
-	    NOTHING } },
-	{ "the disk is full while a snapshot is made",
-	  keeping,
-	  { PUT(HALF), DO(SETTLE), DO(FULL), DO(SNAPSHOT), DO(ROOM), NOTHING } },
-	{ "the disk is full while an actor is forked",
-	  keeping,
-	  { PUT(HALF), DO(SETTLE), DO(FULL), DO(FORK), DO(ROOM), NOTHING } },
-	{ "the disk is full while state moves",
-	  moving,
-	  { PUT(3000), DO(SETTLE), DO(FULL), PUT(3000), DO(STEP), PUT(3000), DO(STEP), PUT(HALF), DO(SETTLE),
-	    DO(ROOM), PUT(3000), DO(SETTLE), NOTHING } },
-};
-const size_t script_count = sizeof scripts / sizeof scripts[0];
 
 /* ---- acts ---- */
 
-static struct pd_slice value_of(const struct world *world, const struct act *act, size_t number)
+static struct pd_slice value_of(const struct world *world, const struct act *act, unsigned nth)
 {
-	return pd_slice(world->vocabulary->bytes + number % 64, act->size);
+	return pd_slice(world->vocabulary->bytes + nth % 64, act->size);
 }
 
 static void add(struct world *world, struct request *request, struct operation operation)
@@ -316,19 +17,25 @@ static void add(struct world *world, struct request *request, struct operation o
 	request_add(request, &operation, world->vocabulary, &world->chance, &world->arena);
 }
 
-/* The request of an act that is one. */
-static void make_request(struct world *world, const struct act *act, size_t number, struct request *request)
+/* The request of the nth act that is one. */
+static void make_request(struct world *world, const struct act *act, unsigned nth, uint8_t key,
+			 struct request *request)
 {
-	uint8_t actor = world->clients[0].actor, key = (uint8_t)(number % WORLD_KEYS);
+	uint8_t actor = request->actor;
 	struct operation operation = { .verb = VERB_SET,
 				       .place_count = 1,
 				       .places = { { actor, key } },
-				       .values = { value_of(world, act, number) } };
+				       .value_count = 1,
+				       .values = { value_of(world, act, nth) } };
 
 	switch (act->kind) {
 	case ACT_HASH:
 		operation.verb = VERB_HSET;
-		operation.field_count = operation.value_count = 1;
+		operation.field_count = 1;
+		break;
+	case ACT_APPEND:
+		operation.verb = VERB_APPEND;
+		operation.places[0].key = 0;
 		break;
 	case ACT_DELETE:
 		operation.verb = VERB_DEL;
@@ -337,6 +44,7 @@ static void make_request(struct world *world, const struct act *act, size_t numb
 	case ACT_EXPIRE:
 		operation.px = true;
 		operation.number = act->size;
+		operation.values[0].size = 40;
 		break;
 	case ACT_CLEAR:
 		operation.verb = VERB_FLUSHDB;
@@ -359,9 +67,17 @@ static void make_request(struct world *world, const struct act *act, size_t numb
 	add(world, request, operation);
 }
 
-static bool ask(struct world *world, const struct act *act, size_t number)
+/* What is about one key again and again, or the one that was set first, is the first client's. */
+static bool is_first_clients(enum act_kind kind)
 {
-	const struct client *client = &world->clients[0];
+	return kind == ACT_ONCE || kind == ACT_DELETE || kind == ACT_APPEND;
+}
+
+static bool ask(struct world *world, const struct variant *variant, const struct act *act, unsigned nth)
+{
+	struct vary_place place = vary_place(variant, nth);
+	unsigned number = is_first_clients(act->kind) ? 0 : place.client;
+	const struct client *client = &world->clients[number];
 	struct request *request = arena_take(&world->arena, sizeof *request);
 
 	*request = (struct request){ .tenant = client->tenant,
@@ -370,8 +86,11 @@ static bool ask(struct world *world, const struct act *act, size_t number)
 				     .resp3 = client->resp3,
 				     .level = act->level,
 				     .idempotency = -1 };
-	make_request(world, act, number, request);
-	return work_request(world, 0, request);
+	memcpy(request->claims, client->claims[client->tenant], sizeof request->claims);
+	make_request(world, act, nth, place.key, request);
+	if (act->kind == ACT_LARGE)
+		return large_put(world, number, request);
+	return work_request(world, number, request);
 }
 
 /* Where the disk fails, some things are never shown. */
@@ -388,7 +107,7 @@ static bool settle(struct world *world)
 }
 
 /* Begin it, and step until nothing of it is left. */
-static bool keep_up(struct world *world, enum pd_upkeep_kind kind)
+static bool keep_up_to_the_end(struct world *world, enum pd_upkeep_kind kind)
 {
 	struct pd_upkeep_status status;
 
@@ -416,6 +135,9 @@ static bool remake_own(struct world *world, const struct act *act)
 	if (act->kind == ACT_DROP)
 		return actor_drop_one(world, 0, own);
 	if (act->kind == ACT_UNDROP) {
+		/* On a disk that fails it may not have been dropped. */
+		if (world->oracle.cells[cell_actor(world->clients[0].tenant, own)] != NULL)
+			return world->sick || world_fail(world, "nothing was dropped");
 		what.to = own;
 		what.lsn = world->drop_lsn - 1;
 	}
@@ -432,17 +154,34 @@ static bool remake_own(struct world *world, const struct act *act)
 	return remake(world, &what);
 }
 
-static bool reopen(struct world *world, bool kill)
+int script_open(struct world *world, uint64_t dying_at)
+{
+	/* Two of one actor, and one in another tenant. */
+	static const struct {
+		uint8_t tenant, actor;
+	} places[WORLD_SESSIONS] = { { 0, 1 }, { 0, 3 }, { 1, 2 }, { 0, 1 } };
+	int opened = life_open_at(world, dying_at);
+
+	life_spare(world);
+	for (unsigned i = 0; i < WORLD_SESSIONS && opened == 1; i++)
+		if (!work_place(world, i, places[i].tenant, places[i].actor, true))
+			opened = -1;
+	life_starve(world, world->starving_left);
+	return opened;
+}
+
+/* How a life ends; ACT_KILL and ACT_CUT without asking anybody. */
+static bool reopen(struct world *world, enum act_kind kind)
 {
 	struct pd_error err = { 0 };
 	uint64_t epoch;
 	int result;
 
-	if (!kill && (!settle(world) || world_dead(world)))
+	if (kind == ACT_REOPEN && (!settle(world) || world_dead(world)))
 		return !world->failed;
-	if (kill || world->fenced) {
-		life_kill(world, false);
-		return life_open_at(world, 0) >= 0;
+	if (kind != ACT_REOPEN || world->fenced) {
+		life_kill(world, kind == ACT_CUT);
+		return script_open(world, 0) >= 0;
 	}
 	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
 	work_end(world);
@@ -457,7 +196,7 @@ static bool reopen(struct world *world, bool kill)
 		life_kill(world, false);
 	else
 		return world_fail(world, "cannot close: %s", err.text);
-	return life_open_at(world, 0) >= 0;
+	return script_open(world, 0) >= 0;
 }
 
 static bool fill_disk(struct world *world, bool full)
@@ -476,7 +215,60 @@ static bool fill_disk(struct world *world, bool full)
 	return true;
 }
 
-static bool play(struct world *world, const struct act *act, size_t number)
+/* From here on the log and the checkpoints stay. */
+static bool follow(struct world *world, bool begin)
+{
+	struct pd_error err;
+	int result;
+
+	pd_engine_unfollow(world->follower);
+	world->follower = NULL;
+	if (!begin)
+		return true;
+	result = pd_engine_follow(world->engine, 1, &world->follower, &err);
+	return result == 0 || world_dead(world) || world->sick ||
+	       world_fail(world, "nobody may look at the past: %s", err.text);
+}
+
+/* Work that is done beside the serving. */
+static bool keep_up(struct world *world, enum act_kind kind)
+{
+	switch (kind) {
+	case ACT_CHECKPOINT:
+		return keep_up_to_the_end(world, PD_UPKEEP_CHECKPOINT);
+	case ACT_TRIM:
+		return keep_up_to_the_end(world, PD_UPKEEP_COMPACT_LOG);
+	case ACT_COMPACT:
+		return keep_up_to_the_end(world, PD_UPKEEP_COMPACT_STORE);
+	case ACT_VERIFY:
+		return keep_up_to_the_end(world, PD_UPKEEP_VERIFY_STORE);
+	case ACT_BEGIN_CHECKPOINT:
+		return work_upkeep(world, PD_UPKEEP_CHECKPOINT);
+	case ACT_BEGIN_TRIM:
+		return work_upkeep(world, PD_UPKEEP_COMPACT_LOG);
+	default:
+		return work_upkeep(world, PD_UPKEEP_COMPACT_STORE);
+	}
+}
+
+/* What concerns an actor as a whole. */
+static bool change_actor(struct world *world, const struct act *act)
+{
+	switch (act->kind) {
+	case ACT_ACQUIRE:
+		return actor_hold(world, 0, ACTOR_ACQUIRE, (uint64_t)act->size * 1000);
+	case ACT_RENEW:
+		return actor_hold(world, 0, ACTOR_RENEW, (uint64_t)act->size * 1000);
+	case ACT_RELEASE:
+		return actor_hold(world, 0, ACTOR_RELEASE, 0);
+	case ACT_PROFILE:
+		return work_profile(world, 0, act->size > 0, act->level);
+	default:
+		return remake_own(world, act);
+	}
+}
+
+static bool play(struct world *world, const struct act *act)
 {
 	switch (act->kind) {
 	case ACT_STEP:
@@ -486,40 +278,33 @@ static bool play(struct world *world, const struct act *act, size_t number)
 	case ACT_PASS:
 		pd_sim_advance_us(world->os, (uint64_t)act->size * 1000);
 		return true;
-	case ACT_CHECKPOINT:
-		return keep_up(world, PD_UPKEEP_CHECKPOINT);
-	case ACT_TRIM:
-		return keep_up(world, PD_UPKEEP_COMPACT_LOG);
-	case ACT_COMPACT:
-		return keep_up(world, PD_UPKEEP_COMPACT_STORE);
-	case ACT_VERIFY:
-		return keep_up(world, PD_UPKEEP_VERIFY_STORE);
 	case ACT_MARK:
 		world->marked_lsn = world->newest_lsn;
 		return true;
-	case ACT_DROP:
-	case ACT_FORK:
-	case ACT_RESTORE:
-	case ACT_REWIND:
-	case ACT_SNAPSHOT:
-	case ACT_UNDROP:
-	case ACT_UNSNAPSHOT:
-		return remake_own(world, act);
+	case ACT_FOLLOW:
+	case ACT_UNFOLLOW:
+		return follow(world, act->kind == ACT_FOLLOW);
 	case ACT_REOPEN:
 	case ACT_KILL:
-		return reopen(world, act->kind == ACT_KILL);
+	case ACT_CUT:
+		return reopen(world, act->kind);
 	case ACT_FULL:
 	case ACT_ROOM:
 		return fill_disk(world, act->kind == ACT_FULL);
 	default:
-		return ask(world, act, number);
+		return act->kind >= ACT_CHECKPOINT ? keep_up(world, act->kind) : change_actor(world, act);
 	}
 }
 
 bool script_play(struct world *world, const struct script *script)
 {
+	unsigned nth = 0; /* of what writes */
+
 	for (size_t i = 0; i < ACTS_MAX && script->acts[i].kind != ACT_END; i++) {
-		if (!play(world, &script->acts[i], i))
+		const struct act *act = &script->acts[i];
+
+		if (act->kind < ACT_WRITES_END ? !ask(world, &script->variant, act, nth++)
+					       : !play(world, act))
 			return false;
 		if (world_dead(world))
 			return true;
@@ -527,33 +312,46 @@ bool script_play(struct world *world, const struct script *script)
 	return true;
 }
 
+void script_shape(const struct script *script, struct pd_engine_options *options,
+		  struct pd_sim_options *machine)
+{
+	*machine = (struct pd_sim_options)PD_SIM_OPTIONS_DEFAULT;
+	machine->seed = 1;
+	*options = (struct pd_engine_options)PD_ENGINE_OPTIONS_DEFAULT;
+	options->data_directory = "data";
+	options->segment_bytes = SCRIPT_SEGMENT;
+	options->queue_depth = 1;
+	options->random_seed = 1;
+	options->levels = PD_LEVELS_PLAIN;
+	options->memory_budget_bytes = UINT64_C(256) << 20;
+	script->shape(options, machine);
+}
+
 bool script_begin(struct world *world, const struct script *script)
 {
 	struct pd_error err;
 
-	world->machine = (struct pd_sim_options)PD_SIM_OPTIONS_DEFAULT;
-	world->machine.seed = 1;
+	script_shape(script, &world->options, &world->machine);
+	vary_shape(&script->variant, &world->options, &world->machine);
 	world->machine.lying_sync = world->lies.sync;
 	world->machine.lying_directory_sync = world->lies.directory;
-	world->options = (struct pd_engine_options)PD_ENGINE_OPTIONS_DEFAULT;
-	world->options.data_directory = "data";
-	world->options.segment_bytes = SEGMENT;
-	world->options.queue_depth = 1;
-	world->options.random_seed = 1;
-	world->options.levels = PD_LEVELS_PLAIN;
-	world->options.memory_budget_bytes = UINT64_C(256) << 20;
-	script->shape(&world->options, &world->machine);
 	world->plague = PLAGUE_NONE;
 	world->oracle.default_level = world->options.default_level;
 	world->oracle.idempotency_keep_us = world->options.idempotency_keep_s * 1000000;
 	if (pd_os_sim_new(&world->machine, &world->os, &err) != 0)
 		return world_fail(world, "no machine: %s", err.text);
+	pd_sim_set_chance(world->os, vary_schedule(&script->variant), PD_SIM_SURVIVES_BY_CHANCE);
 	return true;
 }
 
 bool script_go_on(struct world *world)
 {
-	static const struct script more = { "go on", NULL, { PUT(100), DO(SETTLE), DO(REOPEN), NOTHING } };
+	static const struct script more = {
+		.name = "go on",
+		.acts = { { ACT_PUT, 100, PD_LEVEL_UNSET },
+			  { ACT_SETTLE, 0, PD_LEVEL_UNSET },
+			  { ACT_REOPEN, 0, PD_LEVEL_UNSET } },
+	};
 
 	return script_play(world, &more) && verify_state(world) &&
 	       (world_dead(world) || shelf_check_log(world));

@@ -188,16 +188,21 @@ static bool run(struct world *world)
 	return !world->failed;
 }
 
+void world_let_go(struct world *world)
+{
+	if (world->engine == NULL)
+		return;
+	work_end(world);
+	pd_sim_crash_at(world->os, 1);
+	(void)pd_engine_close(world->engine, NULL);
+	world->engine = NULL;
+}
+
 void world_finish(struct world *world)
 {
 	if (world->os == NULL)
 		return;
-	if (world->engine != NULL) {
-		work_end(world);
-		pd_sim_crash_at(world->os, 1);
-		(void)pd_engine_close(world->engine, NULL);
-		world->engine = NULL;
-	}
+	world_let_go(world);
 	world_trace(world, pd_sim_trace_hash(world->os));
 	if (world->verbose) {
 		pd_sim_process_crash(world->os);

@@ -59,6 +59,26 @@ static bool place_client(struct world *world, struct client *client)
 	return true;
 }
 
+bool work_place(struct world *world, unsigned number, uint8_t tenant, uint8_t actor, bool one_actor)
+{
+	struct client *client = &world->clients[number];
+	char name[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_error err;
+
+	client->tenant = tenant;
+	client->actor = actor;
+	client->one_actor = one_actor;
+	client->level = PD_LEVEL_UNSET;
+	client->read_strict = false;
+	pd_session_set_read_strict(client->session, false);
+	(void)snprintf(name, sizeof name, "%s/%s", tenant_name(tenant), actor_name(actor));
+	if (pd_session_use(client->session, one_actor ? pd_slice_string(name) : pd_slice(NULL, 0), &err) !=
+		    0 ||
+	    pd_session_set_level(client->session, PD_LEVEL_UNSET, &err) != 0)
+		return world_fail(world, "cannot use '%s': %s", name, err.text);
+	return true;
+}
+
 static bool set_level(struct world *world, struct client *client)
 {
 	static const enum pd_level levels[] = { PD_LEVEL_UNSET,       PD_LEVEL_UNSET,    PD_LEVEL_NONE,
@@ -125,6 +145,8 @@ void work_end(struct world *world)
 	note_doubt(world);
 	views_end(world);
 	large_end(world);
+	pd_engine_unfollow(world->follower);
+	world->follower = NULL;
 	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {
 		pd_session_free(world->clients[i].session);
 		world->clients[i].session = NULL;
@@ -652,13 +674,9 @@ static bool watch(struct world *world)
 	return true;
 }
 
-static bool set_profile(struct world *world)
+bool work_profile(struct world *world, unsigned number, bool of_tenant, enum pd_level level)
 {
-	static const enum pd_level levels[] = { PD_LEVEL_UNSET, PD_LEVEL_NONE, PD_LEVEL_PERFORMANCE,
-						PD_LEVEL_STANDARD, PD_LEVEL_STRICT };
-	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
 	const struct client *client = &world->clients[number];
-	bool of_tenant = chance_one_in(&world->chance, 2);
 	unsigned cell = of_tenant ? cell_tenant(client->tenant) : cell_actor(client->tenant, client->actor);
 	const struct oracle_name *before = world->oracle.cells[cell];
 	bool there = before != NULL;
@@ -669,7 +687,7 @@ static bool set_profile(struct world *world)
 	int result;
 
 	*name = there ? *before : (struct oracle_name){ 0 };
-	name->level = levels[chance_below(&world->chance, 5)];
+	name->level = level;
 	result = pd_engine_set_profile(world->engine, client->session,
 				       of_tenant ? pd_slice(NULL, 0)
 						 : pd_slice_string(actor_name(client->actor)),
@@ -690,6 +708,16 @@ static bool set_profile(struct world *world)
 	if (receipt.lsn != 0)
 		work_note_write(world, &receipt);
 	return work_hold(world, number, &receipt);
+}
+
+static bool set_profile(struct world *world)
+{
+	static const enum pd_level levels[] = { PD_LEVEL_UNSET, PD_LEVEL_NONE, PD_LEVEL_PERFORMANCE,
+						PD_LEVEL_STANDARD, PD_LEVEL_STRICT };
+	unsigned number = (unsigned)chance_below(&world->chance, WORLD_SESSIONS);
+	bool of_tenant = chance_one_in(&world->chance, 2);
+
+	return work_profile(world, number, of_tenant, levels[chance_below(&world->chance, 5)]);
 }
 
 static void pass_time(struct world *world)

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "engine/blob.h"
 #include "engine/engine.h"
+#include "engine/follower.h"
 #include "engine/upkeep.h"
 #include "oracle.h"
 #include "os/os.h"
@@ -122,6 +123,7 @@ struct world {
 	bool remembers;                                /* … and so it must be again */
 	uint64_t last_us, last_write_us;               /* times that were given last */
 	struct views *views;                           /* NULL: none is open */
+	struct pd_follower *follower;                  /* NULL: nobody looks at the past */
 	struct arena arena;
 	struct oracle oracle;
 	struct reply expected;
@@ -160,7 +162,8 @@ struct world {
 	uint64_t epoch;
 	uint64_t
 		dies_at; /* the disk operation, counted from the beginning, in which the process dies; 0: none is planned */
-	unsigned begins; /* attempts to open since then: each may have begun an epoch */
+	uint64_t opened_at; /* the disk operation that was the last when the engine was open */
+	unsigned begins;    /* attempts to open since then: each may have begun an epoch */
 
 	struct held *held;
 	size_t held_count, held_capacity;
@@ -188,6 +191,8 @@ bool world_run(struct world *world, uint64_t seed);
 /* As new, for a seed; memory is kept. And when all is over: what is still open is let go. */
 void world_reset(struct world *world, uint64_t seed);
 void world_finish(struct world *world);
+/* Of the engine, if there is one: what comes after that does not count. */
+void world_let_go(struct world *world);
 void world_init(struct world *world, const struct vocabulary *vocabulary, struct totals *totals);
 void world_done(struct world *world);
 /* Note a failure; the first one counts. Returns false. */
@@ -219,6 +224,8 @@ void life_heal(struct world *world);
 /* The harness is not what is tested: between the two, no allocation fails. `nth` as in pd_memory_fail(). */
 void life_spare(struct world *world);
 void life_starve(struct world *world, unsigned long nth);
+/* The process is dead: let go of the engine, with what was in memory noted. What becomes of the disk is life_kill()'s. */
+void life_bury(struct world *world);
 /* The process or the machine stops here. */
 void life_kill(struct world *world, bool power);
 /* A clean close, if nothing comes between. */
@@ -236,6 +243,10 @@ bool work_rest(struct world *world);
 /* All replies come to be shown, if steps go on. */
 bool work_settle(struct world *world);
 void work_begin(struct world *world);
+/* This client is there from now on, and asks for no level. */
+bool work_place(struct world *world, unsigned client, uint8_t tenant, uint8_t actor, bool one_actor);
+/* The level of a tenant, or of this client's actor. */
+bool work_profile(struct world *world, unsigned client, bool of_tenant, enum pd_level level);
 void work_end(struct world *world);
 /* A client waits for what this receipt says. */
 bool work_hold(struct world *world, unsigned client, const struct pd_receipt *receipt);
@@ -252,6 +263,9 @@ bool actor_drop(struct world *world);
 bool actor_drop_one(struct world *world, unsigned client, uint8_t actor);
 /* The one that a value of this client is arriving for, and another takes its name. */
 bool actor_replace(struct world *world, unsigned client);
+/* This client acquires its actor for a time and writes with the epoch it gets; gives it back; or writes without one again. */
+enum actor_hold { ACTOR_ACQUIRE, ACTOR_RENEW, ACTOR_RELEASE };
+bool actor_hold(struct world *world, unsigned client, enum actor_hold change, uint64_t ttl_us);
 /* Somebody acquires, renews or releases an actor, or says with what epoch it writes. */
 bool actor_lease(struct world *world);
 /* What has expired goes, though nobody asks for it. */
@@ -313,6 +327,8 @@ bool work_execute(struct world *world, unsigned client, const struct request *re
 /* ---- large.c: values that come and go in pieces ---- */
 /* Shall the value of this request arrive in pieces? Then the client is busy with it from here on. */
 bool large_begin(struct world *world, unsigned client, const struct request *request);
+/* It arrives in pieces, whole; requests of nobody come between. */
+bool large_put(struct world *world, unsigned client, const struct request *request);
 /* More of it arrives, or its end, or it never will. */
 bool large_go_on(struct world *world, unsigned client);
 /* The reply in world->actual has holes: their bytes, as they should be, come into it, to be compared with the reader's later. */

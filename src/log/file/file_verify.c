@@ -173,7 +173,8 @@ static void check_entry(struct pd_log_verifier *verifier)
 		verifier->chain_known = false;
 		verifier->in_frames = false;
 		verifier->expected_lsn = head->first_lsn;
-	} else if (verifier->last_segment != 0 && head->previous_segment != verifier->last_segment) {
+	} else if (verifier->last_segment != 0 && head->previous_segment != verifier->last_segment &&
+		   head->previous_segment != verifier->empty_segment) {
 		pd_verify_accuse(verifier, 0, 0, expected, 0,
 				 "segment %010u, which came before this one, is missing, or this one is not "
 				 "in its place",
@@ -202,11 +203,17 @@ static int enter_segment(struct pd_log_verifier *verifier, struct pd_error *err)
 	sight.size = verifier->size;
 	pd_verify_see(verifier, &sight);
 	verifier->totals.segments++;
-	if (!verifier->headed && !anything_written(verifier))
-		pd_verify_note(verifier, 0, verifier->size,
-			       "the segment was never begun: the next start of the server removes it");
-	else if (verifier->headed)
+	if (verifier->headed) {
 		check_entry(verifier);
+	} else if (!anything_written(verifier)) {
+		/* What came after it may have seen a torn write there, which a power cut has taken back since. */
+		verifier->empty_segment = segment->number;
+		pd_verify_note(
+			verifier, 0, verifier->size,
+			next_headed(verifier) == NULL
+				? "the segment was never begun: the next start of the server removes it"
+				: "the segment was never begun");
+	}
 	return 0;
 }
 

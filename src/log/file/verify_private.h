@@ -47,7 +47,8 @@ struct pd_log_verifier {
 	struct pd_buffer seen_actors;
 
 	/* Where the log is. */
-	uint32_t last_segment; /* number; 0: none */
+	uint32_t last_segment;  /* number; 0: none */
+	uint32_t empty_segment; /* that was come by last: nothing was ever written there; 0: none */
 	bool last_unsealed;
 	uint64_t expected_lsn;
 	uint64_t epoch, durable_lsn;
