@@ -470,7 +470,10 @@ static int publish(struct restoring *restoring, const char *target, struct pd_er
 		result = pd_os_rename(restoring->os, restoring->data, target, err);
 	if (result != 0)
 		return result;
+	/* A name that moves between two directories has moved when both say so. */
 	result = pd_os_sync_directory(restoring->os, restoring->parent, err);
+	if (result == 0)
+		result = pd_os_sync_directory(restoring->os, restoring->scratch, err);
 	if (result != 0) /* it may be there when power comes back, whole; but it was not promised */
 		(void)!pd_os_rename(restoring->os, target, restoring->data, NULL);
 	return result;
