@@ -349,6 +349,10 @@ static void set_up(struct pd_editor *editor)
 	(void)el_set(line, EL_EDITOR, "emacs");
 	(void)el_set(line, EL_PROMPT, give_prompt);
 	(void)el_set(line, EL_SIGNAL, 0);
+	/* At Ctrl-C the terminal would throw away what was typed ahead, and with it what is printed just then, the next
+	 * prompt perhaps. */
+	(void)el_set(line, EL_SETTY, "-d", "+noflsh", NULL);
+	(void)el_set(line, EL_SETTY, "-x", "+noflsh", NULL);
 	(void)el_set(line, EL_HIST, history, editor->history);
 	(void)el_set(line, EL_GETCFN, read_character);
 	/* The narrow el_set() would copy the names, and never free them. */

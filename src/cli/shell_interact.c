@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -224,6 +225,8 @@ static int loop(struct interaction *self)
 		}
 		if (result == PD_CANCELLED) {
 			pd_shell_clear_interrupt(self->shell);
+			/* What was typed ahead; editor.c keeps the terminal from doing it. */
+			(void)tcflush(STDIN_FILENO, TCIFLUSH);
 			(void)fputs("^C\n", stdout);
 			continue;
 		}
