@@ -1,4 +1,5 @@
 /* The formats that metrics are read in. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 struct pd_metrics_writer {
 	struct pd_buffer *page;
 	enum pd_metrics_format format;
+	double bound_unit; /* of `bounds`; 0: there are none yet */
+	char bounds[PD_HISTOGRAM_BOUNDS + 1][NUMBER_SIZE];
 };
 
 static const char *const kind_names[] = {
@@ -39,18 +42,25 @@ static const char *suffix_of(enum pd_metric_kind kind)
  * 1e-06, 1.048576e+06. */
 static void format_real(double value, char text[NUMBER_SIZE])
 {
-	int digits = 0, exponent;
+	int digits = DBL_DIG - 1, exponent;
+	const char *mantissa_end;
 
 	if (!isfinite(value)) {
 		(void)snprintf(text, NUMBER_SIZE, "%s", isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
 		return;
 	}
+	/* What fewer digits than DBL_DIG mean, so many mean too, with zeros at the end. */
 	do
 		(void)snprintf(text, NUMBER_SIZE, "%.*e", digits, value);
 	while (strtod(text, NULL) != value && ++digits < 17);
-	exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
+	mantissa_end = strchr(text, 'e');
+	exponent = (int)strtol(mantissa_end + 1, NULL, 10);
+	while (digits > 0 && *--mantissa_end == '0')
+		digits--;
 	if (exponent >= -4 && exponent < 6)
 		(void)snprintf(text, NUMBER_SIZE, "%.*f", digits > exponent ? digits - exponent : 1, value);
+	else
+		(void)snprintf(text, NUMBER_SIZE, "%.*e", digits, value);
 }
 
 /* ---- samples ---- */
@@ -82,20 +92,29 @@ int pd_metrics_sample_real(struct pd_metrics_writer *writer, const struct pd_met
 	return put_sample(writer, metric, suffix_of(metric->kind), labels, text);
 }
 
+/* The same for all histograms of a unit, and most of the work of a page. */
+static void make_bounds(struct pd_metrics_writer *writer, double unit)
+{
+	for (unsigned i = 0; i < PD_HISTOGRAM_BOUNDS; i++)
+		format_real((double)(UINT64_C(1) << i) / unit, writer->bounds[i]);
+	format_real(INFINITY, writer->bounds[PD_HISTOGRAM_BOUNDS]);
+	writer->bound_unit = unit;
+}
+
 static int put_histogram(struct pd_metrics_writer *writer, const struct pd_metric *metric, const char *labels,
 			 const struct pd_histogram *histogram, double bound_unit, double sum_unit)
 {
 	const char *comma = labels != NULL ? "," : "";
-	char text[NUMBER_SIZE], bound[NUMBER_SIZE], all[160];
+	char text[NUMBER_SIZE], all[160];
 	uint64_t count = 0;
 	int result = 0;
 
 	labels = labels != NULL ? labels : "";
+	if (writer->bound_unit != bound_unit)
+		make_bounds(writer, bound_unit);
 	for (unsigned i = 0; i <= PD_HISTOGRAM_BOUNDS && result == 0; i++) {
-		format_real(i < PD_HISTOGRAM_BOUNDS ? (double)(UINT64_C(1) << i) / bound_unit : INFINITY,
-			    bound);
 		count += histogram->buckets[i];
-		(void)snprintf(all, sizeof all, "%s%sle=\"%s\"", labels, comma, bound);
+		(void)snprintf(all, sizeof all, "%s%sle=\"%s\"", labels, comma, writer->bounds[i]);
 		(void)snprintf(text, sizeof text, "%llu", (unsigned long long)count);
 		result = put_sample(writer, metric, "_bucket", all, text);
 	}
