@@ -289,7 +289,10 @@ static void make_ready(struct pd_backup_jobs *jobs)
 	struct pd_error err = { 0 };
 	int result;
 
-	if (atomic_load(&jobs->cancelled))
+	if (atomic_load(&jobs->unserved)) {
+		err = jobs->status.err;
+		result = err.code;
+	} else if (atomic_load(&jobs->cancelled))
 		result = pd_error_set(&err, PD_CANCELLED, "cancelled");
 	else
 		result = jobs->status.stage == PD_BACKUP_SETTLE ? settle(jobs, &err)

@@ -28,6 +28,14 @@ struct pd_actor_given {
 			"text (default) or json."                                             \
 	}
 
+/* Of what a server is told to make. */
+#define PD_ACTOR_ORDER_STATUSES                                                 \
+	"Exit status:\n"                                                        \
+	"  0  done\n"                                                           \
+	"  1  refused, with the reason: nothing was changed; or no server is\n" \
+	"     running on the directory\n"                                       \
+	"  2  the command line is wrong"
+
 /* Parse the options and the one name behind them. false: end with *ret_status. */
 bool pd_actor_take_name(const struct pd_options *options, int argc, char **argv, struct pd_actor_given *given,
 			const char **ret_name, int *ret_status);

@@ -30,12 +30,6 @@ struct given {
 #define MOMENTS                                                                                           \
 	"A moment is now, a time such as 2026-01-15T14:30:00Z, so long ago (-10m, -2h30m, -1d), an LSN, " \
 	"a\nbookmark, or snapshot:NAME."
-#define EXIT_STATUSES                                                           \
-	"Exit status:\n"                                                        \
-	"  0  done\n"                                                           \
-	"  1  refused, with the reason: nothing was changed; or no server is\n" \
-	"     running on the directory\n"                                       \
-	"  2  the command line is wrong"
 
 /* ---- operands ---- */
 
@@ -131,7 +125,7 @@ static const struct pd_options fork_options = {
 	.after = "Examples:\n"
 		 "  perdure actor fork user:42 user:42-copy\n"
 		 "  perdure actor fork --at -1h user:42 user:42-before\n"
-		 "\n" EXIT_STATUSES,
+		 "\n" PD_ACTOR_ORDER_STATUSES,
 };
 
 int pd_actor_fork_run(int argc, char **argv)
@@ -215,7 +209,7 @@ static const struct pd_options restore_options = {
 	.after = "Examples:\n"
 		 "  perdure actor restore --at -1m --dry-run user:42\n"
 		 "  perdure actor restore --at -1m user:42\n"
-		 "\n" EXIT_STATUSES,
+		 "\n" PD_ACTOR_ORDER_STATUSES,
 };
 
 int pd_actor_restore_run(int argc, char **argv)
@@ -256,7 +250,7 @@ static const struct pd_options revert_options = {
 	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Examples:\n"
 		 "  perdure actor revert user:42 4711\n"
-		 "\n" EXIT_STATUSES,
+		 "\n" PD_ACTOR_ORDER_STATUSES,
 };
 
 int pd_actor_revert_run(int argc, char **argv)
@@ -293,7 +287,7 @@ static const struct pd_options undrop_options = {
 	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Examples:\n"
 		 "  perdure actor undrop session:1234\n"
-		 "\n" EXIT_STATUSES,
+		 "\n" PD_ACTOR_ORDER_STATUSES,
 };
 
 int pd_actor_undrop_run(int argc, char **argv)

@@ -24,12 +24,6 @@ struct given {
 	{                                                                                  \
 		"o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json." \
 	}
-#define EXIT_STATUSES                                                           \
-	"Exit status:\n"                                                        \
-	"  0  done\n"                                                           \
-	"  1  refused, with the reason: nothing was changed; or no server is\n" \
-	"     running on the directory\n"                                       \
-	"  2  the command line is wrong"
 #define WHICH_ACTOR    "which actor? 'perdure actor ls' lists them"
 #define WHICH_SNAPSHOT "which snapshot? 'perdure actor snapshots' lists them"
 
@@ -71,7 +65,7 @@ static const struct pd_options snapshot_options = {
 	.after = "Examples:\n"
 		 "  perdure actor snapshot --keep 30d user:42 before-upgrade\n"
 		 "  perdure actor restore --at snapshot:before-upgrade user:42\n"
-		 "\n" EXIT_STATUSES,
+		 "\n" PD_ACTOR_ORDER_STATUSES,
 };
 
 static void print_made(struct pd_output *output, struct pd_slice map)
@@ -126,7 +120,7 @@ static const struct pd_options snapshots_options = {
 	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Examples:\n"
 		 "  perdure actor snapshots user:42\n"
-		 "\n" EXIT_STATUSES,
+		 "\n" PD_ACTOR_ORDER_STATUSES,
 };
 
 static void print_list(struct pd_output *output, struct pd_slice reply)
@@ -181,7 +175,7 @@ static const struct pd_options unsnapshot_options = {
 	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Examples:\n"
 		 "  perdure actor unsnapshot user:42 before-upgrade\n"
-		 "\n" EXIT_STATUSES,
+		 "\n" PD_ACTOR_ORDER_STATUSES,
 };
 
 static void print_removed(struct pd_output *output, struct pd_slice reply)
@@ -212,7 +206,7 @@ static const struct pd_options verify_options = {
 	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Examples:\n"
 		 "  perdure actor verify user:42 before-upgrade\n"
-		 "\n" EXIT_STATUSES,
+		 "\n" PD_ACTOR_ORDER_STATUSES,
 };
 
 static void print_verified(struct pd_output *output, struct pd_slice map)
