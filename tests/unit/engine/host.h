@@ -51,7 +51,7 @@ int host_run(struct host *host, const char *command);
 const char *host_reply(struct host *host);
 /* Run it, and compare the reply. */
 void host_expect(struct host *host, const char *command, const char *reply);
-/* Run it and step until it may be shown. */
+/* Run it, as often as it is put off, and step until it may be shown. */
 void host_durable(struct host *host, const char *command);
 /* May the last reply be shown? */
 int host_settled(const struct host *host);
