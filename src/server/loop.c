@@ -95,6 +95,7 @@ int pd_server_recover(struct pd_server *server, struct pd_error *err)
 			return result;
 		pd_resp_front_resume(server->resp);
 		pd_resp_front_flush(server->resp);
+		pd_http_front_resume(server->http);
 		pd_http_front_tick(server->http);
 		if (pd_resp_front_wants_shutdown(server->resp))
 			server->stopping = true;
@@ -127,7 +128,7 @@ static int64_t patience_us(struct pd_server *server)
 	int64_t timeout = pd_resp_front_timeout_us(server->resp);
 	uint64_t now;
 
-	if (timeout == 0)
+	if (timeout == 0 || pd_http_front_is_due(server->http))
 		return 0;
 	now = now_us(server);
 	if (deadline != UINT64_MAX)

@@ -176,6 +176,6 @@ const struct pd_http_route pd_pages[] = {
 	{ .path = "/livez", .answer = answer_livez, .open = true },
 	{ .path = "/readyz", .answer = answer_readyz, .open = true },
 	{ .path = "/health", .answer = answer_health },
-	{ .path = "/metrics", .answer = answer_metrics },
+	{ .path = "/metrics", .answer = answer_metrics, .costly = true },
 	{ .path = NULL },
 };

@@ -36,6 +36,7 @@ static int answer(void *context, const struct pd_http_request *request, struct p
 }
 
 static const struct pd_http_route routes[] = { { .path = "/a", .answer = answer },
+					       { .path = "/c", .answer = answer, .costly = true },
 					       { .path = "/open", .answer = answer, .open = true },
 					       { .path = NULL } };
 

@@ -17,6 +17,7 @@
 enum state {
 	IDLE,    /* nothing of a request is there */
 	READING, /* a part of one is */
+	WAITING, /* all of one is, for a page that takes long, and others come first */
 	ASKING,  /* all of one is, and the password of who sent it is being checked */
 	SENDING, /* a response is on its way */
 };
@@ -36,6 +37,8 @@ struct pd_http_front {
 	struct pd_buffer page; /* the body that is being made */
 	struct pd_http_figures figures;
 	bool stopping;
+	size_t waiting;      /* clients that are */
+	struct client *next; /* whose turn it is among those who wait; NULL: nobody's */
 };
 
 static uint64_t now_ns(const struct pd_http_front *front)
@@ -66,6 +69,7 @@ int pd_http_front_new(const struct pd_http_front_options *options, struct pd_htt
 static void close_client(struct pd_http_front *front, struct client *client)
 {
 	client->connection->owner = NULL;
+	front->waiting -= client->state == WAITING;
 	pd_http_access_forget(&client->caller);
 	pd_connection_close(client->connection);
 	*client = (struct client){ 0 };
@@ -86,6 +90,7 @@ void pd_http_front_free(struct pd_http_front *front)
 
 static void enter(struct pd_http_front *front, struct client *client, enum state state)
 {
+	front->waiting += (state == WAITING) - (client->state == WAITING);
 	client->state = state;
 	client->since_ns = now_ns(front);
 }
@@ -179,6 +184,13 @@ static enum pd_http_verdict judge(struct pd_http_front *front, struct client *cl
 	return PD_HTTP_REFUSED;
 }
 
+/* Everybody waits for a page that takes long, so there is one in a turn of the loop, however many ask for it. */
+static bool has_turn(const struct pd_http_front *front, const struct client *client,
+		     const struct pd_http_route *route)
+{
+	return !route->costly || front->next == client || client->state == ASKING;
+}
+
 /* false: not yet. */
 static bool answer(struct pd_http_front *front, struct client *client, const struct pd_http_request *request)
 {
@@ -196,14 +208,21 @@ static bool answer(struct pd_http_front *front, struct client *client, const str
 		page.status = 405;
 		response.allow = "GET, HEAD";
 		(void)snprintf(page.detail, sizeof page.detail, "this page is only read: GET or HEAD");
+	} else if (!has_turn(front, client, route)) {
+		enter(front, client, WAITING);
+		return false;
 	} else {
+		front->next = NULL;
 		if (!route->open)
 			verdict = judge(front, client, request, &page);
 		if (verdict == PD_HTTP_ALLOWED)
 			fill_page(front, route, request, &page);
 	}
-	if (verdict == PD_HTTP_LATER)
+	if (verdict == PD_HTTP_LATER) {
+		if (client->state != ASKING)
+			enter(front, client, ASKING);
 		return false;
+	}
 	enter(front, client, SENDING);
 	write_response(front, client, &response, &page);
 	return true;
@@ -232,6 +251,11 @@ static bool send_output(struct pd_http_front *front, struct client *client)
 	return true;
 }
 
+static bool takes_input(const struct client *client)
+{
+	return client->state == IDLE || client->state == READING;
+}
+
 /* Answer the requests that are complete, each when the one before it has gone. */
 static void run(struct pd_http_front *front, struct client *client)
 {
@@ -255,8 +279,6 @@ static void run(struct pd_http_front *front, struct client *client)
 			say_problem(front, client, status, why);
 		} else if (!answer(front, client, &request)) {
 			client->closing = false;
-			if (client->state != ASKING)
-				enter(front, client, ASKING);
 			break;
 		}
 		at += consumed;
@@ -273,8 +295,7 @@ static void run(struct pd_http_front *front, struct client *client)
 		close_client(front, client);
 		return;
 	}
-	pd_connection_want_input(connection,
-				 client->state != SENDING && client->state != ASKING && !client->closing);
+	pd_connection_want_input(connection, takes_input(client) && !client->closing);
 }
 
 /* Its place is wanted by another. */
@@ -325,7 +346,7 @@ void pd_http_front_readable(struct pd_http_front *front, struct pd_connection *c
 	struct client *client = connection->owner;
 	int result;
 
-	if (client == NULL || client->state == SENDING || client->state == ASKING)
+	if (client == NULL || !takes_input(client))
 		return;
 	result = pd_connection_receive(connection, 0);
 	if (result == PD_AGAIN)
@@ -341,7 +362,7 @@ void pd_http_front_writable(struct pd_http_front *front, struct pd_connection *c
 {
 	struct client *client = connection->owner;
 
-	if (client == NULL || client->state == ASKING)
+	if (client == NULL || client->state == WAITING || client->state == ASKING)
 		return;
 	if (send_output(front, client) && client->state != SENDING)
 		run(front, client);
@@ -352,6 +373,7 @@ static uint64_t patience_ns(enum state state)
 	switch (state) {
 	case READING:
 		return PD_HTTP_HEAD_S * S_TO_NS;
+	case WAITING:
 	case ASKING:
 	case SENDING:
 		return PD_HTTP_SEND_S * S_TO_NS;
@@ -383,8 +405,27 @@ void pd_http_front_loaded(struct pd_http_front *front)
 	front->options.guard.loading = false;
 }
 
+/* Who waits for a page that takes long, and has waited longest. */
+static struct client *find_longest_waiting(const struct pd_http_front *front)
+{
+	struct client *first = NULL;
+
+	for (unsigned i = 0; front->waiting > 0 && i < front->options.max_connections; i++) {
+		struct client *client = front->clients + i;
+
+		if (client->connection != NULL && client->state == WAITING &&
+		    (first == NULL || client->since_ns < first->since_ns))
+			first = client;
+	}
+	return first;
+}
+
 void pd_http_front_resume(struct pd_http_front *front)
 {
+	front->next = find_longest_waiting(front);
+	if (front->next != NULL)
+		run(front, front->next);
+	front->next = NULL;
 	for (unsigned i = 0; front->client_count > 0 && i < front->options.max_connections; i++) {
 		struct client *client = front->clients + i;
 
@@ -392,6 +433,11 @@ void pd_http_front_resume(struct pd_http_front *front)
 		    pd_http_access_is_decided(&client->caller))
 			run(front, client);
 	}
+}
+
+bool pd_http_front_is_due(const struct pd_http_front *front)
+{
+	return front->waiting > 0;
 }
 
 bool pd_http_front_is_busy(const struct pd_http_front *front)

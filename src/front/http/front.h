@@ -50,6 +50,7 @@ struct pd_http_route {
 	/* Fill *page; an error means that there was no memory for it. It is quick: everybody waits for it. */
 	int (*answer)(void *context, const struct pd_http_request *request, struct pd_http_page *page);
 	bool open; /* to anybody */
+	bool costly; /* not that quick: one such page is made in a turn of the loop, for who has waited longest */
 };
 
 /* Whom pages ask that are not open to anybody. */
@@ -99,8 +100,10 @@ void pd_http_front_writable(struct pd_http_front *front, struct pd_connection *c
 void pd_http_front_tick(struct pd_http_front *front);
 /* The users are known. */
 void pd_http_front_loaded(struct pd_http_front *front);
-/* Answer those whose password has been checked by now: in every turn, after pd_logins_step(). */
+/* Answer one of those who wait for a costly page, and those whose password has been checked by now: in every turn, after
+ * pd_logins_step(). */
 void pd_http_front_resume(struct pd_http_front *front);
+bool pd_http_front_is_due(const struct pd_http_front *front);  /* the next turn should come at once */
 bool pd_http_front_is_busy(const struct pd_http_front *front); /* there are connections */
 /* From now on every response is a connection's last, and connections that say nothing are closed. */
 void pd_http_front_stop(struct pd_http_front *front);

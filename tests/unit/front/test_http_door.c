@@ -31,6 +31,7 @@ struct door {
 	struct pd_http_front *front;
 	char directory[64];
 	unsigned asked;
+	unsigned costly; /* pages made of this kind */
 	struct pd_logins *logins;
 	struct pd_users users;
 	struct pd_user *items[1], user;
@@ -58,6 +59,17 @@ static int answer_large(void *context, const struct pd_http_request *request, st
 	return 0;
 }
 
+static int answer_costly(void *context, const struct pd_http_request *request, struct pd_http_page *page)
+{
+	struct door *door = context;
+	char text[16];
+
+	(void)request;
+	(void)snprintf(text, sizeof text, "costly %u", ++door->costly);
+	page->content_type = "text/plain";
+	return pd_buffer_append(page->body, text, strlen(text));
+}
+
 static int answer_fails(void *context, const struct pd_http_request *request, struct pd_http_page *page)
 {
 	(void)context;
@@ -69,6 +81,7 @@ static int answer_fails(void *context, const struct pd_http_request *request, st
 static const struct pd_http_route routes[] = { { .path = "/small", .answer = answer_small },
 					       { .path = "/large", .answer = answer_large },
 					       { .path = "/fails", .answer = answer_fails },
+					       { .path = "/costly", .answer = answer_costly, .costly = true },
 					       { .path = "/open", .answer = answer_small, .open = true },
 					       { .path = NULL } };
 
@@ -152,6 +165,8 @@ static void turn(struct door *door)
 	unsigned turns = 0;
 
 	do {
+		unsigned costly = door->costly;
+
 		assert_int_equal(pd_net_poll(door->net, 0, &events, &count, &err), 0);
 		for (size_t i = 0; i < count; i++) {
 			struct pd_connection *connection = events[i].connection;
@@ -166,9 +181,11 @@ static void turn(struct door *door)
 				pd_http_front_writable(door->front, connection);
 		}
 		pd_logins_step(door->logins);
+		pd_sim_advance_us(door->os, 1);
 		pd_http_front_resume(door->front);
+		assert_true(door->costly <= costly + 1);
 		assert_true(++turns < 100000);
-	} while (count > 0);
+	} while (count > 0 || pd_http_front_is_due(door->front));
 }
 
 static void wait_s(struct door *door, unsigned seconds)
@@ -260,7 +277,7 @@ static void test_answers(void **state)
 	put(door, client, GET("/small?x"));
 	expect(door, client, 200, "\r\n\r\nsmall", false);
 	put(door, client, GET("/none"));
-	expect(door, client, 404, "/small /large /fails /open", false);
+	expect(door, client, 404, "/small /large /fails /costly /open", false);
 	put(door, client, "DELETE /small HTTP/1.1\r\nHost: h\r\n\r\n");
 	expect(door, client, 405, "Allow: GET, HEAD\r\n", false);
 	put(door, client, GET("/fails"));
@@ -300,6 +317,37 @@ static void test_pieces_and_pipelines(void **state)
 	expect(door, client, 200, "Connection: close\r\n", true);
 	assert_int_equal(door->asked, 8);
 	(void)close(client);
+}
+
+/* turn() sees that it is one at a time. */
+static void test_costly_pages_take_turns(void **state)
+{
+	static const char *const sent[] = { GET("/costly") GET("/small") GET("/costly"), GET("/costly"),
+					    "HEAD /costly HTTP/1.0\r\n\r\n", GET("/costly") };
+	struct door *door = *state;
+	char got[4096];
+	bool closed;
+	int clients[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		clients[i] = connect_to(door);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(send(clients[i], sent[i], strlen(sent[i]), MSG_NOSIGNAL), strlen(sent[i]));
+	/* It does not wait for its page. */
+	(void)close(clients[3]);
+	turn(door);
+	assert_true(take(door, clients[0], got, sizeof got, &closed) > 0);
+	assert_non_null(strstr(got, "\r\n\r\ncostly 1"));
+	assert_non_null(strstr(got, "\r\n\r\nsmall"));
+	assert_non_null(strstr(got, "\r\n\r\ncostly 5"));
+	expect(door, clients[1], 200, "\r\n\r\ncostly 2", false);
+	expect(door, clients[2], 200, "Content-Length: 8\r\n", true);
+	assert_int_equal(door->costly, 5);
+	assert_int_equal(figures(door).connections, 2);
+	/* One that waits is closed like the others. */
+	assert_int_equal(send(clients[0], sent[1], strlen(sent[1]), MSG_NOSIGNAL), strlen(sent[1]));
+	(void)close(clients[0]);
+	(void)close(clients[1]);
 }
 
 static void test_rubbish_is_told_and_closed(void **state)
@@ -694,6 +742,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_answers),
 		TEST(test_pieces_and_pipelines),
+		TEST(test_costly_pages_take_turns),
 		TEST(test_rubbish_is_told_and_closed),
 		TEST(test_slow_request),
 		TEST(test_idle_connection),
