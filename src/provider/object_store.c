@@ -280,6 +280,15 @@ int pd_object_sweep(struct pd_object_store *store, uint64_t older_than_s, uint64
 	return rc;
 }
 
+int pd_object_settle(struct pd_object_store *store, const char *prefix, struct pd_error *err)
+{
+	int rc = pd_object_prefix_check(prefix, err);
+
+	if (rc == 0)
+		rc = begin(store, NULL, err);
+	return rc == 0 && store->ops->settle != NULL ? store->ops->settle(store, prefix, err) : rc;
+}
+
 /* ---- lists ---- */
 
 int pd_object_page_add(struct pd_object_page *page, const char *prefix, const char *after, const char *name,

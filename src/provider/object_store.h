@@ -7,7 +7,8 @@
  *              beginning with a dot. At most PD_OBJECT_NAME_MAX bytes, PD_OBJECT_PARTS_MAX parts of PD_OBJECT_PART_MAX each:
  *              what every store can keep. No name goes on, behind a slash, from the name of another object ("a" and "a/b").
  *   order      of bytes; lists come in it, and paging goes on behind a name
- *   durable    what put() has answered with 0, or PD_EXISTS, and what delete() has answered with 0, stays so
+ *   durable    what put() has answered with 0, or PD_EXISTS, and what delete() has answered with 0, stays so. What get(), head()
+ *              and list() show may be of a process that died before it had got its answer: pd_object_settle()
  *
  * Threads: calls block, for seconds or longer, so they are for threads that may wait. A store is used by one thread at a
  * time; whoever wants to do several things at once opens it several times.
@@ -106,8 +107,10 @@ struct pd_object_store_ops {
 	int (*delete)(struct pd_object_store *store, const char *name, struct pd_error *err);
 	int (*sweep)(struct pd_object_store *store, uint64_t older_than_s, uint64_t *ret_count,
 		     struct pd_error *err);
+	/* NULL: what is seen stays so. */
+	int (*settle)(struct pd_object_store *store, const char *prefix, struct pd_error *err);
 };
-#define PD_OBJECT_STORE_ABI 1
+#define PD_OBJECT_STORE_ABI 2
 
 /* First member of every implementation. */
 struct pd_object_store {
@@ -156,6 +159,9 @@ PD_MUST_CHECK int pd_object_list(struct pd_object_store *store, const char *pref
 void pd_object_page_done(struct pd_object_page *page);
 /* 0 also if it is not there. PD_PERMISSION: it is retained, or not ours to delete. */
 PD_MUST_CHECK int pd_object_delete(struct pd_object_store *store, const char *name, struct pd_error *err);
+/* Which objects are seen whose names begin with `prefix` ("": all), and which not, stays so, whoever put or deleted them: for those who go on where another process may
+ * have died, and rely on what they find. Costs about as much as listing them. */
+PD_MUST_CHECK int pd_object_settle(struct pd_object_store *store, const char *prefix, struct pd_error *err);
 /* Remove what puts have left over that were never finished, of processes that are gone or, where nobody can know that, of puts that
  * began so long ago. `ret_count` (NULL is fine): of how many. */
 PD_MUST_CHECK int pd_object_sweep(struct pd_object_store *store, uint64_t older_than_s, uint64_t *ret_count,

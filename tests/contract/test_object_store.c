@@ -431,6 +431,23 @@ static void sweeping_leaves_objects_alone(void **state)
 	object_expect(store, "b/c", 2, LARGE);
 }
 
+static void settling_leaves_objects_alone(void **state)
+{
+	struct pd_object_store *store = store_of(state);
+
+	check(pd_object_settle(store, "", why));
+	object_put(store, "a", 1, 1000);
+	object_put(store, "b/c", 2, 1000);
+	check(pd_object_settle(store, "", why));
+	check(pd_object_settle(store, "b/", why));
+	check(pd_object_settle(store, "b/c", why));
+	check(pd_object_settle(store, "never/was/there/", why));
+	assert_int_equal(pd_object_settle(store, "b//", NULL), PD_INVALID);
+	object_expect(store, "a", 1, 1000);
+	object_expect(store, "b/c", 2, 1000);
+	object_expect_list(store, "", "", 10, "a b/c");
+}
+
 #define TEST(test, setup)                                                              \
 	{                                                                              \
 		.name = #test " (" #setup ")", .test_func = test, .setup_func = setup, \
@@ -447,6 +464,7 @@ static void sweeping_leaves_objects_alone(void **state)
 			TEST(content_is_what_was_announced, setup), TEST(a_sink_may_end_it, setup),        \
 			TEST(whoever_watches_sees_it_and_may_end_it, setup),                               \
 			TEST(sweeping_leaves_objects_alone, setup),                                        \
+			TEST(settling_leaves_objects_alone, setup),                                        \
 	}
 
 int main(void)

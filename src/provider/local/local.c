@@ -175,6 +175,7 @@ static const struct pd_object_store_ops local_ops = {
 	.list = pd_local_list,
 	.delete = local_delete,
 	.sweep = pd_local_sweep,
+	.settle = pd_local_settle,
 };
 
 int pd_object_store_local_new(struct pd_os *os, const char *path, struct pd_object_store **ret_store,

@@ -167,3 +167,49 @@ int pd_local_list(struct pd_object_store *base, const char *prefix, const char *
 
 	return walk_folder(&walk, err);
 }
+
+/* ---- what is seen stays ---- */
+
+/* A process that died between giving or taking a name and syncing its folder has left what a power cut can undo. */
+static int settle_folder(struct walk *walk, struct pd_error *err)
+{
+	struct item *items = NULL;
+	size_t count = 0;
+	char *path;
+	int rc = pd_object_store_go_on(&walk->store->base, err);
+
+	if (rc == 0)
+		rc = read_folder(walk, &items, &count, err);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		size_t before = walk->size, size = strlen(items[i].name);
+
+		if (!items[i].is_folder || walk->depth + 1 >= PD_OBJECT_PARTS_MAX)
+			continue;
+		memcpy(walk->name + before, items[i].name, size + 1);
+		walk->size = before + size;
+		walk->depth++;
+		rc = settle_folder(walk, err);
+		walk->depth--;
+		walk->size = before;
+		if (rc == PD_NOT_FOUND)
+			rc = 0; /* gone meanwhile */
+	}
+	items_done(items, count);
+	if (rc != 0)
+		return rc;
+	walk->name[walk->size > 0 ? walk->size - 1 : 0] = '\0'; /* its slash */
+	rc = pd_local_path(&path, err, walk->size > 0 ? "%s/%s" : "%s%s", walk->store->root, walk->name);
+	if (rc != 0)
+		return rc;
+	rc = pd_os_sync_directory(walk->store->os, path, err);
+	pd_free(path);
+	return rc;
+}
+
+int pd_local_settle(struct pd_object_store *base, const char *prefix, struct pd_error *err)
+{
+	struct walk walk = { .store = (struct pd_local_store *)base, .prefix = prefix, .after = "" };
+	int rc = settle_folder(&walk, err);
+
+	return rc == 0 ? pd_local_sync_incoming(walk.store, err) : rc;
+}

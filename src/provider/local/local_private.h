@@ -36,12 +36,16 @@ int pd_local_put(struct pd_object_store *base, const char *name, const struct pd
 		 const struct pd_object_put_options *options, struct pd_error *err);
 int pd_local_list(struct pd_object_store *base, const char *prefix, const char *after, size_t limit,
 		  struct pd_object_page *page, struct pd_error *err);
+int pd_local_settle(struct pd_object_store *base, const char *prefix, struct pd_error *err);
 int pd_local_sweep(struct pd_object_store *base, uint64_t older_than_s, uint64_t *ret_count,
 		   struct pd_error *err);
 
 /* A place of this process's own to write objects in; sweeps first. Once is enough. */
 PD_MUST_CHECK int pd_local_incoming_open(struct pd_local_store *store, struct pd_error *err);
 void pd_local_incoming_close(struct pd_local_store *store);
+
+/* Names that were given by renaming have left the folder where objects are written. */
+PD_MUST_CHECK int pd_local_sync_incoming(struct pd_local_store *store, struct pd_error *err);
 
 /* printf for paths: PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_local_path(char **ret_path, struct pd_error *err, const char *format, ...)

@@ -89,7 +89,7 @@ static int sync_names(struct pd_local_store *store, char *path, struct pd_error 
 }
 
 /* A name that was given by renaming is stable when it has left the old folder for good, too. */
-static int sync_incoming(struct pd_local_store *store, struct pd_error *err)
+int pd_local_sync_incoming(struct pd_local_store *store, struct pd_error *err)
 {
 	char *incoming;
 	int rc = pd_local_path(&incoming, err, "%s/" PD_LOCAL_INCOMING, store->root);
@@ -276,7 +276,7 @@ int pd_local_put(struct pd_object_store *base, const char *name, const struct pd
 
 		/* Of an object of somebody else's nobody knows how it got its name. */
 		if (synced == 0 && (rc == PD_EXISTS || store->no_links))
-			synced = sync_incoming(store, err);
+			synced = pd_local_sync_incoming(store, err);
 		rc = synced != 0 ? synced : rc;
 	}
 	pd_free(path);

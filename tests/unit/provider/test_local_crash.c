@@ -294,6 +294,54 @@ static void memory_may_be_missing_anywhere(void **state)
 	expect_silence(NO_MEMORY_FOR_GOOD);
 }
 
+/* Is it seen, whole? */
+static bool is_seen(struct world *world, const char *name)
+{
+	uint64_t size;
+
+	return pd_object_head(world->store, name, &size, NULL) == 0;
+}
+
+/* The process is killed at the nth place; the next one settles what it finds; then the power fails. False: it was not killed. */
+static bool settle_what_is_left(enum action action, const char *prefix, uint64_t n)
+{
+	struct world world;
+	bool came, old, new;
+
+	world_init(&world, PD_SIM_OPTIONS_DEFAULT);
+	if (action == PUT_WITHOUT_LINKS) {
+		pd_sim_fail_at(world.os, PD_OS_OP_LINK, 1, EPERM);
+		assert_int_equal(put(&world, "x/other", 3, 10), 0);
+	}
+	pd_sim_crash_at(world.os, n);
+	(void)act(&world, action);
+	came = pd_sim_crashed(world.os);
+	pd_object_store_free(world.store);
+	pd_sim_process_crash(world.os);
+	open_store(&world);
+	old = is_seen(&world, "x/old");
+	new = is_seen(&world, "x/y/z/new");
+	check(pd_object_settle(world.store, prefix, why));
+	pd_object_store_free(world.store);
+	pd_sim_set_chance(world.os, n, n % 2 == 0 ? PD_SIM_SURVIVES_BY_CHANCE : PD_SIM_SURVIVES_NOTHING);
+	pd_sim_power_cut(world.os);
+	open_store(&world);
+	if (is_seen(&world, "x/old") != old || is_seen(&world, "x/y/z/new") != new)
+		fail_msg("action %d, killed at %d: what was settled has changed", (int)action, (int)n);
+	expect_possible(&world, action, PD_IO);
+	assert_string_equal(world.problem, "");
+	world_done(&world);
+	return came;
+}
+
+static void what_is_settled_stays(void **state)
+{
+	(void)state;
+	for (enum action action = 0; action < ACTIONS; action++)
+		for (uint64_t n = 1; settle_what_is_left(action, n % 3 == 0 ? "" : "x/", n); n++)
+			continue;
+}
+
 static void syncs_that_lie_are_noticed(void **state)
 {
 	struct pd_sim_options options = PD_SIM_OPTIONS_DEFAULT;
@@ -314,11 +362,9 @@ static void syncs_that_lie_are_noticed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(power_may_fail_anywhere),
-		cmocka_unit_test(the_process_may_die_anywhere),
-		cmocka_unit_test(any_operation_may_fail),
-		cmocka_unit_test(memory_may_be_missing_anywhere),
-		cmocka_unit_test(syncs_that_lie_are_noticed),
+		cmocka_unit_test(power_may_fail_anywhere), cmocka_unit_test(the_process_may_die_anywhere),
+		cmocka_unit_test(any_operation_may_fail),  cmocka_unit_test(memory_may_be_missing_anywhere),
+		cmocka_unit_test(what_is_settled_stays),   cmocka_unit_test(syncs_that_lie_are_noticed),
 	};
 
 	return cmocka_run_group_tests_name("local_crash", tests, NULL, NULL);
