@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/manifest.h"
 #include "base/slice.h"
 
 #define PREFIX     "lease/"
@@ -92,6 +93,15 @@ static int busy(const struct pd_repository *repository, struct pd_error *err)
 			    pd_repository_address(repository));
 }
 
+/* What the one before us has left when it was killed is what we see, and stays so: no backup comes back of which we remove the pieces, none goes from which
+ * ours goes on. */
+static int settle(struct pd_repository *repository, struct pd_error *err)
+{
+	int result = pd_object_settle(repository->store, "repository", err);
+
+	return result == 0 ? pd_object_settle(repository->store, PD_BACKUP_PREFIX, err) : result;
+}
+
 /* Wait until it is sure that nobody renews the newest. */
 static int watch_it(struct pd_repository *repository, struct newest *newest,
 		    const struct pd_backup_watch *watch, struct pd_error *err)
@@ -133,7 +143,8 @@ int pd_backup_lease_take(struct pd_backup_lease *lease, struct pd_repository *re
 		return result;
 	lease->epoch = newest.epoch + 1;
 	lease->renewed_ns = pd_os_monotonic_ns(repository->os);
-	return pd_repository_each(repository, PREFIX, remove_old, lease, err);
+	result = pd_repository_each(repository, PREFIX, remove_old, lease, err);
+	return result == 0 ? settle(repository, err) : result;
 }
 
 int pd_backup_lease_prove(struct pd_backup_lease *lease, struct pd_error *err)

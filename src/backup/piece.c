@@ -36,6 +36,23 @@ static int fill(struct pd_buffer *object, struct pd_slice content, struct pd_err
 	return 0;
 }
 
+/* It is there, put by whoever: a process that was killed may have left it as a power cut takes it. While we have the repository nobody else puts any, so once is enough. */
+static int settle_folder(struct pd_repository *repository, const struct pd_piece *piece, struct pd_error *err)
+{
+	uint8_t *bits = &repository->settled[piece->sha256[0] / 8];
+	uint8_t bit = (uint8_t)(1u << piece->sha256[0] % 8);
+	char prefix[sizeof "data/ab/"];
+	int result;
+
+	if ((*bits & bit) != 0)
+		return 0;
+	(void)snprintf(prefix, sizeof prefix, "data/%02x/", piece->sha256[0]);
+	result = pd_object_settle(repository->store, prefix, err);
+	if (result == 0)
+		*bits |= bit;
+	return result;
+}
+
 int pd_piece_put(struct pd_repository *repository, struct pd_slice content, struct pd_piece *ret_piece,
 		 uint64_t *ret_stored, struct pd_error *err)
 {
@@ -53,6 +70,8 @@ int pd_piece_put(struct pd_repository *repository, struct pd_slice content, stru
 				    "object '%s' of the repository %s is damaged: it has %" PRIu64
 				    " bytes. Remove it, and this backup puts it there again",
 				    name, pd_repository_address(repository), size);
+	if (result == 0)
+		return settle_folder(repository, ret_piece, err);
 	if (result != PD_NOT_FOUND)
 		return result;
 	result = fill(&repository->object, content, err);

@@ -23,6 +23,9 @@ struct pd_repository {
 	uint8_t id[PD_REPOSITORY_ID_SIZE];
 	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
 	struct pd_buffer object; /* one, on its way in or out */
+	uint8_t settled
+		[256 /
+		 8]; /* a bit for each folder of pieces: what is seen in it stays so, power cut or not */
 };
 
 /* Open what is there. `path`: a directory. PD_NOT_FOUND: there is no such directory, or it is no repository; PD_CORRUPT, PD_NEWER_FORMAT,
