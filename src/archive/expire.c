@@ -205,6 +205,17 @@ static int expire_run(struct expiring *expiring, const struct pd_archive_catalog
 	return result;
 }
 
+/* Of one that was killed what it had noted and removed is seen: so it stays, before anything else goes by it. */
+static int settle(const struct expiring *expiring, struct pd_error *err)
+{
+	char prefix[PD_ARCHIVE_NAME_SIZE];
+
+	if (expiring->dry_run)
+		return 0;
+	pd_archive_prefix(expiring->log, prefix);
+	return pd_object_settle(expiring->store, prefix, err);
+}
+
 int pd_archive_expire(struct pd_object_store *store, const struct pd_archive_log *log, uint64_t before_us,
 		      bool dry_run, struct pd_archive_expired *ret_expired, struct pd_error *err)
 {
@@ -218,7 +229,9 @@ int pd_archive_expire(struct pd_object_store *store, const struct pd_archive_log
 		return result;
 	}
 	pd_archive_catalog_init(&catalog);
-	result = pd_archive_catalog_load(&catalog, store, log, 0, err);
+	result = settle(&expiring, err);
+	if (result == 0)
+		result = pd_archive_catalog_load(&catalog, store, log, 0, err);
 	for (size_t i = 0; result == 0 && i < catalog.run_count; i++)
 		if (catalog.runs[i].broken)
 			result = pd_error_set(err, PD_CORRUPT,

@@ -251,6 +251,15 @@ static int take_base(struct pd_archive_round *round, struct pd_log_raw *raw,
 	return 0;
 }
 
+/* What an earlier process has left when it was killed is seen, and counts from here on: so it stays, power cut or not. */
+static int settle(struct pd_archive_round *round, uint64_t base, struct pd_error *err)
+{
+	char prefix[PD_ARCHIVE_NAME_SIZE];
+
+	pd_archive_base_prefix(&round->log, base, prefix);
+	return pd_object_settle(round->store, prefix, err);
+}
+
 int pd_archive_start(struct pd_archive_round *round, struct pd_log_raw *raw, struct pd_error *err)
 {
 	struct pd_archive_catalog catalog;
@@ -264,7 +273,9 @@ int pd_archive_start(struct pd_archive_round *round, struct pd_log_raw *raw, str
 		return 0;
 	}
 	pd_archive_catalog_init(&catalog);
-	result = pd_archive_catalog_load(&catalog, round->store, &round->log, base, err);
+	result = settle(round, base, err);
+	if (result == 0)
+		result = pd_archive_catalog_load(&catalog, round->store, &round->log, base, err);
 	if (result == 0)
 		result = take_base(round, raw, &catalog, base, err);
 	pd_archive_catalog_done(&catalog);
