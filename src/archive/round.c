@@ -343,10 +343,11 @@ void pd_archive_round_run(struct pd_archive_round *round)
 	}
 	pd_object_store_watch(round->store, &watching);
 	result = open_log(round, &raw, &round->err);
-	if (result == 0)
-		result = pd_archive_claim_epochs(round, raw, &round->err);
+	/* Who has other records than the archive claims nothing: it would keep out whose archive it is. */
 	if (result == 0 && !round->place.known)
 		result = pd_archive_start(round, raw, &round->err);
+	if (result == 0)
+		result = pd_archive_claim_epochs(round, raw, &round->err);
 	if (result == 0) {
 		tell(round);
 		result = go_over(round, raw, &round->err);

@@ -1,5 +1,4 @@
-/* The log is followed into a store: all of it comes back, whatever happened on the way; nothing is archived that a crash could take; copies of a
- * directory do not mix. */
+/* The log is followed into a store: all of it comes back, whatever happened on the way; nothing is archived that a crash could take. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -379,91 +378,6 @@ static void test_mended(void **state)
 		arc_close(&arc);
 		arc_done(&arc);
 	}
-}
-
-/* ---- two that archive into one place ---- */
-
-static void expect_refused(struct arc *arc)
-{
-	assert_int_equal(arc_write(arc, 30), 0);
-	for (unsigned i = 0; i < 20; i++)
-		arc_tick(arc);
-	assert_int_equal(arc_status(arc).state, PD_ARCHIVE_REFUSED);
-	assert_non_null(strstr(arc_status(arc).failure, "address of its own"));
-}
-
-static void test_fork(void **state)
-{
-	struct arc arc, other;
-	struct pd_hash128 hash;
-	uint64_t lsn;
-
-	(void)state;
-	arc_init(&arc);
-	arc_open(&arc);
-	assert_int_equal(arc_write(&arc, 300), 0);
-	assert_true(arc_settle(&arc));
-	arc_close(&arc);
-	arc_copy(&arc, "data", "fork");
-	arc_open(&arc);
-	assert_int_equal(arc_write(&arc, 50), 0);
-	assert_true(arc_settle(&arc));
-	/* The copy begins the same epoch. */
-	other = arc;
-	other.archive = NULL;
-	other.host.engine = NULL;
-	memset(other.host.sessions, 0, sizeof other.host.sessions);
-	pd_buffer_init(&other.host.reply, 1 << 20);
-	other.host.options.data_directory = "fork";
-	pd_sim_advance_us(arc.host.os, 1000000);
-	arc_open(&other);
-	expect_refused(&other);
-	arc_close(&other);
-	/* The first goes on. */
-	assert_int_equal(arc_write(&arc, 50), 0);
-	assert_true(arc_settle(&arc));
-	/* With more epochs than the first: still others'. */
-	arc_open(&other);
-	expect_refused(&other);
-	assert_int_equal(arc_write(&arc, 50), 0);
-	assert_true(arc_settle(&arc));
-	lsn = host_lsn(&arc.host);
-	hash = host_hash(&arc.host, "main");
-	arc_expect_rebuilt(&arc, lsn, hash);
-	arc_close(&other);
-	pd_buffer_done(&other.host.reply);
-	arc_close(&arc);
-	arc_done(&arc);
-}
-
-/* An older copy of the directory is put in its place: the archive has what it has not. */
-static void test_older_copy(void **state)
-{
-	struct arc arc;
-	struct pd_error err;
-
-	(void)state;
-	arc_init(&arc);
-	arc_open(&arc);
-	assert_int_equal(arc_write(&arc, 100), 0);
-	assert_true(arc_settle(&arc));
-	arc_close(&arc);
-	arc_copy(&arc, "data", "older");
-	for (unsigned i = 0; i < 3; i++) {
-		arc_open(&arc);
-		assert_int_equal(arc_write(&arc, 100), 0);
-		assert_true(arc_settle(&arc));
-		arc_close(&arc);
-	}
-	assert_int_equal(pd_os_remove_tree(arc.host.os, "data", &err), 0);
-	assert_int_equal(pd_os_rename(arc.host.os, "older", "data", &err), 0);
-	pd_sim_advance_us(arc.host.os, 1000000);
-	for (unsigned i = 0; i < 6; i++) {
-		arc_open(&arc);
-		expect_refused(&arc);
-		arc_close(&arc);
-	}
-	arc_done(&arc);
 }
 
 /* ---- the disk meanwhile ---- */
@@ -905,7 +819,6 @@ int main(void)
 		cmocka_unit_test(test_durable_only),   cmocka_unit_test(test_large),
 		cmocka_unit_test(test_crashes),        cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_damage),         cmocka_unit_test(test_mended),
-		cmocka_unit_test(test_fork),           cmocka_unit_test(test_older_copy),
 		cmocka_unit_test(test_kept),           cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_clock),          cmocka_unit_test(test_expire),
 		cmocka_unit_test(test_expire_crashes), cmocka_unit_test(test_retention),

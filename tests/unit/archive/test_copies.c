@@ -1,0 +1,156 @@
+/* Two that archive into one place: copies of a directory do not mix. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "world.h"
+
+static void expect_all(struct arc *arc)
+{
+	if (!arc_settle(arc))
+		fail_msg("not archived: LSN %llu of %llu, %s: %s",
+			 (unsigned long long)arc_status(arc).archived_lsn,
+			 (unsigned long long)host_lsn(&arc->host),
+			 pd_archive_state_name(arc_status(arc).state), arc_status(arc).failure);
+	arc_expect_rebuilt(arc, host_lsn(&arc->host), host_hash(&arc->host, "main"));
+}
+
+static void expect_refused(struct arc *arc)
+{
+	assert_int_equal(arc_write(arc, 30), 0);
+	for (unsigned i = 0; i < 20; i++)
+		arc_tick(arc);
+	assert_int_equal(arc_status(arc).state, PD_ARCHIVE_REFUSED);
+	assert_non_null(strstr(arc_status(arc).failure, "address of its own"));
+}
+
+/* Another server of the same machine, on a copy of the directory. */
+static struct arc beside(const struct arc *arc, const char *directory)
+{
+	struct arc other = *arc;
+
+	other.archive = NULL;
+	other.host.engine = NULL;
+	memset(other.host.sessions, 0, sizeof other.host.sessions);
+	pd_buffer_init(&other.host.reply, 1 << 20);
+	other.host.options.data_directory = directory;
+	pd_sim_advance_us(arc->host.os, 1000000);
+	return other;
+}
+
+static void test_fork(void **state)
+{
+	struct arc arc, other;
+	struct pd_hash128 hash;
+	uint64_t lsn;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 300), 0);
+	assert_true(arc_settle(&arc));
+	arc_close(&arc);
+	arc_copy(&arc, "data", "fork");
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 50), 0);
+	assert_true(arc_settle(&arc));
+	/* The copy begins the same epoch. */
+	other = beside(&arc, "fork");
+	arc_open(&other);
+	expect_refused(&other);
+	arc_close(&other);
+	/* The first goes on. */
+	assert_int_equal(arc_write(&arc, 50), 0);
+	assert_true(arc_settle(&arc));
+	/* With more epochs than the first: still others'. */
+	arc_open(&other);
+	expect_refused(&other);
+	assert_int_equal(arc_write(&arc, 50), 0);
+	assert_true(arc_settle(&arc));
+	lsn = host_lsn(&arc.host);
+	hash = host_hash(&arc.host, "main");
+	arc_expect_rebuilt(&arc, lsn, hash);
+	arc_close(&other);
+	pd_buffer_done(&other.host.reply);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* One restored to an earlier moment, beside the one that lives: its epochs are later than any of that. It is refused, and the other archives on. */
+static void test_restored_beside(void **state)
+{
+	struct arc arc, other;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 300), 0);
+	assert_true(arc_settle(&arc));
+	arc_close(&arc);
+	arc_copy(&arc, "data", "restored");
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 300), 0);
+	assert_true(arc_settle(&arc));
+	other = beside(&arc, "restored");
+	other.host.options.epoch_least = 5000;
+	for (unsigned i = 0; i < 3; i++) {
+		arc_open(&other);
+		expect_refused(&other);
+		arc_close(&other);
+		assert_int_equal(arc_write(&arc, 50), 0);
+		expect_all(&arc);
+	}
+	/* Nor after a restart. */
+	arc_close(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 50), 0);
+	expect_all(&arc);
+	pd_buffer_done(&other.host.reply);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* An older copy of the directory is put in its place: the archive has what it has not. */
+static void test_older_copy(void **state)
+{
+	struct arc arc;
+	struct pd_error err;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 100), 0);
+	assert_true(arc_settle(&arc));
+	arc_close(&arc);
+	arc_copy(&arc, "data", "older");
+	for (unsigned i = 0; i < 3; i++) {
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 100), 0);
+		assert_true(arc_settle(&arc));
+		arc_close(&arc);
+	}
+	assert_int_equal(pd_os_remove_tree(arc.host.os, "data", &err), 0);
+	assert_int_equal(pd_os_rename(arc.host.os, "older", "data", &err), 0);
+	pd_sim_advance_us(arc.host.os, 1000000);
+	for (unsigned i = 0; i < 6; i++) {
+		arc_open(&arc);
+		expect_refused(&arc);
+		arc_close(&arc);
+	}
+	arc_done(&arc);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_restored_beside),
+		cmocka_unit_test(test_older_copy),
+	};
+
+	return cmocka_run_group_tests_name("archive_copies", tests, NULL, NULL);
+}
