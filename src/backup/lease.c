@@ -143,7 +143,14 @@ int pd_backup_lease_take(struct pd_backup_lease *lease, struct pd_repository *re
 		return result;
 	lease->epoch = newest.epoch + 1;
 	lease->renewed_ns = pd_os_monotonic_ns(repository->os);
-	result = pd_repository_each(repository, PREFIX, remove_old, lease, err);
+	/* Others may have had it since we looked, and have removed the name that would have been in our way. */
+	result = pd_backup_lease_prove(lease, err);
+	if (result == PD_FENCED) {
+		lease->epoch = 0;
+		return busy(repository, err);
+	}
+	if (result == 0)
+		result = pd_repository_each(repository, PREFIX, remove_old, lease, err);
 	return result == 0 ? settle(repository, err) : result;
 }
 

@@ -125,6 +125,66 @@ static void test_taken_over(void **state)
 	end(world);
 }
 
+struct overtaking {
+	struct world *world;
+	struct pd_repository *repository;
+	struct pd_backup_lease lease;
+	unsigned left;      /* calls, until it comes */
+	uint64_t waited_ns; /* for one that looked dead */
+};
+
+/* Two others have had it, one after the other, while one was about to take it; the second has it still. */
+static bool overtake(void *context, uint64_t done)
+{
+	struct overtaking *other = context;
+
+	(void)done;
+	if (other->left == 0 || --other->left > 0)
+		return true;
+	other->waited_ns = pd_os_monotonic_ns(other->world->host.os);
+	for (unsigned i = 0; i < 2; i++) {
+		pd_backup_lease_end(&other->lease);
+		assert_int_equal(pd_backup_lease_take(&other->lease, other->repository, NULL, NULL), 0);
+	}
+	other->waited_ns = pd_os_monotonic_ns(other->world->host.os) - other->waited_ns;
+	return true;
+}
+
+/* One that is slow never takes what somebody has. */
+static void test_slow(void **state)
+{
+	bool came = true;
+
+	(void)state;
+	for (unsigned n = 1; came; n++) {
+		struct world *world = begin();
+		struct pd_repository *repository = open_repository(world);
+		struct overtaking other = { world, open_repository(world), { 0 }, n, 0 };
+		struct pd_object_watch watch = { overtake, &other };
+		struct pd_backup_lease lease;
+		int result;
+
+		/* There is one that was ended. */
+		assert_int_equal(pd_backup_lease_take(&lease, repository, NULL, NULL), 0);
+		pd_backup_lease_end(&lease);
+		pd_object_store_watch(repository->store, &watch);
+		result = pd_backup_lease_take(&lease, repository, NULL, NULL);
+		came = other.left == 0;
+		pd_object_store_watch(repository->store, NULL);
+		/* It had it, and was so slow then that it looked dead; or it has it; or it has not. */
+		if (result == 0)
+			assert_true(other.waited_ns >= PD_BACKUP_LEASE_DEAD_S * UINT64_C(1000000000) ||
+				    pd_backup_lease_prove(&lease, NULL) == 0);
+		else
+			assert_true(came && (result == PD_BUSY || result == PD_FENCED));
+		pd_backup_lease_end(&lease);
+		pd_backup_lease_end(&other.lease);
+		pd_repository_free(repository);
+		pd_repository_free(other.repository);
+		end(world);
+	}
+}
+
 static bool stop(void *context, uint64_t done, uint64_t total)
 {
 	(void)context;
@@ -157,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two),
 		cmocka_unit_test(test_taken_over),
+		cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_cancelled),
 	};
 
