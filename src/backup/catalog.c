@@ -199,11 +199,10 @@ static int add_log(struct pd_backup_manifest *plan, struct part *parts, size_t c
 	return result;
 }
 
-/* Log that is older than the checkpoint is of no use, and may be of a history that has parted. */
+/* Log that is older than the checkpoint is of no use; but the record that this ends with may begin in the segment before the one that has its end. */
 static bool counts(const struct pd_backup_manifest *plan, const struct pd_backup_file *file)
 {
-	return file->part == PD_BACKUP_LOG_FILE &&
-	       (file->last_lsn >= plan->base.lsn || file->first_lsn >= plan->base.lsn);
+	return file->part == PD_BACKUP_LOG_FILE && file->last_lsn + 1 >= plan->base.lsn;
 }
 
 static int collect(const struct pd_catalog *catalog, const struct pd_backup_manifest *base,

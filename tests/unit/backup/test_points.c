@@ -177,12 +177,56 @@ static void test_parted(void **state)
 	end(world);
 }
 
+/* A record of several segments: the last that a checkpoint has, and the last of all. */
+static void test_large(void **state)
+{
+	static char command[200 * 1024];
+	struct world *world = pd_calloc(1, sizeof *world);
+	struct pd_backup_made full, log;
+	struct pd_backup_restored restored;
+	struct pd_error err = { 0 };
+	struct pd_hash128 hash;
+
+	(void)state;
+	assert_non_null(world);
+	world_init(world, 23);
+	world->host.options.large_min = 1 << 22;
+	world_open(world);
+	vault_fill(world, 5);
+	memset(command, 'x', sizeof command - 1);
+	memcpy(command, "set {a0}large ", sizeof "set {a0}large " - 1);
+	host_durable(&world->host, command);
+	world->last_lsn = host_lsn(&world->host);
+	back_up(world, PD_BACKUP_FULL, &full);
+	assert_int_equal(full.end.lsn, world->last_lsn);
+	host_durable(&world->host, "set {a0}small yes");
+	host_durable(&world->host, command);
+	world->last_lsn = host_lsn(&world->host);
+	back_up(world, PD_BACKUP_LOG, &log);
+	hash = vault_hash(world);
+	host_close(&world->host);
+	if (vault_restore(world->host.os, full.id, &restored, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(pd_os_remove_tree(world->host.os, TARGET, &err), 0);
+	for (uint64_t lsn = full.end.lsn; lsn <= log.end.lsn; lsn++) {
+		if (vault_restore_at(world->host.os, lsn == full.end.lsn ? full.id : log.id, lsn, &restored,
+				     &err) != 0)
+			fail_msg("LSN %u: %s", (unsigned)lsn, err.text);
+		assert_int_equal(restored.position.lsn, lsn);
+		if (lsn < log.end.lsn)
+			assert_int_equal(pd_os_remove_tree(world->host.os, TARGET, &err), 0);
+	}
+	vault_expect(world, hash);
+	end(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_moment),
 		cmocka_unit_test(test_incremental),
 		cmocka_unit_test(test_parted),
+		cmocka_unit_test(test_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
