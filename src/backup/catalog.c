@@ -88,6 +88,27 @@ const struct pd_backup_manifest *pd_catalog_newest(const struct pd_catalog *cata
 	return catalog->count > 0 ? &catalog->items[catalog->count - 1] : NULL;
 }
 
+int pd_catalog_choose(const struct pd_catalog *catalog, const char *id,
+		      const struct pd_backup_manifest **ret_manifest, struct pd_error *err)
+{
+	const struct pd_backup_manifest *manifest = id != NULL ? pd_catalog_find(catalog, id)
+							       : pd_catalog_newest(catalog);
+
+	if ((id == NULL || manifest == NULL) && catalog->damaged > 0)
+		return pd_error_set(err, PD_CORRUPT, "%.350s%s", catalog->first.text,
+				    manifest != NULL
+					    ? ". It may be the newest: say the id of the one that is "
+					      "meant, 'perdure backup ls' lists them"
+					    : "");
+	if (manifest == NULL)
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"there is no backup%s%s in the repository: 'perdure backup ls' lists them",
+			id != NULL ? " " : "", id != NULL ? id : "");
+	*ret_manifest = manifest;
+	return 0;
+}
+
 /* ---- chains ---- */
 
 static const struct pd_backup_manifest *parent_of(const struct pd_catalog *catalog,

@@ -26,6 +26,10 @@ const struct pd_backup_manifest *pd_catalog_find(const struct pd_catalog *catalo
 /* The one that was made last. NULL: there is none. */
 const struct pd_backup_manifest *pd_catalog_newest(const struct pd_catalog *catalog);
 
+/* The one of that id; NULL: the one that was made last. PD_NOT_FOUND; PD_CORRUPT: a manifest cannot be read, and may be the one that is meant. */
+PD_MUST_CHECK int pd_catalog_choose(const struct pd_catalog *catalog, const char *id,
+				    const struct pd_backup_manifest **ret_manifest, struct pd_error *err);
+
 /* From where to where every moment can be made again by what leads to this backup. */
 struct pd_backup_reach {
 	struct pd_backup_moment from, to;        /* from.lsn 0: the beginning */

@@ -106,14 +106,8 @@ static int drill(struct pd_backup_work *work, const char *id, struct pd_error *e
 
 	if (result != 0)
 		return result;
-	last = id != NULL ? pd_catalog_find(&catalog, id) : pd_catalog_newest(&catalog);
-	if (last == NULL && catalog.damaged > 0)
-		result = pd_error_set(err, PD_CORRUPT, "%s", catalog.first.text);
-	else if (last == NULL)
-		result = pd_error_set(err, PD_NOT_FOUND,
-				      "there is no such backup in %s: 'perdure backup ls' lists them",
-				      work->given.repository);
-	else
+	result = pd_catalog_choose(&catalog, id, &last, err);
+	if (result == 0)
 		result = rehearse(work, &catalog, last, &restored, err);
 	if (result == 0) {
 		struct pd_backup_proof proof = { restored.position, pd_os_real_us(work->os) };

@@ -78,17 +78,13 @@ static void tell(struct pd_backup_work *work, const char *id, const struct pd_ba
 static int plan(struct pd_backup_work *work, const struct pd_catalog *catalog, const char *id,
 		const struct pd_moment_name *at, struct pd_backup_manifest *ret_plan, struct pd_error *err)
 {
-	const struct pd_backup_manifest *last = id != NULL ? pd_catalog_find(catalog, id)
-							   : pd_catalog_newest(catalog);
+	const struct pd_backup_manifest *last;
 	struct pd_backup_wish wish = { 0 };
+	int result = pd_catalog_choose(catalog, id, &last, err);
 
 	pd_backup_manifest_init(ret_plan);
-	if (last == NULL && catalog->damaged > 0)
-		return pd_error_set(err, PD_CORRUPT, "%s", catalog->first.text);
-	if (last == NULL)
-		return pd_error_set(
-			err, PD_NOT_FOUND, "there is no backup %s%sin %s: 'perdure backup ls' lists them",
-			id != NULL ? id : "", id != NULL ? " " : "", pd_repository_address(work->repository));
+	if (result != 0)
+		return result;
 	if (at != NULL && (at->kind == PD_MOMENT_LSN || at->kind == PD_MOMENT_BOOKMARK))
 		wish.lsn = at->lsn;
 	if (at != NULL && at->kind == PD_MOMENT_TIME)

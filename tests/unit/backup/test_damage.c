@@ -264,12 +264,40 @@ static void test_names(void **state)
 	assert_false(pd_backup_name_fits(PD_BACKUP_LOG_FILE, pd_slice_string("log/0000/0000000001.segx")));
 }
 
+/* Where it is not known which backup is the newest, none is taken for it. */
+static void test_newest_is_damaged(void **state)
+{
+	struct pd_backup_restored restored;
+	struct pd_backup_made made;
+	struct pd_error err = { 0 };
+	struct shelf shelf;
+	char path[200];
+
+	(void)state;
+	shelf_init(&shelf);
+	pd_sim_advance_us(shelf.os, 60000000);
+	assert_int_equal(vault_back_up(shelf.world, &made, &err), 0);
+	(void)snprintf(path, sizeof path, REPOSITORY "/backup/%s", made.id);
+	assert_int_equal(pd_sim_flip_bit(shelf.os, path, 100, 3), 0);
+	assert_int_equal(vault_restore_at(shelf.os, NULL, 0, &restored, &err), PD_CORRUPT);
+	assert_non_null(strstr(err.text, made.id));
+	assert_int_equal(vault_restore_at(shelf.os, made.id, 0, &restored, &err), PD_CORRUPT);
+	assert_int_equal(vault_restore_at(shelf.os, "never", 0, &restored, &err), PD_CORRUPT);
+	/* Whoever names another one gets it. */
+	assert_int_equal(vault_restore_at(shelf.os, shelf.id, 0, &restored, &err), 0);
+	assert_int_equal(pd_os_remove_tree(shelf.os, TARGET, &err), 0);
+	assert_int_equal(pd_sim_flip_bit(shelf.os, path, 100, 3), 0);
+	assert_int_equal(vault_restore_at(shelf.os, "never", 0, &restored, &err), PD_NOT_FOUND);
+	assert_int_equal(vault_restore_at(shelf.os, NULL, 0, &restored, &err), 0);
+	shelf_done(&shelf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_object), cmocka_unit_test(test_swapped),
 		cmocka_unit_test(test_source),      cmocka_unit_test(test_newer),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names),       cmocka_unit_test(test_newest_is_damaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

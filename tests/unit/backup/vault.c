@@ -118,11 +118,10 @@ int vault_restore_at(struct pd_os *os, const char *id, uint64_t lsn, struct pd_b
 	pd_backup_manifest_init(&plan);
 	if (result == 0)
 		result = pd_catalog_load(repository, &catalog, err);
-	if (result == 0) {
-		last = id != NULL ? pd_catalog_find(&catalog, id) : pd_catalog_newest(&catalog);
-		assert_non_null(last);
+	if (result == 0)
+		result = pd_catalog_choose(&catalog, id, &last, err);
+	if (result == 0)
 		result = pd_catalog_plan(&catalog, last, &wish, &plan, err);
-	}
 	if (result == 0)
 		result = pd_backup_restore(repository, &plan, &order, ret_restored, err);
 	pd_backup_manifest_done(&plan);
