@@ -163,6 +163,7 @@ static int copy_file(struct pd_backup_manifest *plan, const struct pd_backup_man
 	if (pd_backup_add_file(plan, file->part, pd_slice_string(file->name), &copy) != 0)
 		return no_memory(err);
 	copy->size = file->size;
+	copy->stored = file->stored;
 	memcpy(copy->hash, file->hash, sizeof copy->hash);
 	copy->epoch = file->epoch;
 	copy->first_lsn = file->first_lsn;

@@ -25,7 +25,8 @@ struct pd_backup_jobs {
 	bool without_state;
 	struct pd_os_task *task;
 	struct pd_backup_status status;
-	char *repository, *data_directory;
+	struct pd_repository_place repository; /* with texts of its own */
+	char *data_directory;
 
 	/* The task's, while it runs. */
 	struct pd_backup_source source;
@@ -129,7 +130,7 @@ void pd_backup_jobs_free(struct pd_backup_jobs *jobs)
 	atomic_store(&jobs->cancelled, true);
 	pd_os_task_join(jobs->task);
 	pd_engine_unfollow(jobs->follower);
-	pd_free(jobs->repository);
+	pd_repository_place_done(&jobs->repository);
 	pd_free(jobs->data_directory);
 	pd_free(jobs);
 }
@@ -192,28 +193,29 @@ static int begin(struct pd_backup_jobs *jobs, enum pd_backup_kind kind, struct p
 	return 0;
 }
 
-int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind, struct pd_slice repository,
-			bool without_state, struct pd_error *err)
+int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
+			const struct pd_repository_place *repository, bool without_state,
+			struct pd_error *err)
 {
-	char *path;
+	struct pd_repository_place copy;
 	int result;
 
 	if (is_running(jobs))
 		return pd_error_set(err, PD_BUSY,
 				    "a backup is being made: PD.BACKUP STATUS tells how far it is");
-	if (repository.size == 0 || repository.data[0] != '/' ||
-	    memchr(repository.data, '\0', repository.size) != NULL)
-		return pd_error_set(err, PD_INVALID, "name the repository by its path from / on");
-	path = pd_asprintf("%.*s", (int)repository.size, (const char *)repository.data);
-	if (path == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a backup");
-	result = begin(jobs, kind, err);
+	if (!pd_repository_place_is_remote(repository) && repository->store.address[0] != '/')
+		return pd_error_set(err, PD_INVALID,
+				    "name the repository by its path from / on, or as s3://BUCKET/PREFIX");
+	if (pd_repository_place_copy(repository, &copy) != 0)
+		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for a backup");
+	else
+		result = begin(jobs, kind, err);
 	if (result != 0) {
-		pd_free(path);
+		pd_repository_place_done(&copy);
 		return result;
 	}
-	pd_free(jobs->repository);
-	jobs->repository = path;
+	pd_repository_place_done(&jobs->repository);
+	jobs->repository = copy;
 	jobs->without_state = without_state;
 	atomic_store(&jobs->cancelled, false);
 	atomic_store(&jobs->unserved, false);
@@ -230,7 +232,7 @@ void pd_backup_job_cancel(struct pd_backup_jobs *jobs)
 void pd_backup_job_status(const struct pd_backup_jobs *jobs, struct pd_backup_status *ret_status)
 {
 	*ret_status = jobs->status;
-	ret_status->repository = jobs->repository != NULL ? jobs->repository : "";
+	ret_status->repository = jobs->repository.store.address != NULL ? jobs->repository.store.address : "";
 	ret_status->done = atomic_load(&jobs->done);
 	ret_status->total = atomic_load(&jobs->total);
 }

@@ -26,7 +26,7 @@ const char *pd_backup_stage_name(enum pd_backup_stage stage); /* "checkpoint" */
 struct pd_backup_status {
 	enum pd_backup_stage stage;
 	enum pd_backup_kind kind;
-	const char *repository;        /* lives until the next one is started */
+	const char *repository;        /* its address; lives until the next one is started */
 	uint64_t done, total;          /* bytes; total 0: not known */
 	uint64_t started_us, ended_us; /* since 1970; a start's time tells it from another's */
 	int result;                    /* when it is over: 0 or a negative code */
@@ -41,10 +41,11 @@ void pd_backup_jobs_free(struct pd_backup_jobs *jobs);
 /* Several times a second, with steps of the engine between: moves on what was started. */
 void pd_backup_jobs_tick(struct pd_backup_jobs *jobs);
 
-/* `repository`: an absolute path. PD_BUSY: one is being made; PD_NOT_SUPPORTED: nothing is on disk; PD_AGAIN: recovery is not over;
+/* A directory is named by its absolute path. PD_BUSY: one is being made; PD_NOT_SUPPORTED: nothing is on disk; PD_AGAIN: recovery is not over;
  * PD_INVALID, PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
-				      struct pd_slice repository, bool without_state, struct pd_error *err);
+				      const struct pd_repository_place *repository, bool without_state,
+				      struct pd_error *err);
 /* It ends soon, with PD_CANCELLED. */
 void pd_backup_job_cancel(struct pd_backup_jobs *jobs);
 void pd_backup_job_status(const struct pd_backup_jobs *jobs, struct pd_backup_status *ret_status);

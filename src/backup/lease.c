@@ -1,4 +1,5 @@
-/* lease/EPOCH-RENEWAL, lease/EPOCH-ended: ten and six digits, so that names sort as the numbers do. */
+/* lease/EPOCH-RENEWAL, lease/EPOCH-ended: ten and six digits, so that names sort as the numbers do. Renewal 0 is the claim: it stays as long
+ * as the lease is held, so that nobody can claim the same epoch, however old the list is that he goes by. */
 #include "backup/lease.h"
 
 #include <inttypes.h>
@@ -65,11 +66,16 @@ static int look(struct pd_repository *repository, struct newest *ret_newest, str
 	return pd_repository_each(repository, PREFIX, see, ret_newest, err);
 }
 
+static void name_of(uint64_t epoch, uint64_t renewal, char name[NAME_SIZE])
+{
+	(void)snprintf(name, NAME_SIZE, PREFIX "%010" PRIu64 "-%06" PRIu64, epoch, renewal);
+}
+
 static int put(struct pd_repository *repository, uint64_t epoch, uint64_t renewal, struct pd_error *err)
 {
 	char name[NAME_SIZE];
 
-	(void)snprintf(name, sizeof name, PREFIX "%010" PRIu64 "-%06" PRIu64, epoch, renewal);
+	name_of(epoch, renewal, name);
 	return pd_object_put_bytes(repository->store, name, pd_slice_string(PD_VERSION "\n"), NULL, err);
 }
 
@@ -77,11 +83,12 @@ static int put(struct pd_repository *repository, uint64_t epoch, uint64_t renewa
 static int remove_old(void *context, const struct pd_object_entry *entry, struct pd_error *err)
 {
 	const struct pd_backup_lease *lease = context;
-	char own[NAME_SIZE];
+	char claim[NAME_SIZE], newest[NAME_SIZE];
 
 	(void)err;
-	(void)snprintf(own, sizeof own, PREFIX "%010" PRIu64 "-%06" PRIu64, lease->epoch, lease->renewal);
-	if (strcmp(entry->name, own) < 0)
+	name_of(lease->epoch, 0, claim);
+	name_of(lease->epoch, lease->renewal, newest);
+	if (strcmp(entry->name, newest) < 0 && strcmp(entry->name, claim) != 0)
 		(void)!pd_object_delete(lease->repository->store, entry->name, NULL);
 	return 0;
 }
@@ -154,14 +161,33 @@ int pd_backup_lease_take(struct pd_backup_lease *lease, struct pd_repository *re
 	return result == 0 ? settle(repository, err) : result;
 }
 
+static int is_claimed(struct pd_repository *repository, uint64_t epoch, bool *ret_claimed,
+		      struct pd_error *err)
+{
+	char name[NAME_SIZE];
+	uint64_t size;
+	int result;
+
+	name_of(epoch, 0, name);
+	result = pd_object_head(repository->store, name, &size, err);
+	*ret_claimed = result == 0;
+	return result == PD_NOT_FOUND ? 0 : result;
+}
+
+/* By its list, and by the claims themselves: a list may be older than they are. */
 int pd_backup_lease_prove(struct pd_backup_lease *lease, struct pd_error *err)
 {
+	bool ours = false, theirs = false;
 	struct newest newest;
 	int result = look(lease->repository, &newest, err);
 
+	if (result == 0)
+		result = is_claimed(lease->repository, lease->epoch, &ours, err);
+	if (result == 0)
+		result = is_claimed(lease->repository, lease->epoch + 1, &theirs, err);
 	if (result != 0)
 		return result;
-	if (newest.epoch != lease->epoch)
+	if (newest.epoch > lease->epoch || theirs || !ours)
 		return pd_error_set(err, PD_FENCED,
 				    "the repository %s was taken over by somebody else, as nothing was heard "
 				    "from here for %u seconds: start again",

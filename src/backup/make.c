@@ -6,7 +6,7 @@
 
 #include "backup/catalog.h"
 #include "backup/lease.h"
-#include "backup/piece.h"
+#include "backup/sender.h"
 #include "base/memory.h"
 #include "base/timestamp.h"
 #include "engine/manifest.h"
@@ -14,6 +14,13 @@
 
 #define IDS_TRIED   26u /* of one second */
 #define SEGMENT_MAX ((size_t)1024 * 1024 * 1024)
+
+/* A file of the checkpoint that the parent has. */
+struct kept {
+	const struct pd_backup_file *file; /* NULL: it has not */
+	bool is_missing;                   /* some piece of it, by now */
+	uint64_t stored;
+};
 
 struct making {
 	const struct pd_backup_source *source;
@@ -23,10 +30,12 @@ struct making {
 	struct pd_backup_manifest manifest;
 	struct pd_catalog catalog;
 	const struct pd_backup_manifest *parent; /* of which it goes on; NULL: of none */
+	struct kept *kept;                       /* as many as the checkpoint has files */
+	struct pd_sender *sender;
 	struct pd_log_look *look;
 	struct pd_buffer piece;   /* of a file that comes bit by bit */
 	struct pd_buffer segment; /* of the log */
-	uint64_t done_bytes, total_bytes, stored_bytes;
+	uint64_t done_bytes, total_bytes;
 };
 
 static int no_memory(struct pd_error *err)
@@ -45,21 +54,37 @@ static int step_work(void *context, struct pd_error *err)
 
 /* ---- pieces ---- */
 
+/* Of the sender: one is there. Files and pieces are where they were when it was sent, whatever came behind them. */
+static void take_sent(void *context, const struct pd_sent *sent)
+{
+	struct making *making = context;
+	struct pd_backup_file *file;
+
+	if (sent->looked) {
+		making->kept[sent->file].stored += sent->stored.bytes;
+		making->kept[sent->file].is_missing |= sent->is_missing;
+		return;
+	}
+	file = &making->manifest.files[sent->file];
+	making->manifest.pieces[file->first_piece + sent->number] = sent->piece;
+	file->stored += sent->stored.bytes;
+	making->manifest.sent += sent->stored.sent;
+	making->done_bytes += sent->size;
+}
+
+/* The next one of the file that was added last: its name is known when it was sent. */
 static int send_piece(struct making *making, struct pd_slice content, struct pd_error *err)
 {
-	struct pd_piece piece;
-	uint64_t stored;
+	static const struct pd_piece unknown = { { 0 } };
+	struct pd_backup_manifest *manifest = &making->manifest;
+	size_t file = manifest->file_count - 1;
 	int result = step_work(making, err);
 
-	if (result == 0)
-		result = pd_piece_put(making->repository, content, &piece, &stored, err);
-	if (result == 0 && pd_backup_add_piece(&making->manifest, &piece) != 0)
+	if (result == 0 && pd_backup_add_piece(manifest, &unknown) != 0)
 		result = no_memory(err);
 	if (result != 0)
 		return result;
-	making->stored_bytes += stored;
-	making->done_bytes += content.size;
-	return 0;
+	return pd_sender_put(making->sender, content, file, manifest->files[file].piece_count - 1, err);
 }
 
 static int send_bytes(struct making *making, struct pd_slice bytes, struct pd_error *err)
@@ -161,29 +186,55 @@ static const struct pd_backup_file *parents_file(const struct making *making,
 	return NULL;
 }
 
-/* It was sent with the parent: 1, and the file has its pieces, which are there. 0: send it. */
-static int take_parents(struct making *making, const struct pd_backup_file *known, struct pd_error *err)
+/* What the parent has may be gone by now: all of it is looked for. */
+static int look_for_kept(struct making *making, struct pd_error *err)
+{
+	const struct pd_checkpoint *checkpoint = making->source->checkpoint;
+	int result = 0;
+
+	making->kept = pd_calloc(checkpoint->file_count + 1, sizeof *making->kept);
+	if (making->kept == NULL)
+		return no_memory(err);
+	for (size_t i = 0; i < checkpoint->file_count; i++) {
+		const struct pd_backup_file *file;
+		char hash[33];
+
+		pd_hash128_format(checkpoint->files[i].hash, hash);
+		making->kept[i].file = file = parents_file(making, &checkpoint->files[i], hash);
+		for (size_t n = 0; file != NULL && n < file->piece_count && result == 0; n++) {
+			result = step_work(making, err);
+			if (result == 0)
+				result = pd_sender_look(making->sender,
+							&making->parent->pieces[file->first_piece + n],
+							pd_backup_piece_size(file, n), i, n, err);
+		}
+		if (result != 0)
+			return result;
+	}
+	return pd_sender_wait(making->sender, err);
+}
+
+/* It was sent with the parent, and is there. */
+static int adopt(struct making *making, const struct kept *kept, struct pd_error *err)
 {
 	size_t index = making->manifest.file_count - 1;
 
-	for (size_t i = 0; i < known->piece_count; i++)
-		if (pd_piece_look(making->repository, &making->parent->pieces[known->first_piece + i],
-				  pd_backup_piece_size(known, i), NULL) != 0)
-			return 0;
-	for (size_t i = 0; i < known->piece_count; i++)
-		if (pd_backup_add_piece(&making->manifest, &making->parent->pieces[known->first_piece + i]) !=
-		    0)
+	for (size_t i = 0; i < kept->file->piece_count; i++)
+		if (pd_backup_add_piece(&making->manifest,
+					&making->parent->pieces[kept->file->first_piece + i]) != 0)
 			return no_memory(err);
-	making->manifest.files[index].size = known->size;
-	making->done_bytes += known->size;
-	return 1;
+	making->manifest.files[index].size = kept->file->size;
+	making->manifest.files[index].stored = kept->stored;
+	making->done_bytes += kept->file->size;
+	return step_work(making, err);
 }
 
 /* A file of the levels, which must be what the checkpoint says. */
-static int send_level_file(struct making *making, const struct pd_checkpoint_file *known,
-			   struct pd_hasher *hasher, struct pd_error *err)
+static int send_level_file(struct making *making, size_t number, struct pd_hasher *hasher,
+			   struct pd_error *err)
 {
-	const struct pd_backup_file *parents;
+	const struct pd_checkpoint_file *known = &making->source->checkpoint->files[number];
+	const struct kept *kept = &making->kept[number];
 	struct pd_backup_file *file;
 	char name[300], hash[33];
 	int result;
@@ -194,10 +245,8 @@ static int send_level_file(struct making *making, const struct pd_checkpoint_fil
 	if (result != 0)
 		return result;
 	memcpy(file->hash, hash, sizeof hash);
-	parents = parents_file(making, known, hash);
-	result = parents != NULL ? take_parents(making, parents, err) : 0;
-	if (result != 0)
-		return result == 1 ? step_work(making, err) : result;
+	if (kept->file != NULL && !kept->is_missing)
+		return adopt(making, kept, err);
 	pd_hasher_reset(hasher);
 	result = send_file(making, file, hasher, err);
 	if (result != 0)
@@ -225,11 +274,13 @@ static int send_checkpoint(struct making *making, struct pd_error *err)
 	hasher = pd_hasher_new();
 	if (hasher == NULL)
 		return no_memory(err);
-	result = add_checkpoint_file(making, "CHECKPOINT", &file, err);
+	result = look_for_kept(making, err);
+	if (result == 0)
+		result = add_checkpoint_file(making, "CHECKPOINT", &file, err);
 	if (result == 0)
 		result = send_file(making, file, NULL, err);
 	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++)
-		result = send_level_file(making, &checkpoint->files[i], hasher, err);
+		result = send_level_file(making, i, hasher, err);
 	pd_hasher_free(hasher);
 	return result;
 }
@@ -481,7 +532,8 @@ static void tell(const struct making *making, struct pd_backup_made *ret_made)
 	*ret_made = (struct pd_backup_made){ .end = manifest->end,
 					     .files = manifest->file_count,
 					     .bytes = pd_backup_manifest_bytes(manifest),
-					     .stored_bytes = making->stored_bytes,
+					     .stored_bytes = pd_backup_manifest_stored(manifest),
+					     .sent_bytes = manifest->sent,
 					     .actors = manifest->actors,
 					     .keys = manifest->keys };
 	memcpy(ret_made->id, manifest->id, sizeof ret_made->id);
@@ -493,7 +545,8 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 		   struct pd_backup_made *ret_made, struct pd_error *err)
 {
 	struct making making = { .source = source, .order = order };
-	int result = pd_repository_open_for(source->os, order->repository, source->cluster_id,
+	struct pd_sender_options sending = { .step = step_work, .take = take_sent, .context = &making };
+	int result = pd_repository_open_for(source->os, &order->repository, source->cluster_id,
 					    &making.repository, err);
 
 	if (result != 0)
@@ -501,7 +554,10 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 	pd_backup_manifest_init(&making.manifest);
 	pd_buffer_init(&making.piece, PD_PIECE_SIZE);
 	pd_buffer_init(&making.segment, SEGMENT_MAX);
+	sending.repository = making.repository;
 	result = pd_backup_lease_take(&making.lease, making.repository, &order->watch, err);
+	if (result == 0)
+		result = pd_sender_new(&sending, &making.sender, err);
 	if (result == 0) {
 		begin(&making);
 		result = open_look(&making, &making.look, err);
@@ -515,12 +571,16 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 	if (result == 0)
 		result = send_census(&making, err);
 	if (result == 0)
+		result = pd_sender_wait(making.sender, err);
+	if (result == 0)
 		result = publish(&making, err);
 	if (result == 0)
 		tell(&making, ret_made);
+	pd_sender_free(making.sender);
 	pd_backup_lease_end(&making.lease);
 	pd_catalog_done(&making.catalog);
 	pd_log_look_free(making.look);
+	pd_free(making.kept);
 	pd_buffer_done(&making.piece);
 	pd_buffer_done(&making.segment);
 	pd_backup_manifest_done(&making.manifest);

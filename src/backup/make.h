@@ -36,7 +36,7 @@ struct pd_backup_source {
 };
 
 struct pd_backup_order {
-	const char *repository; /* a directory */
+	struct pd_repository_place repository;
 	enum pd_backup_kind kind;
 	bool without_state; /* its hash and the index are not made, which takes reading all of it */
 	struct pd_backup_watch watch;
@@ -47,7 +47,8 @@ struct pd_backup_made {
 	char id[PD_BACKUP_ID_MAX];
 	struct pd_backup_moment end;
 	uint64_t files, bytes; /* in it */
-	uint64_t stored_bytes; /* that the repository has got for it: the rest was there */
+	uint64_t stored_bytes; /* of their pieces' objects, */
+	uint64_t sent_bytes;   /* of which the repository has got so many for it: the rest was there */
 	uint64_t actors, keys;
 	char state[33]; /* "": not known */
 	char parent[PD_BACKUP_ID_MAX];

@@ -38,6 +38,15 @@ uint64_t pd_backup_manifest_bytes(const struct pd_backup_manifest *manifest)
 	return bytes;
 }
 
+uint64_t pd_backup_manifest_stored(const struct pd_backup_manifest *manifest)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < manifest->file_count; i++)
+		bytes += manifest->files[i].stored;
+	return bytes;
+}
+
 size_t pd_backup_piece_size(const struct pd_backup_file *file, size_t n)
 {
 	uint64_t left = file->size - (uint64_t)n * PD_PIECE_SIZE;
@@ -166,9 +175,10 @@ static int format_head(const struct pd_backup_manifest *manifest, struct pd_buff
 	if (result == 0)
 		result = pd_buffer_printf(text,
 					  "state %s\nactors %" PRIu64 "\nkeys %" PRIu64 "\nbytes %" PRIu64
-					  "\nfiles %zu\n",
+					  "\nsent %" PRIu64 "\nfiles %zu\n",
 					  manifest->has_state ? manifest->state : "-", manifest->actors,
-					  manifest->keys, manifest->bytes, manifest->file_count);
+					  manifest->keys, manifest->bytes, manifest->sent,
+					  manifest->file_count);
 	return result;
 }
 
@@ -180,17 +190,18 @@ static int format_file(const struct pd_backup_manifest *manifest, const struct p
 
 	switch (file->part) {
 	case PD_BACKUP_FILE:
-		result = pd_buffer_printf(text, "file %" PRIu64 " %zu %s %s\n", file->size, file->piece_count,
-					  file->hash, file->name);
+		result = pd_buffer_printf(text, "file %" PRIu64 " %" PRIu64 " %zu %s %s\n", file->size,
+					  file->stored, file->piece_count, file->hash, file->name);
 		break;
 	case PD_BACKUP_LOG_FILE:
-		result = pd_buffer_printf(text,
-					  "log %" PRIu64 " %zu %" PRIu64 " %" PRIu64 " %" PRIu64 " %s %s\n",
-					  file->size, file->piece_count, file->epoch, file->first_lsn,
-					  file->last_lsn, file->sealed ? "sealed" : "open", file->name);
+		result = pd_buffer_printf(
+			text, "log %" PRIu64 " %" PRIu64 " %zu %" PRIu64 " %" PRIu64 " %" PRIu64 " %s %s\n",
+			file->size, file->stored, file->piece_count, file->epoch, file->first_lsn,
+			file->last_lsn, file->sealed ? "sealed" : "open", file->name);
 		break;
 	case PD_BACKUP_INDEX:
-		result = pd_buffer_printf(text, "index %" PRIu64 " %zu -\n", file->size, file->piece_count);
+		result = pd_buffer_printf(text, "index %" PRIu64 " %" PRIu64 " %zu -\n", file->size,
+					  file->stored, file->piece_count);
 		break;
 	}
 	for (size_t i = 0; i < file->piece_count && result == 0; i++) {

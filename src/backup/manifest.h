@@ -35,7 +35,8 @@ struct pd_backup_file {
 	enum pd_backup_part part;
 	char *name; /* in the data directory: "log/0000/0000000003.seg"; NULL of the index */
 	uint64_t size;
-	char hash[33]; /* of a checkpoint's file, as the checkpoint has it; "-": it has none */
+	uint64_t stored; /* bytes of the objects of its pieces */
+	char hash[33];   /* of a checkpoint's file, as the checkpoint has it; "-": it has none */
 	uint64_t epoch, first_lsn, last_lsn; /* of a log file, */
 	bool sealed;                         /* which has its footer */
 	size_t first_piece, piece_count;
@@ -59,6 +60,7 @@ struct pd_backup_manifest {
 	bool has_state;
 	char state[33]; /* the hash as text */
 	uint64_t actors, keys, bytes;
+	uint64_t sent; /* bytes that the repository has got for it: the rest was there */
 	struct pd_backup_file *files;
 	size_t file_count, file_capacity;
 	struct pd_piece *pieces;
@@ -69,6 +71,8 @@ void pd_backup_manifest_init(struct pd_backup_manifest *manifest);
 void pd_backup_manifest_done(struct pd_backup_manifest *manifest);
 /* Bytes of all its files. */
 uint64_t pd_backup_manifest_bytes(const struct pd_backup_manifest *manifest);
+/* Bytes of their pieces' objects. */
+uint64_t pd_backup_manifest_stored(const struct pd_backup_manifest *manifest);
 /* The size of the nth piece of a file. */
 size_t pd_backup_piece_size(const struct pd_backup_file *file, size_t n);
 

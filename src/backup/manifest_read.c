@@ -96,6 +96,7 @@ static void take_head(struct pd_scan *scan, struct pd_backup_manifest *manifest)
 	manifest->actors = pd_scan_number(scan, "actors");
 	manifest->keys = pd_scan_number(scan, "keys");
 	manifest->bytes = pd_scan_number(scan, "bytes");
+	manifest->sent = pd_scan_number(scan, "sent");
 	if (!pd_backup_id_fits(manifest->id) ||
 	    (manifest->parent[0] != '\0' && !pd_backup_id_fits(manifest->parent)) || manifest->end.lsn == 0)
 		pd_scan_fail(scan);
@@ -155,6 +156,7 @@ static int take_file(struct pd_scan *scan, struct pd_backup_manifest *manifest)
 	int result;
 
 	found.size = pd_scan_number_until(&line, ' ');
+	found.stored = pd_scan_number_until(&line, ' ');
 	pieces = pd_scan_number_until(&line, ' ');
 	if (part == PD_BACKUP_FILE)
 		take_hash(&line, &found);
@@ -174,6 +176,7 @@ static int take_file(struct pd_scan *scan, struct pd_backup_manifest *manifest)
 	if (result != 0)
 		return result;
 	file->size = found.size;
+	file->stored = found.stored;
 	file->epoch = found.epoch;
 	file->first_lsn = found.first_lsn;
 	file->last_lsn = found.last_lsn;

@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/piece.h"
+#include "backup/box.h"
 #include "backup/scan.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
-#include "provider/local.h"
 
 #define OBJECT_NAME   "repository"
 #define TEXT_MAX      4096u
+#define PACKED_SPARE  ((size_t)256 * 1024) /* what compressing may take more than there was */
 #define CRC_LINE_SIZE (sizeof "crc 00000000\n" - 1)
 
 static int no_memory(struct pd_error *err)
@@ -93,8 +93,8 @@ static int found_something(void *context, const struct pd_object_entry *entry, s
 	const struct pd_repository *repository = context;
 
 	return pd_error_set(err, PD_INVALID,
-			    "%s is no repository of backups, and not empty ('%.100s' is in it): name an "
-			    "empty directory, or one that is not there",
+			    "%s is no repository of backups, and not empty ('%.100s' is in it): name "
+			    "an empty place, or a directory that is not there",
 			    pd_repository_address(repository), entry->name);
 }
 
@@ -127,8 +127,8 @@ static int found_it(struct pd_repository *repository, const uint8_t cluster_id[P
 
 /* ---- opening ---- */
 
-static int new_repository(struct pd_os *os, const char *path, struct pd_repository **ret_repository,
-			  struct pd_error *err)
+static int new_repository(struct pd_os *os, const struct pd_repository_place *place,
+			  struct pd_repository **ret_repository, struct pd_error *err)
 {
 	struct pd_repository *repository = pd_calloc(1, sizeof *repository);
 	int result;
@@ -136,8 +136,12 @@ static int new_repository(struct pd_os *os, const char *path, struct pd_reposito
 	if (repository == NULL)
 		return no_memory(err);
 	repository->os = os;
-	pd_buffer_init(&repository->object, PD_PIECE_OBJECT_MAX);
-	result = pd_object_store_local_new(os, path, &repository->store, err);
+	pd_buffer_init(&repository->object, PD_BOX_HEAD_SIZE + PD_PIECE_SIZE);
+	pd_buffer_init(&repository->packed, PD_PIECE_SIZE + PACKED_SPARE);
+	result = pd_repository_place_copy(place, &repository->place);
+	result = result != 0 ? no_memory(err)
+			     : pd_object_place_open(os, &repository->place.store, "repository",
+						    &repository->store, err);
 	if (result == 0)
 		*ret_repository = repository;
 	else
@@ -145,11 +149,11 @@ static int new_repository(struct pd_os *os, const char *path, struct pd_reposito
 	return result;
 }
 
-int pd_repository_open(struct pd_os *os, const char *path, struct pd_repository **ret_repository,
-		       struct pd_error *err)
+int pd_repository_open(struct pd_os *os, const struct pd_repository_place *place,
+		       struct pd_repository **ret_repository, struct pd_error *err)
 {
 	struct pd_repository *repository = NULL;
-	int result = new_repository(os, path, &repository, err);
+	int result = new_repository(os, place, &repository, err);
 
 	if (result != 0)
 		return result;
@@ -159,6 +163,18 @@ int pd_repository_open(struct pd_os *os, const char *path, struct pd_repository 
 	else
 		pd_repository_free(repository);
 	return result;
+}
+
+int pd_repository_open_again(const struct pd_repository *repository, struct pd_repository **ret_again,
+			     struct pd_error *err)
+{
+	int result = new_repository(repository->os, &repository->place, ret_again, err);
+
+	if (result != 0)
+		return result;
+	memcpy((*ret_again)->id, repository->id, sizeof repository->id);
+	memcpy((*ret_again)->cluster_id, repository->cluster_id, sizeof repository->cluster_id);
+	return 0;
 }
 
 /* Its name is durable before anything is put in it, whoever made it: one that died may not have come so far. */
@@ -187,15 +203,16 @@ static int make_directory(struct pd_os *os, const char *path, struct pd_error *e
 	return result;
 }
 
-int pd_repository_open_for(struct pd_os *os, const char *path, const uint8_t cluster_id[PD_CLUSTER_ID_SIZE],
+int pd_repository_open_for(struct pd_os *os, const struct pd_repository_place *place,
+			   const uint8_t cluster_id[PD_CLUSTER_ID_SIZE],
 			   struct pd_repository **ret_repository, struct pd_error *err)
 {
 	struct pd_repository *repository = NULL;
 	struct pd_error why = { 0 };
-	int result = make_directory(os, path, err);
+	int result = pd_repository_place_is_remote(place) ? 0 : make_directory(os, place->store.address, err);
 
 	if (result == 0)
-		result = new_repository(os, path, &repository, err);
+		result = new_repository(os, place, &repository, err);
 	if (result != 0)
 		return result;
 	result = read_self(repository, &why);
@@ -207,7 +224,8 @@ int pd_repository_open_for(struct pd_os *os, const char *path, const uint8_t clu
 	if (result == 0 && memcmp(repository->cluster_id, cluster_id, PD_CLUSTER_ID_SIZE) != 0)
 		result = pd_error_set(
 			&why, PD_CONFLICT,
-			"the repository %s has backups of another cluster: each has one of its own", path);
+			"the repository %s has backups of another cluster: each has one of its own",
+			place->store.address);
 	if (result == 0) {
 		*ret_repository = repository;
 		return 0;
@@ -221,11 +239,30 @@ void pd_repository_free(struct pd_repository *repository)
 	if (repository == NULL)
 		return;
 	pd_object_store_free(repository->store);
+	pd_repository_place_done(&repository->place);
+	pd_compressor_free(repository->compressor);
 	pd_buffer_done(&repository->object);
+	pd_buffer_done(&repository->packed);
 	pd_free(repository);
 }
 
 /* ---- what is in it ---- */
+
+static int take_bytes(void *context, const void *data, size_t size, struct pd_error *err)
+{
+	int result = pd_buffer_append(context, data, size);
+
+	return result == 0 ? 0 : pd_error_set(err, result, "%s", pd_code_text(result));
+}
+
+int pd_repository_read(struct pd_repository *repository, const char *name, uint64_t size,
+		       struct pd_error *err)
+{
+	const struct pd_object_sink sink = { take_bytes, &repository->object };
+
+	pd_buffer_clear(&repository->object);
+	return pd_object_get(repository->store, name, 0, size, NULL, &sink, NULL, err);
+}
 
 int pd_repository_each(struct pd_repository *repository, const char *prefix, pd_repository_visit *visit,
 		       void *context, struct pd_error *err)

@@ -28,9 +28,15 @@ bool pd_backup_work_begin(struct pd_backup_work *work, const struct pd_options *
 	if (operand < argc)
 		*ret_operand = argv[operand];
 	if (work->given.repository == NULL || work->given.repository[0] == '\0') {
-		*ret_status = pd_options_wrong(options, "where are the backups? Say --repository DIR");
+		*ret_status = pd_options_wrong(options, "where are the backups? Say --repository ADDRESS");
 		return false;
 	}
+	work->place.store = (struct pd_object_place){ .address = work->given.repository,
+						      .s3_endpoint = work->given.s3_endpoint,
+						      .s3_region = work->given.s3_region,
+						      .s3_style = work->given.s3_style,
+						      .s3_look_first = work->given.s3_look_first,
+						      .s3_ca_file = work->given.s3_ca_file };
 	if (pd_os_real_new(&work->os, &err) != 0) {
 		*ret_status = pd_backup_work_failed(work, PD_NO_MEMORY, &err);
 		return false;
@@ -57,25 +63,31 @@ int pd_backup_work_failed(const struct pd_backup_work *work, int result, const s
 int pd_backup_work_open(struct pd_backup_work *work)
 {
 	struct pd_error err = { 0 };
-	int result = pd_repository_open(work->os, work->given.repository, &work->repository, &err);
+	int result = pd_repository_open(work->os, &work->place, &work->repository, &err);
 
 	return result == 0 ? PD_EXIT_OK : pd_backup_work_failed(work, result, &err);
 }
 
-char *pd_backup_scratch_path(const struct pd_backup_work *work)
+int pd_backup_scratch_path(const struct pd_backup_work *work, char **ret_path, struct pd_error *err)
 {
 	const char *place = work->given.scratch != NULL ? work->given.scratch : work->given.repository;
 	size_t size = strlen(place);
 	uint64_t number;
 
+	*ret_path = NULL;
+	if (work->given.scratch == NULL && pd_repository_place_is_remote(&work->place))
+		return pd_error_set(err, PD_INVALID,
+				    "where is there room to restore on trial? Say --scratch DIR");
 	pd_os_random(work->os, &number, sizeof number);
 	while (size > 1 && place[size - 1] == '/')
 		size--;
 	if (work->given.scratch == NULL)
 		while (size > 0 && place[size - 1] != '/')
 			size--;
-	return pd_asprintf("%.*s%sperdure-trial-%016" PRIx64, (int)size, place,
-			   size == 0 || place[size - 1] == '/' ? "" : "/", number);
+	*ret_path = pd_asprintf("%.*s%sperdure-trial-%016" PRIx64, (int)size, place,
+				size == 0 || place[size - 1] == '/' ? "" : "/", number);
+	return *ret_path != NULL ? 0
+				 : pd_error_set(err, PD_NO_MEMORY, "out of memory for a restore on trial");
 }
 
 /* ---- progress ---- */
@@ -152,9 +164,10 @@ static int run(int argc, char **argv)
 		.command = "perdure backup",
 		.synopsis = "perdure backup full|incremental|log|ls|info|points|verify|drill|expire|restore "
 			    "[options]",
-		.about = "Backups of a data directory in a repository: a directory on another disk, or of "
+		.about = "Backups of a data directory in a repository: a directory on another disk or of "
 			 "another\n"
-			 "machine. What a repository has already is not sent again, by whatever backup; "
+			 "machine, or a place in an object store (S3). What a repository has already is not "
+			 "sent again, by whatever backup; "
 			 "everything in\n"
 			 "it is checked when it is read. A backup is of one moment, and a restored directory "
 			 "is compared\n"

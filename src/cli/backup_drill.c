@@ -12,15 +12,16 @@
 #include "server/server.h"
 
 static const struct pd_option table[] = {
-	PD_BACKUP_OPTION_REPOSITORY,
+	PD_BACKUP_OPTIONS_OF_PLACE,
 	{ "scratch", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(scratch), 0, 0,
-	  "Where to restore on trial (default: the directory that the\nrepository is in)." },
+	  "Where to restore on trial (default: the directory that the\nrepository is in; needed where that "
+	  "is none)." },
 	PD_BACKUP_OPTION_JSON,
 };
 
 static const struct pd_options options = {
 	.command = "perdure backup drill",
-	.synopsis = "perdure backup drill [ID] --repository DIR [options]",
+	.synopsis = "perdure backup drill [ID] --repository ADDRESS [options]",
 	.about = "Restores the backup that was made last, or another, into a scratch directory, as after the "
 		 "loss of "
 		 "everything\nbut the repository; replays its log, compares the state with what was backed "
@@ -30,7 +31,7 @@ static const struct pd_options options = {
 		 "which\nmoment recovery was proven.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
-	.environment_count = 1, /* PERDURE_REPOSITORY */
+	.environment_count = PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup drill --repository /backup/perdure\n"
 		 "  perdure backup drill --repository /backup/perdure -o json | tail -1 | jq .rto_s\n"
@@ -80,8 +81,8 @@ static int rehearse(struct pd_backup_work *work, const struct pd_catalog *catalo
 	struct pd_backup_restoring order = { .watch = { pd_backup_progress_watch, work } };
 	struct pd_backup_wish wish = { 0 };
 	struct pd_backup_manifest plan;
-	char *path = pd_backup_scratch_path(work);
-	int result = path != NULL ? 0 : pd_error_set(err, PD_NO_MEMORY, "out of memory for a drill");
+	char *path;
+	int result = pd_backup_scratch_path(work, &path, err);
 
 	order.target = path;
 	pd_backup_manifest_init(&plan);

@@ -7,7 +7,7 @@
 #include "server/server.h"
 
 static const struct pd_option table[] = {
-	PD_BACKUP_OPTION_REPOSITORY,
+	PD_BACKUP_OPTIONS_OF_PLACE,
 	{ "keep", "COUNT", PD_OPTION_NUMBER, PD_BACKUP_AT(keep), 0, 0,
 	  "Keep the newest so many full and incremental ones, with the log since." },
 	{ "keep-for", "TIME", PD_OPTION_DURATION_MS, PD_BACKUP_AT(keep_for_ms), 0, 0,
@@ -18,7 +18,7 @@ static const struct pd_option table[] = {
 
 static const struct pd_options options = {
 	.command = "perdure backup expire",
-	.synopsis = "perdure backup expire --keep COUNT|--keep-for TIME --repository DIR [options]",
+	.synopsis = "perdure backup expire --keep COUNT|--keep-for TIME --repository ADDRESS [options]",
 	.about = "Removes backups that no rule keeps, and then every piece that no backup names any more. "
 		 "One stays if "
 		 "either\nrule says so, or if one that stays needs it; the newest that can be restored "
@@ -26,7 +26,7 @@ static const struct pd_options options = {
 		 "earlier\nbackup has left that did not come to its end goes, too.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
-	.environment_count = 1, /* PERDURE_REPOSITORY */
+	.environment_count = PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup expire --keep 7 --keep-for 720h --repository /backup/perdure --dry-run\n"
 		 "\n" PD_BACKUP_EXIT_STATUSES,

@@ -17,7 +17,7 @@
 static const struct pd_option table[] = {
 	{ "data", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(data), 0, 0,
 	  "Directory of the data (default: PERDURE_DATA, else ./data)." },
-	PD_BACKUP_OPTION_REPOSITORY,
+	PD_BACKUP_OPTIONS_OF_PLACE,
 	PD_BACKUP_OPTION_JSON,
 	{ "no-state", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(no_state), 0, 0,
 	  "Leave out the hash of the state and the list of actors, for which\nall data is read. A restored "
@@ -26,22 +26,24 @@ static const struct pd_option table[] = {
 #define TABLE_COUNT (sizeof table / sizeof *table)
 
 #define SERVER_DOES_IT                                                                                     \
-	"The server that has the directory does it beside the serving; without a server the directory is " \
-	"read,\nand not changed. Interrupted, the server goes on; see 'PD.BACKUP STATUS' and 'PD.BACKUP "  \
+	"The server that has the directory does it beside the serving, with its own settings for S3; "     \
+	"without a "                                                                                       \
+	"server\nthe directory is read, and not changed. Interrupted, the server goes on; see 'PD.BACKUP " \
+	"STATUS' and 'PD.BACKUP "                                                                          \
 	"CANCEL'."
 
 static const struct pd_options full_options = {
 	.command = "perdure backup full",
-	.synopsis = "perdure backup full --repository DIR [options]",
+	.synopsis = "perdure backup full --repository ADDRESS [options]",
 	.about = "Backs up everything, as it is at this moment: a checkpoint, which is made for it. What the "
 		 "repository\nhas already is not sent again: neither what did not change since an earlier "
 		 "backup, nor "
 		 "what one had\nsent that did not come to its end.\n\n" SERVER_DOES_IT "\n\n"
 		 "A repository belongs to one cluster, and one at a time writes to it. One that is not there "
-		 "is made.",
+		 "is made.\nWhat is sent is compressed where that helps.",
 	.table = table,
 	.count = TABLE_COUNT,
-	.environment_count = 2, /* PERDURE_DATA, PERDURE_REPOSITORY */
+	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup full --data /var/lib/perdure --repository /backup/perdure\n"
 		 "  perdure backup full --repository /backup/perdure -o json | tail -1 | jq -r .id\n"
@@ -50,7 +52,7 @@ static const struct pd_options full_options = {
 
 static const struct pd_options incremental_options = {
 	.command = "perdure backup incremental",
-	.synopsis = "perdure backup incremental --repository DIR [options]",
+	.synopsis = "perdure backup incremental --repository ADDRESS [options]",
 	.about = "Backs up what is new since the last backup: files of the state that it has not, and the "
 		 "log since, "
 		 "so that\nevery moment between can be restored, too. It can be restored like a full one, "
@@ -58,7 +60,7 @@ static const struct pd_options incremental_options = {
 		 "other for\nits own moment.\n\n" SERVER_DOES_IT,
 	.table = table,
 	.count = TABLE_COUNT,
-	.environment_count = 2, /* PERDURE_DATA, PERDURE_REPOSITORY */
+	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup incremental --data /var/lib/perdure --repository /backup/perdure\n"
 		 "\n" PD_BACKUP_EXIT_STATUSES,
@@ -67,14 +69,14 @@ static const struct pd_options incremental_options = {
 /* Without the last, which is about the state. */
 static const struct pd_options log_options = {
 	.command = "perdure backup log",
-	.synopsis = "perdure backup log --repository DIR [options]",
+	.synopsis = "perdure backup log --repository ADDRESS [options]",
 	.about =
 		"Backs up the log since the last backup, and nothing else: cheap enough for every minute. "
 		"Restoring takes "
 		"the\nlast backup with a state before it, and replays the log from there.\n\n" SERVER_DOES_IT,
 	.table = table,
 	.count = TABLE_COUNT - 1,
-	.environment_count = 2, /* PERDURE_DATA, PERDURE_REPOSITORY */
+	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup log --data /var/lib/perdure --repository /backup/perdure\n"
 		 "\n" PD_BACKUP_EXIT_STATUSES,
@@ -92,7 +94,7 @@ static void report(struct pd_backup_work *work, const struct pd_backup_made *mad
 			pd_output_text(output, ", %" PRIu64 " keys of %" PRIu64 " actors", made->keys,
 				       made->actors);
 		pd_output_text(output, ", %.1f MiB, of which %.1f MiB were sent\n",
-			       (double)made->bytes / (1 << 20), (double)made->stored_bytes / (1 << 20));
+			       (double)made->bytes / (1 << 20), (double)made->sent_bytes / (1 << 20));
 		return;
 	}
 	pd_backup_line_begin(work, "done");
@@ -108,6 +110,7 @@ static void report(struct pd_backup_work *work, const struct pd_backup_made *mad
 	}
 	pd_output_number_field(output, "bytes", made->bytes);
 	pd_output_number_field(output, "stored_bytes", made->stored_bytes);
+	pd_output_number_field(output, "sent_bytes", made->sent_bytes);
 	pd_backup_line_end(work);
 }
 
@@ -140,7 +143,7 @@ static int conclude(struct pd_backup_work *work, int result, const struct pd_bac
 
 static int of_directory(struct pd_backup_work *work, enum pd_backup_kind kind)
 {
-	struct pd_backup_order order = { .repository = work->given.repository,
+	struct pd_backup_order order = { .repository = work->place,
 					 .kind = kind,
 					 .without_state = work->given.no_state,
 					 .watch = { pd_backup_progress_watch, work } };
@@ -175,6 +178,7 @@ static int read_made(struct pd_slice map, struct pd_backup_made *ret_made, struc
 
 	*ret_made = (struct pd_backup_made){ .bytes = pd_admin_number(map, "bytes"),
 					     .stored_bytes = pd_admin_number(map, "stored_bytes"),
+					     .sent_bytes = pd_admin_number(map, "sent_bytes"),
 					     .actors = pd_admin_number(map, "actors"),
 					     .keys = pd_admin_number(map, "keys") };
 	copy_text(ret_made->id, sizeof ret_made->id, map, "id");
@@ -221,11 +225,12 @@ static int wait(struct pd_backup_work *work, struct pd_admin *admin, struct pd_s
 }
 
 /* The server may be in another directory. */
-static char *absolute(const char *path)
+static char *absolute(const struct pd_repository_place *place)
 {
+	const char *path = place->store.address;
 	char here[4096];
 
-	if (path[0] == '/')
+	if (path[0] == '/' || pd_repository_place_is_remote(place))
 		return pd_strdup(path);
 	if (getcwd(here, sizeof here) == NULL)
 		return NULL;
@@ -235,7 +240,7 @@ static char *absolute(const char *path)
 static int by_server(struct pd_backup_work *work, struct pd_admin *admin, enum pd_backup_kind kind)
 {
 	static const char *const kinds[] = { "FULL", "INCREMENTAL", "LOG" };
-	char *repository = absolute(work->given.repository);
+	char *repository = absolute(&work->place);
 	const char *words[] = { "PD.BACKUP", kinds[kind], repository, work->given.no_state ? "NOSTATE" : NULL,
 				NULL };
 	struct pd_backup_made made = { 0 };

@@ -9,7 +9,7 @@
 #include "server/server.h"
 
 static const struct pd_option table[] = {
-	PD_BACKUP_OPTION_REPOSITORY,
+	PD_BACKUP_OPTIONS_OF_PLACE,
 	PD_BACKUP_OPTION_JSON,
 };
 #define TABLE_COUNT (sizeof table / sizeof *table)
@@ -18,14 +18,14 @@ static const struct pd_option table[] = {
 
 static const struct pd_options list_options = {
 	.command = "perdure backup ls",
-	.synopsis = "perdure backup ls --repository DIR [options]",
+	.synopsis = "perdure backup ls --repository ADDRESS [options]",
 	.about = "Lists the backups of a repository in the order in which they were made: id, moment, keys, "
-		 "and the bytes of its "
-		 "files.\n"
+		 "the bytes of its "
+		 "files,\nand those of the objects that hold them.\n"
 		 "Only the manifests are read; 'perdure backup verify' looks at the rest.",
 	.table = table,
 	.count = TABLE_COUNT,
-	.environment_count = 1, /* PERDURE_REPOSITORY */
+	.environment_count = PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup ls --repository /backup/perdure\n"
 		 "  perdure backup ls --repository /backup/perdure -o json | jq -r .id | tail -1\n"
@@ -41,9 +41,11 @@ static void tell_one(struct pd_backup_work *work, const struct pd_backup_manifes
 	if (!work->given.json) {
 		pd_output_text(output, "%-28s ", manifest->id);
 		pd_output_time(output, manifest->end.time_us);
-		pd_output_text(output, "  LSN %-12" PRIu64 " %12" PRIu64 " keys %10.1f MiB\n",
+		pd_output_text(output,
+			       "  LSN %-12" PRIu64 " %12" PRIu64 " keys %10.1f MiB, stored as %.1f MiB\n",
 			       manifest->end.lsn, manifest->keys,
-			       (double)pd_backup_manifest_bytes(manifest) / (1 << 20));
+			       (double)pd_backup_manifest_bytes(manifest) / (1 << 20),
+			       (double)pd_backup_manifest_stored(manifest) / (1 << 20));
 		return;
 	}
 	pd_backup_line_begin(work, "backup");
@@ -56,6 +58,8 @@ static void tell_one(struct pd_backup_work *work, const struct pd_backup_manifes
 	pd_output_number_field(output, "actors", manifest->actors);
 	pd_output_number_field(output, "keys", manifest->keys);
 	pd_output_number_field(output, "bytes", pd_backup_manifest_bytes(manifest));
+	pd_output_number_field(output, "stored_bytes", pd_backup_manifest_stored(manifest));
+	pd_output_number_field(output, "sent_bytes", manifest->sent);
 	pd_backup_line_end(work);
 }
 
@@ -99,11 +103,11 @@ int pd_backup_list_run(int argc, char **argv)
 
 static const struct pd_options info_options = {
 	.command = "perdure backup info",
-	.synopsis = "perdure backup info ID --repository DIR [options]",
+	.synopsis = "perdure backup info ID --repository ADDRESS [options]",
 	.about = "Says what a backup is of and what is in it: moment, hash of the state, files.",
 	.table = table,
 	.count = TABLE_COUNT,
-	.environment_count = 1, /* PERDURE_REPOSITORY */
+	.environment_count = PD_BACKUP_PLACE_OPTIONS,
 	.after = PD_BACKUP_EXIT_STATUSES,
 };
 
@@ -124,12 +128,15 @@ static void info_text(struct pd_output *output, const struct pd_backup_manifest 
 	pd_output_text(output, "%-10s %s\n", "state", manifest->has_state ? manifest->state : "not known");
 	pd_output_text(output, "%-10s %" PRIu64 "\n%-10s %" PRIu64 ", %" PRIu64 " bytes\n", "actors",
 		       manifest->actors, "keys", manifest->keys, manifest->bytes);
-	pd_output_text(output, "%-10s %zu, %" PRIu64 " bytes\n", "files", manifest->file_count,
-		       pd_backup_manifest_bytes(manifest));
+	pd_output_text(output,
+		       "%-10s %zu, %" PRIu64 " bytes, stored as %" PRIu64 ", of which %" PRIu64
+		       " were sent for this backup\n",
+		       "files", manifest->file_count, pd_backup_manifest_bytes(manifest),
+		       pd_backup_manifest_stored(manifest), manifest->sent);
 	for (size_t i = 0; i < manifest->file_count; i++)
 		if (manifest->files[i].name != NULL)
-			pd_output_text(output, "  %12" PRIu64 "  %s\n", manifest->files[i].size,
-				       manifest->files[i].name);
+			pd_output_text(output, "  %12" PRIu64 " %12" PRIu64 "  %s\n", manifest->files[i].size,
+				       manifest->files[i].stored, manifest->files[i].name);
 }
 
 static void info_json(struct pd_backup_work *work, const struct pd_backup_manifest *manifest)
@@ -157,6 +164,8 @@ static void info_json(struct pd_backup_work *work, const struct pd_backup_manife
 	pd_output_number_field(output, "keys", manifest->keys);
 	pd_output_number_field(output, "key_bytes", manifest->bytes);
 	pd_output_number_field(output, "bytes", pd_backup_manifest_bytes(manifest));
+	pd_output_number_field(output, "stored_bytes", pd_backup_manifest_stored(manifest));
+	pd_output_number_field(output, "sent_bytes", manifest->sent);
 	pd_output_open(output, "files", '[');
 	for (size_t i = 0; i < manifest->file_count; i++) {
 		if (manifest->files[i].name == NULL)
@@ -164,6 +173,7 @@ static void info_json(struct pd_backup_work *work, const struct pd_backup_manife
 		pd_output_open(output, NULL, '{');
 		pd_output_string_field(output, "name", manifest->files[i].name);
 		pd_output_number_field(output, "bytes", manifest->files[i].size);
+		pd_output_number_field(output, "stored_bytes", manifest->files[i].stored);
 		pd_output_close(output, '}');
 	}
 	pd_output_close(output, ']');
@@ -209,13 +219,13 @@ int pd_backup_info_run(int argc, char **argv)
 
 static const struct pd_options points_options = {
 	.command = "perdure backup points",
-	.synopsis = "perdure backup points --repository DIR [options]",
+	.synopsis = "perdure backup points --repository ADDRESS [options]",
 	.about = "Says to which moments one can go back: from where to where 'perdure backup restore --at' "
 		 "can make any. "
 		 "Two\nstretches are two histories, or there is log between them that no backup has.",
 	.table = table,
 	.count = TABLE_COUNT,
-	.environment_count = 1, /* PERDURE_REPOSITORY */
+	.environment_count = PD_BACKUP_PLACE_OPTIONS,
 	.after = PD_BACKUP_EXIT_STATUSES,
 };
 

@@ -15,17 +15,38 @@
 
 struct pd_backup_given {
 	const char *data, *repository, *scratch, *at;
+	const char *s3_endpoint, *s3_region, *s3_style, *s3_ca_file;
+	bool s3_look_first;
 	uint64_t keep, keep_for_ms;
 	bool json, all, quick, no_state, dry_run;
 };
 
 #define PD_BACKUP_AT(field) offsetof(struct pd_backup_given, field)
-#define PD_BACKUP_OPTION_REPOSITORY                                                                      \
-	{                                                                                                \
-		"repository", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(repository), 0, 0,                     \
-			"Directory of the backups (default: PERDURE_REPOSITORY).\nNot on the disk that " \
-			"they are to outlive."                                                           \
+#define PD_BACKUP_OPTION(name, argument, kind, field, help)                               \
+	{                                                                                 \
+		name, argument, kind, offsetof(struct pd_backup_given, field), 0, 0, help \
 	}
+/* Where the backups are. So many options, which count in the environment, too. */
+#define PD_BACKUP_PLACE_OPTIONS 6
+#define PD_BACKUP_OPTIONS_OF_PLACE                                                                        \
+	PD_BACKUP_OPTION("repository", "ADDRESS", PD_OPTION_TEXT, repository,                             \
+			 "Where the backups are: a directory, or s3://BUCKET/PREFIX (default:\n"          \
+			 "PERDURE_REPOSITORY). Not on the disk that they are to outlive."),               \
+		PD_BACKUP_OPTION(                                                                         \
+			"s3-endpoint", "URL", PD_OPTION_TEXT, s3_endpoint,                                \
+			"In S3: the service (default: PERDURE_S3_ENDPOINT, else AWS).\nWho we are there " \
+			"is looked for where AWS's own tools look."),                                     \
+		PD_BACKUP_OPTION(                                                                         \
+			"s3-region", "REGION", PD_OPTION_TEXT, s3_region,                                 \
+			"Its region (default: PERDURE_S3_REGION, else as AWS's own tools have it)."),     \
+		PD_BACKUP_OPTION("s3-style", "STYLE", PD_OPTION_TEXT, s3_style,                           \
+				 "Where the bucket is named: auto, path or virtual (default auto)."),     \
+		PD_BACKUP_OPTION("s3-ca-file", "FILE", PD_OPTION_TEXT, s3_ca_file,                        \
+				 "Who vouches for the service, as PEM."),                                 \
+		PD_BACKUP_OPTION(                                                                         \
+			"s3-look-first", NULL, PD_OPTION_SWITCH, s3_look_first,                           \
+			"For a service that cannot create only where there is none: look\nbefore each "   \
+			"put. Only where nobody else writes to the repository.")
 #define PD_BACKUP_OPTION_JSON                                                                            \
 	{                                                                                                \
 		"o", "FORMAT", PD_OPTION_FORMAT, PD_BACKUP_AT(json), 0, 0,                               \
@@ -45,6 +66,7 @@ struct pd_backup_work {
 	const struct pd_options *options;
 	struct pd_backup_given given;
 	struct pd_os *os;
+	struct pd_repository_place place; /* as it was given */
 	struct pd_repository *repository;
 	struct pd_output output;
 	struct pd_progress progress;
@@ -62,9 +84,10 @@ int pd_backup_work_failed(const struct pd_backup_work *work, int result, const s
 /* Open the repository. 0, or an exit status: then it has been said why. */
 int pd_backup_work_open(struct pd_backup_work *work);
 
-/* Where a directory can be made on trial: beside the repository, where there is room for what is in it, or where `scratch` says. NULL: out of
- * memory. */
-char *pd_backup_scratch_path(const struct pd_backup_work *work);
+/* Where a directory can be made on trial: beside the repository, where there is room for what is in it, or where --scratch says. To be freed.
+ * PD_INVALID: the repository is no directory, so that it has to be said; PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_backup_scratch_path(const struct pd_backup_work *work, char **ret_path,
+					 struct pd_error *err);
 
 /* Progress: of `step`, on a terminal as a bar, with JSON as lines. */
 void pd_backup_progress_begin(struct pd_backup_work *work, const char *step);

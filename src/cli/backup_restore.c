@@ -10,7 +10,7 @@
 #include "server/server.h"
 
 static const struct pd_option table[] = {
-	PD_BACKUP_OPTION_REPOSITORY,
+	PD_BACKUP_OPTIONS_OF_PLACE,
 	{ "data", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(data), 0, 0,
 	  "The directory that is to be made. Needed; it must not be there yet." },
 	{ "at", "MOMENT", PD_OPTION_TEXT, PD_BACKUP_AT(at), 0, 0,
@@ -21,7 +21,7 @@ static const struct pd_option table[] = {
 
 static const struct pd_options options = {
 	.command = "perdure backup restore",
-	.synopsis = "perdure backup restore [ID] --repository DIR --data DIR [options]",
+	.synopsis = "perdure backup restore [ID] --repository ADDRESS --data DIR [options]",
 	.about =
 		"Makes a data directory of a backup, in which a server can be started. It is made beside "
 		"that "
@@ -35,7 +35,7 @@ static const struct pd_options options = {
 		"with \"lost\".",
 	.table = table,
 	.count = sizeof table / sizeof *table,
-	.environment_count = 1, /* PERDURE_REPOSITORY */
+	.environment_count = PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup restore --at -10m --repository /backup/perdure --data /var/lib/again\n"
 		 "  perdure backup restore 20261121T014500Z-full --repository /backup/perdure --data "

@@ -11,7 +11,7 @@
 #include "server/server.h"
 
 static const struct pd_option table[] = {
-	PD_BACKUP_OPTION_REPOSITORY,
+	PD_BACKUP_OPTIONS_OF_PLACE,
 	{ "all", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(all), 0, 0, "All backups of the repository." },
 	{ "quick", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(quick), 0, 0,
 	  "Read and check every object, but restore nothing." },
@@ -23,7 +23,7 @@ static const struct pd_option table[] = {
 
 static const struct pd_options options = {
 	.command = "perdure backup verify",
-	.synopsis = "perdure backup verify ID|--all --repository DIR [options]",
+	.synopsis = "perdure backup verify ID|--all --repository ADDRESS [options]",
 	.about =
 		"Proves that backups can be restored: every object is read and compared with its name and\n"
 		"checksum; then a directory is made of it in a scratch place, recovered as a server does it, "
@@ -32,7 +32,7 @@ static const struct pd_options options = {
 		"named.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
-	.environment_count = 1, /* PERDURE_REPOSITORY */
+	.environment_count = PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup verify 20261121T014500Z-full --repository /backup/perdure\n"
 		 "  perdure backup verify --all --quick --repository /backup/perdure && echo sound\n"
@@ -85,11 +85,11 @@ static int rehearse(struct pd_backup_work *work, const struct pd_catalog *catalo
 	struct pd_backup_manifest manifest;
 	struct pd_backup_wish wish = { 0 };
 	struct pd_backup_restoring order = { .watch = { pd_backup_progress_watch, work } };
-	char *path = pd_backup_scratch_path(work);
-	int result;
+	char *path;
+	int result = pd_backup_scratch_path(work, &path, err);
 
-	if (path == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory while verifying");
+	if (result != 0)
+		return result;
 	order.target = path;
 	pd_backup_manifest_init(&manifest);
 	result = last != NULL ? pd_catalog_plan(catalog, last, &wish, &manifest, err)

@@ -48,7 +48,7 @@ static int open_s3(struct pd_os *os, const struct pd_object_place *place, const 
 	if (size == 0 || size >= sizeof name)
 		return pd_error_set(
 			err, PD_INVALID,
-			"'%.200s' names no bucket: an %s in S3 is s3://BUCKET or s3://BUCKET/PREFIX",
+			"'%.200s' names no bucket: the %s is at s3://BUCKET or s3://BUCKET/PREFIX",
 			place->address, what);
 	(void)snprintf(name, sizeof name, "%.*s", (int)size, bucket);
 	if (snprintf(prefix, sizeof prefix, "%s", bucket[size] == '/' ? bucket + size + 1 : "") >=
@@ -73,7 +73,7 @@ int pd_object_place_open(struct pd_os *os, const struct pd_object_place *place, 
 	if (strstr(place->address, "://") != NULL)
 		return pd_error_set(
 			err, PD_INVALID,
-			"'%.200s' is no address of an %s: give a directory, or s3://BUCKET/PREFIX",
+			"'%.200s' is no address for the %s: give a directory, or s3://BUCKET/PREFIX",
 			place->address, what);
 	result = pd_object_store_local_new(os, place->address, ret_store, err);
 	if (result == PD_NOT_FOUND)

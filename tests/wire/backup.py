@@ -65,7 +65,7 @@ def test_server_destroyed(world):
     world.perdure("log", "verify", "--data", server.directory)
     # What it has is backed up into the same repository, and little is new.
     again = backup(world, "full", "--data", server.directory)[-1]
-    assert again["id"] != done["id"] and again["stored_bytes"] < again["bytes"], again
+    assert again["id"] != done["id"] and again["sent_bytes"] < again["bytes"], again
 
 
 def test_directory(world):
@@ -80,7 +80,7 @@ def test_directory(world):
     done = backup(world, "full", "--data", server.directory, repository=vault)[-1]
     assert done["hash"] == before, done
     again = backup(world, "full", "--data", server.directory, repository=vault)[-1]
-    assert again["stored_bytes"] == 0 and again["id"] != done["id"], again
+    assert again["sent_bytes"] == 0 and again["id"] != done["id"], again
     copy = world.path("quiet-copy")
     restored = backup(world, "restore", done["id"], "--data", copy, repository=vault)[-1]
     assert restored["hash"] == before, restored

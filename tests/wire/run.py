@@ -41,6 +41,7 @@ GROUPS = (
     "actor_snapshot",
     "archive",
     "backup",
+    "backup_bucket",
     "recovery",
     "log_command",
     "log_tool",

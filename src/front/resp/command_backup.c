@@ -1,5 +1,9 @@
 /* PD.BACKUP: backups of this server, made beside the serving. */
+#include <string.h>
+
 #include "backup/job.h"
+#include "base/memory.h"
+#include "config/config.h"
 #include "front/resp/front_private.h"
 
 static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
@@ -36,7 +40,7 @@ static void answer_status(struct pd_resp_call *call)
 	}
 	if (status.made.end.lsn > 0)
 		pd_bookmark_format(0, status.made.end.epoch, status.made.end.lsn, bookmark);
-	pd_resp_write_map(reply, 18);
+	pd_resp_write_map(reply, 19);
 	write_text(reply, "kind", status.stage == PD_BACKUP_NONE ? "" : pd_backup_kind_name(status.kind));
 	write_text(reply, "state", state_name(&status));
 	write_text(reply, "stage", pd_backup_stage_name(status.stage));
@@ -51,10 +55,50 @@ static void answer_status(struct pd_resp_call *call)
 	write_text(reply, "at", bookmark);
 	write_number(reply, "bytes", status.made.bytes);
 	write_number(reply, "stored_bytes", status.made.stored_bytes);
+	write_number(reply, "sent_bytes", status.made.sent_bytes);
 	write_number(reply, "actors", status.made.actors);
 	write_number(reply, "keys", status.made.keys);
 	write_text(reply, "hash", status.made.state);
 	write_text(reply, "parent", status.made.parent);
+}
+
+/* What the server's settings say of S3 counts. */
+static struct pd_repository_place place_at(const struct pd_config *config, const char *address)
+{
+	struct pd_repository_place place = { .store = { .address = address } };
+
+	if (config == NULL)
+		return place;
+	place.store.s3_endpoint = pd_config_text(config, PD_SETTING_S3_ENDPOINT);
+	place.store.s3_region = pd_config_text(config, PD_SETTING_S3_REGION);
+	place.store.s3_style = pd_config_text(config, PD_SETTING_S3_STYLE);
+	place.store.s3_look_first = pd_config_on(config, PD_SETTING_S3_LOOK_FIRST);
+	place.store.s3_ca_file = pd_config_text(config, PD_SETTING_S3_CA_FILE);
+	place.store.s3_encryption = pd_config_text(config, PD_SETTING_S3_ENCRYPTION);
+	place.store.s3_kms_key = pd_config_text(config, PD_SETTING_S3_KMS_KEY);
+	return place;
+}
+
+static int start_job(struct pd_resp_front *front, enum pd_backup_kind kind, struct pd_slice repository,
+		     bool without_state, struct pd_error *err)
+{
+	struct pd_repository_place place;
+	char *address;
+	int result;
+
+	if (repository.size == 0 || memchr(repository.data, '\0', repository.size) != NULL)
+		return pd_error_set(err, PD_INVALID, "that is no address of a repository");
+	if (front->backup_jobs == NULL)
+		front->backup_jobs = pd_backup_jobs_new(front->engine);
+	address = pd_asprintf("%.*s", (int)repository.size, (const char *)repository.data);
+	if (front->backup_jobs == NULL || address == NULL) {
+		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for a backup");
+	} else {
+		place = place_at(front->options.config, address);
+		result = pd_backup_job_start(front->backup_jobs, kind, &place, without_state, err);
+	}
+	pd_free(address);
+	return result;
 }
 
 /* PD.BACKUP FULL repository [NOSTATE] */
@@ -63,18 +107,13 @@ static void start(struct pd_resp_call *call, enum pd_backup_kind kind)
 	struct pd_resp_front *front = call->client->front;
 	struct pd_error err = { 0 };
 	bool without_state = call->count == 4 && pd_slice_equal_nocase(call->words[3], "nostate");
-	int result = 0;
+	int result;
 
 	if (call->count > 4 || (call->count == 4 && !without_state)) {
 		pd_resp_write_error(call->reply, "ERR syntax error");
 		return;
 	}
-	if (front->backup_jobs == NULL)
-		front->backup_jobs = pd_backup_jobs_new(front->engine);
-	if (front->backup_jobs == NULL)
-		result = pd_error_set(&err, PD_NO_MEMORY, "out of memory for a backup");
-	if (result == 0)
-		result = pd_backup_job_start(front->backup_jobs, kind, call->words[2], without_state, &err);
+	result = start_job(front, kind, call->words[2], without_state, &err);
 	if (result == 0)
 		answer_status(call);
 	else
@@ -109,9 +148,10 @@ static void answer_help(struct pd_resp_call *call)
 		"CANCEL",
 		"    End the backup that is being made. What was sent of it counts for the next.",
 		"FULL <repository> [NOSTATE]",
-		"    Start a backup of everything into this directory of the server's machine: a path from / "
-		"on. "
-		"NOSTATE: without the hash of the state.",
+		"    Start a backup of everything into this directory of the server's machine, a path from / "
+		"on, or "
+		"into s3://BUCKET/PREFIX with the server's settings for S3. NOSTATE: without the hash of the "
+		"state.",
 		"INCREMENTAL <repository> [NOSTATE]",
 		"    The same, reading only what is new since the last backup; with the log since.",
 		"LOG <repository>",

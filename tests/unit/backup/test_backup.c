@@ -108,9 +108,10 @@ static void test_again(void **state)
 	(void)state;
 	host_close(&world->host);
 	assert_int_equal(vault_back_up(world, &first, &err), 0);
-	assert_true(first.stored_bytes > first.bytes);
+	assert_true(first.stored_bytes > 0 && first.stored_bytes < first.bytes);
+	assert_int_equal(first.sent_bytes, first.stored_bytes);
 	assert_int_equal(vault_back_up(world, &second, &err), 0);
-	assert_int_equal(second.stored_bytes, 0);
+	assert_int_equal(second.sent_bytes, 0);
 	assert_string_not_equal(second.id, first.id);
 	assert_int_equal(second.bytes, first.bytes);
 	assert_int_equal(vault_restore(world->host.os, first.id, &restored, &err), 0);
@@ -155,7 +156,8 @@ static void test_bookmarks(void **state)
 static void test_refused(void **state)
 {
 	struct world *world = live(79);
-	struct pd_backup_order order = { .repository = REPOSITORY, .levels = PD_LEVELS_PLAIN };
+	struct pd_backup_order order = { .repository = PD_REPOSITORY_IN(REPOSITORY),
+					 .levels = PD_LEVELS_PLAIN };
 	struct pd_backup_restored restored;
 	struct pd_backup_made made;
 	struct pd_repository *repository;
@@ -165,7 +167,8 @@ static void test_refused(void **state)
 	/* Somebody has it. */
 	assert_int_equal(vault_back_up(world, &made, &err), PD_BUSY);
 	host_close(&world->host);
-	assert_int_equal(pd_repository_open(world->host.os, REPOSITORY, &repository, &err), PD_NOT_FOUND);
+	assert_int_equal(pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, &err),
+			 PD_NOT_FOUND);
 	assert_int_equal(vault_back_up(world, &made, &err), 0);
 	assert_int_equal(vault_restore(world->host.os, "20200101T000000Z-full", &restored, &err),
 			 PD_NOT_FOUND);
@@ -179,7 +182,7 @@ static void test_refused(void **state)
 	host_close(&world->host);
 	assert_int_equal(vault_back_up(world, &made, &err), PD_CONFLICT);
 	/* Something else is in it. */
-	order.repository = "mine";
+	order.repository = PD_REPOSITORY_IN("mine");
 	assert_int_equal(pd_backup_make_of_directory(world->host.os, "data", &order, &made, &err),
 			 PD_INVALID);
 	/* Nothing to back up. */

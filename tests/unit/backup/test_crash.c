@@ -67,7 +67,7 @@ static size_t check_all(struct world *world, const char *state)
 	struct pd_error err = { 0 };
 	size_t count;
 
-	if (pd_repository_open(world->host.os, REPOSITORY, &repository, &err) != 0)
+	if (pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, &err) != 0)
 		return 0;
 	assert_int_equal(pd_backup_list(repository, &ids, &err), 0);
 	pd_repository_free(repository);

@@ -56,7 +56,7 @@ static void shelf_init(struct shelf *shelf)
 	if (vault_back_up(shelf->world, &made, &err) != 0)
 		fail_msg("%s", err.text);
 	memcpy(shelf->id, made.id, sizeof shelf->id);
-	assert_int_equal(pd_repository_open(shelf->os, REPOSITORY, &repository, &err), 0);
+	assert_int_equal(pd_repository_open(shelf->os, &PD_REPOSITORY_IN(REPOSITORY), &repository, &err), 0);
 	assert_int_equal(pd_repository_each(repository, "", note_name, shelf, &err), 0);
 	pd_repository_free(repository);
 	assert_true(shelf->count >= 6);

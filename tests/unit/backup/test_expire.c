@@ -113,7 +113,7 @@ static int expire(struct world *world, uint64_t keep, bool dry_run, struct pd_ex
 {
 	struct pd_expire_rules rules = { .keep = keep };
 	struct pd_repository *repository;
-	int result = pd_repository_open(world->host.os, REPOSITORY, &repository, err);
+	int result = pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, err);
 
 	*ret_expired = (struct pd_expired){ 0 };
 	if (result != 0)
@@ -136,7 +136,8 @@ static size_t pieces_of(struct world *world)
 	struct pd_repository *repository;
 	size_t pieces = 0;
 
-	assert_int_equal(pd_repository_open(world->host.os, REPOSITORY, &repository, NULL), 0);
+	assert_int_equal(pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, NULL),
+			 0);
 	assert_int_equal(pd_repository_each(repository, "data/", count_object, &pieces, NULL), 0);
 	pd_repository_free(repository);
 	return pieces;
@@ -150,7 +151,8 @@ static size_t check_all(struct world *world)
 	struct pd_catalog catalog;
 	size_t left;
 
-	assert_int_equal(pd_repository_open(world->host.os, REPOSITORY, &repository, NULL), 0);
+	assert_int_equal(pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, NULL),
+			 0);
 	assert_int_equal(pd_catalog_load(repository, &catalog, NULL), 0);
 	assert_int_equal(catalog.damaged, 0);
 	pd_backup_seen_init(&seen);
@@ -269,7 +271,8 @@ static void test_proofs(void **state)
 
 	(void)state;
 	back_up(world, PD_BACKUP_FULL, &made);
-	assert_int_equal(pd_repository_open(world->host.os, REPOSITORY, &repository, NULL), 0);
+	assert_int_equal(pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, NULL),
+			 0);
 	assert_int_equal(pd_backup_proof_get(repository, &found, NULL), 0);
 	assert_int_equal(found.position.lsn, 0);
 	assert_int_equal(pd_backup_proof_put(repository, &first, NULL), 0);

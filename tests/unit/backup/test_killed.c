@@ -47,7 +47,7 @@ static int expire(struct world *world, struct pd_error *err)
 	struct pd_expire_rules rules = { .keep = 1 };
 	struct pd_repository *repository;
 	struct pd_expired expired;
-	int result = pd_repository_open(world->host.os, REPOSITORY, &repository, err);
+	int result = pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, err);
 
 	if (result != 0)
 		return result;
@@ -73,7 +73,7 @@ static size_t check_all(struct world *world, unsigned n)
 	struct pd_error err = { 0 };
 	size_t count;
 
-	if (pd_repository_open(world->host.os, REPOSITORY, &repository, &err) != 0)
+	if (pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, &err) != 0)
 		fail_msg("killed at %u: %s", n, err.text);
 	assert_int_equal(pd_backup_list(repository, &ids, &err), 0);
 	pd_repository_free(repository);

@@ -34,7 +34,9 @@ static struct pd_repository *open_repository(struct world *world)
 	static const uint8_t cluster[PD_CLUSTER_ID_SIZE] = { 1, 2, 3 };
 	struct pd_repository *repository;
 
-	assert_int_equal(pd_repository_open_for(world->host.os, REPOSITORY, cluster, &repository, NULL), 0);
+	assert_int_equal(pd_repository_open_for(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), cluster,
+						&repository, NULL),
+			 0);
 	return repository;
 }
 
@@ -97,7 +99,9 @@ static bool take_over(void *context, uint64_t done, uint64_t total)
 	(void)total;
 	if (done == 0 || thief->repository != NULL)
 		return true;
-	assert_int_equal(pd_repository_open(thief->world->host.os, REPOSITORY, &thief->repository, NULL), 0);
+	assert_int_equal(pd_repository_open(thief->world->host.os, &PD_REPOSITORY_IN(REPOSITORY),
+					    &thief->repository, NULL),
+			 0);
 	assert_int_equal(pd_backup_lease_take(&thief->lease, thief->repository, NULL, NULL), 0);
 	return true;
 }
@@ -106,7 +110,7 @@ static void test_taken_over(void **state)
 {
 	struct world *world = begin();
 	struct thief thief = { .world = world };
-	struct pd_backup_order order = { .repository = REPOSITORY,
+	struct pd_backup_order order = { .repository = PD_REPOSITORY_IN(REPOSITORY),
 					 .watch = { take_over, &thief },
 					 .levels = PD_LEVELS_PLAIN };
 	struct pd_backup_made made;
@@ -196,7 +200,7 @@ static bool stop(void *context, uint64_t done, uint64_t total)
 static void test_cancelled(void **state)
 {
 	struct world *world = begin();
-	struct pd_backup_order order = { .repository = REPOSITORY,
+	struct pd_backup_order order = { .repository = PD_REPOSITORY_IN(REPOSITORY),
 					 .watch = { stop, NULL },
 					 .levels = PD_LEVELS_PLAIN };
 	struct pd_backup_made made;

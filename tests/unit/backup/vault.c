@@ -22,7 +22,8 @@ struct pd_hash128 vault_hash(struct world *world)
 
 int vault_back_up(struct world *world, struct pd_backup_made *ret_made, struct pd_error *err)
 {
-	struct pd_backup_order order = { .repository = REPOSITORY, .levels = PD_LEVELS_PLAIN };
+	struct pd_backup_order order = { .repository = PD_REPOSITORY_IN(REPOSITORY),
+					 .levels = PD_LEVELS_PLAIN };
 
 	return pd_backup_make_of_directory(world->host.os, "data", &order, ret_made, err);
 }
@@ -35,7 +36,7 @@ int vault_back_up_live(struct world *world, enum pd_backup_kind kind, struct pd_
 	int result;
 
 	assert_non_null(jobs);
-	result = pd_backup_job_start(jobs, kind, pd_slice_string(REPOSITORY), false, err);
+	result = pd_backup_job_start(jobs, kind, &PD_REPOSITORY_IN(REPOSITORY), false, err);
 	for (unsigned i = 0; result == 0 && i < 1000; i++) {
 		world_idle(world, 1);
 		pd_backup_jobs_tick(jobs);
@@ -61,7 +62,7 @@ int vault_restore(struct pd_os *os, const char *id, struct pd_backup_restored *r
 	struct pd_backup_manifest manifest;
 	struct pd_backup_verdict verdict;
 	struct pd_backup_seen seen;
-	int result = pd_repository_open(os, REPOSITORY, &repository, err);
+	int result = pd_repository_open(os, &PD_REPOSITORY_IN(REPOSITORY), &repository, err);
 
 	pd_backup_manifest_init(&manifest);
 	pd_backup_seen_init(&seen);
@@ -113,7 +114,7 @@ int vault_restore_at(struct pd_os *os, const char *id, uint64_t lsn, struct pd_b
 	const struct pd_backup_manifest *last;
 	struct pd_backup_manifest plan;
 	struct pd_catalog catalog = { 0 };
-	int result = pd_repository_open(os, REPOSITORY, &repository, err);
+	int result = pd_repository_open(os, &PD_REPOSITORY_IN(REPOSITORY), &repository, err);
 
 	pd_backup_manifest_init(&plan);
 	if (result == 0)

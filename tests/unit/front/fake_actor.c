@@ -266,8 +266,9 @@ void pd_backup_jobs_tick(struct pd_backup_jobs *jobs)
 	(void)jobs;
 }
 
-int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind, struct pd_slice repository,
-			bool without_state, struct pd_error *err)
+int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
+			const struct pd_repository_place *repository, bool without_state,
+			struct pd_error *err)
 {
 	(void)jobs;
 	(void)kind;

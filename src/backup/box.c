@@ -1,0 +1,156 @@
+#include "backup/box.h"
+
+#include <string.h>
+
+#include "base/codec.h"
+#include "base/crc32c.h"
+
+#define MAGIC    0x50424450u /* "PDBP" */
+#define VERSION  1u
+#define SUMMED   16u /* bytes of the head that its checksum is of */
+#define AS_IT_IS 0u  /* codecs */
+#define ZSTD     1u
+
+static int no_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory for a piece of a file");
+}
+
+static int damaged(const struct pd_repository *repository, const char *name, const char *what,
+		   struct pd_error *err)
+{
+	return pd_error_set(err, PD_CORRUPT, "object '%s' of the repository %s is damaged: %s", name,
+			    pd_repository_address(repository), what);
+}
+
+static uint32_t sum(const uint8_t *head, struct pd_slice body)
+{
+	return pd_crc32c(pd_crc32c(0, head, SUMMED), body.data, body.size);
+}
+
+/* ---- in ---- */
+
+/* Into repository->packed. false: it is hardly shorter then, and stays as it is. */
+static bool compress(struct pd_repository *repository, struct pd_slice content, int *ret_result)
+{
+	struct pd_buffer *packed = &repository->packed;
+
+	*ret_result = 0;
+	pd_buffer_clear(packed);
+	if (repository->compressor == NULL)
+		*ret_result = pd_compressor_new(PD_COMPRESS_FAST, &repository->compressor);
+	if (*ret_result == 0)
+		*ret_result = pd_compressor_add(repository->compressor, content, packed);
+	if (*ret_result == 0)
+		*ret_result = pd_compressor_end(repository->compressor, packed);
+	if (*ret_result != 0) { /* the stream is of no use any more */
+		pd_compressor_free(repository->compressor);
+		repository->compressor = NULL;
+	}
+	return *ret_result == 0 && packed->size <= content.size - content.size / 16;
+}
+
+int pd_box_pack(struct pd_repository *repository, struct pd_slice content, struct pd_error *err)
+{
+	struct pd_buffer *object = &repository->object;
+	uint8_t head[PD_BOX_HEAD_SIZE] = { 0 };
+	int result;
+	bool helps = compress(repository, content, &result);
+	struct pd_slice body = helps ? pd_buffer_slice(&repository->packed) : content;
+
+	if (result != 0)
+		return no_memory(err);
+	pd_store_u32(head, MAGIC);
+	head[4] = VERSION;
+	head[5] = helps ? ZSTD : AS_IT_IS;
+	pd_store_u32(head + 8, (uint32_t)content.size);
+	pd_store_u32(head + 12, (uint32_t)body.size);
+	pd_store_u32(head + 16, sum(head, body));
+	pd_buffer_clear(object);
+	if (pd_buffer_append(object, head, sizeof head) != 0 || pd_buffer_append_slice(object, body) != 0)
+		return no_memory(err);
+	return 0;
+}
+
+/* ---- out ---- */
+
+/* All that the head alone can tell. `bytes`: of the object. */
+static int check_head(const struct pd_repository *repository, const char *name, const uint8_t *head,
+		      uint64_t bytes, size_t size, struct pd_error *err)
+{
+	if (bytes < PD_BOX_HEAD_SIZE || pd_load_u32(head) != MAGIC)
+		return damaged(repository, name, "it does not begin as a piece does", err);
+	if (pd_load_u32(head + 12) != bytes - PD_BOX_HEAD_SIZE || pd_load_u32(head + 8) != size)
+		return damaged(repository, name, "it is not as large as it was", err);
+	return 0;
+}
+
+static int decompress(struct pd_repository *repository, const char *name, struct pd_slice body, size_t size,
+		      struct pd_slice *ret_content, struct pd_error *err)
+{
+	struct pd_buffer *content = &repository->packed;
+	struct pd_decompressor *decompressor;
+	uint8_t behind;
+	size_t more = 0;
+	bool end;
+	int result;
+
+	pd_buffer_clear(content);
+	if (pd_buffer_reserve(content, size) != 0 || pd_decompressor_new(&decompressor) != 0)
+		return no_memory(err);
+	result = pd_decompressor_take(decompressor, &body, content->data, size, &content->size, &end);
+	/* Its end comes when all is out, and there must be nothing more. */
+	if (result == 0 && !end)
+		result = pd_decompressor_take(decompressor, &body, &behind, 1, &more, &end);
+	pd_decompressor_free(decompressor);
+	if (result == PD_NO_MEMORY)
+		return no_memory(err);
+	if (result != 0 || !end || more > 0 || body.size > 0 || content->size != size)
+		return damaged(repository, name, "it cannot be decompressed", err);
+	*ret_content = pd_buffer_slice(content);
+	return 0;
+}
+
+int pd_box_unpack(struct pd_repository *repository, const char *name, size_t size,
+		  struct pd_slice *ret_content, struct pd_error *err)
+{
+	const struct pd_buffer *object = &repository->object;
+	const uint8_t *head = object->data;
+	struct pd_slice body;
+	int result = check_head(repository, name, head, object->size, size, err);
+
+	if (result != 0)
+		return result;
+	body = pd_slice(head + PD_BOX_HEAD_SIZE, object->size - PD_BOX_HEAD_SIZE);
+	if (pd_load_u32(head + 16) != sum(head, body))
+		return damaged(repository, name, "its checksum is wrong", err);
+	/* The checksum holds: somebody meant it. */
+	if (head[4] != VERSION || head[5] > ZSTD || head[6] != 0 || head[7] != 0)
+		return pd_error_set(
+			err, PD_NEWER_FORMAT,
+			"object '%s' of the repository %s was written by a newer Perdure: use one", name,
+			pd_repository_address(repository));
+	if (head[5] == ZSTD)
+		return decompress(repository, name, body, size, ret_content, err);
+	if (body.size != size)
+		return damaged(repository, name, "it is not as large as it was", err);
+	*ret_content = body;
+	return 0;
+}
+
+/* Only what is not compressed is as long as content and head: for the rest the head is asked. */
+int pd_box_look(struct pd_repository *repository, const char *name, size_t size, uint64_t *ret_bytes,
+		struct pd_error *err)
+{
+	struct pd_buffer *object = &repository->object;
+	int result = pd_object_head(repository->store, name, ret_bytes, err);
+
+	if (result != 0 || *ret_bytes == PD_BOX_HEAD_SIZE + size)
+		return result;
+	result = pd_repository_read(repository, name, PD_BOX_HEAD_SIZE, err);
+	if (result != 0)
+		return result;
+	if (object->size < PD_BOX_HEAD_SIZE)
+		return damaged(repository, name, "it is not as large as it was", err);
+	return check_head(repository, name, object->data, *ret_bytes, size, err);
+}

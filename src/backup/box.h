@@ -1,0 +1,30 @@
+/* What an object of a repository consists of: a head, which says what follows, and that: as it is, or compressed where it helps. README.md has
+ * every byte.
+ *
+ * Threads: as the repository. */
+#ifndef PD_BACKUP_BOX_H
+#define PD_BACKUP_BOX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backup/repository.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/slice.h"
+
+#define PD_BOX_HEAD_SIZE 20u
+
+/* Into repository->object, which becomes the object of that name. PD_NO_MEMORY; PD_TOO_LARGE past the buffer's maximum. */
+PD_MUST_CHECK int pd_box_pack(struct pd_repository *repository, struct pd_slice content,
+			      struct pd_error *err);
+/* What is in repository->object, which came as the object of that name: `size` bytes, valid until the repository is used for anything else.
+ * PD_CORRUPT, PD_NEWER_FORMAT: the text names the object; PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_box_unpack(struct pd_repository *repository, const char *name, size_t size,
+				struct pd_slice *ret_content, struct pd_error *err);
+/* Is the object there, and as long as its head says, with so much in it? *ret_bytes: how long. PD_NOT_FOUND; PD_CORRUPT: it is cut off, or
+ * another; what the store has. */
+PD_MUST_CHECK int pd_box_look(struct pd_repository *repository, const char *name, size_t size,
+			      uint64_t *ret_bytes, struct pd_error *err);
+
+#endif

@@ -1,0 +1,22 @@
+/* Where a repository is. */
+#ifndef PD_BACKUP_PLACE_H
+#define PD_BACKUP_PLACE_H
+
+#include "base/error.h"
+#include "provider/place.h"
+
+/* Texts are borrowed. */
+struct pd_repository_place {
+	struct pd_object_place store;
+};
+/* The repository in this directory. */
+#define PD_REPOSITORY_IN(path) ((struct pd_repository_place){ .store = { .address = (path) } })
+
+/* Does its address name a service, and no directory? */
+bool pd_repository_place_is_remote(const struct pd_repository_place *place);
+/* With texts of its own; to be given back, whatever comes of it. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_repository_place_copy(const struct pd_repository_place *place,
+					   struct pd_repository_place *ret_copy);
+void pd_repository_place_done(struct pd_repository_place *copy);
+
+#endif

@@ -1,0 +1,224 @@
+"""`perdure backup` in an object store that speaks S3: the same as in a directory, whatever becomes of requests and replies."""
+
+import json
+import os
+import shutil
+import sys
+import threading
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "objects"))
+
+import fake_s3  # noqa: E402
+from actor_history import is_error  # noqa: E402
+
+KEYS = ["env", "AWS_ACCESS_KEY_ID=AKIDTEST", "AWS_SECRET_ACCESS_KEY=secret/of+test"]
+ADDRESS = "s3://objects/deep/vault"
+FAILURE, USAGE, DAMAGED = 1, 2, 4
+
+
+class Bucket:
+    def __init__(self, world, **options):
+        self.world, self.service = world, fake_s3.Server(**options)
+        self.endpoint = ["--s3-endpoint", f"http://127.0.0.1:{self.service.port}"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.service.close()
+
+    def server(self, name):
+        server = self.world.new_server(name, self.endpoint, KEYS)
+        server.start()
+        return server
+
+    def backup(self, *words, check=True, address=ADDRESS):
+        status, stdout, stderr = self.world.run(*KEYS, self.world.binary, "backup", *words, "--repository", address, *self.endpoint, "-o",
+                                                "json", check=check, timeout=300)
+        found = [json.loads(line) for line in stdout.splitlines()]
+        return found if check else (status, found, stderr)
+
+    def names(self, part):
+        return sorted(key for key in self.service.objects if key.startswith(f"deep/vault/{part}/"))
+
+
+def fill(connection, seed=b"x"):
+    connection.expect("OK", "SET", "{ann}a", "1")
+    for number in range(12):
+        connection.expect("OK", "SET", f"{{ann}}noise{number}", os.urandom(2_000_000))
+    for number in range(300):
+        connection.expect("OK", "SET", f"{{bob}}{number}", seed * 3000 + b"%d" % number)
+
+
+def expect_state(world, bucket, name, state, *words):
+    """What is restored has it."""
+    copy = world.new_server(name)
+    restored = bucket.backup("restore", *words, "--data", copy.directory)[-1]
+    copy.start()
+    assert world.connect(copy).command("PD.STATEHASH") == state, restored
+    assert copy.stop() == 0
+    shutil.rmtree(copy.directory)
+
+
+def test_a_life(world):
+    """Full, log, incremental, by the server and without it; any moment; a drill; what expires."""
+    with Bucket(world) as bucket:
+        server = bucket.server("in-bucket")
+        connection = world.connect(server)
+        fill(connection)
+        first = connection.command("PD.STATEHASH")
+        full = bucket.backup("full", "--data", server.directory)[-1]
+        assert full["hash"] == first.decode() and full["sent_bytes"] == full["stored_bytes"] < full["bytes"], full
+        puts = [request for request in bucket.service.requests("PUT") if "/data/" in request.key]
+        assert len(puts) >= 3 and len(puts) == len(bucket.names("data")), len(puts)
+        connection.expect("OK", "SET", "{ann}a", "2")
+        log = bucket.backup("log", "--data", server.directory)[-1]
+        assert log["parent"] == full["id"], log
+        connection.expect("OK", "SET", "{ann}a", "3")
+        third = connection.command("PD.STATEHASH")
+        assert server.stop() == 0
+        incremental = bucket.backup("incremental", "--data", server.directory)[-1]
+        assert incremental["parent"] == log["id"] and incremental["sent_bytes"] < incremental["stored_bytes"], incremental
+        shutil.rmtree(server.directory)
+        assert all(key.startswith("deep/vault/") for key in bucket.service.objects), list(bucket.service.objects)[:5]
+        listed = bucket.backup("ls")
+        assert [line["id"] for line in listed] == [full["id"], log["id"], incremental["id"]], listed
+        info = bucket.backup("info", full["id"])[0]
+        assert info["stored_bytes"] == full["stored_bytes"] == sum(len(bucket.service.objects[key].data) for key in set(
+            request.key for request in puts)) == info["sent_bytes"], info
+        expect_state(world, bucket, "from-bucket", third)
+        expect_state(world, bucket, "from-bucket-then", first, "--at", full["at"])
+        bucket.backup("verify", "--all", "--quick")
+        status, _, stderr = bucket.backup("drill", check=False)
+        assert status == FAILURE and "--scratch" in stderr, stderr
+        drilled = bucket.backup("drill", "--scratch", world.directory)[-1]
+        assert drilled["id"] == incremental["id"], drilled
+        gone = bucket.backup("expire", "--keep", "1")[-1]
+        assert sorted(gone["backups"]) == sorted([full["id"], log["id"]]), gone
+        bucket.backup("verify", "--all", "--scratch", world.directory)
+        expect_state(world, bucket, "from-bucket-last", third)
+
+
+def test_several_at_once(world):
+    """Pieces come over several connections, which one thread of the service each answers."""
+    with Bucket(world) as bucket:
+        server = bucket.server("crowd")
+        fill(world.connect(server))
+        seen = set()
+        bucket.service.meddle = lambda request: seen.add(threading.get_ident()) if request.method == "PUT" and "/data/" in request.path \
+            else None
+        bucket.backup("full", "--data", server.directory)
+        assert len(seen) > 1, seen
+
+
+def test_lost_replies_and_refusals(world):
+    """Each third request fails once, in one of several ways; nothing of it is seen."""
+    with Bucket(world) as bucket:
+        server = bucket.server("shaken")
+        fill(world.connect(server))
+        state = world.connect(server).command("PD.STATEHASH")
+        count = 0
+
+        def meddle(_):
+            nonlocal count
+            count += 1
+            if count % 3 == 0:
+                raise (fake_s3.LoseReply(), fake_s3.Refused(503, "SlowDown"), fake_s3.Cut(5))[count // 3 % 3]
+
+        bucket.service.meddle = meddle
+        bucket.backup("full", "--data", server.directory)
+        bucket.service.meddle = lambda request: None
+        assert count > 20
+        assert all(made.writes == 1 for key, made in bucket.service.objects.items() if "/data/" in key or "/backup/" in key)
+        bucket.backup("verify", "--all", "--quick")
+        expect_state(world, bucket, "unshaken", state)
+
+
+def test_an_end_in_the_middle_is_gone_on_from(world):
+    with Bucket(world) as bucket:
+        server = bucket.server("halted")
+        fill(world.connect(server))
+        puts = 0
+
+        def meddle(request):
+            nonlocal puts
+            puts += request.method == "PUT" and "/data/" in request.path
+            if puts > 2:
+                raise fake_s3.Refused(403, "AccessDenied", "not now")
+
+        bucket.service.meddle = meddle
+        status, _, stderr = bucket.backup("full", "--data", server.directory, check=False)
+        assert status == FAILURE and "not now" in stderr, stderr
+        assert bucket.names("backup") == []
+        sent = len(bucket.names("data"))
+        assert sent >= 1
+        bucket.service.meddle = lambda request: None
+        # Nobody has said that it has ended: its place is taken after a while.
+        done = bucket.backup("full", "--data", server.directory)[-1]
+        assert done["sent_bytes"] < done["stored_bytes"], done
+        bucket.backup("verify", "--all", "--quick")
+
+
+def test_damage_is_found(world):
+    """Each object gone, cut off, flipped, and as another's: found, and named."""
+    with Bucket(world) as bucket:
+        server = world.new_server("rotting")
+        server.start()
+        connection = world.connect(server)
+        connection.expect("OK", "SET", "{ann}a", "1")
+        connection.expect("OK", "SET", "{bob}a", b"text " * 1000)
+        assert server.stop() == 0
+        done = bucket.backup("full", "--data", server.directory)[-1]
+        target = world.path("rotting-copy")
+        objects = bucket.service.objects
+        pieces = bucket.names("data")
+        for number, key in enumerate(pieces):
+            good = objects[key]
+            other = objects[pieces[number - 1]]
+            half = bytearray(good.data)
+            half[len(half) // 2] ^= 4
+            for bad in (None, good.data[:-1], bytes(half), other.data, b""):
+                del objects[key]
+                if bad is not None:
+                    objects[key] = fake_s3.Object(bad, {})
+                status, _, stderr = bucket.backup("verify", done["id"], "--quick", check=False)
+                assert status == DAMAGED and key.rpartition("/")[2] in stderr, (key, bad, stderr)
+                assert not os.path.exists(target)
+                objects[key] = good
+        for key in (f"deep/vault/backup/{done['id']}", "deep/vault/repository"):
+            good = objects[key]
+            objects[key] = fake_s3.Object(good.data[:-2] + b"0\n", {})
+            status, _, stderr = bucket.backup("restore", done["id"], "--data", target, check=False)
+            assert status == DAMAGED and "damaged" in stderr and not os.path.exists(target), stderr
+            objects[key] = good
+        bucket.backup("verify", done["id"], "--quick")
+
+
+def test_a_service_that_overwrites(world):
+    """One writer at a time takes a service that creates only where there is none: without, it is refused at the start, in words."""
+    with Bucket(world, conditional_put=False) as bucket:
+        server = world.new_server("careless")
+        server.start()
+        world.connect(server).expect("OK", "SET", "a", "b")
+        assert server.stop() == 0
+        status, _, stderr = bucket.backup("full", "--data", server.directory, check=False)
+        assert status == FAILURE and "If-None-Match" in stderr, stderr
+        assert bucket.names("data") == [] and bucket.names("lease") == []
+        done = bucket.backup("full", "--data", server.directory, "--s3-look-first")[-1]
+        bucket.backup("verify", done["id"], "--quick")
+
+
+def test_refused(world):
+    with Bucket(world) as bucket:
+        status, _, stderr = bucket.backup("ls", check=False)
+        assert status == FAILURE and "is no repository" in stderr, stderr
+        status, _, stderr = bucket.backup("ls", address="s3://", check=False)
+        assert status == FAILURE and "names no bucket" in stderr, stderr
+        status, _, stderr = bucket.backup("ls", address="ftp://x/y", check=False)
+        assert status == FAILURE and "no address" in stderr, stderr
+        bucket.service.objects["deep/vault/somebody-elses"] = fake_s3.Object(b"", {})
+        server = bucket.server("stranger")
+        world.connect(server).expect("OK", "SET", "a", "b")
+        status, _, stderr = bucket.backup("full", "--data", server.directory, check=False)
+        assert status == FAILURE and "no repository" in stderr and "not empty" in stderr, stderr
+        is_error(world.connect(server).command("PD.BACKUP", "FULL", "vault"), "s3://BUCKET")
