@@ -112,6 +112,7 @@ enum pd_plant {
 	PD_PLANT_OBJECT_NAME_UNSYNCED,  /* an object counts as put before its name is on stable storage */
 	PD_PLANT_EPOCH_NOT_NOTED,       /* the manifest does not say which epoch the log must reach */
 	PD_PLANT_EPOCH_OF_RECORD_ONLY,  /* an epoch whose own record cannot be read has never been */
+	PD_PLANT_BIT_UNPROVEN,          /* whatever looks like a flipped bit is put right */
 };
 
 #ifdef PD_PLANTED

@@ -47,6 +47,18 @@ static void print_range(struct pd_output *output, const struct pd_log_damage *da
 			       damage->last_lsn);
 }
 
+void pd_cli_log_damage_whose(const struct pd_cli_log_names *names, struct pd_output *output,
+			     const struct pd_log_damage *damage)
+{
+	if (!pd_log_damage_loses(damage))
+		return;
+	pd_output_text(output, damage->actors_known ? "; of " : "; of unknown actors");
+	for (size_t i = 0; damage->actors_known && i < damage->actor_count; i++) {
+		pd_output_text(output, i > 0 ? ", " : "");
+		pd_cli_log_names_print(names, output, 0, actor_at(damage, i));
+	}
+}
+
 void pd_cli_log_damage_print(const struct pd_cli_log_names *names, struct pd_output *output,
 			     const struct pd_log_sight *sight)
 {
@@ -57,13 +69,7 @@ void pd_cli_log_damage_print(const struct pd_cli_log_names *names, struct pd_out
 		pd_output_text(output, " to %" PRIu64, sight->offset + sight->size - 1);
 	pd_output_text(output, ": %s; ", damage->text);
 	print_range(output, damage);
-	if (pd_log_damage_loses(damage)) {
-		pd_output_text(output, damage->actors_known ? "; of " : "; of unknown actors");
-		for (size_t i = 0; damage->actors_known && i < damage->actor_count; i++) {
-			pd_output_text(output, i > 0 ? ", " : "");
-			pd_cli_log_names_print(names, output, 0, actor_at(damage, i));
-		}
-	}
+	pd_cli_log_damage_whose(names, output, damage);
 	pd_output_text(output, ". %s\n", advice(damage));
 }
 

@@ -91,6 +91,9 @@ bool pd_cli_log_names_match(const struct pd_cli_log_names *names, const char *wa
 			    uint64_t actor);
 
 /* ---- log_damage.c: damage in words ---- */
+/* "; of default/shop" */
+void pd_cli_log_damage_whose(const struct pd_cli_log_names *names, struct pd_output *output,
+			     const struct pd_log_damage *damage);
 void pd_cli_log_damage_print(const struct pd_cli_log_names *names, struct pd_output *output,
 			     const struct pd_log_sight *sight);
 void pd_cli_log_damage_fields(const struct pd_cli_log_names *names, struct pd_output *output,

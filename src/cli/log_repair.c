@@ -10,7 +10,7 @@
 struct given {
 	const char *data, *from, *release;
 	uint64_t memory_budget;
-	bool dry_run, accept_damage, json;
+	bool dry_run, flipped_bits, accept_damage, json;
 };
 
 #define AT(field) offsetof(struct given, field)
@@ -25,41 +25,52 @@ static const struct pd_option table[] = {
 	{ "from", "DIR", PD_OPTION_TEXT, AT(from), 0, 0,
 	  "A copy to take from what is damaged here: of the data directory,\n"
 	  "or of the segments of its log alone." },
+	{ "flipped-bits", NULL, PD_OPTION_SWITCH, AT(flipped_bits), 0, 0,
+	  "Take for one flipped bit whatever looks like one, also where\n"
+	  "nothing but a checksum says so: of other damages of a record of\n"
+	  "1 MiB one in 512 looks the same, and what is served then was\n"
+	  "never written. --dry-run says for each how likely that is." },
 	{ "release", "ACTOR", PD_OPTION_TEXT, AT(release), 0, 0,
 	  "Serve this [tenant/]actor again, without what it lost. Look at\n"
 	  "what it has first; its owner should know." },
 	{ "accept-damage", NULL, PD_OPTION_SWITCH, AT(accept_damage), 0, 0,
-	  "Go on where nothing tells which actors have lost writes, or where\n"
-	  "names were lost: without it nothing is done to the state then." },
+	  "Go on where nothing tells which actors have lost writes, where\n"
+	  "names were lost, or without what may be a flipped bit: without it\n"
+	  "nothing is done to the state then." },
 	{ "o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json." },
 };
 
 static const struct pd_options options = {
 	.command = "perdure log repair",
 	.synopsis = "perdure log repair [options]",
-	.about = "Heals the log of a data directory that no server has open. A bit that has flipped is put "
-		 "right\n"
-		 "where the checksums tell which it was; what a copy (--from) has whole is taken from there, "
-		 "if\n"
-		 "checksums, places and the chain prove that it is the same; a write that was not finished "
-		 "is\n"
-		 "cut. Then the directory is opened as a server opens it. Actors whose lost writes are all\n"
-		 "there again are served again; who really lost something stays quarantined, and is named "
-		 "with\n"
-		 "the LSNs. If damage is left, a checkpoint is made of the state, and the damaged segments, "
-		 "with\n"
-		 "those before them, are taken out of the log: later starts do not meet them.\n"
-		 "\n"
-		 "Nothing is deleted: what is replaced or taken out goes to the directory set-aside in the "
-		 "data\n"
-		 "directory. Ended in the middle, it can be run again. The directory needs room for one\n"
-		 "segment more.",
+	.about =
+		"Heals the log of a data directory that no server has open. A bit that has flipped is put "
+		"right\n"
+		"where it is proven which it was: of records of up to 512 bytes the checksum is proof "
+		"enough, of\n"
+		"larger ones it tells what is likely, and you decide (--flipped-bits). What a copy (--from) "
+		"has\n"
+		"whole is taken from there, if checksums, places and the chain prove that it is the same; a\n"
+		"write that was not finished is cut. Then the directory is opened as a server opens it. "
+		"Actors\n"
+		"whose lost writes are all there again are served again; who really lost something stays\n"
+		"quarantined, and is named with the LSNs. If damage is left, a checkpoint is made of the "
+		"state,\n"
+		"and the damaged segments, with those before them, are taken out of the log: later starts do "
+		"not\n"
+		"meet them. As long as you have to decide what damage is, nothing is done to the state.\n"
+		"\n"
+		"Nothing is deleted: what is replaced or taken out goes to the directory set-aside in the "
+		"data\n"
+		"directory. Ended in the middle, it can be run again. The directory needs room for one\n"
+		"segment more.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
 	.environment_count = 2, /* PERDURE_DATA, PERDURE_MEMORY_BUDGET */
 	.after = "Examples:\n"
 		 "  perdure log repair --dry-run\n"
 		 "  perdure log repair --data /var/lib/perdure --from /backup/perdure\n"
+		 "  perdure log repair --flipped-bits --dry-run\n"
 		 "  perdure log repair --release shop/cart-17\n"
 		 "\n"
 		 "Exit status:\n"
@@ -68,7 +79,7 @@ static const struct pd_options options = {
 		 "  1  it failed: no such directory, no permission, a full disk\n"
 		 "  2  the command line is wrong\n"
 		 "  3  a server has the directory open\n"
-		 "  4  something is lost, and was named",
+		 "  4  something is lost, or has to be decided, and was named",
 };
 
 struct work {
@@ -83,22 +94,22 @@ struct work {
 /* ---- words ---- */
 
 static const char *const kinds[] = {
-	[PD_REPAIR_BIT] = "bit",         [PD_REPAIR_STAMPS] = "stamps", [PD_REPAIR_COPY] = "copy",
-	[PD_REPAIR_SEGMENT] = "segment", [PD_REPAIR_UNUSED] = "unused", [PD_REPAIR_TORN] = "torn",
-	[PD_REPAIR_ASIDE] = "aside",
+	[PD_REPAIR_BIT] = "bit",         [PD_REPAIR_STAMPS] = "stamps",   [PD_REPAIR_COPY] = "copy",
+	[PD_REPAIR_SEGMENT] = "segment", [PD_REPAIR_UNUSED] = "unused",   [PD_REPAIR_TORN] = "torn",
+	[PD_REPAIR_ASIDE] = "aside",     [PD_REPAIR_PADDING] = "padding",
 };
 
 static const char *const verbs[] = {
-	[PD_REPAIR_BIT] = "put right",    [PD_REPAIR_STAMPS] = "put right", [PD_REPAIR_COPY] = "restored",
-	[PD_REPAIR_SEGMENT] = "restored", [PD_REPAIR_UNUSED] = "cleared",   [PD_REPAIR_TORN] = "cut",
-	[PD_REPAIR_ASIDE] = "taken out",
+	[PD_REPAIR_BIT] = "put right",    [PD_REPAIR_STAMPS] = "put right",  [PD_REPAIR_COPY] = "restored",
+	[PD_REPAIR_SEGMENT] = "restored", [PD_REPAIR_UNUSED] = "cleared",    [PD_REPAIR_TORN] = "cut",
+	[PD_REPAIR_ASIDE] = "taken out",  [PD_REPAIR_PADDING] = "put right",
 };
 
 static const char *const planned_verbs[] = {
 	[PD_REPAIR_BIT] = "would put right",  [PD_REPAIR_STAMPS] = "would put right",
 	[PD_REPAIR_COPY] = "would restore",   [PD_REPAIR_SEGMENT] = "would restore",
 	[PD_REPAIR_UNUSED] = "would clear",   [PD_REPAIR_TORN] = "would cut",
-	[PD_REPAIR_ASIDE] = "would take out",
+	[PD_REPAIR_ASIDE] = "would take out", [PD_REPAIR_PADDING] = "would put right",
 };
 
 static bool step_restores(const struct pd_log_repair_step *step)
@@ -151,6 +162,34 @@ static void print_actor(struct work *work, const struct pd_repair_actor *actor)
 			: ". Restore it from a backup, or release it with --release once you have looked");
 }
 
+static uint64_t doubt_end(const struct pd_log_repair_doubt *doubt)
+{
+	return doubt->sight.offset + (doubt->sight.size > 0 ? doubt->sight.size - 1 : 0);
+}
+
+static void print_doubt(struct work *work, const struct pd_log_repair_doubt *doubt)
+{
+	const struct pd_log_damage *damage = &doubt->sight.damage;
+	struct pd_output *output = &work->output;
+
+	pd_output_text(output, "%s: segment %010u, byte %" PRIu64 " to %" PRIu64,
+		       doubt->taken ? "risk" : "undecided", doubt->sight.segment, doubt->sight.offset,
+		       doubt_end(doubt));
+	if (pd_log_damage_loses(damage)) {
+		pd_output_text(output, ", ");
+		print_range(output, damage->first_lsn, damage->last_lsn);
+	}
+	pd_cli_log_damage_whose(&work->names, output, damage);
+	pd_output_text(output,
+		       ": it looks like one flipped bit, as one in %" PRIu64
+		       " damages of any other kind does",
+		       doubt->one_in);
+	pd_output_text(output,
+		       doubt->taken ? ". If it was one of these, what is served was never written\n"
+				    : ". Name a copy (--from), take it for a bit (--flipped-bits), or go on "
+				      "without it (--accept-damage)\n");
+}
+
 static void print_left(struct work *work, const struct pd_repair_left *left)
 {
 	struct pd_output *output = &work->output;
@@ -175,6 +214,8 @@ static void print_text(struct work *work)
 			       repair->log.copy_text);
 	for (size_t i = 0; i < repair->log.step_count; i++)
 		print_step(work, &repair->log.steps[i]);
+	for (size_t i = 0; i < repair->log.doubt_count; i++)
+		print_doubt(work, &repair->log.doubts[i]);
 	if (repair->manifest_made)
 		pd_output_text(output, "%s: MANIFEST, from what the log says\n",
 			       work->given.dry_run ? "would write" : "written");
@@ -197,7 +238,10 @@ static void print_text(struct work *work)
 			       " damaged places would be left; nothing was changed\n",
 			       repair->damage_after, repair->log.damage_before);
 	else if (repair->damage_after > 0)
-		pd_output_text(output, "%" PRIu64 " damaged places are left\n", repair->damage_after);
+		pd_output_text(output, "%" PRIu64 " damaged places are left%s\n", repair->damage_after,
+			       repair->undecided > 0
+				       ? "; nothing was done to the state until it is decided what they are"
+				       : "");
 	else
 		pd_output_text(output, "the log is sound: %zu steps, %" PRIu64 " files replaced\n",
 			       repair->log.step_count, repair->log.files_changed);
@@ -233,6 +277,23 @@ static void json_steps(struct work *work)
 	pd_output_close(output, ']');
 }
 
+static void json_doubts(struct work *work)
+{
+	struct pd_output *output = &work->output;
+
+	pd_output_open(output, "doubts", '[');
+	for (size_t i = 0; i < work->repair.log.doubt_count; i++) {
+		const struct pd_log_repair_doubt *doubt = &work->repair.log.doubts[i];
+
+		pd_output_open(output, NULL, '{');
+		pd_cli_log_damage_fields(&work->names, output, &doubt->sight);
+		pd_output_number_field(output, "one_in", doubt->one_in);
+		pd_output_bool_field(output, "taken", doubt->taken);
+		pd_output_close(output, '}');
+	}
+	pd_output_close(output, ']');
+}
+
 static void json_actors(struct work *work)
 {
 	struct pd_output *output = &work->output;
@@ -263,6 +324,8 @@ static void print_json(struct work *work, int status)
 	pd_output_number_field(output, "damage_before", repair->log.damage_before);
 	pd_output_number_field(output, "damage_after", repair->damage_after);
 	json_steps(work);
+	json_doubts(work);
+	pd_output_number_field(output, "undecided", repair->undecided);
 	pd_output_bool_field(output, "manifest_written", repair->manifest_made && !work->given.dry_run);
 	pd_output_bool_field(output, "state_made_again", repair->state_made_again);
 	pd_output_number_field(output, "checkpoint_lsn", repair->checkpoint_lsn);
@@ -308,6 +371,7 @@ static int run(struct work *work)
 	struct pd_repair_options wanted = { .engine = PD_ENGINE_OPTIONS_DEFAULT,
 					    .from = work->given.from,
 					    .release = work->given.release,
+					    .flipped_bits = work->given.flipped_bits,
 					    .only_plan = work->given.dry_run };
 	bool lost = false;
 

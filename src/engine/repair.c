@@ -187,6 +187,7 @@ static struct pd_log_repair_options log_options(const struct run *run)
 		.log = { .os = run->os, .directory = run->log_directory, .trimmed_lsn = run->trimmed_lsn },
 		.copy_directory = run->copy,
 		.aside_directory = run->aside,
+		.flipped_bits = run->options->flipped_bits,
 		.only_plan = run->options->only_plan
 	};
 
@@ -599,6 +600,17 @@ static int mend_state(struct run *run, struct pd_error *err)
 	return result;
 }
 
+/* How many doubts has somebody to decide before the state may be touched? */
+static size_t undecided(const struct run *run)
+{
+	const struct pd_log_repair *log = &run->repair->log;
+	size_t count = 0;
+
+	for (size_t i = 0; !run->options->engine.accept_damage && i < log->doubt_count; i++)
+		count += !log->doubts[i].taken;
+	return count;
+}
+
 static int repair(struct run *run, struct pd_error *err)
 {
 	struct pd_log_repair_options options;
@@ -619,10 +631,18 @@ static int repair(struct run *run, struct pd_error *err)
 	if (result == 0 && run->manifest_damaged)
 		result = make_manifest(run, err);
 	unlock(run);
+	run->repair->undecided = undecided(run);
 	if (result != 0 || run->options->only_plan)
 		return result;
-	result = mend_state(run, err);
-	return result;
+	if (run->repair->undecided == 0)
+		return mend_state(run, err);
+	if (run->options->release != NULL)
+		return pd_error_set(
+			err, PD_CORRUPT,
+			"%s is not released: something is damaged that looks like a flipped bit; name a copy "
+			"(--from), take it for one (--flipped-bits), or go on without it (--accept-damage)",
+			run->options->release);
+	return 0;
 }
 
 /* What is damaged when all is done; what cannot be healed has been told before. */

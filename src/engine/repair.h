@@ -1,6 +1,7 @@
 /* Healing a data directory that nobody serves: for `perdure log repair`.
  *
- *   1. what of the log can be put right is put right (log/repair.h), with the help of a copy if there is one
+ *   1. what of the log can be put right is put right (log/repair.h), with the help of a copy if there is one. If doubts are left, it ends
+ *      here: what comes after gives up for good what may still be put right. engine.accept_damage goes on
  *   2. the directory is opened as a server opens it: whoever lost something is quarantined, and that is noted in the state
  *   3. where somebody is quarantined for records that can be read again, the state is made again from before they were lost
  *   4. if damage is left in the log, a checkpoint is made of the state, and the segments up to the damaged ones, which nobody needs
@@ -27,6 +28,7 @@ struct pd_repair_options {
 		engine;      /* as a server would open it; with accept_damage, whatever was lost */
 	const char *from;    /* a copy: of the data directory, or of its log's segments alone; NULL: none */
 	const char *release; /* "[tenant/]actor" to be served without what it lost; NULL: none */
+	bool flipped_bits;   /* take what looks like one for one (log/repair.h) */
 	bool only_plan;
 };
 
@@ -57,6 +59,7 @@ struct pd_repair {
 	char state_text[300];    /* why somebody stays quarantined though the records are there; else "" */
 	uint64_t damage_after;   /* places in the log, as the verifier counts them */
 	bool opened;             /* step 2 was reached */
+	size_t undecided;        /* doubts that it ended at */
 };
 
 void pd_repair_init(struct pd_repair *repair);

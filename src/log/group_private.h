@@ -69,6 +69,10 @@ bool pd_group_header_read(const uint8_t *data, const struct pd_location *locatio
 /* Put the originals back where the stamps are (all sectors were seen to be current), then compare the body's
  * checksum. The bytes are unstamped either way. */
 bool pd_group_open(uint8_t *data, const struct pd_group_header *header);
+/* The same comparison, of a group that is open. */
+bool pd_group_body_holds(const uint8_t *data, const struct pd_group_header *header);
+/* Put the zeros that sealing puts behind the payload of an open group: there is nothing else that was ever there. */
+void pd_group_clear_tail(uint8_t *data, const struct pd_group_header *header);
 
 /* What a segment's first group says: its payload, 64 bytes. */
 struct pd_segment_head {

@@ -179,5 +179,30 @@ bool pd_group_open(uint8_t *data, const struct pd_group_header *header)
 		memcpy(data + (size_t)(i + 1) * PD_SECTOR_SIZE - PD_STAMP_SIZE, data + slot, PD_STAMP_SIZE);
 		slot += PD_STAMP_SIZE;
 	}
+	return pd_group_body_holds(data, header);
+}
+
+bool pd_group_body_holds(const uint8_t *data, const struct pd_group_header *header)
+{
 	return pd_plant(PD_PLANT_CHECKSUM_UNCHECKED) || body_crc(data, header->sectors) == header->body_crc;
+}
+
+void pd_group_clear_tail(uint8_t *data, const struct pd_group_header *header)
+{
+	size_t end = PD_GROUP_HEADER_SIZE + header->payload_size, at = end;
+	size_t slot = slot_first(header->payload_size);
+
+	for (uint32_t i = 0; i < header->sectors; i++) {
+		size_t stamp = (size_t)(i + 1) * PD_SECTOR_SIZE - PD_STAMP_SIZE;
+		size_t original = stamp >= end                  ? 0 /* bytes of the payload in this slot */
+				  : end - stamp < PD_STAMP_SIZE ? end - stamp
+								: PD_STAMP_SIZE;
+
+		slot = slot_settle(slot);
+		memset(data + at, 0, slot - at);
+		memset(data + slot + original, 0, PD_STAMP_SIZE - original);
+		slot += PD_STAMP_SIZE;
+		at = slot;
+	}
+	memset(data + at, 0, (size_t)header->sectors * PD_SECTOR_SIZE - at);
 }

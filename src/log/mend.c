@@ -46,16 +46,15 @@ bool pd_group_header_mend(const uint8_t *data, const struct pd_location *locatio
 	return false;
 }
 
-bool pd_group_body_mend(uint8_t *data, const struct pd_group_header *header)
+bool pd_group_body_mend(uint8_t *data, const struct pd_group_header *header, uint64_t *ret_bit)
 {
 	uint8_t *body = data + PD_GROUP_HEADER_SIZE;
 	size_t size = (size_t)header->sectors * PD_SECTOR_SIZE - PD_GROUP_HEADER_SIZE;
 	uint32_t difference = pd_crc32c(0, body, size) ^ header->body_crc;
-	uint64_t bit;
 
-	if (!find_bit(difference, size, &bit))
+	if (!find_bit(difference, size, ret_bit))
 		return false;
-	flip(body, bit);
+	flip(body, *ret_bit);
 	return true;
 }
 

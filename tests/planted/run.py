@@ -84,6 +84,7 @@ SUITES = {
     "JOIN_BY_LSN": [STATE],
     "OBJECT_UNSYNCED": [LOCAL_CRASH],
     "OBJECT_NAME_UNSYNCED": [LOCAL_CRASH],
+    "BIT_UNPROVEN": [unit("test of flipped bits", "unit/log/test_log_repair_bits")],
     "EPOCH_NOT_NOTED": [unit("test of opening", "unit/engine/test_engine_open")],
 }
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/codec.h"
 #include "base/memory.h"
 #include "engine/actor.h"
 #include "engine/repair.h"
@@ -28,8 +29,11 @@
 #define LOG_SEGMENT (64u * 1024)
 #define COPY        "copy"
 
+#define SMALL_RECORD 512u /* bytes of which one that flips is put right on the word of the checksum */
+
 enum damage {
-	DAMAGE_BIT,      /* of a record */
+	DAMAGE_BIT,      /* of a small record */
+	DAMAGE_LARGE,    /* one of a large record, which is taken for one: its checksum alone says so */
 	DAMAGE_HEADER,   /* one bit of a group's header */
 	DAMAGE_SECTORS,  /* garbage in place of some */
 	DAMAGE_SEGMENT,  /* a file is gone */
@@ -49,6 +53,7 @@ struct scenario {
 static const struct scenario scenarios[] = {
 	{ "a bit", DAMAGE_BIT, false, false, false, true },
 	{ "a bit, after a start", DAMAGE_BIT, false, true, false, true },
+	{ "a bit of a large record", DAMAGE_LARGE, false, false, false, true },
 	{ "a header", DAMAGE_HEADER, false, false, false, true },
 	{ "sectors", DAMAGE_SECTORS, false, false, false, false },
 	{ "sectors, after a start", DAMAGE_SECTORS, false, true, false, false },
@@ -98,15 +103,30 @@ static _Noreturn void give_up(const char *why)
 
 /* ---- damage ---- */
 
-/* The last group of records of more than a few sectors in a sealed segment, whose records no name is among. */
-static const struct true_group *pick_group(const struct truth *truth)
+/* Of the first record in a group; a stamp is not among the bytes that say it. */
+static uint32_t first_length(const struct play *play, const struct true_group *group)
 {
+	const struct image_file *file = image_find(play->image, segment_path(group->segment));
+
+	return pd_load_u32(file->data + group->sector * PD_SECTOR_SIZE + PD_GROUP_HEADER_SIZE + 4);
+}
+
+/* The last group of records of more than a few sectors in a sealed segment, whose records no name is among, and of which the first is small,
+ * or large. */
+static const struct true_group *pick_group(const struct play *play)
+{
+	const struct truth *truth = play->truth;
+	enum damage damage = play->scenario->damage;
+
 	for (size_t i = truth->group_count; i-- > 0;) {
 		const struct true_group *group = &truth->groups[i];
 		bool system = false;
 
 		if (group->segment == truth->last_segment || group->frame || group->sector == 0 ||
 		    group->last_lsn < group->first_lsn || group->sectors < 3)
+			continue;
+		if ((damage == DAMAGE_BIT && first_length(play, group) > SMALL_RECORD) ||
+		    (damage == DAMAGE_LARGE && first_length(play, group) <= SMALL_RECORD))
 			continue;
 		for (uint64_t lsn = group->first_lsn; lsn <= group->last_lsn; lsn++)
 			system = system || truth->records[lsn - 1].system ||
@@ -147,7 +167,7 @@ static void damage_bytes(struct play *play, uint32_t segment, uint64_t from, con
 
 static void damage_log(struct play *play)
 {
-	const struct true_group *group = pick_group(play->truth);
+	const struct true_group *group = pick_group(play);
 	const struct image_file *file = image_find(play->image, segment_path(group->segment));
 	uint64_t from = group->sector * PD_SECTOR_SIZE;
 	uint8_t garbage[2 * PD_SECTOR_SIZE];
@@ -155,6 +175,7 @@ static void damage_log(struct play *play)
 
 	switch (play->scenario->damage) {
 	case DAMAGE_BIT:
+	case DAMAGE_LARGE:
 		byte = file->data[from + 100] ^ 4;
 		damage_bytes(play, group->segment, from + 100, &byte, 1);
 		break;
@@ -291,6 +312,7 @@ static int repair_once(struct play *play, bool release, struct pd_repair *repair
 
 	options.engine.os = play->os;
 	options.from = play->scenario->copy ? COPY : NULL;
+	options.flipped_bits = play->scenario->damage == DAMAGE_LARGE;
 	pd_repair_init(repair);
 	result = pd_repair_run(&options, repair, err);
 	if (result != 0 || !release)
@@ -359,7 +381,7 @@ static bool begin(struct play *play, uint8_t **ret_damaged, uint64_t *ret_size)
 	return true;
 }
 
-static bool finish(struct play *play, const uint8_t *damaged, uint64_t size)
+static bool finish(struct play *play, const uint8_t *damaged, uint64_t size, bool disturbed)
 {
 	struct pd_repair repair;
 	struct pd_error err = { 0 };
@@ -372,6 +394,9 @@ static bool finish(struct play *play, const uint8_t *damaged, uint64_t size)
 	play->extent = (struct extent){ pd_sim_operations(play->os) - before,
 					ULONG_MAX - pd_memory_fail_left() };
 	pd_memory_fail(0, 0);
+	/* One that was cut off may have put it right before. */
+	if (good && !disturbed && (repair.log.doubt_count > 0) != (play->scenario->damage == DAMAGE_LARGE))
+		good = wrong(play, "%zu doubts", repair.log.doubt_count);
 	if (good && repair.damage_after > 0)
 		good = wrong(play, "%" PRIu64 " damaged places are left", repair.damage_after);
 	pd_repair_done(&repair);
@@ -462,7 +487,7 @@ static bool play_once(struct play *play, uint64_t at, const struct way *way, boo
 		good = way->what == CRASH ? crash(play, way, at) : fail(play, way, at);
 		good = good && (!start_between || judge(play, false, &quarantined));
 	}
-	good = good && finish(play, damaged, size);
+	good = good && finish(play, damaged, size, at > 0);
 	free(damaged);
 	pd_os_free(play->os);
 	live = pd_memory_live() - live;

@@ -6,7 +6,7 @@
  *   - a record of the log that could be read can be read, and is the same; or a checkpoint is beyond it, and its segment aside
  *   - a segment that was changed or taken away is there, byte by byte, among what was set aside; nothing is deleted
  *   - a plan (--dry-run) changes nothing, and the repair begins with exactly the steps of the plan
- *   - a second repair finds nothing more to heal
+ *   - what is left undecided is left as it is; decided, it is no more, and a second repair finds nothing more to heal
  *
  * Damage that makes a tail look torn (zeros, older sectors, files cut off) may cost it: a log alone cannot know better. */
 #include "repair_seeds.h"
@@ -46,7 +46,7 @@ struct play {
 	uint64_t seed;
 	struct chance chance;
 	struct pd_os *os;
-	bool copy, served, may_cut, verbose;
+	bool copy, served, flipped_bits, may_cut, verbose;
 	char damage[300]; /* in words */
 	struct sight before, after;
 	char failure[500];
@@ -281,6 +281,7 @@ static void begin(struct play *play)
 		damage_once(play);
 	play->copy = chance_one_in(&play->chance, 3);
 	play->served = chance_one_in(&play->chance, 3);
+	play->flipped_bits = chance_one_in(&play->chance, 3);
 	if (play->copy)
 		make_copy(play);
 	if (play->served && image_open_engine(play->image, play->os, &engine, &err) == 0)
@@ -367,7 +368,9 @@ static bool expect_kept(struct play *play, const struct kept *kept)
 
 static int run_repair(struct play *play, bool only_plan, struct pd_repair *repair, struct pd_error *err)
 {
-	struct pd_repair_options options = { .engine = play->image->options, .only_plan = only_plan };
+	struct pd_repair_options options = { .engine = play->image->options,
+					     .flipped_bits = play->flipped_bits,
+					     .only_plan = only_plan };
 
 	options.engine.os = play->os;
 	options.from = play->copy ? COPY : NULL;
@@ -440,8 +443,9 @@ static bool repair_for_real(struct play *play)
 		good = expect_as_planned(play, &planned, &repair);
 	}
 	if (play->verbose)
-		(void)printf("    plan %s, %zu steps; repair %s, %zu steps %s%s\n", pd_code_name(plan_result),
-			     planned.log.step_count, pd_code_name(result), repair.log.step_count,
+		(void)printf("    plan %s, %zu steps; repair %s, %zu steps, %zu doubts, %zu undecided %s%s\n",
+			     pd_code_name(plan_result), planned.log.step_count, pd_code_name(result),
+			     repair.log.step_count, repair.log.doubt_count, repair.undecided,
 			     pd_sim_crashed(play->os) ? "(crashed) " : "", result != 0 ? err.text : "");
 	pd_sim_crash_at(play->os, 0);
 	pd_repair_done(&planned);
@@ -457,9 +461,18 @@ static bool repair_again(struct play *play, bool *ret_repaired)
 	bool good = true;
 
 	*ret_repaired = run_repair(play, false, &repair, &err) == 0;
+	if (repair.undecided > 0) {
+		if (repair.damage_after < repair.undecided || repair.opened || play->flipped_bits)
+			good = wrong(play, "something is undecided, and the state was touched");
+		play->flipped_bits = true;
+		pd_repair_done(&repair);
+		*ret_repaired = run_repair(play, false, &repair, &err) == 0;
+		if (*ret_repaired && repair.undecided > 0)
+			good = wrong(play, "something that was decided is undecided");
+	}
 	pd_repair_done(&repair);
-	if (!*ret_repaired)
-		return true;
+	if (!*ret_repaired || !good)
+		return good;
 	if (run_repair(play, false, &repair, &err) != 0)
 		good = wrong(play, "repaired, and it cannot be repaired again: %.300s", err.text);
 	else if (repair.log.step_count > 0 || repair.manifest_made || repair.damage_after > 0)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 
-from log_tool import closed_log, flip, fingerprint, segments, verify
+from log_tool import closed_log, flip, fingerprint, fresh, segments, verify
 from resp_connection import RespError
 
 BUSY, DAMAGED, USAGE = 3, 4, 2
@@ -90,6 +90,57 @@ def test_a_flipped_bit(world):
     assert verify(world, directory)["damage_count"] == 0
     assert is_aside(directory, damaged)
     expect_values(world, serve(world, "repair-bit")).close()
+
+
+def large_log(world, name):
+    """A directory with a record of which no checksum proves a flipped bit, and that bit flipped."""
+    server = fresh(world, name)
+    connection = world.connect(server)
+    for number in (1, 2):
+        connection.expect("OK", "SET", f"{{actor-{number}}}before", "1")
+    connection.expect("OK", "SET", "{actor-2}large", "a bit of this" + 100000 * "x")
+    connection.expect("OK", "SET", "{actor-1}after", "2")
+    connection.close()
+    assert server.stop() == 0
+    path = segments(server.directory)[0]
+    flip(path, 8 * place_of(path, b"a bit of this") + 5)
+    return server.directory
+
+
+def test_a_bit_that_nothing_proves(world):
+    """It is left as it is, and the state, until somebody decides; then it is told at what risk."""
+    directory = large_log(world, "repair-doubt")
+    before = unchanged(directory)
+    for options in (("--dry-run",), ()):
+        report = repair(world, directory, *options, status=DAMAGED)
+        [doubt] = report["doubts"]
+        assert not doubt["taken"] and 4000 < doubt["one_in"] < 1 << 20 and report["undecided"] == 1, report
+        assert [actor["actor"] for actor in doubt["actors"]] == ["actor-2"], report
+        assert not report["steps"] and report["damage_after"] == 1, report
+        assert unchanged(directory) == before
+    status, stdout, _ = world.perdure("log", "repair", "--data", directory, check=False)
+    assert status == DAMAGED and "of default/actor-2: it looks like one flipped bit" in stdout, stdout
+    assert "--flipped-bits" in stdout and "nothing was done to the state" in stdout, stdout
+    status, _, stderr = world.perdure("log", "repair", "--data", directory, "--release", "actor-2", check=False)
+    assert status == DAMAGED and "--flipped-bits" in stderr, (status, stderr)
+    status, stdout, _ = world.perdure("log", "repair", "--data", directory, "--flipped-bits", "--dry-run", check=False)
+    assert status == 0 and "risk: segment 0000000001" in stdout and "was never written" in stdout, stdout
+    assert unchanged(directory) == before
+    report = repair(world, directory, "--flipped-bits")
+    assert report["doubts"][0]["taken"] and report["undecided"] == 0 and report["damage_after"] == 0, report
+    server = serve(world, "repair-doubt")
+    connection = world.connect(server)
+    connection.expect(b"a bit of this" + 100000 * b"x", "GET", "{actor-2}large")
+    connection.expect(b"2", "GET", "{actor-1}after")
+    connection.close()
+
+
+def test_a_bit_that_is_given_up(world):
+    directory = large_log(world, "repair-given-up")
+    report = repair(world, directory, "--accept-damage", status=DAMAGED)
+    assert not report["doubts"][0]["taken"] and report["undecided"] == 0, report
+    assert [actor["actor"] for actor in report["actors"]] == ["actor-2"] and report["actors"][0]["quarantined"], report
+    assert report["damage_after"] == 0 and verify(world, directory)["damage_count"] == 0, report
 
 
 def test_what_is_lost(world):

@@ -3,17 +3,18 @@
  *   what is wrong                              what proves what it was
  *   -----------------------------------------  ----------------------------------------------------------------------
  *   one bit of a group's header                its checksum; the body's, which is in it; the chain to both neighbours
- *   one bit of a group's body                  the body's checksum, and that of each record in it
- *   stamps                                     the group that they were taken out of still holds
+ *   stamps, and what lies behind the payload   the group holds with those that belong there: they follow from the place and the payload
+ *   one bit of a small record                  the body's checksum and the record's: of so few bits, hardly any other damage looks the same
  *   anything in a group                        the copy's group is whole, in the same place, and its checksum is the one
  *                                              that this header names, or the group behind it; where that is damaged, too,
  *                                              the copy's own leads on, until one is named by what is here
  *   a whole file                               every group of the copy's file is whole, and the next segment's head names
  *                                              the last of them
  *
- * What the body's checksum takes for one bit was one, or three and more that it cannot tell from it: there is a chance of (bits of the
- * body) / 2^32 for that, and then only damage that reaches from one record into another, or over a stamp, shows. Up to some 650 bytes it
- * tells up to four.
+ * What looks like one flipped bit of a larger record, or of a payload without records, nothing proves (log/mend_private.h): a copy does, or
+ * it is a doubt, which is left as it is unless the caller takes it for a bit. Where the record borders on others, these hold; so what counts
+ * is the size of the record that the bit is in, not that of the group. A bit of a slot in which an original is kept is wrong in the record
+ * and outside it, each with a checksum to be right again, so that only damage within those 64 bits could look the same.
  *
  * Sealing is a function of the content, so a group that holds is written again byte for byte as it was. */
 #include <inttypes.h>
@@ -24,6 +25,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "log/file/repair_private.h"
 #include "log/mend_private.h"
 #include "log/verify.h"
@@ -43,6 +45,9 @@ void pd_log_repair_init(struct pd_log_repair *repair)
 
 void pd_log_repair_done(struct pd_log_repair *repair)
 {
+	for (size_t i = 0; i < repair->doubt_count; i++)
+		pd_free(repair->doubts[i].actors);
+	pd_free(repair->doubts);
 	pd_free(repair->steps);
 	pd_log_repair_init(repair);
 }
@@ -123,54 +128,102 @@ static bool open_scratch(struct pd_mender *mender, const struct pd_bytes *bytes,
 	return pd_group_open(data, header);
 }
 
-/* Does every record hold, one after the other up to the payload's end? */
-static bool records_hold(const struct pd_mender *mender, const struct pd_group_header *header)
+/* Does every record hold, one after the other up to the payload's end? *ret_size is that of the one at `at` in the group, or of the payload
+ * if it holds no records. */
+static bool records_hold(const struct pd_mender *mender, const struct pd_group_header *header, size_t at,
+			 size_t *ret_size)
 {
-	const uint8_t *at = mender->scratch.data + PD_GROUP_HEADER_SIZE;
-	const uint8_t *end = at + header->payload_size;
+	const uint8_t *record = mender->scratch.data + PD_GROUP_HEADER_SIZE;
+	const uint8_t *end = record + header->payload_size;
 
+	*ret_size = header->payload_size;
 	if (header->kind != PD_GROUP_RECORDS)
 		return true;
 	for (uint32_t i = 0; i < header->record_count; i++) {
-		size_t left = (size_t)(end - at);
-		uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(at + 4) : 0;
+		size_t left = (size_t)(end - record);
+		uint32_t length = left >= PD_RECORD_SIZE_MIN ? pd_load_u32(record + 4) : 0;
 
 		if (length < PD_RECORD_SIZE_MIN || length > left ||
-		    pd_load_u32(at) !=
-			    pd_record_crc(mender->location.crc, header->first_lsn + i, pd_slice(at, length)))
+		    pd_load_u32(record) != pd_record_crc(mender->location.crc, header->first_lsn + i,
+							 pd_slice(record, length)))
 			return false;
-		at += length;
+		if (mender->scratch.data + at >= record && mender->scratch.data + at < record + length)
+			*ret_size = length;
+		record += length;
 	}
-	return at == end;
+	return record == end;
+}
+
+/* What the group in the scratch memory rests on, once it holds. */
+enum proof {
+	PROOF_NONE,  /* it does not hold */
+	PROOF_WHOLE, /* its checksum, with the stamps that belong there */
+	PROOF_TAIL,  /* its checksum, with zeros behind the payload */
+	PROOF_FEW,   /* its checksum, and one bit of so few that hardly any other damage looks the same */
+	PROOF_WORD,  /* the checksum's word alone */
+};
+
+/* Is it a bit of the payload, and one that lies where it belongs? What the stamps displaced is in the slots. */
+static enum proof mend_payload(struct pd_mender *mender, const struct pd_group_header *header,
+			       uint64_t *ret_bits)
+{
+	size_t at, size;
+	uint64_t bit;
+
+	if (!pd_group_body_mend(mender->scratch.data, header, &bit))
+		return PROOF_NONE;
+	at = PD_GROUP_HEADER_SIZE + (size_t)(bit / 8);
+	if (at >= PD_GROUP_HEADER_SIZE + header->payload_size ||
+	    at % PD_SECTOR_SIZE >= PD_SECTOR_SIZE - PD_STAMP_SIZE || !records_hold(mender, header, at, &size))
+		return PROOF_NONE;
+	*ret_bits = 8 * (uint64_t)size;
+	/* Without records, slots are covered by the same checksum alone: none of them may count. */
+	if (header->kind != PD_GROUP_RECORDS && size > PD_SECTOR_SIZE - PD_STAMP_SIZE - PD_GROUP_HEADER_SIZE)
+		return PROOF_WORD;
+	return size <= PD_MEND_BYTES_SURE || pd_plant(PD_PLANT_BIT_UNPROVEN) ? PROOF_FEW : PROOF_WORD;
 }
 
 /* A bit of a slot in which an original is kept is wrong in two places once the group is open. */
-static bool mend_slots(struct pd_mender *mender, const struct pd_bytes *bytes, uint64_t sector,
-		       const struct pd_group_header *header)
+static enum proof mend_slots(struct pd_mender *mender, const struct pd_bytes *bytes, uint64_t sector,
+			     const struct pd_group_header *header, uint64_t *ret_bits)
 {
 	size_t from = PD_GROUP_HEADER_SIZE + header->payload_size;
 	size_t size = (size_t)header->sectors * PD_SECTOR_SIZE;
 	size_t end = from + PD_STAMP_SIZE * (size_t)(header->sectors + 2) +
 		     PD_STAMP_SIZE * (size_t)header->sectors;
+	size_t ignored;
 
 	if (header->sectors > SLOTS_MAX)
-		return false;
-	for (size_t bit = 8 * from; bit < 8 * (end < size ? end : size); bit++)
-		if (open_scratch(mender, bytes, sector, header, bit))
-			return true;
-	return false;
+		return PROOF_NONE;
+	for (size_t bit = 8 * from; bit < 8 * (end < size ? end : size); bit++) {
+		if (!open_scratch(mender, bytes, sector, header, bit))
+			continue;
+		pd_group_clear_tail(mender->scratch.data, header);
+		if (!pd_group_body_holds(mender->scratch.data, header) ||
+		    !records_hold(mender, header, 0, &ignored))
+			return PROOF_NONE;
+		*ret_bits = 8 * (header->kind == PD_GROUP_RECORDS ? PD_STAMP_SIZE : (uint64_t)size);
+		return header->kind == PD_GROUP_RECORDS ? PROOF_FEW : PROOF_WORD;
+	}
+	return PROOF_NONE;
 }
 
-/* Have the group open and whole in the scratch memory, with nothing but what lies here. */
-static bool mend_group(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *header)
+/* Have the group open and whole in the scratch memory, with nothing but what lies here. *ret_bits: among so many the checksum has picked the
+ * one that is put right, if it is one. */
+static enum proof mend_group(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *header,
+			     uint64_t *ret_bits)
 {
+	enum proof proof;
+
 	if (open_scratch(mender, &mender->local, sector, header, NO_BIT))
-		return true;
+		return PROOF_WHOLE;
+	pd_group_clear_tail(mender->scratch.data, header);
+	if (pd_group_body_holds(mender->scratch.data, header))
+		return PROOF_TAIL;
 	if (!all_current(mender, &mender->local, sector, header))
-		return false;
-	if (pd_group_body_mend(mender->scratch.data, header) && records_hold(mender, header))
-		return true;
-	return mend_slots(mender, &mender->local, sector, header) && records_hold(mender, header);
+		return PROOF_NONE;
+	proof = mend_payload(mender, header, ret_bits);
+	return proof != PROOF_NONE ? proof : mend_slots(mender, &mender->local, sector, header, ret_bits);
 }
 
 /* Put what is open in the scratch memory where it belongs. true: that changed something. */
@@ -242,48 +295,97 @@ static uint64_t records_of(const struct pd_group_header *header)
 	return header->kind >= PD_GROUP_FRAME_BEGIN ? 1 : header->record_count;
 }
 
-/* Make the group at this place whole. 1: it is, and *ret_header is its header; 0: it cannot be. PD_NO_MEMORY. */
+/* Have the group at this place made whole of what lies here, which proves itself. 1: it is; 0: it cannot be. PD_NO_MEMORY. */
+static int heal_by_itself(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *header,
+			  bool held, enum proof proof)
+{
+	enum pd_log_repair_kind kind = !held                 ? PD_REPAIR_BIT
+				       : proof == PROOF_TAIL ? PD_REPAIR_PADDING
+							     : PD_REPAIR_STAMPS;
+	const char *what = kind == PD_REPAIR_BIT       ? "a bit that has flipped"
+			   : kind == PD_REPAIR_PADDING ? "bytes of it that hold nothing"
+						       : "stamps of its sectors";
+
+	if (proof != PROOF_WHOLE && proof != PROOF_TAIL)
+		return 0;
+	if (put_back(mender, sector, header) &&
+	    pd_repair_note(mender, kind, sector, header->sectors, header->first_lsn, 0, "%s", what) != 0)
+		return PD_NO_MEMORY;
+	return 1;
+}
+
+/* The same, of one bit that the checksum says has flipped, if that is proof enough, or is to be taken for it. */
+static int heal_bit(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *header)
+{
+	uint64_t bits = 0;
+	enum proof proof;
+	int doubt;
+
+	if (need_scratch(mender, header) != 0)
+		return PD_NO_MEMORY;
+	proof = mend_group(mender, sector, header, &bits);
+	if (proof == PROOF_WORD) {
+		doubt = pd_repair_doubt(mender, sector, header->sectors, bits);
+		if (doubt <= 0 || !mender->options->flipped_bits)
+			return doubt < 0 ? doubt : 0;
+	} else if (proof != PROOF_FEW) {
+		return 0;
+	}
+	if (put_back(mender, sector, header) &&
+	    pd_repair_note(mender, PD_REPAIR_BIT, sector, header->sectors, header->first_lsn,
+			   records_of(header),
+			   "a bit that has flipped; of other damages one in %" PRIu64 " would look the same",
+			   (UINT64_C(1) << 32) / bits) != 0)
+		return PD_NO_MEMORY;
+	return 1;
+}
+
+static int heal_from_copy(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *ours,
+			  struct pd_group_header *ret_header)
+{
+	struct pd_group_header theirs;
+
+	if (!header_in(mender, &mender->copy, sector, &theirs))
+		return 0;
+	if (need_scratch(mender, &theirs) != 0)
+		return PD_NO_MEMORY;
+	if (!copy_fits(mender, sector, ours, &theirs))
+		return 0;
+	*ret_header = theirs;
+	if (put_back(mender, sector, &theirs) &&
+	    pd_repair_note(mender, PD_REPAIR_COPY, sector, theirs.sectors, theirs.first_lsn,
+			   records_of(&theirs), "a group, from the copy") != 0)
+		return PD_NO_MEMORY;
+	return 1;
+}
+
+/* Make the group at this place whole, by what is the surest. 1: it is, and *ret_header is its header; 0: it cannot be. PD_NO_MEMORY. */
 static int heal_group(struct pd_mender *mender, uint64_t sector, struct pd_group_header *ret_header)
 {
-	struct pd_group_header header, theirs;
+	struct pd_group_header header;
 	unsigned bit;
 	bool held = header_in(mender, &mender->local, sector, &header);
 	bool mended = !held &&
 		      pd_group_header_mend(mender->local.data + sector * PD_SECTOR_SIZE, &mender->location,
 					   sector, &header, &bit) &&
 		      sector + header.sectors <= mender->local.sectors && header.flags == 0;
-	bool stamps;
+	bool known = (held || mended) &&
+		     (!mender->chain_known || held || header.previous_crc == mender->chain);
+	uint64_t bits;
+	int result = 0;
 
-	if ((held || mended) && (!mender->chain_known || held || header.previous_crc == mender->chain)) {
-		stamps = !all_current(mender, &mender->local, sector, &header);
+	if (known) {
 		*ret_header = header;
 		if (need_scratch(mender, &header) != 0)
 			return PD_NO_MEMORY;
-		if (mend_group(mender, sector, &header)) {
-			if (!put_back(mender, sector, &header))
-				return 1;
-			if (pd_repair_note(mender, stamps && held ? PD_REPAIR_STAMPS : PD_REPAIR_BIT, sector,
-					   header.sectors, header.first_lsn,
-					   held && !stamps ? records_of(&header) : 0,
-					   stamps && held ? "stamps of its sectors"
-							  : "a bit that has flipped") != 0)
-				return PD_NO_MEMORY;
-			return 1;
-		}
+		result = heal_by_itself(mender, sector, &header, held,
+					mend_group(mender, sector, &header, &bits));
 	}
-	if (!header_in(mender, &mender->copy, sector, &theirs))
-		return 0;
-	if (need_scratch(mender, &theirs) != 0)
-		return PD_NO_MEMORY;
-	if (copy_fits(mender, sector, held ? &header : NULL, &theirs)) {
-		*ret_header = theirs;
-		if (put_back(mender, sector, &theirs) &&
-		    pd_repair_note(mender, PD_REPAIR_COPY, sector, theirs.sectors, theirs.first_lsn,
-				   records_of(&theirs), "a group, from the copy") != 0)
-			return PD_NO_MEMORY;
-		return 1;
-	}
-	return 0;
+	if (result == 0)
+		result = heal_from_copy(mender, sector, held ? &header : NULL, ret_header);
+	if (result == 0 && known)
+		result = heal_bit(mender, sector, &header);
+	return result;
 }
 
 /* ---- segments ---- */

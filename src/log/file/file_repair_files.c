@@ -243,10 +243,11 @@ static int take_sight(struct files *files, const struct pd_log_sight *sight, str
 	concern = concern_for(files, sight->segment);
 	if (concern == NULL)
 		return pd_repair_out_of_memory(err);
-	if (sight->kind == PD_SIGHT_DAMAGE)
+	if (sight->kind == PD_SIGHT_DAMAGE) {
 		concern->damaged = true;
-	else
-		concern->torn_sector = sight->offset / PD_SECTOR_SIZE;
+		return pd_repair_see(&files->mender, sight) == 0 ? 0 : pd_repair_out_of_memory(err);
+	}
+	concern->torn_sector = sight->offset / PD_SECTOR_SIZE;
 	return 0;
 }
 
@@ -508,6 +509,7 @@ static void files_done(struct files *files)
 	pd_free(files->mender.local.data);
 	pd_free(files->mender.copy.data);
 	pd_buffer_done(&files->mender.scratch);
+	pd_repair_forget_seen(&files->mender);
 	pd_free(files->concerns);
 	pd_free(files->here);
 	pd_free(files->restored);

@@ -1,5 +1,5 @@
-/* What the files of the repair share: file_repair.c puts the bytes of one segment right in memory, file_repair_files.c reads and
- * replaces files. */
+/* What the files of the repair share: file_repair.c puts the bytes of one segment right in memory, file_repair_doubt.c keeps what
+ * somebody has to decide, file_repair_files.c reads and replaces files. */
 #ifndef PD_LOG_FILE_REPAIR_PRIVATE_H
 #define PD_LOG_FILE_REPAIR_PRIVATE_H
 
@@ -14,9 +14,17 @@ struct pd_bytes {
 	uint64_t size, sectors;
 };
 
+/* Damage, as the verifier saw it before anything was done; its actors are its own. */
+struct pd_seen_damage {
+	struct pd_log_sight sight;
+	uint64_t *actors;
+};
+
 struct pd_mender {
 	const struct pd_log_repair_options *options;
 	struct pd_log_repair *repair;
+	struct pd_seen_damage *seen;
+	size_t seen_count, seen_capacity;
 	struct pd_location location;
 	struct pd_bytes local, copy;
 	struct pd_buffer scratch; /* a group that is open */
@@ -47,5 +55,13 @@ bool pd_repair_copy_head(const struct pd_mender *mender, struct pd_group_header 
 /* 1: the copy's file is whole, and *ret_last_crc is the checksum that the next segment's head must name; 0: it is not. PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_repair_copy_is_whole(struct pd_mender *mender, uint32_t *ret_last_crc);
 int pd_repair_out_of_memory(struct pd_error *err);
+
+/* ---- file_repair_doubt.c ---- */
+/* Keep a PD_SIGHT_DAMAGE. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_repair_see(struct pd_mender *mender, const struct pd_log_sight *sight);
+void pd_repair_forget_seen(struct pd_mender *mender);
+/* The damage in these sectors looks like one of `bits` that has flipped. 1: noted; 0: the verifier takes nothing there for damage, and it is
+ * better left alone. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_repair_doubt(struct pd_mender *mender, uint64_t sector, uint64_t sectors, uint64_t bits);
 
 #endif

@@ -1,4 +1,5 @@
-/* What a repair makes again: manifests from what the log says, records from copies of either kind, states from before a loss. */
+/* What a repair makes again: manifests from what the log says, records from copies of either kind, states from before a loss; and that it
+ * gives nothing up that somebody can still decide. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,8 +23,8 @@
 
 struct bench {
 	struct host host;
-	const char *from; /* of the next repair */
-	bool only_plan;
+	const char *from, *release; /* of the next repair */
+	bool flipped_bits, only_plan;
 	struct pd_repair repair;
 	char path[64]; /* of the segment with what rots … */
 	uint64_t at;   /* … and where */
@@ -48,6 +49,8 @@ static int repair(struct bench *bench)
 {
 	struct pd_repair_options options = { .engine = bench->host.options,
 					     .from = bench->from,
+					     .release = bench->release,
+					     .flipped_bits = bench->flipped_bits,
 					     .only_plan = bench->only_plan };
 
 	pd_repair_done(&bench->repair);
@@ -451,6 +454,73 @@ static void test_a_plan_tells_what_is_left(void **state)
 	bench_done(&bench);
 }
 
+/* A record that is too large for its checksum to prove which bit of it has flipped. */
+static void make_doubt(struct bench *bench)
+{
+	char command[1100];
+	int size = snprintf(command, sizeof command, "set {sick}k %s", ROTTEN);
+
+	memset(command + size, 'x', 1000);
+	command[size + 1000] = '\0';
+	make_rotten(bench, command);
+	assert_int_equal(pd_sim_flip_bit(bench->host.os, bench->path, bench->at + 3, 2), 0);
+}
+
+/* Nothing is done to the state as long as it is a doubt: the damaged segment would be out of the log for good, and its record with it. */
+static void test_a_doubt(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	bench_init(&bench);
+	make_doubt(&bench);
+	for (unsigned i = 0; i < 2; i++) {
+		bench.only_plan = i == 0;
+		must_repair(&bench);
+		assert_int_equal(bench.repair.undecided, 1);
+		assert_int_equal(bench.repair.log.doubt_count, 1);
+		assert_false(bench.repair.log.doubts[0].taken || bench.repair.opened);
+		assert_int_equal(bench.repair.log.step_count, 0);
+		assert_int_equal(bench.repair.damage_after, 1);
+		assert_false(is_there(&bench, ASIDE));
+	}
+	bench.release = "sick";
+	expect_refusal(&bench, PD_CORRUPT, "--flipped-bits");
+	bench.release = NULL;
+	bench.flipped_bits = true;
+	must_repair(&bench);
+	assert_int_equal(bench.repair.undecided, 0);
+	assert_true(bench.repair.log.doubts[0].taken && bench.repair.opened);
+	assert_int_equal(bench.repair.damage_after, 0);
+	assert_int_equal(bench.repair.actor_count, 0);
+	host_open(&bench.host);
+	assert_int_equal(bench.host.recovery.quarantined_actors, 0);
+	host_close(&bench.host);
+	bench_done(&bench);
+}
+
+/* Somebody goes on without the record: its actor is quarantined, as by any other damage. */
+static void test_a_doubt_given_up(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	bench_init(&bench);
+	make_doubt(&bench);
+	bench.host.options.accept_damage = true;
+	must_repair(&bench);
+	assert_int_equal(bench.repair.undecided, 0);
+	assert_int_equal(bench.repair.log.doubt_count, 1);
+	assert_false(bench.repair.log.doubts[0].taken);
+	assert_true(bench.repair.opened);
+	assert_int_equal(bench.repair.damage_after, 0);
+	assert_int_equal(bench.repair.actor_count, 1);
+	assert_false(bench.repair.actors[0].healed);
+	assert_false(is_there(&bench, bench.path));
+	assert_true(is_there(&bench, ASIDE));
+	bench_done(&bench);
+}
+
 /* Each allocation of a plan fails: it says so, or all that there is to be done. */
 static void test_a_plan_without_memory(void **state)
 {
@@ -497,6 +567,8 @@ int main(void)
 		cmocka_unit_test(test_a_state_is_made_from_a_checkpoint),
 		cmocka_unit_test(test_a_state_that_cannot_be_made_again),
 		cmocka_unit_test(test_a_plan_tells_what_is_left),
+		cmocka_unit_test(test_a_doubt),
+		cmocka_unit_test(test_a_doubt_given_up),
 		cmocka_unit_test(test_a_plan_without_memory),
 	};
 

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#define POLYNOMIAL 0x82f63b78u /* of CRC32C, reflected */
+
 /* ---- a log ---- */
 
 void bench_write_large(struct bench *bench, size_t value_size)
@@ -144,6 +146,61 @@ void cut_off(struct bench *bench, const char *path, uint64_t size)
 	pd_os_close(file);
 }
 
+/* What flipping this bit makes of the checksum of `size` bytes: a step of the register for each bit behind it. */
+static uint32_t effect_of(size_t size, uint64_t bit)
+{
+	uint32_t effect = POLYNOMIAL;
+
+	for (uint64_t behind = 8 * (uint64_t)size - 1 - bit; behind > 0; behind--)
+		effect = (effect >> 1) ^ (POLYNOMIAL & (0u - (effect & 1u)));
+	return effect;
+}
+
+/* Which of the 32 bits from `first` on to flip, so that the checksum changes like that: of 32 bits in a row each change can be made. */
+static uint32_t solve(size_t size, uint64_t first, uint32_t wanted)
+{
+	uint32_t effects[32], bits[32], answer = 0;
+
+	for (unsigned i = 0; i < 32; i++) {
+		effects[i] = effect_of(size, first + i);
+		bits[i] = UINT32_C(1) << i;
+	}
+	for (unsigned column = 0; column < 32; column++) {
+		unsigned pivot = column;
+		uint32_t kept;
+
+		while (pivot < 31 && (effects[pivot] >> column & 1) == 0)
+			pivot++;
+		assert_true(effects[pivot] >> column & 1);
+		kept = effects[column], effects[column] = effects[pivot], effects[pivot] = kept;
+		kept = bits[column], bits[column] = bits[pivot], bits[pivot] = kept;
+		for (unsigned row = 0; row < 32; row++)
+			if (row != column && (effects[row] >> column & 1) != 0) {
+				effects[row] ^= effects[column];
+				bits[row] ^= bits[column];
+			}
+	}
+	for (unsigned column = 0; column < 32; column++)
+		if (wanted >> column & 1)
+			answer ^= bits[column];
+	return answer;
+}
+
+void look_like_a_bit(struct bench *bench, uint32_t segment, const struct group *group, uint64_t first,
+		     uint64_t innocent)
+{
+	size_t body = (size_t)group->header.sectors * PD_SECTOR_SIZE - PD_GROUP_HEADER_SIZE;
+	uint64_t at = group->sector * PD_SECTOR_SIZE + PD_GROUP_HEADER_SIZE;
+	uint32_t bits = solve(body, first, effect_of(body, innocent));
+
+	assert_true(__builtin_popcount(bits) > 2);
+	for (unsigned i = 0; i < 32; i++)
+		if (bits >> i & 1)
+			assert_int_equal(pd_sim_flip_bit(bench->disk.os, disk_segment(segment),
+							 at + (first + i) / 8, (unsigned)((first + i) % 8)),
+					 0);
+}
+
 const char *copy_path(uint32_t segment)
 {
 	static char path[64];
@@ -183,6 +240,7 @@ int heal(struct bench *bench)
 	struct pd_log_repair_options options = { .log = bench->disk.options,
 						 .copy_directory = bench->copy ? BENCH_COPY : NULL,
 						 .aside_directory = BENCH_ASIDE,
+						 .flipped_bits = bench->flipped_bits,
 						 .only_plan = bench->only_plan };
 
 	pd_log_repair_done(&bench->repair);

@@ -26,7 +26,7 @@ struct original {
 
 struct bench {
 	struct log_disk disk;
-	bool copy, only_plan; /* how the next repair is called */
+	bool copy, only_plan, flipped_bits; /* how the next repair is called */
 	struct pd_log_repair repair;
 	struct pd_error err; /* of the last one */
 	uint32_t last;       /* segment */
@@ -56,6 +56,10 @@ void wreck_sectors(struct bench *bench, const char *path, uint64_t sector, uint6
 void wreck_group(struct bench *bench, uint32_t segment, const struct group *group);
 void remove_segment(struct bench *bench, uint32_t segment);
 void cut_off(struct bench *bench, const char *path, uint64_t size);
+/* Flip of the 32 bits from `first` on of a group's body as many as it takes for the body's checksum to be what flipping `innocent` alone would
+ * make of it. */
+void look_like_a_bit(struct bench *bench, uint32_t segment, const struct group *group, uint64_t first,
+		     uint64_t innocent);
 
 /* ---- copies ---- */
 const char *copy_path(uint32_t segment);

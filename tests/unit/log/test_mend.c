@@ -87,6 +87,7 @@ static void test_every_bit_of_a_body(void **state)
 {
 	struct sealed sealed;
 	uint8_t open[sizeof sealed.data], mended[sizeof sealed.data];
+	uint64_t found;
 
 	(void)state;
 	seal(&sealed);
@@ -96,12 +97,13 @@ static void test_every_bit_of_a_body(void **state)
 	     bit++) {
 		memcpy(mended, open, sizeof mended);
 		flip(mended, bit);
-		assert_true(pd_group_body_mend(mended, &sealed.header));
+		assert_true(pd_group_body_mend(mended, &sealed.header, &found));
+		assert_int_equal(found, bit - 8 * PD_GROUP_HEADER_SIZE);
 		assert_memory_equal(mended, open, sizeof mended);
 	}
 	flip(open, 4000);
 	flip(open, 5000);
-	assert_false(pd_group_body_mend(open, &sealed.header));
+	assert_false(pd_group_body_mend(open, &sealed.header, &found));
 }
 
 static void test_every_bit_of_a_record(void **state)
@@ -129,6 +131,39 @@ static void test_every_bit_of_a_record(void **state)
 		assert_false(pd_record_mend(mended, sizeof mended, sealed.location.crc, LSN));
 	}
 	assert_false(pd_record_mend(record, sizeof record, sealed.location.crc, LSN + 1));
+}
+
+/* What is said of records that are small enough: of so many bits, with the checksum, no four together are ones that it does not see, nor
+ * are two. An odd number never is. Then two to four that are wrong are not what one of another place is. */
+static void test_distance(void **state)
+{
+	enum { BITS = 8 * 655 + 32, BUCKETS = 1 << 16 };
+	static uint32_t effects[BITS], buckets[BUCKETS][4];
+	static uint8_t counts[BUCKETS];
+
+	(void)state;
+	assert_true(8 * PD_MEND_BYTES_SURE <= BITS);
+	effects[0] = 1; /* any to begin with: each bit is further from the end than the one before it */
+	for (unsigned i = 1; i < BITS; i++)
+		effects[i] = (effects[i - 1] >> 1) ^ (0x82f63b78u & (0u - (effects[i - 1] & 1u)));
+	for (unsigned i = 1; i < BITS; i++) {
+		uint32_t sum = effects[0] ^ effects[i];
+		unsigned bucket = sum % BUCKETS;
+
+		assert_true(sum != 0 && counts[bucket] < 4);
+		buckets[bucket][counts[bucket]++] = sum;
+	}
+	/* Wherever the first of four is, the others are as far from it as from bit 0. */
+	for (unsigned b = 2; b < BITS; b++)
+		for (unsigned c = 1; c < b; c++) {
+			uint32_t sum = effects[b] ^ effects[c];
+
+			for (unsigned i = 0; i < counts[sum % BUCKETS]; i++)
+				if (buckets[sum % BUCKETS][i] == sum)
+					fail_msg("bits 0, %u, %u and another cancel out", c, b);
+		}
+	for (unsigned i = 0; i < BITS; i++)
+		assert_int_equal(__builtin_parity(effects[i]), 1);
 }
 
 static bool unused(const uint8_t *sector, const struct pd_location *location)
@@ -168,6 +203,7 @@ int main(void)
 		cmocka_unit_test(test_two_bits_of_a_header),
 		cmocka_unit_test(test_every_bit_of_a_body),
 		cmocka_unit_test(test_every_bit_of_a_record),
+		cmocka_unit_test(test_distance),
 		cmocka_unit_test(test_sectors_that_are_not_in_use),
 	};
 
