@@ -54,7 +54,7 @@ struct pd_backup_made {
 	char parent[PD_BACKUP_ID_MAX];
 };
 
-/* Durable when: it returns 0. After an error there is no backup; what was sent of it counts for the next. PD_BUSY: somebody writes to the
+/* Durable when: it returns 0. After an error there is no backup, or, where only the last look at the lease failed, a whole one; what was sent of it counts for the next. PD_BUSY: somebody writes to the
  * repository; PD_FENCED: somebody has taken it over; PD_CONFLICT: it is another cluster's; PD_CORRUPT: damage, of the source or of what
  * the repository has; PD_NOT_FOUND: there is no parent; PD_END: there is no log since the parent's end; PD_CANCELLED; PD_NO_SPACE, PD_NO_MEMORY, what the store has. */
 PD_MUST_CHECK int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup_order *order,

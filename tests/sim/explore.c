@@ -91,9 +91,9 @@ static bool see(struct exploration *x, struct seen *seen, uint64_t key)
 
 /* A disk, with what has been promised about it. */
 static bool see_disk(struct exploration *x, uint64_t image, uint64_t power_floor, uint64_t process_floor,
-		     uint64_t full_floor)
+		     const struct world *world)
 {
-	const uint64_t promised[] = { power_floor, process_floor, full_floor };
+	const uint64_t promised[] = { power_floor, process_floor, world->full_floor, copies_promised(world) };
 	struct tally *tally = &x->shared->scripts[x->run.script];
 
 	count(&x->shared->crashes);
@@ -123,8 +123,7 @@ static bool is_new(struct exploration *x, const struct snapshot *dead, unsigned 
 	if (pd_sim_combinations(x->scratch) > *combinations)
 		*combinations = pd_sim_combinations(x->scratch);
 	return see_disk(x, pd_sim_image_hash(x->scratch), world->power_floor,
-			killed && !world->fenced ? world->process_floor : world->power_floor,
-			world->full_floor);
+			killed && !world->fenced ? world->process_floor : world->power_floor, world);
 }
 
 /* ---- one run ---- */
@@ -271,7 +270,8 @@ static void explore_recovery(struct exploration *x, unsigned depth, uint64_t ope
 /* What this crash has left is recovered, and goes on. */
 static void explore_state(struct exploration *x, unsigned depth)
 {
-	bool deeper = depth + 1 < x->options->depth && x->run.trouble == 0;
+	bool deeper = depth + 1 < x->options->depth && x->run.trouble == 0 &&
+		      (x->script.keeps & VARY_KEEPS_ALL) == 0;
 	struct world *world = x->world;
 	uint64_t before = pd_sim_operations(world->os), operations = 0;
 	bool good;
@@ -347,7 +347,7 @@ static void explore_trouble(struct exploration *x, uint64_t at, unsigned trouble
 		snapshot_restore(&x->levels[0].dead, world);
 		crash(x, way);
 		(void)see_disk(x, pd_sim_image_hash(world->os), world->power_floor, world->process_floor,
-			       world->full_floor);
+			       world);
 		explore_state(x, 0);
 	}
 }
@@ -356,7 +356,8 @@ static void explore_trouble(struct exploration *x, uint64_t at, unsigned trouble
 static void explore_troubles(struct exploration *x, uint64_t at)
 {
 	for (unsigned trouble = 1; trouble < TROUBLES && !stopped(x); trouble++)
-		if (x->run.variant == 0 || (at + x->run.variant) % (TROUBLES - 1) == trouble - 1)
+		if ((x->run.variant == 0 && (x->script.keeps & VARY_KEEPS_ALL) == 0) ||
+		    (at + x->run.variant) % (TROUBLES - 1) == trouble - 1)
 			explore_trouble(x, at, trouble);
 	x->run.trouble = 0;
 	x->run.count = 0;

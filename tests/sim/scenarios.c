@@ -1,4 +1,5 @@
 /* The scenarios themselves. Those that come first are the shortest. */
+#include "backup/manifest.h"
 #include "script.h"
 
 #define HALF (SCRIPT_SEGMENT / 2)
@@ -13,6 +14,10 @@
 #define PASS(ms)                             \
 	{                                    \
 		ACT_PASS, ms, PD_LEVEL_UNSET \
+	}
+#define BACK_UP(kind)                                         \
+	{                                                     \
+		ACT_BACK_UP, PD_BACKUP_##kind, PD_LEVEL_UNSET \
 	}
 #define AT(level)                              \
 	{                                      \
@@ -468,5 +473,42 @@ const struct script scripts[] = {
 		    DO(KILL),
 		    PUT(10),
 		    DO(SETTLE) } },
+	{ .name = "the log is archived",
+	  .shape = memory_only,
+	  .acts = { PUT(300), DO(SETTLE), DO(ARCHIVE), PUT(10), DO(SETTLE), DO(ARCHIVE) },
+	  .keeps = VARY_KEEPS_ALL },
+	{ .name = "what is archived is trimmed",
+	  .shape = moving,
+	  .acts = { PUT(10),
+		    DO(ARCHIVE),
+		    PUT(HALF),
+		    PUT(HALF),
+		    { ACT_PUT, 10, PD_LEVEL_FULL },
+		    DO(SETTLE),
+		    DO(TRIM),
+		    DO(ARCHIVE),
+		    DO(TRIM) },
+	  .keeps = VARY_KEEPS_ALL },
+	{ .name = "archived, and killed",
+	  .shape = memory_only,
+	  .acts = { PUT(300), DO(ARCHIVE), PUT(10), DO(KILL), PUT(10), DO(ARCHIVE) },
+	  .keeps = VARY_KEEPS_ALL },
+	{ .name = "a backup",
+	  .shape = keeping,
+	  .acts = { { ACT_PUT, 300, PD_LEVEL_FULL }, DO(SETTLE), BACK_UP(FULL) },
+	  .keeps = VARY_KEEPS_ALL },
+	{ .name = "backups go on from each other, and are let go",
+	  .shape = keeping,
+	  .acts = { { ACT_PUT, 300, PD_LEVEL_FULL },
+		    DO(SETTLE),
+		    BACK_UP(FULL),
+		    PUT(10),
+		    DO(SETTLE),
+		    BACK_UP(LOG),
+		    { ACT_PUT, 300, PD_LEVEL_FULL },
+		    DO(SETTLE),
+		    BACK_UP(INCREMENTAL),
+		    DO(LET_GO) },
+	  .keeps = VARY_KEEPS_ALL },
 };
 const size_t script_count = sizeof scripts / sizeof scripts[0];

@@ -166,6 +166,8 @@ int script_open(struct world *world, uint64_t dying_at)
 	for (unsigned i = 0; i < WORLD_SESSIONS && opened == 1; i++)
 		if (!work_place(world, i, places[i].tenant, places[i].actor, true))
 			opened = -1;
+	if (opened == 1 && !copies_open(world))
+		opened = -1;
 	life_starve(world, world->starving_left);
 	return opened;
 }
@@ -284,6 +286,12 @@ static bool play(struct world *world, const struct act *act)
 	case ACT_FOLLOW:
 	case ACT_UNFOLLOW:
 		return follow(world, act->kind == ACT_FOLLOW);
+	case ACT_ARCHIVE:
+		return copies_archive(world);
+	case ACT_BACK_UP:
+		return copies_back_up(world, act->size);
+	case ACT_LET_GO:
+		return copies_expire(world);
 	case ACT_REOPEN:
 	case ACT_KILL:
 	case ACT_CUT:
@@ -341,7 +349,25 @@ bool script_begin(struct world *world, const struct script *script)
 	if (pd_os_sim_new(&world->machine, &world->os, &err) != 0)
 		return world_fail(world, "no machine: %s", err.text);
 	pd_sim_set_chance(world->os, vary_schedule(&script->variant), PD_SIM_SURVIVES_BY_CHANCE);
+	for (size_t i = 0; i < ACTS_MAX && script->acts[i].kind != ACT_END; i++)
+		if (script->acts[i].kind == ACT_ARCHIVE)
+			return copies_begin(world);
 	return true;
+}
+
+/* Copies are what was said; they go on, whatever was left half done; and then the power fails. */
+static bool copies_stay(struct world *world)
+{
+	bool opened;
+
+	if (!world->copies.archiving && !world->copies.backing_up)
+		return true;
+	if (!copies_check(world) || !copies_go_on(world))
+		return false;
+	pd_sim_set_chance(world->os, 1, PD_SIM_SURVIVES_NOTHING);
+	opened = reopen(world, ACT_CUT);
+	pd_sim_set_chance(world->os, 1, PD_SIM_SURVIVES_BY_CHANCE);
+	return opened && copies_check(world);
 }
 
 bool script_go_on(struct world *world)
@@ -354,5 +380,5 @@ bool script_go_on(struct world *world)
 	};
 
 	return script_play(world, &more) && verify_state(world) &&
-	       (world_dead(world) || shelf_check_log(world));
+	       (world_dead(world) || (shelf_check_log(world) && copies_stay(world)));
 }

@@ -35,6 +35,9 @@ enum act_kind {
 	ACT_PROFILE,  /* the actor's default level is `level`; of its tenant, with a size */
 	ACT_FOLLOW,   /* somebody looks at the past from here on … */
 	ACT_UNFOLLOW, /* … until here, or the engine is closed */
+	ACT_ARCHIVE,  /* the log, until all that there is is archived */
+	ACT_BACK_UP,  /* a backup of the kind `size`, of enum pd_backup_kind */
+	ACT_LET_GO,   /* backups but for the newest */
 	ACT_STEP,
 	ACT_SETTLE,     /* until every reply is shown */
 	ACT_PASS,       /* `size` milliseconds */

@@ -286,6 +286,10 @@ static bool allowed(const struct script *script, const struct variant *variant)
 	struct pd_engine_options options = PD_ENGINE_OPTIONS_DEFAULT;
 	struct pd_sim_options machine = PD_SIM_OPTIONS_DEFAULT;
 
+	if ((keeps & VARY_KEEPS_ALL) != 0)
+		for (unsigned kind = 0; kind < VARY_COUNT; kind++)
+			if (choices[kind] != 0)
+				return false;
 	script_shape(script, &options, &machine);
 	if (choices[VARY_LEVELS] == LEVELS_FULL && options.levels == PD_LEVELS_NONE &&
 	    choices[VARY_ENGINE] != ENGINE_MOVES)

@@ -33,6 +33,8 @@ struct variant {
 #define VARY_KEEPS_PAST    4u /* what is made of the past: it needs the log, and values that one record takes */
 #define VARY_KEEPS_CLIENTS 8u
 #define VARY_KEEPS_STEPS   16u
+#define VARY_KEEPS_ALL \
+	32u /* it is played as it is written, and its recoveries are those of others: they are not crashed */
 
 /* How many there are, the one that is as written included. */
 unsigned vary_count(void);

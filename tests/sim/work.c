@@ -145,6 +145,7 @@ void work_end(struct world *world)
 	note_doubt(world);
 	views_end(world);
 	large_end(world);
+	copies_let_go(world);
 	pd_engine_unfollow(world->follower);
 	world->follower = NULL;
 	for (unsigned i = 0; i < WORLD_SESSIONS; i++) {

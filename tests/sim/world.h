@@ -102,6 +102,18 @@ struct views;
 #define WATCHES_MAX  8
 #define RETRIES_MAX  8
 
+struct pd_archive;
+
+/* Copies elsewhere, and what was said of them. */
+struct copies {
+	bool archiving;             /* every life has an archive */
+	bool backing_up;            /* somebody has begun to */
+	struct pd_archive *archive; /* NULL: not now */
+	uint64_t archived_lsn;      /* up to there all was said to be archived */
+	uint64_t backup_lsn;        /* what the newest backup has that was acknowledged */
+	char backup[64], state[33]; /* its id and its hash; "": none, or not known */
+};
+
 struct world {
 	uint64_t seed;
 	bool verbose;
@@ -124,6 +136,7 @@ struct world {
 	uint64_t last_us, last_write_us;               /* times that were given last */
 	struct views *views;                           /* NULL: none is open */
 	struct pd_follower *follower;                  /* NULL: nobody looks at the past */
+	struct copies copies;
 	struct arena arena;
 	struct oracle oracle;
 	struct reply expected;
@@ -230,6 +243,23 @@ void life_bury(struct world *world);
 void life_kill(struct world *world, bool power);
 /* A clean close, if nothing comes between. */
 bool life_close(struct world *world);
+
+/* ---- copies.c: the archive, and backups ---- */
+/* There is a place for an archive, before all else. */
+bool copies_begin(struct world *world);
+/* An engine is open: so is the archive, if there is one. */
+bool copies_open(struct world *world);
+void copies_let_go(struct world *world);
+/* Until all that there is is archived. */
+bool copies_archive(struct world *world);
+bool copies_back_up(struct world *world, unsigned kind); /* enum pd_backup_kind */
+bool copies_expire(struct world *world);
+/* What was said to be there can be had again. */
+bool copies_check(struct world *world);
+/* What was begun goes on, whatever has become of it. */
+bool copies_go_on(struct world *world);
+/* Tells one promise from another. */
+uint64_t copies_promised(const struct world *world);
 
 /* ---- work.c: what clients do ---- */
 /* Up to `count` things happen. false: failed. The process may have died. */
