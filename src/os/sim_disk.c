@@ -547,19 +547,21 @@ int pd_sim_content_resize(struct pd_sim_disk *disk, struct pd_sim_content *conte
 
 int pd_sim_content_allocate(struct pd_sim_disk *disk, struct pd_sim_content *content, uint64_t size)
 {
-	uint64_t pages = pages_of(size), already = 0;
+	uint64_t pages = pages_of(size), already = 0, wanted;
 
 	if (pages > content->reserved_pages) {
 		uint64_t end = pages < content->page_capacity ? pages : content->page_capacity;
 
 		for (uint64_t i = content->reserved_pages; i < end; i++)
 			already += content->pages[i] != NULL && content->pages[i]->charged;
-		if (pages - content->reserved_pages - already > disk->limit_pages - disk->used_pages)
+		wanted = pages - content->reserved_pages - already;
+		/* More may be used than the limit, which falls while files are there; who wants nothing more is not refused. */
+		if (wanted > 0 && disk->used_pages + wanted > disk->limit_pages)
 			return ENOSPC;
 		for (uint64_t i = content->reserved_pages; i < end; i++)
 			if (content->pages[i] != NULL)
 				content->pages[i]->charged = false;
-		disk->used_pages += pages - content->reserved_pages - already;
+		disk->used_pages += wanted;
 		content->reserved_pages = pages;
 	}
 	if (size > content->size)

@@ -276,7 +276,9 @@ static void test_full_disk(void **state)
 	host.machine.disk_bytes = 1;
 	pd_sim_set_options(host.os, &host.machine);
 	for (unsigned i = 0; i < 1000 && (result == 0 || result == PD_AGAIN); i++) {
-		assert_int_equal(host_run(&host, "incr {a}k"), 0);
+		/* What the log has room for is all that can be written. */
+		if (result == 0)
+			assert_int_equal(host_run(&host, "incr {a}k"), 0);
 		assert_true(count <= PD_STORE_TABLES);
 		result = pd_engine_view_open(host.engine, &views[count], &wait, &host.err);
 		count += result == 0;

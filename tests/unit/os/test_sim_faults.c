@@ -297,6 +297,39 @@ static void a_full_disk_refuses_and_recovers(void **state)
 	pd_os_free(os);
 }
 
+/* The limit may fall below what is used: then there is room for nothing, however much less is wanted than is used. */
+static void a_disk_that_is_more_than_full(void **state)
+{
+	struct pd_sim_options options = PD_SIM_OPTIONS_DEFAULT;
+	struct pd_os_file *file, *reserved;
+	struct pd_os *os;
+
+	(void)state;
+	os = machine_with(&options);
+	reserved = open_at(os, "/reserved", READ_WRITE_CREATE);
+	ok(pd_os_allocate(reserved, 64 * 1024, NULL));
+	file = stable_file(os, PATH, 20000, 0);
+	options.disk_bytes = 1;
+	pd_sim_set_options(os, &options);
+	assert_int_equal(pd_os_allocate(reserved, 68 * 1024, NULL), PD_NO_SPACE);
+	assert_int_equal(pd_os_allocate(file, 24 * 1024, NULL), PD_NO_SPACE);
+	assert_int_equal(pd_os_write(file, "x", 1, 20480, NULL), PD_NO_SPACE);
+	/* What is theirs they have. */
+	ok(pd_os_allocate(reserved, 64 * 1024, NULL));
+	ok(pd_os_allocate(file, 20480, NULL));
+	ok(pd_os_write(file, "x", 1, 20479, NULL));
+	ok(pd_os_write(reserved, "x", 1, 0, NULL));
+	ok(pd_os_resize(file, 0, NULL));
+	assert_int_equal(pd_os_allocate(file, 4096, NULL), PD_NO_SPACE);
+	options.disk_bytes = 68 * 1024;
+	pd_sim_set_options(os, &options);
+	ok(pd_os_allocate(file, 4096, NULL));
+	assert_int_equal(pd_os_allocate(file, 4097, NULL), PD_NO_SPACE);
+	pd_os_close(file);
+	pd_os_close(reserved);
+	pd_os_free(os);
+}
+
 static void room_on_the_disk_is_told(void **state)
 {
 	struct pd_sim_options options = PD_SIM_OPTIONS_DEFAULT;
@@ -400,6 +433,7 @@ int main(void)
 		cmocka_unit_test(writing_again_heals_a_lost_write),
 		cmocka_unit_test(every_operation_fails_when_told),
 		cmocka_unit_test(a_full_disk_refuses_and_recovers),
+		cmocka_unit_test(a_disk_that_is_more_than_full),
 		cmocka_unit_test(room_on_the_disk_is_told),
 		cmocka_unit_test(a_crash_stops_everything_at_its_point),
 	};
