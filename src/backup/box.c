@@ -10,10 +10,12 @@
 #define SUMMED   16u /* bytes of the head that its checksum is of */
 #define AS_IT_IS 0u  /* codecs */
 #define ZSTD     1u
+#define CLEAR    0u /* ciphers */
+#define AES_GCM  1u
 
 static int no_memory(struct pd_error *err)
 {
-	return pd_error_set(err, PD_NO_MEMORY, "out of memory for a piece of a file");
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory for an object of a repository");
 }
 
 static int damaged(const struct pd_repository *repository, const char *name, const char *what,
@@ -50,25 +52,35 @@ static bool compress(struct pd_repository *repository, struct pd_slice content, 
 	return *ret_result == 0 && packed->size <= content.size - content.size / 16;
 }
 
-int pd_box_pack(struct pd_repository *repository, struct pd_slice content, struct pd_error *err)
+int pd_box_pack(struct pd_repository *repository, const char *name, struct pd_slice content,
+		struct pd_error *err)
 {
 	struct pd_buffer *object = &repository->object;
+	bool sealed = repository->key.kind != PD_KEY_NONE;
 	uint8_t head[PD_BOX_HEAD_SIZE] = { 0 };
 	int result;
 	bool helps = compress(repository, content, &result);
 	struct pd_slice body = helps ? pd_buffer_slice(&repository->packed) : content;
+	size_t size = body.size + (sealed ? PD_KEY_SEAL_SIZE : 0);
 
 	if (result != 0)
 		return no_memory(err);
 	pd_store_u32(head, MAGIC);
 	head[4] = VERSION;
 	head[5] = helps ? ZSTD : AS_IT_IS;
+	head[6] = sealed ? AES_GCM : CLEAR;
 	pd_store_u32(head + 8, (uint32_t)content.size);
-	pd_store_u32(head + 12, (uint32_t)body.size);
-	pd_store_u32(head + 16, sum(head, body));
+	pd_store_u32(head + 12, (uint32_t)size);
 	pd_buffer_clear(object);
-	if (pd_buffer_append(object, head, sizeof head) != 0 || pd_buffer_append_slice(object, body) != 0)
+	if (pd_buffer_reserve(object, sizeof head + size) != 0)
 		return no_memory(err);
+	memcpy(object->data, head, SUMMED);
+	memcpy(object->data + sizeof head + (sealed ? PD_CIPHER_NONCE_SIZE : 0), body.data, body.size);
+	object->size = sizeof head + size;
+	if (sealed && pd_key_seal(&repository->key, repository->os, name, pd_slice(head, SUMMED),
+				  object->data + sizeof head, size) != 0)
+		return no_memory(err);
+	pd_store_u32(object->data + SUMMED, sum(head, pd_slice(object->data + sizeof head, size)));
 	return 0;
 }
 
@@ -80,7 +92,8 @@ static int check_head(const struct pd_repository *repository, const char *name, 
 {
 	if (bytes < PD_BOX_HEAD_SIZE || pd_load_u32(head) != MAGIC)
 		return damaged(repository, name, "it does not begin as a piece does", err);
-	if (pd_load_u32(head + 12) != bytes - PD_BOX_HEAD_SIZE || pd_load_u32(head + 8) != size)
+	if (pd_load_u32(head + 12) != bytes - PD_BOX_HEAD_SIZE ||
+	    (size != PD_BOX_ANY_SIZE && pd_load_u32(head + 8) != size))
 		return damaged(repository, name, "it is not as large as it was", err);
 	return 0;
 }
@@ -111,11 +124,37 @@ static int decompress(struct pd_repository *repository, const char *name, struct
 	return 0;
 }
 
-int pd_box_unpack(struct pd_repository *repository, const char *name, size_t size,
+/* Somebody who has not the key can put anything there; so what is not sealed counts for nothing where all is. */
+static int unseal(struct pd_repository *repository, const char *name, uint8_t *head, struct pd_slice *body,
+		  struct pd_error *err)
+{
+	bool sealed = repository->key.kind != PD_KEY_NONE;
+	int result;
+
+	if (sealed != (head[6] == AES_GCM))
+		return damaged(repository, name,
+			       sealed ? "it is not encrypted, as all objects here are"
+				      : "it is encrypted, and this repository is not",
+			       err);
+	if (!sealed)
+		return 0;
+	result = pd_key_open(&repository->key, name, pd_slice(head, SUMMED), head + PD_BOX_HEAD_SIZE,
+			     body->size);
+	if (result == PD_NO_MEMORY)
+		return no_memory(err);
+	if (result != 0)
+		return damaged(repository, name,
+			       "it was not encrypted under this repository's key, or under another name",
+			       err);
+	*body = pd_slice(body->data + PD_CIPHER_NONCE_SIZE, body->size - PD_KEY_SEAL_SIZE);
+	return 0;
+}
+
+int pd_box_unpack(struct pd_repository *repository, const char *name, size_t size, size_t most,
 		  struct pd_slice *ret_content, struct pd_error *err)
 {
 	const struct pd_buffer *object = &repository->object;
-	const uint8_t *head = object->data;
+	uint8_t *head = object->data;
 	struct pd_slice body;
 	int result = check_head(repository, name, head, object->size, size, err);
 
@@ -125,11 +164,17 @@ int pd_box_unpack(struct pd_repository *repository, const char *name, size_t siz
 	if (pd_load_u32(head + 16) != sum(head, body))
 		return damaged(repository, name, "its checksum is wrong", err);
 	/* The checksum holds: somebody meant it. */
-	if (head[4] != VERSION || head[5] > ZSTD || head[6] != 0 || head[7] != 0)
+	if (head[4] != VERSION || head[5] > ZSTD || head[6] > AES_GCM || head[7] != 0)
 		return pd_error_set(
 			err, PD_NEWER_FORMAT,
 			"object '%s' of the repository %s was written by a newer Perdure: use one", name,
 			pd_repository_address(repository));
+	size = pd_load_u32(head + 8);
+	if (size > most)
+		return damaged(repository, name, "it is larger than such an object can be", err);
+	result = unseal(repository, name, head, &body, err);
+	if (result != 0)
+		return result;
 	if (head[5] == ZSTD)
 		return decompress(repository, name, body, size, ret_content, err);
 	if (body.size != size)
@@ -138,16 +183,17 @@ int pd_box_unpack(struct pd_repository *repository, const char *name, size_t siz
 	return 0;
 }
 
-/* Only what is not compressed is as long as content and head: for the rest the head is asked. */
+/* Only what is not compressed is as long as content, head and seal: for the rest the head is asked. */
 int pd_box_look(struct pd_repository *repository, const char *name, size_t size, uint64_t *ret_bytes,
 		struct pd_error *err)
 {
-	struct pd_buffer *object = &repository->object;
+	const struct pd_buffer *object = &repository->object;
+	size_t seal = repository->key.kind != PD_KEY_NONE ? PD_KEY_SEAL_SIZE : 0;
 	int result = pd_object_head(repository->store, name, ret_bytes, err);
 
-	if (result != 0 || *ret_bytes == PD_BOX_HEAD_SIZE + size)
+	if (result != 0 || *ret_bytes == PD_BOX_HEAD_SIZE + size + seal)
 		return result;
-	result = pd_repository_read(repository, name, PD_BOX_HEAD_SIZE, err);
+	result = pd_repository_read(repository, name, PD_BOX_HEAD_SIZE, PD_BOX_HEAD_SIZE, err);
 	if (result != 0)
 		return result;
 	if (object->size < PD_BOX_HEAD_SIZE)

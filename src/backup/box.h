@@ -1,5 +1,5 @@
-/* What an object of a repository consists of: a head, which says what follows, and that: as it is, or compressed where it helps. README.md has
- * every byte.
+/* What an object of a repository consists of: a head, which says what follows, and that: as it is, or compressed where it helps, and
+ * encrypted if the repository is. README.md has every byte.
  *
  * Threads: as the repository. */
 #ifndef PD_BACKUP_BOX_H
@@ -15,12 +15,13 @@
 
 #define PD_BOX_HEAD_SIZE 20u
 
-/* Into repository->object, which becomes the object of that name. PD_NO_MEMORY; PD_TOO_LARGE past the buffer's maximum. */
-PD_MUST_CHECK int pd_box_pack(struct pd_repository *repository, struct pd_slice content,
+/* Into repository->object, which becomes the object of that name; encrypted if the repository is. PD_NO_MEMORY; PD_TOO_LARGE. */
+PD_MUST_CHECK int pd_box_pack(struct pd_repository *repository, const char *name, struct pd_slice content,
 			      struct pd_error *err);
-/* What is in repository->object, which came as the object of that name: `size` bytes, valid until the repository is used for anything else.
- * PD_CORRUPT, PD_NEWER_FORMAT: the text names the object; PD_NO_MEMORY. */
-PD_MUST_CHECK int pd_box_unpack(struct pd_repository *repository, const char *name, size_t size,
+/* What is in repository->object, which came as the object of that name: `size` bytes (PD_BOX_ANY_SIZE: up to `most`), valid until the
+ * repository is used for anything else. PD_CORRUPT, PD_NEWER_FORMAT: the text names the object; PD_NO_MEMORY. */
+#define PD_BOX_ANY_SIZE SIZE_MAX
+PD_MUST_CHECK int pd_box_unpack(struct pd_repository *repository, const char *name, size_t size, size_t most,
 				struct pd_slice *ret_content, struct pd_error *err);
 /* Is the object there, and as long as its head says, with so much in it? *ret_bytes: how long. PD_NOT_FOUND; PD_CORRUPT: it is cut off, or
  * another; what the store has. */

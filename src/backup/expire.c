@@ -153,7 +153,7 @@ static bool read_name(const char *name, struct pd_piece *piece)
 	const char *digits = strrchr(name, '/');
 	char again[PD_PIECE_NAME_SIZE];
 
-	if (digits == NULL || !pd_scan_hex(pd_slice_string(digits + 1), piece->sha256, sizeof piece->sha256))
+	if (digits == NULL || !pd_scan_hex(pd_slice_string(digits + 1), piece->digest, sizeof piece->digest))
 		return false;
 	pd_piece_name(piece, again);
 	return strcmp(again, name) == 0;

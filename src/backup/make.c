@@ -36,6 +36,7 @@ struct making {
 	struct pd_buffer piece;   /* of a file that comes bit by bit */
 	struct pd_buffer segment; /* of the log */
 	uint64_t done_bytes, total_bytes;
+	char notice[PD_BACKUP_NOTICE_SIZE];
 };
 
 static int no_memory(struct pd_error *err)
@@ -504,6 +505,31 @@ static int publish(struct making *making, struct pd_error *err)
 	return result;
 }
 
+/* Whoever loses the key loses the backups: that is said with the first of them. */
+static int warn(struct making *making, struct pd_error *err)
+{
+	const struct pd_repository *repository = making->repository;
+	const struct pd_repository_place *place = &repository->place;
+	bool by_file = repository->key.kind == PD_KEY_FILE;
+	struct pd_object_page page;
+	int result;
+
+	if (repository->key.kind == PD_KEY_NONE)
+		return 0;
+	result = pd_object_list(repository->store, PD_BACKUP_PREFIX, NULL, 1, &page, err);
+	if (result != 0)
+		return result;
+	if (page.count == 0)
+		(void)snprintf(
+			making->notice, sizeof making->notice,
+			"everything in %.150s is encrypted under the %s in %.150s. Without it nobody can "
+			"restore any backup there: keep a copy of it, and not beside the backups",
+			place->store.address, by_file ? "key" : "passphrase",
+			by_file ? place->key_file : place->passphrase_file);
+	pd_object_page_done(&page);
+	return 0;
+}
+
 static void begin(struct making *making)
 {
 	const struct pd_backup_source *source = making->source;
@@ -536,6 +562,7 @@ static void tell(const struct making *making, struct pd_backup_made *ret_made)
 					     .sent_bytes = manifest->sent,
 					     .actors = manifest->actors,
 					     .keys = manifest->keys };
+	memcpy(ret_made->notice, making->notice, sizeof ret_made->notice);
 	memcpy(ret_made->id, manifest->id, sizeof ret_made->id);
 	memcpy(ret_made->state, manifest->state, sizeof ret_made->state);
 	memcpy(ret_made->parent, manifest->parent, sizeof ret_made->parent);
@@ -558,6 +585,8 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 	result = pd_backup_lease_take(&making.lease, making.repository, &order->watch, err);
 	if (result == 0)
 		result = pd_sender_new(&sending, &making.sender, err);
+	if (result == 0)
+		result = warn(&making, err);
 	if (result == 0) {
 		begin(&making);
 		result = open_look(&making, &making.look, err);

@@ -43,6 +43,8 @@ struct pd_backup_order {
 	enum pd_levels_kind levels; /* of a directory: what its state is kept in; NONE: the usual ones */
 };
 
+#define PD_BACKUP_NOTICE_SIZE 512u
+
 struct pd_backup_made {
 	char id[PD_BACKUP_ID_MAX];
 	struct pd_backup_moment end;
@@ -52,6 +54,7 @@ struct pd_backup_made {
 	uint64_t actors, keys;
 	char state[33]; /* "": not known */
 	char parent[PD_BACKUP_ID_MAX];
+	char notice[PD_BACKUP_NOTICE_SIZE]; /* what whoever ordered it must know; "": nothing */
 };
 
 /* Durable when: it returns 0. After an error there is no backup, or, where only the last look at the lease failed, a whole one; what was sent of it counts for the next. PD_BUSY: somebody writes to the

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/box.h"
 #include "backup/scan.h"
 #include "base/memory.h"
 
@@ -205,7 +206,7 @@ static int format_file(const struct pd_backup_manifest *manifest, const struct p
 		break;
 	}
 	for (size_t i = 0; i < file->piece_count && result == 0; i++) {
-		pd_scan_format_hex(manifest->pieces[file->first_piece + i].sha256, PD_SHA256_SIZE, digits);
+		pd_scan_format_hex(manifest->pieces[file->first_piece + i].digest, PD_SHA256_SIZE, digits);
 		result = pd_buffer_printf(text, "piece %s\n", digits);
 	}
 	return result;
@@ -234,6 +235,32 @@ static void name_of(const char *id, char name[PD_BACKUP_ID_MAX + sizeof PD_BACKU
 	(void)snprintf(name, PD_BACKUP_ID_MAX + sizeof PD_BACKUP_PREFIX, PD_BACKUP_PREFIX "%s", id);
 }
 
+/* Text for everybody, or sealed where all is encrypted. */
+static int put(struct pd_repository *repository, const char *name, struct pd_slice text, struct pd_error *err)
+{
+	int result;
+
+	if (repository->key.kind == PD_KEY_NONE)
+		return pd_object_put_bytes(repository->store, name, text, NULL, err);
+	result = pd_box_pack(repository, name, text, err);
+	if (result != 0)
+		return result;
+	return pd_object_put_bytes(repository->store, name, pd_buffer_slice(&repository->object), NULL, err);
+}
+
+/* *ret_text is valid until the repository is used for anything else. */
+static int get(struct pd_repository *repository, const char *name, struct pd_slice *ret_text,
+	       struct pd_error *err)
+{
+	int result = pd_repository_read(repository, name, PD_OBJECT_SIZE_UNKNOWN,
+					PD_BACKUP_MANIFEST_MAX + PD_BOX_HEAD_SIZE + PD_KEY_SEAL_SIZE, err);
+
+	*ret_text = pd_buffer_slice(&repository->object);
+	if (result != 0 || repository->key.kind == PD_KEY_NONE)
+		return result;
+	return pd_box_unpack(repository, name, PD_BOX_ANY_SIZE, PD_BACKUP_MANIFEST_MAX, ret_text, err);
+}
+
 int pd_backup_manifest_put(struct pd_repository *repository, const struct pd_backup_manifest *manifest,
 			   struct pd_error *err)
 {
@@ -250,7 +277,7 @@ int pd_backup_manifest_put(struct pd_repository *repository, const struct pd_bac
 					      ? "the backup has more files than a manifest can name"
 					      : "out of memory for a manifest");
 	else
-		result = pd_object_put_bytes(repository->store, name, pd_buffer_slice(&text), NULL, err);
+		result = put(repository, name, pd_buffer_slice(&text), err);
 	pd_buffer_done(&text);
 	return result;
 }
@@ -259,7 +286,7 @@ int pd_backup_manifest_get(struct pd_repository *repository, const char *id,
 			   struct pd_backup_manifest *manifest, struct pd_error *err)
 {
 	char name[PD_BACKUP_ID_MAX + sizeof PD_BACKUP_PREFIX], what[600];
-	struct pd_buffer text;
+	struct pd_slice text;
 	int result;
 
 	if (!pd_backup_id_fits(id))
@@ -268,15 +295,15 @@ int pd_backup_manifest_get(struct pd_repository *repository, const char *id,
 	name_of(id, name);
 	(void)snprintf(what, sizeof what, "the manifest '%s' of the repository %.450s", name,
 		       pd_repository_address(repository));
-	pd_buffer_init(&text, PD_BACKUP_MANIFEST_MAX);
-	result = pd_object_get_bytes(repository->store, name, NULL, &text, err);
+	result = get(repository, name, &text, err);
 	if (result == PD_NOT_FOUND)
 		result = pd_error_set(err, result,
 				      "there is no backup %s in %s: 'perdure backup ls' lists them", id,
 				      pd_repository_address(repository));
+	else if (result == PD_TOO_LARGE)
+		result = pd_error_set(err, PD_CORRUPT, "%s is damaged: it is larger than one can be", what);
 	else if (result == 0)
-		result = pd_backup_manifest_parse(pd_buffer_slice(&text), what, manifest, err);
-	pd_buffer_done(&text);
+		result = pd_backup_manifest_parse(text, what, manifest, err);
 	if (result != 0)
 		return result;
 	if (strcmp(manifest->id, id) != 0)

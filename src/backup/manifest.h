@@ -16,7 +16,6 @@
 
 #define PD_BACKUP_FORMAT_VERSION 1
 #define PD_BACKUP_ID_MAX         64u /* with the NUL */
-#define PD_BACKUP_MANIFEST_MAX   ((size_t)256 * 1024 * 1024)
 
 enum pd_backup_kind {
 	PD_BACKUP_FULL,

@@ -117,7 +117,7 @@ static int take_pieces(struct pd_scan *scan, struct pd_backup_manifest *manifest
 	for (uint64_t i = 0; i < count && !scan->bad && result == 0; i++) {
 		struct pd_piece piece;
 
-		take_hex(scan, "piece", piece.sha256, sizeof piece.sha256);
+		take_hex(scan, "piece", piece.digest, sizeof piece.digest);
 		if (!scan->bad)
 			result = pd_backup_add_piece(manifest, &piece);
 	}

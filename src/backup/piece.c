@@ -11,13 +11,14 @@ void pd_piece_name(const struct pd_piece *piece, char name[PD_PIECE_NAME_SIZE])
 {
 	char digits[2 * PD_SHA256_SIZE + 1];
 
-	pd_scan_format_hex(piece->sha256, sizeof piece->sha256, digits);
+	pd_scan_format_hex(piece->digest, sizeof piece->digest, digits);
 	(void)snprintf(name, PD_PIECE_NAME_SIZE, "data/%.2s/%s", digits, digits);
 }
 
-static int call(struct pd_slice content, struct pd_piece *ret_piece, struct pd_error *err)
+static int call(const struct pd_repository *repository, struct pd_slice content, struct pd_piece *ret_piece,
+		struct pd_error *err)
 {
-	if (pd_crypto_sha256(content, ret_piece->sha256) != 0)
+	if (pd_key_call(&repository->key, content, ret_piece->digest) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory while hashing a piece of a file");
 	return 0;
 }
@@ -25,14 +26,14 @@ static int call(struct pd_slice content, struct pd_piece *ret_piece, struct pd_e
 /* It is there, put by whoever: a process that was killed may have left it as a power cut takes it. While we have the repository nobody else puts any, so once is enough. */
 static int settle_folder(struct pd_repository *repository, const struct pd_piece *piece, struct pd_error *err)
 {
-	uint8_t *bits = &repository->settled[piece->sha256[0] / 8];
-	uint8_t bit = (uint8_t)(1u << piece->sha256[0] % 8);
+	uint8_t *bits = &repository->settled[piece->digest[0] / 8];
+	uint8_t bit = (uint8_t)(1u << piece->digest[0] % 8);
 	char prefix[sizeof "data/ab/"];
 	int result;
 
 	if ((*bits & bit) != 0)
 		return 0;
-	(void)snprintf(prefix, sizeof prefix, "data/%02x/", piece->sha256[0]);
+	(void)snprintf(prefix, sizeof prefix, "data/%02x/", piece->digest[0]);
 	result = pd_object_settle(repository->store, prefix, err);
 	if (result == 0)
 		*bits |= bit;
@@ -44,7 +45,7 @@ int pd_piece_put(struct pd_repository *repository, struct pd_slice content, stru
 {
 	char name[PD_PIECE_NAME_SIZE];
 	struct pd_error why;
-	int result = call(content, ret_piece, err);
+	int result = call(repository, content, ret_piece, err);
 
 	*ret_stored = (struct pd_piece_stored){ 0 };
 	if (result != 0)
@@ -58,7 +59,7 @@ int pd_piece_put(struct pd_repository *repository, struct pd_slice content, stru
 		return settle_folder(repository, ret_piece, err);
 	if (result != PD_NOT_FOUND)
 		return pd_error_set(err, result, "%s", why.text);
-	result = pd_box_pack(repository, content, err);
+	result = pd_box_pack(repository, name, content, err);
 	if (result != 0)
 		return result;
 	result = pd_object_put_bytes(repository->store, name, pd_buffer_slice(&repository->object), NULL,
@@ -83,15 +84,16 @@ int pd_piece_get(struct pd_repository *repository, const struct pd_piece *piece,
 	int result;
 
 	pd_piece_name(piece, name);
-	result = pd_repository_read(repository, name, PD_OBJECT_SIZE_UNKNOWN, err);
+	result = pd_repository_read(repository, name, PD_OBJECT_SIZE_UNKNOWN,
+				    PD_BOX_HEAD_SIZE + PD_KEY_SEAL_SIZE + PD_PIECE_SIZE, err);
 	if (result == PD_NOT_FOUND)
 		return damaged(repository, name, "is missing", err);
 	if (result == PD_TOO_LARGE)
 		return damaged(repository, name, "is damaged: it is larger than a piece can be", err);
 	if (result == 0)
-		result = pd_box_unpack(repository, name, size, ret_content, err);
+		result = pd_box_unpack(repository, name, size, PD_PIECE_SIZE, ret_content, err);
 	if (result == 0)
-		result = call(*ret_content, &found, err);
+		result = call(repository, *ret_content, &found, err);
 	if (result == 0 && memcmp(&found, piece, sizeof found) != 0)
 		result = damaged(repository, name, "is damaged: it is another than its name says", err);
 	return result;

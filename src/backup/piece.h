@@ -12,8 +12,9 @@
 #include "base/error.h"
 #include "crypto/digest.h"
 
+/* SHA-256 of the content, or HMAC-SHA-256 where all is encrypted: key.h. */
 struct pd_piece {
-	uint8_t sha256[PD_SHA256_SIZE];
+	uint8_t digest[PD_SHA256_SIZE];
 };
 
 #define PD_PIECE_NAME_SIZE (sizeof "data/ab/" + 2 * PD_SHA256_SIZE)

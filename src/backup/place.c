@@ -4,14 +4,15 @@
 
 #include "base/memory.h"
 
-#define TEXTS 7
+#define TEXTS 9
 
 static const char **text_of(struct pd_repository_place *place, size_t n)
 {
 	const char **texts[TEXTS] = { &place->store.address,    &place->store.s3_endpoint,
 				      &place->store.s3_region,  &place->store.s3_style,
 				      &place->store.s3_ca_file, &place->store.s3_encryption,
-				      &place->store.s3_kms_key };
+				      &place->store.s3_kms_key, &place->key_file,
+				      &place->passphrase_file };
 
 	return texts[n];
 }

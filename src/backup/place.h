@@ -8,6 +8,8 @@
 /* Texts are borrowed. */
 struct pd_repository_place {
 	struct pd_object_place store;
+	/* What its objects are encrypted under, one of the two: 32 random bytes, or a passphrase. NULL or "": no such file is given. */
+	const char *key_file, *passphrase_file;
 };
 /* The repository in this directory. */
 #define PD_REPOSITORY_IN(path) ((struct pd_repository_place){ .store = { .address = (path) } })

@@ -11,7 +11,7 @@
 
 #define OBJECT_NAME   "repository"
 #define TEXT_MAX      4096u
-#define PACKED_SPARE  ((size_t)256 * 1024) /* what compressing may take more than there was */
+#define SPARE         ((size_t)4 * 1024 * 1024) /* what compressing may take more than there was, and head and seal */
 #define CRC_LINE_SIZE (sizeof "crc 00000000\n" - 1)
 
 static int no_memory(struct pd_error *err)
@@ -66,7 +66,8 @@ static int parse(struct pd_repository *repository, struct pd_slice text, struct 
 	if (!pd_scan_hex(pd_scan_line(&scan, "id"), repository->id, sizeof repository->id) ||
 	    !pd_scan_hex(pd_scan_line(&scan, "cluster"), repository->cluster_id,
 			 sizeof repository->cluster_id) ||
-	    version == 0)
+	    pd_scan_number(&scan, "created_us") == 0 ||
+	    !pd_key_record_parse(pd_scan_line(&scan, "key"), &repository->record) || version == 0)
 		return pd_error_set(err, PD_CORRUPT, "%s/" OBJECT_NAME " does not make sense",
 				    pd_repository_address(repository));
 	return 0;
@@ -77,15 +78,20 @@ static int read_self(struct pd_repository *repository, struct pd_error *err)
 	struct pd_error why;
 	int result;
 
-	pd_buffer_clear(&repository->object);
-	result = pd_object_get_bytes(repository->store, OBJECT_NAME, NULL, &repository->object, &why);
+	result = pd_repository_read(repository, OBJECT_NAME, PD_OBJECT_SIZE_UNKNOWN, TEXT_MAX, &why);
 	if (result == PD_NOT_FOUND)
 		return pd_error_set(err, result,
 				    "%s is no repository of backups; 'perdure backup full' makes one",
 				    pd_repository_address(repository));
-	if (result == 0)
-		return parse(repository, pd_buffer_slice(&repository->object), err);
-	return pd_error_set(err, result, "%s", why.text);
+	if (result != 0 && result != PD_TOO_LARGE)
+		return pd_error_set(err, result, "%s", why.text);
+	/* What is too large is damaged: nothing of it was kept. */
+	result = parse(repository, pd_buffer_slice(&repository->object), err);
+	if (result != 0)
+		return result;
+	return pd_key_take(repository->os, &repository->place,
+			   pd_slice(repository->id, sizeof repository->id), &repository->record,
+			   &repository->key, err);
 }
 
 static int found_something(void *context, const struct pd_object_entry *entry, struct pd_error *err)
@@ -98,25 +104,42 @@ static int found_something(void *context, const struct pd_object_entry *entry, s
 			    pd_repository_address(repository), entry->name);
 }
 
+static int format(const struct pd_repository *repository, const uint8_t cluster_id[PD_CLUSTER_ID_SIZE],
+		  struct pd_buffer *text)
+{
+	char id[PD_REPOSITORY_ID_TEXT], cluster[2 * PD_CLUSTER_ID_SIZE + 1];
+	int result;
+
+	pd_scan_format_hex(repository->id, sizeof repository->id, id);
+	pd_scan_format_hex(cluster_id, PD_CLUSTER_ID_SIZE, cluster);
+	result = pd_buffer_printf(text,
+				  "perdure-repository %d\nid %s\ncluster %s\ncreated_us %" PRIu64 "\nkey ",
+				  PD_REPOSITORY_FORMAT_VERSION, id, cluster, pd_os_real_us(repository->os));
+	if (result == 0)
+		result = pd_key_record_format(&repository->record, text);
+	if (result == 0)
+		result = pd_buffer_printf(text, "\n");
+	return result == 0 ? pd_buffer_printf(text, "crc %08x\n", pd_crc32c(0, text->data, text->size))
+			   : result;
+}
+
 /* Only one of those who do it at the same time can; the others take what is there. */
 static int found_it(struct pd_repository *repository, const uint8_t cluster_id[PD_CLUSTER_ID_SIZE],
 		    struct pd_error *err)
 {
-	uint8_t id[PD_REPOSITORY_ID_SIZE];
-	char id_text[PD_REPOSITORY_ID_TEXT], cluster[2 * PD_CLUSTER_ID_SIZE + 1];
 	struct pd_buffer text;
 	int result = pd_repository_each(repository, "", found_something, repository, err);
 
 	if (result != 0)
 		return result;
-	pd_os_random(repository->os, id, sizeof id);
-	pd_scan_format_hex(id, sizeof id, id_text);
-	pd_scan_format_hex(cluster_id, PD_CLUSTER_ID_SIZE, cluster);
+	pd_os_random(repository->os, repository->id, sizeof repository->id);
+	result = pd_key_make(repository->os, &repository->place,
+			     pd_slice(repository->id, sizeof repository->id), &repository->record,
+			     &repository->key, err);
+	if (result != 0)
+		return result;
 	pd_buffer_init(&text, TEXT_MAX);
-	if (pd_buffer_printf(&text, "perdure-repository %d\nid %s\ncluster %s\ncreated_us %" PRIu64 "\n",
-			     PD_REPOSITORY_FORMAT_VERSION, id_text, cluster,
-			     pd_os_real_us(repository->os)) != 0 ||
-	    pd_buffer_printf(&text, "crc %08x\n", pd_crc32c(0, text.data, text.size)) != 0)
+	if (format(repository, cluster_id, &text) != 0)
 		result = no_memory(err);
 	if (result == 0)
 		result = pd_object_put_bytes(repository->store, OBJECT_NAME, pd_buffer_slice(&text), NULL,
@@ -136,8 +159,8 @@ static int new_repository(struct pd_os *os, const struct pd_repository_place *pl
 	if (repository == NULL)
 		return no_memory(err);
 	repository->os = os;
-	pd_buffer_init(&repository->object, PD_BOX_HEAD_SIZE + PD_PIECE_SIZE);
-	pd_buffer_init(&repository->packed, PD_PIECE_SIZE + PACKED_SPARE);
+	pd_buffer_init(&repository->object, PD_BACKUP_MANIFEST_MAX + SPARE);
+	pd_buffer_init(&repository->packed, PD_BACKUP_MANIFEST_MAX + SPARE);
 	result = pd_repository_place_copy(place, &repository->place);
 	result = result != 0 ? no_memory(err)
 			     : pd_object_place_open(os, &repository->place.store, "repository",
@@ -174,6 +197,8 @@ int pd_repository_open_again(const struct pd_repository *repository, struct pd_r
 		return result;
 	memcpy((*ret_again)->id, repository->id, sizeof repository->id);
 	memcpy((*ret_again)->cluster_id, repository->cluster_id, sizeof repository->cluster_id);
+	(*ret_again)->record = repository->record;
+	(*ret_again)->key = repository->key;
 	return 0;
 }
 
@@ -238,6 +263,7 @@ void pd_repository_free(struct pd_repository *repository)
 {
 	if (repository == NULL)
 		return;
+	pd_key_wipe(&repository->key);
 	pd_object_store_free(repository->store);
 	pd_repository_place_done(&repository->place);
 	pd_compressor_free(repository->compressor);
@@ -248,20 +274,33 @@ void pd_repository_free(struct pd_repository *repository)
 
 /* ---- what is in it ---- */
 
+struct taking {
+	struct pd_buffer *bytes;
+	size_t most;
+};
+
 static int take_bytes(void *context, const void *data, size_t size, struct pd_error *err)
 {
-	int result = pd_buffer_append(context, data, size);
+	const struct taking *taking = context;
+	int result = PD_TOO_LARGE;
 
+	if (size <= taking->most - taking->bytes->size)
+		result = pd_buffer_append(taking->bytes, data, size);
 	return result == 0 ? 0 : pd_error_set(err, result, "%s", pd_code_text(result));
 }
 
-int pd_repository_read(struct pd_repository *repository, const char *name, uint64_t size,
+int pd_repository_read(struct pd_repository *repository, const char *name, uint64_t size, size_t most,
 		       struct pd_error *err)
 {
-	const struct pd_object_sink sink = { take_bytes, &repository->object };
+	struct taking taking = { &repository->object, most };
+	const struct pd_object_sink sink = { take_bytes, &taking };
+	int result;
 
 	pd_buffer_clear(&repository->object);
-	return pd_object_get(repository->store, name, 0, size, NULL, &sink, NULL, err);
+	result = pd_object_get(repository->store, name, 0, size, NULL, &sink, NULL, err);
+	if (result != 0)
+		pd_buffer_clear(&repository->object);
+	return result;
 }
 
 int pd_repository_each(struct pd_repository *repository, const char *prefix, pd_repository_visit *visit,

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backup/key.h"
 #include "backup/place.h"
 #include "base/buffer.h"
 #include "base/compress.h"
@@ -19,7 +20,8 @@
 #define PD_REPOSITORY_ID_SIZE        16
 #define PD_REPOSITORY_ID_TEXT        (2 * PD_REPOSITORY_ID_SIZE + 1)
 /* Of a file: so that, with all that comes around it, it goes to a service in one request (8 MiB are a part: provider/s3.h). */
-#define PD_PIECE_SIZE ((size_t)8 * 1024 * 1024 - 4096)
+#define PD_PIECE_SIZE          ((size_t)8 * 1024 * 1024 - 4096)
+#define PD_BACKUP_MANIFEST_MAX ((size_t)256 * 1024 * 1024)
 
 struct pd_repository {
 	struct pd_os *os;
@@ -27,6 +29,8 @@ struct pd_repository {
 	struct pd_object_store *store;
 	uint8_t id[PD_REPOSITORY_ID_SIZE];
 	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
+	struct pd_key_record record; /* what it says of its key */
+	struct pd_backup_key key;
 	struct pd_buffer object;          /* one, on its way in or out, */
 	struct pd_buffer packed;          /* and what is in it, compressed or not any more */
 	struct pd_compressor *compressor; /* NULL until it is needed */
@@ -34,8 +38,8 @@ struct pd_repository {
 	uint8_t settled[256 / 8];
 };
 
-/* Open what is there. PD_NOT_FOUND: there is no such directory, or it is no repository; PD_INVALID: the address is none; PD_CORRUPT,
- * PD_NEWER_FORMAT, PD_NO_MEMORY, what the store has. */
+/* Open what is there. PD_NOT_FOUND: there is no such directory, or it is no repository; PD_INVALID: the address is none, or the
+ * place has not the key that it takes; PD_PERMISSION: it is another one; PD_CORRUPT, PD_NEWER_FORMAT, PD_NO_MEMORY, what the store has. */
 PD_MUST_CHECK int pd_repository_open(struct pd_os *os, const struct pd_repository_place *place,
 				     struct pd_repository **ret_repository, struct pd_error *err);
 /* The same to write backups of this cluster; what is not there is made: a directory, whose parent is there, and the repository in it
@@ -50,10 +54,10 @@ void pd_repository_free(struct pd_repository *repository); /* NULL is fine */
 /* For messages. */
 const char *pd_repository_address(const struct pd_repository *repository);
 
-/* The first `size` bytes of an object, PD_OBJECT_SIZE_UNKNOWN: all, into repository->object. As pd_object_get(); PD_TOO_LARGE: more than any
- * object has that Perdure writes there. */
+/* The first `size` bytes of an object, PD_OBJECT_SIZE_UNKNOWN: all, into repository->object. As pd_object_get(); PD_TOO_LARGE: there are more than
+ * `most`. */
 PD_MUST_CHECK int pd_repository_read(struct pd_repository *repository, const char *name, uint64_t size,
-				     struct pd_error *err);
+				     size_t most, struct pd_error *err);
 
 /* Called for each object whose name begins so, in order; an error ends it. */
 typedef int pd_repository_visit(void *context, const struct pd_object_entry *entry, struct pd_error *err);

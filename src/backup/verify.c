@@ -23,7 +23,7 @@ void pd_backup_seen_done(struct pd_backup_seen *seen)
 static struct pd_piece *slot_of(const struct pd_backup_seen *seen, const struct pd_piece *piece)
 {
 	static const struct pd_piece none = { { 0 } };
-	size_t at = (size_t)pd_load_u64(piece->sha256) & (seen->capacity - 1);
+	size_t at = (size_t)pd_load_u64(piece->digest) & (seen->capacity - 1);
 
 	while (memcmp(&seen->slots[at], &none, sizeof none) != 0 &&
 	       memcmp(&seen->slots[at], piece, sizeof *piece) != 0)

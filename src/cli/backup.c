@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "cli/backup_private.h"
@@ -37,6 +38,8 @@ bool pd_backup_work_begin(struct pd_backup_work *work, const struct pd_options *
 						      .s3_style = work->given.s3_style,
 						      .s3_look_first = work->given.s3_look_first,
 						      .s3_ca_file = work->given.s3_ca_file };
+	work->place.key_file = work->given.key_file;
+	work->place.passphrase_file = work->given.passphrase_file;
 	if (pd_os_real_new(&work->os, &err) != 0) {
 		*ret_status = pd_backup_work_failed(work, PD_NO_MEMORY, &err);
 		return false;
@@ -66,6 +69,23 @@ int pd_backup_work_open(struct pd_backup_work *work)
 	int result = pd_repository_open(work->os, &work->place, &work->repository, &err);
 
 	return result == 0 ? PD_EXIT_OK : pd_backup_work_failed(work, result, &err);
+}
+
+int pd_backup_absolute_path(const char *path, char **ret_path, struct pd_error *err)
+{
+	char here[4096];
+
+	*ret_path = NULL;
+	if (path == NULL || path[0] == '\0')
+		return 0;
+	if (path[0] != '/' && getcwd(here, sizeof here) == NULL)
+		return pd_error_set(
+			err, PD_INVALID,
+			"the path of the working directory is not known: name '%.200s' by its path "
+			"from / on",
+			path);
+	*ret_path = path[0] == '/' ? pd_strdup(path) : pd_asprintf("%s/%s", here, path);
+	return *ret_path != NULL ? 0 : pd_error_set(err, PD_NO_MEMORY, "out of memory for a path");
 }
 
 int pd_backup_scratch_path(const struct pd_backup_work *work, char **ret_path, struct pd_error *err)

@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backup/directory.h"
 #include "base/memory.h"
@@ -40,7 +39,9 @@ static const struct pd_options full_options = {
 		 "backup, nor "
 		 "what one had\nsent that did not come to its end.\n\n" SERVER_DOES_IT "\n\n"
 		 "A repository belongs to one cluster, and one at a time writes to it. One that is not there "
-		 "is made.\nWhat is sent is compressed where that helps.",
+		 "is made;\nwith --key-file or --passphrase-file everything in it is encrypted, for good. "
+		 "What is "
+		 "sent is compressed\nwhere that helps.",
 	.table = table,
 	.count = TABLE_COUNT,
 	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
@@ -95,6 +96,8 @@ static void report(struct pd_backup_work *work, const struct pd_backup_made *mad
 				       made->actors);
 		pd_output_text(output, ", %.1f MiB, of which %.1f MiB were sent\n",
 			       (double)made->bytes / (1 << 20), (double)made->sent_bytes / (1 << 20));
+		if (made->notice[0] != '\0')
+			(void)fprintf(stderr, "%s: note: %s\n", work->options->command, made->notice);
 		return;
 	}
 	pd_backup_line_begin(work, "done");
@@ -111,6 +114,8 @@ static void report(struct pd_backup_work *work, const struct pd_backup_made *mad
 	pd_output_number_field(output, "bytes", made->bytes);
 	pd_output_number_field(output, "stored_bytes", made->stored_bytes);
 	pd_output_number_field(output, "sent_bytes", made->sent_bytes);
+	if (made->notice[0] != '\0')
+		pd_output_string_field(output, "notice", made->notice);
 	pd_backup_line_end(work);
 }
 
@@ -184,6 +189,7 @@ static int read_made(struct pd_slice map, struct pd_backup_made *ret_made, struc
 	copy_text(ret_made->id, sizeof ret_made->id, map, "id");
 	copy_text(ret_made->state, sizeof ret_made->state, map, "hash");
 	copy_text(ret_made->parent, sizeof ret_made->parent, map, "parent");
+	copy_text(ret_made->notice, sizeof ret_made->notice, map, "notice");
 	if (pd_bookmark_parse(pd_admin_text(map, "at"), &shard, &ret_made->end.epoch, &ret_made->end.lsn) !=
 	    0)
 		return pd_error_set(err, PD_INVALID, "the server's answer cannot be understood");
@@ -224,42 +230,54 @@ static int wait(struct pd_backup_work *work, struct pd_admin *admin, struct pd_s
 	return read_made(reply, ret_made, err);
 }
 
-/* The server may be in another directory. */
-static char *absolute(const struct pd_repository_place *place)
+/* The server may be in another directory. It reads the key itself. */
+static int order(struct pd_backup_work *work, struct pd_admin *admin, enum pd_backup_kind kind,
+		 struct pd_slice *ret_reply, struct pd_error *err)
 {
-	const char *path = place->store.address;
-	char here[4096];
+	static const char *const kinds[] = { "FULL", "INCREMENTAL", "LOG" };
+	const struct pd_repository_place *place = &work->place;
+	bool remote = pd_repository_place_is_remote(place);
+	char *repository = NULL, *key_file = NULL, *passphrase_file = NULL;
+	const char *words[9] = { "PD.BACKUP", kinds[kind] };
+	size_t count = 2;
+	int result = remote ? 0 : pd_backup_absolute_path(place->store.address, &repository, err);
 
-	if (path[0] == '/' || pd_repository_place_is_remote(place))
-		return pd_strdup(path);
-	if (getcwd(here, sizeof here) == NULL)
-		return NULL;
-	return pd_asprintf("%s/%s", here, path);
+	if (result == 0)
+		result = pd_backup_absolute_path(place->key_file, &key_file, err);
+	if (result == 0)
+		result = pd_backup_absolute_path(place->passphrase_file, &passphrase_file, err);
+	if (result == 0) {
+		words[count++] = remote ? place->store.address : repository;
+		if (work->given.no_state)
+			words[count++] = "NOSTATE";
+		if (key_file != NULL) {
+			words[count++] = "KEYFILE";
+			words[count++] = key_file;
+		}
+		if (passphrase_file != NULL) {
+			words[count++] = "PASSPHRASEFILE";
+			words[count] = passphrase_file;
+		}
+		result = pd_admin_ask(admin, words, ret_reply, err);
+	}
+	pd_free(repository);
+	pd_free(key_file);
+	pd_free(passphrase_file);
+	return result;
 }
 
 static int by_server(struct pd_backup_work *work, struct pd_admin *admin, enum pd_backup_kind kind)
 {
-	static const char *const kinds[] = { "FULL", "INCREMENTAL", "LOG" };
-	char *repository = absolute(&work->place);
-	const char *words[] = { "PD.BACKUP", kinds[kind], repository, work->given.no_state ? "NOSTATE" : NULL,
-				NULL };
 	struct pd_backup_made made = { 0 };
 	struct pd_error err = { 0 };
 	struct pd_slice reply;
-	int result;
+	int result = order(work, admin, kind, &reply, &err);
 
-	if (repository == NULL)
-		result = pd_error_set(&err, PD_INVALID,
-				      "the path of the working directory is not known: "
-				      "name the repository by its path from / on");
-	else
-		result = pd_admin_ask(admin, words, &reply, &err);
 	if (result == 0) {
 		pd_backup_progress_begin(work, "sending");
 		result = wait(work, admin, reply, &made, &err);
 		pd_backup_progress_end(work);
 	}
-	pd_free(repository);
 	/* What the server could not begin has failed, whatever code it gave. */
 	return conclude(work, result == 0 || result == PD_END || result == PD_CORRUPT ? result : PD_IO, &made,
 			&err);

@@ -17,6 +17,7 @@ struct pd_backup_given {
 	const char *data, *repository, *scratch, *at;
 	const char *s3_endpoint, *s3_region, *s3_style, *s3_ca_file;
 	bool s3_look_first;
+	const char *key_file, *passphrase_file;
 	uint64_t keep, keep_for_ms;
 	bool json, all, quick, no_state, dry_run;
 };
@@ -27,7 +28,7 @@ struct pd_backup_given {
 		name, argument, kind, offsetof(struct pd_backup_given, field), 0, 0, help \
 	}
 /* Where the backups are. So many options, which count in the environment, too. */
-#define PD_BACKUP_PLACE_OPTIONS 6
+#define PD_BACKUP_PLACE_OPTIONS 8
 #define PD_BACKUP_OPTIONS_OF_PLACE                                                                        \
 	PD_BACKUP_OPTION("repository", "ADDRESS", PD_OPTION_TEXT, repository,                             \
 			 "Where the backups are: a directory, or s3://BUCKET/PREFIX (default:\n"          \
@@ -46,7 +47,12 @@ struct pd_backup_given {
 		PD_BACKUP_OPTION(                                                                         \
 			"s3-look-first", NULL, PD_OPTION_SWITCH, s3_look_first,                           \
 			"For a service that cannot create only where there is none: look\nbefore each "   \
-			"put. Only where nobody else writes to the repository.")
+			"put. Only where nobody else writes to the repository."),                         \
+		PD_BACKUP_OPTION("key-file", "FILE", PD_OPTION_TEXT, key_file,                            \
+				 "The key that everything is encrypted under: 32 random bytes, or 64 "    \
+				 "hexadecimal\ndigits."),                                                 \
+		PD_BACKUP_OPTION("passphrase-file", "FILE", PD_OPTION_TEXT, passphrase_file,              \
+				 "The same with a passphrase, in the file's first line.")
 #define PD_BACKUP_OPTION_JSON                                                                            \
 	{                                                                                                \
 		"o", "FORMAT", PD_OPTION_FORMAT, PD_BACKUP_AT(json), 0, 0,                               \
@@ -84,6 +90,8 @@ int pd_backup_work_failed(const struct pd_backup_work *work, int result, const s
 /* Open the repository. 0, or an exit status: then it has been said why. */
 int pd_backup_work_open(struct pd_backup_work *work);
 
+/* A path that a process in another directory understands; NULL stays NULL. To be freed. PD_INVALID: it is not known where we are; PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_backup_absolute_path(const char *path, char **ret_path, struct pd_error *err);
 /* Where a directory can be made on trial: beside the repository, where there is room for what is in it, or where --scratch says. To be freed.
  * PD_INVALID: the repository is no directory, so that it has to be said; PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_backup_scratch_path(const struct pd_backup_work *work, char **ret_path,

@@ -127,6 +127,11 @@ enum pd_setting_flags {
 	  "How the service encrypts what is put there: AES256 or aws:kms (default: as the bucket does).")    \
 	X(S3_KMS_KEY, "s3-kms-key", "s3.kms-key", NULL, TEXT, 0, 0, 0, "", "ID",                             \
 	  "With aws:kms, under which key (default: the account's).")                                         \
+	X(BACKUP_KEY_FILE, "backup-key-file", "backup.key-file", NULL, TEXT, 0, 0, 0, "", "FILE",            \
+	  "The key of encrypted repositories (default: none), for backups that name no key themselves: 32\n" \
+	  "random bytes, or 64 hexadecimal digits. See docs/recovery.md.")                                   \
+	X(BACKUP_PASSPHRASE_FILE, "backup-passphrase-file", "backup.passphrase-file", NULL, TEXT, 0, 0, 0,   \
+	  "", "FILE", "The same with a passphrase, in the file's first line.")                               \
 	X(COMPACTION_RATE, "compaction-rate", "compaction.rate", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "0",     \
 	  "SIZE",                                                                                            \
 	  "Bytes a second that compaction may read and write (default 0: no limit); less than 64KiB is\n"    \

@@ -42,6 +42,7 @@ GROUPS = (
     "archive",
     "backup",
     "backup_bucket",
+    "backup_key",
     "recovery",
     "log_command",
     "log_tool",

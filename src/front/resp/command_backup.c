@@ -40,7 +40,7 @@ static void answer_status(struct pd_resp_call *call)
 	}
 	if (status.made.end.lsn > 0)
 		pd_bookmark_format(0, status.made.end.epoch, status.made.end.lsn, bookmark);
-	pd_resp_write_map(reply, 19);
+	pd_resp_write_map(reply, 20);
 	write_text(reply, "kind", status.stage == PD_BACKUP_NONE ? "" : pd_backup_kind_name(status.kind));
 	write_text(reply, "state", state_name(&status));
 	write_text(reply, "stage", pd_backup_stage_name(status.stage));
@@ -60,12 +60,58 @@ static void answer_status(struct pd_resp_call *call)
 	write_number(reply, "keys", status.made.keys);
 	write_text(reply, "hash", status.made.state);
 	write_text(reply, "parent", status.made.parent);
+	write_text(reply, "notice", status.made.notice);
 }
 
-/* What the server's settings say of S3 counts. */
-static struct pd_repository_place place_at(const struct pd_config *config, const char *address)
+/* What is ordered: FULL repository [NOSTATE] [KEYFILE path | PASSPHRASEFILE path]. */
+struct words {
+	char *address, *key_file, *passphrase_file;
+	bool without_state;
+};
+
+static void words_done(struct words *words)
 {
-	struct pd_repository_place place = { .store = { .address = address } };
+	pd_free(words->address);
+	pd_free(words->key_file);
+	pd_free(words->passphrase_file);
+}
+
+static int copy_word(struct pd_slice word, const char *what, char **ret_text, struct pd_error *err)
+{
+	pd_free(*ret_text);
+	*ret_text = NULL;
+	if (word.size == 0 || memchr(word.data, '\0', word.size) != NULL)
+		return pd_error_set(err, PD_INVALID, "that is no %s", what);
+	*ret_text = pd_asprintf("%.*s", (int)word.size, (const char *)word.data);
+	return *ret_text != NULL ? 0 : pd_error_set(err, PD_NO_MEMORY, "out of memory for a backup");
+}
+
+static int take_words(const struct pd_resp_call *call, struct words *words, struct pd_error *err)
+{
+	int result = copy_word(call->words[2], "address of a repository", &words->address, err);
+
+	for (size_t i = 3; i < call->count && result == 0; i++) {
+		bool has_more = i + 1 < call->count;
+
+		if (pd_slice_equal_nocase(call->words[i], "nostate"))
+			words->without_state = true;
+		else if (has_more && pd_slice_equal_nocase(call->words[i], "keyfile"))
+			result = copy_word(call->words[++i], "path of a key file", &words->key_file, err);
+		else if (has_more && pd_slice_equal_nocase(call->words[i], "passphrasefile"))
+			result = copy_word(call->words[++i], "path of a passphrase file",
+					   &words->passphrase_file, err);
+		else
+			result = pd_error_set(err, PD_INVALID, "syntax error: see PD.BACKUP HELP");
+	}
+	return result;
+}
+
+/* What the server's settings say of S3 counts, and of the key where none is named. */
+static struct pd_repository_place place_of(const struct pd_config *config, const struct words *words)
+{
+	struct pd_repository_place place = { .store = { .address = words->address },
+					     .key_file = words->key_file,
+					     .passphrase_file = words->passphrase_file };
 
 	if (config == NULL)
 		return place;
@@ -76,44 +122,31 @@ static struct pd_repository_place place_at(const struct pd_config *config, const
 	place.store.s3_ca_file = pd_config_text(config, PD_SETTING_S3_CA_FILE);
 	place.store.s3_encryption = pd_config_text(config, PD_SETTING_S3_ENCRYPTION);
 	place.store.s3_kms_key = pd_config_text(config, PD_SETTING_S3_KMS_KEY);
+	if (words->key_file == NULL && words->passphrase_file == NULL) {
+		place.key_file = pd_config_text(config, PD_SETTING_BACKUP_KEY_FILE);
+		place.passphrase_file = pd_config_text(config, PD_SETTING_BACKUP_PASSPHRASE_FILE);
+	}
 	return place;
 }
 
-static int start_job(struct pd_resp_front *front, enum pd_backup_kind kind, struct pd_slice repository,
-		     bool without_state, struct pd_error *err)
-{
-	struct pd_repository_place place;
-	char *address;
-	int result;
-
-	if (repository.size == 0 || memchr(repository.data, '\0', repository.size) != NULL)
-		return pd_error_set(err, PD_INVALID, "that is no address of a repository");
-	if (front->backup_jobs == NULL)
-		front->backup_jobs = pd_backup_jobs_new(front->engine);
-	address = pd_asprintf("%.*s", (int)repository.size, (const char *)repository.data);
-	if (front->backup_jobs == NULL || address == NULL) {
-		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for a backup");
-	} else {
-		place = place_at(front->options.config, address);
-		result = pd_backup_job_start(front->backup_jobs, kind, &place, without_state, err);
-	}
-	pd_free(address);
-	return result;
-}
-
-/* PD.BACKUP FULL repository [NOSTATE] */
 static void start(struct pd_resp_call *call, enum pd_backup_kind kind)
 {
 	struct pd_resp_front *front = call->client->front;
+	struct pd_repository_place place;
 	struct pd_error err = { 0 };
-	bool without_state = call->count == 4 && pd_slice_equal_nocase(call->words[3], "nostate");
-	int result;
+	struct words words = { 0 };
+	int result = take_words(call, &words, &err);
 
-	if (call->count > 4 || (call->count == 4 && !without_state)) {
-		pd_resp_write_error(call->reply, "ERR syntax error");
-		return;
+	if (result == 0 && front->backup_jobs == NULL) {
+		front->backup_jobs = pd_backup_jobs_new(front->engine);
+		if (front->backup_jobs == NULL)
+			result = pd_error_set(&err, PD_NO_MEMORY, "out of memory for a backup");
 	}
-	result = start_job(front, kind, call->words[2], without_state, &err);
+	if (result == 0) {
+		place = place_of(front->options.config, &words);
+		result = pd_backup_job_start(front->backup_jobs, kind, &place, words.without_state, &err);
+	}
+	words_done(&words);
 	if (result == 0)
 		answer_status(call);
 	else
@@ -147,14 +180,16 @@ static void answer_help(struct pd_resp_call *call)
 	static const char *const lines[] = {
 		"CANCEL",
 		"    End the backup that is being made. What was sent of it counts for the next.",
-		"FULL <repository> [NOSTATE]",
+		"FULL <repository> [NOSTATE] [KEYFILE <path>|PASSPHRASEFILE <path>]",
 		"    Start a backup of everything into this directory of the server's machine, a path from / "
 		"on, or "
 		"into s3://BUCKET/PREFIX with the server's settings for S3. NOSTATE: without the hash of the "
-		"state.",
-		"INCREMENTAL <repository> [NOSTATE]",
+		"state. KEYFILE, PASSPHRASEFILE: what the repository is encrypted under is in this file of "
+		"the "
+		"server's machine.",
+		"INCREMENTAL <repository> [NOSTATE] [KEYFILE <path>|PASSPHRASEFILE <path>]",
 		"    The same, reading only what is new since the last backup; with the log since.",
-		"LOG <repository>",
+		"LOG <repository> [KEYFILE <path>|PASSPHRASEFILE <path>]",
 		"    Start a backup of the log since the last backup.",
 		"STATUS",
 		"    Return the state of the backup that is being made, or of the last one.",
@@ -179,7 +214,7 @@ static const struct pd_resp_command commands[] = {
 	    "Returns helpful text about the different subcommands.", "O(1)", answer_help),
 	ROW("pd.backup|incremental", -3, ADMIN, "Starts a backup of what is new since the last one.",
 	    "O(1); the work goes on beside the serving.", answer_incremental),
-	ROW("pd.backup|log", 3, ADMIN, "Starts a backup of the log since the last one.",
+	ROW("pd.backup|log", -3, ADMIN, "Starts a backup of the log since the last one.",
 	    "O(1); the work goes on beside the serving.", answer_log),
 	ROW("pd.backup|status", 2, ADMIN | PD_COMMAND_LOADING,
 	    "Tells how far a backup is, and how the last one ended.", "O(1)", answer_status),

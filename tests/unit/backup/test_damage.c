@@ -38,8 +38,9 @@ static int note_name(void *context, const struct pd_object_entry *entry, struct 
 	return 0;
 }
 
-static void shelf_init(struct shelf *shelf)
+static void shelf_init(struct shelf *shelf, bool encrypted)
 {
+	struct pd_repository_place place;
 	struct pd_repository *repository;
 	struct pd_backup_made made;
 	struct pd_error err = { 0 };
@@ -48,6 +49,8 @@ static void shelf_init(struct shelf *shelf)
 	assert_non_null(shelf->world);
 	world_init(shelf->world, 5);
 	shelf->os = shelf->world->host.os;
+	if (encrypted)
+		vault_make_key(shelf->os);
 	world_open(shelf->world);
 	vault_fill(shelf->world, 30);
 	world_checkpoint(shelf->world);
@@ -56,7 +59,8 @@ static void shelf_init(struct shelf *shelf)
 	if (vault_back_up(shelf->world, &made, &err) != 0)
 		fail_msg("%s", err.text);
 	memcpy(shelf->id, made.id, sizeof shelf->id);
-	assert_int_equal(pd_repository_open(shelf->os, &PD_REPOSITORY_IN(REPOSITORY), &repository, &err), 0);
+	place = vault_place(shelf->os);
+	assert_int_equal(pd_repository_open(shelf->os, &place, &repository, &err), 0);
 	assert_int_equal(pd_repository_each(repository, "", note_name, shelf, &err), 0);
 	pd_repository_free(repository);
 	assert_true(shelf->count >= 6);
@@ -121,12 +125,11 @@ static void expect_found(struct shelf *shelf, size_t n, const char *what)
 		fail_msg("%s is not named: %s", shelf->names[n], err.text);
 }
 
-static void test_each_object(void **state)
+static void damage_each_object(bool encrypted)
 {
 	struct shelf shelf;
 
-	(void)state;
-	shelf_init(&shelf);
+	shelf_init(&shelf, encrypted);
 	for (size_t n = 0; n < shelf.count; n++) {
 		char path[200];
 
@@ -156,12 +159,18 @@ static void test_each_object(void **state)
 	shelf_done(&shelf);
 }
 
-static void test_swapped(void **state)
+static void test_each_object(void **state)
+{
+	(void)state;
+	damage_each_object(false);
+	damage_each_object(true);
+}
+
+static void swap_each_object(bool encrypted)
 {
 	struct shelf shelf;
 
-	(void)state;
-	shelf_init(&shelf);
+	shelf_init(&shelf, encrypted);
 	for (size_t n = 0; n < shelf.count; n++) {
 		size_t other = (n + 1) % shelf.count;
 		const uint8_t *data;
@@ -183,6 +192,13 @@ static void test_swapped(void **state)
 	shelf_done(&shelf);
 }
 
+static void test_swapped(void **state)
+{
+	(void)state;
+	swap_each_object(false);
+	swap_each_object(true);
+}
+
 /* What is damaged in the source is not backed up as if it were not. */
 static void test_source(void **state)
 {
@@ -192,7 +208,7 @@ static void test_source(void **state)
 	struct pd_os_names names;
 
 	(void)state;
-	shelf_init(&shelf);
+	shelf_init(&shelf, false);
 	assert_int_equal(pd_os_list(shelf.os, "data/log/0000", &names, &err), 0);
 	for (size_t i = 0; i < names.count; i++) {
 		char path[100];
@@ -274,7 +290,7 @@ static void test_newest_is_damaged(void **state)
 	char path[200];
 
 	(void)state;
-	shelf_init(&shelf);
+	shelf_init(&shelf, false);
 	pd_sim_advance_us(shelf.os, 60000000);
 	assert_int_equal(vault_back_up(shelf.world, &made, &err), 0);
 	(void)snprintf(path, sizeof path, REPOSITORY "/backup/%s", made.id);

@@ -8,6 +8,23 @@
 
 #include <cmocka.h>
 
+struct pd_repository_place vault_place(struct pd_os *os)
+{
+	return (struct pd_repository_place){ .store = { .address = REPOSITORY },
+					     .key_file = vault_is_there(os, KEY) ? KEY : NULL };
+}
+
+void vault_make_key(struct pd_os *os)
+{
+	uint8_t key[32];
+	struct pd_os_file *file;
+
+	pd_os_random(os, key, sizeof key);
+	assert_int_equal(pd_os_open(os, KEY, PD_OS_WRITE | PD_OS_CREATE, &file, NULL), 0);
+	assert_int_equal(pd_os_write(file, key, sizeof key, 0, NULL), 0);
+	pd_os_close(file);
+}
+
 void vault_fill(struct world *world, unsigned acts)
 {
 	for (unsigned i = 0; i < acts; i++)
@@ -22,7 +39,7 @@ struct pd_hash128 vault_hash(struct world *world)
 
 int vault_back_up(struct world *world, struct pd_backup_made *ret_made, struct pd_error *err)
 {
-	struct pd_backup_order order = { .repository = PD_REPOSITORY_IN(REPOSITORY),
+	struct pd_backup_order order = { .repository = vault_place(world->host.os),
 					 .levels = PD_LEVELS_PLAIN };
 
 	return pd_backup_make_of_directory(world->host.os, "data", &order, ret_made, err);
@@ -32,11 +49,12 @@ int vault_back_up_live(struct world *world, enum pd_backup_kind kind, struct pd_
 		       struct pd_error *err)
 {
 	struct pd_backup_jobs *jobs = pd_backup_jobs_new(world->host.engine);
+	struct pd_repository_place place = vault_place(world->host.os);
 	struct pd_backup_status status = { 0 };
 	int result;
 
 	assert_non_null(jobs);
-	result = pd_backup_job_start(jobs, kind, &PD_REPOSITORY_IN(REPOSITORY), false, err);
+	result = pd_backup_job_start(jobs, kind, &place, false, err);
 	for (unsigned i = 0; result == 0 && i < 1000; i++) {
 		world_idle(world, 1);
 		pd_backup_jobs_tick(jobs);
@@ -58,11 +76,12 @@ int vault_restore(struct pd_os *os, const char *id, struct pd_backup_restored *r
 		  struct pd_error *err)
 {
 	struct pd_backup_restoring order = { .target = TARGET, .levels = PD_LEVELS_PLAIN };
+	struct pd_repository_place place = vault_place(os);
 	struct pd_repository *repository = NULL;
 	struct pd_backup_manifest manifest;
 	struct pd_backup_verdict verdict;
 	struct pd_backup_seen seen;
-	int result = pd_repository_open(os, &PD_REPOSITORY_IN(REPOSITORY), &repository, err);
+	int result = pd_repository_open(os, &place, &repository, err);
 
 	pd_backup_manifest_init(&manifest);
 	pd_backup_seen_init(&seen);
@@ -110,11 +129,12 @@ int vault_restore_at(struct pd_os *os, const char *id, uint64_t lsn, struct pd_b
 					     .levels = PD_LEVELS_PLAIN,
 					     .at = lsn > 0 ? &at : NULL };
 	struct pd_backup_wish wish = { .lsn = lsn };
+	struct pd_repository_place place = vault_place(os);
 	struct pd_repository *repository = NULL;
 	const struct pd_backup_manifest *last;
 	struct pd_backup_manifest plan;
 	struct pd_catalog catalog = { 0 };
-	int result = pd_repository_open(os, &PD_REPOSITORY_IN(REPOSITORY), &repository, err);
+	int result = pd_repository_open(os, &place, &repository, err);
 
 	pd_backup_manifest_init(&plan);
 	if (result == 0)

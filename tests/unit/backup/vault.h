@@ -12,6 +12,12 @@
 
 #define REPOSITORY "/vault"
 #define TARGET     "/again"
+#define KEY        "/key"
+
+/* Where it is; encrypted under the key in KEY, if there is such a file. */
+struct pd_repository_place vault_place(struct pd_os *os);
+/* From here on everything in a new repository is encrypted. */
+void vault_make_key(struct pd_os *os);
 
 /* A small engine with a few keys of every kind. */
 void vault_fill(struct world *world, unsigned acts);
