@@ -6,6 +6,7 @@
 #include "archive/round.h"
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/plant.h"
 #include "engine/engine.h"
 #include "engine/follower.h"
 #include "engine/manifest.h"
@@ -181,7 +182,9 @@ static void keep_log(struct pd_archive *archive)
 	waiting = pd_engine_log_bytes_since(archive->engine, lsn);
 	archive->let_go = archive->disk_limit > 0 && waiting > archive->disk_limit;
 	/* One record more, so that the segment before stays as well: frames of the next record may begin in it. */
-	pd_engine_keep_log(archive->engine, archive->let_go ? UINT64_MAX : lsn - 1);
+	pd_engine_keep_log(archive->engine, archive->let_go || pd_plant(PD_PLANT_ARCHIVE_HOLDS_NOTHING)
+						    ? UINT64_MAX
+						    : lsn - 1);
 }
 
 /* Twice as long each time, and not all servers at once. */
@@ -242,6 +245,8 @@ static void begin(struct pd_archive *archive)
 	int result;
 
 	pd_engine_log_reach(archive->engine, &first_lsn, &round->durable_lsn);
+	if (pd_plant(PD_PLANT_ARCHIVE_AHEAD))
+		pd_engine_now(archive->engine, &first_lsn, &round->durable_lsn);
 	/* Nothing new: but that of a sealed segment the whole is wanted, which comes with its successor's first record. */
 	if (round->place.known && round->durable_lsn < round->place.next_lsn && archive->failed == 0) {
 		archive->next_us = now_us(archive) + archive->interval_us / 2;

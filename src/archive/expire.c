@@ -6,6 +6,7 @@
 
 #include "archive/catalog.h"
 #include "base/buffer.h"
+#include "base/plant.h"
 
 #define HOLD_TEXT_MAX 4096
 
@@ -191,11 +192,14 @@ static int expire_run(struct expiring *expiring, const struct pd_archive_catalog
 	bool all = old == run->count && !newest && !run->broken;
 	int result = 0;
 
-	if (old > 0)
+	if (old > 0 && !pd_plant(PD_PLANT_ARCHIVE_EXPIRES_FIRST))
 		result = note_beginning(expiring, run->base,
 					catalog->items[run->first + old - 1].part.stretch.last_lsn + 1, err);
 	for (size_t i = run->first; result == 0 && i < run->first + old; i++)
 		result = remove_item(expiring, catalog->items + i, err);
+	if (result == 0 && old > 0 && pd_plant(PD_PLANT_ARCHIVE_EXPIRES_FIRST))
+		result = note_beginning(expiring, run->base,
+					catalog->items[run->first + old - 1].part.stretch.last_lsn + 1, err);
 	if (result == 0 && all)
 		return remove_base(expiring, run->base, err);
 	if (result == 0 && expiring->expired->first_lsn == 0)

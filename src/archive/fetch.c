@@ -8,6 +8,7 @@
 #include "archive/catalog.h"
 #include "archive/object.h"
 #include "base/memory.h"
+#include "base/plant.h"
 
 struct fetching {
 	const struct pd_archive_fetch *fetch;
@@ -155,7 +156,7 @@ static int end_file(struct fetching *fetching, struct pd_error *err)
 			 ? no_memory(err)
 			 : pd_log_raw_finish(fetching->file, fetching->at, fetching->fetch->log.cluster_id,
 					     fetching->fetch->log.shard, fetching->segment, err);
-	if (result == 0)
+	if (result == 0 && !pd_plant(PD_PLANT_FETCHED_UNSYNCED))
 		result = pd_os_datasync(fetching->file, err);
 	pd_os_close(fetching->file);
 	fetching->file = NULL;

@@ -8,6 +8,7 @@
 #include "archive/catalog.h"
 #include "archive/object.h"
 #include "archive/round.h"
+#include "base/plant.h"
 
 #define CLAIMS_MAX 16u /* the newest epochs of the log: so many are looked at */
 
@@ -97,7 +98,7 @@ int pd_archive_claim_epochs(struct pd_archive_round *round, const struct pd_log_
 	unsigned epochs = 0;
 	int result = 0;
 
-	if (count == 0)
+	if (count == 0 || pd_plant(PD_PLANT_ARCHIVE_UNCLAIMED))
 		return 0;
 	while (first > 0 && epochs < CLAIMS_MAX) {
 		pd_log_raw_segment(raw, --first, &segment);
@@ -257,7 +258,7 @@ static int settle(struct pd_archive_round *round, uint64_t base, struct pd_error
 	char prefix[PD_ARCHIVE_NAME_SIZE];
 
 	pd_archive_base_prefix(&round->log, base, prefix);
-	return pd_object_settle(round->store, prefix, err);
+	return pd_plant(PD_PLANT_ARCHIVE_UNSETTLED) ? 0 : pd_object_settle(round->store, prefix, err);
 }
 
 int pd_archive_start(struct pd_archive_round *round, struct pd_log_raw *raw, struct pd_error *err)

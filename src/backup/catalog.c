@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 
 #define CHAIN_MAX 1000000u /* a ring, which nobody has made, ends */
 
@@ -224,7 +225,8 @@ static int add_log(struct pd_backup_manifest *plan, struct part *parts, size_t c
 /* Log that is older than the checkpoint is of no use; but the record that this ends with may begin in the segment before the one that has its end. */
 static bool counts(const struct pd_backup_manifest *plan, const struct pd_backup_file *file)
 {
-	return file->part == PD_BACKUP_LOG_FILE && file->last_lsn + 1 >= plan->base.lsn;
+	return file->part == PD_BACKUP_LOG_FILE &&
+	       file->last_lsn + !pd_plant(PD_PLANT_PLAN_CUTS_RECORD) >= plan->base.lsn;
 }
 
 static int collect(const struct pd_catalog *catalog, const struct pd_backup_manifest *base,

@@ -7,6 +7,7 @@
 #include "backup/scan.h"
 #include "backup/verify.h"
 #include "base/memory.h"
+#include "base/plant.h"
 
 #define PIECES_PREFIX "data/"
 #define CHAIN_MAX     1000000u
@@ -140,8 +141,9 @@ static int name_pieces(struct expiring *expiring, struct pd_error *err)
 
 	for (size_t i = 0; i < expiring->catalog.count && result == 0; i++) {
 		const struct pd_backup_manifest *manifest = &expiring->catalog.items[i];
+		size_t count = manifest->piece_count - pd_plant(PD_PLANT_EXPIRE_FORGETS_PIECE);
 
-		for (size_t n = 0; n < manifest->piece_count && !expiring->goes[i] && result == 0; n++)
+		for (size_t n = 0; n < count && !expiring->goes[i] && result == 0; n++)
 			result = pd_backup_seen_add(&expiring->named, &manifest->pieces[n], err);
 	}
 	return result;
@@ -191,6 +193,8 @@ static int expire(struct expiring *expiring, const struct pd_expire_rules *rules
 	if (expiring->goes == NULL)
 		return no_memory(err);
 	result = name_pieces(expiring, err);
+	if (result == 0 && pd_plant(PD_PLANT_EXPIRE_PIECES_FIRST))
+		result = pd_repository_each(expiring->repository, PIECES_PREFIX, remove_piece, expiring, err);
 	if (result == 0)
 		result = remove_manifests(expiring, err);
 	if (result == 0)

@@ -112,7 +112,25 @@ enum pd_plant {
 	PD_PLANT_OBJECT_NAME_UNSYNCED,  /* an object counts as put before its name is on stable storage */
 	PD_PLANT_EPOCH_NOT_NOTED,       /* the manifest does not say which epoch the log must reach */
 	PD_PLANT_EPOCH_OF_RECORD_ONLY,  /* an epoch whose own record cannot be read has never been */
-	PD_PLANT_BIT_UNPROVEN,          /* whatever looks like a flipped bit is put right */
+	PD_PLANT_ARCHIVE_NOT_READ_BACK, /* what was put into the archive counts as it is */
+	PD_PLANT_ARCHIVE_HOLDS_NOTHING, /* the log is trimmed before it is archived */
+	PD_PLANT_ARCHIVE_AHEAD,         /* what is not durable yet is archived */
+	PD_PLANT_ARCHIVE_PIECES_FIRST,  /* a segment's pieces go before all of it is in the archive */
+	PD_PLANT_ARCHIVE_UNCLAIMED,     /* nobody looks who has begun an epoch in the archive */
+	PD_PLANT_ARCHIVE_UNSETTLED, /* what a killed process has put into the archive counts as it is seen */
+	PD_PLANT_ARCHIVE_EXPIRES_FIRST, /* where a base begins is noted when what was before has gone */
+	PD_PLANT_FETCHED_UNSYNCED,      /* a fetched segment has its name before its bytes are stable */
+	PD_PLANT_PIECE_BELIEVED,        /* a piece of a backup that could not be put counts as put */
+	PD_PLANT_LEASE_IGNORED,         /* whoever has had a repository writes on, whoever has it by now */
+	PD_PLANT_REPOSITORY_UNSETTLED, /* what a killed process has left in a repository counts as it is seen */
+	PD_PLANT_EXPIRE_FORGETS_PIECE, /* one of the pieces that a backup names goes with those that none does */
+	PD_PLANT_EXPIRE_PIECES_FIRST,   /* pieces go before the backups that name them */
+	PD_PLANT_BACKUP_HASH_UNCHECKED, /* files of a checkpoint are backed up as they are found */
+	PD_PLANT_BACKUP_JOINS_BY_LSN,   /* a backup goes on from one of another history */
+	PD_PLANT_PLAN_CUTS_RECORD, /* the record that a checkpoint ends with is restored without its beginning */
+	PD_PLANT_RESTORED_EPOCH, /* a restored directory goes on in the epoch that the source would have come to */
+	PD_PLANT_RESTORED_UNSYNCED, /* a restored directory's name is left to the kernel */
+	PD_PLANT_BIT_UNPROVEN,      /* whatever looks like a flipped bit is put right */
 };
 
 #ifdef PD_PLANTED

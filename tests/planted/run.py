@@ -56,8 +56,14 @@ SIMULATION = simulation("simulation")
 # The same with one plague in every seed, which else has one of nine.
 PLAGUES = [simulation(f"simulation of {what}", "--plague", plague)
            for plague, what in (("errors", "errors"), ("rot", "rot"), ("drive", "bad drives"), ("full", "full disks"))]
-EXHAUSTIVE = Oracle("exhaustive", r"^('.*') FAILED: (?P<said>.*)", "{build}/tests/sim/exhaustive", "--variants", "1",
-                    "--numbers", "8", "--chances", "1", "--jobs", "1", "--once", "--until-failure")
+
+
+def exhaustive(name, *more):
+    return Oracle(name, r"^('.*') FAILED: (?P<said>.*)", "{build}/tests/sim/exhaustive", "--variants", "1",
+                  "--numbers", "8", "--chances", "1", "--jobs", "1", "--once", "--until-failure", *more)
+
+
+EXHAUSTIVE = exhaustive("exhaustive")
 STATES = [Oracle("states of " + workload, r"^VIOLATION: (?P<said>.*)", "{build}/tests/crash/states", workload,
                  "--count", "300", "--jobs", "1", "--traces", "{scratch}")
           for workload in ("engine-plain", "engine", "levels-plain", "levels")]
@@ -73,6 +79,14 @@ LOCAL_CRASH = unit("crashes of a directory of objects", "unit/provider/test_prov
 HOLD = unit("test of held replies", "unit/front/test_front_hold")
 LOG_DAMAGE = unit("test of damaged logs", "unit/log/test_log_damage")
 STATE = unit("test of states", "unit/engine/test_engine_state")
+ARCHIVE = unit("test of archives", "unit/archive/test_archive")
+ARCHIVE_KILLED = unit("test of archives of killed processes", "unit/archive/test_archive_killed")
+ARCHIVED = exhaustive("exhaustive, of an archive", "--script", "archived, and killed")
+BACKED_UP = exhaustive("exhaustive, of a backup", "--script", "a backup")
+BACKUP_CRASH = unit("crashes of backups", "unit/backup/test_backup_crash")
+BACKUP_KILLED = unit("test of backups of killed processes", "unit/backup/test_backup_killed")
+BACKUP_EXPIRE = unit("test of backups that expire", "unit/backup/test_backup_expire")
+BACKUP_POINTS = unit("test of chains of backups", "unit/backup/test_backup_points")
 SUITES = {
     "SHORT_WRITE_IS_WHOLE": [REAL_OS],
     "REPLY_OVERTAKES": [HOLD],
@@ -86,6 +100,24 @@ SUITES = {
     "OBJECT_NAME_UNSYNCED": [LOCAL_CRASH],
     "BIT_UNPROVEN": [unit("test of flipped bits", "unit/log/test_log_repair_bits")],
     "EPOCH_NOT_NOTED": [unit("test of opening", "unit/engine/test_engine_open")],
+    "ARCHIVE_NOT_READ_BACK": [ARCHIVE],
+    "ARCHIVE_HOLDS_NOTHING": [ARCHIVE],
+    "ARCHIVE_AHEAD": [ARCHIVE],
+    "ARCHIVE_PIECES_FIRST": [ARCHIVED],
+    "ARCHIVE_UNCLAIMED": [unit("test of archives of copies", "unit/archive/test_archive_copies")],
+    "ARCHIVE_UNSETTLED": [ARCHIVE_KILLED],
+    "ARCHIVE_EXPIRES_FIRST": [ARCHIVE],
+    "FETCHED_UNSYNCED": [ARCHIVE_KILLED],
+    "PIECE_BELIEVED": [BACKUP_CRASH],
+    "LEASE_IGNORED": [unit("test of who writes backups", "unit/backup/test_backup_lease")],
+    "REPOSITORY_UNSETTLED": [BACKUP_KILLED],
+    "EXPIRE_FORGETS_PIECE": [BACKUP_EXPIRE],
+    "EXPIRE_PIECES_FIRST": [BACKUP_EXPIRE],
+    "BACKUP_HASH_UNCHECKED": [unit("test of damaged backups", "unit/backup/test_backup_damage")],
+    "BACKUP_JOINS_BY_LSN": [BACKUP_POINTS],
+    "PLAN_CUTS_RECORD": [BACKUP_POINTS],
+    "RESTORED_EPOCH": [BACKED_UP],
+    "RESTORED_UNSYNCED": [BACKUP_CRASH],
 }
 
 # Bugs that it takes more to meet: damage or a failure, and then the one read, flush or start that matters.

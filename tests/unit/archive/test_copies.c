@@ -1,4 +1,5 @@
 /* Two that archive into one place: copies of a directory do not mix. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -144,12 +145,52 @@ static void test_older_copy(void **state)
 	arc_done(&arc);
 }
 
+/* Of two that begin the same epoch, and of which nobody has archived any of it, one does and the other does not: in whatever place the store failed the first. */
+static void test_at_once(void **state)
+{
+	(void)state;
+	for (uint64_t n = 1; n < 60; n++) {
+		struct arc arc, other, *winner;
+
+		arc_init(&arc);
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 100), 0);
+		assert_true(arc_settle(&arc));
+		arc_close(&arc);
+		arc_copy(&arc, "data", "fork");
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 50), 0);
+		pd_sim_fail_from(arc.host.os, n, EIO, true);
+		host_advance_ms(&arc.host, 700);
+		pd_archive_tick(arc.archive);
+		pd_sim_fail_from(arc.host.os, 0, 0, false);
+		other = beside(&arc, "fork");
+		arc_open(&other);
+		assert_int_equal(arc_write(&other, 60), 0);
+		for (unsigned i = 0; i < 10; i++) {
+			arc_tick(&other);
+			arc_tick(&arc);
+		}
+		winner = arc_status(&other).state == PD_ARCHIVE_REFUSED ? &arc : &other;
+		expect_refused(winner == &arc ? &other : &arc);
+		if (winner == &arc)
+			expect_all(winner);
+		else
+			assert_true(arc_settle(winner));
+		pd_buffer_done(&other.host.reply);
+		arc_close(&other);
+		arc_close(&arc);
+		arc_done(&arc);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_restored_beside),
 		cmocka_unit_test(test_older_copy),
+		cmocka_unit_test(test_at_once),
 	};
 
 	return cmocka_run_group_tests_name("archive_copies", tests, NULL, NULL);

@@ -131,11 +131,45 @@ static void test_expire(void **state)
 	}
 }
 
+/* What was fetched is there when the power fails right after. */
+static void test_fetched(void **state)
+{
+	struct pd_archive_fetched fetched;
+	struct pd_hash128 hash;
+	struct pd_error err;
+	struct host other;
+	struct arc arc;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 400), 0);
+	assert_true(arc_settle(&arc));
+	hash = host_hash(&arc.host, "main");
+	assert_int_equal(
+		arc_fetch(&arc, "rebuilt", (struct pd_log_position){ 0, 0 }, UINT64_MAX, &fetched, &err), 0);
+	assert_true(fetched.segments > 1);
+	/* The caller's own, around the log. */
+	assert_int_equal(pd_os_sync_directory(arc.host.os, "rebuilt", &err), 0);
+	assert_int_equal(pd_os_sync_directory(arc.host.os, ".", &err), 0);
+	cut_power(&arc);
+	other = arc.host;
+	pd_buffer_init(&other.reply, 1 << 20);
+	other.options.data_directory = "rebuilt";
+	host_open(&other);
+	assert_int_equal(other.recovery.damage_count, 0);
+	assert_same_hash(host_hash(&other, "main"), hash);
+	host_close(&other);
+	pd_buffer_done(&other.reply);
+	arc_done(&arc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_found),
 		cmocka_unit_test(test_expire),
+		cmocka_unit_test(test_fetched),
 	};
 
 	return cmocka_run_group_tests_name("archive_killed", tests, NULL, NULL);

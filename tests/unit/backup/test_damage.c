@@ -234,6 +234,90 @@ static void test_source(void **state)
 	shelf_done(&shelf);
 }
 
+/* A backup without a look at the state: what is in it must be right all the same. */
+static void expect_checked(struct shelf *shelf, const char *path)
+{
+	struct pd_backup_order order = { .repository = PD_REPOSITORY_IN(REPOSITORY),
+					 .levels = PD_LEVELS_PLAIN,
+					 .without_state = true };
+	struct pd_backup_restored restored;
+	struct pd_backup_made made;
+	struct pd_error err = { 0 };
+	int result = pd_backup_make_of_directory(shelf->os, "data", &order, &made, &err);
+
+	if (result == 0)
+		result = vault_restore(shelf->os, made.id, &restored, &err);
+	else
+		result = result == PD_CORRUPT ? 0 : result;
+	if (result != 0)
+		fail_msg("%s: %s", path, err.text);
+	assert_int_equal(pd_os_remove_tree(shelf->os, TARGET, &err), 0);
+}
+
+/* A life whose log has been trimmed: without its checkpoint there is nothing. */
+static void live_long(struct shelf *shelf)
+{
+	static char command[3000];
+	struct world *world = pd_calloc(1, sizeof *world);
+	uint64_t first = 1, durable;
+
+	assert_non_null(world);
+	*shelf = (struct shelf){ .world = world };
+	world_init(world, 6);
+	world->host.options.retention_s = world->host.options.retention_bytes = 0;
+	shelf->os = world->host.os;
+	world_open(world);
+	memset(command, 'x', sizeof command - 1);
+	memcpy(command, "set {a0}k ", sizeof "set {a0}k " - 1);
+	for (unsigned i = 0; i < 20 && first == 1; i++) {
+		for (unsigned n = 0; n < 30; n++)
+			host_durable(&world->host, command);
+		world->last_lsn = host_lsn(&world->host);
+		world_checkpoint(world);
+		world_idle(world, 20);
+		pd_engine_log_reach(world->host.engine, &first, &durable);
+	}
+	assert_true(first > 1);
+	host_close(&world->host);
+}
+
+/* The same with the files of its checkpoints. */
+static void test_source_checkpoint(void **state)
+{
+	struct pd_error err = { 0 };
+	struct shelf shelf;
+	struct pd_os_names names, files;
+	unsigned flipped = 0;
+
+	(void)state;
+	live_long(&shelf);
+	assert_int_equal(pd_os_list(shelf.os, "data/store/0000", &names, &err), 0);
+	for (size_t i = 0; i < names.count; i++) {
+		char folder[100], path[200];
+
+		(void)snprintf(folder, sizeof folder, "data/store/0000/%.60s/levels", names.names[i]);
+		if (strncmp(names.names[i], "checkpoint-", 11) != 0 ||
+		    pd_os_list(shelf.os, folder, &files, &err) != 0)
+			continue;
+		for (size_t n = 0; n < files.count; n++) {
+			const uint8_t *data;
+			uint64_t size;
+
+			(void)snprintf(path, sizeof path, "%s/%.90s", folder, files.names[n]);
+			assert_int_equal(pd_sim_content(shelf.os, path, &data, &size), 0);
+			for (uint64_t at = 0; at < size; at += 1 + size / 8, flipped++) {
+				assert_int_equal(pd_sim_flip_bit(shelf.os, path, at, 5), 0);
+				expect_checked(&shelf, path);
+				assert_int_equal(pd_sim_flip_bit(shelf.os, path, at, 5), 0);
+			}
+		}
+		pd_os_names_done(&files);
+	}
+	pd_os_names_done(&names);
+	assert_true(flipped > 4);
+	shelf_done(&shelf);
+}
+
 /* What a newer Perdure has written is not guessed at. */
 static void test_newer(void **state)
 {
@@ -311,9 +395,13 @@ static void test_newest_is_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_object), cmocka_unit_test(test_swapped),
-		cmocka_unit_test(test_source),      cmocka_unit_test(test_newer),
-		cmocka_unit_test(test_names),       cmocka_unit_test(test_newest_is_damaged),
+		cmocka_unit_test(test_each_object),
+		cmocka_unit_test(test_swapped),
+		cmocka_unit_test(test_source),
+		cmocka_unit_test(test_newer),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_newest_is_damaged),
+		cmocka_unit_test(test_source_checkpoint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
