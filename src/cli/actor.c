@@ -232,6 +232,8 @@ static const struct pd_verb verbs[] = {
 	{ "snapshots", "list the moments that are kept", pd_actor_snapshots_run },
 	{ "unsnapshot", "let a kept moment go", pd_actor_unsnapshot_run },
 	{ "verify", "read a snapshot and compare its hash", pd_actor_verify_run },
+	{ "export", "write what it had at a moment into a file", pd_actor_export_run },
+	{ "import", "make one of such a file", pd_actor_import_run },
 };
 
 static const struct pd_verb_alias aliases[] = { { "list", "ls" }, { "remove", "drop" }, { NULL, NULL } };
@@ -243,11 +245,10 @@ static int run(int argc, char **argv)
 		.synopsis = "perdure actor "
 			    "ls|show|drop|profile|history|blame|diff|get|fork|restore|revert|undrop|snapshot|"
 			    "snapshots|"
-			    "unsnapshot|verify [options] [NAME]",
+			    "unsnapshot|verify|export|import [options] [NAME]",
 		.about = "Looks after the actors of a data directory, through the admin socket of the server "
 			 "that has it.\n'ls', 'show' and what looks at their past (history, blame, diff, "
-			 "get) work "
-			 "without a server,\ntoo.",
+			 "get, export)\nwork without a server, too.",
 		.table = verbs,
 		.count = sizeof verbs / sizeof *verbs,
 		.aliases = aliases,

@@ -56,6 +56,10 @@ bool pd_actor_take_words(const struct pd_options *options, int argc, char **argv
 int pd_actor_order(const struct pd_options *options, const char *data, bool json, const char *const *words,
 		   void (*print)(struct pd_output *output, struct pd_slice reply));
 
+/* Subcommands that carry an actor into a file, and back: actor_transfer.c. */
+int pd_actor_export_run(int argc, char **argv);
+int pd_actor_import_run(int argc, char **argv);
+
 /* Subcommands about snapshots: actor_snapshot.c. */
 int pd_actor_snapshot_run(int argc, char **argv);
 int pd_actor_snapshots_run(int argc, char **argv);

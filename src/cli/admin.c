@@ -76,15 +76,27 @@ static int error_of(struct pd_slice text, struct pd_error *err)
 	return pd_error_set(err, code, "%.*s", (int)(text.size - skip), (const char *)text.data + skip);
 }
 
+static int said(int result, const struct pd_error *why, struct pd_error *err)
+{
+	if (result == PD_INVALID)
+		return error_of(pd_slice_string(why->text), err);
+	return result == 0 ? 0 : pd_error_set(err, result, "%s", why->text);
+}
+
 int pd_admin_ask(struct pd_admin *admin, const char *const *words, struct pd_slice *ret_reply,
 		 struct pd_error *err)
 {
 	struct pd_error why = { 0 };
-	int result = pd_target_ask(&admin->link, words, ret_reply, &why);
 
-	if (result == PD_INVALID)
-		return error_of(pd_slice_string(why.text), err);
-	return result == 0 ? 0 : pd_error_set(err, result, "%s", why.text);
+	return said(pd_target_ask(&admin->link, words, ret_reply, &why), &why, err);
+}
+
+int pd_admin_ask_slices(struct pd_admin *admin, const struct pd_slice *words, size_t count,
+			struct pd_slice *ret_reply, struct pd_error *err)
+{
+	struct pd_error why = { 0 };
+
+	return said(pd_target_ask_slices(&admin->link, words, count, ret_reply, &why), &why, err);
 }
 
 const char *pd_admin_advice(const struct pd_error *err)

@@ -26,6 +26,10 @@ void pd_admin_close(struct pd_admin *admin);
 PD_MUST_CHECK int pd_admin_ask(struct pd_admin *admin, const char *const *words, struct pd_slice *ret_reply,
 			       struct pd_error *err);
 
+/* The same with words of any bytes. */
+PD_MUST_CHECK int pd_admin_ask_slices(struct pd_admin *admin, const struct pd_slice *words, size_t count,
+				      struct pd_slice *ret_reply, struct pd_error *err);
+
 /* For a subcommand that asks one thing: connect and ask (`words` NULL: only connect). 0, or an exit status: then standard error has why. End it in any
  * case. */
 int pd_admin_begin(struct pd_admin *admin, const struct pd_options *options, const char *data,

@@ -146,16 +146,23 @@ static int refusal(struct pd_slice text, struct pd_error *err)
 int pd_target_ask(struct pd_link *link, const char *const *words, struct pd_slice *ret_reply,
 		  struct pd_error *err)
 {
-	struct pd_slice slices[WORDS_MAX], rest;
-	struct pd_reply reply;
+	struct pd_slice slices[WORDS_MAX];
 	size_t count = 0;
-	int result;
 
 	for (; words[count] != NULL; count++) {
 		PD_ASSERT(count < WORDS_MAX);
 		slices[count] = pd_slice_string(words[count]);
 	}
-	result = pd_link_send(link, slices, count, err);
+	return pd_target_ask_slices(link, slices, count, ret_reply, err);
+}
+
+int pd_target_ask_slices(struct pd_link *link, const struct pd_slice *words, size_t count,
+			 struct pd_slice *ret_reply, struct pd_error *err)
+{
+	int result = pd_link_send(link, words, count, err);
+	struct pd_reply reply;
+	struct pd_slice rest;
+
 	do {
 		if (result == 0)
 			result = pd_link_receive(link, ANSWER_S, &rest, err);

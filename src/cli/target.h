@@ -113,5 +113,8 @@ PD_MUST_CHECK int pd_target_connect(struct pd_target *target, struct pd_os *os, 
 /* Send a command and take its reply (pushes in between are dropped). An error reply is PD_INVALID with its words. */
 PD_MUST_CHECK int pd_target_ask(struct pd_link *link, const char *const *words, struct pd_slice *ret_reply,
 				struct pd_error *err);
+/* The same with words of any bytes. */
+PD_MUST_CHECK int pd_target_ask_slices(struct pd_link *link, const struct pd_slice *words, size_t count,
+				       struct pd_slice *ret_reply, struct pd_error *err);
 
 #endif

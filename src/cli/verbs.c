@@ -8,7 +8,7 @@
 #include "cli/options.h"
 #include "server/server.h"
 
-#define VERBS_MAX 16
+#define VERBS_MAX 32
 
 static void print_help(FILE *to, const struct pd_verbs *verbs)
 {

@@ -520,7 +520,12 @@ void pd_blob_reader_free(struct pd_blob_reader *reader)
 
 struct pd_blob pd_txn_large_sizes(const struct pd_txn *txn)
 {
-	return (struct pd_blob){ .size = pd_stage_least(txn->engine), .chunk = pd_stage_piece(txn->engine) };
+	return pd_engine_large_sizes(txn->engine);
+}
+
+struct pd_blob pd_engine_large_sizes(const struct pd_engine *engine)
+{
+	return (struct pd_blob){ .size = pd_stage_least(engine), .chunk = pd_stage_piece(engine) };
 }
 
 uint64_t pd_stage_least(const struct pd_engine *engine)

@@ -148,8 +148,12 @@ static int begin(struct pd_draft *draft)
 {
 	struct pd_engine *engine = draft->engine;
 	uint8_t key[PD_SYSTEM_KEY_MAX], value[PD_VARINT_MAX];
-	int result = pd_txn_give_id(&engine->txn, &draft->id);
+	int result = draft->tenant == 0 ? pd_txn_bear_tenant(&engine->txn) : 0;
 
+	if (result == 0 && draft->tenant == 0)
+		draft->tenant = draft->session->tenant->id;
+	if (result == 0)
+		result = pd_txn_give_id(&engine->txn, &draft->id);
 	if (result == 0)
 		result = pd_txn_put_system(&engine->txn, note_key(draft->id, key), 0,
 					   pd_slice(value, pd_varint_put(value, draft->tenant)));
@@ -167,7 +171,7 @@ int pd_draft_begin(struct pd_engine *engine, struct pd_session *session, struct 
 	struct pd_draft *draft;
 	int result;
 
-	if (tenant == NULL)
+	if (tenant == NULL && !pd_slice_equal(tenant_name, pd_session_tenant(session)))
 		return pd_error_set(err, PD_NOT_FOUND, "there is no tenant '%.*s'", (int)tenant_name.size,
 				    (const char *)tenant_name.data);
 	if (engine->drafts.count >= PD_DRAFTS_MAX)
@@ -178,7 +182,7 @@ int pd_draft_begin(struct pd_engine *engine, struct pd_session *session, struct 
 	draft = pd_calloc(1, sizeof *draft);
 	if (draft == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an actor");
-	*draft = (struct pd_draft){ .engine = engine, .session = session, .tenant = tenant->id };
+	*draft = (struct pd_draft){ .engine = engine, .session = session, .tenant = tenant != NULL ? tenant->id : 0 };
 	result = begin_record(draft, RECORD_BYTES, ret_receipt, err);
 	if (result == 0)
 		result = end_record(draft, begin(draft), ret_receipt, err);

@@ -29,7 +29,8 @@ struct pd_session;
 #define PD_DRAFTS_MAX    16u             /* at a time, with those that are still to be removed */
 #define PD_DRAFT_PUT_MAX (1024u * 1024u) /* bytes of one put that has more than one entry */
 
-/* In that tenant, which must be there; the session, which is named as the writer, outlives the draft. PD_NOT_FOUND, PD_BUSY. */
+/* In that tenant, which must be there, or is made if it is the session's; the session, which is named as the writer, outlives the draft.
+ * PD_NOT_FOUND, PD_BUSY. */
 PD_MUST_CHECK int pd_draft_begin(struct pd_engine *engine, struct pd_session *session, struct pd_slice tenant,
 				 struct pd_draft **ret_draft, struct pd_receipt *ret_receipt,
 				 struct pd_error *err);

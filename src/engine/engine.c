@@ -349,6 +349,16 @@ static void engine_free(struct pd_engine *engine)
 	pd_free(engine);
 }
 
+struct pd_os *pd_engine_os(const struct pd_engine *engine)
+{
+	return engine->os;
+}
+
+bool pd_engine_is_in_memory(const struct pd_engine *engine)
+{
+	return engine->options.in_memory;
+}
+
 int pd_engine_close(struct pd_engine *engine, struct pd_error *err)
 {
 	int result = 0, closed;

@@ -117,10 +117,18 @@ PD_MUST_CHECK int pd_engine_recover(struct pd_engine *engine, uint64_t records,
 				    struct pd_recovery *ret_progress, struct pd_error *err);
 /* The nth (from 0) damaged place found by recovery; NULL: no more. */
 const struct pd_log_damage *pd_engine_damage(const struct pd_engine *engine, size_t n);
+/* What it was opened with, for whoever works beside it. */
+struct pd_os *pd_engine_os(const struct pd_engine *engine);
+bool pd_engine_is_in_memory(const struct pd_engine *engine);
+/* From which size on a string is a blob, and how large its chunks are. */
+struct pd_blob pd_engine_large_sizes(const struct pd_engine *engine);
 /* Sync everything, close the log, unlock. Frees also on an error. NULL is fine. */
 int pd_engine_close(struct pd_engine *engine, struct pd_error *err);
 
 /* ---- what can change while it is open ---- */
+/* Can this build and configuration keep the level? PD_NOT_SUPPORTED, with what to do. */
+PD_MUST_CHECK int pd_engine_check_level(const struct pd_engine *engine, enum pd_level level,
+					struct pd_error *err);
 /* PD_NOT_SUPPORTED for a level that this build or configuration cannot keep. */
 PD_MUST_CHECK int pd_engine_set_default_level(struct pd_engine *engine, enum pd_level level,
 					      struct pd_error *err);

@@ -226,6 +226,8 @@ PD_MUST_CHECK int pd_txn_drop_state(struct pd_txn *txn, struct pd_store_actor *s
 /* May this transaction write to the actor? As every other write: leases and quotas are asked, its level counts. */
 PD_MUST_CHECK int pd_txn_may_write(struct pd_txn *txn, struct pd_actor *actor);
 /* The next id for a tenant or an actor, noted as given. */
+/* The session's tenant, which is made if it is not there. */
+PD_MUST_CHECK int pd_txn_bear_tenant(struct pd_txn *txn);
 PD_MUST_CHECK int pd_txn_give_id(struct pd_txn *txn, uint64_t *ret_id);
 /* The numbers of so many new blobs, one after the other. */
 PD_MUST_CHECK int pd_txn_new_blobs(struct pd_txn *txn, uint64_t count, uint64_t *ret_first);
@@ -665,9 +667,6 @@ PD_MUST_CHECK int pd_engine_submit(struct pd_engine *engine, enum pd_log_sync sy
 PD_MUST_CHECK int pd_engine_submit_last(struct pd_engine *engine);
 /* Remove what has expired, as transactions of their own. */
 PD_MUST_CHECK int pd_engine_expire(struct pd_engine *engine);
-/* Can this level be kept? PD_NOT_SUPPORTED, with what to do. */
-PD_MUST_CHECK int pd_engine_check_level(const struct pd_engine *engine, enum pd_level level,
-					struct pd_error *err);
 /* Look the session's names up again, if it has no actor yet. */
 void pd_session_resolve(struct pd_session *session);
 /* Where "[tenant/]actor" is for this session, whether it is there or not. PD_INVALID. */

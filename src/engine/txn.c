@@ -313,7 +313,7 @@ int pd_txn_new_blob(struct pd_txn *txn, uint64_t *ret_number)
 	return pd_txn_new_blobs(txn, 1, ret_number);
 }
 
-static int bear_tenant(struct pd_txn *txn)
+int pd_txn_bear_tenant(struct pd_txn *txn)
 {
 	struct pd_session *session = txn->session;
 	struct pd_slice name = pd_slice(session->tenant_name, session->tenant_name_size);
@@ -386,7 +386,7 @@ int pd_txn_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor **ret
 	int result = 0;
 
 	if (session->tenant == NULL)
-		result = bear_tenant(txn);
+		result = pd_txn_bear_tenant(txn);
 	if (result != 0)
 		return result;
 	actor = pd_directory_actor(&txn->engine->directory, session->tenant, name);

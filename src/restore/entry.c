@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/codec.h"
+#include "engine/draft.h"
 #include "log/record.h"
+#include "store/memtable.h"
 
 int pd_entry_append(struct pd_buffer *into, const struct pd_entry_parts *parts, struct pd_error *err)
 {
@@ -26,6 +28,20 @@ int pd_entry_append(struct pd_buffer *into, const struct pd_entry_parts *parts, 
 		memcpy(to + header + parts->key.size, parts->value.data, parts->value.size);
 	into->size += size;
 	return 0;
+}
+
+size_t pd_entry_run(struct pd_slice entries)
+{
+	size_t at = pd_entry_size(entries.data);
+
+	while (at < entries.size) {
+		size_t size = pd_entry_size(entries.data + at);
+
+		if (at + size > PD_DRAFT_PUT_MAX)
+			break;
+		at += size;
+	}
+	return at;
 }
 
 struct pd_slice pd_entry_chunk_key(uint8_t key[PD_CHUNK_KEY_SIZE], uint64_t blob, uint64_t number)

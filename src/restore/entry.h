@@ -15,6 +15,9 @@ struct pd_entry_parts {
 PD_MUST_CHECK int pd_entry_append(struct pd_buffer *into, const struct pd_entry_parts *parts,
 				  struct pd_error *err);
 
+/* Bytes of the first entries that one put into a draft takes, of a buffer that has at least one. */
+size_t pd_entry_run(struct pd_slice entries);
+
 /* The key of a chunk. */
 struct pd_slice pd_entry_chunk_key(uint8_t key[PD_CHUNK_KEY_SIZE], uint64_t blob, uint64_t number);
 

@@ -11,28 +11,24 @@
  *     VERIFY      task: the hash of what was, and that of what was written
  *     PUBLISH     it gets the name, of an actor or of a snapshot
  *
- * The task touches its own struct, and files. */
+ * Exports and imports have stages of their own: transfer.c. The task touches its own struct, and files. */
 #include "restore/job.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "engine/actor.h"
+#include "restore/entry.h"
 #include "restore/job_private.h"
 #include "restore/revert.h"
 
 #define REPLY_MAX   ((size_t)4096) /* there from the start: what was done is told */
-#define PIECE_MAX   ((size_t)PD_KEY_SIZE_MAX + PD_VALUE_SIZE_MAX + 4 * PD_COPY_PIECE)
-#define NUMBERS     256u /* of blobs, at a time */
+#define PIECE_KEPT  ((size_t)4 * PD_COPY_PIECE)
 #define VIEWS_MAX   5u   /* that may be given up before the job is */
 #define TRIES_MAX   3u   /* to put little back, before everything is written anew */
 #define REVERTS_MAX 20u  /* tries to revert what others write to all the time */
-
-struct pd_restore_jobs {
-	struct pd_engine *engine;
-	struct pd_restore_job *first;
-};
 
 static bool same_hash(struct pd_hash128 one, struct pd_hash128 other)
 {
@@ -47,7 +43,7 @@ static bool changes_own(const struct pd_restore_job *job)
 
 /* ---- in the tasks ---- */
 
-static int go_on(void *context, uint64_t done_bytes)
+int pd_restore_go_on(void *context, uint64_t done_bytes)
 {
 	struct pd_restore_job *job = context;
 
@@ -89,7 +85,7 @@ static void run_fill(void *argument)
 {
 	struct pd_restore_job *job = argument;
 
-	job->result = go_on(job, 0);
+	job->result = pd_restore_go_on(job, 0);
 	if (job->result == 0)
 		job->result = pd_copy_fill(&job->copy, &job->piece, &job->end, &job->err);
 	else
@@ -100,7 +96,11 @@ static void run_verify(void *argument)
 {
 	struct pd_restore_job *job = argument;
 
-	job->result = pd_past_hash(job->source.past, &job->was, &job->err);
+	job->result = 0;
+	if (job->order.verb == PD_RESTORE_IMPORT)
+		job->was = job->reader.hash;
+	else
+		job->result = pd_past_hash(job->source.past, &job->was, &job->err);
 	if (job->result == 0)
 		job->result = pd_engine_view_hash(job->view, job->draft_id, go_on_hashing, job, &job->is,
 						  &job->err);
@@ -143,6 +143,8 @@ static void destroy(struct pd_restore_job *job)
 	pd_draft_discard(job->draft);
 	pd_engine_view_close(job->view);
 	pd_copy_done(&job->copy);
+	pd_export_done(&job->export);
+	pd_import_reader_done(&job->reader);
 	close_past(job);
 	pd_restore_order_done(&job->order);
 	pd_buffer_done(&job->names);
@@ -162,6 +164,18 @@ void pd_restore_jobs_free(struct pd_restore_jobs *jobs)
 	pd_free(jobs);
 }
 
+/* Nobody goes on with it: what it holds goes, and who comes after all is told. */
+static void give_up(struct pd_restore_job *job)
+{
+	pd_draft_discard(job->draft);
+	job->draft = NULL;
+	pd_export_done(&job->export);
+	pd_export_init(&job->export, &job->source, pd_slice(NULL, 0));
+	pd_buffer_shrink(&job->piece, 0);
+	close_past(job);
+	job->stage = PD_STAGE_OVER;
+}
+
 void pd_restore_jobs_tick(struct pd_restore_jobs *jobs)
 {
 	struct pd_restore_job *job, *next;
@@ -170,6 +184,8 @@ void pd_restore_jobs_tick(struct pd_restore_jobs *jobs)
 		next = job->next;
 		if (job->unwanted && (job->task == NULL || pd_os_task_finished(job->task)))
 			destroy(job);
+		else if (pd_restore_is_idle(job))
+			give_up(job);
 	}
 }
 
@@ -194,7 +210,9 @@ bool pd_restore_jobs_progress(const struct pd_restore_jobs *jobs, const struct p
 		[PD_STAGE_AMEND] = "writing",      [PD_STAGE_BEGIN] = "writing",
 		[PD_STAGE_FILL] = "writing",       [PD_STAGE_PUT] = "writing",
 		[PD_STAGE_VIEW] = "comparing",     [PD_STAGE_VERIFY] = "comparing",
-		[PD_STAGE_PUBLISH] = "publishing", [PD_STAGE_DONE] = "done"
+		[PD_STAGE_PUBLISH] = "publishing", [PD_STAGE_WRITE] = "reading",
+		[PD_STAGE_HANDED] = "reading",     [PD_STAGE_TAKE] = "writing",
+		[PD_STAGE_OVER] = "over",          [PD_STAGE_DONE] = "done",
 	};
 
 	for (const struct pd_restore_job *job = jobs->first; job != NULL; job = job->next) {
@@ -222,18 +240,6 @@ static int no_actor(struct pd_slice name, struct pd_error *err)
 			    (int)(name.size < 300 ? name.size : 300), (const char *)name.data);
 }
 
-/* "[tenant/]name"; *ret_tenant stays where none is named. */
-static void take_apart(struct pd_slice whole, struct pd_slice *ret_tenant, struct pd_slice *ret_name)
-{
-	const uint8_t *slash = memchr(whole.data, '/', whole.size);
-
-	*ret_name = whole;
-	if (slash == NULL)
-		return;
-	*ret_tenant = pd_slice(whole.data, (size_t)(slash - whole.data));
-	*ret_name = pd_slice(slash + 1, whole.size - ret_tenant->size - 1);
-}
-
 /* Whose name it is, and what the engine knows of it. */
 static int know_actor(struct pd_restore_job *job, struct pd_error *err)
 {
@@ -247,7 +253,7 @@ static int know_actor(struct pd_restore_job *job, struct pd_error *err)
 		job->known.since_lsn = info.created_lsn;
 		job->keys_now = info.keys;
 	} else {
-		take_apart(job->order.actor, &tenant, &name);
+		pd_restore_take_apart(job->order.actor, &tenant, &name);
 	}
 	if (!pd_session_reaches(job->session, tenant))
 		return no_actor(job->order.actor, err);
@@ -258,7 +264,12 @@ static int know_actor(struct pd_restore_job *job, struct pd_error *err)
 			"another of what it had at a moment",
 			(int)(job->order.actor.size < 300 ? job->order.actor.size : 300),
 			(const char *)job->order.actor.data);
-	/* They are the engine's, and may go before the job does. */
+	return pd_restore_keep_names(job, tenant, name, err);
+}
+
+int pd_restore_keep_names(struct pd_restore_job *job, struct pd_slice tenant, struct pd_slice name,
+			  struct pd_error *err)
+{
 	if (pd_buffer_reserve(&job->names, tenant.size + name.size) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an order");
 	memcpy(job->names.data, tenant.data, tenant.size);
@@ -269,49 +280,54 @@ static int know_actor(struct pd_restore_job *job, struct pd_error *err)
 	return 0;
 }
 
+int pd_restore_check_free(const struct pd_restore_job *job, struct pd_slice tenant, struct pd_slice name,
+			  struct pd_error *err)
+{
+	char place[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_actor_info info;
+
+	if (!pd_actor_name_is_good(name))
+		return pd_error_set(err, PD_INVALID,
+				    "'%.*s' is no actor's name: it has 1 to %u bytes, none of them {, } or /",
+				    (int)(name.size < 64 ? name.size : 64), (const char *)name.data,
+				    PD_NAME_SIZE_MAX);
+	memcpy(place, tenant.data, tenant.size);
+	place[tenant.size] = '/';
+	memcpy(place + tenant.size + 1, name.data, name.size);
+	if (pd_engine_actor_info(job->jobs->engine, job->session,
+				 pd_slice(place, tenant.size + 1 + name.size), &info, NULL) != 0)
+		return 0;
+	return pd_error_set(err, PD_EXISTS, "there is an actor '%.*s' already%s", (int)name.size,
+			    (const char *)name.data,
+			    job->order.verb == PD_RESTORE_UNDROP
+				    ? ": fork the one that was dropped, with a moment at which it was "
+				      "there, under another name"
+				    : ": take another name, or drop it first");
+}
+
 /* What the new one is called: a name in the same tenant that is free. */
 static int check_name(struct pd_restore_job *job, struct pd_error *err)
 {
 	struct pd_slice tenant = job->known.tenant, name;
-	char place[2 * PD_NAME_SIZE_MAX + 2];
-	struct pd_actor_info info;
 
 	if (job->order.verb != PD_RESTORE_FORK)
 		job->order.name = job->known.name;
-	if (changes_own(job) || job->order.verb == PD_RESTORE_VERIFY)
+	if (changes_own(job) || job->order.verb == PD_RESTORE_VERIFY || job->order.verb == PD_RESTORE_EXPORT)
 		return 0;
 	if (job->order.verb == PD_RESTORE_SNAPSHOT)
 		return job->order.snapshot.size == 0
 			       ? 0
 			       : pd_engine_check_snapshot(job->jobs->engine, tenant, job->known.name,
 							  job->order.snapshot, err);
-	take_apart(job->order.name, &tenant, &name);
-	if (!pd_actor_name_is_good(name))
-		return pd_error_set(err, PD_INVALID,
-				    "'%.*s' is no actor's name: it has 1 to %u bytes, none of them {, } or /",
-				    (int)(name.size < 64 ? name.size : 64), (const char *)name.data,
-				    PD_NAME_SIZE_MAX);
+	pd_restore_take_apart(job->order.name, &tenant, &name);
 	if (!pd_slice_equal(tenant, job->known.tenant))
 		return pd_error_set(err, PD_INVALID,
 				    "a fork stays in the tenant of the actor: name it without a tenant");
 	job->order.name = name;
-	memcpy(place, tenant.data, tenant.size);
-	place[tenant.size] = '/';
-	memcpy(place + tenant.size + 1, name.data, name.size);
-	if (pd_engine_actor_info(job->jobs->engine, job->session,
-				 pd_slice(place, tenant.size + 1 + name.size), &info, NULL) == 0)
-		return pd_error_set(
-			err, PD_EXISTS, "there is an actor '%.*s' already%s", (int)name.size,
-			(const char *)name.data,
-			job->order.verb == PD_RESTORE_UNDROP
-				? ": fork the one that was dropped, with a moment at which it was "
-				  "there, under another name"
-				: ": take another name, or drop it first");
-	return 0;
+	return pd_restore_check_free(job, tenant, name, err);
 }
 
-/* What may be kept in memory of what changed since a checkpoint: within what the whole process may have. */
-static size_t memory_max(const struct pd_engine *engine)
+size_t pd_restore_memory_max(const struct pd_engine *engine)
 {
 	struct pd_memory_report report;
 	uint64_t part;
@@ -340,12 +356,34 @@ static int follow(struct pd_restore_job *job, struct pd_error *err)
 						    .open_segment = place.open_segment,
 						    .open_index = place.open_index,
 						    .now_us = pd_os_real_us(place.os),
-						    .memory_max_bytes = memory_max(job->jobs->engine),
-						    .progress = go_on,
+						    .memory_max_bytes =
+							    pd_restore_memory_max(job->jobs->engine),
+						    .progress = pd_restore_go_on,
 						    .context = job };
 	memcpy(job->options.cluster_id, place.cluster_id, sizeof place.cluster_id);
 	job->wait = pd_engine_sync_up_to(job->jobs->engine, place.lsn);
 	return 0;
+}
+
+/* Are as many of its kind at work as may be? */
+static int check_room(const struct pd_restore_job *job, struct pd_error *err)
+{
+	enum pd_restore_verb verb = job->order.verb;
+	unsigned most = verb == PD_RESTORE_IMPORT   ? PD_RESTORE_IMPORTS_MAX
+			: verb == PD_RESTORE_EXPORT ? PD_RESTORE_EXPORTS_MAX
+						    : PD_RESTORE_JOBS_MAX;
+	unsigned running = 0;
+
+	for (const struct pd_restore_job *other = job->jobs->first; other != NULL; other = other->next)
+		running += pd_restore_is_transfer(other) || pd_restore_is_transfer(job)
+				   ? other->order.verb == verb
+				   : 1;
+	if (running < most)
+		return 0;
+	if (!pd_restore_is_transfer(job))
+		return pd_error_set(err, PD_AGAIN, "others are being made of the past");
+	return pd_error_set(err, PD_BUSY, "%u %ss are at work already: try again when one has ended", running,
+			    pd_restore_verb_name(verb));
 }
 
 int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *session,
@@ -353,24 +391,22 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 			 struct pd_restore_job **ret_job, struct pd_error *err)
 {
 	struct pd_restore_job *job;
-	unsigned running = 0;
 	int result;
 
 	pd_restore_jobs_tick(jobs);
-	for (job = jobs->first; job != NULL; job = job->next)
-		running++;
-	if (running >= PD_RESTORE_JOBS_MAX)
-		return pd_error_set(err, PD_AGAIN, "others are being made of the past");
 	job = pd_calloc(1, sizeof *job);
 	if (job == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an order");
 	job->jobs = jobs;
 	job->session = session;
 	job->protocol = protocol;
+	job->options.os = pd_engine_os(jobs->engine);
 	pd_buffer_init(&job->names, (size_t)2 * PD_NAME_SIZE_MAX + 64 * 1024);
-	pd_buffer_init(&job->piece, PIECE_MAX);
-	pd_buffer_init(&job->reply, REPLY_MAX);
+	pd_buffer_init(&job->piece, PD_RESTORE_PIECE_MAX);
+	pd_buffer_init(&job->reply, PD_RESTORE_PIECE_MAX);
 	pd_copy_init(&job->copy, NULL);
+	pd_export_init(&job->export, &job->source, pd_slice(NULL, 0));
+	pd_restore_init_import(job);
 	pd_restore_plan_init(&job->plan);
 	atomic_init(&job->cancelled, false);
 	if (pd_buffer_reserve(&job->reply, REPLY_MAX) != 0)
@@ -378,16 +414,21 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 	else
 		result = pd_restore_order_parse(words, count, &job->order, err);
 	if (result == 0)
+		result = check_room(job, err);
+	if (result == 0 && job->order.verb == PD_RESTORE_IMPORT) {
+		result = pd_restore_begin_import(job, err);
+	} else if (result == 0) {
 		result = know_actor(job, err);
-	if (result == 0)
-		result = check_name(job, err);
-	if (result == 0)
-		result = follow(job, err);
+		if (result == 0)
+			result = check_name(job, err);
+		if (result == 0)
+			result = follow(job, err);
+	}
 	if (result != 0) {
 		destroy(job);
 		return result;
 	}
-	job->begun_us = pd_os_monotonic_ns(job->options.os) / 1000;
+	job->begun_us = job->touched_us = pd_restore_now_us(job);
 	job->next = jobs->first;
 	jobs->first = job;
 	*ret_job = job;
@@ -408,8 +449,7 @@ static int settle(struct pd_restore_job *job, struct pd_error *err)
 	return 0;
 }
 
-/* Start it, or see whether it has ended. */
-static int run_task(struct pd_restore_job *job, void (*run)(void *argument), struct pd_error *err)
+int pd_restore_run_task(struct pd_restore_job *job, void (*run)(void *argument), struct pd_error *err)
 {
 	if (job->task == NULL) {
 		int result = pd_os_task_start(job->options.os, run, job, &job->task, err);
@@ -439,7 +479,7 @@ static int check_remembered(const struct pd_restore_job *job, struct pd_error *e
 
 static int find(struct pd_restore_job *job, struct pd_error *err)
 {
-	int result = run_task(job, run_find, err);
+	int result = pd_restore_run_task(job, run_find, err);
 
 	if (result != 0)
 		return result;
@@ -452,6 +492,11 @@ static int find(struct pd_restore_job *job, struct pd_error *err)
 		if (result == 0)
 			pd_restore_write_snapshot(job);
 		return result;
+	}
+	if (job->order.verb == PD_RESTORE_EXPORT) {
+		pd_export_init(&job->export, &job->source, job->known.name);
+		job->stage = PD_STAGE_WRITE;
+		return 0;
 	}
 	if (changes_own(job) && (job->order.dry_run || job->plan.way == PD_RESTORE_NOTHING))
 		job->stage = PD_STAGE_DONE;
@@ -519,11 +564,28 @@ static int begin(struct pd_restore_job *job, struct pd_error *err)
 
 static int fill(struct pd_restore_job *job, struct pd_error *err)
 {
-	int result = run_task(job, run_fill, err);
+	int result = pd_restore_run_task(job, run_fill, err);
 
 	if (result == 0)
 		job->stage = PD_STAGE_PUT;
 	return result;
+}
+
+int pd_restore_put_piece(struct pd_restore_job *job, struct pd_error *err)
+{
+	struct pd_slice rest = pd_slice(job->piece.data + job->put, job->piece.size - job->put);
+	size_t size = pd_entry_run(rest);
+	int result = pd_draft_put(job->draft, pd_slice(rest.data, size), &job->receipt, err);
+
+	if (result != 0)
+		return result;
+	job->put += size;
+	if (job->put == job->piece.size) {
+		pd_buffer_clear(&job->piece);
+		pd_buffer_shrink(&job->piece, PIECE_KEPT);
+		job->put = 0;
+	}
+	return 0;
 }
 
 /* One record at a time. */
@@ -533,16 +595,15 @@ static int put(struct pd_restore_job *job, struct pd_error *err)
 	int result;
 
 	if (job->piece.size > 0) {
-		result = pd_draft_put(job->draft, pd_buffer_slice(&job->piece), &job->receipt, err);
+		result = pd_restore_put_piece(job, err);
 		if (result == 0) {
-			pd_buffer_clear(&job->piece);
 			job->written_keys = job->copy.keys;
 			job->written_bytes = job->copy.bytes;
 		}
 	} else if (job->end == PD_COPY_NUMBERS) {
-		result = pd_draft_blobs(job->draft, NUMBERS, &first, &job->receipt, err);
+		result = pd_draft_blobs(job->draft, PD_RESTORE_NUMBERS, &first, &job->receipt, err);
 		if (result == 0) {
-			pd_copy_give(&job->copy, first, NUMBERS);
+			pd_copy_give(&job->copy, first, PD_RESTORE_NUMBERS);
 			job->end = PD_COPY_MORE;
 		}
 	} else {
@@ -565,14 +626,15 @@ static int open_view(struct pd_restore_job *job, struct pd_error *err)
 
 static int verify(struct pd_restore_job *job, struct pd_error *err)
 {
-	int result = run_task(job, run_verify, err);
+	int result = pd_restore_run_task(job, run_verify, err);
 
 	if (result == 1)
 		return 1;
 	pd_engine_view_close(job->view);
 	job->view = NULL;
 	/* Others needed the memory that it kept. */
-	if (result == PD_VIEW_TOO_OLD && pd_follower_is_served(job->follower) && ++job->views < VIEWS_MAX) {
+	if (result == PD_VIEW_TOO_OLD && (job->follower == NULL || pd_follower_is_served(job->follower)) &&
+	    ++job->views < VIEWS_MAX) {
 		job->stage = PD_STAGE_VIEW;
 		return 1;
 	}
@@ -581,6 +643,10 @@ static int verify(struct pd_restore_job *job, struct pd_error *err)
 	result = check_remembered(job, err);
 	if (result != 0)
 		return result;
+	if (!same_hash(job->was, job->is) && job->order.verb == PD_RESTORE_IMPORT)
+		return pd_error_set(err, PD_CORRUPT,
+				    "what was imported is not what was exported, by the hash of all of it: nothing "
+				    "was made. Export it again");
 	if (!same_hash(job->was, job->is))
 		return pd_error_set(err, PD_CORRUPT,
 				    "what was written is not what the actor had at LSN %" PRIu64
@@ -624,6 +690,8 @@ static int publish(struct pd_restore_job *job, struct pd_error *err)
 					.profile = job->source.profile };
 	int result;
 
+	if (job->order.verb == PD_RESTORE_IMPORT)
+		place.profile = job->reader.profile;
 	if (job->order.verb == PD_RESTORE_SNAPSHOT)
 		return keep(job, err);
 	result = pd_draft_publish(job->draft, &place, &job->receipt, err);
@@ -632,6 +700,8 @@ static int publish(struct pd_restore_job *job, struct pd_error *err)
 	job->draft = NULL;
 	if (restores)
 		pd_restore_write_changed(job);
+	else if (job->order.verb == PD_RESTORE_IMPORT)
+		pd_restore_write_imported(job);
 	else
 		pd_restore_write_made(job);
 	job->stage = PD_STAGE_DONE;
@@ -645,10 +715,12 @@ int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
 		[PD_STAGE_AMEND] = amend,    [PD_STAGE_SETTLE] = settle, [PD_STAGE_FIND] = find,
 		[PD_STAGE_BEGIN] = begin,    [PD_STAGE_FILL] = fill,     [PD_STAGE_PUT] = put,
 		[PD_STAGE_VIEW] = open_view, [PD_STAGE_VERIFY] = verify, [PD_STAGE_PUBLISH] = publish,
+		[PD_STAGE_WRITE] = pd_restore_write_lines, [PD_STAGE_OVER] = pd_restore_say_over,
 	};
 	int result = 0;
 
-	while (result == 0 && job->stage != PD_STAGE_DONE)
+	PD_ASSERT(job->stage != PD_STAGE_TAKE);
+	while (result == 0 && job->stage != PD_STAGE_DONE && job->stage != PD_STAGE_HANDED)
 		result = stages[job->stage](job, err);
 	if (result != 0)
 		return result;

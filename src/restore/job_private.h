@@ -13,6 +13,8 @@
 #include "engine/view.h"
 #include "os/os.h"
 #include "restore/copy.h"
+#include "restore/export.h"
+#include "restore/import_read.h"
 #include "restore/job.h"
 #include "restore/plan.h"
 #include "restore/source.h"
@@ -28,6 +30,19 @@ enum pd_restore_stage {
 	PD_STAGE_VERIFY,
 	PD_STAGE_PUBLISH,
 	PD_STAGE_DONE,
+	/* transfer.c */
+	PD_STAGE_WRITE,  /* task: the next lines of an export */
+	PD_STAGE_HANDED, /* they were handed out: whoever wants more says so */
+	PD_STAGE_TAKE,   /* lines of an import come */
+	PD_STAGE_OVER,   /* nobody went on with it */
+};
+
+#define PD_RESTORE_PIECE_MAX ((size_t)PD_KEY_SIZE_MAX + PD_VALUE_SIZE_MAX + 32 * PD_COPY_PIECE)
+#define PD_RESTORE_NUMBERS   256u /* of blobs, at a time */
+
+struct pd_restore_jobs {
+	struct pd_engine *engine;
+	struct pd_restore_job *first;
 };
 
 struct pd_restore_job {
@@ -46,6 +61,12 @@ struct pd_restore_job {
 	bool unwanted;
 	/* For who asks how far it is. */
 	uint64_t begun_us, written_keys, written_bytes, total_keys;
+	/* Of an export or an import. */
+	uint64_t touched_us;
+	size_t taken; /* of what has come of the lines */
+	enum pd_import_stop stop;
+	struct pd_import_reader reader;
+	struct pd_quotas tenant_quotas;
 
 	/* The task's, while it runs. */
 	struct pd_history_options options;
@@ -57,9 +78,11 @@ struct pd_restore_job {
 	uint64_t keys_now; /* that the actor had when the plan was made */
 	struct pd_copy copy;
 	enum pd_copy_end end;
+	struct pd_export export;
 	struct pd_hash128 was, is;
 	uint64_t draft_id;
 	struct pd_buffer names, piece, reply;
+	size_t put; /* of the piece, into the draft */
 	char snapshot_name[PD_TIMESTAMP_SIZE]; /* of one that was given none */
 	int protocol, result;
 	struct pd_error err;
@@ -73,5 +96,34 @@ void pd_restore_write_made(struct pd_restore_job *job);
 void pd_restore_write_changed(struct pd_restore_job *job);
 /* Of a snapshot that was made, or verified. */
 void pd_restore_write_snapshot(struct pd_restore_job *job);
+void pd_restore_write_imported(struct pd_restore_job *job);
+
+/* ---- job.c ---- */
+/* job->known has copies: the engine's may go before the job does. */
+PD_MUST_CHECK int pd_restore_keep_names(struct pd_restore_job *job, struct pd_slice tenant,
+					struct pd_slice name, struct pd_error *err);
+/* Is it a name, and nobody has it? */
+PD_MUST_CHECK int pd_restore_check_free(const struct pd_restore_job *job, struct pd_slice tenant,
+					struct pd_slice name, struct pd_error *err);
+/* What one job may keep in memory: within what the whole process may have. */
+size_t pd_restore_memory_max(const struct pd_engine *engine);
+/* Start it, or see whether it has ended: 1: not yet. */
+PD_MUST_CHECK int pd_restore_run_task(struct pd_restore_job *job, void (*run)(void *argument),
+				      struct pd_error *err);
+/* Is the past still there, and wanted? The history's progress. */
+int pd_restore_go_on(void *context, uint64_t done_bytes);
+/* Of the piece, which has entries, as much as one record takes. */
+PD_MUST_CHECK int pd_restore_put_piece(struct pd_restore_job *job, struct pd_error *err);
+
+/* ---- transfer.c: exports and imports ---- */
+bool pd_restore_is_transfer(const struct pd_restore_job *job);
+uint64_t pd_restore_now_us(const struct pd_restore_job *job);
+/* Has nobody gone on with it for so long that nobody will? */
+bool pd_restore_is_idle(const struct pd_restore_job *job);
+void pd_restore_init_import(struct pd_restore_job *job);
+PD_MUST_CHECK int pd_restore_begin_import(struct pd_restore_job *job, struct pd_error *err);
+/* Stages. */
+PD_MUST_CHECK int pd_restore_write_lines(struct pd_restore_job *job, struct pd_error *err);
+PD_MUST_CHECK int pd_restore_say_over(struct pd_restore_job *job, struct pd_error *err);
 
 #endif

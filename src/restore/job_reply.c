@@ -93,3 +93,19 @@ void pd_restore_write_snapshot(struct pd_restore_job *job)
 	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
 	assert(reply.failed == 0);
 }
+
+void pd_restore_write_imported(struct pd_restore_job *job)
+{
+	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
+	char hash[33];
+
+	pd_hash128_format(job->is, hash);
+	pd_resp_write_map(&reply, 6);
+	write_text(&reply, "actor", job->order.name);
+	write_number(&reply, "keys", job->reader.keys);
+	write_number(&reply, "bytes", job->reader.entry_bytes);
+	write_text(&reply, "hash", pd_slice_string(hash));
+	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
+	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
+	assert(reply.failed == 0);
+}

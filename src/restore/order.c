@@ -19,6 +19,8 @@ static const struct {
 	[PD_RESTORE_REVERT] = { "revert", "REVERT name lsn|bookmark [DRYRUN]", 2 },
 	[PD_RESTORE_SNAPSHOT] = { "snapshot", "SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]", 1 },
 	[PD_RESTORE_VERIFY] = { "verify", "VERIFY name snapshot", 2 },
+	[PD_RESTORE_EXPORT] = { "export", "EXPORT name [AT moment]", 1 },
+	[PD_RESTORE_IMPORT] = { "import", "IMPORT [AS name]", 0 },
 };
 
 const char *pd_restore_verb_name(enum pd_restore_verb verb)
@@ -127,6 +129,17 @@ static int parse_snapshot(struct pd_restore_order *order, const struct pd_slice 
 	return result;
 }
 
+static int parse_import(struct pd_restore_order *order, const struct pd_slice *words, size_t count,
+			struct pd_error *err)
+{
+	if (count == 1)
+		return 0;
+	if (count != 3 || !pd_slice_equal_nocase(words[1], "as"))
+		return syntax_error(order->verb, err);
+	order->name = words[2];
+	return words[2].size > 0 ? 0 : pd_error_set(err, PD_INVALID, "an actor's name is not empty");
+}
+
 static int parse(struct pd_restore_order *order, const struct pd_slice *words, size_t count,
 		 struct pd_error *err)
 {
@@ -135,6 +148,8 @@ static int parse(struct pd_restore_order *order, const struct pd_slice *words, s
 
 	if (count < at)
 		return syntax_error(order->verb, err);
+	if (order->verb == PD_RESTORE_IMPORT)
+		return parse_import(order, words, count, err);
 	order->actor = words[1];
 	if (order->actor.size == 0)
 		return pd_error_set(err, PD_INVALID, "an actor's name is not empty");
@@ -142,11 +157,11 @@ static int parse(struct pd_restore_order *order, const struct pd_slice *words, s
 		return parse_snapshot(order, words, count, err);
 	order->dry_run = changes && count == at + 1 && pd_slice_equal_nocase(words[at], "dryrun");
 	count -= order->dry_run;
-	if (order->verb == PD_RESTORE_FORK) {
+	if (order->verb == PD_RESTORE_FORK)
 		order->name = words[2];
-		if (count == at + 2 && pd_slice_equal_nocase(words[at], "at"))
-			return pd_moment_parse(words[at + 1], &order->at, err);
-	}
+	if ((order->verb == PD_RESTORE_FORK || order->verb == PD_RESTORE_EXPORT) && count == at + 2 &&
+	    pd_slice_equal_nocase(words[at], "at"))
+		return pd_moment_parse(words[at + 1], &order->at, err);
 	if (count != at || (order->verb == PD_RESTORE_RESTORE && !pd_slice_equal_nocase(words[2], "at")))
 		return syntax_error(order->verb, err);
 	if (order->verb == PD_RESTORE_RESTORE)
@@ -175,10 +190,21 @@ int pd_restore_order_parse(const struct pd_slice *words, size_t count, struct pd
 		result = copy_words(ret_order, words, count, copies, err);
 		return result == 0 ? parse(ret_order, copies, count, err) : result;
 	}
-	return pd_error_set(err, PD_INVALID, "an order is FORK, RESTORE, REVERT, SNAPSHOT, UNDROP or VERIFY");
+	return pd_error_set(err, PD_INVALID, "an order is EXPORT, FORK, IMPORT, RESTORE, REVERT, SNAPSHOT, UNDROP or VERIFY");
 }
 
 void pd_restore_order_done(struct pd_restore_order *order)
 {
 	pd_buffer_done(&order->bytes);
+}
+
+void pd_restore_take_apart(struct pd_slice whole, struct pd_slice *ret_tenant, struct pd_slice *ret_name)
+{
+	const uint8_t *slash = whole.size > 0 ? memchr(whole.data, '/', whole.size) : NULL;
+
+	*ret_name = whole;
+	if (slash == NULL)
+		return;
+	*ret_tenant = pd_slice(whole.data, (size_t)(slash - whole.data));
+	*ret_name = pd_slice(slash + 1, whole.size - ret_tenant->size - 1);
 }

@@ -7,6 +7,8 @@
  *     SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]
  *                                      that moment, kept under a name (default: what the time was)
  *     VERIFY name snapshot             is what was kept what it was?
+ *     EXPORT name [AT moment]          what it had then (default: has now), as lines that are handed out piece by piece
+ *     IMPORT [AS name]                 another actor of such lines, which come piece by piece (default: of the name that they say)
  */
 #ifndef PD_RESTORE_ORDER_H
 #define PD_RESTORE_ORDER_H
@@ -23,6 +25,8 @@ enum pd_restore_verb {
 	PD_RESTORE_REVERT,
 	PD_RESTORE_SNAPSHOT,
 	PD_RESTORE_VERIFY,
+	PD_RESTORE_EXPORT,
+	PD_RESTORE_IMPORT,
 };
 
 /* With its own copy of all that it says. */
@@ -30,7 +34,7 @@ struct pd_restore_order {
 	enum pd_restore_verb verb;
 	struct pd_buffer bytes;
 	struct pd_slice actor;    /* as it was named: [tenant/]name */
-	struct pd_slice name;     /* of a fork: the new one's */
+	struct pd_slice name;     /* of a fork: the new one's; of an import, too: [tenant/]name, size 0: none was said */
 	struct pd_moment_name at; /* of a revert: the transaction itself */
 	struct pd_slice snapshot; /* of a snapshot: its name, a good one; size 0: none was said */
 	uint64_t keep_us;         /* and for how long; 0: until it is removed */
@@ -43,5 +47,7 @@ PD_MUST_CHECK int pd_restore_order_parse(const struct pd_slice *words, size_t co
 					 struct pd_restore_order *ret_order, struct pd_error *err);
 const char *pd_restore_verb_name(enum pd_restore_verb verb); /* "fork" */
 void pd_restore_order_done(struct pd_restore_order *order);
+/* "[tenant/]name"; *ret_tenant stays where none is named. */
+void pd_restore_take_apart(struct pd_slice whole, struct pd_slice *ret_tenant, struct pd_slice *ret_name);
 
 #endif

@@ -265,6 +265,8 @@ static void answer_help(struct pd_resp_call *call)
 		"DROP name",
 		"    Drop an actor with everything that it has. Returns 1, or 0 where there is none of that "
 		"name.",
+		"EXPORT BEGIN name [AT moment] | NEXT | END",
+		"    Return what an actor had as lines of JSON, piece by piece, until one is empty.",
 		"FORK name new [AT moment]",
 		"    Make an actor of what another had at a moment (default: has now). Returns what it has, "
 		"and the "
@@ -277,6 +279,8 @@ static void answer_help(struct pd_resp_call *call)
 		"HOT [COUNT count]",
 		"    Return the busiest actors, and how many operations a second each had in the last "
 		"seconds.",
+		"IMPORT BEGIN [AS name] | PUT piece | END | ABORT",
+		"    Make an actor of such lines. Nothing is there before END has compared all of it.",
 		"INFO name",
 		"    Return what is known of an actor.",
 		"ACQUIRE name owner milliseconds [EXCLUSIVE]",
@@ -312,7 +316,8 @@ static void answer_help(struct pd_resp_call *call)
 		"VERIFY name snapshot",
 		"    Read a snapshot, and compare its hash with what it was when it was made.",
 		"JOBS",
-		"    Return how far FORK, RESTORE, REVERT, SNAPSHOT and UNDROP are that are at work.",
+		"    Return how far EXPORT, FORK, IMPORT, RESTORE, REVERT, SNAPSHOT and UNDROP are that are at "
+		"work.",
 		"LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]",
 		"    Return a cursor (0: nothing is left) and the names of actors, oldest first.",
 	};

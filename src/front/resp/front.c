@@ -28,7 +28,8 @@ static int add_front_commands(struct pd_resp_registry *registry, struct pd_error
 		&pd_resp_commands_pubsub,     &pd_resp_commands_memory,   &pd_resp_commands_debug,
 		&pd_resp_commands_latency,    &pd_resp_commands_actor,    &pd_resp_commands_acl,
 		&pd_resp_commands_lease,      &pd_resp_commands_profile,  &pd_resp_commands_history,
-		&pd_resp_commands_restore,    &pd_resp_commands_snapshot, &pd_resp_commands_backup,
+		&pd_resp_commands_restore,    &pd_resp_commands_snapshot, &pd_resp_commands_transfer,
+		&pd_resp_commands_backup,
 	};
 
 	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)

@@ -107,6 +107,8 @@ struct pd_resp_client {
 	struct pd_state_hash *hash;         /* that PD.STATEHASH waits for; NULL: none */
 	struct pd_history_job *history_job; /* that PD.ACTOR HISTORY and its like wait for; NULL: none */
 	struct pd_restore_job *restore_job; /* that PD.ACTOR FORK and its like wait for; NULL: none */
+	struct pd_restore_job *transfer;    /* the export or import that goes on from one command to the next; NULL: none */
+	bool transfer_waits;                /* a command of it waits */
 
 	char *name, *library_name, *library_version; /* NULL: not given */
 	uint64_t since_ns, last_ns, sent_ns;         /* monotonic: made, last bytes received and sent */
@@ -203,7 +205,7 @@ extern const struct pd_resp_commands pd_resp_commands_connection, pd_resp_comman
 	pd_resp_commands_archive, pd_resp_commands_pubsub, pd_resp_commands_memory, pd_resp_commands_debug,
 	pd_resp_commands_latency, pd_resp_commands_actor, pd_resp_commands_lease, pd_resp_commands_profile,
 	pd_resp_commands_history, pd_resp_commands_restore, pd_resp_commands_snapshot,
-	pd_resp_commands_backup;
+	pd_resp_commands_transfer, pd_resp_commands_backup;
 
 /* ---- front.c: lists and time ---- */
 void pd_resp_front_touch(struct pd_resp_client *client);
