@@ -242,10 +242,7 @@ static int run(int argc, char **argv)
 {
 	static const struct pd_verbs actor = {
 		.command = "perdure actor",
-		.synopsis = "perdure actor "
-			    "ls|show|drop|profile|history|blame|diff|get|fork|restore|revert|undrop|snapshot|"
-			    "snapshots|"
-			    "unsnapshot|verify|export|import [options] [NAME]",
+		.synopsis = "perdure actor SUBCOMMAND [options] [NAME]",
 		.about = "Looks after the actors of a data directory, through the admin socket of the server "
 			 "that has it.\n'ls', 'show' and what looks at their past (history, blame, diff, "
 			 "get, export)\nwork without a server, too.",

@@ -67,12 +67,14 @@ static const struct pd_option export_table[] = {
 static const struct pd_options export_options = {
 	.command = "perdure actor export",
 	.synopsis = "perdure actor export [options] [TENANT/]NAME",
-	.about = "Writes all that an actor had at a moment as lines of JSON, with a checksum and the hash of "
-		 "its state\nat the end: for 'perdure actor import', here or elsewhere, or for any program. A "
-		 "running server goes\non serving meanwhile; without one the directory is read as it lies "
-		 "there.\n\n"
-		 "A moment is now, a time such as 2026-01-15T14:30:00Z, so long ago (-10m, -2h30m, -1d), an LSN, "
-		 "a\nbookmark, or snapshot:NAME.",
+	.about =
+		"Writes all that an actor had at a moment as lines of JSON, with a checksum and the hash of "
+		"its state\nat the end: for 'perdure actor import', here or elsewhere, or for any program. A "
+		"running server goes\non serving meanwhile; without one the directory is read as it lies "
+		"there.\n\n"
+		"A moment is now, a time such as 2026-01-15T14:30:00Z, so long ago (-10m, -2h30m, -1d), an "
+		"LSN, "
+		"a\nbookmark, or snapshot:NAME.",
 	.table = export_table,
 	.count = sizeof export_table / sizeof *export_table,
 	.environment_count = 1, /* PERDURE_DATA */
@@ -82,7 +84,8 @@ static const struct pd_options export_options = {
 		 "\n"
 		 "Exit status:\n"
 		 "  0  done\n"
-		 "  1  no such actor or moment, or it cannot be read or written: what came has no last line, and\n"
+		 "  1  no such actor or moment, or it cannot be read or written: what came has no last line, "
+		 "and\n"
 		 "     no import takes it\n"
 		 "  2  the command line is wrong\n"
 		 "  4  damage was met, or a newer version of Perdure wrote the directory",
@@ -189,9 +192,9 @@ static int close_file(struct exporting *exporting, int result, struct pd_error *
 {
 	struct pd_os *os = exporting->past.admin.os;
 	const char *slash = strrchr(exporting->path, '/');
-	char *directory = slash != NULL ? pd_asprintf("%.*s", (int)(slash - exporting->path) + 1,
-						      exporting->path)
-					: pd_strdup(".");
+	char *directory = slash != NULL
+				  ? pd_asprintf("%.*s", (int)(slash - exporting->path) + 1, exporting->path)
+				  : pd_strdup(".");
 
 	if (result == 0 && directory == NULL)
 		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for a name");
@@ -288,8 +291,10 @@ static const struct pd_options import_options = {
 	.command = "perdure actor import",
 	.synopsis = "perdure actor import [options] FILE|-",
 	.about = "Makes an actor of what 'perdure actor export' wrote, under a name that is free: with its "
-		 "durability\nlevel and quotas. The server compares the file with its checksum, and what it made "
-		 "of it with the hash\nof what was exported; then the actor is there as a whole. Else nothing of "
+		 "durability\nlevel and quotas. The server compares the file with its checksum, and what it "
+		 "made "
+		 "of it with the hash\nof what was exported; then the actor is there as a whole. Else "
+		 "nothing of "
 		 "it is.",
 	.table = import_table,
 	.count = sizeof import_table / sizeof *import_table,
@@ -319,7 +324,8 @@ static int read_piece(struct importing *importing, size_t *ret_size, struct pd_e
 		return result;
 	}
 	*ret_size = fread(importing->piece, 1, PIECE, stdin);
-	return *ret_size == 0 && ferror(stdin) ? pd_error_set(err, PD_IO, "standard input cannot be read") : 0;
+	return *ret_size == 0 && ferror(stdin) ? pd_error_set(err, PD_IO, "standard input cannot be read")
+					       : 0;
 }
 
 static int import(struct importing *importing, const char *as, struct pd_slice *ret_reply,

@@ -182,7 +182,9 @@ int pd_draft_begin(struct pd_engine *engine, struct pd_session *session, struct 
 	draft = pd_calloc(1, sizeof *draft);
 	if (draft == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an actor");
-	*draft = (struct pd_draft){ .engine = engine, .session = session, .tenant = tenant != NULL ? tenant->id : 0 };
+	*draft = (struct pd_draft){ .engine = engine,
+				    .session = session,
+				    .tenant = tenant != NULL ? tenant->id : 0 };
 	result = begin_record(draft, RECORD_BYTES, ret_receipt, err);
 	if (result == 0)
 		result = end_record(draft, begin(draft), ret_receipt, err);

@@ -250,9 +250,10 @@ static int begin_key(struct pd_export *export, const struct pd_entry *entry, str
 		export->chunk = 0;
 		break;
 	default:
-		return pd_error_set(err, PD_NOT_SUPPORTED,
-				    "the actor has values of a kind that this version cannot export: use a newer "
-				    "one");
+		return pd_error_set(
+			err, PD_NOT_SUPPORTED,
+			"the actor has values of a kind that this version cannot export: use a newer "
+			"one");
 	}
 	return result == 0 && end_line(export, into) == 0 ? 0 : no_memory(err);
 }

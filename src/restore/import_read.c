@@ -64,7 +64,8 @@ static int wrong(const struct pd_import_reader *reader, struct pd_error *err, co
 	(void)vsnprintf(what, sizeof what, format, arguments);
 	va_end(arguments);
 	return pd_error_set(err, PD_CORRUPT,
-			    "line %" PRIu64 ": %s: this is not what was exported, take another copy of the file",
+			    "line %" PRIu64
+			    ": %s: this is not what was exported, take another copy of the file",
 			    reader->lines + 1, what);
 }
 
@@ -89,7 +90,8 @@ static int append_key(struct pd_import_reader *reader, uint8_t type, struct pd_s
 	key[0] = PD_SPACE_KEY;
 	if (reader->key.size > 0)
 		memcpy(key + 1, reader->key.data, reader->key.size);
-	return append(reader, type, reader->expires_us, pd_slice(key, 1 + reader->key.size), value, into, err);
+	return append(reader, type, reader->expires_us, pd_slice(key, 1 + reader->key.size), value, into,
+		      err);
 }
 
 static int append_field(struct pd_import_reader *reader, struct pd_slice value, struct pd_buffer *into,
@@ -136,11 +138,12 @@ static int begin_value(struct pd_import_reader *reader, bool is_field, uint64_t 
 		reader->blob = reader->next_number++;
 		reader->chunk = 0;
 	} else if (size > reader->value_max) {
-		return pd_error_set(err, PD_TOO_LARGE,
-				    "line %" PRIu64 ": a field of %" PRIu64
-				    " bytes is kept in memory while it comes, where an import may have %" PRIu64
-				    ": give the server a larger --memory-budget",
-				    reader->lines + 1, size, reader->value_max);
+		return pd_error_set(
+			err, PD_TOO_LARGE,
+			"line %" PRIu64 ": a field of %" PRIu64
+			" bytes is kept in memory while it comes, where an import may have %" PRIu64
+			": give the server a larger --memory-budget",
+			reader->lines + 1, size, reader->value_max);
 	}
 	return 0;
 }
@@ -169,7 +172,8 @@ static int take_bytes(struct pd_import_reader *reader, struct pd_slice bytes, st
 	int result = 0;
 
 	reader->value_left -= bytes.size;
-	while (result == 0 && reader->value_is_blob && reader->value.size + bytes.size >= reader->sizes.chunk) {
+	while (result == 0 && reader->value_is_blob &&
+	       reader->value.size + bytes.size >= reader->sizes.chunk) {
 		size_t size = (size_t)reader->sizes.chunk - reader->value.size;
 
 		if (pd_buffer_append(&reader->value, bytes.data, size) != 0)

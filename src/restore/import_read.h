@@ -32,17 +32,17 @@ struct pd_import_reader {
 	/* Of the last. */
 	struct pd_hash128 hash;
 
-	struct pd_buffer key, field; /* the last of each */
+	struct pd_buffer key, field;  /* the last of each */
 	struct pd_buffer name, bytes; /* of the line at hand */
 	bool any_key, any_field;
-	uint64_t expires_us;                         /* of the key at hand */
-	uint64_t fields_left;                        /* of the hash at hand */
-	uint64_t value_size, value_left;             /* of the value at hand, which comes in parts */
+	uint64_t expires_us;             /* of the key at hand */
+	uint64_t fields_left;            /* of the hash at hand */
+	uint64_t value_size, value_left; /* of the value at hand, which comes in parts */
 	bool value_is_field, value_is_blob;
-	struct pd_buffer value;                      /* what has come of it, or of its chunk */
-	uint64_t blob, chunk;                        /* their numbers */
-	uint64_t next_number, numbers_end;           /* for blobs */
-	uint64_t lines, keys, entry_bytes;           /* so far */
+	struct pd_buffer value;            /* what has come of it, or of its chunk */
+	uint64_t blob, chunk;              /* their numbers */
+	uint64_t next_number, numbers_end; /* for blobs */
+	uint64_t lines, keys, entry_bytes; /* so far */
 };
 
 #define PD_IMPORT_PIECE ((size_t)128 * 1024) /* of entries, about */
@@ -60,8 +60,7 @@ void pd_import_reader_give(struct pd_import_reader *reader, uint64_t first, uint
 /* Entries are appended to `into`, until something is to be done first; *ret_taken bytes are not to come again. PD_INVALID and PD_CORRUPT name
  * the line; PD_NEWER_FORMAT, PD_TOO_LARGE (a value that may not be kept in memory), PD_NO_MEMORY. After an error it is over. */
 PD_MUST_CHECK int pd_import_read(struct pd_import_reader *reader, struct pd_slice bytes, size_t *ret_taken,
-				 struct pd_buffer *into, enum pd_import_stop *ret_stop,
-				 struct pd_error *err);
+				 struct pd_buffer *into, enum pd_import_stop *ret_stop, struct pd_error *err);
 /* That was all. PD_CORRUPT: the last line is missing. */
 PD_MUST_CHECK int pd_import_read_end(const struct pd_import_reader *reader, struct pd_error *err);
 

@@ -26,9 +26,9 @@
 
 #define REPLY_MAX   ((size_t)4096) /* there from the start: what was done is told */
 #define PIECE_KEPT  ((size_t)4 * PD_COPY_PIECE)
-#define VIEWS_MAX   5u   /* that may be given up before the job is */
-#define TRIES_MAX   3u   /* to put little back, before everything is written anew */
-#define REVERTS_MAX 20u  /* tries to revert what others write to all the time */
+#define VIEWS_MAX   5u  /* that may be given up before the job is */
+#define TRIES_MAX   3u  /* to put little back, before everything is written anew */
+#define REVERTS_MAX 20u /* tries to revert what others write to all the time */
 
 static bool same_hash(struct pd_hash128 one, struct pd_hash128 other)
 {
@@ -356,8 +356,8 @@ static int follow(struct pd_restore_job *job, struct pd_error *err)
 						    .open_segment = place.open_segment,
 						    .open_index = place.open_index,
 						    .now_us = pd_os_real_us(place.os),
-						    .memory_max_bytes =
-							    pd_restore_memory_max(job->jobs->engine),
+						    .memory_max_bytes = pd_restore_memory_max(
+							    job->jobs->engine),
 						    .progress = pd_restore_go_on,
 						    .context = job };
 	memcpy(job->options.cluster_id, place.cluster_id, sizeof place.cluster_id);
@@ -644,9 +644,10 @@ static int verify(struct pd_restore_job *job, struct pd_error *err)
 	if (result != 0)
 		return result;
 	if (!same_hash(job->was, job->is) && job->order.verb == PD_RESTORE_IMPORT)
-		return pd_error_set(err, PD_CORRUPT,
-				    "what was imported is not what was exported, by the hash of all of it: nothing "
-				    "was made. Export it again");
+		return pd_error_set(
+			err, PD_CORRUPT,
+			"what was imported is not what was exported, by the hash of all of it: nothing "
+			"was made. Export it again");
 	if (!same_hash(job->was, job->is))
 		return pd_error_set(err, PD_CORRUPT,
 				    "what was written is not what the actor had at LSN %" PRIu64
@@ -712,10 +713,17 @@ int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
 			const struct pd_receipt **ret_receipt, struct pd_error *err)
 {
 	static int (*const stages[])(struct pd_restore_job * job, struct pd_error * err) = {
-		[PD_STAGE_AMEND] = amend,    [PD_STAGE_SETTLE] = settle, [PD_STAGE_FIND] = find,
-		[PD_STAGE_BEGIN] = begin,    [PD_STAGE_FILL] = fill,     [PD_STAGE_PUT] = put,
-		[PD_STAGE_VIEW] = open_view, [PD_STAGE_VERIFY] = verify, [PD_STAGE_PUBLISH] = publish,
-		[PD_STAGE_WRITE] = pd_restore_write_lines, [PD_STAGE_OVER] = pd_restore_say_over,
+		[PD_STAGE_AMEND] = amend,
+		[PD_STAGE_SETTLE] = settle,
+		[PD_STAGE_FIND] = find,
+		[PD_STAGE_BEGIN] = begin,
+		[PD_STAGE_FILL] = fill,
+		[PD_STAGE_PUT] = put,
+		[PD_STAGE_VIEW] = open_view,
+		[PD_STAGE_VERIFY] = verify,
+		[PD_STAGE_PUBLISH] = publish,
+		[PD_STAGE_WRITE] = pd_restore_write_lines,
+		[PD_STAGE_OVER] = pd_restore_say_over,
 	};
 	int result = 0;
 

@@ -27,10 +27,10 @@ struct pd_session;
 	((size_t)256 * 1024 * 1024) /* and no more than a quarter of the memory budget, but for the least: */
 #define PD_RESTORE_JOB_BYTES_MIN ((size_t)16 * 1024 * 1024)
 /* Exports and imports go piece by piece, as fast as whoever asks for them: they do not stand in the way of the others. */
-#define PD_RESTORE_EXPORTS_MAX 2u                             /* at a time */
-#define PD_RESTORE_IMPORTS_MAX 4u                             /* the same */
-#define PD_RESTORE_IDLE_US     (UINT64_C(5) * 60 * 1000000)   /* so long after the last piece they are given up */
-#define PD_RESTORE_IMPORT_PUT_MAX ((size_t)1024 * 1024)       /* bytes of one piece */
+#define PD_RESTORE_EXPORTS_MAX    2u                           /* at a time */
+#define PD_RESTORE_IMPORTS_MAX    4u                           /* the same */
+#define PD_RESTORE_IDLE_US        (UINT64_C(5) * 60 * 1000000) /* so long after the last piece they are given up */
+#define PD_RESTORE_IMPORT_PUT_MAX ((size_t)1024 * 1024)        /* bytes of one piece */
 
 /* NULL: out of memory. */
 struct pd_restore_jobs *pd_restore_jobs_new(struct pd_engine *engine);

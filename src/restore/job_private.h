@@ -82,7 +82,7 @@ struct pd_restore_job {
 	struct pd_hash128 was, is;
 	uint64_t draft_id;
 	struct pd_buffer names, piece, reply;
-	size_t put; /* of the piece, into the draft */
+	size_t put;                            /* of the piece, into the draft */
 	char snapshot_name[PD_TIMESTAMP_SIZE]; /* of one that was given none */
 	int protocol, result;
 	struct pd_error err;

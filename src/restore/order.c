@@ -190,7 +190,8 @@ int pd_restore_order_parse(const struct pd_slice *words, size_t count, struct pd
 		result = copy_words(ret_order, words, count, copies, err);
 		return result == 0 ? parse(ret_order, copies, count, err) : result;
 	}
-	return pd_error_set(err, PD_INVALID, "an order is EXPORT, FORK, IMPORT, RESTORE, REVERT, SNAPSHOT, UNDROP or VERIFY");
+	return pd_error_set(err, PD_INVALID,
+			    "an order is EXPORT, FORK, IMPORT, RESTORE, REVERT, SNAPSHOT, UNDROP or VERIFY");
 }
 
 void pd_restore_order_done(struct pd_restore_order *order)

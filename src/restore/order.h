@@ -33,8 +33,9 @@ enum pd_restore_verb {
 struct pd_restore_order {
 	enum pd_restore_verb verb;
 	struct pd_buffer bytes;
-	struct pd_slice actor;    /* as it was named: [tenant/]name */
-	struct pd_slice name;     /* of a fork: the new one's; of an import, too: [tenant/]name, size 0: none was said */
+	struct pd_slice actor; /* as it was named: [tenant/]name */
+	struct pd_slice
+		name; /* of a fork: the new one's; of an import, too: [tenant/]name, size 0: none was said */
 	struct pd_moment_name at; /* of a revert: the transaction itself */
 	struct pd_slice snapshot; /* of a snapshot: its name, a good one; size 0: none was said */
 	uint64_t keep_us;         /* and for how long; 0: until it is removed */

@@ -34,7 +34,8 @@ bool pd_restore_is_idle(const struct pd_restore_job *job)
 
 int pd_restore_say_over(struct pd_restore_job *job, struct pd_error *err)
 {
-	return pd_error_set(err, PD_CANCELLED, "the %s was given up, since nobody went on with it: begin again",
+	return pd_error_set(err, PD_CANCELLED,
+			    "the %s was given up, since nobody went on with it: begin again",
 			    pd_restore_verb_name(job->order.verb));
 }
 
@@ -53,9 +54,10 @@ static void run_write(void *argument)
 	if (job->result == 0 && !job->export.done)
 		job->result = pd_export_fill(&job->export, &job->piece, &job->err);
 	else if (job->result != 0)
-		(void)pd_error_set(&job->err, job->result,
-				   "the export took too long, and what it reads is kept no longer: make a snapshot "
-				   "and export that, or export to where it is faster");
+		(void)pd_error_set(
+			&job->err, job->result,
+			"the export took too long, and what it reads is kept no longer: make a snapshot "
+			"and export that, or export to where it is faster");
 }
 
 int pd_restore_write_lines(struct pd_restore_job *job, struct pd_error *err)
@@ -114,9 +116,10 @@ int pd_restore_begin_import(struct pd_restore_job *job, struct pd_error *err)
 {
 	job->stage = PD_STAGE_TAKE;
 	if (pd_engine_is_in_memory(job->jobs->engine))
-		return pd_error_set(err, PD_NOT_SUPPORTED,
-				    "everything is kept in memory here, where nothing is imported: start the server "
-				    "with --data");
+		return pd_error_set(
+			err, PD_NOT_SUPPORTED,
+			"everything is kept in memory here, where nothing is imported: start the server "
+			"with --data");
 	if (job->order.name.size > 0)
 		return find_place(job, job->order.name, err);
 	return pd_restore_keep_names(job, pd_session_tenant(job->session), pd_slice(NULL, 0), err);
@@ -157,11 +160,12 @@ static int check_quotas(const struct pd_restore_job *job, struct pd_error *err)
 	if (!exceeds(keys, own->keys) && !exceeds(keys, all->keys) && !exceeds(bytes, own->bytes) &&
 	    !exceeds(bytes, all->bytes))
 		return 0;
-	return pd_error_set(err, PD_QUOTA,
-			    "the import has %" PRIu64 " keys and %" PRIu64
-			    " bytes so far, more than a quota of the actor or its tenant allows: raise that of the "
-			    "tenant, or export less",
-			    keys, bytes);
+	return pd_error_set(
+		err, PD_QUOTA,
+		"the import has %" PRIu64 " keys and %" PRIu64
+		" bytes so far, more than a quota of the actor or its tenant allows: raise that of the "
+		"tenant, or export less",
+		keys, bytes);
 }
 
 static int take_numbers(struct pd_restore_job *job, struct pd_error *err)

@@ -39,6 +39,7 @@ GROUPS = (
     "actor_history",
     "actor_restore",
     "actor_snapshot",
+    "actor_transfer",
     "archive",
     "backup",
     "backup_bucket",

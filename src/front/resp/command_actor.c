@@ -316,7 +316,8 @@ static void answer_help(struct pd_resp_call *call)
 		"VERIFY name snapshot",
 		"    Read a snapshot, and compare its hash with what it was when it was made.",
 		"JOBS",
-		"    Return how far EXPORT, FORK, IMPORT, RESTORE, REVERT, SNAPSHOT and UNDROP are that are at "
+		"    Return how far EXPORT, FORK, IMPORT, RESTORE, REVERT, SNAPSHOT and UNDROP are that are "
+		"at "
 		"work.",
 		"LIST [MATCH pattern] [CURSOR cursor] [COUNT count] [TENANT tenant]",
 		"    Return a cursor (0: nothing is left) and the names of actors, oldest first.",

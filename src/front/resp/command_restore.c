@@ -112,7 +112,8 @@ static void answer_jobs(struct pd_resp_call *call)
 static const struct pd_resp_command commands[] = {
 	ROW("pd.actor|fork", -4, "Makes an actor of what another had at a moment."),
 	{ { "pd.actor|jobs", 2, PD_COMMAND_CONNECTION | PD_COMMAND_NO_MULTI, 0, 0, 0, "perdure", "0.1.0",
-	    "Tells how far exports, forks, imports, restores, reverts, snapshots and undrops are.", "O(1)", NULL },
+	    "Tells how far exports, forks, imports, restores, reverts, snapshots and undrops are.", "O(1)",
+	    NULL },
 	  answer_jobs,
 	  false },
 	ROW("pd.actor|restore", -5, "Makes an actor again what it was at a moment."),

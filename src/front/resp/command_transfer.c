@@ -200,7 +200,8 @@ static void answer_import(struct pd_resp_call *call)
 static const struct pd_resp_command commands[] = {
 	{ { "pd.actor|export", -3, FLAGS, 0, 0, 0, "perdure", "0.1.0",
 	    "Gives what an actor had at a moment as lines of JSON, piece by piece.",
-	    "O(N), N what the actor had then and did since the checkpoint before; beside the serving.", NULL },
+	    "O(N), N what the actor had then and did since the checkpoint before; beside the serving.",
+	    NULL },
 	  answer_export,
 	  true },
 	{ { "pd.actor|import", -3, FLAGS | PD_COMMAND_WRITE, 0, 0, 0, "perdure", "0.1.0",

@@ -248,6 +248,33 @@ void pd_restore_job_free(struct pd_restore_job *job)
 	(void)job;
 }
 
+bool pd_restore_job_is(const struct pd_restore_job *job, const char *order)
+{
+	(void)job;
+	(void)order;
+	return false;
+}
+
+void pd_restore_job_next(struct pd_restore_job *job)
+{
+	(void)job;
+}
+
+int pd_restore_job_put(struct pd_restore_job *job, struct pd_slice bytes, struct pd_receipt *ret_receipt,
+		       struct pd_error *err)
+{
+	(void)job;
+	(void)bytes;
+	(void)ret_receipt;
+	return pd_error_set(err, PD_NOT_SUPPORTED, "there is no past");
+}
+
+int pd_restore_job_end(struct pd_restore_job *job, struct pd_error *err)
+{
+	(void)job;
+	return pd_error_set(err, PD_NOT_SUPPORTED, "there is no past");
+}
+
 /* ---- backups: none ---- */
 
 struct pd_backup_jobs *pd_backup_jobs_new(struct pd_engine *engine)

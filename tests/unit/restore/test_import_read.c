@@ -15,9 +15,9 @@
 #include "restore/import_read.h"
 #include "store/memtable.h"
 
-#define HEADER                                                                                                 \
-	"{\"perdure_actor\":1,\"actor\":\"ann\",\"at\":\"0000-0000000001-0000000000000007\",\"at_time\":"      \
-	"\"2026-01-15T14:30:00.000000Z\",\"durability\":\"default\",\"quota_keys\":0,\"quota_bytes\":0,"       \
+#define HEADER                                                                                            \
+	"{\"perdure_actor\":1,\"actor\":\"ann\",\"at\":\"0000-0000000001-0000000000000007\",\"at_time\":" \
+	"\"2026-01-15T14:30:00.000000Z\",\"durability\":\"default\",\"quota_keys\":0,\"quota_bytes\":0,"  \
 	"\"quota_ops\":0,\"expire_after_s\":0}\n"
 #define LARGE_MIN 20u
 #define CHUNK     8u
@@ -240,13 +240,15 @@ static void test_lines_moved(void **state)
 			pd_buffer_clear(&other);
 			for (size_t i = 0; i < count; i++) {
 				size_t which = way == 2 && i == one && one + 1 < count ? i + 1
-					       : way == 2 && i == one + 1	       ? one
+					       : way == 2 && i == one + 1              ? one
 										       : i;
 
-				for (unsigned n = way == 0 && i == one ? 0 : way == 1 && i == one ? 2 : 1;
+				for (unsigned n = way == 0 && i == one   ? 0
+						  : way == 1 && i == one ? 2
+									 : 1;
 				     n > 0; n--)
-					assert_int_equal(
-						pd_buffer_append(&other, lines[which], sizes[which]), 0);
+					assert_int_equal(pd_buffer_append(&other, lines[which], sizes[which]),
+							 0);
 			}
 			if (other.size == text.size && memcmp(other.data, text.data, text.size) == 0)
 				continue;
@@ -271,8 +273,10 @@ static const struct {
 	{ "{\"perdure_actor\":2,\"news\":1}\n", "is of version 2, and this server reads 1", PD_NEWER_FORMAT },
 	{ "{\"perdure_actor\":0}\n", "line 1: an export", PD_CORRUPT },
 	{ "{\"perdure_actor\":1}\n", "line 1: byte 19: ", PD_CORRUPT },
-	{ "{\"perdure_actor\":1,\"actor\":\"ann\",\"at\":\"\",\"at_time\":\"\",\"durability\":\"steel\",", "", PD_CORRUPT },
-	{ "{\"perdure_actor\":1,\"actor\":\"ann\",\"at\":\"\",\"at_time\":\"\",\"durability\":\"default\",\"quota_keys\":-1",
+	{ "{\"perdure_actor\":1,\"actor\":\"ann\",\"at\":\"\",\"at_time\":\"\",\"durability\":\"steel\",", "",
+	  PD_CORRUPT },
+	{ "{\"perdure_actor\":1,\"actor\":\"ann\",\"at\":\"\",\"at_time\":\"\",\"durability\":\"default\","
+	  "\"quota_keys\":-1",
 	  "", PD_CORRUPT },
 	{ HEADER HEADER, "line 2: byte 1: no line of an export goes on like that", PD_CORRUPT },
 	{ HEADER "\n", "line 2: byte 1: ", PD_CORRUPT },
@@ -289,44 +293,58 @@ static const struct {
 	{ HEADER "{\"key\":\"a\",\"value\":{\"base64\":\"AP8=\"}\n", "line 2: ", PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"value\":{\"base64\":\"AP8=}}\n", "line 2: ", PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"expires_us\":0,\"value\":\"\"}\n", "line 2: byte 25: ", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"expires_us\":9223372036854775808,\"value\":\"\"}\n", "line 2: ", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"expires_us\":99999999999999999999999,\"value\":\"\"}\n", "line 2: ", PD_CORRUPT },
+	{ HEADER "{\"key\":\"a\",\"expires_us\":9223372036854775808,\"value\":\"\"}\n",
+	  "line 2: ", PD_CORRUPT },
+	{ HEADER "{\"key\":\"a\",\"expires_us\":99999999999999999999999,\"value\":\"\"}\n",
+	  "line 2: ", PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"expires_us\":007,\"value\":\"\"}\n", "line 2: ", PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"fields\":0}\n", "line 2: ", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"fields\":9223372036854775807}\n", "line 2: no key holds that", PD_CORRUPT },
+	{ HEADER "{\"key\":\"a\",\"fields\":9223372036854775807}\n", "line 2: no key holds that",
+	  PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"size\":0}\n", "line 2: ", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"size\":536870913}\n", "line 2: a value has 536870912 bytes at most", PD_CORRUPT },
+	{ HEADER "{\"key\":\"a\",\"size\":536870913}\n", "line 2: a value has 536870912 bytes at most",
+	  PD_CORRUPT },
 	{ HEADER "{\"key\":\"b\",\"value\":\"\"}\n{\"key\":\"a\",\"value\":\"\"}\n",
 	  "line 3: keys come in the order of their bytes", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"value\":\"\"}\n{\"key\":\"a\",\"value\":\"\"}\n", "line 3: keys come", PD_CORRUPT },
-	{ HEADER "{\"field\":\"a\",\"value\":\"\"}\n", "line 2: the hash before it has all its fields", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"value\":\"\"}\n{\"field\":\"a\",\"value\":\"\"}\n", "line 3: the hash", PD_CORRUPT },
+	{ HEADER "{\"key\":\"a\",\"value\":\"\"}\n{\"key\":\"a\",\"value\":\"\"}\n", "line 3: keys come",
+	  PD_CORRUPT },
+	{ HEADER "{\"field\":\"a\",\"value\":\"\"}\n", "line 2: the hash before it has all its fields",
+	  PD_CORRUPT },
+	{ HEADER "{\"key\":\"a\",\"value\":\"\"}\n{\"field\":\"a\",\"value\":\"\"}\n", "line 3: the hash",
+	  PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"fields\":2}\n{\"key\":\"b\",\"value\":\"\"}\n",
 	  "line 3: the hash before it lacks 2 fields", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"fields\":2}\n{\"field\":\"b\",\"value\":\"\"}\n{\"field\":\"b\",\"value\":\"\"}\n",
+	{ HEADER "{\"key\":\"a\",\"fields\":2}\n{\"field\":\"b\",\"value\":\"\"}\n{\"field\":\"b\",\"value\":"
+		 "\"\"}\n",
 	  "line 4: fields come in the order", PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"fields\":1}\n{\"field\":\"b\",\"fields\":1}\n", "line 3: ", PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"fields\":1}\n{\"field\":\"b\",\"size\":1001}\n",
 	  "line 3: a field of 1001 bytes is kept in memory while it comes", PD_TOO_LARGE },
 	{ HEADER "{\"part\":\"a\"}\n", "line 2: there are 0 bytes to come, and this part has 1", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"size\":3}\n{\"part\":\"\"}\n", "line 3: there are 3 bytes to come", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"size\":3}\n{\"part\":\"1234\"}\n", "line 3: there are 3 bytes to come", PD_CORRUPT },
+	{ HEADER "{\"key\":\"a\",\"size\":3}\n{\"part\":\"\"}\n", "line 3: there are 3 bytes to come",
+	  PD_CORRUPT },
+	{ HEADER "{\"key\":\"a\",\"size\":3}\n{\"part\":\"1234\"}\n", "line 3: there are 3 bytes to come",
+	  PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"size\":3}\n{\"part\":\"12\"}\n{\"key\":\"b\",\"value\":\"\"}\n",
 	  "line 4: the value before it lacks 1 bytes", PD_CORRUPT },
-	{ HEADER "{\"key\":\"a\",\"fields\":2}\n{\"field\":\"a\",\"size\":3}\n{\"field\":\"b\",\"value\":\"\"}\n",
+	{ HEADER
+	  "{\"key\":\"a\",\"fields\":2}\n{\"field\":\"a\",\"size\":3}\n{\"field\":\"b\",\"value\":\"\"}\n",
 	  "line 4: the value before it lacks 3 bytes", PD_CORRUPT },
 	{ HEADER "{\"end\":true}\n", "line 2: byte 12: ", PD_CORRUPT },
 	{ HEADER "{\"key\":\"a\",\"size\":3}\n{\"end\":true,\"lines\":2,\"keys\":1,\"state_hash\":"
 		 "\"000102030405060708090a0b0c0d0e0f\",\"sha256\":"
 		 "\"000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f\"}\n",
 	  "line 3: the value before it lacks 3 bytes", PD_CORRUPT },
-	{ HEADER "{\"end\":true,\"lines\":2,\"keys\":0,\"state_hash\":\"000102030405060708090a0b0c0d0e0f\",\"sha256\":"
+	{ HEADER "{\"end\":true,\"lines\":2,\"keys\":0,\"state_hash\":\"000102030405060708090a0b0c0d0e0f\","
+		 "\"sha256\":"
 		 "\"000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f\"}\n",
 	  "line 2: it has 1 lines and 0 keys, and should have 2 and 0", PD_CORRUPT },
-	{ HEADER "{\"end\":true,\"lines\":1,\"keys\":0,\"state_hash\":\"000102030405060708090a0b0c0d0e0f\",\"sha256\":"
+	{ HEADER "{\"end\":true,\"lines\":1,\"keys\":0,\"state_hash\":\"000102030405060708090a0b0c0d0e0f\","
+		 "\"sha256\":"
 		 "\"000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f\"}\n",
 	  "line 2: the lines before it have another checksum", PD_CORRUPT },
-	{ HEADER "{\"end\":true,\"lines\":1,\"keys\":0,\"state_hash\":\"000102030405060708090A0B0C0D0E0F\",\"sha256\":"
+	{ HEADER "{\"end\":true,\"lines\":1,\"keys\":0,\"state_hash\":\"000102030405060708090A0B0C0D0E0F\","
+		 "\"sha256\":"
 		 "\"000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f\"}\n",
 	  "line 2: byte ", PD_CORRUPT },
 };
@@ -368,7 +386,9 @@ static void test_too_long(void **state)
 	reading_init(&reading);
 	pd_buffer_clear(&text);
 	assert_int_equal(
-		pd_buffer_printf(&text, HEADER "{\"key\":\"%.*s\",\"fields\":1}\n{\"field\":\"%.*s\",\"value\":\"\"}\n",
+		pd_buffer_printf(&text,
+				 HEADER
+				 "{\"key\":\"%.*s\",\"fields\":1}\n{\"field\":\"%.*s\",\"value\":\"\"}\n",
 				 PD_USER_KEY_SIZE_MAX, name, 30, name),
 		0);
 	feed(&reading, pd_buffer_slice(&text), 5000);
@@ -431,9 +451,9 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_taken),       cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_flipped),     cmocka_unit_test(test_lines_moved),
-		cmocka_unit_test(test_wrong),       cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_taken),          cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_flipped),        cmocka_unit_test(test_lines_moved),
+		cmocka_unit_test(test_wrong),          cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_behind_the_end), cmocka_unit_test(test_out_of_memory),
 	};
 

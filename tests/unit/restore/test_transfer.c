@@ -264,7 +264,7 @@ static void fill_kinds(struct world *world)
 	run(world, "set {a} nameless");
 	run_long(world, "set {a}large ", 50000, 'v');
 	run_long(world, "set {a}binary ", 9000, '\xff');
-	run_long(world, "hset {a}huge small 1 big ", 700000, 'f');
+	run_long(world, "hset {a}huge small 1 big ", 1200000, 'f');
 	run_long(world, "hset {a}huge zbig ", PD_EXPORT_PARTS_MIN, '\xfe');
 	run_long(world, "hset {a}huge zlast ", PD_EXPORT_PARTS_MIN - 1, '"');
 }
@@ -288,7 +288,7 @@ static void test_kinds(void **state)
 		assert_same_hash(host_hash(&world.host, "b"), hash);
 		check_all(&world);
 		host_expect(&world.host, "strlen {b}large", ":50000\r\n");
-		host_expect(&world.host, "hstrlen {b}huge big", ":700000\r\n");
+		host_expect(&world.host, "hstrlen {b}huge big", ":1200000\r\n");
 		/* And once more, which says the same. */
 		export(&world, "EXPORT b", &again);
 		assert_int_equal(again.size, lines.size);
