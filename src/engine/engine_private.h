@@ -225,9 +225,9 @@ PD_MUST_CHECK int pd_txn_actor(struct pd_txn *txn, struct pd_slice name, struct 
 PD_MUST_CHECK int pd_txn_drop_state(struct pd_txn *txn, struct pd_store_actor *state);
 /* May this transaction write to the actor? As every other write: leases and quotas are asked, its level counts. */
 PD_MUST_CHECK int pd_txn_may_write(struct pd_txn *txn, struct pd_actor *actor);
-/* The next id for a tenant or an actor, noted as given. */
 /* The session's tenant, which is made if it is not there. */
 PD_MUST_CHECK int pd_txn_bear_tenant(struct pd_txn *txn);
+/* The next id for a tenant or an actor, noted as given. */
 PD_MUST_CHECK int pd_txn_give_id(struct pd_txn *txn, uint64_t *ret_id);
 /* The numbers of so many new blobs, one after the other. */
 PD_MUST_CHECK int pd_txn_new_blobs(struct pd_txn *txn, uint64_t count, uint64_t *ret_first);

@@ -171,7 +171,10 @@ static void give_up(struct pd_restore_job *job)
 	job->draft = NULL;
 	pd_export_done(&job->export);
 	pd_export_init(&job->export, &job->source, pd_slice(NULL, 0));
-	pd_buffer_shrink(&job->piece, 0);
+	pd_import_reader_done(&job->reader);
+	pd_restore_init_import(job);
+	pd_buffer_done(&job->piece);
+	pd_buffer_done(&job->reply);
 	close_past(job);
 	job->stage = PD_STAGE_OVER;
 }
@@ -291,6 +294,12 @@ int pd_restore_check_free(const struct pd_restore_job *job, struct pd_slice tena
 				    "'%.*s' is no actor's name: it has 1 to %u bytes, none of them {, } or /",
 				    (int)(name.size < 64 ? name.size : 64), (const char *)name.data,
 				    PD_NAME_SIZE_MAX);
+	if (!pd_actor_name_is_good(tenant))
+		return pd_error_set(
+			err, PD_INVALID,
+			"'%.*s' is no tenant's name: it has 1 to %u bytes, none of them {, } or /",
+			(int)(tenant.size < 64 ? tenant.size : 64), (const char *)tenant.data,
+			PD_NAME_SIZE_MAX);
 	memcpy(place, tenant.data, tenant.size);
 	place[tenant.size] = '/';
 	memcpy(place + tenant.size + 1, name.data, name.size);
@@ -357,7 +366,8 @@ static int follow(struct pd_restore_job *job, struct pd_error *err)
 						    .open_index = place.open_index,
 						    .now_us = pd_os_real_us(place.os),
 						    .memory_max_bytes = pd_restore_memory_max(
-							    job->jobs->engine),
+										job->jobs->engine) /
+									(pd_restore_is_transfer(job) ? 2 : 1),
 						    .progress = pd_restore_go_on,
 						    .context = job };
 	memcpy(job->options.cluster_id, place.cluster_id, sizeof place.cluster_id);

@@ -50,7 +50,7 @@ static void run_write(void *argument)
 {
 	struct pd_restore_job *job = argument;
 
-	job->result = pd_restore_go_on(job, 0);
+	job->result = job->export.done ? 0 : pd_restore_go_on(job, 0);
 	if (job->result == 0 && !job->export.done)
 		job->result = pd_export_fill(&job->export, &job->piece, &job->err);
 	else if (job->result != 0)
@@ -95,12 +95,11 @@ void pd_restore_init_import(struct pd_restore_job *job)
 }
 
 /* Where it is to be: a tenant that the session reaches, and a name that is free. */
-static int find_place(struct pd_restore_job *job, struct pd_slice name, struct pd_error *err)
+static int find_place(struct pd_restore_job *job, struct pd_slice tenant, struct pd_slice name,
+		      struct pd_error *err)
 {
-	struct pd_slice tenant = pd_session_tenant(job->session);
 	int result;
 
-	pd_restore_take_apart(name, &tenant, &name);
 	if (!pd_session_reaches(job->session, tenant))
 		return pd_error_set(err, PD_PERMISSION,
 				    "tenant '%.*s' is not this user's: name the actor without a tenant",
@@ -114,15 +113,18 @@ static int find_place(struct pd_restore_job *job, struct pd_slice name, struct p
 
 int pd_restore_begin_import(struct pd_restore_job *job, struct pd_error *err)
 {
+	struct pd_slice tenant = pd_session_tenant(job->session), name;
+
 	job->stage = PD_STAGE_TAKE;
 	if (pd_engine_is_in_memory(job->jobs->engine))
 		return pd_error_set(
 			err, PD_NOT_SUPPORTED,
 			"everything is kept in memory here, where nothing is imported: start the server "
 			"with --data");
-	if (job->order.name.size > 0)
-		return find_place(job, job->order.name, err);
-	return pd_restore_keep_names(job, pd_session_tenant(job->session), pd_slice(NULL, 0), err);
+	if (job->order.name.size == 0)
+		return pd_restore_keep_names(job, tenant, pd_slice(NULL, 0), err);
+	pd_restore_take_apart(job->order.name, &tenant, &name);
+	return find_place(job, tenant, name, err);
 }
 
 /* The first line is known. */
@@ -131,7 +133,8 @@ static int begin_draft(struct pd_restore_job *job, struct pd_error *err)
 	struct pd_tenant_info tenant;
 	struct pd_slice name = pd_buffer_slice(&job->reader.actor);
 	enum pd_level level = job->reader.profile.level;
-	int result = job->known.name.size > 0 ? 0 : find_place(job, name, err);
+	int result = job->known.name.size > 0 ? 0
+					      : find_place(job, pd_session_tenant(job->session), name, err);
 
 	if (result == 0 && level != PD_LEVEL_UNSET)
 		result = pd_engine_check_level(job->jobs->engine, level, err);

@@ -241,7 +241,7 @@ static void test_quota(void **state)
 static void test_refused(void **state)
 {
 	static struct world world;
-	char text[64];
+	char text[64], long_text[3000];
 
 	(void)state;
 	world_init(&world, 713);
@@ -252,6 +252,8 @@ static void test_refused(void **state)
 	ask_fails(&world, "FORK a default/b", PD_EXISTS, "there is an actor 'b' already");
 	ask_fails(&world, "FORK a other/c", PD_INVALID, "stays in the tenant");
 	ask_fails(&world, "FORK a {c}", PD_INVALID, "is no actor's name");
+	(void)snprintf(long_text, sizeof long_text, "FORK %01000d/a %01000d/b", 1, 1);
+	ask_fails(&world, long_text, PD_INVALID, "is no tenant's name");
 	ask_fails(&world, "FORK nobody c", PD_NOT_FOUND, "there was no actor 'nobody'");
 	ask_fails(&world, "FORK a c AT 1000000", PD_AGAIN, "after the newest");
 	ask_fails(&world, "FORK a c AT 1", PD_NOT_FOUND, "there was no actor 'a' at LSN 1");

@@ -233,7 +233,9 @@ static void test_lines_moved(void **state)
 	finish(sample, SAMPLE_KEYS, &text);
 	for (size_t at = 0; at < text.size; at += sizes[count++]) {
 		lines[count] = (const char *)text.data + at;
-		sizes[count] = strcspn(lines[count], "\n") + 1;
+		sizes[count] = (size_t)((const char *)memchr(lines[count], '\n', text.size - at) -
+					lines[count]) +
+			       1;
 	}
 	for (size_t one = 0; one < count; one++)
 		for (size_t way = 0; way < 3; way++) {
