@@ -96,20 +96,21 @@ struct work {
 static const char *const kinds[] = {
 	[PD_REPAIR_BIT] = "bit",         [PD_REPAIR_STAMPS] = "stamps",   [PD_REPAIR_COPY] = "copy",
 	[PD_REPAIR_SEGMENT] = "segment", [PD_REPAIR_UNUSED] = "unused",   [PD_REPAIR_TORN] = "torn",
-	[PD_REPAIR_ASIDE] = "aside",     [PD_REPAIR_PADDING] = "padding",
+	[PD_REPAIR_ASIDE] = "aside",     [PD_REPAIR_PADDING] = "padding", [PD_REPAIR_INDEX] = "index",
 };
 
 static const char *const verbs[] = {
 	[PD_REPAIR_BIT] = "put right",    [PD_REPAIR_STAMPS] = "put right",  [PD_REPAIR_COPY] = "restored",
 	[PD_REPAIR_SEGMENT] = "restored", [PD_REPAIR_UNUSED] = "cleared",    [PD_REPAIR_TORN] = "cut",
-	[PD_REPAIR_ASIDE] = "taken out",  [PD_REPAIR_PADDING] = "put right",
+	[PD_REPAIR_ASIDE] = "taken out",  [PD_REPAIR_PADDING] = "put right", [PD_REPAIR_INDEX] = "made again",
 };
 
 static const char *const planned_verbs[] = {
-	[PD_REPAIR_BIT] = "would put right",  [PD_REPAIR_STAMPS] = "would put right",
-	[PD_REPAIR_COPY] = "would restore",   [PD_REPAIR_SEGMENT] = "would restore",
-	[PD_REPAIR_UNUSED] = "would clear",   [PD_REPAIR_TORN] = "would cut",
-	[PD_REPAIR_ASIDE] = "would take out", [PD_REPAIR_PADDING] = "would put right",
+	[PD_REPAIR_BIT] = "would put right",    [PD_REPAIR_STAMPS] = "would put right",
+	[PD_REPAIR_COPY] = "would restore",     [PD_REPAIR_SEGMENT] = "would restore",
+	[PD_REPAIR_UNUSED] = "would clear",     [PD_REPAIR_TORN] = "would cut",
+	[PD_REPAIR_ASIDE] = "would take out",   [PD_REPAIR_PADDING] = "would put right",
+	[PD_REPAIR_INDEX] = "would make again",
 };
 
 static bool step_restores(const struct pd_log_repair_step *step)

@@ -71,6 +71,8 @@ bool pd_group_header_read(const uint8_t *data, const struct pd_location *locatio
 bool pd_group_open(uint8_t *data, const struct pd_group_header *header);
 /* The same comparison, of a group that is open. */
 bool pd_group_body_holds(const uint8_t *data, const struct pd_group_header *header);
+/* Put what the stamps will displace into the slots, of a group with zeros behind its payload. */
+void pd_group_fill_slots(uint8_t *data, const struct pd_group_header *header);
 /* Put the zeros that sealing puts behind the payload of an open group: there is nothing else that was ever there. */
 void pd_group_clear_tail(uint8_t *data, const struct pd_group_header *header);
 

@@ -114,21 +114,27 @@ static uint32_t body_crc(const uint8_t *data, uint32_t sectors)
 			 (size_t)sectors * PD_SECTOR_SIZE - PD_GROUP_HEADER_SIZE);
 }
 
-void pd_group_seal(uint8_t *data, struct pd_group_header *header, const struct pd_location *location,
-		   uint64_t first_sector)
+void pd_group_fill_slots(uint8_t *data, const struct pd_group_header *header)
 {
-	size_t total = (size_t)header->sectors * PD_SECTOR_SIZE;
-	size_t used = PD_GROUP_HEADER_SIZE + header->payload_size;
 	size_t slot = slot_first(header->payload_size);
 
-	PD_ASSERT(pd_group_holds(header->payload_size, header->sectors));
-	memset(data + used, 0, total - used);
-	/* First every original into its slot, so that the body is whole when its checksum is taken … */
 	for (uint32_t i = 0; i < header->sectors; i++) {
 		slot = slot_settle(slot);
 		memcpy(data + slot, data + (size_t)(i + 1) * PD_SECTOR_SIZE - PD_STAMP_SIZE, PD_STAMP_SIZE);
 		slot += PD_STAMP_SIZE;
 	}
+}
+
+void pd_group_seal(uint8_t *data, struct pd_group_header *header, const struct pd_location *location,
+		   uint64_t first_sector)
+{
+	size_t total = (size_t)header->sectors * PD_SECTOR_SIZE;
+	size_t used = PD_GROUP_HEADER_SIZE + header->payload_size;
+
+	PD_ASSERT(pd_group_holds(header->payload_size, header->sectors));
+	memset(data + used, 0, total - used);
+	/* First every original into its slot, so that the body is whole when its checksum is taken … */
+	pd_group_fill_slots(data, header);
 	header->magic = PD_GROUP_MAGIC;
 	header->body_crc = body_crc(data, header->sectors);
 	memcpy(data, header, sizeof *header);

@@ -1,7 +1,7 @@
 /* Healing a log that lies in files, while nobody serves it: for `perdure log repair`.
  *
- * What is put right is proven to be what was written: stamps, and bytes that hold nothing, by the group that they belong to; groups and
- * whole segments, by a copy whose checksums, places and chain say that they are the same; one bit that has flipped in a header, by its
+ * What is put right is proven to be what was written: stamps, and bytes that hold nothing, by the group that they belong to; a segment's
+ * index, by its groups; groups and whole segments, by a copy whose checksums, places and chain say that they are the same; one bit that has flipped in a header, by its
  * neighbours, and in a small record by its checksum, which takes one in a million other damages for that. Of a large record the checksum
  * proves too little: it is a doubt, which somebody has to decide. What was there before is set aside, in a directory beside the log, and
  * never deleted. The rest stays as it is, and pd_log_verifier_next() says what that is.
@@ -27,6 +27,7 @@ enum pd_log_repair_kind {
 	PD_REPAIR_TORN,    /* a write that was not finished, cut */
 	PD_REPAIR_ASIDE,   /* a segment that nobody needs any more */
 	PD_REPAIR_PADDING, /* what lies behind a group's payload was wrong, with stamps or not */
+	PD_REPAIR_INDEX,   /* a segment's index, made again from its groups */
 };
 
 /* Something that was done, or would be. */

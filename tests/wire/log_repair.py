@@ -30,6 +30,11 @@ def place_of(path, text):
         return file.read().find(text)
 
 
+def content_of(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def spoil(path, offset):
     """Garbage in place of a sector's content: more than a bit."""
     with open(path, "r+b") as file:
@@ -141,6 +146,30 @@ def test_a_bit_that_is_given_up(world):
     assert not report["doubts"][0]["taken"] and report["undecided"] == 0, report
     assert [actor["actor"] for actor in report["actors"]] == ["actor-2"] and report["actors"][0]["quarantined"], report
     assert report["damage_after"] == 0 and verify(world, directory)["damage_count"] == 0, report
+
+
+def footer_of(path):
+    """Where the index of a sealed segment begins."""
+    with open(path, "rb") as file:
+        data = file.read()
+    for offset in range(0, len(data), SECTOR):
+        if data[offset:offset + 4] == b"PDG1" and data[offset + 56] == 3:
+            return offset + 64
+    raise AssertionError(f"{path} has no footer")
+
+
+def test_an_index(world):
+    """The groups tell what a segment's index was, whatever stands there now."""
+    directory = closed_log(world, "repair-index", "--segment-size", 64 * 1024, keys=400)
+    paths = segments(directory)
+    before = [content_of(path) for path in paths]
+    assert len(paths) > 2, paths
+    for path in paths:
+        spoil(path, footer_of(path))
+    report = repair(world, directory)
+    assert [step["kind"] for step in report["steps"]] == ["index"] * len(paths), report
+    assert [content_of(path) for path in paths] == before
+    assert verify(world, directory)["damage_count"] == 0
 
 
 def test_what_is_lost(world):

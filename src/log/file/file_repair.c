@@ -4,6 +4,7 @@
  *   -----------------------------------------  ----------------------------------------------------------------------
  *   one bit of a group's header                its checksum; the body's, which is in it; the chain to both neighbours
  *   stamps, and what lies behind the payload   the group holds with those that belong there: they follow from the place and the payload
+ *   a segment's index                          its groups, all of them whole: it is made again, and is what the footer's header names
  *   one bit of a small record                  the body's checksum and the record's: of so few bits, hardly any other damage looks the same
  *   anything in a group                        the copy's group is whole, in the same place, and its checksum is the one
  *                                              that this header names, or the group behind it; where that is damaged, too,
@@ -126,6 +127,35 @@ static bool open_scratch(struct pd_mender *mender, const struct pd_bytes *bytes,
 	if (flipped_bit != NO_BIT)
 		data[flipped_bit / 8] ^= (uint8_t)(1u << flipped_bit % 8);
 	return pd_group_open(data, header);
+}
+
+bool pd_repair_header_here(const struct pd_mender *mender, uint64_t sector,
+			   struct pd_group_header *ret_header)
+{
+	return header_in(mender, &mender->local, sector, ret_header);
+}
+
+int pd_repair_open_group(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *header)
+{
+	if (need_scratch(mender, header) != 0)
+		return PD_NO_MEMORY;
+	return all_current(mender, &mender->local, sector, header) &&
+	       open_scratch(mender, &mender->local, sector, header, NO_BIT);
+}
+
+int pd_repair_fill_group(struct pd_mender *mender, const struct pd_group_header *header,
+			 const uint8_t *payload)
+{
+	uint8_t *data;
+
+	if (need_scratch(mender, header) != 0)
+		return PD_NO_MEMORY;
+	data = mender->scratch.data;
+	memset(data, 0, (size_t)header->sectors * PD_SECTOR_SIZE);
+	memcpy(data, header, sizeof *header);
+	memcpy(data + PD_GROUP_HEADER_SIZE, payload, header->payload_size);
+	pd_group_fill_slots(data, header);
+	return pd_group_body_holds(data, header);
 }
 
 /* Does every record hold, one after the other up to the payload's end? *ret_size is that of the one at `at` in the group, or of the payload
@@ -359,6 +389,18 @@ static int heal_from_copy(struct pd_mender *mender, uint64_t sector, const struc
 	return 1;
 }
 
+/* A footer that the groups before it prove. */
+static int heal_index(struct pd_mender *mender, uint64_t sector, const struct pd_group_header *header)
+{
+	int result = header->kind == PD_GROUP_FOOTER ? pd_repair_make_index(mender, sector, header) : 0;
+
+	if (result == 1 && put_back(mender, sector, header) &&
+	    pd_repair_note(mender, PD_REPAIR_INDEX, sector, header->sectors, header->first_lsn, 0,
+			   "the segment's index, made again from its groups") != 0)
+		return PD_NO_MEMORY;
+	return result;
+}
+
 /* Make the group at this place whole, by what is the surest. 1: it is, and *ret_header is its header; 0: it cannot be. PD_NO_MEMORY. */
 static int heal_group(struct pd_mender *mender, uint64_t sector, struct pd_group_header *ret_header)
 {
@@ -380,6 +422,8 @@ static int heal_group(struct pd_mender *mender, uint64_t sector, struct pd_group
 			return PD_NO_MEMORY;
 		result = heal_by_itself(mender, sector, &header, held,
 					mend_group(mender, sector, &header, &bits));
+		if (result == 0)
+			result = heal_index(mender, sector, &header);
 	}
 	if (result == 0)
 		result = heal_from_copy(mender, sector, held ? &header : NULL, ret_header);

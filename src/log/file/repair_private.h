@@ -1,5 +1,5 @@
 /* What the files of the repair share: file_repair.c puts the bytes of one segment right in memory, file_repair_doubt.c keeps what
- * somebody has to decide, file_repair_files.c reads and replaces files. */
+ * somebody has to decide, file_repair_index.c makes a segment's index again, file_repair_files.c reads and replaces files. */
 #ifndef PD_LOG_FILE_REPAIR_PRIVATE_H
 #define PD_LOG_FILE_REPAIR_PRIVATE_H
 
@@ -48,6 +48,15 @@ PD_MUST_CHECK int pd_repair_note(struct pd_mender *mender, enum pd_log_repair_ki
 				 ...) __attribute__((format(printf, 7, 8)));
 /* Put right what can be, in `local`, which must have room for all of the copy. PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_repair_mend_segment(struct pd_mender *mender);
+/* The header of the group at this place, if it holds. */
+bool pd_repair_header_here(const struct pd_mender *mender, uint64_t sector,
+			   struct pd_group_header *ret_header);
+/* 1: the group is whole as it lies there, and open in the scratch memory; 0: it is not. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_repair_open_group(struct pd_mender *mender, uint64_t sector,
+				       const struct pd_group_header *header);
+/* Have a group with this payload open in the scratch memory. 1: it is the one that the header means; 0: it is not. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_repair_fill_group(struct pd_mender *mender, const struct pd_group_header *header,
+				       const uint8_t *payload);
 /* What the segment's head says, or would say if it were healed. false: it cannot be. */
 bool pd_repair_head(const struct pd_mender *mender, struct pd_group_header *ret_head);
 /* The copy's header at the front. */
@@ -55,6 +64,12 @@ bool pd_repair_copy_head(const struct pd_mender *mender, struct pd_group_header 
 /* 1: the copy's file is whole, and *ret_last_crc is the checksum that the next segment's head must name; 0: it is not. PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_repair_copy_is_whole(struct pd_mender *mender, uint32_t *ret_last_crc);
 int pd_repair_out_of_memory(struct pd_error *err);
+
+/* ---- file_repair_index.c ---- */
+/* Have the footer at this place open in the scratch memory, with the index that the groups before it make. 1: it is the one that its header
+ * means; 0: they do not tell all of it. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_repair_make_index(struct pd_mender *mender, uint64_t sector,
+				       const struct pd_group_header *footer);
 
 /* ---- file_repair_doubt.c ---- */
 /* Keep a PD_SIGHT_DAMAGE. PD_NO_MEMORY. */

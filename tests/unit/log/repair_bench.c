@@ -114,6 +114,14 @@ size_t bench_groups(struct bench *bench, uint32_t segment, struct group *groups)
 	return count;
 }
 
+bool has_pieces(const struct group *groups, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (groups[i].header.kind >= PD_GROUP_FRAME_BEGIN)
+			return true;
+	return false;
+}
+
 /* ---- damage ---- */
 
 void wreck_sectors(struct bench *bench, const char *path, uint64_t sector, uint64_t sectors)

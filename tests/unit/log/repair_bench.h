@@ -50,6 +50,8 @@ bool bench_is_original(struct bench *bench, uint32_t segment);
 bool bench_is_all_original(struct bench *bench);
 /* Groups of an original. Returns how many, at least two. */
 size_t bench_groups(struct bench *bench, uint32_t segment, struct group *groups);
+/* Is one of them a piece of a record? Then its index lists whom nothing in the segment names. */
+bool has_pieces(const struct group *groups, size_t count);
 
 /* ---- damage ---- */
 void wreck_sectors(struct bench *bench, const char *path, uint64_t sector, uint64_t sectors);

@@ -77,11 +77,16 @@ static void a_bit_anywhere(void **state)
 			uint64_t slots = (used + 7) / 8 * 8, at = PD_GROUP_HEADER_SIZE + i * 31 % 400;
 			uint64_t end = (uint64_t)group->header.sectors * PD_SECTOR_SIZE;
 
+			enum pd_log_repair_kind payload = group->header.kind == PD_GROUP_FOOTER &&
+									  !has_pieces(groups, count)
+								  ? PD_REPAIR_INDEX
+								  : PD_REPAIR_BIT;
+
 			try_bit(&bench, segment, group, i * 7 % PD_GROUP_HEADER_SIZE, PD_REPAIR_BIT);
 			try_bit(&bench, segment, group, PD_SECTOR_SIZE - 1 - i % PD_STAMP_SIZE,
 				PD_REPAIR_STAMPS);
 			if (at < used) {
-				try_bit(&bench, segment, group, at, PD_REPAIR_BIT);
+				try_bit(&bench, segment, group, at, payload);
 				doubts += bench.repair.doubt_count;
 			}
 			/* The first slot has payload, if the first stamp displaced some. */
@@ -90,7 +95,7 @@ static void a_bit_anywhere(void **state)
 				try_bit(&bench, segment, group, slots + i % PD_STAMP_SIZE, PD_REPAIR_PADDING);
 			else if (slots % PD_SECTOR_SIZE < PD_SECTOR_SIZE - PD_STAMP_SIZE &&
 				 used > PD_SECTOR_SIZE)
-				try_bit(&bench, segment, group, slots + i % PD_STAMP_SIZE, PD_REPAIR_BIT);
+				try_bit(&bench, segment, group, slots + i % PD_STAMP_SIZE, payload);
 			if (slots + PD_STAMP_SIZE * (group->header.sectors + group->header.sectors / 32 + 4) <
 			    end)
 				try_bit(&bench, segment, group, end - PD_STAMP_SIZE - 1 - i % 16,
@@ -160,6 +165,9 @@ static void any_group_from_a_copy(void **state)
 						      PD_GROUP_HEADER_SIZE + group->header.payload_size <=
 								      PD_SECTOR_SIZE - PD_STAMP_SIZE
 							      ? PD_REPAIR_PADDING
+						      : group->header.kind == PD_GROUP_FOOTER &&
+								      !has_pieces(groups, count)
+							      ? PD_REPAIR_INDEX
 							      : PD_REPAIR_COPY,
 						      segment);
 			forget_aside(&bench);

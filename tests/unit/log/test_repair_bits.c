@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/codec.h"
+#include "base/memory.h"
 #include "log/mend_private.h"
 #include "repair_bench.h"
 
@@ -268,6 +269,114 @@ static void all_behind_the_payload(void **state)
 	bench_done(&bench);
 }
 
+/* Whatever has become of it: the groups tell what it was, where none is a piece of a larger one. */
+static void an_index_is_made_again(void **state)
+{
+	struct group groups[GROUPS_MAX];
+	struct bench bench;
+	unsigned made = 0, left = 0;
+
+	(void)state;
+	bench_init(&bench, 9);
+	for (uint32_t segment = 1; segment <= bench.last; segment++) {
+		size_t count = bench_groups(&bench, segment, groups);
+		const struct group *footer = &groups[count - 1];
+		uint64_t at = footer->sector * PD_SECTOR_SIZE + PD_GROUP_HEADER_SIZE;
+
+		assert_int_equal(footer->header.kind, PD_GROUP_FOOTER);
+		for (uint64_t i = 0; i < footer->header.payload_size; i++)
+			if ((at + i) % PD_SECTOR_SIZE < PD_SECTOR_SIZE - PD_STAMP_SIZE)
+				disk_overwrite(&bench.disk, disk_segment(segment), at + i, "\x5a", 1);
+		if (has_pieces(groups, count)) {
+			expect_untouched(&bench);
+			left++;
+			bench_put_originals_back(&bench);
+		} else {
+			(void)expect_one_step(&bench, PD_REPAIR_INDEX, segment);
+			made++;
+		}
+	}
+	assert_true(made > 0 && left > 0);
+	bench_done(&bench);
+}
+
+/* With a group before it that nothing heals, there is nothing that proves it. */
+static void an_index_of_damaged_groups(void **state)
+{
+	struct group groups[GROUPS_MAX];
+	struct bench bench;
+	size_t count;
+
+	(void)state;
+	bench_init(&bench, 10);
+	count = bench_groups(&bench, 1, groups);
+	assert_false(has_pieces(groups, count));
+	wreck_sectors(&bench, disk_segment(1), groups[3].sector, 1);
+	disk_overwrite(&bench.disk, disk_segment(1),
+		       groups[count - 1].sector * PD_SECTOR_SIZE + PD_GROUP_HEADER_SIZE, "\x5a\x5a\x5a", 3);
+	expect_untouched(&bench);
+	bench_done(&bench);
+}
+
+/* Each allocation fails: it is said, or all is done. */
+static void without_memory(struct bench *bench, uint32_t segment, void (*damage)(struct bench *bench),
+			   bool whole)
+{
+	bool failed = true;
+
+	for (unsigned long at = 1; failed; at++) {
+		int result;
+
+		damage(bench);
+		pd_memory_fail(at, 0);
+		result = heal(bench);
+		failed = pd_memory_fail_left() == 0;
+		pd_memory_fail(0, 0);
+		if (result != 0)
+			assert_string_not_equal(bench->err.text, "");
+		else
+			assert_true(bench_is_original(bench, segment) == whole);
+		bench_put_originals_back(bench);
+		if (count_aside(bench) > 0)
+			forget_aside(bench);
+	}
+}
+
+static void rot_index(struct bench *bench)
+{
+	struct group groups[GROUPS_MAX];
+	size_t count = bench_groups(bench, 1, groups);
+
+	disk_overwrite(&bench->disk, disk_segment(1),
+		       groups[count - 1].sector * PD_SECTOR_SIZE + PD_GROUP_HEADER_SIZE, "\x5a\x5a\x5a", 3);
+}
+
+static void rot_frame(struct bench *bench)
+{
+	struct group groups[GROUPS_MAX];
+	size_t at = 0;
+
+	(void)bench_groups(bench, 2, groups);
+	while (groups[at].header.kind != PD_GROUP_FRAME_MIDDLE)
+		at++;
+	assert_int_equal(pd_sim_flip_bit(bench->disk.os, disk_segment(2),
+					 groups[at].sector * PD_SECTOR_SIZE + 2000, 1),
+			 0);
+}
+
+static void memory_runs_out(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	bench_init(&bench, 11);
+	without_memory(&bench, 1, rot_index, true);
+	without_memory(&bench, 2, rot_frame, false);
+	bench.flipped_bits = true;
+	without_memory(&bench, 2, rot_frame, true);
+	bench_done(&bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +388,9 @@ int main(void)
 		cmocka_unit_test(some_bits_of_a_small_record),
 		cmocka_unit_test(a_bit_of_a_slot),
 		cmocka_unit_test(all_behind_the_payload),
+		cmocka_unit_test(an_index_is_made_again),
+		cmocka_unit_test(an_index_of_damaged_groups),
+		cmocka_unit_test(memory_runs_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
