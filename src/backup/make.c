@@ -6,6 +6,7 @@
 
 #include "backup/catalog.h"
 #include "backup/lease.h"
+#include "backup/parent.h"
 #include "backup/sender.h"
 #include "base/memory.h"
 #include "base/plant.h"
@@ -367,35 +368,16 @@ static int send_log(struct making *making, struct pd_error *err)
 
 /* ---- the parent ---- */
 
-/* Does this log have the very record that the backup ends with? */
-static bool goes_on_from(const struct making *making, const struct pd_backup_manifest *manifest)
-{
-	struct pd_log_look_segment segment;
-
-	if (manifest->shard != making->source->shard || manifest->end.lsn > making->source->end.lsn ||
-	    pd_log_look_count(making->look) == 0 || manifest->end.lsn < pd_log_look_first_lsn(making->look))
-		return false;
-	pd_log_look_segment(making->look, pd_log_look_find(making->look, manifest->end.lsn), &segment);
-	return segment.epoch == manifest->end.epoch || pd_plant(PD_PLANT_BACKUP_JOINS_BY_LSN);
-}
-
 static int find_parent(struct making *making, struct pd_error *err)
 {
-	struct pd_backup_reach reach;
 	int result;
 
 	if (making->order->kind == PD_BACKUP_FULL)
 		return 0;
 	result = pd_catalog_load(making->repository, &making->catalog, err);
-	for (size_t i = 0; result == 0 && i < making->catalog.count; i++) {
-		const struct pd_backup_manifest *manifest = &making->catalog.items[i];
-
-		/* Of two that end with the same the later one, which may have a state. */
-		if ((making->parent == NULL || manifest->end.lsn >= making->parent->end.lsn) &&
-		    goes_on_from(making, manifest) &&
-		    pd_catalog_reach(&making->catalog, manifest, &reach, NULL) == 0)
-			making->parent = manifest;
-	}
+	if (result == 0)
+		result = pd_backup_find_parent(making->repository, &making->catalog, making->source,
+					       making->look, &making->parent, err);
 	if (result != 0)
 		return result;
 	if (making->parent == NULL)

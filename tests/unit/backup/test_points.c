@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -177,6 +178,77 @@ static void test_parted(void **state)
 	end(world);
 }
 
+static void copy_tree(struct pd_os *os, const char *from, const char *to)
+{
+	struct pd_os_names names;
+
+	assert_int_equal(pd_os_mkdir(os, to, NULL), 0);
+	assert_int_equal(pd_os_list(os, from, &names, NULL), 0);
+	for (size_t i = 0; i < names.count; i++) {
+		char source[300], target[300];
+		struct pd_os_file_info info;
+		struct pd_os_file *file;
+		const uint8_t *data;
+		uint64_t size;
+
+		(void)snprintf(source, sizeof source, "%.180s/%.100s", from, names.names[i]);
+		(void)snprintf(target, sizeof target, "%.180s/%.100s", to, names.names[i]);
+		assert_int_equal(pd_os_info(os, source, &info, NULL), 0);
+		if (info.is_directory) {
+			copy_tree(os, source, target);
+			continue;
+		}
+		assert_int_equal(pd_os_open(os, target, PD_OS_WRITE | PD_OS_CREATE, &file, NULL), 0);
+		assert_int_equal(pd_sim_content(os, source, &data, &size), 0);
+		if (size > 0)
+			assert_int_equal(pd_os_write(file, data, size, 0, NULL), 0);
+		pd_os_close(file);
+	}
+	pd_os_names_done(&names);
+}
+
+/* A directory is put back as it was (a snapshot of a machine, a copy), and goes on from there: in the same epoch, with the same LSNs, and others' records. What was backed up
+ * of the first life is not what it goes on from. */
+static void test_put_back(void **state)
+{
+	static const enum pd_backup_kind kinds[] = { PD_BACKUP_LOG, PD_BACKUP_INCREMENTAL };
+
+	(void)state;
+	for (size_t kind = 0; kind < 2; kind++) {
+		struct world *world = begin(24);
+		struct pd_backup_made common, first, second;
+		struct pd_backup_restored restored;
+		struct pd_error err = { 0 };
+		struct pd_hash128 hash;
+
+		back_up(world, PD_BACKUP_FULL, &common);
+		host_close(&world->host);
+		copy_tree(world->host.os, "data", "older");
+		host_open(&world->host);
+		world->last_lsn = host_lsn(&world->host);
+		for (unsigned i = 0; i < 12; i++)
+			host_durable(&world->host, "set {a0}first yes");
+		back_up(world, PD_BACKUP_FULL, &first);
+		host_close(&world->host);
+		/* The first life is gone; this one is later. */
+		pd_sim_advance_us(world->host.os, 3600000000);
+		world->host.options.data_directory = "older";
+		host_open(&world->host);
+		world->last_lsn = host_lsn(&world->host);
+		for (unsigned i = 0; i < 20; i++)
+			host_durable(&world->host, "incr {a0}second");
+		hash = vault_hash(world);
+		back_up(world, kinds[kind], &second);
+		assert_int_equal(second.end.epoch, first.end.epoch);
+		assert_string_equal(second.parent, common.id);
+		host_close(&world->host);
+		if (vault_restore_at(world->host.os, second.id, 0, &restored, &err) != 0)
+			fail_msg("%s", err.text);
+		vault_expect(world, hash);
+		end(world);
+	}
+}
+
 /* A record of several segments: the last that a checkpoint has, and the last of all. */
 static void test_large(void **state)
 {
@@ -223,9 +295,8 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_moment),
-		cmocka_unit_test(test_incremental),
-		cmocka_unit_test(test_parted),
+		cmocka_unit_test(test_every_moment), cmocka_unit_test(test_incremental),
+		cmocka_unit_test(test_parted),       cmocka_unit_test(test_put_back),
 		cmocka_unit_test(test_large),
 	};
 
