@@ -144,8 +144,12 @@ static int install_all(struct extending *extending, struct pd_error *err)
 		result = install(extending, segment.number, err);
 	}
 	pd_log_raw_free(raw);
-	if (result == 0 && extending->fetched.last_epoch > extending->manifest.epoch) {
-		extending->manifest.epoch = extending->fetched.last_epoch;
+	if (result == 0) {
+		uint64_t last_epoch = extending->fetched.last_epoch;
+
+		if (last_epoch > extending->manifest.epoch)
+			extending->manifest.epoch = last_epoch;
+		extending->manifest.next_epoch = pd_manifest_far_epoch(extending->extend->os, last_epoch);
 		result = pd_manifest_write(extending->extend->os, extending->extend->data_directory,
 					   &extending->manifest, err);
 	}

@@ -9,6 +9,7 @@
 #include "archive/object.h"
 #include "base/memory.h"
 #include "base/plant.h"
+#include "engine/manifest.h"
 
 struct fetching {
 	const struct pd_archive_fetch *fetch;
@@ -318,4 +319,16 @@ int pd_archive_fetch(const struct pd_archive_fetch *fetch, struct pd_archive_fet
 	if (result == 0)
 		*ret_fetched = fetched;
 	return result;
+}
+
+int pd_archive_fetch_finish(const struct pd_archive_fetch *fetch, const struct pd_archive_fetched *fetched,
+			    const char *data_directory, struct pd_error *err)
+{
+	struct pd_manifest manifest = { .shards = 1,
+					.epoch = fetched->last_epoch,
+					.next_epoch = pd_manifest_far_epoch(fetch->os, fetched->last_epoch) };
+	int result = pd_os_sync_directory(fetch->os, data_directory, err);
+
+	memcpy(manifest.cluster_id, fetch->log.cluster_id, sizeof manifest.cluster_id);
+	return result == 0 ? pd_manifest_write(fetch->os, data_directory, &manifest, err) : result;
 }

@@ -46,4 +46,10 @@ struct pd_archive_fetched {
 PD_MUST_CHECK int pd_archive_fetch(const struct pd_archive_fetch *fetch,
 				   struct pd_archive_fetched *ret_fetched, struct pd_error *err);
 
+/* What makes a data directory of the one that the log lies in ("<data>"). The epoch that begins there is none that the archive's server has come to, as far as it went on: so
+ * bookmarks of what was not fetched are lost there, and never taken for others. Durable when: it returns 0. */
+PD_MUST_CHECK int pd_archive_fetch_finish(const struct pd_archive_fetch *fetch,
+					  const struct pd_archive_fetched *fetched,
+					  const char *data_directory, struct pd_error *err);
+
 #endif

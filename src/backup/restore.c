@@ -14,11 +14,9 @@
 #include "engine/manifest.h"
 #include "log/copy.h"
 
-#define MARK          "restoring"
-#define RECORDS       20000u
-#define FOREVER_S     (UINT64_C(100) * 365 * 24 * 3600) /* what goes of the past is the server's to decide */
-#define EPOCHS_LEAST  4096u      /* how far the new epoch is from the backup's last one … */
-#define EPOCHS_CHANCE (1u << 20) /* … and by chance so much more */
+#define MARK      "restoring"
+#define RECORDS   20000u
+#define FOREVER_S (UINT64_C(100) * 365 * 24 * 3600) /* what goes of the past is the server's to decide */
 #define SPACE_SPARE \
 	((uint64_t)256 * 1024 * 1024) /* segments of a log that goes on, and what a recovery writes */
 
@@ -383,12 +381,9 @@ static int compare(struct restoring *restoring, struct pd_engine *engine, const 
 /* An epoch that nobody has had who had this data before. */
 static uint64_t choose_epoch(const struct restoring *restoring)
 {
-	uint32_t chance;
-
-	pd_os_random(restoring->os, &chance, sizeof chance);
-	if (pd_plant(PD_PLANT_RESTORED_EPOCH))
-		return 0;
-	return restoring->manifest->end.epoch + EPOCHS_LEAST + chance % EPOCHS_CHANCE;
+	return pd_plant(PD_PLANT_RESTORED_EPOCH)
+		       ? 0
+		       : pd_manifest_far_epoch(restoring->os, restoring->manifest->end.epoch);
 }
 
 /* As a server starts, which is the proof that one can. */

@@ -337,7 +337,6 @@ static int fetch(const struct pd_cli_archive *archive, const struct pd_cli_archi
 					  .to_lsn = given->to_lsn > 0 ? given->to_lsn : UINT64_MAX,
 					  .go_on = show_fetching,
 					  .context = &fetching };
-	struct pd_manifest manifest = { .shards = 1 };
 	char *log = pd_manifest_log_directory(given->to, archive->log.shard);
 	int result;
 
@@ -351,10 +350,7 @@ static int fetch(const struct pd_cli_archive *archive, const struct pd_cli_archi
 	if (result != 0)
 		return result;
 	/* Only that makes it a data directory. */
-	memcpy(manifest.cluster_id, archive->log.cluster_id, sizeof manifest.cluster_id);
-	manifest.epoch = ret_fetched->last_epoch;
-	result = pd_os_sync_directory(archive->os, given->to, err);
-	return result == 0 ? pd_manifest_write(archive->os, given->to, &manifest, err) : result;
+	return pd_archive_fetch_finish(&fetch, ret_fetched, given->to, err);
 }
 
 /* In a directory of its own, which goes again where it did not become one. */

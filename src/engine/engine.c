@@ -176,7 +176,10 @@ static int open_log(struct pd_engine *engine, struct pd_error *err)
 {
 	struct pd_log_options options = { .os = engine->os,
 					  .segment_bytes = engine->options.segment_bytes,
-					  .epoch_least = engine->options.epoch_least,
+					  .epoch_least = engine->manifest.next_epoch >
+									 engine->options.epoch_least
+								 ? engine->manifest.next_epoch
+								 : engine->options.epoch_least,
 					  .queue_depth = engine->options.queue_depth,
 					  .refuse_direct = engine->options.refuse_direct,
 					  .spare_segments = 2 };

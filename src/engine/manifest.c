@@ -8,11 +8,21 @@
 #include "base/memory.h"
 #include "base/plant.h"
 
-#define TEXT_MAX 512
+#define TEXT_MAX      512
+#define EPOCHS_LEAST  4096u      /* how far a copy's epoch is from the last one … */
+#define EPOCHS_CHANCE (1u << 20) /* … and by chance so much more */
 
 char *pd_manifest_log_directory(const char *directory, uint32_t shard)
 {
 	return pd_asprintf("%s/log/%04u", directory, shard);
+}
+
+uint64_t pd_manifest_far_epoch(struct pd_os *os, uint64_t epoch)
+{
+	uint32_t chance;
+
+	pd_os_random(os, &chance, sizeof chance);
+	return epoch + EPOCHS_LEAST + chance % EPOCHS_CHANCE;
 }
 
 /* ---- reading ---- */
@@ -65,8 +75,9 @@ static bool parse_number(const char *text, uint64_t *ret_number)
 
 static int parse(const char *text, const char *path, struct pd_manifest *ret_manifest, struct pd_error *err)
 {
-	struct pd_manifest manifest;
+	struct pd_manifest manifest = { 0 };
 	const char *cluster = line(text, "cluster");
+	const char *next = line(text, "next");
 	const char *crc = line(text, "crc");
 	uint64_t version, shards;
 	char expected[16];
@@ -87,7 +98,8 @@ static int parse(const char *text, const char *path, struct pd_manifest *ret_man
 		return pd_error_set(err, PD_CORRUPT, "%s is damaged: its checksum is wrong", path);
 	if (cluster == NULL || !parse_cluster(cluster, manifest.cluster_id) ||
 	    !parse_number(line(text, "shards"), &shards) ||
-	    !parse_number(line(text, "epoch"), &manifest.epoch) || shards != 1)
+	    !parse_number(line(text, "epoch"), &manifest.epoch) || shards != 1 ||
+	    (next != NULL && !parse_number(next, &manifest.next_epoch)))
 		return pd_error_set(err, PD_CORRUPT,
 				    "%s does not make sense: put it back from a copy of the directory", path);
 	manifest.shards = (uint32_t)shards;
@@ -129,6 +141,9 @@ static size_t format(const struct pd_manifest *manifest, char text[TEXT_MAX])
 		(void)snprintf(cluster + 2 * i, 3, "%02x", manifest->cluster_id[i]);
 	size = snprintf(text, TEXT_MAX, "perdure %d\ncluster %s\nshards %u\nepoch %" PRIu64 "\n",
 			PD_DIRECTORY_FORMAT_VERSION, cluster, manifest->shards, manifest->epoch);
+	if (manifest->next_epoch > 0)
+		size += snprintf(text + size, TEXT_MAX - (size_t)size, "next %" PRIu64 "\n",
+				 manifest->next_epoch);
 	size += snprintf(text + size, TEXT_MAX - (size_t)size, "crc %08x\n",
 			 pd_crc32c(0, text, (size_t)size));
 	return (size_t)size;

@@ -320,6 +320,7 @@ static int begin(struct pd_engine *engine, const struct pd_log_end *end, struct 
 		return result;
 	/* From now on a log that does not reach this epoch is known to have lost something. */
 	engine->manifest.epoch = engine->log->epoch;
+	engine->manifest.next_epoch = 0;
 	if (pd_plant(PD_PLANT_EPOCH_NOT_NOTED))
 		return 0;
 	return pd_manifest_write(engine->os, engine->data_directory, &engine->manifest, err);

@@ -127,10 +127,7 @@ static int fetch(struct world *world, uint64_t to_lsn, struct pd_error *err)
 	if (result == 0)
 		result = pd_archive_fetch(&fetch, &fetched, err);
 	pd_object_store_free(fetch.store);
-	if (result != 0)
-		return result;
-	manifest.epoch = fetched.last_epoch;
-	return pd_manifest_write(world->os, AGAIN, &manifest, err);
+	return result == 0 ? pd_archive_fetch_finish(&fetch, &fetched, AGAIN, err) : result;
 }
 
 /* Open what was made, and look at its state. */

@@ -145,6 +145,46 @@ static void test_older_copy(void **state)
 	arc_done(&arc);
 }
 
+/* A directory of what was archived up to some moment: what came after that is lost there, and nothing of it is taken for something else. */
+static void test_fetched_epoch(void **state)
+{
+	struct pd_archive_fetched fetched;
+	struct pd_error err;
+	struct arc arc, other;
+	uint64_t epoch, lsn, first;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 50), 0);
+	assert_true(arc_settle(&arc));
+	arc_close(&arc);
+	assert_int_equal(arc_fetch(&arc, "fetched", (struct pd_log_position){ 0, 0 }, 20, &fetched, &err), 0);
+	/* It lives on for some epochs. */
+	for (unsigned i = 0; i < 3; i++) {
+		arc_open(&arc);
+		assert_int_equal(arc_write(&arc, 50), 0);
+		arc_close(&arc);
+	}
+	other = beside(&arc, "fetched");
+	host_open(&other.host);
+	pd_engine_now(other.host.engine, &first, &lsn);
+	assert_true(first > 4000);
+	assert_int_equal(arc_write(&other, 200), 0);
+	for (epoch = 2; epoch <= 4; epoch++)
+		assert_int_not_equal(pd_engine_check_bookmark(other.host.engine, epoch, fetched.last_lsn + 2),
+				     0);
+	assert_int_equal(pd_engine_check_bookmark(other.host.engine, 1, 20), 0);
+	/* After that its epochs follow each other. */
+	host_close(&other.host);
+	host_open(&other.host);
+	pd_engine_now(other.host.engine, &epoch, &lsn);
+	assert_int_equal(epoch, first + 1);
+	host_close(&other.host);
+	pd_buffer_done(&other.host.reply);
+	arc_done(&arc);
+}
+
 /* Of two that begin the same epoch, and of which nobody has archived any of it, one does and the other does not: in whatever place the store failed the first. */
 static void test_at_once(void **state)
 {
@@ -187,10 +227,9 @@ static void test_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_restored_beside),
-		cmocka_unit_test(test_older_copy),
-		cmocka_unit_test(test_at_once),
+		cmocka_unit_test(test_fork),          cmocka_unit_test(test_restored_beside),
+		cmocka_unit_test(test_older_copy),    cmocka_unit_test(test_at_once),
+		cmocka_unit_test(test_fetched_epoch),
 	};
 
 	return cmocka_run_group_tests_name("archive_copies", tests, NULL, NULL);

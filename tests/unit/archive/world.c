@@ -155,7 +155,6 @@ int arc_fetch(struct arc *arc, const char *directory, struct pd_log_position fro
 					  .directory = log,
 					  .from = from,
 					  .to_lsn = to_lsn };
-	struct pd_manifest manifest = { .shards = 1 };
 	int result;
 
 	(void)snprintf(logs, sizeof logs, "%s/log", directory);
@@ -167,9 +166,7 @@ int arc_fetch(struct arc *arc, const char *directory, struct pd_log_position fro
 	pd_object_store_free(fetch.store);
 	if (result != 0)
 		return result;
-	memcpy(manifest.cluster_id, fetch.log.cluster_id, sizeof manifest.cluster_id);
-	manifest.epoch = ret_fetched->last_epoch;
-	assert_int_equal(pd_manifest_write(arc->host.os, directory, &manifest, err), 0);
+	assert_int_equal(pd_archive_fetch_finish(&fetch, ret_fetched, directory, err), 0);
 	return 0;
 }
 
