@@ -127,9 +127,17 @@ static int install(const struct extending *extending, uint32_t number, struct pd
 	return result;
 }
 
+static int write_manifest(const struct extending *extending, struct pd_error *err)
+{
+	return pd_manifest_write(extending->extend->os, extending->extend->data_directory,
+				 &extending->manifest, err);
+}
+
+/* However far it comes, what begins behind it is an epoch of its own; and the log must reach what is there in the end. */
 static int install_all(struct extending *extending, struct pd_error *err)
 {
 	const struct pd_log_options options = options_of(extending, extending->fetched_directory);
+	uint64_t last_epoch = extending->fetched.last_epoch;
 	struct pd_log_raw *raw;
 	size_t first = 0;
 	int result = pd_log_raw_new(&options, &raw, err);
@@ -137,6 +145,9 @@ static int install_all(struct extending *extending, struct pd_error *err)
 	if (result != 0)
 		return result;
 	result = compare(extending, raw, &first, err);
+	extending->manifest.next_epoch = pd_manifest_far_epoch(extending->extend->os, last_epoch);
+	if (result == 0)
+		result = write_manifest(extending, err);
 	for (size_t n = first; result == 0 && n < pd_log_raw_count(raw); n++) {
 		struct pd_log_raw_segment segment;
 
@@ -144,16 +155,10 @@ static int install_all(struct extending *extending, struct pd_error *err)
 		result = install(extending, segment.number, err);
 	}
 	pd_log_raw_free(raw);
-	if (result == 0) {
-		uint64_t last_epoch = extending->fetched.last_epoch;
-
-		if (last_epoch > extending->manifest.epoch)
-			extending->manifest.epoch = last_epoch;
-		extending->manifest.next_epoch = pd_manifest_far_epoch(extending->extend->os, last_epoch);
-		result = pd_manifest_write(extending->extend->os, extending->extend->data_directory,
-					   &extending->manifest, err);
-	}
-	return result;
+	if (result != 0 || last_epoch <= extending->manifest.epoch)
+		return result;
+	extending->manifest.epoch = last_epoch;
+	return write_manifest(extending, err);
 }
 
 static int extend_locked(struct extending *extending, struct pd_error *err)
