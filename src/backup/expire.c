@@ -178,6 +178,17 @@ static int remove_piece(void *context, const struct pd_object_entry *entry, stru
 	return result;
 }
 
+/* When the newest backup was made, or now, if that is earlier: a clock that has jumped ahead lets nothing go by itself. */
+static uint64_t reference_us(const struct expiring *expiring)
+{
+	uint64_t newest_us = 0, now_us = pd_os_real_us(expiring->repository->os);
+
+	for (size_t i = 0; i < expiring->catalog.count; i++)
+		if (expiring->catalog.items[i].ended_us > newest_us)
+			newest_us = expiring->catalog.items[i].ended_us;
+	return newest_us < now_us ? newest_us : now_us;
+}
+
 static int expire(struct expiring *expiring, const struct pd_expire_rules *rules, struct pd_error *err)
 {
 	int result = pd_catalog_load(expiring->repository, &expiring->catalog, err);
@@ -189,7 +200,7 @@ static int expire(struct expiring *expiring, const struct pd_expire_rules *rules
 			expiring->catalog.first.text);
 	if (result != 0)
 		return result;
-	expiring->goes = pd_expire_judge(&expiring->catalog, rules, pd_os_real_us(expiring->repository->os));
+	expiring->goes = pd_expire_judge(&expiring->catalog, rules, reference_us(expiring));
 	if (expiring->goes == NULL)
 		return no_memory(err);
 	result = name_pieces(expiring, err);

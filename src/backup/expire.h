@@ -15,7 +15,7 @@
 /* A backup stays if either rule says so, if one that stays needs it, or if it is the newest with a state. */
 struct pd_expire_rules {
 	uint64_t keep;   /* so many of those with a state, the newest; 0: the rule says nothing */
-	uint64_t age_us; /* those that were made within so long before now; 0: the same */
+	uint64_t age_us; /* those that were made within so long before now_us; 0: the same */
 };
 
 /* Which of the catalog's may go: an array as long as its items, to be freed. Pure. NULL: out of memory. */
@@ -26,7 +26,7 @@ struct pd_expired {
 	struct pd_os_names ids;
 };
 
-/* Remove them, then every piece that no backup names any more, in that order: whenever it ends, what is named is there, and what is not goes the
+/* Remove them, by the time at which the newest backup was made (or now, if that is earlier: a clock that has jumped ahead lets nothing go), then every piece that no backup names any more, in that order: whenever it ends, what is named is there, and what is not goes the
  * next time. `ret_expired` is given back with pd_expired_done(), whatever comes of it. PD_BUSY, PD_FENCED: as for making a backup; PD_CORRUPT: a
  * manifest cannot be read, so that nobody knows what it names: nothing is removed; PD_CANCELLED; PD_NO_MEMORY; what the store has. */
 PD_MUST_CHECK int pd_backup_expire(struct pd_repository *repository, const struct pd_expire_rules *rules,

@@ -11,7 +11,7 @@ static const struct pd_option table[] = {
 	{ "keep", "COUNT", PD_OPTION_NUMBER, PD_BACKUP_AT(keep), 0, 0,
 	  "Keep the newest so many full and incremental ones, with the log since." },
 	{ "keep-for", "TIME", PD_OPTION_DURATION_MS, PD_BACKUP_AT(keep_for_ms), 0, 0,
-	  "Keep those that were made within so long: 720h." },
+	  "Keep those that were made within so long before the newest: 720h." },
 	{ "dry-run", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(dry_run), 0, 0, "Only say what would go." },
 	PD_BACKUP_OPTION_JSON,
 };

@@ -123,6 +123,31 @@ static int expire(struct world *world, uint64_t keep, bool dry_run, struct pd_ex
 	return result;
 }
 
+/* A clock that jumps ahead lets nothing go. */
+static void test_clock(void **state)
+{
+	struct pd_expire_rules rules = { .age_us = 15 * UINT64_C(3600000000) };
+	struct world *world = begin(4);
+	struct pd_repository *repository;
+	struct pd_backup_made made;
+	struct pd_expired expired;
+	struct pd_error err = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		pd_sim_advance_us(world->host.os, 10 * UINT64_C(3600000000));
+		back_up(world, PD_BACKUP_FULL, &made);
+	}
+	pd_sim_jump_real_us(world->host.os, INT64_C(10) * 365 * 86400 * 1000000);
+	assert_int_equal(pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, &err),
+			 0);
+	assert_int_equal(pd_backup_expire(repository, &rules, false, NULL, &expired, &err), 0);
+	assert_int_equal(expired.backups, 1);
+	pd_expired_done(&expired);
+	pd_repository_free(repository);
+	end(world);
+}
+
 static int count_object(void *context, const struct pd_object_entry *entry, struct pd_error *err)
 {
 	(void)entry;
@@ -290,9 +315,9 @@ static void test_proofs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rules),   cmocka_unit_test(test_expire),
-		cmocka_unit_test(test_damaged), cmocka_unit_test(test_power_cuts),
-		cmocka_unit_test(test_proofs),
+		cmocka_unit_test(test_rules),      cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_expire),     cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_power_cuts), cmocka_unit_test(test_proofs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
