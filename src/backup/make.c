@@ -7,7 +7,7 @@
 #include "backup/catalog.h"
 #include "backup/lease.h"
 #include "backup/parent.h"
-#include "backup/sender.h"
+#include "backup/carrier.h"
 #include "base/memory.h"
 #include "base/plant.h"
 #include "base/timestamp.h"
@@ -33,7 +33,7 @@ struct making {
 	struct pd_catalog catalog;
 	const struct pd_backup_manifest *parent; /* of which it goes on; NULL: of none */
 	struct kept *kept;                       /* as many as the checkpoint has files */
-	struct pd_sender *sender;
+	struct pd_carrier *carrier;
 	struct pd_log_look *look;
 	struct pd_buffer piece;   /* of a file that comes bit by bit */
 	struct pd_buffer segment; /* of the log */
@@ -57,22 +57,24 @@ static int step_work(void *context, struct pd_error *err)
 
 /* ---- pieces ---- */
 
-/* Of the sender: one is there. Files and pieces are where they were when it was sent, whatever came behind them. */
-static void take_sent(void *context, const struct pd_sent *sent)
+/* One is there, or was looked for. Files and pieces are where they were when it was sent, whatever came behind them. */
+static int take_carried(void *context, const struct pd_carried *carried, struct pd_error *err)
 {
 	struct making *making = context;
 	struct pd_backup_file *file;
 
-	if (sent->looked) {
-		making->kept[sent->file].stored += sent->stored.bytes;
-		making->kept[sent->file].is_missing |= sent->is_missing;
-		return;
+	(void)err;
+	if (carried->what == PD_CARRY_LOOK) {
+		making->kept[carried->file].stored += carried->stored.bytes;
+		making->kept[carried->file].is_missing |= carried->is_bad;
+		return 0;
 	}
-	file = &making->manifest.files[sent->file];
-	making->manifest.pieces[file->first_piece + sent->number] = sent->piece;
-	file->stored += sent->stored.bytes;
-	making->manifest.sent += sent->stored.sent;
-	making->done_bytes += sent->size;
+	file = &making->manifest.files[carried->file];
+	making->manifest.pieces[file->first_piece + carried->number] = carried->piece;
+	file->stored += carried->stored.bytes;
+	making->manifest.sent += carried->stored.sent;
+	making->done_bytes += carried->size;
+	return 0;
 }
 
 /* The next one of the file that was added last: its name is known when it was sent. */
@@ -87,7 +89,7 @@ static int send_piece(struct making *making, struct pd_slice content, struct pd_
 		result = no_memory(err);
 	if (result != 0)
 		return result;
-	return pd_sender_put(making->sender, content, file, manifest->files[file].piece_count - 1, err);
+	return pd_carrier_put(making->carrier, content, file, manifest->files[file].piece_count - 1, err);
 }
 
 static int send_bytes(struct making *making, struct pd_slice bytes, struct pd_error *err)
@@ -207,14 +209,14 @@ static int look_for_kept(struct making *making, struct pd_error *err)
 		for (size_t n = 0; file != NULL && n < file->piece_count && result == 0; n++) {
 			result = step_work(making, err);
 			if (result == 0)
-				result = pd_sender_look(making->sender,
+				result = pd_carrier_ask(making->carrier, PD_CARRY_LOOK,
 							&making->parent->pieces[file->first_piece + n],
 							pd_backup_piece_size(file, n), i, n, err);
 		}
 		if (result != 0)
 			return result;
 	}
-	return pd_sender_wait(making->sender, err);
+	return pd_carrier_wait(making->carrier, err);
 }
 
 /* It was sent with the parent, and is there. */
@@ -556,7 +558,7 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 		   struct pd_backup_made *ret_made, struct pd_error *err)
 {
 	struct making making = { .source = source, .order = order };
-	struct pd_sender_options sending = { .step = step_work, .take = take_sent, .context = &making };
+	struct pd_carrier_options sending = { .step = step_work, .take = take_carried, .context = &making };
 	int result = pd_repository_open_for(source->os, &order->repository, source->cluster_id,
 					    &making.repository, err);
 
@@ -568,7 +570,7 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 	sending.repository = making.repository;
 	result = pd_backup_lease_take(&making.lease, making.repository, &order->watch, err);
 	if (result == 0)
-		result = pd_sender_new(&sending, &making.sender, err);
+		result = pd_carrier_new(&sending, &making.carrier, err);
 	if (result == 0)
 		result = warn(&making, err);
 	if (result == 0) {
@@ -584,12 +586,12 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 	if (result == 0)
 		result = send_census(&making, err);
 	if (result == 0)
-		result = pd_sender_wait(making.sender, err);
+		result = pd_carrier_wait(making.carrier, err);
 	if (result == 0)
 		result = publish(&making, err);
 	if (result == 0)
 		tell(&making, ret_made);
-	pd_sender_free(making.sender);
+	pd_carrier_free(making.carrier);
 	pd_backup_lease_end(&making.lease);
 	pd_catalog_done(&making.catalog);
 	pd_log_look_free(making.look);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backup/piece.h"
+#include "backup/carrier.h"
 #include "base/memory.h"
 #include "base/plant.h"
 #include "engine/engine.h"
@@ -167,48 +167,89 @@ static int each_directory(const struct restoring *restoring, const char *name,
 	return result;
 }
 
-static int write_pieces(struct restoring *restoring, const struct pd_backup_file *file,
-			struct pd_os_file *handle, struct pd_error *err)
-{
-	uint64_t at = 0, room = 0; /* a segment is as large as it was made, until it is sealed */
-	int result = 0;
-
-	for (size_t i = 0; i < file->piece_count && result == 0; i++) {
-		size_t size = pd_backup_piece_size(file, i);
-		struct pd_slice content;
-
-		result = pd_backup_step(&restoring->order->watch, restoring->done_bytes,
-					restoring->total_bytes, err);
-		if (result == 0)
-			result = pd_piece_get(restoring->repository,
-					      &restoring->manifest->pieces[file->first_piece + i], size,
-					      &content, err);
-		if (result == 0)
-			result = pd_os_write(handle, content.data, content.size, at, err);
-		if (result == 0 && i == 0 && file->part == PD_BACKUP_LOG_FILE && !file->sealed)
-			room = pd_log_segment_bytes(content);
-		at += size;
-		restoring->done_bytes += result == 0 ? size : 0;
-	}
-	return result == 0 && room > at ? pd_os_resize(handle, room, err) : result;
-}
-
-static int write_file(struct restoring *restoring, const struct pd_backup_file *file, struct pd_error *err)
+/* Open the file; `act` on it, and close it. */
+static int with_file(const struct restoring *restoring, const struct pd_backup_file *file, unsigned flags,
+		     int (*act)(struct pd_os_file *handle, const struct pd_carried *carried,
+				const struct pd_backup_file *file, struct pd_error *err),
+		     const struct pd_carried *carried, struct pd_error *err)
 {
 	char *path = pd_asprintf("%s/%s", restoring->data, file->name);
 	struct pd_os_file *handle = NULL;
 	int result = path == NULL ? no_memory(err)
-				  : each_directory(restoring, file->name, make_directory, err);
+				  : pd_os_open(restoring->os, path, PD_OS_WRITE | flags, &handle, err);
 
-	if (result == 0)
-		result = pd_os_open(restoring->os, path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE,
-				    &handle, err);
-	if (result == 0)
-		result = write_pieces(restoring, file, handle, err);
-	if (result == 0)
-		result = pd_os_datasync(handle, err);
+	if (result == 0 && act != NULL)
+		result = act(handle, carried, file, err);
 	pd_os_close(handle);
 	pd_free(path);
+	return result;
+}
+
+static int write_piece(struct pd_os_file *handle, const struct pd_carried *carried,
+		       const struct pd_backup_file *file, struct pd_error *err)
+{
+	struct pd_slice content = carried->content;
+	uint64_t room;
+	int result = pd_os_write(handle, content.data, content.size,
+				 (uint64_t)carried->number * PD_PIECE_SIZE, err);
+
+	if (result != 0 || carried->number > 0 || file->part != PD_BACKUP_LOG_FILE || file->sealed)
+		return result;
+	/* A segment is as large as it was made, until it is sealed. */
+	room = pd_log_segment_bytes(content);
+	return room > file->size ? pd_os_resize(handle, room, err) : 0;
+}
+
+static int sync_file(struct pd_os_file *handle, const struct pd_carried *carried,
+		     const struct pd_backup_file *file, struct pd_error *err)
+{
+	(void)carried;
+	(void)file;
+	return pd_os_datasync(handle, err);
+}
+
+static int step(void *context, struct pd_error *err)
+{
+	const struct restoring *restoring = context;
+
+	return pd_backup_step(&restoring->order->watch, restoring->done_bytes, restoring->total_bytes, err);
+}
+
+/* One has come. */
+static int take_piece(void *context, const struct pd_carried *carried, struct pd_error *err)
+{
+	struct restoring *restoring = context;
+	const struct pd_backup_file *file = &restoring->manifest->files[carried->file];
+
+	if (carried->is_bad)
+		return pd_error_set(err, PD_CORRUPT, "%s", carried->why->text);
+	restoring->done_bytes += carried->size;
+	return with_file(restoring, file, 0, write_piece, carried, err);
+}
+
+static int fetch(struct restoring *restoring, struct pd_error *err)
+{
+	const struct pd_backup_manifest *manifest = restoring->manifest;
+	struct pd_carrier_options options = {
+		.repository = restoring->repository, .step = step, .take = take_piece, .context = restoring
+	};
+	struct pd_carrier *carrier = NULL;
+	int result = pd_carrier_new(&options, &carrier, err);
+
+	for (size_t i = 0; i < manifest->file_count && result == 0; i++) {
+		const struct pd_backup_file *file = &manifest->files[i];
+
+		for (size_t n = 0; file->name != NULL && n < file->piece_count && result == 0; n++) {
+			result = step(restoring, err);
+			if (result == 0)
+				result = pd_carrier_ask(carrier, PD_CARRY_GET,
+							&manifest->pieces[file->first_piece + n],
+							pd_backup_piece_size(file, n), i, n, err);
+		}
+	}
+	if (result == 0)
+		result = pd_carrier_wait(carrier, err);
+	pd_carrier_free(carrier);
 	return result;
 }
 
@@ -218,9 +259,20 @@ static int write_files(struct restoring *restoring, struct pd_error *err)
 	const char *previous = "";
 	int result = 0;
 
+	for (size_t i = 0; i < manifest->file_count && result == 0; i++) {
+		const struct pd_backup_file *file = &manifest->files[i];
+
+		if (file->name == NULL)
+			continue;
+		result = each_directory(restoring, file->name, make_directory, err);
+		if (result == 0)
+			result = with_file(restoring, file, PD_OS_CREATE | PD_OS_EXCLUSIVE, NULL, NULL, err);
+	}
+	if (result == 0)
+		result = fetch(restoring, err);
 	for (size_t i = 0; i < manifest->file_count && result == 0; i++)
 		if (manifest->files[i].name != NULL)
-			result = write_file(restoring, &manifest->files[i], err);
+			result = with_file(restoring, &manifest->files[i], 0, sync_file, NULL, err);
 	/* Names are made durable when all are there. Neighbours lie in one directory. */
 	for (size_t i = 0; i < manifest->file_count && result == 0; i++) {
 		const char *name = manifest->files[i].name;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "backup/piece.h"
+#include "backup/carrier.h"
 #include "base/codec.h"
 #include "base/memory.h"
 
@@ -64,25 +64,49 @@ int pd_backup_seen_add(struct pd_backup_seen *seen, const struct pd_piece *piece
 	return 0;
 }
 
-static int look_at(struct pd_repository *repository, const struct pd_piece *piece, size_t size,
-		   struct pd_backup_seen *seen, struct pd_backup_verdict *verdict, struct pd_error *err)
-{
-	struct pd_slice content;
-	struct pd_error why;
-	int result;
+struct verifying {
+	const struct pd_backup_watch *watch;
+	struct pd_backup_seen *seen;
+	struct pd_backup_verdict *verdict;
+	uint64_t done, total;
+};
 
-	if (pd_backup_seen_has(seen, piece))
+static int step(void *context, struct pd_error *err)
+{
+	const struct verifying *verifying = context;
+
+	return pd_backup_step(verifying->watch, verifying->done, verifying->total, err);
+}
+
+static int take(void *context, const struct pd_carried *carried, struct pd_error *err)
+{
+	struct verifying *verifying = context;
+	struct pd_backup_verdict *verdict = verifying->verdict;
+
+	verifying->done += carried->size;
+	if (carried->is_bad) {
+		if (verdict->damaged++ == 0)
+			verdict->first = *carried->why;
 		return 0;
-	result = pd_piece_get(repository, piece, size, &content, &why);
-	if (result == 0) {
-		verdict->pieces++;
-		verdict->bytes += size;
-		return pd_backup_seen_add(seen, piece, err);
 	}
-	if (result != PD_CORRUPT)
-		return pd_error_set(err, result, "%s", why.text);
-	if (verdict->damaged++ == 0)
-		verdict->first = why;
+	/* The same twice at a time counts once. */
+	if (pd_backup_seen_has(verifying->seen, &carried->piece))
+		return 0;
+	verdict->pieces++;
+	verdict->bytes += carried->size;
+	return pd_backup_seen_add(verifying->seen, &carried->piece, err);
+}
+
+static int look_at(struct verifying *verifying, struct pd_carrier *carrier, const struct pd_piece *piece,
+		   size_t size, struct pd_error *err)
+{
+	int result = step(verifying, err);
+
+	if (result != 0)
+		return result;
+	if (!pd_backup_seen_has(verifying->seen, piece))
+		return pd_carrier_ask(carrier, PD_CARRY_GET, piece, size, 0, 0, err);
+	verifying->done += size;
 	return 0;
 }
 
@@ -90,22 +114,26 @@ int pd_backup_verify(struct pd_repository *repository, const struct pd_backup_ma
 		     struct pd_backup_seen *seen, const struct pd_backup_watch *watch,
 		     struct pd_backup_verdict *ret_verdict, struct pd_error *err)
 {
-	uint64_t total = pd_backup_manifest_bytes(manifest), done = 0;
-	int result = 0;
+	struct verifying verifying = { .watch = watch,
+				       .seen = seen,
+				       .verdict = ret_verdict,
+				       .total = pd_backup_manifest_bytes(manifest) };
+	struct pd_carrier_options options = {
+		.repository = repository, .step = step, .take = take, .context = &verifying
+	};
+	struct pd_carrier *carrier = NULL;
+	int result = pd_carrier_new(&options, &carrier, err);
 
 	*ret_verdict = (struct pd_backup_verdict){ 0 };
 	for (size_t i = 0; i < manifest->file_count && result == 0; i++) {
 		const struct pd_backup_file *file = &manifest->files[i];
 
-		for (size_t n = 0; n < file->piece_count && result == 0; n++) {
-			size_t size = pd_backup_piece_size(file, n);
-
-			result = pd_backup_step(watch, done, total, err);
-			if (result == 0)
-				result = look_at(repository, &manifest->pieces[file->first_piece + n], size,
-						 seen, ret_verdict, err);
-			done += size;
-		}
+		for (size_t n = 0; n < file->piece_count && result == 0; n++)
+			result = look_at(&verifying, carrier, &manifest->pieces[file->first_piece + n],
+					 pd_backup_piece_size(file, n), err);
 	}
+	if (result == 0)
+		result = pd_carrier_wait(carrier, err);
+	pd_carrier_free(carrier);
 	return result;
 }

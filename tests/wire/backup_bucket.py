@@ -104,11 +104,42 @@ def test_several_at_once(world):
     with Bucket(world) as bucket:
         server = bucket.server("crowd")
         fill(world.connect(server))
-        seen = set()
-        bucket.service.meddle = lambda request: seen.add(threading.get_ident()) if request.method == "PUT" and "/data/" in request.path \
-            else None
+        state = world.connect(server).command("PD.STATEHASH")
+        seen = {"PUT": set(), "GET": set()}
+
+        def meddle(request):
+            if "/data/" in request.path and request.method in seen:
+                seen[request.method].add(threading.get_ident())
+
+        bucket.service.meddle = meddle
         bucket.backup("full", "--data", server.directory)
-        assert len(seen) > 1, seen
+        assert len(seen["PUT"]) > 1 and not seen["GET"], seen
+        expect_state(world, bucket, "crowd-again", state)
+        assert len(seen["GET"]) > 1, seen
+
+
+def test_under_a_key(world):
+    """As in a directory; and what one object holds is good for no other."""
+    with Bucket(world) as bucket:
+        server = bucket.server("bucket-key")
+        connection = world.connect(server)
+        fill(connection)
+        state = connection.command("PD.STATEHASH")
+        with open(world.path("bucket.key"), "wb") as file:
+            file.write(os.urandom(32))
+        key = ["--key-file", world.path("bucket.key")]
+        done = bucket.backup("full", "--data", server.directory, *key)[-1]
+        connection.expect("OK", "SET", "{ann}a", "2")
+        log = bucket.backup("log", "--data", server.directory, *key)[-1]
+        expect_state(world, bucket, "bucket-key-then", state, done["id"], *key)
+        objects = bucket.service.objects
+        one, other = f"deep/vault/backup/{done['id']}", f"deep/vault/backup/{log['id']}"
+        assert b"perdure-backup" not in objects[one].data
+        objects[one], objects[other] = objects[other], objects[one]
+        status, _, stderr = bucket.backup("restore", done["id"], "--data", world.path("never"), *key, check=False)
+        assert status == DAMAGED and "under another name" in stderr, stderr
+        status, _, stderr = bucket.backup("ls", check=False)
+        assert status == FAILURE and "--key-file" in stderr, stderr
 
 
 def test_lost_replies_and_refusals(world):
@@ -187,7 +218,7 @@ def test_damage_is_found(world):
                 objects[key] = good
         for key in (f"deep/vault/backup/{done['id']}", "deep/vault/repository"):
             good = objects[key]
-            objects[key] = fake_s3.Object(good.data[:-2] + b"0\n", {})
+            objects[key] = fake_s3.Object(good.data[:-2] + (b"1\n" if good.data.endswith(b"0\n") else b"0\n"), {})
             status, _, stderr = bucket.backup("restore", done["id"], "--data", target, check=False)
             assert status == DAMAGED and "damaged" in stderr and not os.path.exists(target), stderr
             objects[key] = good

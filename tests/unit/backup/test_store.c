@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "backup/box.h"
-#include "backup/sender.h"
+#include "backup/carrier.h"
 #include "base/memory.h"
 #include "os/sim.h"
 
@@ -114,6 +114,12 @@ struct sending {
 	unsigned count, steps, steps_max;
 };
 
+static struct pd_slice content_of(size_t number, uint8_t bytes[1000])
+{
+	memset(bytes, (int)number / 2, 1000); /* some are twice the same */
+	return pd_slice(bytes, 500 + number / 2);
+}
+
 static int count_steps(void *context, struct pd_error *err)
 {
 	struct sending *sending = context;
@@ -123,53 +129,55 @@ static int count_steps(void *context, struct pd_error *err)
 	return 0;
 }
 
-static void take(void *context, const struct pd_sent *sent)
+static int take(void *context, const struct pd_carried *sent, struct pd_error *err)
 {
 	struct sending *sending = context;
+	uint8_t bytes[1000];
+
+	(void)err;
 
 	assert_int_equal(sent->file, 7);
 	assert_false(sending->taken[sent->number]);
 	sending->taken[sent->number] = true;
-	sending->missing[sent->number] = sent->is_missing;
+	sending->missing[sent->number] = sent->is_bad;
+	if (sent->what == PD_CARRY_GET && !sent->is_bad)
+		assert_true(pd_slice_equal(sent->content, content_of(sent->number, bytes)));
+	if (sent->is_bad)
+		assert_non_null(strstr(sent->why->text, "is missing"));
 	sending->pieces[sent->number] = sent->piece;
 	sending->count++;
-}
-
-static struct pd_slice content_of(size_t number, uint8_t bytes[1000])
-{
-	memset(bytes, (int)number / 2, 1000); /* some are twice the same */
-	return pd_slice(bytes, 500 + number / 2);
+	return 0;
 }
 
 static int send_all(struct pd_repository *repository, struct sending *sending, struct pd_error *err)
 {
-	struct pd_sender_options options = {
+	struct pd_carrier_options options = {
 		.repository = repository, .step = count_steps, .take = take, .context = sending
 	};
-	struct pd_sender *sender;
+	struct pd_carrier *carrier;
 	uint8_t bytes[1000];
-	int result = pd_sender_new(&options, &sender, err);
+	int result = pd_carrier_new(&options, &carrier, err);
 
 	assert_int_equal(result, 0);
 	for (size_t i = 0; i < PIECES && result == 0; i++)
-		result = pd_sender_put(sender, content_of(i, bytes), 7, i, err);
+		result = pd_carrier_put(carrier, content_of(i, bytes), 7, i, err);
 	if (result == 0)
-		result = pd_sender_wait(sender, err);
-	pd_sender_free(sender);
+		result = pd_carrier_wait(carrier, err);
+	pd_carrier_free(carrier);
 	return result;
 }
 
-static void test_sender(void **state)
+static void test_carrier(void **state)
 {
 	struct sending sending = { 0 }, looking = { 0 };
 	struct pd_os *os = machine(true);
 	struct pd_repository *repository = open_repository(os);
-	struct pd_sender_options options = {
+	struct pd_carrier_options options = {
 		.repository = repository, .step = count_steps, .take = take, .context = &looking
 	};
 	char name[PD_PIECE_NAME_SIZE];
 	struct pd_error err = { 0 };
-	struct pd_sender *sender;
+	struct pd_carrier *carrier;
 	struct pd_slice back;
 	uint8_t bytes[1000];
 
@@ -186,19 +194,25 @@ static void test_sender(void **state)
 	/* Looked for: two that are the same are gone. */
 	pd_piece_name(&sending.pieces[8], name);
 	assert_int_equal(pd_object_delete(repository->store, name, &err), 0);
-	assert_int_equal(pd_sender_new(&options, &sender, &err), 0);
-	for (size_t i = 0; i < PIECES; i++)
-		assert_int_equal(pd_sender_look(sender, &sending.pieces[i], 500 + i / 2, 7, i, &err), 0);
-	assert_int_equal(pd_sender_wait(sender, &err), 0);
-	pd_sender_free(sender);
-	for (size_t i = 0; i < PIECES; i++)
-		assert_int_equal(looking.missing[i], i == 8 || i == 9);
+	for (enum pd_carrying what = PD_CARRY_LOOK; what <= PD_CARRY_GET; what++) {
+		looking = (struct sending){ 0 };
+		assert_int_equal(pd_carrier_new(&options, &carrier, &err), 0);
+		for (size_t i = 0; i < PIECES; i++)
+			assert_int_equal(
+				pd_carrier_ask(carrier, what, &sending.pieces[i], 500 + i / 2, 7, i, &err),
+				0);
+		assert_int_equal(pd_carrier_wait(carrier, &err), 0);
+		pd_carrier_free(carrier);
+		assert_int_equal(looking.count, PIECES);
+		for (size_t i = 0; i < PIECES; i++)
+			assert_int_equal(looking.missing[i], i == 8 || i == 9);
+	}
 	pd_repository_free(repository);
 	pd_os_free(os);
 }
 
 /* Ended at any time, and with a disk that fails: the error comes out, and what is told to be there is. */
-static void test_sender_ends(void **state)
+static void test_carrier_ends(void **state)
 {
 	(void)state;
 	for (unsigned at = 1; at < 30; at++) {
@@ -359,8 +373,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pieces),
-		cmocka_unit_test(test_sender),
-		cmocka_unit_test(test_sender_ends),
+		cmocka_unit_test(test_carrier),
+		cmocka_unit_test(test_carrier_ends),
 		cmocka_unit_test(test_old_lists),
 	};
 
