@@ -1,4 +1,5 @@
-/* Actors made of the past: forks, those that were dropped, and restores. In the model they come to be in one moment, that of being published. */
+/* Actors made of the past: forks, those that were dropped, restores, and what was exported and is imported. In the model they come to be in one
+ * moment, that of being published. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #define WORK_MAX  5000u
 #define WORDS_MAX 8u
+#define LINES_MAX ((size_t)1024 * 1024)
 
 struct remaking {
 	struct world *world;
@@ -17,7 +19,30 @@ struct remaking {
 	const struct remake *remake;
 	uint64_t id;      /* 0: not given yet */
 	uint64_t put_lsn; /* of the record that all of it is in: it is not much */
+	/* Of an export and its import. */
+	struct pd_buffer lines;
+	bool put, ended;
 };
+
+/* One piece of work. 1: not yet. */
+static int advance(struct remaking *making, struct pd_slice *ret_reply, const struct pd_receipt **ret_receipt,
+		   struct pd_error *err)
+{
+	struct pd_receipt receipt;
+	int result;
+
+	if (making->lines.size > 0 && !making->put) {
+		result = pd_restore_job_put(making->job, pd_buffer_slice(&making->lines), &receipt, err);
+		making->put = result == 0;
+		return result == 0 || result == PD_AGAIN ? 1 : result;
+	}
+	if (making->lines.size > 0 && !making->ended) {
+		making->ended = true;
+		result = pd_restore_job_end(making->job, err);
+		return result == 0 ? 1 : result;
+	}
+	return pd_restore_job_work(making->job, ret_reply, ret_receipt, err);
+}
 
 /* The cell as it was at that LSN. */
 static const void *cell_then(const struct oracle *oracle, unsigned cell, uint64_t lsn)
@@ -124,7 +149,7 @@ static int work_once(struct remaking *making, struct pd_error *err)
 	int result;
 
 	pd_engine_now(world->engine, &epoch, &before_lsn);
-	result = pd_restore_job_work(making->job, &reply, &receipt, err);
+	result = advance(making, &reply, &receipt, err);
 	pd_engine_now(world->engine, &epoch, &world->newest_lsn);
 	/* Little is put back by one record, which is the last. */
 	for (uint64_t lsn = before_lsn + 1;
@@ -183,6 +208,64 @@ static size_t split(char *text, struct pd_slice words[WORDS_MAX])
 	return count;
 }
 
+/* 0: all lines are there. 1: it is over, and nothing is wrong with that. */
+static int export(struct remaking *making, struct pd_restore_job *job, struct pd_error *err)
+{
+	struct world *world = making->world;
+	const struct pd_receipt *receipt;
+	struct pd_slice reply;
+
+	for (unsigned i = 0; i < WORK_MAX && !world_dead(world); i++) {
+		int result = pd_restore_job_work(job, &reply, &receipt, err);
+
+		if (result < 0 || world_dead(world))
+			return world_dead(world) ? 1 : result;
+		if (result == 0) {
+			size_t head = (size_t)((const uint8_t *)memchr(reply.data, '\n', reply.size) - reply.data) + 1;
+
+			if (reply.size == head + 2)
+				return 0;
+			if (pd_buffer_append(&making->lines, reply.data + head, reply.size - head - 2) != 0)
+				return PD_NO_MEMORY;
+			pd_restore_job_next(job);
+		}
+		if (!work_step(world))
+			return 1;
+		pd_sim_advance_us(world->os, 1000);
+	}
+	return world_dead(world) ? 1 : PD_CANCELLED;
+}
+
+/* By way of a file. */
+static bool carry(struct remaking *making, struct pd_restore_jobs *jobs)
+{
+	struct world *world = making->world;
+	const char *tenant = tenant_name(world->clients[0].tenant);
+	char text[4 * PD_NAME_SIZE_MAX];
+	struct pd_slice words[WORDS_MAX];
+	struct pd_restore_job *job = NULL;
+	struct pd_error err = { 0 };
+	int result;
+
+	(void)snprintf(text, sizeof text, "EXPORT %s/%s AT %" PRIu64, tenant, actor_name(making->remake->from),
+		       making->remake->lsn);
+	world_say(world, "%s", text);
+	result = pd_restore_job_start(jobs, world->clients[0].session, words, split(text, words), 2, &job,
+				      &err);
+	if (result == 0)
+		result = export(making, job, &err);
+	pd_restore_job_free(job);
+	if (result > 0)
+		return !world->failed;
+	(void)snprintf(text, sizeof text, "IMPORT AS %s/%s", tenant, actor_name(making->remake->to));
+	world_say(world, "%s", text);
+	if (result == 0)
+		result = pd_restore_job_start(jobs, world->clients[0].session, words, split(text, words), 2,
+					      &making->job, &err);
+	return result == 0 ? carry_out(making)
+			   : work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+}
+
 bool remake(struct world *world, const struct remake *what)
 {
 	struct remaking making = { .world = world, .remake = what };
@@ -194,6 +277,15 @@ bool remake(struct world *world, const struct remake *what)
 	bool good;
 	int result;
 
+	pd_buffer_init(&making.lines, LINES_MAX);
+	if (what->carry) {
+		good = jobs != NULL ? carry(&making, jobs)
+				    : world->sick || world_fail(world, "no memory for what is exported");
+		pd_restore_job_free(making.job);
+		pd_restore_jobs_free(jobs);
+		pd_buffer_done(&making.lines);
+		return good;
+	}
 	if (what->snapshot)
 		(void)snprintf(text, sizeof text,
 			       what->restore ? "RESTORE %s/%s AT snapshot:%s" : "SNAPSHOT %s/%s %s", tenant,

@@ -141,14 +141,18 @@ static bool remake_own(struct world *world, const struct act *act)
 		what.to = own;
 		what.lsn = world->drop_lsn - 1;
 	}
+	if (act->kind == ACT_CARRY)
+		what.carry = true;
 	if (act->kind == ACT_RESTORE)
-		what = (struct remake){ own, own, world->marked_lsn, true, false };
+		what = (struct remake){ .from = own, .to = own, .lsn = world->marked_lsn, .restore = true };
 	if (act->kind == ACT_SNAPSHOT) {
 		world->marked_lsn = world->newest_lsn;
-		what = (struct remake){ own, own, world->newest_lsn, false, true };
+		what = (struct remake){ .from = own, .to = own, .lsn = world->newest_lsn, .snapshot = true };
 	}
 	if (act->kind == ACT_REWIND)
-		what = (struct remake){ own, own, world->marked_lsn, true, true };
+		what = (struct remake){
+			.from = own, .to = own, .lsn = world->marked_lsn, .restore = true, .snapshot = true
+		};
 	if (act->kind == ACT_UNSNAPSHOT)
 		return remake_remove_snapshot(world, own);
 	return remake(world, &what);

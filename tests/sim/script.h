@@ -23,6 +23,7 @@ enum act_kind {
 	/* What else clients do. */
 	ACT_DROP,       /* the client's actor */
 	ACT_FORK,       /* another of it, as it is now */
+	ACT_CARRY,      /* the same, by way of a file */
 	ACT_UNDROP,     /* the one that was dropped last */
 	ACT_MARK,       /* this moment, to which … */
 	ACT_RESTORE,    /* … the client's actor is restored */
