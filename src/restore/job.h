@@ -64,10 +64,10 @@ PD_MUST_CHECK int pd_restore_job_work(struct pd_restore_job *job, struct pd_slic
 bool pd_restore_job_is(const struct pd_restore_job *job, const char *order); /* "export" */
 /* Of an export: the next piece is wanted. Work goes on. */
 void pd_restore_job_next(struct pd_restore_job *job);
-/* Of an import: more of its lines, cut anywhere. PD_AGAIN: the same call again after ret_receipt->retry_us, with steps of the engine
+/* Of an import: more of its lines, cut anywhere. PD_AGAIN: the same call again after (*ret_receipt)->retry_us, with steps of the engine
  * meanwhile. PD_CORRUPT (the text has the line), PD_NEWER_FORMAT, PD_EXISTS, PD_QUOTA …: it is over, and to be freed. */
 PD_MUST_CHECK int pd_restore_job_put(struct pd_restore_job *job, struct pd_slice bytes,
-				     struct pd_receipt *ret_receipt, struct pd_error *err);
+				     const struct pd_receipt **ret_receipt, struct pd_error *err);
 /* That was all of it: what came is read again, compared, and gets its name as work goes on. PD_CORRUPT: the last line is missing. */
 PD_MUST_CHECK int pd_restore_job_end(struct pd_restore_job *job, struct pd_error *err);
 /* It ends soon, if it has not ended, and what it has written goes; nobody waits for that. NULL is fine. */

@@ -211,12 +211,13 @@ static int take(struct pd_restore_job *job, struct pd_slice bytes, struct pd_err
 	return result;
 }
 
-int pd_restore_job_put(struct pd_restore_job *job, struct pd_slice bytes, struct pd_receipt *ret_receipt,
+int pd_restore_job_put(struct pd_restore_job *job, struct pd_slice bytes, const struct pd_receipt **ret_receipt,
 		       struct pd_error *err)
 {
 	int result;
 
-	*ret_receipt = (struct pd_receipt){ 0 };
+	job->receipt = (struct pd_receipt){ 0 };
+	*ret_receipt = &job->receipt;
 	if (job->stage != PD_STAGE_TAKE)
 		return pd_restore_say_over(job, err);
 	if (bytes.size == 0 || bytes.size > PD_RESTORE_IMPORT_PUT_MAX)
@@ -224,7 +225,6 @@ int pd_restore_job_put(struct pd_restore_job *job, struct pd_slice bytes, struct
 				    PD_RESTORE_IMPORT_PUT_MAX, bytes.size);
 	job->touched_us = pd_restore_now_us(job);
 	result = take(job, bytes, err);
-	*ret_receipt = job->receipt;
 	job->written_keys = job->reader.keys;
 	job->written_bytes = job->reader.entry_bytes;
 	return result;

@@ -28,11 +28,10 @@ struct remaking {
 static int advance(struct remaking *making, struct pd_slice *ret_reply, const struct pd_receipt **ret_receipt,
 		   struct pd_error *err)
 {
-	struct pd_receipt receipt;
 	int result;
 
 	if (making->lines.size > 0 && !making->put) {
-		result = pd_restore_job_put(making->job, pd_buffer_slice(&making->lines), &receipt, err);
+		result = pd_restore_job_put(making->job, pd_buffer_slice(&making->lines), ret_receipt, err);
 		making->put = result == 0;
 		return result == 0 || result == PD_AGAIN ? 1 : result;
 	}

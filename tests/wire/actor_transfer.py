@@ -124,7 +124,7 @@ def test_refused(world):
         if reply == "OK":
             reply = connection.command("PD.ACTOR", "IMPORT", "END")
         is_error(reply, text)
-        is_error(connection.command("PD.ACTOR", "IMPORT", "END"), "there is no import on this connection")
+        is_error(connection.command("PD.ACTOR", "IMPORT", "END"), "no import is at work here")
         assert connection.command("DBSIZE") == keys
 
     refused((), lines, "there is an actor 'tr' already: take another name")
@@ -136,15 +136,15 @@ def test_refused(world):
     refused(("AS", "x"), lines.replace(b'"perdure_actor":1', b'"perdure_actor":2'), "is of version 2, and this server reads 1")
     refused(("AS", "x"), lines + b"\n", "CORRUPT line 5: there is something behind the end")
     refused(("AS", "x"), b"hello\n", "CORRUPT line 1: an export of an actor begins otherwise")
-    is_error(connection.command("PD.ACTOR", "EXPORT", "NEXT"), "there is no export on this connection")
+    is_error(connection.command("PD.ACTOR", "EXPORT", "NEXT"), "no export is at work here")
     is_error(connection.command("PD.ACTOR", "EXPORT", "tr"), "syntax error: PD.ACTOR EXPORT BEGIN name")
     is_error(connection.command("PD.ACTOR", "EXPORT", "BEGIN", "nobody"), "there was no actor 'nobody'")
     is_error(connection.command("PD.ACTOR", "EXPORT", "BEGIN", "tr", "AT", "soon"), "moment")
-    is_error(connection.command("PD.ACTOR", "IMPORT", "PUT", "x"), "there is no import")
+    is_error(connection.command("PD.ACTOR", "IMPORT", "PUT", "x"), "no import is at work here")
     # One at a time on a connection; what is begun can be given up.
     connection.expect("OK", "PD.ACTOR", "IMPORT", "BEGIN", "AS", "x")
-    is_error(connection.command("PD.ACTOR", "IMPORT", "BEGIN", "AS", "y"), "on this connection already")
-    is_error(connection.command("PD.ACTOR", "EXPORT", "BEGIN", "tr"), "on this connection already")
+    is_error(connection.command("PD.ACTOR", "IMPORT", "BEGIN", "AS", "y"), "at work here already")
+    is_error(connection.command("PD.ACTOR", "EXPORT", "BEGIN", "tr"), "at work here already")
     connection.expect("OK", "PD.ACTOR", "IMPORT", "ABORT")
     connection.expect("OK", "PD.ACTOR", "IMPORT", "BEGIN", "AS", "x")
     is_error(connection.command("PD.ACTOR", "IMPORT", "PUT", ""), "a piece has 1 to 1048576 bytes")
@@ -161,7 +161,7 @@ def test_refused(world):
     others[4].expect("OK", "PD.ACTOR", "IMPORT", "ABORT")
     # Who becomes somebody else has nothing of it any more.
     others[1].expect("RESET", "RESET")
-    is_error(others[1].command("PD.ACTOR", "IMPORT", "END"), "there is no import")
+    is_error(others[1].command("PD.ACTOR", "IMPORT", "END"), "no import is at work here")
 
 
 def test_killed(world):

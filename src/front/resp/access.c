@@ -4,7 +4,6 @@
 #include "engine/engine.h"
 #include "front/resp/front_private.h"
 #include "os/os.h"
-#include "restore/job.h"
 #include "security/login.h"
 #include "security/user.h"
 
@@ -93,8 +92,7 @@ static void become(struct pd_resp_client *client, const struct pd_user *user)
 	pd_resp_pubsub_leave_all(&client->front->pubsub, &client->subscriber);
 	pd_resp_keyspace_listen(client->front);
 	pd_resp_show_no_more(client);
-	pd_restore_job_free(client->transfer);
-	client->transfer = NULL;
+	pd_transfer_done(&client->transfer);
 	pd_session_free(client->session);
 	client->session = NULL;
 }

@@ -109,7 +109,7 @@ void pd_resp_client_close(struct pd_resp_client *client)
 	pd_state_hash_free(client->hash);
 	pd_history_job_free(client->history_job);
 	pd_restore_job_free(client->restore_job);
-	pd_restore_job_free(client->transfer);
+	pd_transfer_done(&client->transfer);
 	pd_session_free(client->session);
 	pd_resp_parser_free(client->parser);
 	pd_resp_hold_done(&client->hold);

@@ -16,6 +16,7 @@
 #include "front/resp/slowlog.h"
 #include "front/resp/transaction.h"
 #include "model/command.h"
+#include "restore/transfer.h"
 #include "store/store.h"
 #include "wire/resp.h"
 
@@ -107,9 +108,7 @@ struct pd_resp_client {
 	struct pd_state_hash *hash;         /* that PD.STATEHASH waits for; NULL: none */
 	struct pd_history_job *history_job; /* that PD.ACTOR HISTORY and its like wait for; NULL: none */
 	struct pd_restore_job *restore_job; /* that PD.ACTOR FORK and its like wait for; NULL: none */
-	struct pd_restore_job
-		*transfer;   /* the export or import that goes on from one command to the next; NULL: none */
-	bool transfer_waits; /* a command of it waits */
+	struct pd_transfer transfer;        /* PD.ACTOR EXPORT or IMPORT, from one command to the next */
 
 	char *name, *library_name, *library_version; /* NULL: not given */
 	uint64_t since_ns, last_ns, sent_ns;         /* monotonic: made, last bytes received and sent */

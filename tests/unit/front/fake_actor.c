@@ -5,6 +5,7 @@
 #include "history/job.h"
 #include "restore/job.h"
 #include "restore/snapshots.h"
+#include "restore/transfer.h"
 
 const char *pd_profile_scope_name(enum pd_profile_scope scope)
 {
@@ -248,31 +249,29 @@ void pd_restore_job_free(struct pd_restore_job *job)
 	(void)job;
 }
 
-bool pd_restore_job_is(const struct pd_restore_job *job, const char *order)
+int pd_transfer_run(struct pd_transfer *transfer, struct pd_restore_jobs *jobs, struct pd_session *session,
+		    const struct pd_slice *words, size_t count, int protocol, struct pd_slice *ret_reply,
+		    const struct pd_receipt **ret_receipt, struct pd_error *err)
 {
-	(void)job;
-	(void)order;
-	return false;
-}
-
-void pd_restore_job_next(struct pd_restore_job *job)
-{
-	(void)job;
-}
-
-int pd_restore_job_put(struct pd_restore_job *job, struct pd_slice bytes, struct pd_receipt *ret_receipt,
-		       struct pd_error *err)
-{
-	(void)job;
-	(void)bytes;
+	(void)transfer;
+	(void)jobs;
+	(void)session;
+	(void)words;
+	(void)count;
+	(void)protocol;
+	(void)ret_reply;
 	(void)ret_receipt;
 	return pd_error_set(err, PD_NOT_SUPPORTED, "there is no past");
 }
 
-int pd_restore_job_end(struct pd_restore_job *job, struct pd_error *err)
+void pd_transfer_rest(struct pd_transfer *transfer)
 {
-	(void)job;
-	return pd_error_set(err, PD_NOT_SUPPORTED, "there is no past");
+	(void)transfer;
+}
+
+void pd_transfer_done(struct pd_transfer *transfer)
+{
+	(void)transfer;
 }
 
 /* ---- backups: none ---- */

@@ -89,14 +89,14 @@ static void export(struct world *world, const char *order, struct pd_buffer *int
 
 static int put(struct world *world, struct pd_restore_job *job, struct pd_slice piece)
 {
-	struct pd_receipt receipt;
+	const struct pd_receipt *receipt;
 
 	for (unsigned i = 0; i < 20000; i++) {
 		int result = pd_restore_job_put(job, piece, &receipt, &world->host.err);
 
 		if (result != PD_AGAIN)
 			return result;
-		assert_true(receipt.retry_us > 0);
+		assert_true(receipt->retry_us > 0);
 		assert_int_equal(pd_engine_step(world->host.engine), 0);
 		host_advance_ms(&world->host, 1);
 	}
@@ -483,7 +483,7 @@ static void test_limits(void **state)
 	struct pd_restore_job *imports[PD_RESTORE_IMPORTS_MAX], *exports[PD_RESTORE_EXPORTS_MAX], *more;
 	struct pd_restore_progress progress;
 	struct pd_restore_jobs *jobs;
-	struct pd_receipt receipt;
+	const struct pd_receipt *receipt;
 	struct pd_buffer lines;
 	size_t at_work = 0;
 	char text[32];
@@ -563,7 +563,7 @@ static int step(struct world *world, struct pd_restore_job *job, const struct pd
 		bool *ended)
 {
 	const struct pd_receipt *done;
-	struct pd_receipt receipt;
+	const struct pd_receipt *receipt;
 	struct pd_slice reply;
 	size_t left = lines->size - *at, size = left < 20000 ? left : 20000;
 	int result;
