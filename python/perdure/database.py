@@ -10,8 +10,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 from . import _library as lib
@@ -106,6 +106,7 @@ class LogRecord(NamedTuple):
 
 EFFECT_KINDS = {1: "put", 2: "delete", 3: "delete range"}
 EFFECT_PLACES = {1: "key", 2: "field", 3: "chunk", 4: "actor", 5: "other"}
+IMPORT_PIECE = 256 * 1024  # bytes at a time
 BYTES_KNOWN = ("exact", "at most", "not yet")
 
 
@@ -323,14 +324,44 @@ class Database(Operations):
 
     def past(self, *words: Text) -> Any:
         """What comes behind PD.ACTOR in docs/history.md: past("HISTORY", "user:42", "COUNT", "10"). bytes, int, None, list or dict."""
+        with self._session() as session:
+            return self._ask_past(session, *words)
+
+    @staticmethod
+    def _ask_past(session: ctypes.c_void_p, *words: Text) -> Any:
         given = (lib.Bytes * len(words))(*[wrap(word) for word in words])
         reply = ctypes.POINTER(lib.Reply)()
-        with self._session() as session:
-            lib.call("perdure_past", session, len(words), given, ctypes.byref(reply))
+        lib.call("perdure_past", session, len(words), given, ctypes.byref(reply))
         try:
             return read_reply(reply.contents)
         finally:
             lib.LIBRARY.perdure_reply_free(reply)
+
+    def export_actor(self, actor: Text, *, at: Text = "now") -> Iterator[bytes]:
+        """What an actor had at a moment as lines of JSON, piece by piece: for a file, or import_actor() elsewhere."""
+        with self._session() as session:
+            try:
+                piece = self._ask_past(session, "EXPORT", "BEGIN", actor, "AT", at)
+                while piece:
+                    yield piece
+                    piece = self._ask_past(session, "EXPORT", "NEXT")
+            finally:
+                with suppress(InvalidError):  # an error has ended it
+                    self._ask_past(session, "EXPORT", "END")
+
+    def import_actor(self, lines: Iterable[bytes], name: Text | None = None) -> dict[bytes, Any]:
+        """Make an actor of what export_actor() gave, cut anywhere, or of a file that is open for reading bytes, as a whole or not at all.
+        Without a name: under the one that it had. ExistsError; CorruptError: it is not what was exported."""
+        with self._session() as session:
+            self._ask_past(session, "IMPORT", "BEGIN", *(("AS", name) if name is not None else ()))
+            try:
+                for piece in pieces_of(lines):
+                    self._ask_past(session, "IMPORT", "PUT", piece)
+                return dict(self._ask_past(session, "IMPORT", "END"))
+            except BaseException:
+                with suppress(InvalidError):  # an error has ended it
+                    self._ask_past(session, "IMPORT", "ABORT")
+                raise
 
     def history(self, actor: Text, *, limit: int = 100) -> list[dict[bytes, Any]]:
         """The transactions that changed an actor, the newest first."""
@@ -680,6 +711,18 @@ def take_record(record: lib.LogRecord) -> LogRecord:
     return LogRecord(record.bookmark.decode(), record.epoch, record.lsn, record.time_us / 1e6, Level(record.level), record.client,
                      record.request_id.copy(), record.idempotency_key.copy(),
                      tuple(take_effect(record.effects[at]) for at in range(record.effect_count)))
+
+
+def pieces_of(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces that an import takes, none of them much smaller than it need be."""
+    waiting = bytearray()
+    for line in lines:
+        waiting += line
+        while len(waiting) >= IMPORT_PIECE:
+            yield bytes(waiting[:IMPORT_PIECE])
+            del waiting[:IMPORT_PIECE]
+    if waiting:
+        yield bytes(waiting)
 
 
 def profile_of(level: Level | None, quota_keys: int | None, quota_bytes: int | None, quota_ops: int | None,

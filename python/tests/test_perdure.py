@@ -61,6 +61,41 @@ class Past(OnDisk):
         self.db.undrop("copy")
         self.assertEqual(self.db.get("copy", "key"), b"1")
 
+    def test_export(self):
+        self.db.put("a", b"key\xff", b"\x00\xff")
+        self.db.put("a", "large", b"\xfe" * 3_000_000)
+        pieces = list(self.db.export_actor("a"))
+        self.assertGreater(len(pieces), 2)
+        self.assertEqual(self.db.import_actor(pieces, "b")[b"keys"], 2)
+        self.assertEqual(self.db.get("b", b"key\xff"), b"\x00\xff")
+        whole = b"".join(pieces)
+        made = self.db.import_actor(iter([whole]), "c")
+        self.assertEqual(self.db.get("c", "large"), b"\xfe" * 3_000_000)
+        self.assertEqual(made[b"actor"], b"c")
+        with self.assertRaises(perdure.ExistsError):
+            self.db.import_actor(pieces)
+        with self.assertRaises(perdure.CorruptError):
+            self.db.import_actor([whole[:-1]], "d")
+        with self.assertRaises(perdure.CorruptError):
+            self.db.import_actor([whole.replace(b'"size":3000000', b'"size":2999999')], "d")
+        with self.assertRaises(perdure.NotFoundError):
+            list(self.db.export_actor("nobody"))
+        with self.assertRaises(perdure.InvalidError):
+            self.db.import_actor(pieces, "other/d")
+        # One that nobody goes on with holds nobody up; nor does one that fails in the middle.
+        begun = self.db.export_actor("a")
+        next(begun)
+
+        def failing():
+            yield whole[:1000]
+            raise KeyError("no more")
+
+        for _ in range(6):
+            with self.assertRaises(KeyError):
+                self.db.import_actor(failing(), "d")
+        begun.close()
+        self.assertEqual(len(list(self.db.export_actor("a"))), len(pieces))
+
     def test_snapshots(self):
         self.db.put("a", "key", "1")
         made = self.db.snapshot("a", "s", keep=3600)

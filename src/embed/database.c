@@ -205,6 +205,15 @@ void pd_embed_release(struct perdure *db)
 	pd_free(db);
 }
 
+/* Nothing runs any more: what was begun over several calls is given up. */
+static void end_transfers(struct perdure *db)
+{
+	(void)pthread_mutex_lock(&db->sessions_lock);
+	for (struct perdure_session *session = db->sessions; session != NULL; session = session->next)
+		pd_transfer_done(&session->transfer);
+	(void)pthread_mutex_unlock(&db->sessions_lock);
+}
+
 /* Nothing runs any more: take the engine's part from each session and view. */
 static void close_sessions(struct perdure *db)
 {
@@ -230,6 +239,7 @@ int perdure_close(struct perdure *db, struct perdure_error *err)
 	pd_driver_stop(&db->driver);
 	/* What was asked for by who has been told that it is closed. */
 	pd_history_jobs_free(db->history_jobs);
+	end_transfers(db);
 	pd_restore_jobs_free(db->restore_jobs);
 	close_sessions(db);
 	result = pd_engine_close(db->engine, &why);

@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "model/txn.h"
 #include "os/os.h"
+#include "restore/transfer.h"
 
 #define REPLY_KEEP_BYTES (64u * 1024) /* of a session's buffers, kept from call to call */
 
@@ -135,6 +136,8 @@ struct perdure_session {
 	struct pd_buffer preview;  /* a reply that was found out by doing and taking back */
 	struct pd_buffer result;   /* of the last commit */
 	struct pd_receipt receipt; /* of the last write */
+	struct pd_transfer
+		transfer; /* jobs only: the export or import that goes on from one call to the next */
 	struct perdure_scan *scans;
 };
 

@@ -21,6 +21,7 @@ enum kind {
 	ORDER,    /* restore/job.h */
 	LIST,     /* of snapshots */
 	REMOVAL,  /* of one */
+	TRANSFER, /* restore/transfer.h */
 };
 
 static const struct {
@@ -32,6 +33,7 @@ static const struct {
 	{ "get", QUESTION, false },     { "fork", ORDER, true },         { "undrop", ORDER, true },
 	{ "restore", ORDER, true },     { "revert", ORDER, true },       { "snapshot", ORDER, true },
 	{ "verify", ORDER, false },     { "unsnapshot", REMOVAL, true }, { "snapshots", LIST, false },
+	{ "export", TRANSFER, false },  { "import", TRANSFER, true },
 };
 
 struct work {
@@ -126,6 +128,37 @@ static int order(struct pd_job *job)
 	return end(job, result, reply);
 }
 
+/* A step of an export or an import, which goes on with the session's next. */
+static int transfer(struct pd_job *job)
+{
+	static const struct pd_receipt none;
+	struct work *work = job->argument;
+	struct perdure *db = work->session->db;
+	struct pd_transfer *transfer = &work->session->transfer;
+	const struct pd_receipt *receipt = &none;
+	struct pd_slice reply = { 0 };
+	int result;
+
+	if (db->restore_jobs == NULL)
+		db->restore_jobs = pd_restore_jobs_new(job->engine);
+	if (db->restore_jobs == NULL)
+		return pd_error_set(&job->err, PD_NO_MEMORY, "out of memory for an order");
+	result = pd_transfer_run(transfer, db->restore_jobs, work->session->session, work->words, work->count,
+				 3, &reply, &receipt, &job->err);
+	if (result > 0)
+		return again(job, LOOK_US);
+	if (result == PD_AGAIN && receipt->retry_us > 0)
+		return again(job, receipt->retry_us);
+	/* A piece that was taken promises nothing yet. */
+	if (result != PD_FENCED && transfer->over)
+		job->wait = pd_engine_wait_now(job->engine);
+	if (result == 0 && receipt->lsn != 0)
+		work->session->receipt = *receipt;
+	result = end(job, result, reply);
+	pd_transfer_rest(transfer);
+	return result;
+}
+
 static int list(struct pd_job *job)
 {
 	struct work *work = job->argument;
@@ -156,9 +189,19 @@ static int remove_one(struct pd_job *job)
 
 /* ---- around it ---- */
 
+/* Which word is an actor's name: EXPORT BEGIN name, IMPORT BEGIN AS name. 0: none. */
+static size_t named_by_transfer(const struct pd_slice *words, size_t count)
+{
+	if (count < 3 || !pd_slice_equal_nocase(words[1], "begin"))
+		return 0;
+	return pd_slice_equal_nocase(words[0], "export") ? 2 : 3;
+}
+
 static int check_words(const struct pd_slice *words, size_t count, size_t *ret_verb,
 		       struct perdure_error *err)
 {
+	size_t named;
+
 	if (count == 0 || words == NULL)
 		return pd_embed_errorf(err, PERDURE_INVALID, "it has at least one word, such as HISTORY");
 	if (count > WORDS_MAX)
@@ -170,14 +213,15 @@ static int check_words(const struct pd_slice *words, size_t count, size_t *ret_v
 		if (verbs[i].kind == LIST ? count > 2 : verbs[i].kind == REMOVAL && count != 3)
 			return pd_embed_errorf(err, PERDURE_INVALID, "wrong number of words for '%s'",
 					       verbs[i].name);
+		named = verbs[i].kind == TRANSFER ? named_by_transfer(words, count) : 1;
 		/* A session is a tenant's. */
-		if (count > 1 && !pd_actor_name_is_good(words[1]))
+		if (named > 0 && count > named && !pd_actor_name_is_good(words[named]))
 			return pd_embed_errorf(
 				err, PERDURE_INVALID,
 				"'%.*s' is no actor's name: it has 1 to %u bytes, none of them {, "
 				"} or /",
-				words[1].size < 64 ? (int)words[1].size : 64, (const char *)words[1].data,
-				PERDURE_NAME_SIZE_MAX);
+				words[named].size < 64 ? (int)words[named].size : 64,
+				(const char *)words[named].data, PERDURE_NAME_SIZE_MAX);
 		*ret_verb = i;
 		return 0;
 	}
@@ -189,7 +233,8 @@ static int check_words(const struct pd_slice *words, size_t count, size_t *ret_v
 static int run(struct work *work, struct perdure_error *err)
 {
 	static int (*const runs[])(struct pd_job * job) = {
-		[QUESTION] = ask, [ORDER] = order, [LIST] = list, [REMOVAL] = remove_one
+		[QUESTION] = ask,       [ORDER] = order,       [LIST] = list,
+		[REMOVAL] = remove_one, [TRANSFER] = transfer,
 	};
 	struct pd_job job = { .run = runs[work->kind], .argument = work };
 

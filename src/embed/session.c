@@ -135,6 +135,7 @@ static int destroy(struct pd_job *job)
 {
 	struct perdure_session *session = job->argument;
 
+	pd_transfer_done(&session->transfer);
 	pd_session_free(session->session);
 	session->session = NULL;
 	return 0;

@@ -211,8 +211,8 @@ static int take(struct pd_restore_job *job, struct pd_slice bytes, struct pd_err
 	return result;
 }
 
-int pd_restore_job_put(struct pd_restore_job *job, struct pd_slice bytes, const struct pd_receipt **ret_receipt,
-		       struct pd_error *err)
+int pd_restore_job_put(struct pd_restore_job *job, struct pd_slice bytes,
+		       const struct pd_receipt **ret_receipt, struct pd_error *err)
 {
 	int result;
 

@@ -52,11 +52,12 @@ static int check(struct command *command, struct pd_error *err)
 				    command->export ? "EXPORT BEGIN name [AT moment] | NEXT | END"
 						    : "IMPORT BEGIN [AS name] | PUT piece | END | ABORT");
 	if (command->begins && transfer->job != NULL && !transfer->waits)
-		return pd_error_set(err, PD_INVALID,
-				    "there is an export or an import at work here already: END it first, or ABORT it");
+		return pd_error_set(
+			err, PD_INVALID,
+			"there is an export or an import at work here already: END it first, or ABORT it");
 	if (!command->begins && (transfer->job == NULL || !pd_restore_job_is(transfer->job, order)))
-		return pd_error_set(err, PD_INVALID, "no %s is at work here: BEGIN comes first, and an error ends it",
-				    order);
+		return pd_error_set(err, PD_INVALID,
+				    "no %s is at work here: BEGIN comes first, and an error ends it", order);
 	return 0;
 }
 

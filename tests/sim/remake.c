@@ -220,7 +220,9 @@ static int export(struct remaking *making, struct pd_restore_job *job, struct pd
 		if (result < 0 || world_dead(world))
 			return world_dead(world) ? 1 : result;
 		if (result == 0) {
-			size_t head = (size_t)((const uint8_t *)memchr(reply.data, '\n', reply.size) - reply.data) + 1;
+			size_t head = (size_t)((const uint8_t *)memchr(reply.data, '\n', reply.size) -
+					       reply.data) +
+				      1;
 
 			if (reply.size == head + 2)
 				return 0;
@@ -246,8 +248,8 @@ static bool carry(struct remaking *making, struct pd_restore_jobs *jobs)
 	struct pd_error err = { 0 };
 	int result;
 
-	(void)snprintf(text, sizeof text, "EXPORT %s/%s AT %" PRIu64, tenant, actor_name(making->remake->from),
-		       making->remake->lsn);
+	(void)snprintf(text, sizeof text, "EXPORT %s/%s AT %" PRIu64, tenant,
+		       actor_name(making->remake->from), making->remake->lsn);
 	world_say(world, "%s", text);
 	result = pd_restore_job_start(jobs, world->clients[0].session, words, split(text, words), 2, &job,
 				      &err);

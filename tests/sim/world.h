@@ -311,7 +311,7 @@ struct remake {
 	uint8_t from, to;
 	uint64_t lsn;
 	bool restore;
-	bool carry;    /* by an export and an import */
+	bool carry; /* by an export and an import */
 	bool snapshot; /* … of `from`, that is called WORLD_SNAPSHOT; else, with `restore`: to that one, which is of this LSN */
 };
 #define WORLD_SNAPSHOT "s"

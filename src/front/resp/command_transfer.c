@@ -15,8 +15,8 @@ static int run(struct pd_resp_call *call, struct pd_session *session, struct pd_
 		front->restore_jobs = pd_restore_jobs_new(front->engine);
 	if (front->restore_jobs == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an order");
-	return pd_transfer_run(&client->transfer, front->restore_jobs, session, call->words + 1, call->count - 1,
-			       client->protocol, ret_reply, ret_receipt, err);
+	return pd_transfer_run(&client->transfer, front->restore_jobs, session, call->words + 1,
+			       call->count - 1, client->protocol, ret_reply, ret_receipt, err);
 }
 
 static void answer(struct pd_resp_call *call)
@@ -56,7 +56,8 @@ static void answer(struct pd_resp_call *call)
 static const struct pd_resp_command commands[] = {
 	{ { "pd.actor|export", -3, FLAGS, 0, 0, 0, "perdure", "0.1.0",
 	    "Gives what an actor had at a moment as lines of JSON, piece by piece.",
-	    "O(N), N what the actor had then and did since the checkpoint before; beside the serving.", NULL },
+	    "O(N), N what the actor had then and did since the checkpoint before; beside the serving.",
+	    NULL },
 	  answer,
 	  true },
 	{ { "pd.actor|import", -3, FLAGS | PD_COMMAND_WRITE, 0, 0, 0, "perdure", "0.1.0",

@@ -134,6 +134,98 @@ static void test_snapshots(void **state)
 		       PERDURE_NOT_FOUND);
 }
 
+/* ---- as lines, there and back ---- */
+
+static int step(struct host *host, struct perdure_session *session, size_t count, const char *const *words,
+		struct perdure_bytes piece, struct perdure_reply **ret_reply)
+{
+	struct perdure_bytes given[8];
+
+	for (size_t i = 0; i < count; i++)
+		given[i] = words[i] != NULL ? perdure_text(words[i]) : piece;
+	return perdure_past(session, count, given, ret_reply, &host->err);
+}
+
+/* All of it, in one piece. */
+static struct perdure_reply *export(struct host *host)
+{
+	const char *begin[] = { "EXPORT", "BEGIN", "user:42" }, *next[] = { "export", "next" },
+		   *end[] = { "EXPORT", "END" };
+	struct perdure_reply *lines, *more;
+
+	lines = ask(host, 3, begin);
+	more = ask(host, 2, next);
+	assert_int_equal(more->text.size, 0);
+	perdure_reply_free(more);
+	perdure_reply_free(ask(host, 2, end));
+	return lines;
+}
+
+static void test_lines(void **state)
+{
+	const char *begin[] = { "IMPORT", "BEGIN", "AS", "copy" }, *put[] = { "IMPORT", "PUT", NULL },
+		   *end[] = { "IMPORT", "END" }, *abort[] = { "IMPORT", "ABORT" },
+		   *elsewhere[] = { "IMPORT", "BEGIN", "AS", "other/copy" },
+		   *export_elsewhere[] = { "EXPORT", "BEGIN", "other/user:42" };
+	struct perdure_bytes none = { NULL, 0 }, cut;
+	struct host *host = *state;
+	struct perdure_receipt receipt;
+	struct perdure_reply *lines, *made;
+
+	host_put(host, host->session, "a", "1");
+	lines = export(host);
+	assert_refused(host, step(host, host->session, 4, elsewhere, none, NULL), PERDURE_INVALID);
+	assert_refused(host, step(host, host->session, 3, export_elsewhere, none, NULL), PERDURE_INVALID);
+	assert_refused(host, step(host, host->session, 2, end, none, NULL), PERDURE_INVALID);
+	/* Cut off, it comes to nothing. */
+	cut = (struct perdure_bytes){ lines->text.data, lines->text.size - 1 };
+	assert_ok(host, step(host, host->session, 4, begin, none, NULL));
+	assert_ok(host, step(host, host->session, 3, put, cut, NULL));
+	assert_refused(host, step(host, host->session, 2, end, none, NULL), PERDURE_CORRUPT);
+	assert_refused(host, step(host, host->session, 2, abort, none, NULL), PERDURE_INVALID);
+	assert_string_equal(get_of(host, "copy", "a"), "");
+	/* Each session has its own. */
+	assert_ok(host, step(host, host->session, 4, begin, none, NULL));
+	assert_refused(host, step(host, host->session, 4, begin, none, NULL), PERDURE_INVALID);
+	assert_refused(host, step(host, host->other, 3, put, lines->text, NULL), PERDURE_INVALID);
+	assert_ok(host, step(host, host->session, 3, put, lines->text, NULL));
+	assert_ok(host, step(host, host->session, 2, end, none, &made));
+	assert_string_equal(field(made, "actor")->text.data, "copy");
+	assert_int_equal(field(made, "keys")->integer, 1);
+	assert_string_equal(get_of(host, "copy", "a"), "1");
+	assert_ok(host, perdure_last_receipt(host->session, &receipt, &host->err));
+	assert_true(receipt.lsn > 0);
+	perdure_reply_free(made);
+	perdure_reply_free(lines);
+}
+
+/* What is not ended goes with its session, or the directory. */
+static void test_lines_left(void **state)
+{
+	const char *export_begin[] = { "EXPORT", "BEGIN", "user:42" },
+		   *begin[] = { "IMPORT", "BEGIN", "AS", "copy" }, *put[] = { "IMPORT", "PUT", NULL };
+	struct perdure_bytes none = { NULL, 0 };
+	struct host *host = *state;
+	struct perdure_reply *lines;
+
+	host_put(host, host->session, "a", "1");
+	lines = export(host);
+	assert_ok(host, step(host, host->session, 4, begin, none, NULL));
+	assert_ok(host, step(host, host->session, 3, put, lines->text, NULL));
+	assert_ok(host, step(host, host->other, 3, export_begin, none, NULL));
+	perdure_reply_free(lines);
+	perdure_session_free(host->other);
+	host->other = NULL;
+	assert_ok(host, perdure_close(host->db, &host->err));
+	host->db = NULL;
+	assert_refused(host, step(host, host->session, 3, put, perdure_text("x"), NULL), PERDURE_INVALID);
+	perdure_session_free(host->session);
+	host->session = NULL;
+	host_open(host);
+	assert_string_equal(get_of(host, "copy", "a"), "");
+	assert_string_equal(get_of(host, "user:42", "a"), "1");
+}
+
 static void test_refused(void **state)
 {
 	struct host *host = *state;
@@ -234,6 +326,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_questions, host_setup, host_teardown),
 		cmocka_unit_test_setup_teardown(test_orders, host_setup, host_teardown),
 		cmocka_unit_test_setup_teardown(test_snapshots, host_setup, host_teardown),
+		cmocka_unit_test_setup_teardown(test_lines, host_setup, host_teardown),
+		cmocka_unit_test_setup_teardown(test_lines_left, host_setup, host_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, host_setup, host_teardown),
 		cmocka_unit_test_setup_teardown(test_in_memory, host_setup_memory, host_teardown),
 		cmocka_unit_test_setup_teardown(test_closed_meanwhile, host_setup, host_teardown),
