@@ -9,6 +9,7 @@
 #include "base/plant.h"
 
 #define HOLD_TEXT_MAX 4096
+#define AT_ONCE       16u /* objects that go between two looks at holds */
 
 /* ---- holds ---- */
 
@@ -148,8 +149,9 @@ static int remove_item(struct expiring *expiring, const struct pd_archive_item *
 	return pd_object_delete(expiring->store, name, err);
 }
 
-/* Say where the base begins from now on. It may have been said by one that came no further. */
-static int note_beginning(struct expiring *expiring, uint64_t base, uint64_t lsn, struct pd_error *err)
+/* Say where the base begins from now on. It may have been said by one that came no further. What was said before (0: nothing) is of no use then. */
+static int note_beginning(struct expiring *expiring, uint64_t base, uint64_t lsn, uint64_t before_lsn,
+			  struct pd_error *err)
 {
 	char name[PD_ARCHIVE_NAME_SIZE];
 	int result;
@@ -159,7 +161,57 @@ static int note_beginning(struct expiring *expiring, uint64_t base, uint64_t lsn
 	pd_archive_keep_name(expiring->log, base, lsn, name);
 	result = pd_object_put_bytes(expiring->store, name, pd_slice_string("kept from there on\n"), NULL,
 				     err);
-	return result == PD_EXISTS ? 0 : result;
+	if ((result != 0 && result != PD_EXISTS) || before_lsn == 0 || before_lsn >= lsn)
+		return result == PD_EXISTS ? 0 : result;
+	pd_archive_keep_name(expiring->log, base, before_lsn, name);
+	result = pd_object_delete(expiring->store, name, err);
+	return result == PD_PERMISSION ? 0 : result;
+}
+
+/* Where the base begins by now, as was said; 0: nothing was. */
+static uint64_t noted_lsn(const struct pd_archive_catalog *catalog, uint64_t base)
+{
+	for (size_t i = 0; i < catalog->keep_count; i++)
+		if (catalog->keeps[i].base == base)
+			return catalog->keeps[i].lsn;
+	return 0;
+}
+
+/* Behind some objects, and behind all that is of the same segment. */
+static size_t batch_end(const struct pd_archive_item *items, size_t begin, size_t old)
+{
+	size_t end = old - begin > AT_ONCE ? begin + AT_ONCE : old;
+
+	while (end < old && items[end].part.stretch.segment == items[end - 1].part.stretch.segment)
+		end++;
+	return end;
+}
+
+/* The first `old` objects of the run, a few at a time, for as long as nobody says that he holds the archive. *ret_gone: so many went. */
+static int let_go(struct expiring *expiring, const struct pd_archive_catalog *catalog,
+		  const struct pd_archive_run *run, size_t old, size_t *ret_gone, struct pd_error *err)
+{
+	const struct pd_archive_item *items = catalog->items + run->first;
+	uint64_t noted = noted_lsn(catalog, run->base);
+	bool late = pd_plant(PD_PLANT_ARCHIVE_EXPIRES_FIRST);
+	int result = 0;
+
+	while (result == 0 && *ret_gone < old) {
+		size_t end = batch_end(items, *ret_gone, old);
+		uint64_t lsn = items[end - 1].part.stretch.last_lsn + 1;
+
+		result = pd_archive_holds(expiring->store, expiring->log, see_hold, expiring->expired, err);
+		if (result != 0 || expiring->expired->held)
+			return result;
+		if (!late)
+			result = note_beginning(expiring, run->base, lsn, noted, err);
+		for (; result == 0 && *ret_gone < end; ++*ret_gone)
+			result = remove_item(expiring, items + *ret_gone, err);
+		if (result == 0 && late)
+			result = note_beginning(expiring, run->base, lsn, noted, err);
+		noted = lsn;
+	}
+	return result;
 }
 
 /* What else there is of a base that is gone. */
@@ -188,24 +240,15 @@ static int remove_base(struct expiring *expiring, uint64_t base, struct pd_error
 static int expire_run(struct expiring *expiring, const struct pd_archive_catalog *catalog,
 		      const struct pd_archive_run *run, bool newest, uint64_t before_us, struct pd_error *err)
 {
-	size_t old = count_old(catalog, run, newest, before_us);
-	bool all = old == run->count && !newest && !run->broken;
-	int result = 0;
+	size_t old = count_old(catalog, run, newest, before_us), gone = 0;
+	int result = let_go(expiring, catalog, run, old, &gone, err);
 
-	if (old > 0 && !pd_plant(PD_PLANT_ARCHIVE_EXPIRES_FIRST))
-		result = note_beginning(expiring, run->base,
-					catalog->items[run->first + old - 1].part.stretch.last_lsn + 1, err);
-	for (size_t i = run->first; result == 0 && i < run->first + old; i++)
-		result = remove_item(expiring, catalog->items + i, err);
-	if (result == 0 && old > 0 && pd_plant(PD_PLANT_ARCHIVE_EXPIRES_FIRST))
-		result = note_beginning(expiring, run->base,
-					catalog->items[run->first + old - 1].part.stretch.last_lsn + 1, err);
-	if (result == 0 && all)
+	if (result == 0 && gone == run->count && !newest && !run->broken)
 		return remove_base(expiring, run->base, err);
 	if (result == 0 && expiring->expired->first_lsn == 0)
 		expiring->expired->first_lsn =
-			old < run->count ? catalog->items[run->first + old].part.stretch.first_lsn
-					 : run->last_lsn + 1;
+			gone < run->count ? catalog->items[run->first + gone].part.stretch.first_lsn
+					  : run->last_lsn + 1;
 	return result;
 }
 
@@ -247,7 +290,7 @@ int pd_archive_expire(struct pd_object_store *store, const struct pd_archive_log
 	/* What an earlier one had noted and not removed. */
 	for (size_t i = 0; result == 0 && i < catalog.expired_count; i++)
 		result = remove_item(&expiring, catalog.expired + i, err);
-	for (size_t i = 0; result == 0 && i < catalog.run_count; i++)
+	for (size_t i = 0; result == 0 && !expired.held && i < catalog.run_count; i++)
 		result = expire_run(&expiring, &catalog, &catalog.runs[i], i + 1 == catalog.run_count,
 				    before_us, err);
 	pd_archive_catalog_done(&catalog);

@@ -20,7 +20,7 @@
 #define PD_ARCHIVE_HOLD_NAME_MAX 64u
 
 struct pd_archive_expired {
-	bool held;                               /* somebody holds the archive: nothing goes */
+	bool held;                               /* somebody holds the archive: nothing goes from there on */
 	char hold[PD_ARCHIVE_HOLD_NAME_MAX + 1]; /* who, the first by name */
 	uint64_t objects, bytes;                 /* that went, or would go */
 	uint64_t first_lsn;                      /* what the oldest base begins with now; 0: there is none */

@@ -615,6 +615,77 @@ static void test_expire(void **state)
 	arc_done(&arc);
 }
 
+struct holding {
+	struct arc *arc;
+	unsigned left; /* calls, until the archive is held */
+};
+
+static bool hold_meanwhile(void *context, uint64_t done_bytes)
+{
+	struct holding *holding = context;
+	struct pd_archive_log log = arc_log(holding->arc, "data");
+	struct pd_object_store *store;
+	struct pd_error err;
+
+	(void)done_bytes;
+	if (holding->left == 0 || --holding->left > 0)
+		return true;
+	store = arc_store(holding->arc);
+	assert_int_equal(pd_archive_hold(store, &log, "meanwhile", "a letter", 1, &err), 0);
+	pd_object_store_free(store);
+	return true;
+}
+
+/* Whoever holds the archive while much of it goes stops that soon, and what is left is a run. */
+static void test_hold_meanwhile(void **state)
+{
+	struct pd_archive_expired expired;
+	struct pd_object_store *store;
+	struct pd_archive_log log;
+	struct arc arc;
+	struct holding holding = { &arc, 60 };
+	struct pd_object_watch watch = { hold_meanwhile, &holding };
+	uint64_t days_us[7];
+	uint64_t all;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	for (unsigned i = 0; i < 3; i++)
+		live_a_week(&arc, days_us);
+	assert_int_equal(expire(&arc, UINT64_MAX, true, &expired), 0);
+	all = expired.objects;
+	log = arc_log(&arc, "data");
+	store = arc_store(&arc);
+	pd_object_store_watch(store, &watch);
+	assert_int_equal(pd_archive_expire(store, &log, UINT64_MAX, false, &expired, &arc.host.err), 0);
+	pd_object_store_free(store);
+	assert_int_equal(holding.left, 0);
+	assert_true(expired.held);
+	assert_string_equal(expired.hold, "meanwhile");
+	assert_true(expired.objects > 0 && expired.objects < all);
+	expect_run(&arc, UINT64_MAX);
+	/* When it is released, the rest goes; and of what was said about the base's beginning only the last is left. */
+	store = arc_store(&arc);
+	assert_int_equal(pd_archive_release(store, &log, "meanwhile", &arc.host.err), 0);
+	assert_int_equal(pd_archive_expire(store, &log, UINT64_MAX, false, &expired, &arc.host.err), 0);
+	{
+		struct pd_object_page page;
+		unsigned keeps = 0;
+
+		assert_int_equal(pd_object_list(store, "", NULL, PD_OBJECT_PAGE_MAX, &page, &arc.host.err),
+				 0);
+		for (size_t i = 0; i < page.count; i++)
+			keeps += strstr(page.entries[i].name, "/KEEP-") != NULL;
+		pd_object_page_done(&page);
+		assert_int_equal(keeps, 1);
+	}
+	pd_object_store_free(store);
+	expect_run(&arc, UINT64_MAX);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
 /* A crash, or a failure, at every step. */
 static void test_expire_crashes(void **state)
 {
@@ -821,8 +892,9 @@ int main(void)
 		cmocka_unit_test(test_damage),         cmocka_unit_test(test_mended),
 		cmocka_unit_test(test_kept),           cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_clock),          cmocka_unit_test(test_expire),
-		cmocka_unit_test(test_expire_crashes), cmocka_unit_test(test_retention),
-		cmocka_unit_test(test_extend),         cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_hold_meanwhile), cmocka_unit_test(test_expire_crashes),
+		cmocka_unit_test(test_retention),      cmocka_unit_test(test_extend),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
