@@ -106,7 +106,7 @@ SUITES = {
     "ARCHIVE_PIECES_FIRST": [ARCHIVED],
     "ARCHIVE_UNCLAIMED": [unit("test of archives of copies", "unit/archive/test_archive_copies")],
     "ARCHIVE_UNSETTLED": [ARCHIVE_KILLED],
-    "ARCHIVE_EXPIRES_FIRST": [ARCHIVE],
+    "ARCHIVE_EXPIRES_FIRST": [unit("test of archives that expire", "unit/archive/test_archive_expire")],
     "FETCHED_UNSYNCED": [ARCHIVE_KILLED],
     "PIECE_BELIEVED": [BACKUP_CRASH],
     "LEASE_IGNORED": [unit("test of who writes backups", "unit/backup/test_backup_lease")],

@@ -252,3 +252,13 @@ void arc_copy(struct arc *arc, const char *from, const char *to)
 	pd_os_names_done(&names);
 	assert_int_equal(pd_os_sync_directory(os, to, &err), 0);
 }
+
+void arc_load(struct arc *arc, struct pd_archive_catalog *catalog)
+{
+	struct pd_archive_log log = arc_log(arc, "data");
+	struct pd_object_store *store = arc_store(arc);
+
+	pd_archive_catalog_init(catalog);
+	assert_int_equal(pd_archive_catalog_load(catalog, store, &log, 0, &arc->host.err), 0);
+	pd_object_store_free(store);
+}

@@ -4,6 +4,7 @@
 
 #include "../engine/host.h"
 #include "archive/archive.h"
+#include "archive/catalog.h"
 #include "archive/fetch.h"
 #include "archive/format.h"
 #include "provider/object_store.h"
@@ -39,6 +40,8 @@ int arc_fetch(struct arc *arc, const char *directory, struct pd_log_position fro
 	      struct pd_archive_fetched *ret_fetched, struct pd_error *err);
 /* Rebuild it from nothing, open an engine on it, and compare the state with this. */
 void arc_expect_rebuilt(struct arc *arc, uint64_t to_lsn, struct pd_hash128 hash);
+/* What is in the archive. Give it back with pd_archive_catalog_done(). */
+void arc_load(struct arc *arc, struct pd_archive_catalog *catalog);
 /* Copy a tree of files. */
 void arc_copy(struct arc *arc, const char *from, const char *to);
 
