@@ -78,6 +78,7 @@ int pd_actor_order(const struct pd_options *options, const char *data, bool json
 	struct pd_admin admin;
 	int status = pd_admin_begin(&admin, options, data, hello, &reply);
 
+	admin.link.patience_s = 0; /* it is much work, where the actor is large */
 	if (status == PD_EXIT_OK) {
 		if (pd_admin_ask(&admin, words, &reply, &err) == 0) {
 			status = report(reply, json, print);

@@ -403,6 +403,7 @@ int pd_actor_import_run(int argc, char **argv)
 	if (!pd_actor_take_words(&import_options, argc, argv, &given, what, &path, &status))
 		return status;
 	status = pd_admin_begin(&importing.admin, &import_options, given.data, hello, &reply);
+	importing.admin.link.patience_s = 0; /* in the end all of it is read again */
 	if (status == PD_EXIT_OK)
 		status = import_file(&importing, path, &given);
 	pd_admin_end(&importing.admin);

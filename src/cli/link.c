@@ -16,6 +16,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define SEND_TIMEOUT_MS    60000
+#define ANSWER_S           60u
 #define REPLY_MAX          (1024u * 1024 * 1024)
 #define REQUEST_MAX        (1024u * 1024 * 1024)
 #define READ_BYTES         (64u * 1024)
@@ -23,7 +24,7 @@
 
 void pd_link_init(struct pd_link *link)
 {
-	*link = (struct pd_link){ .descriptor = -1, .interrupt = -1 };
+	*link = (struct pd_link){ .descriptor = -1, .interrupt = -1, .patience_s = ANSWER_S };
 	pd_buffer_init(&link->in, REPLY_MAX);
 }
 

@@ -21,7 +21,8 @@ struct pd_link {
 	int descriptor;            /* -1: not connected */
 	int interrupt; /* readable when the wait is to end (PD_CANCELLED); -1: nobody interrupts */
 	struct pd_buffer in;
-	size_t taken;                 /* bytes of `in` that the caller has been given */
+	size_t taken;        /* bytes of `in` that the caller has been given */
+	unsigned patience_s; /* how long an answer may take, for who asks for one; 0: as long as it takes */
 	char name[PD_LINK_NAME_SIZE]; /* of the other end, for messages: "127.0.0.1:7379", "./data" */
 };
 

@@ -12,7 +12,6 @@
 #include "net/tls_client.h"
 #include "wire/resp.h"
 
-#define ANSWER_S    60
 #define WORDS_MAX   16
 #define REFUSAL_MAX 8192 /* of an error's text; an escaped byte takes four */
 
@@ -165,7 +164,7 @@ int pd_target_ask_slices(struct pd_link *link, const struct pd_slice *words, siz
 
 	do {
 		if (result == 0)
-			result = pd_link_receive(link, ANSWER_S, &rest, err);
+			result = pd_link_receive(link, link->patience_s, &rest, err);
 		if (result != 0)
 			return result;
 		*ret_reply = rest;

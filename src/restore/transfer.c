@@ -56,8 +56,8 @@ static void run_write(void *argument)
 	else if (job->result != 0)
 		(void)pd_error_set(
 			&job->err, job->result,
-			"the export took too long, and what it reads is kept no longer: make a snapshot "
-			"and export that, or export to where it is faster");
+			"the export took longer than what it reads is kept for: give the server a longer "
+			"--view-age, and export again");
 }
 
 int pd_restore_write_lines(struct pd_restore_job *job, struct pd_error *err)

@@ -643,6 +643,31 @@ static void test_ends_early(void **state)
 			end_early(steps, way);
 }
 
+/* What an export reads is not kept for ever. */
+static void test_too_slow(void **state)
+{
+	static struct world world;
+	struct pd_restore_jobs *jobs;
+	struct pd_restore_job *job;
+
+	(void)state;
+	world_init(&world, 950);
+	world.host.options.view_age_s = 100;
+	world_open(&world);
+	fill_actor(&world, 60);
+	jobs = pd_restore_jobs_new(world.host.engine);
+	assert_int_equal(ask_start(&world, jobs, "EXPORT a", &job), 0);
+	assert_int_equal(ask_end(&world, job, NULL), 0);
+	host_advance_ms(&world.host, 101 * 1000);
+	world_checkpoint(&world);
+	pd_restore_job_next(job);
+	assert_int_equal(ask_end(&world, job, NULL), PD_VIEW_TOO_OLD);
+	assert_non_null(strstr(world.host.err.text, "--view-age"));
+	pd_restore_job_free(job);
+	pd_restore_jobs_free(jobs);
+	world_done(&world);
+}
+
 static void test_disk_full(void **state)
 {
 	static struct world world;
@@ -750,11 +775,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_any_moment), cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_elsewhere),  cmocka_unit_test(test_one_moment),
-		cmocka_unit_test(test_refused),    cmocka_unit_test(test_name_is_taken),
-		cmocka_unit_test(test_limits),     cmocka_unit_test(test_ends_early),
-		cmocka_unit_test(test_disk_full),  cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_any_moment),    cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_elsewhere),     cmocka_unit_test(test_one_moment),
+		cmocka_unit_test(test_refused),       cmocka_unit_test(test_name_is_taken),
+		cmocka_unit_test(test_limits),        cmocka_unit_test(test_ends_early),
+		cmocka_unit_test(test_too_slow),      cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
