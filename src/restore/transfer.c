@@ -16,6 +16,8 @@
 #include "restore/job_private.h"
 #include "wire/resp.h"
 
+#define TURN_BYTES ((size_t)64 * 1024) /* of lines, which nobody else is served beside: about a millisecond */
+
 bool pd_restore_is_transfer(const struct pd_restore_job *job)
 {
 	return job->order.verb == PD_RESTORE_EXPORT || job->order.verb == PD_RESTORE_IMPORT;
@@ -184,10 +186,11 @@ static int take_numbers(struct pd_restore_job *job, struct pd_error *err)
 /* Until all bytes were read, and what they say is in the draft. Each step comes again as it was where it has to wait. */
 static int take(struct pd_restore_job *job, struct pd_slice bytes, struct pd_error *err)
 {
+	size_t turn = 0; /* bytes that were read in it */
 	int result = 0;
 
 	while (result == 0) {
-		size_t size = 0;
+		size_t left = bytes.size - job->taken, size = 0;
 
 		if (job->reader.begun && job->draft == NULL) {
 			result = begin_draft(job, err);
@@ -199,10 +202,15 @@ static int take(struct pd_restore_job *job, struct pd_slice bytes, struct pd_err
 		} else if (job->stop == PD_IMPORT_ALL && job->taken == bytes.size) {
 			job->taken = 0;
 			return 0;
+		} else if (turn >= TURN_BYTES) {
+			job->receipt.retry_us = 1;
+			return pd_error_set(err, PD_AGAIN, "it is others' turn");
 		} else {
 			result = pd_import_read(&job->reader,
-						pd_slice(bytes.data + job->taken, bytes.size - job->taken),
+						pd_slice(bytes.data + job->taken,
+							 left < TURN_BYTES - turn ? left : TURN_BYTES - turn),
 						&size, &job->piece, &job->stop, err);
+			turn += size;
 			job->taken += size;
 			if (result == 0)
 				result = check_quotas(job, err);

@@ -256,10 +256,13 @@ static void test_refused(void **state)
 
 static void test_in_memory(void **state)
 {
+	const char *import[] = { "IMPORT", "BEGIN" };
 	struct host *host = *state;
 
 	host_put(host, host->session, "a", "1");
 	assert_refused(host, perdure_actor_snapshot(host->session, ACTOR, "s", NULL, 0, NULL, &host->err),
+		       PERDURE_NOT_SUPPORTED);
+	assert_refused(host, step(host, host->session, 2, import, (struct perdure_bytes){ NULL, 0 }, NULL),
 		       PERDURE_NOT_SUPPORTED);
 }
 
