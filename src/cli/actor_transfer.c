@@ -182,9 +182,15 @@ static int open_file(struct exporting *exporting, struct pd_error *err)
 	exporting->beside = pd_asprintf("%s.new", exporting->path);
 	if (exporting->beside == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a name");
-	result = pd_os_open(os, exporting->beside, PD_OS_WRITE | PD_OS_CREATE, &exporting->file, err);
-	/* One that ended early may have left it. */
-	return result == 0 ? pd_os_resize(exporting->file, 0, err) : result;
+	result = pd_os_open(os, exporting->beside, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE,
+			    &exporting->file, err);
+	if (result == PD_EXISTS)
+		return pd_error_set(
+			err, result,
+			"%s is there: if no other export writes it, one that was killed has left it, and "
+			"it can be removed",
+			exporting->beside);
+	return result;
 }
 
 /* It takes its name when it is whole, and on stable storage. */

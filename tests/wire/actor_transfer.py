@@ -249,6 +249,12 @@ def test_command_line(world):
     with open(path, "rb") as file:
         assert file.read() == lines
     assert not os.path.exists(path + ".new")
+    with open(path + ".new", "wb") as file:
+        file.write(b"somebody's")
+    assert "a.jsonl.new is there" in run("export", "-f", path, "a", status=1)
+    with open(path + ".new", "rb") as file:
+        assert file.read() == b"somebody's"
+    os.remove(path + ".new")
     server.stop()
     # Nobody serves it: the directory is read; nothing is imported.
     assert body_of(run("export", "--at", then, "a").encode()) == body_of(lines)
