@@ -25,8 +25,10 @@ struct restoring {
 	const struct pd_backup_manifest *manifest;
 	const struct pd_backup_restoring *order;
 	struct pd_os *os;
-	char *scratch, *data, *parent;
+	char *scratch, *mark, *data, *parent;
 	bool ours; /* the scratch directory is there, and we made it */
+	struct pd_os_lock
+		*lock; /* of the mark in it: as long as we have it, nobody takes that for left over */
 	uint64_t done_bytes, total_bytes;
 	struct pd_backup_moment end; /* up to where it is to have everything */
 	struct pd_backup_restored *restored;
@@ -82,43 +84,52 @@ static int check_target(const struct restoring *restoring, const char *target, s
 	return result;
 }
 
+/* It was made, and nothing else; or it is somebody's. */
+static int expect_empty(const struct restoring *restoring, struct pd_error *err)
+{
+	struct pd_os_names names;
+	int result = pd_os_list(restoring->os, restoring->scratch, &names, err);
+
+	if (result != 0)
+		return result;
+	if (names.count > 0)
+		result = pd_error_set(err, PD_EXISTS,
+				      "%s is in the way, and no restore has made it: take it away",
+				      restoring->scratch);
+	pd_os_names_done(&names);
+	return result;
+}
+
+/* Whoever restores has the mark's lock. */
+static int take_mark(const struct restoring *restoring, struct pd_os_lock **ret_lock, struct pd_error *err)
+{
+	struct pd_error why = { 0 };
+	int result = pd_os_lock(restoring->os, restoring->mark, ret_lock, &why);
+
+	if (result == PD_BUSY)
+		return pd_error_set(err, result, "another restore is at work in %s: wait for it, or end it",
+				    restoring->scratch);
+	return result == 0 ? 0 : pd_error_set(err, result, "%s", why.text);
+}
+
 /* What an earlier try has left goes; anything else stays, and is in the way. */
 static int clear_scratch(struct restoring *restoring, struct pd_error *err)
 {
+	struct pd_os_lock *lock = NULL;
 	struct pd_os_file_info info;
-	struct pd_os_names names;
-	char *mark = NULL;
 	int result = pd_os_info(restoring->os, restoring->scratch, &info, NULL);
 
 	if (result == PD_NOT_FOUND)
 		return 0;
-	mark = pd_asprintf("%s/" MARK, restoring->scratch);
-	if (mark == NULL)
-		return no_memory(err);
-	result = pd_os_info(restoring->os, mark, &info, NULL);
-	pd_free(mark);
+	result = pd_os_info(restoring->os, restoring->mark, &info, NULL);
 	if (result == PD_NOT_FOUND) {
-		/* It was made, and nothing else. */
-		result = pd_os_list(restoring->os, restoring->scratch, &names, err);
-		if (result == 0 && names.count > 0)
-			result = pd_error_set(err, PD_EXISTS,
-					      "%s is in the way, and no restore has made it: take it away",
-					      restoring->scratch);
-		if (result == 0 || result == PD_EXISTS)
-			pd_os_names_done(&names);
+		result = expect_empty(restoring, err);
+		return result == 0 ? pd_os_rmdir(restoring->os, restoring->scratch, err) : result;
 	}
-	return result == 0 ? pd_os_remove_tree(restoring->os, restoring->scratch, err) : result;
-}
-
-static int make_mark(const struct restoring *restoring, struct pd_error *err)
-{
-	char *mark = pd_asprintf("%s/" MARK, restoring->scratch);
-	struct pd_os_file *file = NULL;
-	int result = mark == NULL ? no_memory(err)
-				  : pd_os_open(restoring->os, mark, PD_OS_WRITE | PD_OS_CREATE, &file, err);
-
-	pd_os_close(file);
-	pd_free(mark);
+	result = take_mark(restoring, &lock, err);
+	if (result == 0)
+		result = pd_os_remove_tree(restoring->os, restoring->scratch, err);
+	pd_os_unlock(lock);
 	return result;
 }
 
@@ -137,8 +148,12 @@ static int prepare(struct restoring *restoring, struct pd_error *err)
 		result = pd_os_mkdir(restoring->os, restoring->scratch, err);
 	if (result != 0)
 		return result;
-	restoring->ours = true;
-	result = make_mark(restoring, err);
+	result = take_mark(restoring, &restoring->lock, err);
+	restoring->ours = result == 0;
+	if (result != 0 && result != PD_BUSY) {
+		(void)!pd_os_unlink(restoring->os, restoring->mark, NULL);
+		(void)!pd_os_rmdir(restoring->os, restoring->scratch, NULL);
+	}
 	/* By it the next try knows that it may remove what is here. */
 	if (result == 0)
 		result = pd_os_sync_directory(restoring->os, restoring->scratch, err);
@@ -470,7 +485,9 @@ static int recover(struct restoring *restoring, struct pd_error *err)
 
 static void done(struct restoring *restoring)
 {
+	pd_os_unlock(restoring->lock);
 	pd_free(restoring->scratch);
+	pd_free(restoring->mark);
 	pd_free(restoring->data);
 	pd_free(restoring->parent);
 }
@@ -482,9 +499,11 @@ static int begin(struct restoring *restoring, const char *target, struct pd_erro
 	restoring->os = restoring->repository->os;
 	restoring->total_bytes = pd_backup_manifest_bytes(restoring->manifest);
 	restoring->scratch = pd_asprintf("%s.restoring", target);
+	restoring->mark = pd_asprintf("%s.restoring/" MARK, target);
 	restoring->data = pd_asprintf("%s.restoring/data", target);
 	restoring->parent = parent_of(target);
-	if (restoring->scratch == NULL || restoring->data == NULL || restoring->parent == NULL)
+	if (restoring->scratch == NULL || restoring->mark == NULL || restoring->data == NULL ||
+	    restoring->parent == NULL)
 		return no_memory(err);
 	result = check_target(restoring, target, err);
 	return result == 0 ? prepare(restoring, err) : result;

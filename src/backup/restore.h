@@ -33,7 +33,7 @@ struct pd_backup_restored {
 
 /* `manifest`: one backup, or what pd_catalog_plan() has put together. `target` is a data directory when it returns 0, and not there after an error or a crash: what TARGET.restoring has then goes with the next
  * try, or may be removed. Durable when: it returns 0.
- * PD_EXISTS: there is something; PD_LOST, PD_AGAIN, PD_NOT_FOUND: the moment is not in it; PD_CORRUPT: an object is missing or damaged, or what came of it has another state: the text names
+ * PD_EXISTS: there is something; PD_BUSY: another restore to the same place is at work; PD_LOST, PD_AGAIN, PD_NOT_FOUND: the moment is not in it; PD_CORRUPT: an object is missing or damaged, or what came of it has another state: the text names
  * it; PD_NO_SPACE, PD_CANCELLED, PD_NO_MEMORY, PD_IO. */
 PD_MUST_CHECK int pd_backup_restore(struct pd_repository *repository,
 				    const struct pd_backup_manifest *manifest,

@@ -191,12 +191,67 @@ static void test_refused(void **state)
 	end(world);
 }
 
+struct second {
+	struct world *world;
+	const char *id;
+	unsigned calls;
+};
+
+/* Somebody else restores to the same place, at every step of the first. */
+static bool restore_as_well(void *context, uint64_t done, uint64_t total)
+{
+	struct second *second = context;
+	struct pd_backup_restored restored;
+	struct pd_error err = { 0 };
+	int result;
+
+	(void)done;
+	(void)total;
+	second->calls++;
+	result = vault_restore(second->world->host.os, second->id, &restored, &err);
+	if (result != PD_BUSY)
+		fail_msg("a second restore: %d %s", result, err.text);
+	return true;
+}
+
+static void test_two_restores(void **state)
+{
+	struct world *world = live(31);
+	struct second second = { .world = world };
+	struct pd_backup_restoring order = { .target = TARGET,
+					     .levels = PD_LEVELS_PLAIN,
+					     .watch = { restore_as_well, &second } };
+	struct pd_hash128 hash = vault_hash(world);
+	struct pd_backup_restored restored;
+	struct pd_repository *repository;
+	struct pd_backup_manifest manifest;
+	struct pd_backup_made made;
+	struct pd_error err = { 0 };
+
+	(void)state;
+	host_close(&world->host);
+	assert_int_equal(vault_back_up(world, &made, &err), 0);
+	second.id = made.id;
+	assert_int_equal(pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, &err),
+			 0);
+	pd_backup_manifest_init(&manifest);
+	assert_int_equal(pd_backup_manifest_get(repository, made.id, &manifest, &err), 0);
+	if (pd_backup_restore(repository, &manifest, &order, &restored, &err) != 0)
+		fail_msg("the first restore: %s", err.text);
+	assert_true(second.calls > 2);
+	pd_backup_manifest_done(&manifest);
+	pd_repository_free(repository);
+	assert_false(vault_is_there(world->host.os, TARGET ".restoring"));
+	vault_expect(world, hash);
+	end(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_directory), cmocka_unit_test(test_engine),
-		cmocka_unit_test(test_again),     cmocka_unit_test(test_bookmarks),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_two_restores), cmocka_unit_test(test_directory),
+		cmocka_unit_test(test_engine),       cmocka_unit_test(test_again),
+		cmocka_unit_test(test_bookmarks),    cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
