@@ -7,7 +7,9 @@
 /* A service answers late, whatever it is asked; a disk, and those who are served beside this, are not helped by a crowd. */
 #define AT_ONCE_REMOTE 4u
 #define AT_ONCE_LOCAL  2u
-#define PATIENCE_US    500u /* between two looks at tasks */
+/* Between two looks at tasks: short first, for small pieces of a near disk. */
+#define PATIENCE_FIRST_US 100u
+#define PATIENCE_LAST_US  5000u
 
 struct slot {
 	struct pd_carrier *carrier;
@@ -126,23 +128,25 @@ static int collect_all(struct pd_carrier *carrier, struct slot **ret_free, unsig
 	return result;
 }
 
-static int rest(struct pd_carrier *carrier, struct pd_error *err)
+static int rest(struct pd_carrier *carrier, uint64_t *patience_us, struct pd_error *err)
 {
 	int result = carrier->options.step(carrier->options.context, err);
 
 	if (result == 0)
-		pd_os_sleep_us(carrier->options.repository->os, PATIENCE_US);
+		pd_os_sleep_us(carrier->options.repository->os, *patience_us);
+	*patience_us = 2 * *patience_us < PATIENCE_LAST_US ? 2 * *patience_us : PATIENCE_LAST_US;
 	return result;
 }
 
 /* One that is free, with a repository. */
 static int find_free(struct pd_carrier *carrier, struct slot **ret_slot, struct pd_error *err)
 {
+	uint64_t patience_us = PATIENCE_FIRST_US;
 	unsigned busy;
 	int result = collect_all(carrier, ret_slot, &busy, err);
 
 	while (result == 0 && *ret_slot == NULL) {
-		result = rest(carrier, err);
+		result = rest(carrier, &patience_us, err);
 		if (result == 0)
 			result = collect_all(carrier, ret_slot, &busy, err);
 	}
@@ -195,12 +199,13 @@ int pd_carrier_ask(struct pd_carrier *carrier, enum pd_carrying what, const stru
 
 int pd_carrier_wait(struct pd_carrier *carrier, struct pd_error *err)
 {
+	uint64_t patience_us = PATIENCE_FIRST_US;
 	struct slot *slot;
 	unsigned busy;
 	int result = collect_all(carrier, &slot, &busy, err);
 
 	while (result == 0 && busy > 0) {
-		result = rest(carrier, err);
+		result = rest(carrier, &patience_us, err);
 		if (result == 0)
 			result = collect_all(carrier, &slot, &busy, err);
 	}

@@ -90,6 +90,7 @@ static void run(void *argument)
 	struct pd_checkpoints *shelf = NULL;
 	char *directory = pd_asprintf("%s/store/0000", jobs->data_directory);
 
+	pd_os_task_give_way(jobs->os); /* and those that carry pieces */
 	memcpy(options.cluster_id, jobs->source.cluster_id, sizeof options.cluster_id);
 	options.directory = directory;
 	jobs->result = directory == NULL

@@ -39,6 +39,7 @@ static int parse(struct pd_repository *repository, struct pd_slice text, struct 
 	struct pd_scan crc_scan, scan;
 	uint8_t crc[4] = { 0 };
 	uint64_t version;
+	int64_t created_us;
 
 	if (text.size > CRC_LINE_SIZE) {
 		crc_scan = (struct pd_scan){ pd_slice(text.data + text.size - CRC_LINE_SIZE, CRC_LINE_SIZE),
@@ -63,11 +64,11 @@ static int parse(struct pd_repository *repository, struct pd_slice text, struct 
 				    "the repository %s has format %" PRIu64
 				    ", this build knows up to %d: use a newer Perdure",
 				    pd_repository_address(repository), version, PD_REPOSITORY_FORMAT_VERSION);
-	if (!pd_scan_hex(pd_scan_line(&scan, "id"), repository->id, sizeof repository->id) ||
+	if (version == 0 || !pd_scan_hex(pd_scan_line(&scan, "id"), repository->id, sizeof repository->id) ||
 	    !pd_scan_hex(pd_scan_line(&scan, "cluster"), repository->cluster_id,
 			 sizeof repository->cluster_id) ||
-	    pd_scan_number(&scan, "created_us") == 0 ||
-	    !pd_key_record_parse(pd_scan_line(&scan, "key"), &repository->record) || version == 0)
+	    !pd_slice_to_int64(pd_scan_line(&scan, "created_us"), &created_us) ||
+	    !pd_key_record_parse(pd_scan_line(&scan, "key"), &repository->record))
 		return pd_error_set(err, PD_CORRUPT, "%s/" OBJECT_NAME " does not make sense",
 				    pd_repository_address(repository));
 	return 0;

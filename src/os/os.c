@@ -278,6 +278,11 @@ void pd_os_task_join(struct pd_os_task *task)
 		task->os->ops->task_join(task);
 }
 
+void pd_os_task_give_way(struct pd_os *os)
+{
+	os->ops->task_give_way(os);
+}
+
 /* ---- writes in flight ---- */
 
 int pd_os_queue_new(struct pd_os *os, unsigned depth, struct pd_os_queue **ret_queue, struct pd_error *err)

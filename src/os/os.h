@@ -121,6 +121,7 @@ struct pd_os_ops {
 			  struct pd_os_task **ret_task, struct pd_error *err);
 	bool (*task_finished)(struct pd_os_task *task);
 	void (*task_join)(struct pd_os_task *task);
+	void (*task_give_way)(struct pd_os *os);
 
 	int (*queue_new)(struct pd_os *os, unsigned depth, struct pd_os_queue **ret_queue,
 			 struct pd_error *err);
@@ -131,7 +132,7 @@ struct pd_os_ops {
 			  bool wait, unsigned *ret_count, struct pd_error *err);
 	int (*queue_descriptor)(struct pd_os_queue *queue);
 };
-#define PD_OS_ABI 2
+#define PD_OS_ABI 3
 
 /* First member of every implementation. */
 struct pd_os {
@@ -217,6 +218,9 @@ PD_MUST_CHECK int pd_os_task_start(struct pd_os *os, void (*run)(void *argument)
 				   struct pd_os_task **ret_task, struct pd_error *err);
 bool pd_os_task_finished(struct pd_os_task *task);
 void pd_os_task_join(struct pd_os_task *task); /* waits for its end, then frees it; NULL is fine */
+/* Called in a task: it, and those that it starts from here on, come behind what serves, for processors and for disks. As far as the system lets them: work is
+ * done all the same. */
+void pd_os_task_give_way(struct pd_os *os);
 
 /* ---- writes in flight ---- */
 /* A queue of at most `depth` (1 to 4096) writes that the device may carry out in any order (io_uring on Linux).

@@ -383,6 +383,11 @@ static bool sim_task_finished(struct pd_os_task *base)
 	return task->run == NULL;
 }
 
+static void sim_task_give_way(struct pd_os *os)
+{
+	(void)os;
+}
+
 static void sim_task_join(struct pd_os_task *base)
 {
 	task_run((struct sim_task *)base);
@@ -434,6 +439,7 @@ static const struct pd_os_ops sim_ops = {
 	.task_start = sim_task_start,
 	.task_finished = sim_task_finished,
 	.task_join = sim_task_join,
+	.task_give_way = sim_task_give_way,
 	.queue_new = pd_sim_queue_new,
 	.queue_free = pd_sim_queue_free,
 	.queue_write = pd_sim_queue_write,

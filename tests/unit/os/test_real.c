@@ -240,6 +240,45 @@ static void a_lock_ends_with_its_process(void **state)
 	pd_os_unlock(lock);
 }
 
+/* How far behind a task is, and one that it has started. */
+struct behind {
+	struct pd_os *os;
+	struct behind *next; /* NULL: it starts none */
+	int nice;
+};
+
+static void fall_behind(void *argument)
+{
+	struct behind *behind = argument;
+	struct pd_os_task *task;
+
+	if (behind->next != NULL)
+		pd_os_task_give_way(behind->os);
+	behind->nice = getpriority(PRIO_PROCESS, 0); /* of this thread, on Linux */
+	if (behind->next == NULL)
+		return;
+	assert_int_equal(pd_os_task_start(behind->os, fall_behind, behind->next, &task, NULL), 0);
+	pd_os_task_join(task);
+}
+
+static void a_task_gives_way(void **state)
+{
+	int before = getpriority(PRIO_PROCESS, 0);
+	struct behind second = { 0 }, first = { .next = &second };
+	struct pd_os_task *task;
+	struct pd_os *os;
+
+	(void)state;
+	assert_int_equal(pd_os_real_new(&os, NULL), 0);
+	first.os = second.os = os;
+	assert_int_equal(pd_os_task_start(os, fall_behind, &first, &task, NULL), 0);
+	pd_os_task_join(task);
+	assert_int_equal(first.nice, before + 5 < 19 ? before + 5 : 19);
+	assert_int_equal(second.nice, first.nice);
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+	pd_os_free(os);
+}
+
 static void never(void *argument)
 {
 	(void)argument;
@@ -280,6 +319,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_full_device_is_no_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_short_write_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_ends_with_its_process, setup, teardown),
+		cmocka_unit_test(a_task_gives_way),
 		cmocka_unit_test_setup_teardown(allocations_that_fail_are_reported, setup, teardown),
 	};
 
