@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/catalog.h"
 #include "backup/manifest.h"
 #include "base/plant.h"
 #include "base/slice.h"
@@ -137,6 +138,22 @@ static int watch_it(struct pd_repository *repository, struct newest *newest,
 	return 0;
 }
 
+/* Without any lease (somebody has copied a repository and left them out) the backups tell under which they were made: they are put in order by that,
+ * and what comes must be newer than all that is there. */
+static int find_highest(struct pd_repository *repository, uint64_t *ret_epoch, struct pd_error *err)
+{
+	struct pd_catalog catalog;
+	int result = pd_catalog_load(repository, &catalog, err);
+
+	if (result != 0)
+		return result;
+	for (size_t i = 0; i < catalog.count; i++)
+		if (catalog.items[i].lease > *ret_epoch)
+			*ret_epoch = catalog.items[i].lease;
+	pd_catalog_done(&catalog);
+	return 0;
+}
+
 int pd_backup_lease_take(struct pd_backup_lease *lease, struct pd_repository *repository,
 			 const struct pd_backup_watch *watch, struct pd_error *err)
 {
@@ -146,6 +163,8 @@ int pd_backup_lease_take(struct pd_backup_lease *lease, struct pd_repository *re
 	*lease = (struct pd_backup_lease){ .repository = repository };
 	if (result == 0)
 		result = watch_it(repository, &newest, watch, err);
+	if (result == 0 && newest.epoch == 0)
+		result = find_highest(repository, &newest.epoch, err);
 	if (result == 0)
 		result = put(repository, newest.epoch + 1, 0, err);
 	if (result == PD_EXISTS)

@@ -148,6 +148,30 @@ static void test_clock(void **state)
 	end(world);
 }
 
+/* A repository that was copied without its leases: what comes is newer than what is there all the same. */
+static void test_copied_without_leases(void **state)
+{
+	struct world *world = begin(5);
+	struct pd_backup_restored restored;
+	struct pd_backup_made made[3], last;
+	struct pd_expired expired;
+	struct pd_error err = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		back_up(world, PD_BACKUP_FULL, &made[i]);
+	assert_int_equal(pd_os_remove_tree(world->host.os, REPOSITORY "/lease", &err), 0);
+	back_up(world, PD_BACKUP_FULL, &last);
+	assert_int_equal(vault_restore_at(world->host.os, NULL, 0, &restored, &err), 0);
+	assert_int_equal(restored.position.lsn, last.end.lsn);
+	assert_int_equal(pd_os_remove_tree(world->host.os, TARGET, &err), 0);
+	assert_int_equal(expire(world, 1, false, &expired, &err), 0);
+	assert_int_equal(expired.backups, 3);
+	pd_expired_done(&expired);
+	assert_int_equal(vault_restore_at(world->host.os, last.id, 0, &restored, &err), 0);
+	end(world);
+}
+
 static int count_object(void *context, const struct pd_object_entry *entry, struct pd_error *err)
 {
 	(void)entry;
@@ -315,9 +339,13 @@ static void test_proofs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rules),      cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_expire),     cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_power_cuts), cmocka_unit_test(test_proofs),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_copied_without_leases),
+		cmocka_unit_test(test_expire),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_power_cuts),
+		cmocka_unit_test(test_proofs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
