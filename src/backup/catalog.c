@@ -1,4 +1,4 @@
-/* A chain leads from a backup over its parents to one that has all by itself. Each names what it goes on from, so two histories that have
+/* What follows from all manifests together. A chain leads from a backup over its parents to one that has all by itself. Each names what it goes on from, so two histories that have
  * parted are never mixed. */
 #include "backup/catalog.h"
 
@@ -10,63 +10,6 @@
 #include "base/plant.h"
 
 #define CHAIN_MAX 1000000u /* a ring, which nobody has made, ends */
-
-/* ---- loading ---- */
-
-/* Leases count up, whatever clocks say. */
-static int by_lease(const void *a, const void *b)
-{
-	const struct pd_backup_manifest *one = a, *other = b;
-
-	if (one->lease != other->lease)
-		return one->lease < other->lease ? -1 : 1;
-	return strcmp(one->id, other->id);
-}
-
-static int add(struct pd_repository *repository, struct pd_catalog *catalog, const char *id,
-	       struct pd_error *err)
-{
-	struct pd_backup_manifest *items = pd_grow(catalog->items, catalog->count, &catalog->capacity,
-						   sizeof *items, 16);
-	struct pd_error why = { 0 };
-	int result;
-
-	if (items == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory for the list of backups");
-	catalog->items = items;
-	pd_backup_manifest_init(&items[catalog->count]);
-	result = pd_backup_manifest_get(repository, id, &items[catalog->count], &why);
-	if (result == 0) {
-		catalog->count++;
-		return 0;
-	}
-	pd_backup_manifest_done(&items[catalog->count]);
-	if (result == PD_NOT_FOUND) /* it has expired meanwhile, or is none */
-		return 0;
-	if (result != PD_CORRUPT)
-		return pd_error_set(err, result, "%s", why.text);
-	if (catalog->damaged++ == 0)
-		catalog->first = why;
-	return 0;
-}
-
-int pd_catalog_load(struct pd_repository *repository, struct pd_catalog *ret_catalog, struct pd_error *err)
-{
-	struct pd_os_names ids;
-	int result = pd_backup_list(repository, &ids, err);
-
-	*ret_catalog = (struct pd_catalog){ 0 };
-	if (result != 0)
-		return result;
-	for (size_t i = 0; i < ids.count && result == 0; i++)
-		result = add(repository, ret_catalog, ids.names[i], err);
-	pd_os_names_done(&ids);
-	if (result != 0)
-		pd_catalog_done(ret_catalog);
-	else if (ret_catalog->count > 1)
-		qsort(ret_catalog->items, ret_catalog->count, sizeof *ret_catalog->items, by_lease);
-	return result;
-}
 
 void pd_catalog_done(struct pd_catalog *catalog)
 {

@@ -17,9 +17,15 @@ struct pd_catalog {
 	struct pd_error first; /* why not, of the first of those */
 };
 
-/* One that cannot be read does not hide the others. PD_NO_MEMORY, PD_NEWER_FORMAT, what the store has. */
-PD_MUST_CHECK int pd_catalog_load(struct pd_repository *repository, struct pd_catalog *ret_catalog,
-				  struct pd_error *err);
+/* Who loads, and is to be heard of meanwhile: called every now and then, and an error ends it. */
+struct pd_catalog_watch {
+	int (*step)(void *context, struct pd_error *err);
+	void *context;
+};
+
+/* One that cannot be read does not hide the others. `watch` may be NULL. PD_NO_MEMORY, PD_NEWER_FORMAT, what the store has. */
+PD_MUST_CHECK int pd_catalog_load(struct pd_repository *repository, const struct pd_catalog_watch *watch,
+				  struct pd_catalog *ret_catalog, struct pd_error *err);
 void pd_catalog_done(struct pd_catalog *catalog);
 /* NULL: there is none. */
 const struct pd_backup_manifest *pd_catalog_find(const struct pd_catalog *catalog, const char *id);

@@ -90,8 +90,9 @@ static int no_memory(struct pd_error *err)
 	return pd_error_set(err, PD_NO_MEMORY, "out of memory while backups expire");
 }
 
-static int step(struct expiring *expiring, struct pd_error *err)
+static int step(void *context, struct pd_error *err)
 {
+	struct expiring *expiring = context;
 	int result = pd_backup_step(expiring->watch, expiring->expired->bytes, 0, err);
 
 	return result == 0 ? pd_backup_lease_keep(&expiring->lease, err) : result;
@@ -191,7 +192,8 @@ static uint64_t reference_us(const struct expiring *expiring)
 
 static int expire(struct expiring *expiring, const struct pd_expire_rules *rules, struct pd_error *err)
 {
-	int result = pd_catalog_load(expiring->repository, &expiring->catalog, err);
+	const struct pd_catalog_watch watch = { step, expiring };
+	int result = pd_catalog_load(expiring->repository, &watch, &expiring->catalog, err);
 
 	if (result == 0 && expiring->catalog.damaged > 0)
 		return pd_error_set(

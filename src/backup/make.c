@@ -372,11 +372,12 @@ static int send_log(struct making *making, struct pd_error *err)
 
 static int find_parent(struct making *making, struct pd_error *err)
 {
+	const struct pd_catalog_watch watch = { step_work, making };
 	int result;
 
 	if (making->order->kind == PD_BACKUP_FULL)
 		return 0;
-	result = pd_catalog_load(making->repository, &making->catalog, err);
+	result = pd_catalog_load(making->repository, &watch, &making->catalog, err);
 	if (result == 0)
 		result = pd_backup_find_parent(making->repository, &making->catalog, making->source,
 					       making->look, &making->parent, err);

@@ -103,7 +103,7 @@ static int drill(struct pd_backup_work *work, const char *id, struct pd_error *e
 	const struct pd_backup_manifest *last;
 	struct pd_backup_restored restored;
 	struct pd_catalog catalog;
-	int result = pd_catalog_load(work->repository, &catalog, err);
+	int result = pd_catalog_load(work->repository, NULL, &catalog, err);
 
 	if (result != 0)
 		return result;

@@ -68,7 +68,7 @@ static int list(struct pd_backup_work *work)
 {
 	struct pd_catalog catalog;
 	struct pd_error err = { 0 };
-	int status = PD_EXIT_OK, result = pd_catalog_load(work->repository, &catalog, &err);
+	int status = PD_EXIT_OK, result = pd_catalog_load(work->repository, NULL, &catalog, &err);
 
 	if (result != 0)
 		return pd_backup_work_failed(work, result, &err);
@@ -271,7 +271,7 @@ static int points(struct pd_backup_work *work)
 {
 	struct pd_catalog catalog;
 	struct pd_error err = { 0 };
-	int status = PD_EXIT_OK, result = pd_catalog_load(work->repository, &catalog, &err);
+	int status = PD_EXIT_OK, result = pd_catalog_load(work->repository, NULL, &catalog, &err);
 
 	if (result != 0)
 		return pd_backup_work_failed(work, result, &err);

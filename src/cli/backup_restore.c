@@ -111,7 +111,7 @@ static int restore(struct pd_backup_work *work, const char *id)
 		order.at = result == 0 && at.kind != PD_MOMENT_NOW ? &at : NULL;
 	}
 	if (result == 0)
-		result = pd_catalog_load(work->repository, &catalog, &err);
+		result = pd_catalog_load(work->repository, NULL, &catalog, &err);
 	if (result == 0)
 		result = plan(work, &catalog, id, order.at, &manifest, &err);
 	if (result == 0) {

@@ -176,7 +176,7 @@ int pd_backup_verify_run(int argc, char **argv)
 	else
 		status = pd_backup_work_open(&work);
 	if (status == PD_EXIT_OK) {
-		result = pd_catalog_load(work.repository, &catalog, &err);
+		result = pd_catalog_load(work.repository, NULL, &catalog, &err);
 		status = result != 0      ? pd_backup_work_failed(&work, result, &err)
 			 : work.given.all ? verify_all(&work, &catalog, &seen)
 					  : verify_one(&work, &catalog, id, &seen);

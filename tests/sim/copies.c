@@ -289,7 +289,7 @@ static bool check_backups(struct world *world)
 		return true;
 	if (result != 0)
 		return world_fail(world, "no repository: %s", err.text);
-	result = pd_catalog_load(repository, &catalog, &err);
+	result = pd_catalog_load(repository, NULL, &catalog, &err);
 	if (result == 0 && catalog.damaged > 0)
 		result = pd_error_set(&err, PD_CORRUPT, "%s", catalog.first.text);
 	for (size_t i = 0; i < catalog.count; i++)

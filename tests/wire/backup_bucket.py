@@ -89,6 +89,12 @@ def test_a_life(world):
         expect_state(world, bucket, "from-bucket", third)
         expect_state(world, bucket, "from-bucket-then", first, "--at", full["at"])
         bucket.backup("verify", "--all", "--quick")
+        # One that cannot be read hides no other.
+        key = f"deep/vault/backup/{log['id']}"
+        good, bucket.service.objects[key] = bucket.service.objects[key], fake_s3.Object(b"perdure-backup 1\n", {})
+        status, listed, stderr = bucket.backup("ls", check=False)
+        assert status == DAMAGED and log["id"] in stderr and [line["id"] for line in listed] == [full["id"], incremental["id"]], listed
+        bucket.service.objects[key] = good
         status, _, stderr = bucket.backup("drill", check=False)
         assert status == FAILURE and "--scratch" in stderr, stderr
         drilled = bucket.backup("drill", "--scratch", world.directory)[-1]

@@ -202,7 +202,7 @@ static size_t check_all(struct world *world)
 
 	assert_int_equal(pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, NULL),
 			 0);
-	assert_int_equal(pd_catalog_load(repository, &catalog, NULL), 0);
+	assert_int_equal(pd_catalog_load(repository, NULL, &catalog, NULL), 0);
 	assert_int_equal(catalog.damaged, 0);
 	pd_backup_seen_init(&seen);
 	for (size_t i = 0; i < catalog.count; i++) {

@@ -138,7 +138,7 @@ int vault_restore_at(struct pd_os *os, const char *id, uint64_t lsn, struct pd_b
 
 	pd_backup_manifest_init(&plan);
 	if (result == 0)
-		result = pd_catalog_load(repository, &catalog, err);
+		result = pd_catalog_load(repository, NULL, &catalog, err);
 	if (result == 0)
 		result = pd_catalog_choose(&catalog, id, &last, err);
 	if (result == 0)
