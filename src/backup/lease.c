@@ -143,7 +143,7 @@ static int watch_it(struct pd_repository *repository, struct newest *newest,
 static int find_highest(struct pd_repository *repository, uint64_t *ret_epoch, struct pd_error *err)
 {
 	struct pd_catalog catalog;
-	int result = pd_catalog_load(repository, &catalog, err);
+	int result = pd_catalog_load(repository, NULL, &catalog, err);
 
 	if (result != 0)
 		return result;
