@@ -468,6 +468,8 @@ static int recover(struct restoring *restoring, struct pd_error *err)
 	options.epoch_least = choose_epoch(restoring);
 	if (restoring->order->levels != PD_LEVELS_NONE)
 		options.levels = restoring->order->levels;
+	if (restoring->order->segment_bytes != 0)
+		options.segment_bytes = restoring->order->segment_bytes;
 	result = pd_engine_open(&options, &engine, err);
 	while (result == 0 && !recovery.done) {
 		result = pd_backup_step(&restoring->order->watch, restoring->done_bytes,

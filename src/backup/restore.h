@@ -18,6 +18,7 @@ struct pd_backup_restoring {
 	const char *target; /* is not there, but its parent is */
 	struct pd_backup_watch watch;
 	enum pd_levels_kind levels;      /* that a server will keep the state in; NONE: the usual ones */
+	uint32_t segment_bytes;          /* of the log that goes on; 0: the usual size */
 	const struct pd_moment_name *at; /* cut off there; NULL: all of it */
 };
 

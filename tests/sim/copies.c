@@ -26,7 +26,8 @@ static const struct pd_repository_place vault = PD_REPOSITORY_IN("/vault");
 /* It did not work: may that be? */
 static bool may_fail(struct world *world, const char *what, const char *why)
 {
-	return world_dead(world) || world->sick || world_fail(world, "%s: %s", what, why);
+	return world_dead(world) || world->sick || world->machine.disk_bytes > 0 ||
+	       world_fail(world, "%s: %s", what, why);
 }
 
 /* ---- the archive ---- */
@@ -218,6 +219,9 @@ bool copies_back_up(struct world *world, unsigned kind)
 	int result;
 
 	world->copies.backing_up = true;
+	/* On a disk that failed there may be none to go on from. */
+	if (world->copies.backup[0] == '\0')
+		kind = PD_BACKUP_FULL;
 	if (jobs == NULL)
 		return may_fail(world, "no backup", "out of memory");
 	result = pd_backup_job_start(jobs, (enum pd_backup_kind)kind, &vault, false, &err);
@@ -249,7 +253,9 @@ bool copies_expire(struct world *world)
 static int restore(struct world *world, struct pd_repository *repository, const struct pd_catalog *catalog,
 		   const struct pd_backup_manifest *manifest, struct pd_error *err)
 {
-	const struct pd_backup_restoring order = { .target = AGAIN, .levels = world->options.levels };
+	const struct pd_backup_restoring order = { .target = AGAIN,
+						   .levels = world->options.levels,
+						   .segment_bytes = world->options.segment_bytes };
 	const struct pd_backup_wish wish = { 0 };
 	struct pd_backup_restored restored;
 	struct pd_backup_manifest plan;
@@ -324,9 +330,7 @@ bool copies_go_on(struct world *world)
 
 	if (copies->archiving && (!copies_archive(world) || !compare_archive(world)))
 		return false;
-	return !copies->backing_up ||
-	       (copies_back_up(world, copies->backup[0] != '\0' ? PD_BACKUP_INCREMENTAL : PD_BACKUP_FULL) &&
-		copies_expire(world));
+	return !copies->backing_up || (copies_back_up(world, PD_BACKUP_INCREMENTAL) && copies_expire(world));
 }
 
 uint64_t copies_promised(const struct world *world)

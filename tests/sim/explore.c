@@ -356,8 +356,7 @@ static void explore_trouble(struct exploration *x, uint64_t at, unsigned trouble
 static void explore_troubles(struct exploration *x, uint64_t at)
 {
 	for (unsigned trouble = 1; trouble < TROUBLES && !stopped(x); trouble++)
-		if ((x->run.variant == 0 && (x->script.keeps & VARY_KEEPS_ALL) == 0) ||
-		    (at + x->run.variant) % (TROUBLES - 1) == trouble - 1)
+		if (x->run.variant == 0 || (at + x->run.variant) % (TROUBLES - 1) == trouble - 1)
 			explore_trouble(x, at, trouble);
 	x->run.trouble = 0;
 	x->run.count = 0;

@@ -75,7 +75,9 @@ int vault_back_up_live(struct world *world, enum pd_backup_kind kind, struct pd_
 int vault_restore(struct pd_os *os, const char *id, struct pd_backup_restored *ret_restored,
 		  struct pd_error *err)
 {
-	struct pd_backup_restoring order = { .target = TARGET, .levels = PD_LEVELS_PLAIN };
+	struct pd_backup_restoring order = { .target = TARGET,
+					     .levels = PD_LEVELS_PLAIN,
+					     .segment_bytes = 64 * 1024 };
 	struct pd_repository_place place = vault_place(os);
 	struct pd_repository *repository = NULL;
 	struct pd_backup_manifest manifest;
@@ -127,6 +129,7 @@ int vault_restore_at(struct pd_os *os, const char *id, uint64_t lsn, struct pd_b
 	struct pd_moment_name at = { .kind = PD_MOMENT_LSN, .lsn = lsn };
 	struct pd_backup_restoring order = { .target = TARGET,
 					     .levels = PD_LEVELS_PLAIN,
+					     .segment_bytes = 64 * 1024,
 					     .at = lsn > 0 ? &at : NULL };
 	struct pd_backup_wish wish = { .lsn = lsn };
 	struct pd_repository_place place = vault_place(os);
