@@ -119,16 +119,38 @@ int pd_archive_claim_epochs(struct pd_archive_round *round, const struct pd_log_
 
 /* ---- what is there ---- */
 
-/* Read back the items from `first` to before `end`, which are one segment's, up to the first that is damaged: *ret_last is of the last one that is
- * whole; segment 0: none. */
-static int prove_segment(struct pd_archive_round *round, const struct pd_archive_catalog *catalog,
-			 size_t first, size_t end, struct pd_log_stretch *ret_last, struct pd_error *err)
+/* What a segment begins with. */
+struct beginning {
+	uint8_t bytes[PD_LOG_RAW_HEAD_SIZE];
+	size_t size;
+};
+
+static int take_beginning(void *context, const void *data, size_t size, struct pd_error *err)
 {
+	struct beginning *beginning = context;
+	size_t room = sizeof beginning->bytes - beginning->size;
+
+	(void)err;
+	size = size < room ? size : room;
+	if (size > 0)
+		memcpy(beginning->bytes + beginning->size, data, size);
+	beginning->size += size;
+	return 0;
+}
+
+/* Read back the items from `first` to before `end`, which are one segment's, up to the first that is damaged: *ret_last is of the last one that is
+ * whole; segment 0: none. *ret_head_crc: as of pd_log_raw_segment. */
+static int prove_segment(struct pd_archive_round *round, const struct pd_archive_catalog *catalog,
+			 size_t first, size_t end, struct pd_log_stretch *ret_last, uint32_t *ret_head_crc,
+			 struct pd_error *err)
+{
+	struct beginning beginning = { .size = 0 };
+	const struct pd_object_sink sink = { take_beginning, &beginning };
 	struct pd_log_stretch last = { 0 };
 
 	for (size_t i = first; i < end; i++) {
 		struct pd_archive_part part;
-		int result = pd_archive_object_get(round->store, &round->log, &catalog->items[i].part, NULL,
+		int result = pd_archive_object_get(round->store, &round->log, &catalog->items[i].part, &sink,
 						   &part, err);
 
 		if (result != 0 && result != PD_CORRUPT && result != PD_NOT_FOUND)
@@ -138,12 +160,15 @@ static int prove_segment(struct pd_archive_round *round, const struct pd_archive
 		last = part.stretch;
 	}
 	*ret_last = last;
+	*ret_head_crc = pd_log_raw_head_crc(round->log.cluster_id, round->log.shard, last.segment,
+					    pd_slice(beginning.bytes, beginning.size));
 	return 0;
 }
 
 /* The newest of the run that can be read back, segment by segment from the end. Damaged ones are put again, as far as the log has them. */
 static int find_last(struct pd_archive_round *round, const struct pd_archive_catalog *catalog,
-		     const struct pd_archive_run *run, struct pd_log_stretch *ret_last, struct pd_error *err)
+		     const struct pd_archive_run *run, struct pd_log_stretch *ret_last,
+		     uint32_t *ret_head_crc, struct pd_error *err)
 {
 	size_t end = run->first + run->count;
 
@@ -155,7 +180,7 @@ static int find_last(struct pd_archive_round *round, const struct pd_archive_cat
 		while (first > run->first && catalog->items[first - 1].part.stretch.segment ==
 						     catalog->items[end - 1].part.stretch.segment)
 			first--;
-		result = prove_segment(round, catalog, first, end, ret_last, err);
+		result = prove_segment(round, catalog, first, end, ret_last, ret_head_crc, err);
 		if (result != 0)
 			return result;
 		end = first;
@@ -163,9 +188,24 @@ static int find_last(struct pd_archive_round *round, const struct pd_archive_cat
 	return 0;
 }
 
-/* Has the log what is archived last? */
+/* Is the nth segment the archived one, with all that is archived of it? One with the same head is of the same life; and it does not end earlier. */
+static bool is_same(const struct pd_archive_round *round, const struct pd_log_raw *raw, size_t n,
+		    const struct pd_log_stretch *last, uint32_t head_crc)
+{
+	struct pd_log_raw_segment segment, next;
+
+	pd_log_raw_segment(raw, n, &segment);
+	if (head_crc == 0 || segment.head_crc != head_crc)
+		return false;
+	if (n + 1 == pd_log_raw_count(raw))
+		return round->durable_lsn >= last->last_lsn;
+	pd_log_raw_segment(raw, n + 1, &next);
+	return next.first_lsn > last->last_lsn;
+}
+
+/* Has the log what is archived last? What has rotted in it makes no other log of it. */
 static int compare(struct pd_archive_round *round, struct pd_log_raw *raw, const struct pd_log_stretch *last,
-		   struct pd_error *err)
+		   uint32_t head_crc, struct pd_error *err)
 {
 	struct pd_log_raw_segment segment = { 0 };
 	struct pd_error why;
@@ -176,7 +216,9 @@ static int compare(struct pd_archive_round *round, struct pd_log_raw *raw, const
 		if (segment.number != last->segment)
 			continue;
 		result = pd_log_raw_has(raw, n, last->end, last->last_crc, pd_archive_go_on, round, &why);
-		if (result == PD_CONFLICT)
+		if (result == PD_CORRUPT && is_same(round, raw, n, last, head_crc))
+			result = 0;
+		if (result == PD_CONFLICT || result == PD_CORRUPT)
 			return refuse(round, err,
 				      "it has other records of epoch %" PRIu64 " up to LSN %" PRIu64
 				      " than this log",
@@ -231,16 +273,17 @@ static int take_base(struct pd_archive_round *round, struct pd_log_raw *raw,
 					  .segment_lsn = base,
 					  .pieces = true,
 					  .claimed_epoch = round->place.claimed_epoch };
+	uint32_t head_crc = 0;
 	int result = 0;
 
 	if (catalog->run_count > 0) {
 		const struct pd_archive_run *run = &catalog->runs[0];
 
-		result = find_last(round, catalog, run, &place.last, err);
+		result = find_last(round, catalog, run, &place.last, &head_crc, err);
 		if (result == 0 && place.last.segment != 0) {
 			place.next_lsn = place.last.last_lsn + 1;
 			place.segment_lsn = segment_lsn(catalog, run, &place.last);
-			result = compare(round, raw, &place.last, err);
+			result = compare(round, raw, &place.last, head_crc, err);
 			if (result == 0)
 				result = remove_hidden(round, catalog, &place.last, err);
 		}

@@ -68,9 +68,15 @@ PD_MUST_CHECK int pd_log_raw_stretch(struct pd_log_raw *raw, size_t n, const str
 				     uint64_t limit_lsn, bool (*go_on)(void *context), void *context,
 				     struct pd_log_stretch *ret_stretch, struct pd_error *err);
 
-/* Does segment n begin with the groups that end at `end` with one of that header_crc? PD_CONFLICT: it has others, or fewer. Errors as above. */
+/* Does segment n begin with the groups that end at `end` with one of that header_crc? PD_CONFLICT: it has others; PD_CORRUPT: it has fewer that are whole: it
+ * is damaged, or ends earlier. Errors as above. */
 PD_MUST_CHECK int pd_log_raw_has(struct pd_log_raw *raw, size_t n, uint64_t end, uint32_t last_crc,
 				 bool (*go_on)(void *context), void *context, struct pd_error *err);
+
+/* The head_crc of the segment whose file begins with these bytes, PD_LOG_RAW_HEAD_SIZE at least; 0: they are the beginning of none. */
+#define PD_LOG_RAW_HEAD_SIZE 512u
+uint32_t pd_log_raw_head_crc(const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], uint32_t shard, uint32_t segment,
+			     struct pd_slice bytes);
 
 /* The bytes of a stretch, one piece after the other. */
 struct pd_log_raw_reader {

@@ -444,6 +444,7 @@ int pd_log_raw_has(struct pd_log_raw *raw, size_t n, uint64_t end, uint32_t last
 	struct walk walk;
 	int result;
 
+	/* What is broken off may be damage, or all that there is. */
 	begin_walk(&walk, raw, n, NULL);
 	result = open_segment(raw, walk.segment->number, &walk.handle, err);
 	if (result != 0)
@@ -451,7 +452,7 @@ int pd_log_raw_has(struct pd_log_raw *raw, size_t n, uint64_t end, uint32_t last
 	for (unsigned groups = 0; result == 0 && walk.at < end; groups++) {
 		result = next_group(&walk, &header, &bytes, err);
 		if (result == 0)
-			result = PD_CONFLICT;
+			result = damaged(&walk, err);
 		if (result < 0)
 			break;
 		walk.at += (uint64_t)header.sectors * PD_SECTOR_SIZE;
@@ -463,12 +464,25 @@ int pd_log_raw_has(struct pd_log_raw *raw, size_t n, uint64_t end, uint32_t last
 				 : 0;
 	}
 	pd_os_close(walk.handle);
-	if (result == PD_CONFLICT || (result == 0 && (walk.at != end || walk.chain != last_crc)))
+	if (result == 0 && (walk.at != end || walk.chain != last_crc))
 		return pd_error_set(
 			err, PD_CONFLICT,
 			"segment %010u of the log does not have the same groups up to byte %" PRIu64,
 			walk.segment->number, end);
 	return result;
+}
+
+uint32_t pd_log_raw_head_crc(const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], uint32_t shard, uint32_t segment,
+			     struct pd_slice bytes)
+{
+	const struct pd_location location = { pd_location_crc(cluster_id, shard, segment), segment };
+	struct pd_group_header header;
+
+	_Static_assert(PD_LOG_RAW_HEAD_SIZE == PD_SECTOR_SIZE, "a head's header is in the first sector");
+	if (bytes.size < PD_LOG_RAW_HEAD_SIZE || !pd_group_header_read(bytes.data, &location, 0, &header) ||
+	    header.kind != PD_GROUP_SEGMENT)
+		return 0;
+	return header.header_crc;
 }
 
 /* ---- bytes ---- */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -224,11 +225,80 @@ static void test_at_once(void **state)
 	}
 }
 
+/* The same, and by the time that the archive can be had again it has more records than that: others. */
+static void test_older_copy_has_grown(void **state)
+{
+	struct pd_archive_fetched fetched;
+	struct pd_error err;
+	struct arc arc;
+	uint64_t archived;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 50), 0);
+	assert_true(arc_settle(&arc));
+	/* In the middle of a segment. */
+	arc_copy(&arc, "data", "older");
+	assert_int_equal(arc_write(&arc, 50), 0);
+	assert_true(arc_settle(&arc));
+	archived = arc_status(&arc).archived_lsn;
+	arc_crash(&arc, false);
+	assert_int_equal(pd_os_remove_tree(arc.host.os, "data", &err), 0);
+	assert_int_equal(pd_os_rename(arc.host.os, "older", "data", &err), 0);
+	assert_int_equal(pd_os_rename(arc.host.os, ARCHIVE, "away", &err), 0);
+	pd_sim_advance_us(arc.host.os, 1000000);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 200), 0);
+	arc_tick(&arc);
+	assert_int_equal(pd_os_rename(arc.host.os, "away", ARCHIVE, &err), 0);
+	expect_refused(&arc);
+	assert_int_equal(
+		arc_fetch(&arc, "fetched", (struct pd_log_position){ 0, 0 }, archived, &fetched, &err), 0);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* What is rotten of the segment that was archived last makes no other log of it: it is archived on. */
+static void test_rotten_is_no_copy(void **state)
+{
+	struct pd_archive_catalog catalog;
+	struct arc arc;
+	char path[64];
+	uint64_t lsn;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 200), 0);
+	assert_true(arc_settle(&arc));
+	arc_load(&arc, &catalog);
+	(void)snprintf(path, sizeof path, "data/log/0000/%010u.seg",
+		       catalog.items[catalog.count - 1].part.stretch.segment);
+	pd_archive_catalog_done(&catalog);
+	arc_crash(&arc, false);
+	assert_int_equal(pd_sim_flip_bit(arc.host.os, path, 2000, 2), 0);
+	arc.host.options.accept_damage = true;
+	arc_open(&arc);
+	lsn = host_lsn(&arc.host);
+	for (unsigned i = 0; i < 20; i++)
+		arc_tick(&arc);
+	if (arc_status(&arc).state == PD_ARCHIVE_REFUSED)
+		fail_msg("%s", arc_status(&arc).failure);
+	assert_int_equal(arc_status(&arc).archived_lsn, lsn);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fork),          cmocka_unit_test(test_restored_beside),
-		cmocka_unit_test(test_older_copy),    cmocka_unit_test(test_at_once),
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_restored_beside),
+		cmocka_unit_test(test_older_copy),
+		cmocka_unit_test(test_rotten_is_no_copy),
+		cmocka_unit_test(test_older_copy_has_grown),
+		cmocka_unit_test(test_at_once),
 		cmocka_unit_test(test_fetched_epoch),
 	};
 

@@ -282,11 +282,12 @@ static void what_it_has(void **state)
 			assert_int_equal(
 				pd_log_raw_has(raw, segment - 1, end - PD_SECTOR_SIZE, crc, NULL, NULL, &err),
 				PD_CONFLICT);
+			assert_non_null(strstr(err.text, "does not have the same groups"));
 		}
 		assert_int_equal(pd_log_raw_has(raw, segment - 1, bench.originals[segment].size + 4096, 1,
 						NULL, NULL, &err),
-				 PD_CONFLICT);
-		assert_non_null(strstr(err.text, "does not have the same groups"));
+				 PD_CORRUPT);
+		assert_non_null(strstr(err.text, "no whole group"));
 	}
 	pd_log_raw_free(raw);
 	bench_done(&bench);
