@@ -232,19 +232,21 @@ static bool change_lease(struct world *world, unsigned number, uint8_t actor, co
 	return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
 }
 
-/* From here on this client writes with that epoch. */
+/* From here on this client writes with that epoch, unless there is no memory to note it. */
 static bool claim(struct world *world, unsigned number, uint8_t actor, uint64_t epoch)
 {
 	struct client *client = &world->clients[number];
 	char text[2 * PD_NAME_SIZE_MAX + 2];
 	struct pd_error err;
+	int result = pd_session_claim(client->session, name_of(client, actor, text, sizeof text), epoch,
+				      &err);
 
+	world_say(world, "client %u claims epoch %" PRIu64 " of %s/%s: %s", number, epoch,
+		  tenant_name(client->tenant), actor_name(actor), pd_code_name(result));
+	if (result != 0)
+		return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
 	client->claims[client->tenant][actor] = epoch;
-	world_say(world, "client %u claims epoch %" PRIu64 " of %s/%s", number, epoch,
-		  tenant_name(client->tenant), actor_name(actor));
-	return pd_session_claim(client->session, name_of(client, actor, text, sizeof text), epoch, &err) ==
-		       0 ||
-	       world_fail(world, "no claim: %s", err.text);
+	return true;
 }
 
 /* Who acquires claims what it got, every other time. */
