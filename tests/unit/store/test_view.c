@@ -153,7 +153,9 @@ static void run_beside(enum world_levels levels, unsigned views)
 		if (world_below(&world, 40) == 0)
 			world_drop(&world, false);
 		assert_int_equal(pd_store_step(world.store, world.lsn, NULL), 0);
-		if (round % 16 == 0 && pd_store_can_freeze(world.store))
+		if (!pd_store_can_freeze(world.store))
+			pd_os_sleep_us(world.os, 200); /* the disk is behind */
+		else if (round % 16 == 0)
 			world_freeze(&world);
 		(void)pthread_mutex_lock(&desk.lock);
 		if (desk.kept == NULL && pd_store_can_freeze(world.store) &&
