@@ -179,8 +179,9 @@ def test_an_end_in_the_middle_is_gone_on_from(world):
 
         def meddle(request):
             nonlocal puts
-            puts += request.method == "PUT" and "/data/" in request.path
-            if puts > 2:
+            is_put = request.method == "PUT"
+            puts += is_put and "/data/" in request.path
+            if is_put and puts > 2:
                 raise fake_s3.Refused(403, "AccessDenied", "not now")
 
         bucket.service.meddle = meddle

@@ -418,6 +418,7 @@ def test_interrupt_gives_the_line_up(world):
     terminal.expect("SET half")
     terminal.type("\x03")
     terminal.expect("^C")
+    terminal.expect("data> ")  # the terminal throws away what is typed before
     terminal.type("ECHO on\r")
     terminal.expect('"on"')
     terminal.type("exit\r")

@@ -385,15 +385,19 @@ static unsigned look_at_generation(struct pd_levels_iterator *iterator, unsigned
 	unsigned long generation = 0;
 	unsigned rows = 0;
 	char text[32];
+	struct pd_error err;
+	int result;
 
 	check(pd_levels_seek(iterator, pd_slice_string("keyspace"), pd_slice_string("keyspacf"), why));
-	for (; pd_levels_next(iterator, &key, &value, NULL) == 1; rows++) {
+	for (; (result = pd_levels_next(iterator, &key, &value, &err)) == 1; rows++) {
 		(void)snprintf(text, sizeof text, "%.*s", (int)value.size, (const char *)value.data);
 		if (rows == 0)
 			generation = strtoul(text, NULL, 10);
 		assert_int_equal(strtoul(text, NULL, 10), generation);
 		assert_int_equal((key.data[key.size - 1] - '0') % 2, generation % 2);
 	}
+	if (result != 0)
+		fail_msg("%s", err.text);
 	assert_int_equal(rows, GENERATION_KEYS);
 	assert_true(generation >= before);
 	return (unsigned)generation;
