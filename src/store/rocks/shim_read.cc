@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include <rocksdb/snapshot.h>
+
 /* ---- views ---- */
 
 struct pd_rocks_view {
@@ -138,6 +140,8 @@ int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_t capacity, si
 struct pd_rocks_iterator {
 	std::string upper;
 	rocksdb::Slice upper_slice;
+	/* Without one RocksDB shows, for a moment, the ranges that a batch deletes and not yet what it puts. */
+	std::unique_ptr<rocksdb::ManagedSnapshot> moment; /* none in a view, which has its own */
 	std::unique_ptr<rocksdb::Iterator> position;
 	std::unique_ptr<rocksdb::Iterator> witness; /* none when there are no range tombstones */
 	bool started = false;                       /* the entry that it stands on was told */
@@ -196,7 +200,9 @@ int pd_rocks_iterator_new(struct pd_rocks *rocks, const struct pd_rocks_view *vi
 
 		iterator->upper.assign(static_cast<const char *>(to), to_size);
 		iterator->upper_slice = iterator->upper;
-		options.snapshot = view != nullptr ? view->snapshot : nullptr;
+		if (view == nullptr)
+			iterator->moment = std::make_unique<rocksdb::ManagedSnapshot>(rocks->db.get());
+		options.snapshot = view != nullptr ? view->snapshot : iterator->moment->snapshot();
 		options.iterate_upper_bound = &iterator->upper_slice;
 		options.total_order_seek = !same_prefix;
 		options.adaptive_readahead = true;
