@@ -172,7 +172,9 @@ PD_MUST_CHECK int pd_levels_open(enum pd_levels_kind kind, const struct pd_level
 /* No iterator, view, batch or other call is left. Frees also on an error. NULL is fine. */
 int pd_levels_close(struct pd_levels *levels, struct pd_error *err);
 
-/* 1: found, *ret_value to be given back; 0: not there. */
+/* 1: found, *ret_value to be given back; 0: not there. Beside a batch that is being committed, what it deletes as a range can be gone a moment
+ * before what it puts is there (an iterator and a view see all of it or nothing): who reads then has the batch's keys elsewhere, as the
+ * store has in its frozen memtables. */
 PD_MUST_CHECK int pd_levels_get(struct pd_levels *levels, struct pd_slice key,
 				struct pd_levels_value *ret_value, struct pd_error *err);
 void pd_levels_value_done(struct pd_levels *levels, struct pd_levels_value *value);
