@@ -55,9 +55,13 @@ FIGURES = (
     Figure("resident memory", "MiB", 16, MIB, "--memory-budget"), Figure("descriptors", "", 40), Figure("threads", "", 2),
     Figure("keys", "", 2000), Figure("files in level 0", "", 6), Figure("p99 of a strict SET", "ms", 30, 1000),
 )
-# In so short a time memtables are still being filled, up to the budget, and keys up to what the workers keep; and a busy
-# machine says nothing about latency.
-TINY_SLACK = {"resident memory": 64, "keys": 8000, "p99 of a strict SET": 2000}
+# In so short a time memtables are still being filled, up to the budget, keys up to what the workers keep, and the first
+# checkpoints are still to come; what is retained goes to and fro between log and checkpoints; and a busy machine says nothing
+# about latency.
+TINY_SLACK = {
+    "disk": 128, "disk: log": 96, "disk: live": 64, "disk: checkpoints and others": 96, "resident memory": 64, "keys": 8000,
+    "p99 of a strict SET": 2000,
+}
 
 
 # ---- samples ----
