@@ -85,12 +85,12 @@ def perdure_with(options, directory, *wanted):
 class Load:
     """A kind of load, as `perdure bench` takes it."""
 
-    def __init__(self, test, clients, pipeline, level=None):
-        self.test, self.clients, self.pipeline, self.level = test, clients, pipeline, level
+    def __init__(self, test, clients, pipeline, level=None, value_size=VALUE_SIZE):
+        self.test, self.clients, self.pipeline, self.level, self.value_size = test, clients, pipeline, level, value_size
 
     def __str__(self):
         pipeline = f", pipeline {self.pipeline}" if self.pipeline > 1 else ""
-        return f"{self.test.upper()} {VALUE_SIZE} B, {self.clients} client{'s' * (self.clients > 1)}{pipeline}"
+        return f"{self.test.upper()} {self.value_size:,} B, {self.clients} client{'s' * (self.clients > 1)}{pipeline}"
 
 
 def perdure_bench(options, port, load, *limits, seed=1, keys=None, value_size=VALUE_SIZE, timeout=300, login=()):
