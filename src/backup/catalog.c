@@ -172,19 +172,17 @@ static bool counts(const struct pd_backup_manifest *plan, const struct pd_backup
 	       file->last_lsn + !pd_plant(PD_PLANT_PLAN_CUTS_RECORD) >= plan->base.lsn;
 }
 
-static int collect(const struct pd_catalog *catalog, const struct pd_backup_manifest *base,
-		   const struct pd_backup_manifest *last, const struct pd_backup_wish *wish,
-		   struct pd_backup_manifest *plan, struct pd_error *err)
+/* Of the backups from `last` back, without `until`. */
+static int collect_log(const struct pd_catalog *catalog, const struct pd_backup_manifest *until,
+		       const struct pd_backup_manifest *last, const struct pd_backup_wish *wish,
+		       struct pd_backup_manifest *plan, struct pd_error *err)
 {
 	const struct pd_backup_manifest *at = last;
 	struct part *parts = NULL;
 	size_t count = 0, capacity = 0;
 	int result = 0;
 
-	for (size_t i = 0; i < base->file_count && result == 0; i++)
-		if (base->files[i].part == PD_BACKUP_FILE)
-			result = copy_file(plan, base, &base->files[i], err);
-	for (unsigned n = 0; result == 0 && at != NULL && n < CHAIN_MAX; n++) {
+	for (unsigned n = 0; result == 0 && at != NULL && at != until && n < CHAIN_MAX; n++) {
 		for (size_t i = 0; i < at->file_count && result == 0; i++) {
 			struct part *grown;
 
@@ -198,12 +196,56 @@ static int collect(const struct pd_catalog *catalog, const struct pd_backup_mani
 			parts = grown;
 			parts[count++] = (struct part){ at, &at->files[i] };
 		}
-		at = at == base ? NULL : parent_of(catalog, at);
+		at = parent_of(catalog, at);
 	}
 	if (result == 0)
 		result = add_log(plan, parts, count, wish, err);
 	pd_free(parts);
 	return result;
+}
+
+static int collect(const struct pd_catalog *catalog, const struct pd_backup_manifest *base,
+		   const struct pd_backup_manifest *last, const struct pd_backup_wish *wish,
+		   struct pd_backup_manifest *plan, struct pd_error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < base->file_count && result == 0; i++)
+		if (base->files[i].part == PD_BACKUP_FILE)
+			result = copy_file(plan, base, &base->files[i], err);
+	return result == 0 ? collect_log(catalog, parent_of(catalog, base), last, wish, plan, err) : result;
+}
+
+int pd_catalog_log(const struct pd_catalog *catalog, const struct pd_backup_manifest *from,
+		   const struct pd_backup_manifest *to, struct pd_backup_manifest *ret_log,
+		   struct pd_error *err)
+{
+	const struct pd_backup_wish all = { 0 };
+
+	pd_backup_manifest_init(ret_log);
+	ret_log->base = from->end;
+	ret_log->end = to->end;
+	return from == to ? 0 : collect_log(catalog, from, to, &all, ret_log, err);
+}
+
+const struct pd_backup_manifest *pd_catalog_full_before(const struct pd_catalog *catalog,
+							const struct pd_backup_manifest *last)
+{
+	const struct pd_backup_manifest *at = last;
+
+	for (unsigned n = 0; at != NULL && at->kind != PD_BACKUP_FULL && n < CHAIN_MAX; n++)
+		at = parent_of(catalog, at);
+	return at != NULL && at->kind == PD_BACKUP_FULL ? at : NULL;
+}
+
+const struct pd_backup_manifest *pd_catalog_state_before(const struct pd_catalog *catalog,
+							 const struct pd_backup_manifest *last)
+{
+	const struct pd_backup_manifest *at = last;
+
+	for (unsigned n = 0; at != NULL && !has_state(at) && n < CHAIN_MAX; n++)
+		at = parent_of(catalog, at);
+	return at != NULL && has_state(at) ? at : NULL;
 }
 
 int pd_catalog_plan(const struct pd_catalog *catalog, const struct pd_backup_manifest *last,

@@ -36,6 +36,18 @@ const struct pd_backup_manifest *pd_catalog_newest(const struct pd_catalog *cata
 PD_MUST_CHECK int pd_catalog_choose(const struct pd_catalog *catalog, const char *id,
 				    const struct pd_backup_manifest **ret_manifest, struct pd_error *err);
 
+/* The full one that leads to this backup, or itself; and the nearest with a state. NULL: it is not there (any more). */
+const struct pd_backup_manifest *pd_catalog_full_before(const struct pd_catalog *catalog,
+							const struct pd_backup_manifest *last);
+const struct pd_backup_manifest *pd_catalog_state_before(const struct pd_catalog *catalog,
+							 const struct pd_backup_manifest *last);
+
+/* The log that the backups behind `from`, which leads to `to`, and up to that have, as the files of one manifest: from the record that `from`
+ * ends with. *ret_log is initialized here, to be given back in any case. PD_CORRUPT: log is missing between two; PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_catalog_log(const struct pd_catalog *catalog, const struct pd_backup_manifest *from,
+				 const struct pd_backup_manifest *to, struct pd_backup_manifest *ret_log,
+				 struct pd_error *err);
+
 /* From where to where every moment can be made again by what leads to this backup. */
 struct pd_backup_reach {
 	struct pd_backup_moment from, to;        /* from.lsn 0: the beginning */

@@ -10,68 +10,6 @@
 #include "base/plant.h"
 
 #define PIECES_PREFIX "data/"
-#define CHAIN_MAX     1000000u
-
-/* ---- which ---- */
-
-static size_t place_of(const struct pd_catalog *catalog, const char *id)
-{
-	for (size_t i = 0; i < catalog->count; i++)
-		if (strcmp(catalog->items[i].id, id) == 0)
-			return i;
-	return catalog->count;
-}
-
-/* What one of log alone goes on from, down to a state. */
-static void keep_chain(const struct pd_catalog *catalog, bool *goes, size_t at)
-{
-	for (unsigned n = 0; at < catalog->count && n < CHAIN_MAX; n++) {
-		goes[at] = false;
-		if (catalog->items[at].kind != PD_BACKUP_LOG || catalog->items[at].parent[0] == '\0')
-			return;
-		at = place_of(catalog, catalog->items[at].parent);
-	}
-}
-
-/* Of those with a state, how many were made later? Leases count up, whatever clocks say. */
-static uint64_t younger(const struct pd_catalog *catalog, size_t at)
-{
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < catalog->count; i++)
-		count += catalog->items[i].kind != PD_BACKUP_LOG &&
-			 catalog->items[i].lease > catalog->items[at].lease;
-	return count;
-}
-
-static bool stays(const struct pd_catalog *catalog, size_t at, const struct pd_expire_rules *rules,
-		  uint64_t now_us)
-{
-	const struct pd_backup_manifest *manifest = &catalog->items[at];
-	bool aged = rules->age_us > 0 &&
-		    (manifest->ended_us >= now_us || now_us - manifest->ended_us <= rules->age_us);
-
-	if (aged || (rules->keep == 0 && rules->age_us == 0))
-		return true;
-	/* One of log alone stays with the oldest of those that stay by number, and all after it. */
-	return younger(catalog, at) < (rules->keep > 0 ? rules->keep : 1);
-}
-
-bool *pd_expire_judge(const struct pd_catalog *catalog, const struct pd_expire_rules *rules, uint64_t now_us)
-{
-	bool *goes = pd_malloc(catalog->count + 1);
-
-	if (goes == NULL)
-		return NULL;
-	for (size_t i = 0; i < catalog->count; i++)
-		goes[i] = true;
-	for (size_t i = 0; i < catalog->count; i++)
-		if (stays(catalog, i, rules, now_us))
-			keep_chain(catalog, goes, i);
-	return goes;
-}
-
-/* ---- how ---- */
 
 struct expiring {
 	struct pd_repository *repository;
@@ -79,7 +17,7 @@ struct expiring {
 	struct pd_backup_lease lease;
 	struct pd_catalog catalog;
 	struct pd_backup_seen named; /* pieces that are */
-	bool *goes;
+	unsigned *why;               /* each of the catalog's stays; 0: it goes */
 	bool dry_run;
 	struct pd_expired *expired;
 	size_t ids_capacity;
@@ -114,6 +52,25 @@ static int note_id(struct expiring *expiring, const char *id, struct pd_error *e
 	return 0;
 }
 
+static int note_kept(struct expiring *expiring, struct pd_error *err)
+{
+	struct pd_expired *expired = expiring->expired;
+
+	expired->kept = pd_calloc(expiring->catalog.count + 1, sizeof *expired->kept);
+	if (expired->kept == NULL)
+		return no_memory(err);
+	for (size_t i = 0; i < expiring->catalog.count; i++) {
+		struct pd_expire_kept *kept = &expired->kept[expired->kept_count];
+
+		if (expiring->why[i] == 0)
+			continue;
+		memcpy(kept->id, expiring->catalog.items[i].id, sizeof kept->id);
+		kept->why = expiring->why[i];
+		expired->kept_count++;
+	}
+	return 0;
+}
+
 /* The later ones first: none is ever there without what it goes on from. */
 static int remove_manifests(struct expiring *expiring, struct pd_error *err)
 {
@@ -123,7 +80,7 @@ static int remove_manifests(struct expiring *expiring, struct pd_error *err)
 		const char *id = expiring->catalog.items[i].id;
 		char *name;
 
-		if (!expiring->goes[i])
+		if (expiring->why[i] != 0)
 			continue;
 		name = pd_asprintf(PD_BACKUP_PREFIX "%s", id);
 		result = name == NULL ? no_memory(err) : step(expiring, err);
@@ -144,7 +101,7 @@ static int name_pieces(struct expiring *expiring, struct pd_error *err)
 		const struct pd_backup_manifest *manifest = &expiring->catalog.items[i];
 		size_t count = manifest->piece_count - pd_plant(PD_PLANT_EXPIRE_FORGETS_PIECE);
 
-		for (size_t n = 0; n < count && !expiring->goes[i] && result == 0; n++)
+		for (size_t n = 0; n < count && expiring->why[i] != 0 && result == 0; n++)
 			result = pd_backup_seen_add(&expiring->named, &manifest->pieces[n], err);
 	}
 	return result;
@@ -190,7 +147,7 @@ static uint64_t reference_us(const struct expiring *expiring)
 	return newest_us < now_us ? newest_us : now_us;
 }
 
-static int expire(struct expiring *expiring, const struct pd_expire_rules *rules, struct pd_error *err)
+static int expire(struct expiring *expiring, const struct pd_retention_rules *rules, struct pd_error *err)
 {
 	const struct pd_catalog_watch watch = { step, expiring };
 	int result = pd_catalog_load(expiring->repository, &watch, &expiring->catalog, err);
@@ -202,10 +159,12 @@ static int expire(struct expiring *expiring, const struct pd_expire_rules *rules
 			expiring->catalog.first.text);
 	if (result != 0)
 		return result;
-	expiring->goes = pd_expire_judge(&expiring->catalog, rules, reference_us(expiring));
-	if (expiring->goes == NULL)
+	expiring->why = pd_retention_judge(&expiring->catalog, rules, reference_us(expiring));
+	if (expiring->why == NULL)
 		return no_memory(err);
-	result = name_pieces(expiring, err);
+	result = note_kept(expiring, err);
+	if (result == 0)
+		result = name_pieces(expiring, err);
 	if (result == 0 && pd_plant(PD_PLANT_EXPIRE_PIECES_FIRST))
 		result = pd_repository_each(expiring->repository, PIECES_PREFIX, remove_piece, expiring, err);
 	if (result == 0)
@@ -217,7 +176,7 @@ static int expire(struct expiring *expiring, const struct pd_expire_rules *rules
 	return result;
 }
 
-int pd_backup_expire(struct pd_repository *repository, const struct pd_expire_rules *rules, bool dry_run,
+int pd_backup_expire(struct pd_repository *repository, const struct pd_retention_rules *rules, bool dry_run,
 		     const struct pd_backup_watch *watch, struct pd_expired *ret_expired,
 		     struct pd_error *err)
 {
@@ -234,11 +193,14 @@ int pd_backup_expire(struct pd_repository *repository, const struct pd_expire_ru
 	pd_backup_lease_end(&expiring.lease);
 	pd_backup_seen_done(&expiring.named);
 	pd_catalog_done(&expiring.catalog);
-	pd_free(expiring.goes);
+	pd_free(expiring.why);
 	return result;
 }
 
 void pd_expired_done(struct pd_expired *expired)
 {
 	pd_os_names_done(&expired->ids);
+	pd_free(expired->kept);
+	expired->kept = NULL;
+	expired->kept_count = 0;
 }

@@ -17,7 +17,7 @@
 #define IDS_TRIED   26u /* of one second */
 #define SEGMENT_MAX ((size_t)1024 * 1024 * 1024)
 
-/* A file of the checkpoint that the parent has. */
+/* A file that an earlier backup has. */
 struct kept {
 	const struct pd_backup_file *file; /* NULL: it has not */
 	bool is_missing;                   /* some piece of it, by now */
@@ -31,8 +31,10 @@ struct making {
 	struct pd_backup_lease lease;
 	struct pd_backup_manifest manifest;
 	struct pd_catalog catalog;
-	const struct pd_backup_manifest *parent; /* of which it goes on; NULL: of none */
-	struct kept *kept;                       /* as many as the checkpoint has files */
+	struct pd_backup_lineage lineage; /* what it goes on from */
+	struct pd_backup_manifest
+		earlier;   /* log that this directory lacks by now, and those before it have */
+	struct kept *kept; /* as many as the checkpoint has files, or `earlier` */
 	struct pd_carrier *carrier;
 	struct pd_log_look *look;
 	struct pd_buffer piece;   /* of a file that comes bit by bit */
@@ -170,15 +172,15 @@ static const char *level_name(const struct pd_backup_file *file)
 	return levels != NULL ? levels + sizeof "/levels/" - 1 : "";
 }
 
-/* The parent's file of this name, size and hash. Its files are in the order of their names, but for those of the log behind them. */
-static const struct pd_backup_file *parents_file(const struct making *making,
-						 const struct pd_checkpoint_file *known, const char *hash)
+/* The file of this name, size and hash that the state before has. Files are in the order of their names, but for those of the log behind them. */
+static const struct pd_backup_file *file_before(const struct making *making,
+						const struct pd_checkpoint_file *known, const char *hash)
 {
-	const struct pd_backup_manifest *parent = making->parent;
+	const struct pd_backup_manifest *before = making->lineage.state;
 
-	for (size_t low = 0, high = parent == NULL ? 0 : parent->file_count; low < high;) {
+	for (size_t low = 0, high = before == NULL ? 0 : before->file_count; low < high;) {
 		size_t middle = low + (high - low) / 2;
-		const struct pd_backup_file *file = &parent->files[middle];
+		const struct pd_backup_file *file = &before->files[middle];
 		int order = file->part != PD_BACKUP_FILE ? 1 : strcmp(level_name(file), known->name);
 
 		if (order == 0)
@@ -191,42 +193,53 @@ static const struct pd_backup_file *parents_file(const struct making *making,
 	return NULL;
 }
 
-/* What the parent has may be gone by now: all of it is looked for. */
+/* What an earlier backup has may be gone by now: each piece of it is looked for. The nth file is of `from`, or NULL. */
+static int look_for(struct making *making, size_t n, const struct pd_backup_manifest *from,
+		    const struct pd_backup_file *file, struct pd_error *err)
+{
+	int result = 0;
+
+	making->kept[n].file = file;
+	for (size_t i = 0; file != NULL && i < file->piece_count && result == 0; i++) {
+		result = step_work(making, err);
+		if (result == 0)
+			result = pd_carrier_ask(making->carrier, PD_CARRY_LOOK,
+						&from->pieces[file->first_piece + i],
+						pd_backup_piece_size(file, i), n, i, err);
+	}
+	return result;
+}
+
+static int begin_looking(struct making *making, size_t count, struct pd_error *err)
+{
+	pd_free(making->kept);
+	making->kept = pd_calloc(count + 1, sizeof *making->kept);
+	return making->kept != NULL ? 0 : no_memory(err);
+}
+
 static int look_for_kept(struct making *making, struct pd_error *err)
 {
 	const struct pd_checkpoint *checkpoint = making->source->checkpoint;
-	int result = 0;
+	int result = begin_looking(making, checkpoint->file_count, err);
 
-	making->kept = pd_calloc(checkpoint->file_count + 1, sizeof *making->kept);
-	if (making->kept == NULL)
-		return no_memory(err);
-	for (size_t i = 0; i < checkpoint->file_count; i++) {
-		const struct pd_backup_file *file;
+	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++) {
 		char hash[33];
 
 		pd_hash128_format(checkpoint->files[i].hash, hash);
-		making->kept[i].file = file = parents_file(making, &checkpoint->files[i], hash);
-		for (size_t n = 0; file != NULL && n < file->piece_count && result == 0; n++) {
-			result = step_work(making, err);
-			if (result == 0)
-				result = pd_carrier_ask(making->carrier, PD_CARRY_LOOK,
-							&making->parent->pieces[file->first_piece + n],
-							pd_backup_piece_size(file, n), i, n, err);
-		}
-		if (result != 0)
-			return result;
+		result = look_for(making, i, making->lineage.state,
+				  file_before(making, &checkpoint->files[i], hash), err);
 	}
-	return pd_carrier_wait(making->carrier, err);
+	return result == 0 ? pd_carrier_wait(making->carrier, err) : result;
 }
 
-/* It was sent with the parent, and is there. */
-static int adopt(struct making *making, const struct kept *kept, struct pd_error *err)
+/* It was sent with an earlier backup, and is there. */
+static int adopt(struct making *making, const struct pd_backup_manifest *from, const struct kept *kept,
+		 struct pd_error *err)
 {
 	size_t index = making->manifest.file_count - 1;
 
 	for (size_t i = 0; i < kept->file->piece_count; i++)
-		if (pd_backup_add_piece(&making->manifest,
-					&making->parent->pieces[kept->file->first_piece + i]) != 0)
+		if (pd_backup_add_piece(&making->manifest, &from->pieces[kept->file->first_piece + i]) != 0)
 			return no_memory(err);
 	making->manifest.files[index].size = kept->file->size;
 	making->manifest.files[index].stored = kept->stored;
@@ -251,7 +264,7 @@ static int send_level_file(struct making *making, size_t number, struct pd_hashe
 		return result;
 	memcpy(file->hash, hash, sizeof hash);
 	if (kept->file != NULL && !kept->is_missing)
-		return adopt(making, kept, err);
+		return adopt(making, making->lineage.state, kept, err);
 	pd_hasher_reset(hasher);
 	result = send_file(making, file, hasher, err);
 	if (result != 0)
@@ -293,6 +306,11 @@ static int send_checkpoint(struct making *making, struct pd_error *err)
 
 /* ---- the log ---- */
 
+static void name_segment(const struct making *making, uint32_t number, char name[64])
+{
+	(void)snprintf(name, 64, "log/%04u/%010u.seg", making->source->shard, number);
+}
+
 static int send_segment(struct making *making, struct pd_log_look *look, size_t number, uint64_t *ret_last,
 			struct pd_error *err)
 {
@@ -307,7 +325,7 @@ static int send_segment(struct making *making, struct pd_log_look *look, size_t 
 	result = pd_log_copy_segment(look, number, making->source->end.lsn, &making->segment, &copy, err);
 	if (result != 0)
 		return result;
-	(void)snprintf(name, sizeof name, "log/%04u/%010u.seg", making->source->shard, segment.number);
+	name_segment(making, segment.number, name);
 	if (pd_backup_add_file(&making->manifest, PD_BACKUP_LOG_FILE, pd_slice_string(name), &file) != 0)
 		return no_memory(err);
 	file->size = making->segment.size;
@@ -335,20 +353,97 @@ static int open_look(const struct making *making, struct pd_log_look **ret_look,
 	return result;
 }
 
-/* From the record that the checkpoint ends with, by which state and log are joined, and from where the parent ends. */
+/* Does this directory lack log since the parent, which others since then have? */
+static bool lacks_log(const struct making *making)
+{
+	const struct pd_backup_lineage *lineage = &making->lineage;
+
+	return lineage->parent != lineage->newest &&
+	       (pd_log_look_count(making->look) == 0 ||
+		pd_log_look_first_lsn(making->look) > lineage->parent->end.lsn);
+}
+
+/* From the record that the checkpoint ends with, by which state and log are joined, and from where those before it end. */
 static uint64_t first_lsn(const struct making *making)
 {
+	const struct pd_backup_lineage *lineage = &making->lineage;
+	const struct pd_backup_manifest *before = lacks_log(making) ? lineage->newest : lineage->parent;
 	uint64_t base = making->manifest.base.lsn > 0 ? making->manifest.base.lsn : 1;
 
 	if (making->manifest.kind == PD_BACKUP_LOG)
-		return making->parent->end.lsn;
-	return making->parent != NULL && making->parent->end.lsn < base ? making->parent->end.lsn : base;
+		return before->end.lsn;
+	return before != NULL && before->end.lsn < base ? before->end.lsn : base;
+}
+
+static int adopt_segment(struct making *making, size_t n, struct pd_error *err)
+{
+	const struct pd_backup_file *known = &making->earlier.files[n];
+	struct pd_backup_file *file;
+
+	if (making->kept[n].is_missing)
+		return pd_error_set(err, PD_CORRUPT,
+				    "a piece of %s, which backups since %s have and %s lacks by now, is "
+				    "missing or damaged: make a full backup",
+				    known->name, making->lineage.parent->id, making->source->data_directory);
+	if (pd_backup_add_file(&making->manifest, PD_BACKUP_LOG_FILE, pd_slice_string(known->name), &file) !=
+	    0)
+		return no_memory(err);
+	file->epoch = known->epoch;
+	file->first_lsn = known->first_lsn;
+	file->last_lsn = known->last_lsn;
+	file->sealed = known->sealed;
+	return adopt(making, &making->earlier, &making->kept[n], err);
+}
+
+/* What is before the segment called `first`, which is sent as it is here. */
+static int send_earlier_log(struct making *making, const char *first, struct pd_error *err)
+{
+	const struct pd_backup_manifest *earlier = &making->earlier;
+	size_t count = 0;
+	int result;
+
+	if (!lacks_log(making))
+		return 0;
+	result = pd_catalog_log(&making->catalog, making->lineage.parent, making->lineage.newest,
+				&making->earlier, err);
+	if (result == 0)
+		result = begin_looking(making, earlier->file_count, err);
+	for (; result == 0 && count < earlier->file_count && strcmp(earlier->files[count].name, first) < 0;
+	     count++)
+		result = look_for(making, count, earlier, &earlier->files[count], err);
+	if (result == 0)
+		result = pd_carrier_wait(making->carrier, err);
+	for (size_t i = 0; i < count && result == 0; i++)
+		result = adopt_segment(making, i, err);
+	return result;
+}
+
+/* What is from here goes on where what was taken over ends. */
+static int check_log(const struct making *making, struct pd_error *err)
+{
+	const struct pd_backup_file *last = NULL;
+
+	for (size_t i = 0; i < making->manifest.file_count; i++) {
+		const struct pd_backup_file *file = &making->manifest.files[i];
+
+		if (file->part != PD_BACKUP_LOG_FILE)
+			continue;
+		if (last != NULL && file->first_lsn != last->last_lsn + 1)
+			return pd_error_set(err, PD_CORRUPT,
+					    "the log between LSN %" PRIu64 " and LSN %" PRIu64
+					    " is neither in %s nor in the backups: make a full one",
+					    last->last_lsn, file->first_lsn, making->source->data_directory);
+		last = file;
+	}
+	return 0;
 }
 
 static int send_log(struct making *making, struct pd_error *err)
 {
 	uint64_t from = first_lsn(making), last = 0, end = making->source->end.lsn;
 	const struct pd_log_look *look = making->look;
+	struct pd_log_look_segment first;
+	char name[64];
 	int result = 0;
 
 	if (pd_log_look_count(look) == 0 || pd_log_look_first_lsn(look) > from)
@@ -356,6 +451,9 @@ static int send_log(struct making *making, struct pd_error *err)
 				    "the log in %s/log begins with LSN %" PRIu64
 				    ", and a backup of it needs LSN %" PRIu64,
 				    making->source->data_directory, pd_log_look_first_lsn(look), from);
+	pd_log_look_segment(look, pd_log_copy_first(look, from), &first);
+	name_segment(making, first.number, name);
+	result = send_earlier_log(making, name, err);
 	for (size_t i = pd_log_copy_first(look, from);
 	     result == 0 && last < end && i < pd_log_look_count(look); i++)
 		result = send_segment(making, making->look, i, &last, err);
@@ -365,7 +463,7 @@ static int send_log(struct making *making, struct pd_error *err)
 				      " where it was to be cut behind LSN %" PRIu64
 				      ": look at it with 'perdure log verify'",
 				      making->source->data_directory, last, end);
-	return result;
+	return result == 0 ? check_log(making, err) : result;
 }
 
 /* ---- the parent ---- */
@@ -373,25 +471,29 @@ static int send_log(struct making *making, struct pd_error *err)
 static int find_parent(struct making *making, struct pd_error *err)
 {
 	const struct pd_catalog_watch watch = { step_work, making };
+	const struct pd_backup_manifest *parent;
+	bool differential = making->order->kind == PD_BACKUP_DIFFERENTIAL;
 	int result;
 
 	if (making->order->kind == PD_BACKUP_FULL)
 		return 0;
 	result = pd_catalog_load(making->repository, &watch, &making->catalog, err);
 	if (result == 0)
-		result = pd_backup_find_parent(making->repository, &making->catalog, making->source,
-					       making->look, &making->parent, err);
+		result = pd_backup_find_lineage(making->repository, &making->catalog, making->source,
+						making->look, making->order->kind, &making->lineage, err);
 	if (result != 0)
 		return result;
-	if (making->parent == NULL)
+	parent = making->lineage.parent;
+	if (parent == NULL)
 		return pd_error_set(
 			err, PD_NOT_FOUND,
-			"no backup in %s is of a moment from which the log of %s still goes on: make a "
+			"no %sbackup in %s is of a moment from which the log of %s still goes on: make a "
 			"full one",
-			pd_repository_address(making->repository), making->source->data_directory);
-	if (making->parent->end.lsn == making->source->end.lsn && making->order->kind == PD_BACKUP_LOG)
-		return pd_error_set(err, PD_END, "nothing was written since backup %s", making->parent->id);
-	memcpy(making->manifest.parent, making->parent->id, sizeof making->manifest.parent);
+			differential ? "full " : "", pd_repository_address(making->repository),
+			making->source->data_directory);
+	if (parent->end.lsn == making->source->end.lsn && making->order->kind == PD_BACKUP_LOG)
+		return pd_error_set(err, PD_END, "nothing was written since backup %s", parent->id);
+	memcpy(making->manifest.parent, parent->id, sizeof making->manifest.parent);
 	return 0;
 }
 
@@ -566,6 +668,7 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 	if (result != 0)
 		return result;
 	pd_backup_manifest_init(&making.manifest);
+	pd_backup_manifest_init(&making.earlier);
 	pd_buffer_init(&making.piece, PD_PIECE_SIZE);
 	pd_buffer_init(&making.segment, SEGMENT_MAX);
 	sending.repository = making.repository;
@@ -599,6 +702,7 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 	pd_free(making.kept);
 	pd_buffer_done(&making.piece);
 	pd_buffer_done(&making.segment);
+	pd_backup_manifest_done(&making.earlier);
 	pd_backup_manifest_done(&making.manifest);
 	pd_repository_free(making.repository);
 	return result;

@@ -18,9 +18,11 @@
  *   full          all of it is read
  *   incremental   files of the checkpoint that the parent has are not read again; the log since the parent's end is in it as well, so that the
  *                 moments between can be made again
+ *   differential  the same, since the last full one, which is its parent: log that the directory lacks by now is taken over from the backups between,
+ *                 of which it needs none
  *   log           the log since the parent's end, and no checkpoint
  *
- * The parent is the backup with the newest moment of which this log goes on. */
+ * The parent is the backup with the newest moment of which this log goes on, or of a differential one the full one that leads to that. */
 struct pd_backup_source {
 	struct pd_os *os;
 	const char *data_directory;

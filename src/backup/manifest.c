@@ -11,7 +11,7 @@
 
 const char *pd_backup_kind_name(enum pd_backup_kind kind)
 {
-	static const char *const names[] = { "full", "incremental", "log" };
+	static const char *const names[] = { "full", "incremental", "differential", "log" };
 
 	return names[kind];
 }

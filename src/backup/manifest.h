@@ -20,7 +20,9 @@
 enum pd_backup_kind {
 	PD_BACKUP_FULL,
 	PD_BACKUP_INCREMENTAL,
+	PD_BACKUP_DIFFERENTIAL,
 	PD_BACKUP_LOG,
+	PD_BACKUP_KIND_COUNT,
 };
 const char *pd_backup_kind_name(enum pd_backup_kind kind); /* "full" */
 

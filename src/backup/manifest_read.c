@@ -62,7 +62,7 @@ static void take_kind(struct pd_scan *scan, struct pd_backup_manifest *manifest)
 {
 	struct pd_slice text = pd_scan_line(scan, "kind");
 
-	for (int i = PD_BACKUP_FULL; i <= PD_BACKUP_LOG; i++)
+	for (int i = PD_BACKUP_FULL; i < PD_BACKUP_KIND_COUNT; i++)
 		if (pd_slice_equal(text, pd_slice_string(pd_backup_kind_name((enum pd_backup_kind)i)))) {
 			manifest->kind = (enum pd_backup_kind)i;
 			return;

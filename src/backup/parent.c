@@ -15,6 +15,7 @@ struct search {
 	const struct pd_catalog *catalog;
 	const struct pd_backup_source *source;
 	const struct pd_log_look *look;
+	bool only_full;
 	bool *others; /* by the catalog's items: of another history */
 };
 
@@ -91,7 +92,7 @@ static size_t newest(const struct search *search)
 		const struct pd_backup_manifest *manifest = &catalog->items[i];
 		struct pd_backup_reach reach;
 
-		if (!search->others[i] &&
+		if (!search->others[i] && (!search->only_full || manifest->kind == PD_BACKUP_FULL) &&
 		    (best == catalog->count || manifest->end.lsn >= catalog->items[best].end.lsn) &&
 		    has_moment(search, manifest) && pd_catalog_reach(catalog, manifest, &reach, NULL) == 0)
 			best = i;
@@ -99,29 +100,61 @@ static size_t newest(const struct search *search)
 	return best;
 }
 
-int pd_backup_find_parent(struct pd_repository *repository, const struct pd_catalog *catalog,
-			  const struct pd_backup_source *source, const struct pd_log_look *look,
-			  const struct pd_backup_manifest **ret_parent, struct pd_error *err)
+static int find(struct search *search, const struct pd_backup_manifest **ret_found, struct pd_error *err)
 {
-	struct search search = { .repository = repository,
-				 .catalog = catalog,
-				 .source = source,
-				 .look = look,
-				 .others = pd_calloc(catalog->count + 1, sizeof *search.others) };
+	const struct pd_catalog *catalog = search->catalog;
 	size_t best;
 	int result = 0;
 
-	*ret_parent = NULL;
-	if (search.others == NULL)
+	*ret_found = NULL;
+	search->others = pd_calloc(catalog->count + 1, sizeof *search->others);
+	if (search->others == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a backup");
-	while (result == 0 && *ret_parent == NULL && (best = newest(&search)) < catalog->count) {
+	while (result == 0 && *ret_found == NULL && (best = newest(search)) < catalog->count) {
 		bool is = false;
 
-		result = is_of_this(&search, &catalog->items[best], &is, err);
-		search.others[best] = true;
+		result = is_of_this(search, &catalog->items[best], &is, err);
+		search->others[best] = true;
 		if (result == 0 && is)
-			*ret_parent = &catalog->items[best];
+			*ret_found = &catalog->items[best];
 	}
-	pd_free(search.others);
+	pd_free(search->others);
+	return result;
+}
+
+/* The full one is known by those that lead to the newest. Have they expired, this log tells, if it is as old. */
+static int find_full(struct search *search, struct pd_backup_lineage *lineage, struct pd_error *err)
+{
+	int result;
+
+	lineage->parent = pd_catalog_full_before(search->catalog, lineage->newest);
+	if (lineage->parent != NULL)
+		return 0;
+	search->only_full = true;
+	result = find(search, &lineage->parent, err);
+	if (lineage->parent != NULL)
+		lineage->newest = lineage->parent;
+	return result;
+}
+
+int pd_backup_find_lineage(struct pd_repository *repository, const struct pd_catalog *catalog,
+			   const struct pd_backup_source *source, const struct pd_log_look *look,
+			   enum pd_backup_kind kind, struct pd_backup_lineage *ret_lineage,
+			   struct pd_error *err)
+{
+	struct search search = {
+		.repository = repository, .catalog = catalog, .source = source, .look = look
+	};
+	struct pd_backup_lineage lineage = { 0 };
+	int result = 0;
+
+	if (kind != PD_BACKUP_FULL)
+		result = find(&search, &lineage.newest, err);
+	lineage.parent = lineage.newest;
+	if (result == 0 && lineage.newest != NULL && kind == PD_BACKUP_DIFFERENTIAL)
+		result = find_full(&search, &lineage, err);
+	if (result == 0 && lineage.newest != NULL)
+		lineage.state = pd_catalog_state_before(catalog, lineage.newest);
+	*ret_lineage = lineage;
 	return result;
 }

@@ -168,6 +168,7 @@ bool pd_backup_progress_watch(void *context, uint64_t done, uint64_t total)
 static const struct pd_verb verbs[] = {
 	{ "full", "back up everything", pd_backup_full_run },
 	{ "incremental", "back up what is new since the last backup", pd_backup_incremental_run },
+	{ "differential", "back up what is new since the last full backup", pd_backup_differential_run },
 	{ "log", "back up the log since the last backup", pd_backup_log_run },
 	{ "ls", "which backups there are", pd_backup_list_run },
 	{ "info", "what is in one", pd_backup_info_run },
@@ -182,8 +183,8 @@ static int run(int argc, char **argv)
 {
 	static const struct pd_verbs backup = {
 		.command = "perdure backup",
-		.synopsis = "perdure backup full|incremental|log|ls|info|points|verify|drill|expire|restore "
-			    "[options]",
+		.synopsis = "perdure backup full|incremental|differential|log|ls|info|points|verify|drill|"
+			    "expire|restore [options]",
 		.about = "Backups of a data directory in a repository: a directory on another disk or of "
 			 "another\n"
 			 "machine, or a place in an object store (S3). What a repository has already is not "
@@ -191,9 +192,9 @@ static int run(int argc, char **argv)
 			 "everything in\n"
 			 "it is checked when it is read. A backup is of one moment, and a restored directory "
 			 "is compared\n"
-			 "with what was then. With the log that incremental and log backups add, any moment "
-			 "between can\n"
-			 "be restored.",
+			 "with what was then. With the log that the others add, any moment "
+			 "between can be\n"
+			 "restored.",
 		.table = verbs,
 		.count = sizeof verbs / sizeof *verbs,
 		.after = "Examples:\n"

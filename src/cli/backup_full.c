@@ -1,4 +1,4 @@
-/* `perdure backup full`, `incremental`, `log`: by the server that has the directory, or of a directory that nobody serves. */
+/* `perdure backup full`, `incremental`, `differential`, `log`: by the server that has the directory, or of a directory that nobody serves. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,6 +64,25 @@ static const struct pd_options incremental_options = {
 	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup incremental --data /var/lib/perdure --repository /backup/perdure\n"
+		 "\n" PD_BACKUP_EXIT_STATUSES,
+};
+
+static const struct pd_options differential_options = {
+	.command = "perdure backup differential",
+	.synopsis = "perdure backup differential --repository ADDRESS [options]",
+	.about =
+		"Backs up what is new since the last full backup: files of the state that the repository has "
+		"not, and "
+		"the\nlog since, so that with that one every moment since can be restored, whatever became "
+		"of the "
+		"backups\nbetween. Log that the directory lacks by now is taken over from those. It can be "
+		"restored like a "
+		"full\none, and needs no other for its own moment.\n\n" SERVER_DOES_IT,
+	.table = table,
+	.count = TABLE_COUNT,
+	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
+	.after = "Examples:\n"
+		 "  perdure backup differential --data /var/lib/perdure --repository /backup/perdure\n"
 		 "\n" PD_BACKUP_EXIT_STATUSES,
 };
 
@@ -234,7 +253,7 @@ static int wait(struct pd_backup_work *work, struct pd_admin *admin, struct pd_s
 static int order(struct pd_backup_work *work, struct pd_admin *admin, enum pd_backup_kind kind,
 		 struct pd_slice *ret_reply, struct pd_error *err)
 {
-	static const char *const kinds[] = { "FULL", "INCREMENTAL", "LOG" };
+	static const char *const kinds[] = { "FULL", "INCREMENTAL", "DIFFERENTIAL", "LOG" };
 	const struct pd_repository_place *place = &work->place;
 	bool remote = pd_repository_place_is_remote(place);
 	char *repository = NULL, *key_file = NULL, *passphrase_file = NULL;
@@ -318,6 +337,11 @@ int pd_backup_full_run(int argc, char **argv)
 int pd_backup_incremental_run(int argc, char **argv)
 {
 	return run(&incremental_options, PD_BACKUP_INCREMENTAL, argc, argv);
+}
+
+int pd_backup_differential_run(int argc, char **argv)
+{
+	return run(&differential_options, PD_BACKUP_DIFFERENTIAL, argc, argv);
 }
 
 int pd_backup_log_run(int argc, char **argv)

@@ -18,7 +18,7 @@ struct pd_backup_given {
 	const char *s3_endpoint, *s3_region, *s3_style, *s3_ca_file;
 	bool s3_look_first;
 	const char *key_file, *passphrase_file;
-	uint64_t keep, keep_for_ms;
+	uint64_t keep, keep_for_ms, keep_daily, keep_weekly, keep_monthly, keep_yearly;
 	bool json, all, quick, no_state, dry_run;
 };
 
@@ -110,6 +110,7 @@ void pd_backup_line_end(struct pd_backup_work *work);
 
 int pd_backup_full_run(int argc, char **argv);
 int pd_backup_incremental_run(int argc, char **argv);
+int pd_backup_differential_run(int argc, char **argv);
 int pd_backup_log_run(int argc, char **argv);
 int pd_backup_points_run(int argc, char **argv);
 int pd_backup_expire_run(int argc, char **argv);

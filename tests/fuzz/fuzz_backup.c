@@ -103,6 +103,23 @@ static bool read_manifest(struct pd_slice lines, bool sealed, struct pd_backup_m
 	return result == 0;
 }
 
+/* As a differential backup that goes on from this one does. */
+static void take_over_log(const struct pd_catalog *catalog, const struct pd_backup_manifest *last)
+{
+	const struct pd_backup_manifest *full = pd_catalog_full_before(catalog, last);
+	struct pd_backup_manifest log;
+	struct pd_error err = { 0 };
+	int result;
+
+	if (full == NULL)
+		return;
+	result = pd_catalog_log(catalog, full, last, &log, &err);
+	PD_ASSERT(result == 0 || err.text[0] != '\0');
+	if (result == 0)
+		check_files(&log);
+	pd_backup_manifest_done(&log);
+}
+
 static void plan_all(const struct pd_catalog *catalog, const struct pd_backup_wish *wish)
 {
 	for (size_t i = 0; i < catalog->count; i++) {
@@ -117,6 +134,7 @@ static void plan_all(const struct pd_catalog *catalog, const struct pd_backup_wi
 		if (result == 0)
 			check_files(&plan);
 		pd_backup_manifest_done(&plan);
+		take_over_log(catalog, &catalog->items[i]);
 	}
 }
 
@@ -125,13 +143,16 @@ static void manifests(struct input *input)
 	struct pd_backup_manifest items[MANIFESTS_MAX];
 	struct pd_catalog catalog = { .items = items };
 	struct pd_backup_wish wish = { 0 };
-	struct pd_expire_rules rules = { 0 };
-	bool sealed, *goes;
+	struct pd_retention_rules rules = { 0 };
+	unsigned *why;
+	bool sealed;
 
 	wish.lsn = take_number(input, 2);
 	wish.time_us = take_number(input, 2);
 	rules.keep = take_byte(input) % 4;
 	rules.age_us = take_number(input, 2);
+	for (unsigned i = 0; i < PD_RETENTION_PERIOD_COUNT; i++)
+		rules.periods[i] = rules.age_us >> 2 * i & 3;
 	sealed = take_byte(input) % 8 != 0;
 	while (catalog.count < MANIFESTS_MAX && input->size > 0) {
 		const uint8_t *end = memmem(input->data, input->size, "\n\n", 2);
@@ -143,9 +164,9 @@ static void manifests(struct input *input)
 			catalog.count++;
 	}
 	plan_all(&catalog, &wish);
-	goes = pd_expire_judge(&catalog, &rules, 1u << 30);
-	PD_ASSERT(goes != NULL);
-	pd_free(goes);
+	why = pd_retention_judge(&catalog, &rules, 1u << 30);
+	PD_ASSERT(why != NULL);
+	pd_free(why);
 	for (size_t i = 0; i < catalog.count; i++)
 		pd_backup_manifest_done(&items[i]);
 }

@@ -234,7 +234,7 @@ bool copies_back_up(struct world *world, unsigned kind)
 
 bool copies_expire(struct world *world)
 {
-	const struct pd_expire_rules rules = { .keep = 1 };
+	const struct pd_retention_rules rules = { .keep = 1 };
 	struct pd_repository *repository;
 	struct pd_expired expired;
 	struct pd_error err = { 0 };

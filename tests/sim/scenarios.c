@@ -540,7 +540,7 @@ const struct script scripts[] = {
 		    DO(KILL),
 		    { ACT_PUT, 300, PD_LEVEL_FULL },
 		    DO(SETTLE),
-		    BACK_UP(INCREMENTAL) },
+		    BACK_UP(DIFFERENTIAL) },
 	  .keeps = VARY_KEEPS_ALL },
 	{ .name = "the disk is full while a backup is made",
 	  .shape = keeping,

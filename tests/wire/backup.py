@@ -217,6 +217,44 @@ def test_any_moment(world):
     assert status == 1 and "perdure backup points" in stderr, stderr
 
 
+def test_differential(world):
+    """All since the full one: what was made between may go; and the calendar's rules say what stays, and why."""
+    server = world.new_server("differential")
+    server.start()
+    vault = world.path("differential-vault")
+    connection = world.connect(server)
+
+    def make(kind):
+        connection.expect("OK", "SET", f"{{ann}}{kind}", os.urandom(20_000).hex())
+        return backup(world, kind, "--data", server.directory, repository=vault)[-1]
+
+    status, _, stderr = backup(world, "differential", "--data", server.directory, repository=vault, check=False)
+    assert status == 1 and "make a full one" in stderr, stderr
+    full, log, incremental, differential = make("full"), make("log"), make("incremental"), make("differential")
+    between = as_map(connection.command("PD.RECEIPT"))["bookmark"].decode()
+    state = connection.command("PD.STATEHASH")
+    last = make("differential")
+    assert [done["parent"] for done in (log, incremental, differential, last)] == \
+        [full["id"], log["id"], full["id"], full["id"]], (log, incremental, differential, last)
+    for done in (log, incremental, differential):
+        os.unlink(os.path.join(vault, "backup", done["id"]))
+    server.kill()
+    copy = world.new_server("differential-copy")
+    restored = backup(world, "restore", "--at", between, "--data", copy.directory, repository=vault)[-1]
+    assert restored["at"] == between, restored
+    copy.start()
+    assert world.connect(copy).command("PD.STATEHASH") == state
+    copy.kill()
+    planned = backup(world, "expire", "--keep-daily", "7", "--keep-yearly", "1", "--dry-run", repository=vault)[-1]
+    assert planned["backups"] in ([full["id"]], []), planned  # all of one day, unless it has ended meanwhile
+    assert planned["kept"][-1] == {"id": last["id"], "rules": ["newest", "keep-daily", "keep-yearly"]}, planned
+    status, stdout, _ = world.perdure("backup", "expire", "--keep-weekly", "1", "--dry-run", "--repository", vault)
+    assert status == 0 and f"stays: {last['id']} (newest, keep-weekly)" in stdout, stdout
+    gone = backup(world, "expire", "--keep-monthly", "1", repository=vault)[-1]
+    assert gone["kept"] == [{"id": last["id"], "rules": ["newest", "keep-monthly"]}], gone
+    assert backup(world, "verify", "--all", repository=vault)[-1]["sound"]
+
+
 def test_drill_and_expire(world):
     """The source is gone before the drill; old backups go, and nothing that is needed."""
     server = world.new_server("drilled")

@@ -163,6 +163,11 @@ static void answer_incremental(struct pd_resp_call *call)
 	start(call, PD_BACKUP_INCREMENTAL);
 }
 
+static void answer_differential(struct pd_resp_call *call)
+{
+	start(call, PD_BACKUP_DIFFERENTIAL);
+}
+
 static void answer_log(struct pd_resp_call *call)
 {
 	start(call, PD_BACKUP_LOG);
@@ -180,6 +185,10 @@ static void answer_help(struct pd_resp_call *call)
 	static const char *const lines[] = {
 		"CANCEL",
 		"    End the backup that is being made. What was sent of it counts for the next.",
+		"DIFFERENTIAL <repository> [NOSTATE] [KEYFILE <path>|PASSPHRASEFILE <path>]",
+		"    As FULL, reading only what is new since the last backup; with the log since the last "
+		"full "
+		"one.",
 		"FULL <repository> [NOSTATE] [KEYFILE <path>|PASSPHRASEFILE <path>]",
 		"    Start a backup of everything into this directory of the server's machine, a path from / "
 		"on, or "
@@ -208,6 +217,8 @@ static void answer_help(struct pd_resp_call *call)
 
 static const struct pd_resp_command commands[] = {
 	ROW("pd.backup|cancel", 2, ADMIN, "Ends the backup that is being made.", "O(1)", answer_cancel),
+	ROW("pd.backup|differential", -3, ADMIN, "Starts a backup of what is new since the last full one.",
+	    "O(1); the work goes on beside the serving.", answer_differential),
 	ROW("pd.backup|full", -3, ADMIN, "Starts a backup of everything.",
 	    "O(1); the work goes on beside the serving.", answer_full),
 	ROW("pd.backup|help", 2, PD_COMMAND_CONNECTION | PD_COMMAND_LOADING,

@@ -1,4 +1,4 @@
-/* What may go goes, what is needed stays: by rules, and through power cuts in any place. */
+/* What may go goes, what is needed stays, through power cuts in any place. Which that is: test_retention.c. */
 #include "vault.h"
 
 #include <setjmp.h>
@@ -13,73 +13,6 @@
 #include "backup/expire.h"
 #include "backup/proof.h"
 #include "base/memory.h"
-
-/* ---- which: pure ---- */
-
-/* "F1 I2 L3>2": kind, lease, and for one of log the lease of its parent. Hours before now are 10 times how many come after it. */
-static void make(struct pd_catalog *catalog, struct pd_backup_manifest *items, const char *text)
-{
-	*catalog = (struct pd_catalog){ .items = items };
-	while (*text != '\0') {
-		struct pd_backup_manifest *item = &items[catalog->count++];
-		char kind = *text++;
-		const char *end = text + strcspn(text, " ");
-
-		pd_backup_manifest_init(item);
-		item->kind = kind == 'F'   ? PD_BACKUP_FULL
-			     : kind == 'I' ? PD_BACKUP_INCREMENTAL
-					   : PD_BACKUP_LOG;
-		item->lease = (uint64_t)(text[0] - '0');
-		(void)snprintf(item->id, sizeof item->id, "%c", text[0]);
-		if (text[1] == '>')
-			(void)snprintf(item->parent, sizeof item->parent, "%c", text[2]);
-		text = *end == ' ' ? end + 1 : end;
-	}
-	for (size_t i = 0; i < catalog->count; i++)
-		items[i].ended_us = (100 - 10 * (catalog->count - 1 - i)) * UINT64_C(3600000000);
-}
-
-static void expect(const char *text, uint64_t keep, uint64_t hours, const char *left)
-{
-	struct pd_backup_manifest items[10];
-	struct pd_expire_rules rules = { .keep = keep, .age_us = hours * UINT64_C(3600000000) };
-	struct pd_catalog catalog;
-	char stays[32] = "";
-	size_t count = 0;
-	bool *goes;
-
-	make(&catalog, items, text);
-	goes = pd_expire_judge(&catalog, &rules, 100 * UINT64_C(3600000000));
-	assert_non_null(goes);
-	for (size_t i = 0; i < catalog.count; i++)
-		if (!goes[i])
-			stays[count++] = items[i].id[0];
-	pd_free(goes);
-	assert_string_equal(stays, left);
-}
-
-static void test_rules(void **state)
-{
-	(void)state;
-	expect("F1 F2 F3", 2, 0, "23");
-	expect("F1 F2 F3", 0, 15, "23");
-	expect("F1 F2 F3", 1, 15, "23");
-	expect("F1 F2 F3", 2, 5, "23");
-	/* Nothing is said; nothing goes. */
-	expect("F1 F2 F3", 0, 0, "123");
-	/* The newest with a state stays, however old, with the log since. */
-	expect("F1 F2 L3>2 L4>3", 0, 1, "234");
-	/* Log stays with what it goes on from. */
-	expect("F1 L2>1 L3>2", 0, 1, "123");
-	expect("F1 L2>1 I3>2 L4>3", 1, 0, "34");
-	expect("F1 L2>1 L3>2 F4 L5>3", 1, 0,
-	       "1"
-	       "2345");
-	/* What an incremental one goes on from is not needed for its own moment. */
-	expect("F1 I2>1 I3>2", 1, 0, "3");
-}
-
-/* ---- how ---- */
 
 static struct world *begin(uint64_t seed)
 {
@@ -111,7 +44,7 @@ static void back_up(struct world *world, enum pd_backup_kind kind, struct pd_bac
 static int expire(struct world *world, uint64_t keep, bool dry_run, struct pd_expired *ret_expired,
 		  struct pd_error *err)
 {
-	struct pd_expire_rules rules = { .keep = keep };
+	struct pd_retention_rules rules = { .keep = keep };
 	struct pd_repository *repository;
 	int result = pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, err);
 
@@ -126,7 +59,7 @@ static int expire(struct world *world, uint64_t keep, bool dry_run, struct pd_ex
 /* A clock that jumps ahead lets nothing go. */
 static void test_clock(void **state)
 {
-	struct pd_expire_rules rules = { .age_us = 15 * UINT64_C(3600000000) };
+	struct pd_retention_rules rules = { .age_us = 15 * UINT64_C(3600000000) };
 	struct world *world = begin(4);
 	struct pd_repository *repository;
 	struct pd_backup_made made;
@@ -239,6 +172,11 @@ static void test_expire(void **state)
 	pieces = pieces_of(world);
 	assert_int_equal(expire(world, 1, true, &expired, &err), 0);
 	assert_int_equal(expired.backups, 2);
+	assert_int_equal(expired.kept_count, 2);
+	assert_string_equal(expired.kept[0].id, made[2].id);
+	assert_int_equal(expired.kept[0].why, PD_RETENTION_NEWEST | PD_RETENTION_COUNT | PD_RETENTION_NEEDED);
+	assert_string_equal(expired.kept[1].id, made[3].id);
+	assert_int_equal(expired.kept[1].why, PD_RETENTION_NEWEST | PD_RETENTION_COUNT);
 	assert_true(expired.pieces > 0 && expired.pieces < pieces);
 	pd_expired_done(&expired);
 	assert_int_equal(pieces_of(world), pieces);
@@ -339,13 +277,9 @@ static void test_proofs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_copied_without_leases),
-		cmocka_unit_test(test_expire),
-		cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_power_cuts),
-		cmocka_unit_test(test_proofs),
+		cmocka_unit_test(test_clock),      cmocka_unit_test(test_copied_without_leases),
+		cmocka_unit_test(test_expire),     cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_power_cuts), cmocka_unit_test(test_proofs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

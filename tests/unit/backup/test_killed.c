@@ -44,7 +44,7 @@ static void back_up(struct world *world)
 
 static int expire(struct world *world, struct pd_error *err)
 {
-	struct pd_expire_rules rules = { .keep = 1 };
+	struct pd_retention_rules rules = { .keep = 1 };
 	struct pd_repository *repository;
 	struct pd_expired expired;
 	int result = pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, err);

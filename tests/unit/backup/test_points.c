@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "engine/follower.h"
 
 static struct world *begin(uint64_t seed)
 {
@@ -146,6 +147,127 @@ static void test_incremental(void **state)
 	end(world);
 }
 
+static void forget(struct world *world, const char *id)
+{
+	char path[200];
+	struct pd_error err;
+
+	(void)snprintf(path, sizeof path, REPOSITORY "/backup/%.100s", id);
+	assert_int_equal(pd_os_unlink(world->host.os, path, &err), 0);
+}
+
+/* With the full one alone it reaches every moment since: what was made between is not needed. */
+static void expect_all_since(struct world *world, const struct pd_backup_made *full,
+			     const struct pd_backup_made *last)
+{
+	unsigned looked = 0;
+
+	for (uint64_t lsn = full->end.lsn; lsn <= last->end.lsn; lsn++)
+		if (world->records[lsn].known && (world_random(world, 3) == 0 || lsn == last->end.lsn)) {
+			expect_at(world, lsn);
+			looked++;
+		}
+	assert_true(looked > 5);
+}
+
+static void test_differential(void **state)
+{
+	static const enum pd_backup_kind kinds[] = { PD_BACKUP_LOG, PD_BACKUP_DIFFERENTIAL,
+						     PD_BACKUP_INCREMENTAL, PD_BACKUP_LOG };
+	struct pd_backup_made full, between[4], last;
+	struct pd_error err = { 0 };
+
+	(void)state;
+	for (uint64_t seed = 31; seed <= 34; seed++) {
+		struct world *world = begin(seed);
+
+		assert_int_equal(vault_back_up_live(world, PD_BACKUP_DIFFERENTIAL, &last, &err),
+				 PD_NOT_FOUND);
+		back_up(world, PD_BACKUP_FULL, &full);
+		for (size_t i = 0; i < 4; i++) {
+			live(world);
+			back_up(world, kinds[i], &between[i]);
+		}
+		assert_string_equal(between[1].parent, full.id);
+		assert_string_equal(between[2].parent, between[1].id);
+		live(world);
+		back_up(world, PD_BACKUP_DIFFERENTIAL, &last);
+		assert_string_equal(last.parent, full.id);
+		assert_true(last.state[0] != '\0');
+		for (size_t i = 0; i < 4; i++)
+			forget(world, between[i].id);
+		expect_all_since(world, &full, &last);
+		end(world);
+	}
+}
+
+/* So much that what comes now is in other segments of the log. */
+static void turn_segments(struct world *world)
+{
+	static char command[30 * 1024];
+
+	memset(command, 'x', sizeof command - 1);
+	memcpy(command, "set {a0}bulk ", sizeof "set {a0}bulk " - 1);
+	for (unsigned i = 0; i < 5; i++) {
+		host_durable(&world->host, command);
+		world_idle(world, 20);
+	}
+	world->last_lsn = host_lsn(&world->host);
+}
+
+/* Checkpoints come and the log goes, until it begins behind that. */
+static void trim_behind(struct world *world, uint64_t lsn)
+{
+	uint64_t first = 0, durable;
+
+	pd_engine_set_retention(world->host.engine, 0, 0);
+	for (unsigned i = 0; i < 20 && first <= lsn; i++) {
+		turn_segments(world);
+		vault_fill(world, 20);
+		world_checkpoint(world);
+		world_idle(world, 20);
+		pd_engine_log_reach(world->host.engine, &first, &durable);
+	}
+	assert_true(first > lsn);
+}
+
+/* What the directory's log does not have any more is in the backups since the full one. */
+static void test_differential_of_trimmed(void **state)
+{
+	static const enum pd_backup_kind kinds[] = { PD_BACKUP_LOG, PD_BACKUP_INCREMENTAL,
+						     PD_BACKUP_DIFFERENTIAL };
+	struct pd_error err = { 0 };
+
+	(void)state;
+	for (size_t kind = 0; kind < 3; kind++) {
+		struct world *world = begin(41 + kind);
+		struct pd_backup_made full, first, second, last, next;
+
+		back_up(world, PD_BACKUP_FULL, &full);
+		live(world);
+		turn_segments(world);
+		back_up(world, kinds[kind], &first);
+		pd_engine_keep_log(world->host.engine, first.end.lsn);
+		trim_behind(world, full.end.lsn);
+		back_up(world, kinds[kind], &second);
+		pd_engine_keep_log(world->host.engine, second.end.lsn);
+		trim_behind(world, first.end.lsn);
+		back_up(world, PD_BACKUP_DIFFERENTIAL, &last);
+		assert_string_equal(last.parent, full.id);
+		forget(world, first.id);
+		forget(world, second.id);
+		expect_all_since(world, &full, &last);
+		/* It has all that the next one lacks. */
+		back_up(world, PD_BACKUP_DIFFERENTIAL, &next);
+		assert_string_equal(next.parent, full.id);
+		forget(world, full.id);
+		assert_int_equal(vault_back_up_live(world, PD_BACKUP_DIFFERENTIAL, &next, &err),
+				 PD_NOT_FOUND);
+		assert_non_null(strstr(err.text, "no full backup"));
+		end(world);
+	}
+}
+
 /* Two histories that have parted are not mixed: what goes on in a restored directory goes on from what it was made of. */
 static void test_parted(void **state)
 {
@@ -211,10 +333,11 @@ static void copy_tree(struct pd_os *os, const char *from, const char *to)
  * of the first life is not what it goes on from. */
 static void test_put_back(void **state)
 {
-	static const enum pd_backup_kind kinds[] = { PD_BACKUP_LOG, PD_BACKUP_INCREMENTAL };
+	static const enum pd_backup_kind kinds[] = { PD_BACKUP_LOG, PD_BACKUP_INCREMENTAL,
+						     PD_BACKUP_DIFFERENTIAL };
 
 	(void)state;
-	for (size_t kind = 0; kind < 2; kind++) {
+	for (size_t kind = 0; kind < 3; kind++) {
 		struct world *world = begin(24);
 		struct pd_backup_made common, first, second;
 		struct pd_backup_restored restored;
@@ -295,9 +418,13 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_moment), cmocka_unit_test(test_incremental),
-		cmocka_unit_test(test_parted),       cmocka_unit_test(test_put_back),
+		cmocka_unit_test(test_every_moment),
+		cmocka_unit_test(test_incremental),
+		cmocka_unit_test(test_parted),
+		cmocka_unit_test(test_put_back),
 		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_differential),
+		cmocka_unit_test(test_differential_of_trimmed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,151 @@
+#include "backup/retention.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+#define DAY_US UINT64_C(86400000000)
+
+const char *pd_retention_reason_name(unsigned bit)
+{
+	static const char *const names[PD_RETENTION_REASON_COUNT] = {
+		"newest",       "keep",        "keep-for", "keep-daily", "keep-weekly",
+		"keep-monthly", "keep-yearly", "needed",   "no rule"
+	};
+
+	PD_ASSERT(bit < PD_RETENTION_REASON_COUNT);
+	return names[bit];
+}
+
+bool pd_retention_has_rules(const struct pd_retention_rules *rules)
+{
+	bool has = rules->keep > 0 || rules->age_us > 0;
+
+	for (size_t i = 0; i < PD_RETENTION_PERIOD_COUNT; i++)
+		has = has || rules->periods[i] > 0;
+	return has;
+}
+
+static bool has_state(const struct pd_backup_manifest *manifest)
+{
+	return manifest->kind != PD_BACKUP_LOG;
+}
+
+/* `later` with a state were made after it. One of log alone stays with the oldest of those that stay by number, and all after it. */
+static unsigned by_age_and_number(const struct pd_backup_manifest *manifest, uint64_t later,
+				  const struct pd_retention_rules *rules, uint64_t now_us)
+{
+	uint64_t made_us = manifest->ended_us;
+	unsigned why = later == 0 ? PD_RETENTION_NEWEST : 0;
+
+	if (later < rules->keep)
+		why |= PD_RETENTION_COUNT;
+	if (rules->age_us > 0 && (made_us >= now_us || now_us - made_us <= rules->age_us))
+		why |= PD_RETENTION_AGE;
+	return why;
+}
+
+/* Back from the one that was made last, by leases, which count up whatever clocks say. */
+static void keep_by_age_and_number(const struct pd_catalog *catalog, const struct pd_retention_rules *rules,
+				   uint64_t now_us, unsigned *why)
+{
+	uint64_t later = 0;
+
+	for (size_t i = catalog->count; i-- > 0;) {
+		why[i] |= by_age_and_number(&catalog->items[i], later, rules, now_us);
+		later += has_state(&catalog->items[i]);
+	}
+}
+
+/* ---- the calendar ---- */
+
+/* Two moments are in the same period if its number is the same. */
+static uint64_t period_of(uint64_t time_us, enum pd_retention_period period)
+{
+	uint64_t day = time_us / DAY_US;
+	time_t seconds = (time_t)(time_us / 1000000);
+	struct tm parts = { 0 };
+
+	if (period == PD_RETENTION_DAYS)
+		return day;
+	if (period == PD_RETENTION_WEEKS)
+		return (day + 3) / 7; /* 1970 began on a Thursday */
+	if (gmtime_r(&seconds, &parts) == NULL)
+		return UINT64_MAX; /* no such year: all of them are in one */
+	return period == PD_RETENTION_YEARS ? (uint64_t)parts.tm_year
+					    : (uint64_t)parts.tm_year * 12 + (uint64_t)parts.tm_mon;
+}
+
+static bool is_among(const uint64_t *numbers, size_t count, uint64_t number)
+{
+	/* Clocks that were right have the last ones at the end. */
+	for (size_t i = count; i-- > 0;)
+		if (numbers[i] == number)
+			return true;
+	return false;
+}
+
+/* Back from the one that was made last: the first that is met of a period is its last. */
+static void keep_periods(const struct pd_catalog *catalog, enum pd_retention_period period, uint64_t wanted,
+			 uint64_t *seen, unsigned *why)
+{
+	size_t count = 0;
+
+	for (size_t i = catalog->count; i-- > 0 && count < wanted;) {
+		uint64_t number = period_of(catalog->items[i].ended_us, period);
+
+		if (!has_state(&catalog->items[i]) || is_among(seen, count, number))
+			continue;
+		seen[count++] = number;
+		why[i] |= (unsigned)PD_RETENTION_DAILY << period;
+	}
+}
+
+/* ---- chains ---- */
+
+/* What another goes on from was made before it, most often right before. The catalog's count: it is not there. */
+static size_t place_before(const struct pd_catalog *catalog, size_t at, const char *id)
+{
+	while (at-- > 0)
+		if (strcmp(catalog->items[at].id, id) == 0)
+			return at;
+	return catalog->count;
+}
+
+/* What one of log alone goes on from, down to a state. */
+static void keep_chain(const struct pd_catalog *catalog, unsigned *why, size_t at)
+{
+	while (!has_state(&catalog->items[at]) && catalog->items[at].parent[0] != '\0') {
+		at = place_before(catalog, at, catalog->items[at].parent);
+		if (at == catalog->count || (why[at] & PD_RETENTION_NEEDED) != 0)
+			return;
+		why[at] |= PD_RETENTION_NEEDED;
+	}
+}
+
+unsigned *pd_retention_judge(const struct pd_catalog *catalog, const struct pd_retention_rules *rules,
+			     uint64_t now_us)
+{
+	unsigned *why = pd_calloc(catalog->count + 1, sizeof *why);
+	uint64_t *seen = pd_calloc(catalog->count + 1, sizeof *seen);
+	bool has_rules = pd_retention_has_rules(rules);
+
+	if (why == NULL || seen == NULL) {
+		pd_free(why);
+		pd_free(seen);
+		return NULL;
+	}
+	for (size_t i = 0; i < catalog->count && !has_rules; i++)
+		why[i] = PD_RETENTION_NO_RULE;
+	if (has_rules)
+		keep_by_age_and_number(catalog, rules, now_us, why);
+	for (size_t i = 0; i < PD_RETENTION_PERIOD_COUNT; i++)
+		keep_periods(catalog, (enum pd_retention_period)i, rules->periods[i], seen, why);
+	for (size_t i = 0; i < catalog->count; i++)
+		if (why[i] != 0)
+			keep_chain(catalog, why, i);
+	pd_free(seen);
+	return why;
+}
