@@ -107,6 +107,7 @@ def one_large(options):
         say(f"an actor of {keys:,} keys")
         fill(options, server.port, keys, 16)
         settle(server)
+        checkpoint(options, server)  # a past whose base is older than its actor's 256 MiB of changes is refused
         with RespConnection(server.port, timeout=600) as connection:
             ask(connection, "PD.USE", "main")
             ask(connection, "SET", ":first", "0")
@@ -169,6 +170,8 @@ def restores(options):
         server.start()
         say(f"{count:,} small actors")
         write_all(server.port, (set_request(f"{{{name}}}{i}", f"{i:064d}") for name in names for i in range(SMALL_KEYS)))
+        settle(server)
+        checkpoint(options, server)
         with RespConnection(server.port, timeout=300) as connection:
             ask(connection, "SET", "behind", "them")
             then, sample = now(connection), names[:50]
@@ -466,7 +469,8 @@ def about(options):
             "1 GiB where nothing else is said",
             f"backups: {options.history_gb:g} GB in {keys_of(options):,} keys, values of {VALUE:,} B that do not compress; the page cache is "
             "dropped before each, and data and repository are on the same disk; a full backup makes its checkpoint first",
-            f"many actors: {SMALL_KEYS} keys each, {SMALL_CHANGES} of them changed since"]
+            f"many actors: {SMALL_KEYS} keys each, {SMALL_CHANGES} of them changed since. A checkpoint is made before the changes of these, and of "
+            "the actor of many keys"]
 
 
 def run(options):

@@ -45,6 +45,12 @@ static int find_actor(struct pd_history *history, const struct pd_restore_order 
 
 /* ---- its profile ---- */
 
+/* Who is put back as it was keeps the profile that it has: no need to go over the log for the one of then. */
+static bool needs_profile(const struct pd_restore_order *order, const struct pd_restore_known *known)
+{
+	return known->actor == 0 || (order->verb != PD_RESTORE_RESTORE && order->verb != PD_RESTORE_REVERT);
+}
+
 static int find_profile(struct pd_history *history, struct pd_restore_source *source, struct pd_error *err)
 {
 	struct pd_past_value level, quotas = { 0 };
@@ -76,7 +82,7 @@ static int open_past(struct pd_history *history, const struct pd_restore_order *
 	source->is_snapshot = found->is_snapshot;
 	source->hash = found->record.hash;
 	source->profile = found->record.profile;
-	if (result == 0 && !found->is_snapshot)
+	if (result == 0 && !found->is_snapshot && needs_profile(order, known))
 		result = find_profile(history, source, err);
 	return result == 0 ? pd_past_open(history, source->actor, &found->at, &source->past, err) : result;
 }

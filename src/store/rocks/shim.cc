@@ -200,12 +200,14 @@ static void set_shape(rocksdb::ColumnFamilyOptions *options, unsigned trigger)
 	options->bottommost_compression_opts.level = 1;
 }
 
-static std::shared_ptr<rocksdb::Cache> make_cache(size_t bytes)
+static std::shared_ptr<rocksdb::Cache> make_cache(size_t bytes, bool read_only)
 {
 	rocksdb::LRUCacheOptions options;
 
 	options.capacity = bytes;
-	options.num_shard_bits = 4;            /* one thread reads: shards are for compaction beside it */
+	/* One thread reads: shards are for compaction beside it. Where there is none the cache is small, and a shard of it would not
+	 * hold the filter of a new file, which is whole: each get would read all of that again. */
+	options.num_shard_bits = read_only ? 0 : 4;
 	options.strict_capacity_limit = false; /* a get must not fail for it */
 	options.high_pri_pool_ratio =
 		0.8; /* filters and indexes, before data that the page cache has as well */
@@ -280,7 +282,7 @@ int pd_rocks_open(const struct pd_rocks_options *options, struct pd_rocks **ret_
 
 		rocks->directory = options->directory;
 		rocks->read_only = options->read_only;
-		rocks->cache = make_cache(options->cache_bytes);
+		rocks->cache = make_cache(options->cache_bytes, options->read_only);
 		rocks->options = make_options(options, rocks->listener, rocks->cache);
 		pd_rocks_set_compaction_rate(rocks.get(), options->compaction_bytes_per_s);
 		rocks->options.rate_limiter = rocks->rate;

@@ -274,6 +274,42 @@ static void test_checkpoint(void **state)
 	assert_int_equal(count(fixture->levels, "a", "z", NULL), 101);
 }
 
+/* Bytes that this process has read of files so far. */
+static unsigned long long bytes_read(void)
+{
+	FILE *file = fopen("/proc/self/io", "r");
+	unsigned long long bytes;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "rchar: %llu", &bytes), 1);
+	(void)fclose(file);
+	return bytes;
+}
+
+/* The filter of a file as it was put there is whole, and large where the keys are many: the small cache of who only looks keeps it. */
+static void test_filter_stays_with_who_looks(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pd_levels_options options = fixture->options;
+	unsigned long long before;
+	struct pd_levels *copy;
+	char key[32];
+
+	put_many(fixture, "keyspace", 400000); /* half a MB of filter */
+	check(pd_levels_checkpoint(fixture->levels, fixture->copy, why));
+	options.directory = fixture->copy;
+	options.create = false;
+	options.read_only = true;
+	check(pd_levels_open(PD_LEVELS_ROCKSDB, &options, &copy, why));
+	before = bytes_read();
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(key, sizeof key, "keyspace%06u", i * 4000);
+		assert_int_equal(get_code(copy, key, NULL), 1);
+	}
+	assert_true(bytes_read() - before < 100 * 64 * 1024);
+	check(pd_levels_close(copy, why));
+}
+
 /* Opening again and again leaves nothing behind. */
 static void test_many_openings(void **state)
 {
@@ -433,6 +469,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_iterator_is_used_again, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_position_and_leftovers, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_checkpoint, rocks_setup, rocks_teardown),
+		cmocka_unit_test_setup_teardown(test_filter_stays_with_who_looks, rocks_setup,
+						rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_many_openings, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_none_there, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_derived_keys_do_not_fill_level_0, rocks_setup,
