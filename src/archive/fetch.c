@@ -6,20 +6,14 @@
 #include <string.h>
 
 #include "archive/catalog.h"
-#include "archive/object.h"
+#include "archive/segment.h"
 #include "base/memory.h"
-#include "base/plant.h"
 #include "engine/manifest.h"
 
 struct fetching {
 	const struct pd_archive_fetch *fetch;
 	struct pd_archive_fetched *fetched;
 	uint64_t done_bytes, total_bytes; /* of the files */
-
-	/* The segment that is being written. */
-	struct pd_os_file *file;
-	uint32_t segment; /* 0: none */
-	uint64_t at;
 
 	uint32_t chain; /* header_crc of the last group */
 	bool chain_known;
@@ -120,123 +114,68 @@ static int choose_items(const struct pd_archive_fetch *fetch, const struct pd_ar
 
 /* ---- files ---- */
 
-static char *path_of(const struct fetching *fetching, const char *suffix)
+static char *path_of(const struct fetching *fetching, uint32_t segment, const char *suffix)
 {
-	return pd_asprintf("%s/%010" PRIu32 ".%s", fetching->fetch->directory, fetching->segment, suffix);
+	return pd_asprintf("%s/%010" PRIu32 ".%s", fetching->fetch->directory, segment, suffix);
 }
 
-static int begin_file(struct fetching *fetching, uint32_t segment, struct pd_error *err)
+static bool go_on(void *context, uint64_t bytes)
 {
-	struct pd_os *os = fetching->fetch->os;
-	char *path;
-	int result;
-
-	fetching->segment = segment;
-	fetching->at = 0;
-	path = path_of(fetching, "new");
-	result = path == NULL
-			 ? no_memory(err)
-			 : pd_os_open(os, path, PD_OS_READ | PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE,
-				      &fetching->file, err);
-	pd_free(path);
-	return result;
-}
-
-/* Give it its name. A no-op where none is being written. */
-static int end_file(struct fetching *fetching, struct pd_error *err)
-{
-	struct pd_os *os = fetching->fetch->os;
-	char *from, *to;
-	int result;
-
-	if (fetching->file == NULL)
-		return 0;
-	from = path_of(fetching, "new");
-	to = path_of(fetching, "seg");
-	result = from == NULL || to == NULL
-			 ? no_memory(err)
-			 : pd_log_raw_finish(fetching->file, fetching->at, fetching->fetch->log.cluster_id,
-					     fetching->fetch->log.shard, fetching->segment, err);
-	if (result == 0 && !pd_plant(PD_PLANT_FETCHED_UNSYNCED))
-		result = pd_os_datasync(fetching->file, err);
-	pd_os_close(fetching->file);
-	fetching->file = NULL;
-	if (result == 0)
-		result = pd_os_rename(os, from, to, err);
-	if (result == 0)
-		fetching->fetched->segments++;
-	pd_free(from);
-	pd_free(to);
-	return result;
-}
-
-static int go_on(const struct fetching *fetching, struct pd_error *err)
-{
+	const struct fetching *fetching = context;
 	const struct pd_archive_fetch *fetch = fetching->fetch;
 
-	if (fetch->go_on == NULL || fetch->go_on(fetch->context, fetching->done_bytes, fetching->total_bytes))
-		return 0;
-	return pd_error_set(err, PD_CANCELLED, "told to end while fetching from an archive");
+	return fetch->go_on == NULL ||
+	       fetch->go_on(fetch->context, fetching->done_bytes + bytes, fetching->total_bytes);
 }
 
-static int write_file(void *context, const void *data, size_t size, struct pd_error *err)
-{
-	struct fetching *fetching = context;
-	int result = pd_os_write(fetching->file, data, size, fetching->at, err);
-
-	if (result != 0)
-		return result;
-	fetching->at += size;
-	fetching->done_bytes += size;
-	return go_on(fetching, err);
-}
-
-static int check_chain(const struct fetching *fetching, const struct pd_archive_part *part,
+static int check_chain(const struct fetching *fetching, const struct pd_archive_segment_got *got,
 		       struct pd_error *err)
 {
-	if (!fetching->chain_known || part->stretch.previous_crc == fetching->chain)
+	if (!fetching->chain_known || got->previous_crc == fetching->chain)
 		return 0;
 	return pd_error_set(err, PD_CORRUPT,
 			    "the archive %s is of two histories: what has LSN %" PRIu64 " to %" PRIu64
 			    " (segment %010" PRIu32 ") does not follow what is before it",
-			    pd_object_store_address(fetching->fetch->store), part->stretch.first_lsn,
-			    part->stretch.last_lsn, part->stretch.segment);
+			    pd_object_store_address(fetching->fetch->store), got->last.first_lsn,
+			    got->last.last_lsn, got->last.segment);
 }
 
-static int fetch_item(struct fetching *fetching, const struct pd_archive_item *item, struct pd_error *err)
+/* These are of one segment. */
+static int fetch_segment(struct fetching *fetching, const struct pd_archive_item *items, size_t count,
+			 struct pd_error *err)
 {
 	const struct pd_archive_fetch *fetch = fetching->fetch;
 	struct pd_archive_fetched *fetched = fetching->fetched;
-	struct pd_object_sink sink = { .write = write_file, .context = fetching };
-	struct pd_archive_part part;
-	int result = 0;
+	const struct pd_archive_segment segment = { .os = fetch->os,
+						    .store = fetch->store,
+						    .log = fetch->log,
+						    .items = items,
+						    .count = count,
+						    .go_on = go_on,
+						    .context = fetching };
+	char *from = path_of(fetching, items->part.stretch.segment, "new");
+	char *to = path_of(fetching, items->part.stretch.segment, "seg");
+	struct pd_archive_segment_got got;
+	int result = from == NULL || to == NULL ? no_memory(err)
+						: pd_archive_segment_get(&segment, from, &got, err);
 
-	if (fetching->file == NULL || fetching->segment != item->part.stretch.segment) {
-		result = end_file(fetching, err);
-		if (result == 0)
-			result = begin_file(fetching, item->part.stretch.segment, err);
-	}
 	if (result == 0)
-		result = pd_archive_object_get(fetch->store, &fetch->log, &item->part, &sink, &part, err);
-	if (result == PD_NOT_FOUND)
-		return pd_error_set(
-			err, PD_CORRUPT,
-			"the object with LSN %" PRIu64 " to %" PRIu64
-			" went away while it was read from the archive %s: try again; if that does not help, "
-			"put back a copy of it",
-			item->part.stretch.first_lsn, item->part.stretch.last_lsn,
-			pd_object_store_address(fetch->store));
+		result = check_chain(fetching, &got, err);
 	if (result == 0)
-		result = check_chain(fetching, &part, err);
+		result = pd_os_rename(fetch->os, from, to, err);
+	pd_free(from);
+	pd_free(to);
 	if (result != 0)
 		return result;
-	fetching->chain = part.stretch.last_crc;
+	fetching->chain = got.last_crc;
 	fetching->chain_known = true;
-	fetched->objects++;
-	fetched->bytes += part.stretch.end - part.stretch.from;
-	fetched->last_lsn = part.stretch.last_lsn;
-	fetched->last_epoch = part.stretch.epoch;
-	fetched->last_time_us = part.stretch.last_time_us;
+	fetching->done_bytes += got.bytes;
+	fetched->segments++;
+	fetched->objects += count;
+	fetched->bytes += got.bytes;
+	fetched->last_lsn = got.last.last_lsn;
+	fetched->last_epoch = got.last.epoch;
+	fetched->last_time_us = got.last.last_time_us;
 	return 0;
 }
 
@@ -278,7 +217,7 @@ static int sync_directory(const struct pd_archive_fetch *fetch, struct pd_error 
 	return result;
 }
 
-static int fetch_items(struct fetching *fetching, const struct pd_archive_catalog *catalog, size_t first,
+static int fetch_all(struct fetching *fetching, const struct pd_archive_catalog *catalog, size_t first,
 		       size_t end, struct pd_error *err)
 {
 	int result = make_directory(fetching->fetch, err);
@@ -287,11 +226,13 @@ static int fetch_items(struct fetching *fetching, const struct pd_archive_catalo
 		fetching->total_bytes += catalog->items[i].part.stretch.end -
 					 catalog->items[i].part.stretch.from;
 	fetching->fetched->first_lsn = catalog->items[first].part.stretch.first_lsn;
-	for (size_t i = first; result == 0 && i < end; i++)
-		result = fetch_item(fetching, catalog->items + i, err);
-	if (result == 0)
-		result = end_file(fetching, err);
-	pd_os_close(fetching->file);
+	for (size_t i = first, next; result == 0 && i < end; i = next) {
+		const struct pd_archive_item *items = catalog->items;
+
+		for (next = i + 1; next < end && items[next].part.stretch.segment == items[i].part.stretch.segment;)
+			next++;
+		result = fetch_segment(fetching, items + i, next - i, err);
+	}
 	return result == 0 ? sync_directory(fetching->fetch, err) : result;
 }
 
@@ -313,7 +254,7 @@ int pd_archive_fetch(const struct pd_archive_fetch *fetch, struct pd_archive_fet
 		result = choose_items(fetch, &catalog, run, &first, &end, err);
 	if (result == 0) {
 		fetched.base = run->base;
-		result = fetch_items(&fetching, &catalog, first, end, err);
+		result = fetch_all(&fetching, &catalog, first, end, err);
 	}
 	pd_archive_catalog_done(&catalog);
 	if (result == 0)

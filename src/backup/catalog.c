@@ -270,8 +270,9 @@ int pd_catalog_plan(const struct pd_catalog *catalog, const struct pd_backup_man
 	ret_plan->shard = last->shard;
 	ret_plan->base = base->base;
 	ret_plan->end = last->end;
+	ret_plan->begun_us = last->begun_us;
 	ret_plan->keys = last->keys;
-	if (wish->lsn == 0 && wish->time_us == 0 && last->has_state) {
+	if (last->has_state) { /* which counts where that is the moment */
 		ret_plan->has_state = true;
 		memcpy(ret_plan->state, last->state, sizeof ret_plan->state);
 	}

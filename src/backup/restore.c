@@ -1,5 +1,6 @@
 /* TARGET.restoring/
  *     data/       becomes TARGET, by a rename, when all in it is as it should be
+ *     segments/   one that was fetched of an archive or a dead server's log, until it is proved
  *     restoring   says that it is ours, and goes last */
 #include "backup/restore.h"
 
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "backup/carrier.h"
+#include "backup/cut.h"
 #include "base/memory.h"
 #include "base/plant.h"
 #include "engine/engine.h"
@@ -26,11 +28,14 @@ struct restoring {
 	const struct pd_backup_restoring *order;
 	struct pd_os *os;
 	char *scratch, *mark, *data, *parent;
+	char *log, *segments; /* in the data directory; where further ones are fetched */
 	bool ours; /* the scratch directory is there, and we made it */
 	struct pd_os_lock
 		*lock; /* of the mark in it: as long as we have it, nobody takes that for left over */
 	uint64_t done_bytes, total_bytes;
+	uint64_t fetched_bytes;      /* of done_bytes: before the log goes on */
 	struct pd_backup_moment end; /* up to where it is to have everything */
+	bool is_all;                 /* nothing was written after the log's end */
 	struct pd_backup_restored *restored;
 };
 
@@ -309,100 +314,86 @@ static int write_manifest(const struct restoring *restoring, struct pd_error *er
 	return pd_manifest_write(restoring->os, restoring->data, &data, err);
 }
 
-/* ---- the moment ---- */
+/* ---- the log ---- */
 
-/* Which record that is: as people look back, in what lies there. */
-static int resolve(struct restoring *restoring, struct pd_error *err)
+static bool watch_going_on(void *context, uint64_t bytes)
 {
-	const struct pd_backup_manifest *manifest = restoring->manifest;
-	struct pd_history_options options = { .os = restoring->os,
-					      .data_directory = restoring->data,
-					      .shard = manifest->shard };
-	struct pd_history *history;
-	struct pd_moment moment;
-	int result;
+	struct restoring *restoring = context;
 
-	memcpy(options.cluster_id, manifest->cluster_id, sizeof options.cluster_id);
-	result = pd_history_open(&options, &history, err);
-	if (result != 0)
-		return result;
-	result = pd_moment_resolve(history, restoring->order->at, PD_REACH_STATE, &moment, err);
-	pd_history_close(history);
-	if (result != 0)
-		return result;
-	if (moment.lsn == 0 || moment.lsn < manifest->base.lsn)
-		return pd_error_set(
-			err, PD_NOT_FOUND,
-			"that moment is before the first record, or before the checkpoint of LSN %" PRIu64
-			" in the backups",
-			manifest->base.lsn);
-	restoring->end = (struct pd_backup_moment){ moment.epoch, moment.lsn, moment.time_us };
-	return 0;
+	restoring->done_bytes = restoring->fetched_bytes + bytes;
+	return pd_backup_step(&restoring->order->watch, restoring->done_bytes, restoring->total_bytes,
+			      NULL) == 0;
 }
 
-static int read_segment(struct pd_os_file *handle, uint64_t size, struct pd_buffer *bytes,
-			struct pd_error *err)
+static void tell_gone_on(void *context, const struct pd_gone_on *gone)
 {
-	if (pd_buffer_reserve(bytes, (size_t)size) != 0)
-		return no_memory(err);
-	return pd_os_read(handle, bytes->data, (size_t)size, 0, &bytes->size, err);
+	struct restoring *restoring = context;
+
+	if (gone->last_lsn >= gone->first_lsn)
+		restoring->restored->last_source = gone->source;
+	if (restoring->order->told != NULL)
+		restoring->order->told(restoring->order->watch.context, gone);
 }
 
-/* The segment ends with the record from now on. */
-static int cut_segment(const struct restoring *restoring, const struct pd_backup_file *file, const char *path,
-		       struct pd_error *err)
+static struct pd_go_on going_on(struct restoring *restoring)
 {
-	uint32_t number = (uint32_t)strtoul(strrchr(file->name, '/') + 1, NULL, 10);
-	struct pd_os_file *handle = NULL;
-	struct pd_buffer bytes;
-	uint64_t room;
-	int result = pd_os_open(restoring->os, path, PD_OS_READ | PD_OS_WRITE, &handle, err);
+	const struct pd_backup_restoring *order = restoring->order;
+	struct pd_go_on go_on = { .os = restoring->os,
+				  .shard = restoring->manifest->shard,
+				  .log_directory = restoring->log,
+				  .scratch_directory = restoring->segments,
+				  .sources = order->sources,
+				  .source_count = order->source_count,
+				  .wish = order->wish,
+				  .watch = watch_going_on,
+				  .told = tell_gone_on,
+				  .context = restoring };
 
-	pd_buffer_init(&bytes, (size_t)file->size + 1);
+	memcpy(go_on.cluster_id, restoring->manifest->cluster_id, sizeof go_on.cluster_id);
+	return go_on;
+}
+
+/* What backups have of the log goes on with what others have. */
+static int go_on(struct restoring *restoring, struct pd_error *err)
+{
+	struct pd_go_on order = going_on(restoring);
+	struct pd_log_tail tail;
+	int result = pd_log_tail_find(&order, &tail, err);
+
+	restoring->fetched_bytes = restoring->done_bytes;
 	if (result == 0)
-		result = read_segment(handle, file->size, &bytes, err);
-	room = pd_log_segment_bytes(pd_buffer_slice(&bytes));
+		result = pd_go_on(&order, &tail, &restoring->is_all, err);
 	if (result == 0)
-		result = pd_log_cut_segment(restoring->manifest->cluster_id, restoring->manifest->shard,
-					    number, restoring->end.lsn, &bytes, err);
-	if (result == 0)
-		result = pd_os_write(handle, bytes.data, bytes.size, 0, err);
-	/* What was behind it must be nothing. */
-	if (result == 0)
-		result = pd_os_resize(handle, bytes.size, err);
-	if (result == 0)
-		result = pd_os_resize(handle, room > bytes.size ? room : bytes.size, err);
-	if (result == 0)
-		result = pd_os_datasync(handle, err);
-	pd_os_close(handle);
-	pd_buffer_done(&bytes);
+		restoring->end = (struct pd_backup_moment){ tail.epoch, tail.last_lsn, tail.last_time_us };
 	return result;
 }
 
-/* The log ends with the moment's record, in whichever segment that ends. */
-static int cut_log(struct restoring *restoring, struct pd_error *err)
+static int cut(struct restoring *restoring, struct pd_error *err)
 {
 	const struct pd_backup_manifest *manifest = restoring->manifest;
-	uint64_t lsn = restoring->end.lsn;
+	struct pd_backup_cut order = { .os = restoring->os,
+				       .data_directory = restoring->data,
+				       .log_directory = restoring->log,
+				       .shard = manifest->shard,
+				       .base_lsn = manifest->base.lsn,
+				       .at = restoring->order->at,
+				       .is_all = restoring->is_all,
+				       .known_us = manifest->begun_us };
+
+	memcpy(order.cluster_id, manifest->cluster_id, sizeof order.cluster_id);
+	return pd_backup_cut(&order, &restoring->end, err);
+}
+
+/* It ends where it is to end. */
+static int end_log(struct restoring *restoring, struct pd_error *err)
+{
 	int result = 0;
 
-	for (size_t i = 0; i < manifest->file_count && result == 0; i++) {
-		const struct pd_backup_file *file = &manifest->files[i];
-		char *path;
-
-		/* What begins later goes; the one in which the record ends may go on with others, or with a part of one. */
-		if (file->part != PD_BACKUP_LOG_FILE || (file->first_lsn <= lsn && file->last_lsn < lsn))
-			continue;
-		path = pd_asprintf("%s/%s", restoring->data, file->name);
-		if (path == NULL)
-			return no_memory(err);
-		if (file->first_lsn > lsn)
-			result = pd_os_unlink(restoring->os, path, err);
-		else
-			result = cut_segment(restoring, file, path, err);
-		pd_free(path);
-	}
-	return result;
+	if (restoring->order->source_count > 0)
+		result = go_on(restoring, err);
+	if (result == 0 && restoring->order->at != NULL)
+		result = cut(restoring, err);
+	return result == 0 ? pd_os_sync_directory(restoring->os, restoring->log, err) : result;
 }
 
 /* ---- the state ---- */
@@ -448,9 +439,13 @@ static int compare(struct restoring *restoring, struct pd_engine *engine, const 
 /* An epoch that nobody has had who had this data before. */
 static uint64_t choose_epoch(const struct restoring *restoring)
 {
-	return pd_plant(PD_PLANT_RESTORED_EPOCH)
-		       ? 0
-		       : pd_manifest_far_epoch(restoring->os, restoring->manifest->end.epoch);
+	const struct pd_backup_restoring *order = restoring->order;
+	uint64_t epoch = restoring->manifest->end.epoch;
+
+	for (size_t s = 0; s < order->source_count; s++)
+		if (order->sources[s]->newest_epoch > epoch)
+			epoch = order->sources[s]->newest_epoch;
+	return pd_plant(PD_PLANT_RESTORED_EPOCH) ? 0 : pd_manifest_far_epoch(restoring->os, epoch);
 }
 
 /* As a server starts, which is the proof that one can. */
@@ -492,6 +487,8 @@ static void done(struct restoring *restoring)
 	pd_free(restoring->mark);
 	pd_free(restoring->data);
 	pd_free(restoring->parent);
+	pd_free(restoring->log);
+	pd_free(restoring->segments);
 }
 
 static int begin(struct restoring *restoring, const char *target, struct pd_error *err)
@@ -499,13 +496,18 @@ static int begin(struct restoring *restoring, const char *target, struct pd_erro
 	int result;
 
 	restoring->os = restoring->repository->os;
-	restoring->total_bytes = pd_backup_manifest_bytes(restoring->manifest);
+	restoring->total_bytes = pd_backup_manifest_bytes(restoring->manifest) +
+				 restoring->order->further_bytes;
 	restoring->scratch = pd_asprintf("%s.restoring", target);
 	restoring->mark = pd_asprintf("%s.restoring/" MARK, target);
 	restoring->data = pd_asprintf("%s.restoring/data", target);
+	restoring->segments = pd_asprintf("%s.restoring/segments", target);
 	restoring->parent = parent_of(target);
+	restoring->log = restoring->data == NULL ? NULL
+						 : pd_manifest_log_directory(restoring->data,
+									     restoring->manifest->shard);
 	if (restoring->scratch == NULL || restoring->mark == NULL || restoring->data == NULL ||
-	    restoring->parent == NULL)
+	    restoring->parent == NULL || restoring->segments == NULL || restoring->log == NULL)
 		return no_memory(err);
 	result = check_target(restoring, target, err);
 	return result == 0 ? prepare(restoring, err) : result;
@@ -516,14 +518,11 @@ static int remake(struct restoring *restoring, struct pd_error *err)
 	uint64_t begun_ns = pd_os_monotonic_ns(restoring->os), fetched_ns;
 	int result = write_files(restoring, err);
 
+	if (result == 0)
+		result = end_log(restoring, err);
 	fetched_ns = pd_os_monotonic_ns(restoring->os);
 	restoring->restored->bytes = restoring->done_bytes;
 	restoring->restored->fetch_us = (fetched_ns - begun_ns) / 1000;
-	if (result == 0 && restoring->order->at != NULL) {
-		result = resolve(restoring, err);
-		if (result == 0)
-			result = cut_log(restoring, err);
-	}
 	if (result == 0)
 		result = write_manifest(restoring, err);
 	if (result == 0)
@@ -581,6 +580,24 @@ static int run(struct pd_repository *repository, const struct pd_backup_manifest
 	clean_up(&restoring);
 	done(&restoring);
 	pd_free(target);
+	return result;
+}
+
+int pd_backup_restore_plan(struct pd_os *os, const struct pd_backup_manifest *manifest,
+			   const struct pd_backup_restoring *order, struct pd_backup_moment *ret_end,
+			   uint64_t *ret_bytes, struct pd_error *err)
+{
+	struct pd_backup_restored restored = { 0 };
+	struct restoring restoring = { .os = os, .manifest = manifest, .order = order, .restored = &restored };
+	struct pd_go_on go_on = going_on(&restoring);
+	const struct pd_log_tail from = { .epoch = manifest->end.epoch,
+					  .last_lsn = manifest->end.lsn,
+					  .last_time_us = manifest->end.time_us };
+	struct pd_log_tail end;
+	int result = pd_go_on_plan(&go_on, &from, ret_bytes, &end, err);
+
+	if (result == 0)
+		*ret_end = (struct pd_backup_moment){ end.epoch, end.last_lsn, end.last_time_us };
 	return result;
 }
 

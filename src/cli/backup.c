@@ -8,6 +8,7 @@
 #include "cli/backup_private.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
+#include "server/bar.h"
 #include "server/server.h"
 
 #define LINE_NS UINT64_C(1000000000) /* between two lines of progress */
@@ -147,8 +148,10 @@ void pd_backup_progress_tell(struct pd_backup_work *work, uint64_t done, uint64_
 	pd_backup_line_begin(work, work->step);
 	pd_output_number_field(&work->output, "done_bytes", done);
 	pd_output_number_field(&work->output, "total_bytes", total);
-	if (seconds > 0)
+	if (seconds > 0) {
 		pd_output_real_field(&work->output, "bytes_per_s", (double)done / seconds);
+		pd_output_real_field(&work->output, "left_s", pd_bar_seconds_left(done, total, seconds));
+	}
 	pd_backup_line_end(work);
 }
 

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backup/further.h"
+#include "backup/go_on.h"
 #include "backup/manifest.h"
 #include "backup/repository.h"
 #include "cli/options.h"
@@ -15,6 +17,7 @@
 
 struct pd_backup_given {
 	const char *data, *repository, *scratch, *at;
+	const char *archive, *log;
 	const char *s3_endpoint, *s3_region, *s3_style, *s3_ca_file;
 	bool s3_look_first;
 	const char *key_file, *passphrase_file;
@@ -53,6 +56,11 @@ struct pd_backup_given {
 				 "hexadecimal\ndigits."),                                                 \
 		PD_BACKUP_OPTION("passphrase-file", "FILE", PD_OPTION_TEXT, passphrase_file,              \
 				 "The same with a passphrase, in the file's first line.")
+/* Comes right behind them, and counts in the environment, too. */
+#define PD_BACKUP_OPTION_ARCHIVE                                                                       \
+	PD_BACKUP_OPTION("archive", "ADDRESS", PD_OPTION_TEXT, archive,                                \
+			 "The archive of its log, where that goes on behind the backups (default:\n"   \
+			 "PERDURE_ARCHIVE). In S3: at the same service as the repository.")
 #define PD_BACKUP_OPTION_JSON                                                                            \
 	{                                                                                                \
 		"o", "FORMAT", PD_OPTION_FORMAT, PD_BACKUP_AT(json), 0, 0,                               \
@@ -107,6 +115,20 @@ bool pd_backup_progress_watch(void *context, uint64_t done, uint64_t total);
 /* Open an object of JSON that is a line: {"step": STEP. The caller closes it with pd_backup_line_end(). */
 void pd_backup_line_begin(struct pd_backup_work *work, const char *step);
 void pd_backup_line_end(struct pd_backup_work *work);
+
+/* Where log is had that no backup has, as it was given. */
+struct pd_backup_sources {
+	struct pd_further *items[2];
+	size_t count;
+};
+/* Close them in any case. Errors as pd_further_archive_new() and pd_further_log_new() have them. */
+PD_MUST_CHECK int pd_backup_sources_open(const struct pd_backup_work *work,
+					 const struct pd_backup_manifest *manifest,
+					 struct pd_backup_sources *ret_sources, struct pd_error *err);
+void pd_backup_sources_close(struct pd_backup_sources *sources);
+/* What is taken of the backups, and then of each source; as backup/restore.h has `told`, the context is the work. */
+void pd_backup_tell_backup(struct pd_backup_work *work, const struct pd_backup_manifest *plan);
+void pd_backup_tell_gone_on(void *context, const struct pd_gone_on *gone);
 
 int pd_backup_full_run(int argc, char **argv);
 int pd_backup_incremental_run(int argc, char **argv);

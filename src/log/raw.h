@@ -68,6 +68,13 @@ PD_MUST_CHECK int pd_log_raw_stretch(struct pd_log_raw *raw, size_t n, const str
 				     uint64_t limit_lsn, bool (*go_on)(void *context), void *context,
 				     struct pd_log_stretch *ret_stretch, struct pd_error *err);
 
+/* What of segment n is whole, from its front on, in a log that nobody writes any more: to its end if it is sealed and all of it is there, else to the
+ * last record before the first place where no whole group is; that is where its writer stopped, or damage, which is not told here.
+ * `sealed`: it has all that it will ever have. PD_END: there is nothing. PD_CORRUPT: nobody can tell where it ended, since the head behind it is damaged
+ * and its footer is not there. PD_IO, PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_log_raw_whole(struct pd_log_raw *raw, size_t n, struct pd_log_stretch *ret_stretch,
+				   struct pd_error *err);
+
 /* Does segment n begin with the groups that end at `end` with one of that header_crc? PD_CONFLICT: it has others; PD_CORRUPT: it has fewer that are whole: it
  * is damaged, or ends earlier. Errors as above. */
 PD_MUST_CHECK int pd_log_raw_has(struct pd_log_raw *raw, size_t n, uint64_t end, uint32_t last_crc,

@@ -436,6 +436,67 @@ int pd_log_raw_stretch(struct pd_log_raw *raw, size_t n, const struct pd_log_str
 	return result;
 }
 
+/* As far as groups are whole, to where a record, the head or the footer ends. */
+static int walk_whole(struct walk *walk, struct pd_log_stretch *stretch, struct pd_error *err)
+{
+	struct pd_log_stretch whole = *stretch;
+	struct pd_group_header header;
+	const uint8_t *bytes;
+	int result;
+
+	while ((result = next_group(walk, &header, &bytes, err)) == 1) {
+		take(walk, &header, bytes, &whole);
+		whole.sealed = header.kind == PD_GROUP_FOOTER;
+		if (!ends_record(&header) && header.kind != PD_GROUP_SEGMENT && !whole.sealed)
+			continue;
+		mark_end(walk, &whole);
+		*stretch = whole;
+		if (whole.sealed)
+			break;
+	}
+	return result < 0 ? result : 0;
+}
+
+static int whole_prefix(struct pd_log_raw *raw, size_t n, struct pd_log_stretch *ret_stretch,
+			struct pd_error *err)
+{
+	struct pd_log_stretch stretch;
+	struct walk walk;
+	int result;
+
+	begin_walk(&walk, raw, n, NULL);
+	stretch = (struct pd_log_stretch){ .segment = walk.segment->number,
+					   .epoch = walk.segment->epoch,
+					   .first_lsn = walk.next_lsn,
+					   .last_lsn = walk.next_lsn - 1 };
+	result = open_segment(raw, walk.segment->number, &walk.handle, err);
+	if (result != 0)
+		return result;
+	pd_hasher_reset(raw->hasher);
+	result = walk_whole(&walk, &stretch, err);
+	if (result == 0)
+		result = find_last_time(&walk, &stretch, err);
+	pd_os_close(walk.handle);
+	if (result == 0 && stretch.end == 0)
+		return PD_END;
+	/* Behind its end there may be what a later epoch has set aside: only the head of that says where that is. */
+	if (result == 0 && !stretch.sealed && n + 1 < raw->count && raw->entries[n + 1].head_crc == 0)
+		return damaged(&walk, err);
+	if (result == 0)
+		*ret_stretch = stretch;
+	return result;
+}
+
+int pd_log_raw_whole(struct pd_log_raw *raw, size_t n, struct pd_log_stretch *ret_stretch,
+		     struct pd_error *err)
+{
+	int result = PD_CORRUPT;
+
+	if (n + 1 < raw->count)
+		result = pd_log_raw_stretch(raw, n, NULL, UINT64_MAX, NULL, NULL, ret_stretch, err);
+	return result == PD_CORRUPT ? whole_prefix(raw, n, ret_stretch, err) : result;
+}
+
 int pd_log_raw_has(struct pd_log_raw *raw, size_t n, uint64_t end, uint32_t last_crc,
 		   bool (*go_on)(void *context), void *context, struct pd_error *err)
 {
