@@ -218,7 +218,7 @@ static int sync_directory(const struct pd_archive_fetch *fetch, struct pd_error 
 }
 
 static int fetch_all(struct fetching *fetching, const struct pd_archive_catalog *catalog, size_t first,
-		       size_t end, struct pd_error *err)
+		     size_t end, struct pd_error *err)
 {
 	int result = make_directory(fetching->fetch, err);
 
@@ -229,7 +229,8 @@ static int fetch_all(struct fetching *fetching, const struct pd_archive_catalog 
 	for (size_t i = first, next; result == 0 && i < end; i = next) {
 		const struct pd_archive_item *items = catalog->items;
 
-		for (next = i + 1; next < end && items[next].part.stretch.segment == items[i].part.stretch.segment;)
+		for (next = i + 1;
+		     next < end && items[next].part.stretch.segment == items[i].part.stretch.segment;)
 			next++;
 		result = fetch_segment(fetching, items + i, next - i, err);
 	}

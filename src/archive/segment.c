@@ -50,9 +50,8 @@ static int get_item(struct getting *getting, size_t n, struct pd_archive_segment
 		return result == PD_NOT_FOUND ? gone(segment, &part->stretch, err) : result;
 	if (n > 0 && found.stretch.previous_crc != got->last_crc)
 		return pd_error_set(err, PD_CORRUPT,
-				    "the archive %s is of two histories: what has LSN %" PRIu64
-				    " to %" PRIu64 " (segment %010" PRIu32
-				    ") does not follow what is before it",
+				    "the archive %s is of two histories: what has LSN %" PRIu64 " to %" PRIu64
+				    " (segment %010" PRIu32 ") does not follow what is before it",
 				    pd_object_store_address(segment->store), found.stretch.first_lsn,
 				    found.stretch.last_lsn, found.stretch.segment);
 	if (n == 0)

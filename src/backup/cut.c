@@ -28,11 +28,12 @@ static int check_time(const struct pd_backup_cut *cut, const struct pd_moment *n
 	if (time_us <= newest->time_us || time_us <= cut->known_us)
 		return 0;
 	pd_timestamp_format(newest->time_us, 6, when);
-	return pd_error_set(err, PD_AGAIN,
-			    "that is after the newest record that there is, LSN %" PRIu64
-			    " (%s), and what was written until then may be missing: give what has it (an archive, the "
-			    "log of the dead server), or leave --at out to have what there is",
-			    newest->lsn, when);
+	return pd_error_set(
+		err, PD_AGAIN,
+		"that is after the newest record that there is, LSN %" PRIu64
+		" (%s), and what was written until then may be missing: give what has it (an archive, the "
+		"log of the dead server), or leave --at out to have what there is",
+		newest->lsn, when);
 }
 
 /* Which record that is: as people look back, in what lies there. */

@@ -42,9 +42,11 @@ struct pd_further {
 	char *name;                          /* for messages: "the archive /mnt/archive" */
 	struct pd_further_segment *segments; /* by number; two may have one number, each with a part */
 	size_t count, capacity;
-	uint64_t newest_lsn, newest_epoch; /* it has, or had, a record of this LSN, whether it can be reached or not */
-	bool is_last;            /* where it ends, everything ends: nothing was written after that */
-	struct pd_error missing; /* that its end is known to be missing, or not to be readable; code 0: it is not */
+	uint64_t newest_lsn,
+		newest_epoch; /* it has, or had, a record of this LSN, whether it can be reached or not */
+	bool is_last;         /* where it ends, everything ends: nothing was written after that */
+	struct pd_error
+		missing; /* that its end is known to be missing, or not to be readable; code 0: it is not */
 };
 
 /* What an archive (archive/archive.h) has of this log. PD_INVALID, PD_NOT_FOUND: there is no such archive, or nothing of this cluster in it; what the store has. */

@@ -48,10 +48,11 @@ static int nothing_there(struct archived *archived, struct pd_error *err)
 		return result;
 	pd_archive_prefix(&archived->log, name);
 	name[2 * PD_CLUSTER_ID_SIZE] = '\0';
-	return pd_error_set(err, PD_NOT_FOUND,
-			    "%s has no log of the cluster that was backed up (%s): %s%s. Give its own archive",
-			    archived->further.name, name,
-			    others.used > 0 ? "it is of " : "there is nothing in it", others.text);
+	return pd_error_set(
+		err, PD_NOT_FOUND,
+		"%s has no log of the cluster that was backed up (%s): %s%s. Give its own archive",
+		archived->further.name, name, others.used > 0 ? "it is of " : "there is nothing in it",
+		others.text);
 }
 
 /* The items from `first` on that make up one segment from its front; *ret_next: behind all of that segment's. What does not go on is out of reach. */

@@ -162,10 +162,10 @@ static int unreadable(const struct dead *dead, const struct pd_further_segment *
 {
 	if (why->code == PD_NO_MEMORY)
 		return pd_error_set(err, PD_NO_MEMORY, "%s", why->text);
-	return pd_error_set(err, PD_CORRUPT, "segment %010" PRIu32 " (LSN %" PRIu64 " to %" PRIu64
-			    ") cannot be read in %s: %.200s",
-			    segment->number, segment->first_lsn, segment->last_lsn, dead->further.name,
-			    why->text);
+	return pd_error_set(
+		err, PD_CORRUPT,
+		"segment %010" PRIu32 " (LSN %" PRIu64 " to %" PRIu64 ") cannot be read in %s: %.200s",
+		segment->number, segment->first_lsn, segment->last_lsn, dead->further.name, why->text);
 }
 
 struct copying {
@@ -236,10 +236,9 @@ static int fetch(struct pd_further *further, size_t n, const char *path,
 		 bool (*go_on)(void *context, uint64_t bytes), void *context, struct pd_error *err)
 {
 	struct dead *dead = (struct dead *)further;
-	struct copying copying = { .dead = dead,
-				   .segment = &further->segments[n],
-				   .go_on = go_on,
-				   .context = context };
+	struct copying copying = {
+		.dead = dead, .segment = &further->segments[n], .go_on = go_on, .context = context
+	};
 	struct pd_error why = { 0 };
 	int result = pd_log_raw_whole(dead->raw, copying.segment->first, &copying.stretch, &why);
 

@@ -18,7 +18,7 @@ struct reason {
 struct going {
 	const struct pd_go_on *order;
 	struct pd_log_tail *tail;
-	struct reason *reasons; /* one for each source */
+	struct reason *reasons;       /* one for each source */
 	uint64_t bytes_before, bytes; /* fetched: before this segment, and with it */
 	struct pd_gone_on gone;       /* the stretch that is being told of; source NULL: none */
 };
@@ -55,10 +55,10 @@ static int look_at_last(const struct pd_go_on *order, const char *directory, str
 	look->n = pd_log_raw_count(look->raw) - 1;
 	pd_log_raw_segment(look->raw, look->n, &look->segment);
 	result = pd_log_raw_whole(look->raw, look->n, &look->whole, err);
-	return result != PD_END ? result
-				: pd_error_set(err, PD_CORRUPT,
-					       "segment %010" PRIu32 " in %s has no whole group",
-					       look->segment.number, directory);
+	return result != PD_END
+		       ? result
+		       : pd_error_set(err, PD_CORRUPT, "segment %010" PRIu32 " in %s has no whole group",
+				      look->segment.number, directory);
 }
 
 static struct pd_log_tail tail_of(const struct look *look)
@@ -89,12 +89,13 @@ int pd_log_tail_find(const struct pd_go_on *order, struct pd_log_tail *ret_tail,
 static int parted(const struct going *going, const struct pd_further *source, const char *how,
 		  struct pd_error *err)
 {
-	return pd_error_set(err, PD_CONFLICT,
-			    "%s is of another history than the log that is restored, which has come to LSN %" PRIu64
-			    " of epoch %" PRIu64
-			    " by then (%s): two directories have lived on from one. Leave it out, or name a backup "
-			    "of its history",
-			    source->name, going->tail->last_lsn, going->tail->epoch, how);
+	return pd_error_set(
+		err, PD_CONFLICT,
+		"%s is of another history than the log that is restored, which has come to LSN %" PRIu64
+		" of epoch %" PRIu64
+		" by then (%s): two directories have lived on from one. Leave it out, or name a backup "
+		"of its history",
+		source->name, going->tail->last_lsn, going->tail->epoch, how);
 }
 
 /* What a source has of our own last segment. *ret_more: ours is the beginning of it, and it has more. */
@@ -264,7 +265,8 @@ static int judge_rest(struct going *going, size_t s, const struct pd_further_seg
 			       segment->first_lsn);
 	else
 		(void)snprintf(reason->text, sizeof reason->text,
-			       "what it has of them is in segment %010" PRIu32 ", which has ended here by then",
+			       "what it has of them is in segment %010" PRIu32
+			       ", which has ended here by then",
 			       segment->number);
 	return 0;
 }
@@ -342,11 +344,12 @@ static int tell_hole(const struct going *going, uint64_t newest, struct pd_error
 						 order->source_count > 1 ? 110 : REASON_SIZE, text);
 	}
 	if (newest > tail->last_lsn)
-		return pd_error_set(err, damaged ? PD_CORRUPT : PD_NOT_FOUND,
-				    "LSN %" PRIu64 " to %" PRIu64
-				    " are missing: all before them is there%s%s. Give a source that has them, or "
-				    "restore what is before them with --at %" PRIu64,
-				    tail->last_lsn + 1, newest, used > 0 ? "; " : "", why, tail->last_lsn);
+		return pd_error_set(
+			err, damaged ? PD_CORRUPT : PD_NOT_FOUND,
+			"LSN %" PRIu64 " to %" PRIu64
+			" are missing: all before them is there%s%s. Give a source that has them, or "
+			"restore what is before them with --at %" PRIu64,
+			tail->last_lsn + 1, newest, used > 0 ? "; " : "", why, tail->last_lsn);
 	return pd_error_set(err, PD_CORRUPT,
 			    "what comes after LSN %" PRIu64
 			    " is missing: %s. Give a source that has it, or restore what is before it with "
@@ -361,10 +364,10 @@ static int compare_whole(const struct look *ours, const struct look *theirs, boo
 			 struct pd_error *err)
 {
 	bool longer = theirs->whole.end > ours->whole.end;
-	int result = longer ? pd_log_raw_has(theirs->raw, theirs->n, ours->whole.end, ours->whole.last_crc, NULL,
-					     NULL, err)
-			    : pd_log_raw_has(ours->raw, ours->n, theirs->whole.end, theirs->whole.last_crc, NULL,
-					     NULL, err);
+	int result = longer ? pd_log_raw_has(theirs->raw, theirs->n, ours->whole.end, ours->whole.last_crc,
+					     NULL, NULL, err)
+			    : pd_log_raw_has(ours->raw, ours->n, theirs->whole.end, theirs->whole.last_crc,
+					     NULL, NULL, err);
 
 	*ret_parted = result == PD_CONFLICT || ours->segment.head_crc != theirs->segment.head_crc;
 	return result == PD_CONFLICT ? 0 : result;
@@ -418,7 +421,8 @@ static int check_source(struct going *going, size_t s, struct pd_error *err)
 	if (result == 0)
 		result = look_at_last(going->order, going->order->scratch_directory, &theirs, &why);
 	if (result == 0)
-		result = look_at_ours(going, source->segments[n - 1].number, &ours, &is_there, &is_before, &why);
+		result = look_at_ours(going, source->segments[n - 1].number, &ours, &is_there, &is_before,
+				      &why);
 	if (result == 0 && is_there)
 		result = compare_whole(&ours, &theirs, &differs, &why);
 	pd_log_raw_free(theirs.raw);
@@ -508,6 +512,14 @@ static const struct pd_further_segment *find(const struct pd_further *source, ui
 	return NULL;
 }
 
+/* It has the record that the log ends with, and of another epoch. */
+static bool is_otherwise(const struct pd_further *source, const struct pd_log_tail *tail)
+{
+	const struct pd_further_segment *segment = find(source, tail->last_lsn);
+
+	return segment != NULL && segment->epoch != tail->epoch;
+}
+
 int pd_go_on_plan(const struct pd_go_on *order, const struct pd_log_tail *from, uint64_t *ret_bytes,
 		  struct pd_log_tail *ret_end, struct pd_error *err)
 {
@@ -521,11 +533,16 @@ int pd_go_on_plan(const struct pd_go_on *order, const struct pd_log_tail *from, 
 
 	if (going.reasons == NULL)
 		return no_memory(err);
+	for (size_t s = 0; s < order->source_count && result == 0; s++)
+		if (is_otherwise(order->sources[s], from))
+			result = parted(&going, order->sources[s], "it has that record in another epoch",
+					err);
 	do {
 		size_t s = 0;
 
 		found = NULL;
-		while (!is_met(&order->wish, &tail) && found == NULL && s < order->source_count)
+		while (result == 0 && !is_met(&order->wish, &tail) && found == NULL &&
+		       s < order->source_count)
 			found = find(order->sources[s++], tail.last_lsn + 1);
 		if (found != NULL) {
 			struct pd_log_tail next = { .last_lsn = found->last_lsn,
@@ -539,7 +556,7 @@ int pd_go_on_plan(const struct pd_go_on *order, const struct pd_log_tail *from, 
 		}
 	} while (found != NULL);
 	tell(&going);
-	if (!is_met(&order->wish, &tail))
+	if (result == 0 && !is_met(&order->wish, &tail))
 		result = judge_end(&going, &is_all, err);
 	pd_free(going.reasons);
 	*ret_bytes = going.bytes;

@@ -31,8 +31,9 @@ struct pd_log_tail {
 /* What one source has given, at a stretch. */
 struct pd_gone_on {
 	const struct pd_further *source;
-	uint64_t first_lsn, last_lsn, last_time_us; /* last_lsn first_lsn - 1: no record, but the end of a segment */
-	uint64_t segments, bytes;                   /* that were fetched */
+	uint64_t first_lsn, last_lsn,
+		last_time_us;     /* last_lsn first_lsn - 1: no record, but the end of a segment */
+	uint64_t segments, bytes; /* that were fetched */
 };
 
 struct pd_go_on {

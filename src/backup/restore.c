@@ -29,7 +29,7 @@ struct restoring {
 	struct pd_os *os;
 	char *scratch, *mark, *data, *parent;
 	char *log, *segments; /* in the data directory; where further ones are fetched */
-	bool ours; /* the scratch directory is there, and we made it */
+	bool ours;            /* the scratch directory is there, and we made it */
 	struct pd_os_lock
 		*lock; /* of the mark in it: as long as we have it, nobody takes that for left over */
 	uint64_t done_bytes, total_bytes;
@@ -330,7 +330,7 @@ static void tell_gone_on(void *context, const struct pd_gone_on *gone)
 	struct restoring *restoring = context;
 
 	if (gone->last_lsn >= gone->first_lsn)
-		restoring->restored->last_source = gone->source;
+		restoring->restored->source = gone->source->ops->kind;
 	if (restoring->order->told != NULL)
 		restoring->order->told(restoring->order->watch.context, gone);
 }
@@ -503,9 +503,9 @@ static int begin(struct restoring *restoring, const char *target, struct pd_erro
 	restoring->data = pd_asprintf("%s.restoring/data", target);
 	restoring->segments = pd_asprintf("%s.restoring/segments", target);
 	restoring->parent = parent_of(target);
-	restoring->log = restoring->data == NULL ? NULL
-						 : pd_manifest_log_directory(restoring->data,
-									     restoring->manifest->shard);
+	restoring->log = restoring->data == NULL
+				 ? NULL
+				 : pd_manifest_log_directory(restoring->data, restoring->manifest->shard);
 	if (restoring->scratch == NULL || restoring->mark == NULL || restoring->data == NULL ||
 	    restoring->parent == NULL || restoring->segments == NULL || restoring->log == NULL)
 		return no_memory(err);
@@ -572,7 +572,7 @@ static int run(struct pd_repository *repository, const struct pd_backup_manifest
 	char *target = trimmed(order->target);
 	int result = target == NULL ? no_memory(err) : begin(&restoring, target, err);
 
-	*ret_restored = (struct pd_backup_restored){ 0 };
+	*ret_restored = (struct pd_backup_restored){ .source = "backup" };
 	if (result == 0)
 		result = remake(&restoring, err);
 	if (result == 0 && stays)
@@ -588,16 +588,17 @@ int pd_backup_restore_plan(struct pd_os *os, const struct pd_backup_manifest *ma
 			   uint64_t *ret_bytes, struct pd_error *err)
 {
 	struct pd_backup_restored restored = { 0 };
-	struct restoring restoring = { .os = os, .manifest = manifest, .order = order, .restored = &restored };
+	struct restoring restoring = {
+		.os = os, .manifest = manifest, .order = order, .restored = &restored
+	};
 	struct pd_go_on go_on = going_on(&restoring);
 	const struct pd_log_tail from = { .epoch = manifest->end.epoch,
 					  .last_lsn = manifest->end.lsn,
 					  .last_time_us = manifest->end.time_us };
-	struct pd_log_tail end;
+	struct pd_log_tail end = from;
 	int result = pd_go_on_plan(&go_on, &from, ret_bytes, &end, err);
 
-	if (result == 0)
-		*ret_end = (struct pd_backup_moment){ end.epoch, end.last_lsn, end.last_time_us };
+	*ret_end = (struct pd_backup_moment){ end.epoch, end.last_lsn, end.last_time_us };
 	return result;
 }
 

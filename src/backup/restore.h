@@ -27,7 +27,8 @@ struct pd_backup_restoring {
 	struct pd_further *const *sources;
 	size_t source_count;
 	struct pd_backup_wish wish;
-	uint64_t further_bytes; /* that they will give, as pd_backup_restore_plan() says: for room and progress */
+	uint64_t
+		further_bytes; /* that they will give, as pd_backup_restore_plan() says: for room and progress */
 	/* After each stretch that one of them has given; with the watch's context. NULL is fine. */
 	void (*told)(void *context, const struct pd_gone_on *gone);
 };
@@ -39,8 +40,8 @@ struct pd_backup_restored {
 	uint64_t epoch;                  /* that it has begun */
 	uint64_t bytes;                  /* that were fetched */
 	uint64_t fetch_us, recover_us;
-	char state[33];                       /* the hash of its state */
-	const struct pd_further *last_source; /* that its last record is of; NULL: the backups */
+	char state[33];     /* the hash of its state */
+	const char *source; /* that its last record is of: "backup", or a source's kind */
 };
 
 /* `manifest`: one backup, or what pd_catalog_plan() has put together. `target` is a data directory when it returns 0, and not there after an error or a crash: what TARGET.restoring has then goes with the next
@@ -51,7 +52,7 @@ PD_MUST_CHECK int pd_backup_restore(struct pd_repository *repository,
 				    const struct pd_backup_manifest *manifest,
 				    const struct pd_backup_restoring *order,
 				    struct pd_backup_restored *ret_restored, struct pd_error *err);
-/* What that would take from whom, by lists alone: tells each stretch. *ret_end: where the log would end, before it is cut; *ret_bytes: of what sources give. Nothing is made. Errors as above,
+/* What that would take from whom, by lists alone: tells each stretch. *ret_end: where the log would end, before it is cut, or how far it goes with an error; *ret_bytes: of what sources give. Nothing is made. Errors as above,
  * as far as lists can tell. */
 PD_MUST_CHECK int pd_backup_restore_plan(struct pd_os *os, const struct pd_backup_manifest *manifest,
 					 const struct pd_backup_restoring *order,

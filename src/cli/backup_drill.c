@@ -13,6 +13,7 @@
 
 static const struct pd_option table[] = {
 	PD_BACKUP_OPTIONS_OF_PLACE,
+	PD_BACKUP_OPTION_ARCHIVE,
 	{ "scratch", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(scratch), 0, 0,
 	  "Where to restore on trial (default: the directory that the\nrepository is in; needed where that "
 	  "is none)." },
@@ -24,16 +25,18 @@ static const struct pd_options options = {
 	.synopsis = "perdure backup drill [ID] --repository ADDRESS [options]",
 	.about = "Restores the backup that was made last, or another, into a scratch directory, as after the "
 		 "loss of "
-		 "everything\nbut the repository; replays its log, compares the state with what was backed "
-		 "up, and removes "
+		 "everything\nbut the repository (and the archive, if it is named); replays its log, "
+		 "compares the "
+		 "state with what\nwas backed up, and removes "
 		 "it again.\nSays how long it took (RTO), how old what is recovered is (RPO), and keeps in "
 		 "the repository up to "
 		 "which\nmoment recovery was proven.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
-	.environment_count = PD_BACKUP_PLACE_OPTIONS,
+	.environment_count = PD_BACKUP_PLACE_OPTIONS + 1,
 	.after = "Examples:\n"
 		 "  perdure backup drill --repository /backup/perdure\n"
+		 "  perdure backup drill --repository /backup/perdure --archive /mnt/archive\n"
 		 "  perdure backup drill --repository /backup/perdure -o json | tail -1 | jq .rto_s\n"
 		 "\n" PD_BACKUP_EXIT_STATUSES,
 };
@@ -64,6 +67,7 @@ static void tell(struct pd_backup_work *work, const char *id, const struct pd_ba
 	pd_output_string_field(output, "at", bookmark);
 	pd_output_time_field(output, "at_time", restored->time_us);
 	pd_output_number_field(output, "lsn", restored->position.lsn);
+	pd_output_string_field(output, "source", restored->source);
 	pd_output_real_field(output, "rto_s", rto_s);
 	pd_output_real_field(output, "rpo_s", rpo_s);
 	pd_output_real_field(output, "fetch_s", (double)restored->fetch_us / 1e6);
@@ -79,7 +83,9 @@ static int rehearse(struct pd_backup_work *work, const struct pd_catalog *catalo
 		    struct pd_error *err)
 {
 	struct pd_backup_restoring order = { .watch = { pd_backup_progress_watch, work } };
+	struct pd_backup_sources sources = { .count = 0 };
 	struct pd_backup_wish wish = { 0 };
+	struct pd_backup_moment end;
 	struct pd_backup_manifest plan;
 	char *path;
 	int result = pd_backup_scratch_path(work, &path, err);
@@ -88,11 +94,21 @@ static int rehearse(struct pd_backup_work *work, const struct pd_catalog *catalo
 	pd_backup_manifest_init(&plan);
 	if (result == 0)
 		result = pd_catalog_plan(catalog, last, &wish, &plan, err);
+	if (result == 0)
+		result = pd_backup_sources_open(work, &plan, &sources, err);
+	order.sources = sources.items;
+	order.source_count = sources.count;
+	if (result == 0)
+		result = pd_backup_restore_plan(work->os, &plan, &order, &end, &order.further_bytes, err);
 	if (result == 0) {
+		if (sources.count > 0)
+			pd_backup_tell_backup(work, &plan);
+		order.told = pd_backup_tell_gone_on;
 		pd_backup_progress_begin(work, "recovering on trial");
 		result = pd_backup_rehearse(work->repository, &plan, &order, ret_restored, err);
 		pd_backup_progress_end(work);
 	}
+	pd_backup_sources_close(&sources);
 	pd_backup_manifest_done(&plan);
 	pd_free(path);
 	return result;

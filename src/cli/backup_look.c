@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backup/catalog.h"
+#include "backup/restore.h"
 #include "cli/backup_private.h"
 #include "engine/engine.h"
 #include "server/server.h"
@@ -217,15 +218,23 @@ int pd_backup_info_run(int argc, char **argv)
 
 /* ---- points ---- */
 
+static const struct pd_option points_table[] = {
+	PD_BACKUP_OPTIONS_OF_PLACE,
+	PD_BACKUP_OPTION_ARCHIVE,
+	PD_BACKUP_OPTION_JSON,
+};
+
 static const struct pd_options points_options = {
 	.command = "perdure backup points",
 	.synopsis = "perdure backup points --repository ADDRESS [options]",
 	.about = "Says to which moments one can go back: from where to where 'perdure backup restore --at' "
 		 "can make any. "
-		 "Two\nstretches are two histories, or there is log between them that no backup has.",
-	.table = table,
-	.count = TABLE_COUNT,
-	.environment_count = PD_BACKUP_PLACE_OPTIONS,
+		 "Two\nstretches are two histories, or there is log between them that no backup has. With "
+		 "--archive "
+		 "it says how far\nan archive goes on from there, by the names in it.",
+	.table = points_table,
+	.count = sizeof points_table / sizeof *points_table,
+	.environment_count = PD_BACKUP_PLACE_OPTIONS + 1,
 	.after = PD_BACKUP_EXIT_STATUSES,
 };
 
@@ -238,8 +247,26 @@ static bool is_last(const struct pd_catalog *catalog, const struct pd_backup_man
 	return true;
 }
 
+/* How far an archive goes on from there, as its list tells. One of another history does not. */
+static int reach_further(struct pd_backup_work *work, const struct pd_backup_manifest *last,
+			 struct pd_backup_moment *ret_end, struct pd_error *err)
+{
+	struct pd_backup_sources sources;
+	struct pd_backup_restoring order = { .told = NULL };
+	uint64_t bytes;
+	int result = pd_backup_sources_open(work, last, &sources, err);
+
+	*ret_end = last->end;
+	order.sources = sources.items;
+	order.source_count = sources.count;
+	if (result == 0)
+		result = pd_backup_restore_plan(work->os, last, &order, ret_end, &bytes, err);
+	pd_backup_sources_close(&sources);
+	return result == PD_CONFLICT ? 0 : result;
+}
+
 static void tell_reach(struct pd_backup_work *work, const struct pd_backup_manifest *last,
-		       const struct pd_backup_reach *reach)
+		       const struct pd_backup_reach *reach, const struct pd_backup_moment *further)
 {
 	struct pd_output *output = &work->output;
 	/* A full one without log behind its checkpoint is one moment. */
@@ -254,6 +281,10 @@ static void tell_reach(struct pd_backup_work *work, const struct pd_backup_manif
 		pd_output_time_field(output, "to_time", reach->to.time_us);
 		pd_output_string_field(output, "oldest", reach->oldest->id);
 		pd_output_string_field(output, "newest", last->id);
+		if (further->lsn > reach->to.lsn) {
+			pd_output_number_field(output, "archived_lsn", further->lsn);
+			pd_output_time_field(output, "archived_time", further->time_us);
+		}
 		pd_backup_line_end(work);
 		return;
 	}
@@ -265,6 +296,11 @@ static void tell_reach(struct pd_backup_work *work, const struct pd_backup_manif
 	pd_output_text(output, " to ");
 	pd_output_time(output, reach->to.time_us);
 	pd_output_text(output, ", by %s\n", last->id);
+	if (further->lsn <= reach->to.lsn)
+		return;
+	pd_output_text(output, "  and to LSN %" PRIu64 ", ", further->lsn);
+	pd_output_time(output, further->time_us);
+	pd_output_text(output, ", with the archive %s\n", work->given.archive);
 }
 
 static int points(struct pd_backup_work *work)
@@ -278,14 +314,21 @@ static int points(struct pd_backup_work *work)
 	if (catalog.damaged > 0)
 		status = pd_backup_work_failed(work, PD_CORRUPT, &catalog.first);
 	for (size_t i = 0; i < catalog.count; i++) {
+		const struct pd_backup_manifest *last = &catalog.items[i];
+		struct pd_backup_moment further;
 		struct pd_backup_reach reach;
 
-		if (!is_last(&catalog, &catalog.items[i]))
+		if (!is_last(&catalog, last))
 			continue;
-		result = pd_catalog_reach(&catalog, &catalog.items[i], &reach, &err);
-		if (result == 0)
-			tell_reach(work, &catalog.items[i], &reach);
-		else
+		result = pd_catalog_reach(&catalog, last, &reach, &err);
+		if (result != 0) {
+			status = pd_backup_work_failed(work, result, &err);
+			continue;
+		}
+		/* With a hole behind it, it is what it is; the hole is told. */
+		result = reach_further(work, last, &further, &err);
+		tell_reach(work, last, &reach, &further);
+		if (result != 0)
 			status = pd_backup_work_failed(work, result, &err);
 	}
 	if (catalog.count == 0 && !work->given.json)

@@ -57,9 +57,9 @@ struct pd_backup_given {
 		PD_BACKUP_OPTION("passphrase-file", "FILE", PD_OPTION_TEXT, passphrase_file,              \
 				 "The same with a passphrase, in the file's first line.")
 /* Comes right behind them, and counts in the environment, too. */
-#define PD_BACKUP_OPTION_ARCHIVE                                                                       \
-	PD_BACKUP_OPTION("archive", "ADDRESS", PD_OPTION_TEXT, archive,                                \
-			 "The archive of its log, where that goes on behind the backups (default:\n"   \
+#define PD_BACKUP_OPTION_ARCHIVE                                                                     \
+	PD_BACKUP_OPTION("archive", "ADDRESS", PD_OPTION_TEXT, archive,                              \
+			 "The archive of its log, where that goes on behind the backups (default:\n" \
 			 "PERDURE_ARCHIVE). In S3: at the same service as the repository.")
 #define PD_BACKUP_OPTION_JSON                                                                            \
 	{                                                                                                \

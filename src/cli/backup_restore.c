@@ -13,7 +13,8 @@ static const struct pd_option table[] = {
 	PD_BACKUP_OPTIONS_OF_PLACE,
 	PD_BACKUP_OPTION_ARCHIVE,
 	{ "log", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(log), 0, 0,
-	  "The data directory of the server that is dead: what can be read of its\nlog is the newest that there is. It stays as it is." },
+	  "The data directory of the server that is dead: what can be read of its\nlog is the newest that "
+	  "there is. It stays as it is." },
 	{ "data", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(data), 0, 0,
 	  "The directory that is to be made. Needed; it must not be there yet." },
 	{ "at", "MOMENT", PD_OPTION_TEXT, PD_BACKUP_AT(at), 0, 0,
@@ -38,9 +39,11 @@ static const struct pd_options options = {
 		"reach\n('perdure backup points'). What was written after that is not in it: bookmarks of "
 		"that are answered "
 		"with \"lost\".\n\n"
-		"With --archive and --log the log goes on where the backups end: with what is archived, then with "
+		"With --archive and --log the log goes on where the backups end: with what is archived, then "
+		"with "
 		"what\nthe disk of the dead server still has. Each piece is proved to be of the same history "
-		"before it is used.\nAre records missing in between, or is one of them of another history, then it "
+		"before it is used.\nAre records missing in between, or is one of them of another history, "
+		"then it "
 		"says so, and nothing is\nmade.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
@@ -58,14 +61,12 @@ static const struct pd_options options = {
 
 static void tell(struct pd_backup_work *work, const char *id, const struct pd_backup_restored *restored)
 {
-	const struct pd_further *last = restored->last_source;
 	struct pd_output *output = &work->output;
 	char bookmark[PD_BOOKMARK_SIZE];
 
 	pd_bookmark_format(0, restored->position.epoch, restored->position.lsn, bookmark);
 	if (!work->given.json) {
-		pd_output_text(output, "%s: %s%s%s, as of ", work->given.data, id, last != NULL ? " and " : "",
-			       last != NULL ? last->name : "");
+		pd_output_text(output, "%s: %s, as of ", work->given.data, id);
 		pd_output_time(output, restored->time_us);
 		pd_output_text(output, " (%s), %.1f MiB in %.1f s%s\n", bookmark,
 			       (double)restored->bytes / (1 << 20),
@@ -79,7 +80,7 @@ static void tell(struct pd_backup_work *work, const char *id, const struct pd_ba
 	pd_output_string_field(output, "at", bookmark);
 	pd_output_time_field(output, "at_time", restored->time_us);
 	pd_output_number_field(output, "lsn", restored->position.lsn);
-	pd_output_string_field(output, "source", last != NULL ? last->ops->kind : "backup");
+	pd_output_string_field(output, "source", restored->source);
 	pd_output_number_field(output, "epoch", restored->epoch);
 	pd_output_number_field(output, "bytes", restored->bytes);
 	pd_output_string_field(output, "hash", restored->state);
@@ -180,6 +181,10 @@ static int restore(struct pd_backup_work *work, const char *id)
 	pd_backup_manifest_init(&manifest);
 	if (work->given.at != NULL) {
 		result = pd_moment_parse(pd_slice_string(work->given.at), &at, &err);
+		if (result == 0 && at.kind == PD_MOMENT_SNAPSHOT)
+			result = pd_error_set(
+				&err, PD_INVALID,
+				"a snapshot is of one actor: name a moment of everybody's, a time or an LSN");
 		order.at = result == 0 && at.kind != PD_MOMENT_NOW ? &at : NULL;
 	}
 	order.wish = wish_of(work, order.at);

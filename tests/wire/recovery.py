@@ -5,6 +5,8 @@ import re
 import shutil
 import time
 
+from archive import settled, wait_for
+
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "recovery.md")
 
 
@@ -21,14 +23,26 @@ def blocks():
     return found
 
 
+def purpose_of(lines):
+    """What a block is for: a server begins, somebody looks, or there has been a disaster."""
+    if any(line.startswith("perdure backup restore") for line in lines):
+        return "restore"
+    return "begin" if lines[-1].startswith("perdure server") else "look"
+
+
 def carry_out(world, servers, line, moment):
     """One command of the page. A server is started; everything else ends well."""
-    for written, here in (("/var/lib/perdure", world.path("lib")), ("/backup/perdure", world.path("vault")), ("2026-01-15T14:30:00Z", moment)):
+    for written, here in (("/var/lib/perdure", world.path("lib")), ("/backup/perdure", world.path("vault")), ("/mnt/archive", world.path("archive")),
+                          ("2026-01-15T14:30:00Z", moment)):
         line = line.replace(written, here)
     words = line.split()
+    if words[0] == "mv":
+        os.rename(words[1], words[2])
+        return
     assert words[0] == "perdure", line
     if words[1] == "server":
-        server = world.new_server(os.path.relpath(words[words.index("--data") + 1], world.directory))
+        assert words[2] == "--data", line
+        server = world.new_server(os.path.relpath(words[3], world.directory), words[4:])
         server.start()
         servers[server.directory] = server
         return
@@ -43,9 +57,26 @@ def test_page(world):
     connection = world.connect(server)
     connection.expect("OK", "SET", "{ann}a", "good")
     ran = 0
-    moment = ""
+    moment = before = ""
+    os.makedirs(world.path("archive"))
     for heading, lines in blocks():
-        if heading == "The data directory is gone":
+        archived = heading == "The data directory is gone, and its log was archived"
+        dead = heading == "The server is dead, and its disk can still be read"
+        if archived and purpose_of(lines) == "begin":
+            servers[server.directory].stop()
+        elif archived and purpose_of(lines) == "look":
+            wait_for(servers[server.directory], settled)
+        elif archived and purpose_of(lines) == "restore":
+            connection.expect("OK", "SET", "{ann}archived", "yes")
+            wait_for(servers[server.directory], settled)
+            before = connection.command("PD.STATEHASH")
+            servers[server.directory].kill()
+            shutil.rmtree(server.directory)
+        elif dead:
+            connection.expect("OK", "SET", "{ann}last", "yes")
+            before = connection.command("PD.STATEHASH")
+            servers[server.directory].kill()
+        elif heading == "The data directory is gone":
             before = connection.command("PD.STATEHASH")
             servers[server.directory].kill()
             shutil.rmtree(server.directory)
@@ -59,12 +90,13 @@ def test_page(world):
         for line in lines:
             carry_out(world, servers, line, moment)
             ran += 1
-        if heading == "The data directory is gone":
+        if heading == "The data directory is gone" or ((archived or dead) and lines[-1].startswith("perdure server")):
             connection = world.connect(servers[server.directory])
-            assert connection.command("PD.STATEHASH") == before
+            assert before in ("", connection.command("PD.STATEHASH")), heading
+            before = ""
         elif heading.startswith("Something was done"):
             looked = world.connect(servers[world.path("lib.before")])
             looked.expect(b"good", "GET", "{ann}a")
             looked.expect(b"good, too", "GET", "{ann}b")
             connection.expect(b"nonsense", "GET", "{ann}b")
-    assert ran >= 9, ran
+    assert ran >= 17, ran

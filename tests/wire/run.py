@@ -43,6 +43,7 @@ GROUPS = (
     "archive",
     "backup",
     "backup_bucket",
+    "backup_further",
     "backup_key",
     "recovery",
     "log_command",

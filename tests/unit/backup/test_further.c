@@ -48,9 +48,10 @@ static void end(struct world *world)
 
 static struct pd_archive *follow(struct world *world)
 {
-	struct pd_archive_options options = {
-		.os = world->host.os, .engine = world->host.engine, .place = &archive_place, .interval_ms = 1000
-	};
+	struct pd_archive_options options = { .os = world->host.os,
+					      .engine = world->host.engine,
+					      .place = &archive_place,
+					      .interval_ms = 1000 };
 	struct pd_archive *archive;
 	struct pd_error err = { 0 };
 
@@ -119,7 +120,6 @@ struct ask {
 	bool only_plan;
 	/* What came of it. */
 	struct pd_backup_restored restored;
-	char last[16]; /* the kind of the last source; "": the backups */
 	uint64_t given[2]; /* records, by archive and log */
 	uint64_t planned_lsn, planned_bytes;
 	struct pd_error err;
@@ -179,8 +179,6 @@ static int carry_out(struct world *world, struct ask *ask, struct pd_repository 
 			result = pd_backup_restore(repository, plan, &order, &ask->restored, &ask->err);
 		}
 	}
-	if (result == 0 && ask->restored.last_source != NULL)
-		(void)snprintf(ask->last, sizeof ask->last, "%s", ask->restored.last_source->ops->kind);
 	pd_further_free(sources[0]);
 	pd_further_free(sources[1]);
 	return result;
@@ -196,7 +194,6 @@ static int restore(struct world *world, struct ask *ask)
 	struct pd_catalog catalog = { 0 };
 	int result = pd_repository_open(world->host.os, &place, &repository, &ask->err);
 
-	ask->last[0] = '\0';
 	ask->restored = (struct pd_backup_restored){ 0 };
 	if (ask->at != NULL && ask->at->kind == PD_MOMENT_TIME)
 		wish.time_us = ask->at->time_us;
@@ -315,9 +312,9 @@ static void test_every_moment(void **state)
 				continue;
 			if (restore_at(world, FROM_ARCHIVE | FROM_LOG, lsn, &ask) != 0)
 				fail_msg("LSN %u: %s", (unsigned)lsn, ask.err.text);
-			assert_string_equal(ask.last, lsn <= backed_up	? ""
-						      : lsn <= archived ? "archive"
-									: "log");
+			assert_string_equal(ask.restored.source, lsn <= backed_up  ? "backup"
+								 : lsn <= archived ? "archive"
+										   : "log");
 			expect_record(world, lsn, &ask);
 			looked++;
 		}
@@ -357,7 +354,7 @@ static void test_crashed(void **state)
 			world_act(world);
 		host_crash(&world->host, seed % 2 == 0);
 		must(world, &ask);
-		assert_string_equal(ask.last, "log");
+		assert_string_equal(ask.restored.source, "log");
 		host_open(&world->host);
 		hash = vault_hash(world);
 		host_close(&world->host);
@@ -516,7 +513,7 @@ static void test_cut_life(void **state)
 	assert_int_equal(restore(world, &ask), PD_CONFLICT);
 	ask = (struct ask){ .from = FROM_LOG, .data = "older" };
 	must(world, &ask);
-	assert_string_equal(ask.last, "log");
+	assert_string_equal(ask.restored.source, "log");
 	end(world);
 }
 
@@ -804,9 +801,9 @@ int main(void)
 		cmocka_unit_test(test_every_moment), cmocka_unit_test(test_crashed),
 		cmocka_unit_test(test_not_dead),     cmocka_unit_test(test_strangers),
 		cmocka_unit_test(test_put_back),     cmocka_unit_test(test_cut_life),
-		cmocka_unit_test(test_damage),	     cmocka_unit_test(test_hole),
-		cmocka_unit_test(test_moments),	     cmocka_unit_test(test_power),
-		cmocka_unit_test(test_process),	     cmocka_unit_test(test_error),
+		cmocka_unit_test(test_damage),       cmocka_unit_test(test_hole),
+		cmocka_unit_test(test_moments),      cmocka_unit_test(test_power),
+		cmocka_unit_test(test_process),      cmocka_unit_test(test_error),
 		cmocka_unit_test(test_full),
 	};
 
