@@ -10,6 +10,7 @@ import time
 
 import redis
 
+from processes import wait_until
 from resp_connection import RespConnection, RespError, encode
 
 MIB = 1024 * 1024
@@ -34,13 +35,6 @@ def info(server):
 
 def pattern(size, seed=1):
     return random.Random(seed).randbytes(min(size, MIB)) * (size // MIB + 1)
-
-
-def wait_until(condition, what, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def expect_nothing_left(world, server, chunks=0):

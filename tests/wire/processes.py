@@ -47,6 +47,14 @@ def need_program(name, package):
     return path
 
 
+def wait_until(holds, what, seconds=90):
+    """Until it holds, however slow the machine is; `what`: is wrong when it never does."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
 class Server:
     """One server process and the file that collects what it prints."""
 
