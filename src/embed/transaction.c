@@ -50,6 +50,10 @@ static int read_options(const struct perdure_transaction_options *given,
 		return pd_embed_errorf(err, PERDURE_INVALID,
 				       "%d is no durability level: see enum perdure_level",
 				       ret_options->level);
+	if ((ret_options->idempotency_key.data == NULL && ret_options->idempotency_key.size > 0) ||
+	    (ret_options->idempotency_request.data == NULL && ret_options->idempotency_request.size > 0) ||
+	    (ret_options->request_id.data == NULL && ret_options->request_id.size > 0))
+		return pd_embed_errorf(err, PERDURE_INVALID, "bytes at NULL have size 0");
 	if (ret_options->idempotency_key.size > PERDURE_IDEMPOTENCY_SIZE_MAX)
 		return pd_embed_errorf(err, PERDURE_TOO_LARGE,
 				       "an idempotency key may have %u bytes, not %zu",

@@ -435,9 +435,10 @@ static int judge_group(struct pd_file_reader *reader, const struct pd_group_head
 		return judge_stranger(reader, header, ret_damage, err);
 	sound = pd_group_open(reader->data + sector * PD_SECTOR_SIZE, header);
 	result = take_group(reader, header, sound, ret_damage, err);
-	if (result != 0 || !sound || (!rotten && !mended))
+	if (result != 0 || !sound || (!rotten && !missing && !mended))
 		return result;
-	/* Only stamps were hit, or one bit of the header; the records prove themselves. Report, and hand them out. */
+	/* Only stamps were hit (of a sector with nothing but zeros: all of it may be gone), or one bit of the header; the
+	 * records prove themselves. Report, and hand them out. */
 	return pd_read_report(reader, header->first_lsn, header->first_lsn - 1, sector, ret_damage, err,
 			      mended ? "one bit of a group's header has flipped, its content is as it was"
 				     : "a sector's stamp is damaged, its content is not");

@@ -244,6 +244,18 @@ static bool block_sound(const struct pd_plain_file *file, const struct pd_plain_
 	return count == block->count && count > 0 && pd_slice_equal(before, block->last);
 }
 
+/* A block comes behind the one before it, the first and the last begin and end the file. What is looked for goes by that. */
+static bool block_in_place(const struct pd_plain_file *file, size_t index)
+{
+	const struct pd_plain_block *block = &file->blocks[index];
+	int order = index > 0 ? pd_slice_compare(block->first, block[-1].last) : 1;
+
+	return pd_slice_compare(block->first, block->last) <= 0 &&
+	       (file->is.kind == PD_PLAIN_RANGES ? order >= 0 : order > 0) &&
+	       (index > 0 || pd_slice_equal(block->first, file->is.first)) &&
+	       (index + 1 < file->block_count || pd_slice_equal(block->last, file->is.last));
+}
+
 /* Read the index, whose checksum is right, and check the blocks. false: it is not what an index looks like. */
 static bool index_read(struct pd_plain_file *file, const uint8_t *at, const uint8_t *end)
 {
@@ -270,6 +282,8 @@ static bool index_read(struct pd_plain_file *file, const uint8_t *at, const uint
 		block->first = pd_slice(at, first_size);
 		block->last = pd_slice(at + first_size, last_size);
 		at += first_size + last_size;
+		if (!block_in_place(file, i))
+			return false;
 		start = file->image + block->offset;
 		block->entries = start + BLOCK_HEAD_SIZE;
 		block->end = start + size;

@@ -54,6 +54,24 @@ static void test_null(void **state)
 	assert_int_equal(perdure_result(NULL).size, 0);
 }
 
+static void test_null_in_options(void **state)
+{
+	struct host *host = *state;
+	struct perdure_transaction_options none = PERDURE_TRANSACTION_OPTIONS_INIT;
+	struct perdure_bytes lie = { NULL, 3 };
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct perdure_transaction_options options = none;
+
+		*(i == 0   ? &options.idempotency_key
+		  : i == 1 ? &options.idempotency_request
+			   : &options.request_id) = lie;
+		assert_refused(host, perdure_begin(host->session, &options, &host->err), PERDURE_INVALID);
+	}
+	assert_int_equal(perdure_begin(host->session, &none, &host->err), 0);
+	perdure_rollback(host->session);
+}
+
 static void test_options(void **state)
 {
 	struct host *host = *state;
@@ -288,10 +306,10 @@ static void test_codes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_MEMORY(test_null),         IN_MEMORY(test_options), ON_DISK(test_in_use),
-		ON_DISK(test_not_ours),       ON_DISK(test_closed),    ON_DISK(test_read_only),
-		ON_DISK(test_progress),       ON_DISK(test_fork),      IN_MEMORY(test_no_memory),
-		cmocka_unit_test(test_codes),
+		IN_MEMORY(test_null),      IN_MEMORY(test_null_in_options), IN_MEMORY(test_options),
+		ON_DISK(test_in_use),      ON_DISK(test_not_ours),          ON_DISK(test_closed),
+		ON_DISK(test_read_only),   ON_DISK(test_progress),          ON_DISK(test_fork),
+		IN_MEMORY(test_no_memory), cmocka_unit_test(test_codes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,61 @@ static void any_bit_of_a_sealed_segment_with_a_large_record(void **state)
 	disk_done(&disk);
 }
 
+static bool only_a_stamp(const uint8_t *sector)
+{
+	for (size_t i = 0; i < PD_SECTOR_SIZE - PD_STAMP_SIZE; i++)
+		if (sector[i] != 0)
+			return false;
+	return true;
+}
+
+/* A sector of zeros between what was durable, where zeros were written: nothing is lost, and it is said all the same. */
+static void a_zeroed_sector_of_zeros_is_reported(void **state)
+{
+	static const uint8_t zeros[PD_SECTOR_SIZE] = { 0 };
+	struct log_disk disk;
+	struct map map;
+	uint64_t size;
+	uint8_t *data;
+	unsigned tried = 0;
+
+	(void)state;
+	disk_init(&disk, 14);
+	disk_start(&disk);
+	/* In some of all these sizes what is displaced just needs another sector, and another slot, that holds zeros. */
+	for (size_t bytes = 380; disk.log->stats.segments_begun < 2; bytes = bytes < 1000 ? bytes + 2 : 380) {
+		struct pd_log_group *group = book_group(&disk.book, 0, 0);
+
+		book_record(&disk.book, group, bytes);
+		book_write(&disk.book, disk.log, group, PD_LOG_SYNC);
+	}
+	disk_close(&disk);
+	map = map_segment(&disk, 1);
+	data = disk_copy(&disk, disk_segment(1), &size);
+	for (uint64_t sector = 0; sector < map.sectors; sector++) {
+		struct disk_report report;
+		uint8_t *at = data + sector * PD_SECTOR_SIZE;
+
+		if (map.group[sector] == UINT32_MAX || !only_a_stamp(at) ||
+		    map.groups[map.group[sector]].kind != PD_GROUP_RECORDS)
+			continue;
+		tried++;
+		assert_int_equal(
+			pd_sim_damage(disk.os, disk_segment(1), sector * PD_SECTOR_SIZE, zeros, sizeof zeros),
+			0);
+		assert_true(disk_look(&disk, &report));
+		assert_int_equal(report.result, PD_END);
+		assert_true(report.damages > 0 && report.lost == 0 && !report.open_end);
+		assert_int_equal(report.records, disk.book.count);
+		assert_int_equal(
+			pd_sim_damage(disk.os, disk_segment(1), sector * PD_SECTOR_SIZE, at, PD_SECTOR_SIZE),
+			0);
+	}
+	assert_true(tried > 0);
+	free(data);
+	disk_done(&disk);
+}
+
 /* The end of the log that a power cut leaves: nothing below a mark is cut. */
 static void any_bit_of_the_open_segment(void **state)
 {
@@ -696,6 +751,7 @@ int main(void)
 		cmocka_unit_test(any_bit_of_a_sealed_segment),
 		cmocka_unit_test(any_bit_of_a_sealed_segment_with_a_large_record),
 		cmocka_unit_test(any_bit_of_the_open_segment),
+		cmocka_unit_test(a_zeroed_sector_of_zeros_is_reported),
 		cmocka_unit_test(a_tear_above_the_mark_is_cut),
 		cmocka_unit_test(a_tear_below_the_mark_is_reported),
 		cmocka_unit_test(tears_in_several_groups_cut_at_the_first),
