@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/actor_bulk.h"
 #include "cli/actor_private.h"
 #include "cli/admin.h"
 #include "cli/cli.h"
@@ -52,28 +53,37 @@ bool pd_actor_take_name(const struct pd_options *options, int argc, char **argv,
 
 /* ---- drop ---- */
 
+struct drop_given {
+	const char *data;
+	struct pd_bulk_given bulk;
+	bool json;
+};
+
 static const struct pd_option drop_table[] = {
-	PD_ACTOR_DATA,
-	{ "yes", NULL, PD_OPTION_SWITCH, offsetof(struct pd_actor_given, yes), 0, 0,
-	  "Do not ask. Needed where nobody can be asked." },
-	PD_ACTOR_JSON,
+	{ "data", "DIR", PD_OPTION_TEXT, offsetof(struct drop_given, data), 0, 0,
+	  "Directory of the data (default: PERDURE_DATA, else ./data)." },
+	PD_BULK_OPTIONS(struct drop_given),
+	{ "yes", NULL, PD_OPTION_SWITCH, offsetof(struct drop_given, bulk.yes), 0, 0,
+	  "Do not ask. Needed where nobody can be asked, and for several: without it they are only\n"
+	  "counted and told." },
+	PD_BULK_OPTION_JSON(struct drop_given),
 };
 
 static const struct pd_options drop_options = {
 	.command = "perdure actor drop",
-	.synopsis = "perdure actor drop [options] [TENANT/]NAME",
+	.synopsis = "perdure actor drop [options] [TENANT/]NAME | --all | --tenant TENANT | --match PATTERN",
 	.about = "Drops an actor with everything that it has, in one transaction. Its name is free at once; "
 		 "its "
 		 "room on\ndisk comes back as the server compacts. On a terminal it asks first. 'perdure "
 		 "actor "
-		 "undrop' brings\nit back, while retention keeps its past.",
+		 "undrop' brings\nit back, while retention keeps its past.\n\n" PD_BULK_ABOUT,
 	.table = drop_table,
 	.count = sizeof drop_table / sizeof *drop_table,
 	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Examples:\n"
 		 "  perdure actor drop session:1234\n"
-		 "  perdure actor ls --match 'tmp:*' | xargs -n 1 perdure actor drop --yes\n"
-		 "\n" EXIT_STATUSES,
+		 "  perdure actor drop --match 'tmp:*' --yes\n"
+		 "\n" PD_BULK_STATUSES,
 };
 
 /* 0: go on; else an exit status. */
@@ -118,19 +128,49 @@ static int drop(struct pd_admin *admin, const char *name, bool json)
 	return pd_output_finish(&output) ? PD_EXIT_OK : PD_EXIT_FAILURE;
 }
 
+static int drop_one(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
+		    struct pd_bulk_result *result, struct pd_error *err)
+{
+	int code = pd_bulk_ask(bulk, past, name, result, err);
+	struct pd_slice reply = pd_buffer_slice(&result->reply);
+
+	if (code == 0 && pd_reply_read(&reply).integer == 0)
+		result->outcome = PD_BULK_UNCHANGED;
+	return code;
+}
+
+static int drop_several(const struct drop_given *given)
+{
+	struct pd_bulk bulk = { .options = &drop_options,
+				.given = &given->bulk,
+				.data = given->data,
+				.doing = "dropping",
+				.done = "dropped",
+				.json = given->json,
+				.needs_yes = true,
+				.verb = "DROP",
+				.carry_out = drop_one };
+
+	return pd_bulk_run(&bulk);
+}
+
 static int run_drop(int argc, char **argv)
 {
 	const char *words[] = { "PD.ACTOR", "INFO", NULL, NULL };
-	struct pd_actor_given given = { .data = "./data" };
+	struct drop_given given = { .data = "./data", .bulk = PD_BULK_DEFAULTS };
 	struct pd_slice info;
 	struct pd_admin admin;
 	int status;
 
-	if (!pd_actor_take_name(&drop_options, argc, argv, &given, &words[2], &status))
+	if (!pd_bulk_take(&drop_options, argc, argv, &given, &given.bulk, NULL, &words[2], NULL, &status))
 		return status;
+	if (pd_bulk_is_asked(&given.bulk))
+		return drop_several(&given);
+	if (given.bulk.dry_run)
+		return pd_options_wrong(&drop_options, PD_BULK_DRY_ALONE);
 	/* First whether it is there: a name misspelt is said before anything is asked. */
 	status = pd_admin_begin(&admin, &drop_options, given.data, words, &info);
-	if (status == PD_EXIT_OK && !given.yes)
+	if (status == PD_EXIT_OK && !given.bulk.yes)
 		status = confirm(words[2], info);
 	if (status == PD_EXIT_OK)
 		status = drop(&admin, words[2], given.json);

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/timestamp.h"
+#include "cli/actor_bulk.h"
 #include "cli/actor_private.h"
 #include "cli/admin.h"
 #include "cli/look.h"
@@ -16,8 +17,9 @@
 #include "server/server.h"
 #include "wire/resp.h"
 
-#define LIST_COUNT     "5000" /* names in one reply */
-#define INFO_BYTES_MAX 65536u /* names have 256 bytes, owners a few more */
+#define LIST_COUNT      "5000" /* names in one reply */
+#define NAMES_BYTES_MAX ((size_t)8 * 1024 * 1024 * 1024)
+#define INFO_BYTES_MAX  65536u /* names have 256 bytes, owners a few more */
 
 #define EXIT_STATUSES                                                                         \
 	"Exit status:\n"                                                                      \
@@ -106,9 +108,53 @@ static void print_name(struct pd_output *output, struct pd_slice name, bool json
 	pd_output_text(output, "\n");
 }
 
+/* Where names go: they are printed, or kept for who orders something for all of them. */
+struct list {
+	const char *tenant, *match;
+	struct pd_output *output; /* NULL: they are kept */
+	struct pd_actor_names *names;
+	bool json;
+};
+
+/* As it can be said. */
+static int keep_name(struct pd_actor_names *names, const char *tenant, struct pd_slice name)
+{
+	int result = 0;
+
+	if (tenant != NULL && strcmp(tenant, "default") != 0)
+		result = pd_buffer_printf(&names->bytes, "%s/", tenant);
+	if (result == 0)
+		result = pd_buffer_append_slice(&names->bytes, name);
+	if (result == 0)
+		result = pd_buffer_append(&names->ends, &names->bytes.size, sizeof names->bytes.size);
+	names->count += result == 0;
+	return result;
+}
+
+static int take_name(const struct list *list, struct pd_slice name, struct pd_error *err)
+{
+	if (list->output != NULL) {
+		print_name(list->output, name, list->json);
+		return 0;
+	}
+	return keep_name(list->names, list->tenant, name) == 0
+		       ? 0
+		       : pd_error_set(err, PD_NO_MEMORY, "out of memory for the names of %zu actors",
+				      list->names->count);
+}
+
+static int take_page(const struct list *list, struct pd_slice reply, struct pd_error *err)
+{
+	struct pd_reply names = pd_reply_read(&reply);
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && names.kind == PD_REPLY_LIST && i < names.count; i++)
+		result = take_name(list, pd_reply_read(&reply).text, err);
+	return result;
+}
+
 /* Page after page. A cursor is what the last reply began with. */
-static int list_of_server(struct pd_admin *admin, const struct pd_actor_given *given,
-			  struct pd_output *output, struct pd_error *err)
+static int list_of_server(struct pd_admin *admin, const struct list *given, struct pd_error *err)
 {
 	const char *words[] = { "PD.ACTOR", "LIST", "COUNT", LIST_COUNT, "CURSOR", NULL,
 				NULL,       NULL,   NULL,    NULL,       NULL };
@@ -126,7 +172,6 @@ static int list_of_server(struct pd_admin *admin, const struct pd_actor_given *g
 	}
 	do {
 		struct pd_slice reply, text;
-		struct pd_reply names;
 		int result = pd_admin_ask(admin, words, &reply, err);
 
 		if (result != 0)
@@ -135,15 +180,14 @@ static int list_of_server(struct pd_admin *admin, const struct pd_actor_given *g
 		text = pd_reply_read(&reply).text;
 		(void)snprintf(cursor, sizeof cursor, "%.*s", text.size < 23 ? (int)text.size : 23,
 			       (const char *)text.data);
-		names = pd_reply_read(&reply);
-		for (size_t i = 0; names.kind == PD_REPLY_LIST && i < names.count; i++)
-			print_name(output, pd_reply_read(&reply).text, given->json);
+		result = take_page(given, reply, err);
+		if (result != 0)
+			return result;
 	} while (strcmp(cursor, "0") != 0);
 	return 0;
 }
 
-static int list_of_directory(const struct pd_look *look, const struct pd_actor_given *given,
-			     struct pd_output *output, struct pd_error *err)
+static int list_of_directory(const struct pd_look *look, const struct list *given, struct pd_error *err)
 {
 	struct pd_slice tenant = pd_slice_string(given->tenant != NULL ? given->tenant : "");
 	struct pd_actor_place place = { 0 };
@@ -152,27 +196,39 @@ static int list_of_directory(const struct pd_look *look, const struct pd_actor_g
 
 	while ((result = pd_engine_next_actor(look->engine, look->session, tenant, place.id, &looks, &place,
 					      err)) == 1)
-		if (given->match == NULL || pd_glob_match(pd_slice_string(given->match), place.name))
-			print_name(output, place.name, given->json);
+		if (given->match == NULL || pd_glob_match(pd_slice_string(given->match), place.name)) {
+			result = take_name(given, place.name, err);
+			if (result != 0)
+				break;
+		}
 	return result;
+}
+
+static int list_names(struct source *source, const struct list *list, struct pd_error *err)
+{
+	return source->look.engine != NULL ? list_of_directory(&source->look, list, err)
+					   : list_of_server(&source->admin, list, err);
 }
 
 int pd_actor_list_run(int argc, char **argv)
 {
 	struct pd_output output = { .file = stdout };
 	struct pd_actor_given given = { .data = "./data" };
+	struct list list = { .output = &output };
 	struct pd_error err = { 0 };
 	struct source source;
 	int result, status;
 
 	if (!pd_options_take(&list_options, argc, argv, &given, &status))
 		return status;
+	list.tenant = given.tenant;
+	list.match = given.match;
+	list.json = given.json;
 	result = source_open(&source, given.data, &err);
 	if (result == 0) {
 		if (given.json)
 			pd_output_open(&output, NULL, '[');
-		result = source.look.engine != NULL ? list_of_directory(&source.look, &given, &output, &err)
-						    : list_of_server(&source.admin, &given, &output, &err);
+		result = list_names(&source, &list, &err);
 		if (result == 0 && given.json) {
 			pd_output_close(&output, ']');
 			pd_output_end(&output);
@@ -183,6 +239,42 @@ int pd_actor_list_run(int argc, char **argv)
 		status = PD_EXIT_FAILURE;
 	source_close(&source);
 	return status;
+}
+
+void pd_actor_names_init(struct pd_actor_names *names)
+{
+	*names = (struct pd_actor_names){ 0 };
+	pd_buffer_init(&names->bytes, NAMES_BYTES_MAX);
+	pd_buffer_init(&names->ends, NAMES_BYTES_MAX);
+}
+
+void pd_actor_names_done(struct pd_actor_names *names)
+{
+	pd_buffer_done(&names->bytes);
+	pd_buffer_done(&names->ends);
+}
+
+struct pd_slice pd_actor_names_at(const struct pd_actor_names *names, size_t index)
+{
+	size_t begin = 0, end;
+
+	if (index > 0)
+		memcpy(&begin, names->ends.data + (index - 1) * sizeof begin, sizeof begin);
+	memcpy(&end, names->ends.data + index * sizeof end, sizeof end);
+	return pd_slice(names->bytes.data + begin, end - begin);
+}
+
+int pd_actor_names_list(struct pd_actor_names *names, const char *data, const char *tenant, const char *match,
+			struct pd_error *err)
+{
+	struct list list = { .tenant = tenant, .match = match, .names = names };
+	struct source source;
+	int result = source_open(&source, data, err);
+
+	if (result == 0)
+		result = list_names(&source, &list, err);
+	source_close(&source);
+	return result;
 }
 
 /* ---- show ---- */

@@ -7,6 +7,7 @@
 
 #include "base/slice.h"
 #include "cli/options.h"
+#include "os/os.h"
 
 struct pd_output;
 
@@ -14,7 +15,7 @@ struct pd_actor_given {
 	const char *data, *match, *tenant;
 	const char *durability, *quota_keys, *quota_bytes, *quota_ops,
 		*expire_after; /* as the server reads them */
-	bool json, yes, clear;
+	bool json, clear;
 };
 
 #define PD_ACTOR_DATA                                                                       \
@@ -56,9 +57,13 @@ bool pd_actor_take_words(const struct pd_options *options, int argc, char **argv
 int pd_actor_order(const struct pd_options *options, const char *data, bool json, const char *const *words,
 		   void (*print)(struct pd_output *output, struct pd_slice reply));
 
-/* Subcommands that carry an actor into a file, and back: actor_transfer.c. */
+/* Subcommands that carry an actor into a file, and back: actor_export.c, actor_transfer.c. */
 int pd_actor_export_run(int argc, char **argv);
 int pd_actor_import_run(int argc, char **argv);
+/* Where there is a name, bytes are read and written from its beginning to its end: PD_INVALID for what has neither, and what to say
+ * `instead`. */
+PD_MUST_CHECK int pd_actor_check_file(struct pd_os *os, const char *path, const char *instead,
+				      struct pd_error *err);
 
 /* Subcommands about snapshots: actor_snapshot.c. */
 int pd_actor_snapshot_run(int argc, char **argv);

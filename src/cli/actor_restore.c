@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/actor_bulk.h"
 #include "cli/actor_private.h"
 #include "cli/admin.h"
 #include "cli/cli.h"
@@ -13,7 +14,8 @@
 
 struct given {
 	const char *data, *at;
-	bool json, dry_run;
+	struct pd_bulk_given bulk;
+	bool json, dry_run; /* dry_run: of a revert */
 };
 
 #define AT(field) offsetof(struct given, field)
@@ -192,40 +194,78 @@ static void print_reverted(struct pd_output *output, struct pd_slice map)
 static const struct pd_option restore_table[] = {
 	OPTION_DATA,
 	{ "at", "MOMENT", PD_OPTION_TEXT, AT(at), 0, 0, "As it was then. Needed." },
-	{ "dry-run", NULL, PD_OPTION_SWITCH, AT(dry_run), 0, 0, "Only say what would be done." },
-	OPTION_JSON,
+	PD_BULK_OPTIONS(struct given),
+	PD_BULK_OPTION_YES(struct given),
+	PD_BULK_OPTION_JSON(struct given),
 };
 
 static const struct pd_options restore_options = {
 	.command = "perdure actor restore",
-	.synopsis = "perdure actor restore --at MOMENT [options] [TENANT/]NAME",
+	.synopsis = "perdure actor restore --at MOMENT [options] [TENANT/]NAME | --all | --tenant TENANT | "
+		    "--match "
+		    "PATTERN",
 	.about = "Makes an actor again what it was at a moment, in one transaction; its profile and lease "
 		 "stay. Where "
 		 "little\nwas changed since, that is put back; else all of it is written anew beside the "
 		 "serving, compared "
-		 "with what\nit was, and takes the actor's place. It says with what to undo it.\n\n" MOMENTS,
+		 "with what\nit was, and takes the actor's place. It says with what to undo "
+		 "it.\n\n" PD_BULK_ABOUT " One that\nwas not there then stays as it is.\n\n" MOMENTS,
 	.table = restore_table,
 	.count = sizeof restore_table / sizeof *restore_table,
 	.environment_count = 1, /* PERDURE_DATA */
 	.after = "Examples:\n"
 		 "  perdure actor restore --at -1m --dry-run user:42\n"
 		 "  perdure actor restore --at -1m user:42\n"
-		 "\n" PD_ACTOR_ORDER_STATUSES,
+		 "  perdure actor restore --at 2026-01-15T14:30:00Z --match 'user:*' --yes\n"
+		 "\n" PD_BULK_STATUSES,
 };
+
+/* What it was is what it is: that is as good, and told apart. */
+static int restore_one(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
+		       struct pd_bulk_result *result, struct pd_error *err)
+{
+	int code = pd_bulk_ask(bulk, past, name, result, err);
+
+	if (code == 0 &&
+	    pd_slice_equal(pd_admin_text(pd_buffer_slice(&result->reply), "way"), pd_slice_string("nothing")))
+		result->outcome = PD_BULK_UNCHANGED;
+	return code;
+}
+
+static int restore_several(const struct given *given)
+{
+	struct pd_bulk bulk = { .options = &restore_options,
+				.given = &given->bulk,
+				.data = given->data,
+				.doing = given->bulk.dry_run ? "looking" : "restoring",
+				.done = "restored",
+				.json = given->json,
+				.needs_yes = true,
+				.dry_run_asks = true,
+				.has_moment = true,
+				.at = given->at,
+				.verb = "RESTORE",
+				.tail = { given->bulk.dry_run ? "DRYRUN" : NULL },
+				.carry_out = restore_one,
+				.print = print_restored };
+
+	return pd_bulk_run(&bulk);
+}
 
 int pd_actor_restore_run(int argc, char **argv)
 {
-	static const char *const what[] = { "which actor? 'perdure actor ls' lists them", NULL };
 	const char *words[8] = { "PD.ACTOR", "RESTORE", NULL, "AT" };
-	struct given given = { .data = "./data" };
+	struct given given = { .data = "./data", .bulk = PD_BULK_DEFAULTS };
 	int status;
 
-	if (!pd_actor_take_words(&restore_options, argc, argv, &given, what, words + 2, &status))
+	if (!pd_bulk_take(&restore_options, argc, argv, &given, &given.bulk, NULL, &words[2], NULL, &status))
 		return status;
 	if (given.at == NULL)
 		return pd_options_wrong(&restore_options, "to when? Say --at with a moment, such as -10m");
+	if (pd_bulk_is_asked(&given.bulk))
+		return restore_several(&given);
 	words[4] = given.at;
-	if (given.dry_run)
+	if (given.bulk.dry_run)
 		words[5] = "DRYRUN";
 	return pd_actor_order(&restore_options, given.data, given.json, words, print_restored);
 }

@@ -1,5 +1,4 @@
-/* `perdure actor export` and `import`: an actor as a file of lines (docs/format/export.md), and back. The server, or the directory where none
- * runs, makes the lines; the server reads them. */
+/* `perdure actor import`: a file of lines (docs/format/export.md) becomes an actor again. The server reads them. */
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -7,19 +6,16 @@
 
 #include "base/memory.h"
 #include "cli/actor_private.h"
+#include "cli/admin.h"
 #include "cli/cli.h"
 #include "cli/output.h"
-#include "cli/past.h"
 #include "cli/reply.h"
-#include "restore/export.h"
-#include "restore/import_line.h"
 #include "server/server.h"
-#include "wire/resp.h"
 
 #define PIECE ((size_t)256 * 1024)
 
 struct given {
-	const char *data, *at, *file, *as;
+	const char *data, *as;
 	bool json;
 };
 
@@ -34,257 +30,6 @@ static bool is_dash(const char *path)
 {
 	return strcmp(path, "-") == 0;
 }
-
-/* Where there is a name, bytes are read and written from its beginning to its end. */
-static int check_file(struct pd_os *os, const char *path, const char *instead, struct pd_error *err)
-{
-	struct pd_os_file_info info;
-
-	if (pd_os_info(os, path, &info, NULL) != 0 || (!info.is_special && !info.is_directory))
-		return 0;
-	return pd_error_set(err, PD_INVALID, "%s is %s: name a file, or say %s", path,
-			    info.is_directory ? "a directory" : "a pipe or a device", instead);
-}
-
-/* ---- export ---- */
-
-struct exporting {
-	struct pd_cli_past past;
-	const char *actor, *at, *path;
-	struct pd_os_file *file; /* NULL: standard output */
-	char *beside;            /* its name until it is whole */
-	uint64_t bytes;
-	struct pd_buffer last; /* the last line, so far */
-};
-
-static const struct pd_option export_table[] = {
-	OPTION_DATA,
-	{ "at", "MOMENT", PD_OPTION_TEXT, AT(at), 0, 0, "What it was then (default: now)." },
-	{ "f", "FILE", PD_OPTION_TEXT, AT(file), 0, 0,
-	  "Into this file, which is there when it is whole (default: -, standard output)." },
-};
-
-static const struct pd_options export_options = {
-	.command = "perdure actor export",
-	.synopsis = "perdure actor export [options] [TENANT/]NAME",
-	.about =
-		"Writes all that an actor had at a moment as lines of JSON, with a checksum and the hash of "
-		"its state\nat the end: for 'perdure actor import', here or elsewhere, or for any program. A "
-		"running server goes\non serving meanwhile; without one the directory is read as it lies "
-		"there.\n\n"
-		"A moment is now, a time such as 2026-01-15T14:30:00Z, so long ago (-10m, -2h30m, -1d), an "
-		"LSN, "
-		"a\nbookmark, or snapshot:NAME.",
-	.table = export_table,
-	.count = sizeof export_table / sizeof *export_table,
-	.environment_count = 1, /* PERDURE_DATA */
-	.after = "Examples:\n"
-		 "  perdure actor export -f user-42.jsonl user:42\n"
-		 "  perdure actor export --at -1d user:42 | jq -r .key\n"
-		 "\n"
-		 "Exit status:\n"
-		 "  0  done\n"
-		 "  1  no such actor or moment, or it cannot be read or written: what came has no last line, "
-		 "and\n"
-		 "     no import takes it\n"
-		 "  2  the command line is wrong\n"
-		 "  4  damage was met, or a newer version of Perdure wrote the directory",
-};
-
-/* The last line is kept: it must be one. */
-static int keep_last(struct exporting *exporting, struct pd_slice piece)
-{
-	struct pd_slice rest = pd_slice(piece.data, piece.size - 1);
-	const uint8_t *before = rest.size > 0 ? memrchr(rest.data, '\n', rest.size) : NULL;
-
-	if (before != NULL)
-		rest = pd_slice(before + 1, rest.size - (size_t)(before + 1 - rest.data));
-	pd_buffer_clear(&exporting->last);
-	return pd_buffer_append_slice(&exporting->last, rest);
-}
-
-static int hand_out(struct exporting *exporting, struct pd_slice piece, struct pd_error *err)
-{
-	int result = 0;
-
-	if (keep_last(exporting, piece) != 0)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a line");
-	if (exporting->file != NULL)
-		result = pd_os_write(exporting->file, piece.data, piece.size, exporting->bytes, err);
-	else if (fwrite(piece.data, 1, piece.size, stdout) != piece.size)
-		result = pd_error_set(err, PD_IO, "it cannot be written to standard output");
-	exporting->bytes += piece.size;
-	return result;
-}
-
-static int ask_server(struct exporting *exporting, struct pd_error *err)
-{
-	const char *words[6] = { "EXPORT", "BEGIN", exporting->actor };
-	struct pd_slice reply, piece;
-	int result;
-
-	if (exporting->at != NULL) {
-		words[3] = "AT";
-		words[4] = exporting->at;
-	}
-	for (;;) {
-		result = pd_cli_past_ask(&exporting->past, words, &reply, err);
-		if (result != 0)
-			return result;
-		piece = pd_reply_read(&reply).text;
-		if (piece.size == 0)
-			return 0;
-		result = hand_out(exporting, piece, err);
-		if (result != 0)
-			return result;
-		words[1] = "NEXT";
-		words[2] = NULL;
-	}
-}
-
-/* Nobody serves it. */
-static int read_directory(struct exporting *exporting, struct pd_error *err)
-{
-	struct pd_slice words[4] = { pd_slice_string("EXPORT"), pd_slice_string(exporting->actor),
-				     pd_slice_string("AT"),
-				     pd_slice_string(exporting->at != NULL ? exporting->at : "now") };
-	struct pd_restore_known known = { .tenant = pd_slice_string("default") };
-	struct pd_restore_source source = { 0 };
-	struct pd_restore_order order;
-	struct pd_export export;
-	struct pd_buffer piece;
-	int result = pd_restore_order_parse(words, 4, &order, err);
-
-	pd_restore_take_apart(order.actor, &known.tenant, &known.name);
-	if (result == 0)
-		result = pd_restore_find(exporting->past.history, &order, &known, &source, err);
-	pd_export_init(&export, &source, known.name);
-	pd_buffer_init(&piece, SIZE_MAX / 2);
-	while (result == 0 && !export.done) {
-		result = pd_export_fill(&export, &piece, err);
-		if (result == 0)
-			result = hand_out(exporting, pd_buffer_slice(&piece), err);
-	}
-	pd_buffer_done(&piece);
-	pd_export_done(&export);
-	pd_past_close(source.past);
-	pd_restore_order_done(&order);
-	return result;
-}
-
-static int open_file(struct exporting *exporting, struct pd_error *err)
-{
-	struct pd_os *os = exporting->past.admin.os;
-	int result = check_file(os, exporting->path, "- for standard output", err);
-
-	if (result != 0)
-		return result;
-	exporting->beside = pd_asprintf("%s.new", exporting->path);
-	if (exporting->beside == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a name");
-	result = pd_os_open(os, exporting->beside, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE,
-			    &exporting->file, err);
-	if (result == PD_EXISTS)
-		return pd_error_set(
-			err, result,
-			"%s is there: if no other export writes it, one that was killed has left it, and "
-			"it can be removed",
-			exporting->beside);
-	return result;
-}
-
-/* It takes its name when it is whole, and on stable storage. */
-static int close_file(struct exporting *exporting, int result, struct pd_error *err)
-{
-	struct pd_os *os = exporting->past.admin.os;
-	const char *slash = strrchr(exporting->path, '/');
-	char *directory = slash != NULL
-				  ? pd_asprintf("%.*s", (int)(slash - exporting->path) + 1, exporting->path)
-				  : pd_strdup(".");
-
-	if (result == 0 && directory == NULL)
-		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for a name");
-	if (result == 0)
-		result = pd_os_datasync(exporting->file, err);
-	pd_os_close(exporting->file);
-	if (result == 0)
-		result = pd_os_rename(os, exporting->beside, exporting->path, err);
-	if (result == 0)
-		result = pd_os_sync_directory(os, directory, err);
-	else if (exporting->file != NULL && pd_os_unlink(os, exporting->beside, NULL) != 0)
-		(void)fprintf(stderr, "%s: %s is left: remove it\n", export_options.command,
-			      exporting->beside);
-	pd_free(directory);
-	pd_free(exporting->beside);
-	return result;
-}
-
-/* What came is an export only with its last line. */
-static int report(struct exporting *exporting, struct pd_error *err)
-{
-	struct pd_output output = { .file = stdout };
-	struct pd_buffer name, bytes;
-	struct pd_import_line line = { .name = &name, .bytes = &bytes };
-	char hash[33];
-	int result;
-
-	pd_buffer_init(&name, PD_EXPORT_LINE_MAX);
-	pd_buffer_init(&bytes, PD_EXPORT_LINE_MAX);
-	result = pd_import_line_parse(pd_buffer_slice(&exporting->last), false, &line, NULL);
-	pd_buffer_done(&name);
-	pd_buffer_done(&bytes);
-	if (result != 0 || line.kind != PD_IMPORT_END)
-		return pd_error_set(err, PD_IO, "what the server sent has no end: is it of another version?");
-	if (exporting->file != NULL) {
-		pd_hash128_format(line.hash, hash);
-		pd_output_word(&output, pd_slice_string(exporting->actor));
-		pd_output_text(&output, ": %" PRIu64 " key%s, %" PRIu64 " bytes in ", line.keys,
-			       line.keys == 1 ? "" : "s", exporting->bytes);
-		pd_output_lax(&output, pd_slice_string(exporting->path));
-		pd_output_text(&output, " (state %s)\n", hash);
-	}
-	return pd_output_finish(&output) ? 0 : pd_error_set(err, PD_IO, "it is not all on standard output");
-}
-
-static int export(struct exporting *exporting, struct pd_error *err)
-{
-	int result = exporting->path != NULL ? open_file(exporting, err) : 0;
-
-	if (result == 0)
-		result = exporting->past.history != NULL ? read_directory(exporting, err)
-							 : ask_server(exporting, err);
-	if (result == 0)
-		result = report(exporting, err);
-	return exporting->path != NULL ? close_file(exporting, result, err) : result;
-}
-
-int pd_actor_export_run(int argc, char **argv)
-{
-	static const char *const what[] = { "which actor? 'perdure actor ls' lists them", NULL };
-	struct given given = { .data = "./data", .file = "-" };
-	struct exporting exporting = { 0 };
-	struct pd_error err = { 0 };
-	int result, status;
-
-	if (!pd_actor_take_words(&export_options, argc, argv, &given, what, &exporting.actor, &status))
-		return status;
-	exporting.at = given.at;
-	exporting.path = is_dash(given.file) ? NULL : given.file;
-	pd_buffer_init(&exporting.last, 2 * PD_EXPORT_LINE_MAX);
-	status = pd_cli_past_begin(&exporting.past, &export_options, given.data);
-	if (status == PD_EXIT_OK) {
-		result = export(&exporting, &err);
-		if (result != 0) {
-			(void)fprintf(stderr, "%s: %s\n", export_options.command, err.text);
-			status = pd_server_exit_status(result);
-		}
-	}
-	pd_buffer_done(&exporting.last);
-	pd_cli_past_end(&exporting.past);
-	return status;
-}
-
-/* ---- import ---- */
 
 static const struct pd_option import_table[] = {
 	OPTION_DATA,
@@ -382,7 +127,7 @@ static int import_file(struct importing *importing, const char *path, const stru
 	if (importing->piece == NULL)
 		result = pd_error_set(&err, PD_NO_MEMORY, "out of memory for an import");
 	if (result == 0 && !is_dash(path)) {
-		result = check_file(importing->admin.os, path, "- for standard input", &err);
+		result = pd_actor_check_file(importing->admin.os, path, "- for standard input", &err);
 		if (result == 0)
 			result = pd_os_open(importing->admin.os, path, PD_OS_READ, &importing->file, &err);
 	}

@@ -11,12 +11,13 @@
 struct pd_progress {
 	struct pd_os *os;
 	const char *what; /* "verifying" */
+	const char *unit; /* of what is counted: "actors"; NULL: bytes */
 	uint64_t started_ns, printed_ns;
 	bool terminal, drawn;
 };
 
 void pd_progress_init(struct pd_progress *progress, struct pd_os *os, const char *what);
-/* `done` of `total` bytes. Cheap to call often. */
+/* `done` of `total` bytes, or of what is counted. Cheap to call often. */
 void pd_progress_show(struct pd_progress *progress, uint64_t done, uint64_t total);
 /* Take the bar away. */
 void pd_progress_done(struct pd_progress *progress);

@@ -369,3 +369,9 @@ void pd_reply_print(struct pd_output *output, struct pd_slice reply, const struc
 		break;
 	}
 }
+
+void pd_reply_print_field(struct pd_output *output, const char *name, struct pd_slice reply)
+{
+	pd_output_key(output, pd_slice_string(name));
+	json_value(output, &reply, 0);
+}

@@ -20,6 +20,8 @@ struct pd_reply_style {
 
 /* Print the reply at the front of `reply`, with a line end. */
 void pd_reply_print(struct pd_output *output, struct pd_slice reply, const struct pd_reply_style *style);
+/* The same as the value of a field of a JSON object. */
+void pd_reply_print_field(struct pd_output *output, const char *name, struct pd_slice reply);
 /* Is it an error? */
 bool pd_reply_is_error(struct pd_slice reply);
 

@@ -377,6 +377,21 @@ static int answer_walk(struct page *page, struct meant *meant, struct pd_resp_wr
 	return result;
 }
 
+/* The state of then can be made, or it is said why not. */
+static int answer_moment(struct pd_history *history, const struct pd_history_question *question,
+			 struct pd_resp_writer *reply, struct pd_error *err)
+{
+	struct pd_moment newest = pd_history_newest(history), moment;
+	int result = pd_moment_resolve(history, &question->to, PD_REACH_STATE, &moment, err);
+
+	if (result != 0)
+		return result;
+	pd_resp_write_map(reply, 4);
+	write_moment(reply, "at", "at_time", &moment);
+	write_moment(reply, "newest", "newest_time", &newest);
+	return 0;
+}
+
 int pd_history_answer(struct pd_history *history, const struct pd_history_question *question,
 		      struct pd_resp_writer *reply, struct pd_error *err)
 {
@@ -384,8 +399,11 @@ int pd_history_answer(struct pd_history *history, const struct pd_history_questi
 	enum pd_moment_reach reach = by_state ? PD_REACH_STATE : PD_REACH_RECORDS;
 	struct page page = { .history = history, .question = question };
 	struct meant meant = { 0 };
-	int result = find_meant(&page, reach, &meant, err);
+	int result;
 
+	if (question->verb == PD_HISTORY_MOMENT)
+		return answer_moment(history, question, reply, err);
+	result = find_meant(&page, reach, &meant, err);
 	if (result != 0)
 		return result;
 	if (!by_state)

@@ -1,10 +1,11 @@
-/* Questions about the past of an actor, as words, and their answers, as replies of the Redis protocol: what PD.ACTOR HISTORY, BLAME, DIFF
- * and GET say, whether a server is asked or a directory.
+/* Questions about the past of an actor, as words, and their answers, as replies of the Redis protocol: what PD.ACTOR HISTORY, BLAME, DIFF,
+ * GET and MOMENT say, whether a server is asked or a directory.
  *
  *     HISTORY name [FROM moment] [TO moment] [COUNT n] [CURSOR c]         newest first
  *     BLAME name key [TO moment] [COUNT n] [CURSOR c]                     what wrote a key, newest first
  *     DIFF name FROM moment [TO moment] [COUNT n] [CURSOR c]
  *     GET name key [AT moment]
+ *     MOMENT moment                                                       where it is: a bookmark stays what it is, -10m does not
  *
  * The first three answer with a map: cursor ("0": nothing is left), from, from_time, to, to_time (the moments that were meant, as
  * bookmarks and as times: say the times with the next cursor, so that it is the next page of the same), entries. An answer is bounded: by COUNT, and by so many bytes. */
@@ -22,13 +23,19 @@
 #define PD_HISTORY_COUNT_MAX     10000u
 #define PD_HISTORY_ANSWER_MAX    ((size_t)64 * 1024 * 1024) /* of GET */
 
-enum pd_history_verb { PD_HISTORY_HISTORY, PD_HISTORY_BLAME, PD_HISTORY_DIFF, PD_HISTORY_GET };
+enum pd_history_verb {
+	PD_HISTORY_HISTORY,
+	PD_HISTORY_BLAME,
+	PD_HISTORY_DIFF,
+	PD_HISTORY_GET,
+	PD_HISTORY_MOMENT
+};
 
 /* A question with its own copy of all that it says. */
 struct pd_history_question {
 	enum pd_history_verb verb;
 	struct pd_buffer bytes;
-	struct pd_slice actor; /* as it was asked for: [tenant/]name */
+	struct pd_slice actor; /* as it was asked for: [tenant/]name; size 0: it is about none */
 	struct pd_slice key, cursor;
 	struct pd_moment_name from, to;
 	uint64_t count;

@@ -16,6 +16,7 @@ static const struct {
 	[PD_HISTORY_BLAME] = { "blame", "BLAME name key [TO moment] [COUNT n] [CURSOR cursor]", 2 },
 	[PD_HISTORY_DIFF] = { "diff", "DIFF name FROM moment [TO moment] [COUNT n] [CURSOR cursor]", 1 },
 	[PD_HISTORY_GET] = { "get", "GET name key [AT moment]", 2 },
+	[PD_HISTORY_MOMENT] = { "moment", "MOMENT moment", 1 },
 };
 
 static int syntax_error(enum pd_history_verb verb, struct pd_error *err)
@@ -72,6 +73,21 @@ static int take_option(struct pd_history_question *question, struct pd_slice nam
 	return syntax_error(question->verb, err);
 }
 
+/* It is no actor's, so it is none of a snapshot. */
+static int parse_moment(struct pd_history_question *question, const struct pd_slice *words, size_t count,
+			struct pd_error *err)
+{
+	int result;
+
+	if (count != 2)
+		return syntax_error(question->verb, err);
+	result = pd_moment_parse(words[1], &question->to, err);
+	if (result == 0 && question->to.kind == PD_MOMENT_SNAPSHOT)
+		return pd_error_set(err, PD_INVALID,
+				    "a snapshot is of one actor: PD.ACTOR SNAPSHOTS name tells its moment");
+	return result;
+}
+
 static int parse(struct pd_history_question *question, const struct pd_slice *words, size_t count,
 		 struct pd_error *err)
 {
@@ -81,6 +97,8 @@ static int parse(struct pd_history_question *question, const struct pd_slice *wo
 
 	if (count < at || (count - at) % 2 != 0)
 		return syntax_error(question->verb, err);
+	if (question->verb == PD_HISTORY_MOMENT)
+		return parse_moment(question, words, count, err);
 	question->actor = words[1];
 	if (question->actor.size == 0)
 		return pd_error_set(err, PD_INVALID, "an actor's name is not empty");
@@ -115,7 +133,7 @@ int pd_history_question_parse(const struct pd_slice *words, size_t count,
 		result = copy_words(ret_question, words, count, copies, err);
 		return result == 0 ? parse(ret_question, copies, count, err) : result;
 	}
-	return pd_error_set(err, PD_INVALID, "a question is HISTORY, BLAME, DIFF or GET");
+	return pd_error_set(err, PD_INVALID, "a question is HISTORY, BLAME, DIFF, GET or MOMENT");
 }
 
 void pd_history_question_done(struct pd_history_question *question)

@@ -128,9 +128,12 @@ void pd_history_job_free(struct pd_history_job *job)
 static int know_actor(struct pd_history_job *job, struct pd_session *session, struct pd_error *err)
 {
 	struct pd_history_question *question = &job->question;
-	const uint8_t *slash = memchr(question->actor.data, '/', question->actor.size);
 	struct pd_actor_info info;
+	const uint8_t *slash;
 
+	if (question->verb == PD_HISTORY_MOMENT)
+		return 0;
+	slash = memchr(question->actor.data, '/', question->actor.size);
 	if (slash != NULL && !pd_session_reaches(session, pd_slice(question->actor.data,
 								   (size_t)(slash - question->actor.data))))
 		return pd_error_set(err, PD_NOT_FOUND, "there is no actor '%.*s'",

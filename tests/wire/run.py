@@ -36,6 +36,7 @@ GROUPS = (
     "compat",
     "perdure_commands",
     "actors",
+    "actor_bulk",
     "actor_history",
     "actor_restore",
     "actor_snapshot",

@@ -19,7 +19,7 @@ HARMLESS = set("""
     command|count command|docs command|getkeys command|getkeysandflags command|help command|info command|list config config|help
     debug debug|help discard echo exec hello info latency latency|help memory memory|doctor memory|help memory|malloc-stats
     memory|purge memory|stats module module|help multi object object|help pd.actor pd.actor|blame pd.actor|diff pd.actor|export pd.actor|get pd.actor|help pd.actor|history
-    pd.actor|hot pd.actor|info pd.actor|jobs pd.actor|list pd.actor|snapshots pd.actor|verify
+    pd.actor|hot pd.actor|info pd.actor|jobs pd.actor|list pd.actor|moment pd.actor|snapshots pd.actor|verify
     pd.actor|owner pd.epoch pd.tenant pd.tenant|help pd.tenant|info
     pd.archive pd.archive|help pd.backup pd.backup|help pd.bookmark pd.durability pd.help
     pd.idempotency pd.log pd.log|help pd.readlevel pd.receipt pd.request pd.statehash pd.store pd.store|help pd.use ping psubscribe publish

@@ -286,6 +286,9 @@ static void answer_help(struct pd_resp_call *call)
 		"ACQUIRE name owner milliseconds [EXCLUSIVE]",
 		"    Own an actor for a time. Returns its new epoch. EXCLUSIVE: writes that carry no epoch "
 		"are refused.",
+		"MOMENT moment",
+		"    Return which bookmark a moment is, if the state of then can be made: -10m moves on, "
+		"that stays.",
 		"OWNER name",
 		"    Return the epoch of an actor, and who owns it for how long.",
 		"PROFILE name [DURABILITY level] [QUOTA-KEYS n] [QUOTA-BYTES n] [QUOTA-OPS n] "

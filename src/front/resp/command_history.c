@@ -1,4 +1,4 @@
-/* PD.ACTOR HISTORY, BLAME, DIFF, GET: an actor's past, looked at beside the serving. */
+/* PD.ACTOR HISTORY, BLAME, DIFF, GET, MOMENT: an actor's past, looked at beside the serving. */
 #include "front/resp/front_private.h"
 #include "history/job.h"
 #include "os/os.h"
@@ -66,6 +66,7 @@ static const struct pd_resp_command commands[] = {
 	ROW("pd.actor|diff", -5, "Tells what changed of an actor between two moments."),
 	ROW("pd.actor|get", -4, "Gives a key of an actor as it was at a moment."),
 	ROW("pd.actor|history", -3, "Tells the transactions of an actor."),
+	ROW("pd.actor|moment", 3, "Tells which bookmark a moment is."),
 };
 
 const struct pd_resp_commands pd_resp_commands_history = { commands, sizeof commands / sizeof *commands };

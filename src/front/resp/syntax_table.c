@@ -122,6 +122,7 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "pd.actor|import", "step~o(actor~b=BEGIN(actor=AS?) piece=PUT end~t=END abort~t=ABORT)", "" },
 	{ "pd.actor|info", "actor", "" },
 	{ "pd.actor|list", "pattern~p=MATCH? cursor~i=CURSOR? count~i=COUNT? tenant=TENANT?", "" },
+	{ "pd.actor|moment", "moment", "" },
 	{ "pd.actor|owner", "actor", "" },
 	{ "pd.actor|profile",
 	  "actor level=DURABILITY? keys~i=QUOTA-KEYS? bytes~i=QUOTA-BYTES? operations~i=QUOTA-OPS? "
