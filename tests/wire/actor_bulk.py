@@ -67,7 +67,7 @@ def test_moment(world):
 
 def test_restore(world):
     connection = world.connect()
-    names = fill(connection, 60)
+    names = fill(connection, 24)
     others = fill(connection, 3, "other")
     was = hashes(connection, names)
     then = now(connection)
@@ -77,14 +77,14 @@ def test_restore(world):
     # Nothing before it is asked for.
     status, said, err = actor(world, "restore", "--at", then, "--match", "b:*", check=False)
     assert status == 2 and "say --yes" in err, (status, err)
-    assert said.startswith("61 actors would be restored as of ") and then in said and said.endswith(" and 51 more\n"), said
+    assert said.startswith("25 actors would be restored as of ") and then in said and said.endswith(" and 15 more\n"), said
     status, said, err = actor(world, "restore", "--at", then, "--match", "b:*", "--dry-run", check=False)
-    assert status == 0 and said.count(": would be 1 put, 1 deleted\n") == 60, (status, said)
-    assert "60 would be restored, 1 not there then, in " in said and "b:late: there was no actor 'b:late' at LSN" in err, (said, err)
+    assert status == 0 and said.count(": would be 1 put, 1 deleted\n") == 24, (status, said)
+    assert "24 would be restored, 1 not there then, in " in said and "b:late: there was no actor 'b:late' at LSN" in err, (said, err)
     assert hashes(connection, names) == spoiled
     before = now(connection)
     status, said, err = actor(world, "restore", "--at", then, "--match", "b:*", "--yes")
-    assert "61 actors as of " in said and ": 60 restored, 1 not there then, in " in said, said
+    assert "25 actors as of " in said and ": 24 restored, 1 not there then, in " in said, said
     assert "left as it is" in err and connection.command("GET", "{b:late}a") == b"1", err
     assert hashes(connection, names) == was and hashes(connection, others) == beside
     # What it says undoes it.
@@ -96,7 +96,7 @@ def test_restore(world):
     assert {item["outcome"] for item in items if item["actor"] != "b:late"} == {"unchanged"}, items
     assert {item["result"]["way"] for item in items if "result" in item} == {"nothing"}, items
     assert (summary["actors"], summary["done"], summary["unchanged"], summary["skipped"], summary["failed"],
-            summary["not_begun"]) == (61, 0, 60, 1, 0, 0), summary
+            summary["not_begun"]) == (25, 0, 24, 1, 0, 0), summary
     assert summary["at"] == then, summary
     actor(world, "restore", "--at", before, "--match", "b:*", "--yes")
     assert hashes(connection, names) == spoiled
@@ -269,7 +269,7 @@ def begin(world, command, lines, then):
 def test_interrupted(world):
     """It says what was done, and what it says goes on."""
     connection = world.connect()
-    names = fill(connection, 400, "i")
+    names = fill(connection, 120, "i")
     was = hashes(connection, names)
     then = now(connection)
     spoil(connection, names)
@@ -277,13 +277,13 @@ def test_interrupted(world):
                "--parallel", "1", "-o", "json"]
     process, said, err = begin(world, command, 1, lambda process: process.send_signal(signal.SIGINT))
     items, summary = lines_of(said)
-    assert summary["done"] == len(items) and summary["done"] + summary["not_begun"] == 400, summary
+    assert summary["done"] == len(items) and summary["done"] + summary["not_begun"] == 120, summary
     assert summary["abandoned"] == 0 and "waiting for those under way" in err, (summary, err)
     assert summary["not_begun"] > 0 and process.returncode == 1, (summary, process.returncode)
     done = {item["actor"] for item in items}
     assert all((hash_of(connection, name) == before) == (name in done) for name, before in zip(names, was))
     _, said, _ = actor(world, "restore", "--at", summary["at"], "--match", "i:*", "--yes")
-    assert ": %d restored, %d so already, in " % (400 - len(done), len(done)) in said, said
+    assert ": %d restored, %d so already, in " % (120 - len(done), len(done)) in said, said
     assert hashes(connection, names) == was
 
 
@@ -291,7 +291,7 @@ def test_server_ends(world):
     server = world.new_server("ends")
     server.start()
     connection = world.connect(server)
-    names = fill(connection, 300, "z")
+    names = fill(connection, 100, "z")
     then = now(connection)
     spoil(connection, names)
     command = [world.binary, "actor", "restore", "--data", server.directory, "--at", then, "--all", "--yes", "-o", "json"]
