@@ -291,7 +291,7 @@ def test_server_ends(world):
     server = world.new_server("ends")
     server.start()
     connection = world.connect(server)
-    names = fill(connection, 100, "z")
+    names = fill(connection, 50, "z")
     then = now(connection)
     spoil(connection, names)
     command = [world.binary, "actor", "restore", "--data", server.directory, "--at", then, "--all", "--yes", "-o", "json"]
