@@ -205,7 +205,6 @@ int pd_rocks_iterator_new(struct pd_rocks *rocks, const struct pd_rocks_view *vi
 		options.snapshot = view != nullptr ? view->snapshot : iterator->moment->snapshot();
 		options.iterate_upper_bound = &iterator->upper_slice;
 		options.total_order_seek = !same_prefix;
-		options.adaptive_readahead = true;
 		options.background_purge_on_iterator_cleanup = true;
 		begin_scan(rocks, rocks_family(rocks, from, from_size), iterator.get(), options);
 		if (iterator->witness)

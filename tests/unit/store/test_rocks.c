@@ -1,10 +1,13 @@
 /* What is RocksDB's own among the levels. tests/contract/test_levels.c has what every backend does; test_rocks_damage.c
  * what happens to damaged files, test_rocks_full.c what a full disk does. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -312,6 +315,74 @@ static void test_filter_stays_with_who_looks(void **state)
 	check(pd_levels_close(copy, why));
 }
 
+/* The files of levels that are not small, in the order in which they came, are taken out of the page cache. Returns how many; *ret_last: the
+ * last one, mapped. */
+static unsigned drop_files(const char *directory, uint8_t **ret_last, size_t *ret_size)
+{
+	unsigned found = 0;
+	char path[400];
+	struct stat info;
+
+	for (unsigned i = 1; i < 100; i++) {
+		int file;
+
+		(void)snprintf(path, sizeof path, "%s/%06u.sst", directory, i);
+		file = open(path, O_RDONLY | O_CLOEXEC);
+		if (file < 0)
+			continue;
+		assert_int_equal(fstat(file, &info), 0);
+		assert_int_equal(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0);
+		if (info.st_size > 1 << 20) {
+			if (found++ > 0)
+				(void)munmap(*ret_last, *ret_size);
+			*ret_size = (size_t)info.st_size;
+			*ret_last = mmap(NULL, *ret_size, PROT_READ, MAP_SHARED, file, 0);
+			assert_true(*ret_last != MAP_FAILED);
+		}
+		(void)close(file);
+	}
+	return found;
+}
+
+/* Is that part of it in the page cache? */
+static bool is_cached(uint8_t *map, size_t from, size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), count = size / page;
+	unsigned char pages[64];
+
+	assert_true(count <= sizeof pages);
+	assert_int_equal(mincore(map + from / page * page, count * page, pages), 0);
+	for (size_t i = 0; i < count; i++)
+		if ((pages[i] & 1) == 0)
+			return false;
+	return true;
+}
+
+/* A scan reads ahead in each file, not only in the first: block by block a disk is slow. */
+static void test_scan_reads_ahead(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pd_levels_iterator *iterator;
+	struct pd_slice key, value;
+	size_t size = 0, gone_over = 0;
+	uint8_t *map = NULL;
+
+	put_many(fixture, "actor--1", 20000);
+	put_many(fixture, "actor--2", 20000);
+	reopen(fixture);
+	assert_int_equal(drop_files(fixture->directory, &map, &size), 2);
+	check(pd_levels_iterator_new(fixture->levels, &iterator, why));
+	check(pd_levels_seek(iterator, pd_slice_string("actor--1019000"), pd_slice_string("actor--3"), why));
+	while (gone_over < 200000) {
+		assert_int_equal(pd_levels_next(iterator, &key, &value, NULL), 1);
+		if (key.data[7] == '2')
+			gone_over += key.size + value.size;
+	}
+	pd_levels_iterator_free(iterator);
+	assert_true(is_cached(map, 230000, 65536));
+	(void)munmap(map, size);
+}
+
 /* Opening again and again leaves nothing behind. */
 static void test_many_openings(void **state)
 {
@@ -473,6 +544,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_checkpoint, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_filter_stays_with_who_looks, rocks_setup,
 						rocks_teardown),
+		cmocka_unit_test_setup_teardown(test_scan_reads_ahead, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_many_openings, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_none_there, rocks_setup, rocks_teardown),
 		cmocka_unit_test_setup_teardown(test_derived_keys_do_not_fill_level_0, rocks_setup,
