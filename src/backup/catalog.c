@@ -248,16 +248,41 @@ const struct pd_backup_manifest *pd_catalog_state_before(const struct pd_catalog
 	return at != NULL && has_state(at) ? at : NULL;
 }
 
+/* The newest state on the way to `last` that is not after the moment. NULL: there is none. */
+static const struct pd_backup_manifest *base_for(const struct pd_catalog *catalog,
+						 const struct pd_backup_manifest *last,
+						 const struct pd_backup_wish *wish)
+{
+	const struct pd_backup_manifest *base = last;
+
+	for (unsigned i = 0; base != NULL && i < CHAIN_MAX && !(has_state(base) && is_before(base, wish));
+	     i++)
+		base = parent_of(catalog, base);
+	return base;
+}
+
+int pd_catalog_choose_for(const struct pd_catalog *catalog, const char *id, const struct pd_backup_wish *wish,
+			  const struct pd_backup_manifest **ret_manifest, struct pd_error *err)
+{
+	int result = pd_catalog_choose(catalog, id, ret_manifest, err);
+
+	if (result != 0 || id != NULL)
+		return result;
+	for (size_t i = catalog->count; i-- > 0;)
+		if (base_for(catalog, &catalog->items[i], wish) != NULL) {
+			*ret_manifest = &catalog->items[i];
+			break;
+		}
+	return 0;
+}
+
 int pd_catalog_plan(const struct pd_catalog *catalog, const struct pd_backup_manifest *last,
 		    const struct pd_backup_wish *wish, struct pd_backup_manifest *ret_plan,
 		    struct pd_error *err)
 {
-	const struct pd_backup_manifest *base = last;
+	const struct pd_backup_manifest *base = base_for(catalog, last, wish);
 
 	pd_backup_manifest_init(ret_plan);
-	for (unsigned i = 0; base != NULL && i < CHAIN_MAX && !(has_state(base) && is_before(base, wish));
-	     i++)
-		base = parent_of(catalog, base);
 	if (base == NULL)
 		return pd_error_set(
 			err, PD_NOT_FOUND,

@@ -67,5 +67,10 @@ struct pd_backup_wish {
 PD_MUST_CHECK int pd_catalog_plan(const struct pd_catalog *catalog, const struct pd_backup_manifest *last,
 				  const struct pd_backup_wish *wish, struct pd_backup_manifest *ret_plan,
 				  struct pd_error *err);
+/* As pd_catalog_choose(); without an id the one that was made last of those that lead from a state at the moment or before: not the newest, where that goes back to a younger full one only. Where none does
+ * it is the newest. */
+PD_MUST_CHECK int pd_catalog_choose_for(const struct pd_catalog *catalog, const char *id,
+					const struct pd_backup_wish *wish,
+					const struct pd_backup_manifest **ret_manifest, struct pd_error *err);
 
 #endif

@@ -222,7 +222,7 @@ static int take(struct going *going, size_t s, size_t n, bool *ret_taken, struct
 	result = source->ops->fetch(source, n, path, watch, going, &why);
 	if (result == 0)
 		result = look_at_last(order, order->scratch_directory, &look, &why);
-	if (result == PD_CORRUPT) {
+	if (result == PD_CORRUPT || result == PD_NOT_FOUND) {
 		refuse(&going->reasons[s], &why);
 		result = 0;
 	} else if (result != 0) {
@@ -271,30 +271,50 @@ static int judge_rest(struct going *going, size_t s, const struct pd_further_seg
 	return 0;
 }
 
+/* The first segment with this number or a higher one. */
+static size_t first_from(const struct pd_further *source, uint32_t number)
+{
+	size_t low = 0, high = source->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (source->segments[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 static int try_source(struct going *going, size_t s, bool *ret_taken, struct pd_error *err)
 {
 	const struct pd_further *source = going->order->sources[s];
 	const struct pd_log_tail *tail = going->tail;
+	size_t n = first_from(source, tail->segment);
 	uint32_t number = 0;
 	int result = 0;
 
 	*ret_taken = false;
 	going->reasons[s] = (struct reason){ .text = "" };
+	if (n > 0 && source->segments[n - 1].last_lsn > tail->last_lsn)
+		result = judge_rest(going, s, &source->segments[n - 1], err);
 	/* Ours may go on; then the nearest behind it. Several may have one number. */
-	for (size_t n = 0; n < source->count && result == 0 && !*ret_taken; n++) {
+	for (; n < source->count && result == 0 && !*ret_taken; n++) {
 		const struct pd_further_segment *segment = &source->segments[n];
 
-		if (segment->number == tail->segment && !tail->sealed && segment->bytes > tail->end) {
-			result = take(going, s, n, ret_taken, err);
-		} else if (segment->number > tail->segment && (number == 0 || segment->number == number)) {
-			number = segment->number;
-			if (segment->first_lsn == tail->last_lsn + 1)
+		if (segment->number == tail->segment) {
+			if (!tail->sealed && segment->bytes > tail->end)
 				result = take(going, s, n, ret_taken, err);
-			else if (segment->last_lsn > tail->last_lsn)
-				result = judge_rest(going, s, segment, err);
-		} else if (segment->number < tail->segment && segment->last_lsn > tail->last_lsn) {
-			result = judge_rest(going, s, segment, err);
+			continue;
 		}
+		if (number != 0 && segment->number != number)
+			break;
+		number = segment->number;
+		if (segment->first_lsn == tail->last_lsn + 1)
+			result = take(going, s, n, ret_taken, err);
+		else if (segment->last_lsn > tail->last_lsn)
+			result = judge_rest(going, s, segment, err);
 	}
 	return result;
 }
@@ -427,7 +447,8 @@ static int check_source(struct going *going, size_t s, struct pd_error *err)
 		result = compare_whole(&ours, &theirs, &differs, &why);
 	pd_log_raw_free(theirs.raw);
 	pd_log_raw_free(ours.raw);
-	if (result == PD_CORRUPT) /* it tells nothing */
+	going->bytes = going->bytes_before; /* it is no part of what is restored */
+	if (result == PD_CORRUPT || result == PD_NOT_FOUND) /* it tells nothing */
 		result = 0;
 	else if (result != 0)
 		result = pd_error_set(err, result, "%s", why.text);
@@ -503,11 +524,28 @@ int pd_go_on(const struct pd_go_on *order, struct pd_log_tail *tail, bool *ret_i
 
 /* ---- by lists alone ---- */
 
-/* The segment that has this LSN, as its source says. */
+static bool has(const struct pd_further_segment *segment, uint64_t lsn)
+{
+	return segment->first_lsn <= lsn && lsn <= segment->last_lsn;
+}
+
+/* The segment that has this LSN, as its source says. LSNs go with numbers; where two have one number, or a list is not in order, all are looked at. */
 static const struct pd_further_segment *find(const struct pd_further *source, uint64_t lsn)
 {
-	for (size_t n = 0; n < source->count; n++)
-		if (source->segments[n].first_lsn <= lsn && lsn <= source->segments[n].last_lsn)
+	size_t low = 0, high = source->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (has(&source->segments[middle], lsn))
+			return &source->segments[middle];
+		if (source->segments[middle].last_lsn < lsn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (size_t n = 0; n < source->count && lsn <= source->newest_lsn; n++)
+		if (has(&source->segments[n], lsn))
 			return &source->segments[n];
 	return NULL;
 }

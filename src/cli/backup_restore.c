@@ -34,7 +34,7 @@ static const struct pd_options options = {
 		"place\n(DIR.restoring), recovered as a server does it, and its state compared with what was "
 		"backed up;\nonly then it gets its name. Interrupted, nothing is there, and it can be run "
 		"again.\n\n"
-		"Without an ID it is the backup that was made last. With --at it may be any moment that the "
+		"Without an ID it is the backup that was made last of those that reach back to the moment. With --at it may be any moment that the "
 		"backups "
 		"reach\n('perdure backup points'). What was written after that is not in it: bookmarks of "
 		"that are answered "
@@ -130,7 +130,7 @@ static int plan(struct pd_backup_work *work, const struct pd_catalog *catalog, c
 	bool goes_on = work->given.archive != NULL || work->given.log != NULL;
 	const struct pd_backup_manifest *last;
 	struct pd_backup_wish reached = *wish;
-	int result = pd_catalog_choose(catalog, id, &last, err);
+	int result = pd_catalog_choose_for(catalog, id, wish, &last, err);
 
 	pd_backup_manifest_init(ret_plan);
 	if (result != 0)

@@ -203,7 +203,7 @@ static int restore(struct world *world, struct ask *ask)
 	if (result == 0)
 		result = pd_catalog_load(repository, NULL, &catalog, &ask->err);
 	if (result == 0)
-		result = pd_catalog_choose(&catalog, NULL, &last, &ask->err);
+		result = pd_catalog_choose_for(&catalog, NULL, &wish, &last, &ask->err);
 	if (result == 0) {
 		reached = wish;
 		if (reached.lsn > last->end.lsn)
@@ -335,6 +335,39 @@ static void test_every_moment(void **state)
 		assert_non_null(strstr(ask.err.text, "after the newest"));
 		end(world);
 	}
+}
+
+/* The newest backup goes back to a younger full one only: an older one and what goes on from it has the moment. */
+static void test_older_full(void **state)
+{
+	struct world *world = begin(25);
+	uint64_t first, log, second;
+	struct ask ask;
+
+	(void)state;
+	archive_all(world);
+	back_up(world, PD_BACKUP_FULL);
+	first = host_lsn(&world->host);
+	vault_fill(world, 20);
+	back_up(world, PD_BACKUP_LOG);
+	log = host_lsn(&world->host);
+	vault_fill(world, 20);
+	world_settle(world);
+	archive_all(world);
+	back_up(world, PD_BACKUP_FULL);
+	second = host_lsn(&world->host);
+	host_close(&world->host);
+	for (uint64_t lsn = first; lsn <= second; lsn++) {
+		if (!world->records[lsn].known)
+			continue;
+		if (restore_at(world, lsn > log ? FROM_ARCHIVE : 0, lsn, &ask) != 0)
+			fail_msg("LSN %u: %s", (unsigned)lsn, ask.err.text);
+		expect_record(world, lsn, &ask);
+	}
+	if (log + 1 < second)
+		assert_int_not_equal(restore_at(world, 0, log + 1, &ask), 0);
+	assert_int_equal(restore_at(world, FROM_ARCHIVE, 1, &ask), PD_NOT_FOUND);
+	end(world);
 }
 
 /* Whatever a crash has left is what a restart there would have had. */
@@ -798,7 +831,8 @@ TEST(full, FULL)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_moment), cmocka_unit_test(test_crashed),
+		cmocka_unit_test(test_every_moment), cmocka_unit_test(test_older_full),
+		cmocka_unit_test(test_crashed),
 		cmocka_unit_test(test_not_dead),     cmocka_unit_test(test_strangers),
 		cmocka_unit_test(test_put_back),     cmocka_unit_test(test_cut_life),
 		cmocka_unit_test(test_damage),       cmocka_unit_test(test_hole),
