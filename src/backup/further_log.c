@@ -109,6 +109,48 @@ static int find_end(struct dead *dead, const struct pd_further_segment *last, st
 	return 0;
 }
 
+static uint64_t before(uint64_t lsn)
+{
+	return lsn > 0 ? lsn - 1 : 0;
+}
+
+/* Of all but the last the next one's head says where it ends; that is read as far as it is whole. */
+static int describe(struct dead *dead, size_t n, size_t count, struct pd_further_segment *ret_found,
+		    struct pd_error *err)
+{
+	struct pd_log_raw_segment segment, next;
+	struct pd_log_stretch stretch;
+	struct pd_error why = { 0 };
+	int result;
+
+	pd_log_raw_segment(dead->raw, n, &segment);
+	*ret_found = (struct pd_further_segment){ .number = segment.number,
+						  .epoch = segment.epoch,
+						  .first_lsn = segment.first_lsn,
+						  .last_lsn = before(segment.first_lsn),
+						  .first_time_us = segment.time_us,
+						  .last_time_us = segment.time_us,
+						  .bytes = segment.bytes,
+						  .first = n };
+	if (n + 1 < count) {
+		pd_log_raw_segment(dead->raw, n + 1, &next);
+		ret_found->last_lsn = before(next.first_lsn);
+		ret_found->last_time_us = next.time_us;
+		return 0;
+	}
+	result = pd_log_raw_whole(dead->raw, n, &stretch, &why);
+	if (result == 0) {
+		ret_found->last_lsn = stretch.last_lsn;
+		ret_found->last_time_us = stretch.last_time_us;
+		ret_found->bytes = stretch.end;
+	} else if (result == PD_NO_MEMORY) {
+		return no_memory(err);
+	} else if (result != PD_END) {
+		note_missing(dead, why.text);
+	}
+	return 0;
+}
+
 static int list(struct dead *dead, struct pd_error *err)
 {
 	size_t count;
@@ -122,29 +164,11 @@ static int list(struct dead *dead, struct pd_error *err)
 		return pd_error_set(err, PD_NOT_FOUND, "there is nothing in %s that could be read",
 				    dead->further.name);
 	for (size_t n = 0; result == 0 && n < count; n++) {
-		struct pd_log_raw_segment segment, next = { .first_lsn = 0 };
-		struct pd_log_stretch stretch = { 0 };
 		struct pd_further_segment found;
 
-		pd_log_raw_segment(dead->raw, n, &segment);
-		found = (struct pd_further_segment){ .number = segment.number,
-						     .epoch = segment.epoch,
-						     .first_lsn = segment.first_lsn,
-						     .last_lsn = segment.first_lsn - 1,
-						     .first_time_us = segment.time_us,
-						     .last_time_us = segment.time_us,
-						     .bytes = segment.bytes,
-						     .first = n };
-		if (n + 1 < count) {
-			pd_log_raw_segment(dead->raw, n + 1, &next);
-			found.last_lsn = next.first_lsn > 0 ? next.first_lsn - 1 : 0;
-			found.last_time_us = next.time_us;
-		} else if (pd_log_raw_whole(dead->raw, n, &stretch, NULL) == 0) {
-			found.last_lsn = stretch.last_lsn;
-			found.last_time_us = stretch.last_time_us;
-			found.bytes = stretch.end;
-		}
-		result = pd_further_add(&dead->further, &found, err);
+		result = describe(dead, n, count, &found, err);
+		if (result == 0)
+			result = pd_further_add(&dead->further, &found, err);
 	}
 	if (result != 0)
 		return result;

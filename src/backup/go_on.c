@@ -189,6 +189,12 @@ static void refuse(struct reason *reason, const struct pd_error *why)
 	reason->damaged = true;
 }
 
+/* About the source, which others may make up for: what it has there is damaged, not whole, or cannot be read by this build. */
+static bool is_verdict(int result)
+{
+	return result == PD_CORRUPT || result == PD_NOT_FOUND || result == PD_NEWER_FORMAT;
+}
+
 static int install(struct going *going, const struct pd_further *source, const struct look *look,
 		   const char *from, struct pd_error *err)
 {
@@ -222,7 +228,7 @@ static int take(struct going *going, size_t s, size_t n, bool *ret_taken, struct
 	result = source->ops->fetch(source, n, path, watch, going, &why);
 	if (result == 0)
 		result = look_at_last(order, order->scratch_directory, &look, &why);
-	if (result == PD_CORRUPT || result == PD_NOT_FOUND) {
+	if (is_verdict(result)) {
 		refuse(&going->reasons[s], &why);
 		result = 0;
 	} else if (result != 0) {
@@ -448,7 +454,7 @@ static int check_source(struct going *going, size_t s, struct pd_error *err)
 	pd_log_raw_free(theirs.raw);
 	pd_log_raw_free(ours.raw);
 	going->bytes = going->bytes_before; /* it is no part of what is restored */
-	if (result == PD_CORRUPT || result == PD_NOT_FOUND) /* it tells nothing */
+	if (is_verdict(result))             /* it tells nothing */
 		result = 0;
 	else if (result != 0)
 		result = pd_error_set(err, result, "%s", why.text);

@@ -190,7 +190,7 @@ static void test_by_chance(void **state)
 	unsigned whole = 0, cut = 0;
 
 	(void)state;
-	for (uint64_t seed = 200; seed < 260; seed++) {
+	for (uint64_t seed = 200; seed < 400; seed++) {
 		struct world *world = beyond_begin(seed);
 		struct pd_os *os = world->host.os;
 		struct ask ask = { .from = FROM_ARCHIVE | FROM_LOG };
@@ -199,7 +199,8 @@ static void test_by_chance(void **state)
 		int result;
 
 		beyond_back_up(world, PD_BACKUP_FULL);
-		vault_fill(world, 60 + (unsigned)world_random(world, 60));
+		for (unsigned i = 0; i < 6; i++)
+			vault_fill(world, 10 + (unsigned)world_random(world, 10));
 		beyond_archive_all(world);
 		vault_fill(world, (unsigned)world_random(world, 30));
 		world_settle(world);
@@ -239,10 +240,39 @@ static void test_by_chance(void **state)
 		}
 		beyond_end(world);
 	}
-	assert_true(whole > 10 && cut > 3);
+	assert_true(whole > 50 && cut > 10);
 }
 
 /* ---- faults ---- */
+
+/* Memory ends at any allocation, once or for good: nothing is made, or all of it. */
+static void test_no_memory(void **state)
+{
+	struct pd_hash128 hash;
+	struct world *world = begin_twofold(82, &hash);
+	bool thorough = getenv("PERDURE_THOROUGH") != NULL;
+	unsigned refused = 0, ended = 0;
+
+	(void)state;
+	for (unsigned long n = 1; ended < 3; n += thorough || n < 100 ? 1 : n / 60) {
+		struct ask ask = { .from = FROM_ARCHIVE | FROM_LOG };
+		int result;
+
+		pd_memory_fail(n, n % 2 == 0);
+		result = beyond_try(world, &ask);
+		ended += pd_memory_fail_left() > 1;
+		pd_memory_fail(0, 0);
+		if (result == 0) {
+			vault_expect(world, hash);
+			beyond_remove_target(world);
+		} else {
+			assert_false(vault_is_there(world->host.os, TARGET));
+			refused++;
+		}
+	}
+	assert_true(refused > 20);
+	beyond_end(world);
+}
 
 enum fault { POWER, PROCESS, FAIL_ONCE, FULL };
 
@@ -310,9 +340,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damage),    cmocka_unit_test(test_hole),
-		cmocka_unit_test(test_by_chance), cmocka_unit_test(test_power),
-		cmocka_unit_test(test_process),   cmocka_unit_test(test_error),
-		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_by_chance), cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_power),     cmocka_unit_test(test_process),
+		cmocka_unit_test(test_error),     cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
