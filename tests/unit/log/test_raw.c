@@ -258,6 +258,103 @@ static void what_is_damaged(void **state)
 	bench_done(&bench);
 }
 
+/* Of a segment that nobody writes any more all is told that is before the first damage. */
+static void what_is_whole(void **state)
+{
+	struct group groups[GROUPS_MAX];
+	struct pd_log_stretch all, stretch;
+	struct bench bench;
+	struct pd_error err;
+
+	(void)state;
+	bench_init(&bench, 89);
+	for (uint32_t segment = 1; segment <= bench.last; segment++) {
+		size_t count = bench_groups(&bench, segment, groups);
+		struct pd_log_raw *raw = open_raw(&bench);
+
+		check(pd_log_raw_whole(raw, segment - 1, &all, why));
+		assert_true(all.sealed);
+		assert_int_equal(all.end, (groups[count - 1].sector + groups[count - 1].header.sectors) *
+						  PD_SECTOR_SIZE);
+		assert_int_equal(all.last_crc, groups[count - 1].header.header_crc);
+		pd_log_raw_free(raw);
+		for (size_t i = 0; i < count; i++)
+			for (unsigned kind = 0; kind < 3; kind++) {
+				uint64_t at = groups[i].sector * PD_SECTOR_SIZE;
+				int result;
+
+				assert_int_equal(pd_sim_flip_bit(bench.disk.os, disk_segment(segment),
+								 at + (kind == 0   ? 20
+								       : kind == 1 ? 90
+										   : PD_SECTOR_SIZE - 1),
+								 1),
+						 0);
+				raw = open_raw(&bench);
+				result = pd_log_raw_whole(raw, segment - 1, &stretch, &err);
+				if (i == 0) {
+					assert_int_equal(result, PD_END);
+				} else {
+					assert_int_equal(result, 0);
+					assert_true(stretch.end > 0 && stretch.end <= at);
+					assert_int_equal(stretch.sealed, false);
+					assert_true(stretch.last_lsn < groups[i].header.first_lsn);
+					assert_true(at - stretch.end == 0 ||
+						    groups[i - 1].header.kind != PD_GROUP_RECORDS);
+				}
+				/* The one before it ends with its footer, whatever has become of the head behind that. */
+				if (segment > 1) {
+					check(pd_log_raw_whole(raw, segment - 2, &stretch, why));
+					assert_true(stretch.sealed);
+				}
+				pd_log_raw_free(raw);
+				bench_put_originals_back(&bench);
+			}
+	}
+	bench_done(&bench);
+}
+
+/* A crash has ended it, and the head that says where is damaged: what lies there may have been set aside. */
+static void what_nobody_can_tell(void **state)
+{
+	struct pd_log_raw_segment next;
+	struct pd_log_stretch stretch;
+	struct bench bench;
+	struct pd_log_raw *raw;
+	struct pd_error err;
+	unsigned untold = 0;
+	size_t count;
+
+	(void)state;
+	bench_init(&bench, 90);
+	for (unsigned life = 0; life < 4; life++) {
+		disk_start(&bench.disk);
+		disk_write(&bench.disk, 3, 500, PD_LOG_SYNC);
+		disk_write(&bench.disk, 3, 5000, PD_LOG_WRITE);
+		disk_power_cut(&bench.disk);
+	}
+	raw = open_raw(&bench);
+	count = pd_log_raw_count(raw);
+	pd_log_raw_free(raw);
+	for (size_t n = 0; n + 1 < count; n++) {
+		int result;
+
+		raw = open_raw(&bench);
+		check(pd_log_raw_whole(raw, n, &stretch, why));
+		assert_true(stretch.sealed);
+		pd_log_raw_segment(raw, n + 1, &next);
+		pd_log_raw_free(raw);
+		assert_int_equal(pd_sim_flip_bit(bench.disk.os, disk_segment(next.number), 20, 1), 0);
+		raw = open_raw(&bench);
+		result = pd_log_raw_whole(raw, n, &stretch, &err);
+		assert_true(result == 0 ? stretch.sealed : result == PD_CORRUPT);
+		untold += result != 0;
+		pd_log_raw_free(raw);
+		assert_int_equal(pd_sim_flip_bit(bench.disk.os, disk_segment(next.number), 20, 1), 0);
+	}
+	assert_true(untold >= 3);
+	bench_done(&bench);
+}
+
 /* Does it have the groups that a copy ends with? */
 static void what_it_has(void **state)
 {
@@ -441,7 +538,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(beside_the_writer),    cmocka_unit_test(of_several_lives),
-		cmocka_unit_test(what_is_damaged),      cmocka_unit_test(what_it_has),
+		cmocka_unit_test(what_is_damaged),      cmocka_unit_test(what_is_whole),
+		cmocka_unit_test(what_nobody_can_tell), cmocka_unit_test(what_it_has),
 		cmocka_unit_test(told_to_end),          cmocka_unit_test(trimmed_meanwhile),
 		cmocka_unit_test(copies_that_are_none), cmocka_unit_test(whatever_fails),
 	};
