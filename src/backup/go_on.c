@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 #include "log/raw.h"
 
 #define REASON_SIZE 180
@@ -89,6 +90,8 @@ int pd_log_tail_find(const struct pd_go_on *order, struct pd_log_tail *ret_tail,
 static int parted(const struct going *going, const struct pd_further *source, const char *how,
 		  struct pd_error *err)
 {
+	if (pd_plant(PD_PLANT_GO_ON_BY_LSN))
+		return 0;
 	return pd_error_set(
 		err, PD_CONFLICT,
 		"%s is of another history than the log that is restored, which has come to LSN %" PRIu64
@@ -108,6 +111,10 @@ static int compare_same(const struct going *going, const struct pd_further *sour
 	int result;
 
 	*ret_more = false;
+	if (pd_plant(PD_PLANT_GO_ON_BY_LSN)) {
+		*ret_more = look->whole.end > tail->end && look->whole.last_lsn > tail->last_lsn;
+		return 0;
+	}
 	if (look->segment.head_crc != tail->head_crc)
 		return parted(going, source, "it has begun the last segment otherwise", err);
 	if (look->whole.end >= tail->end) {
@@ -133,8 +140,8 @@ static int compare_next(const struct going *going, size_t s, const struct look *
 	const struct pd_further *source = going->order->sources[s];
 	struct reason *reason = &going->reasons[s];
 
-	*ret_more = look->segment.previous_crc == tail->last_crc && look->segment.epoch >= tail->epoch &&
-		    look->segment.first_lsn == tail->last_lsn + 1;
+	*ret_more = (look->segment.previous_crc == tail->last_crc || pd_plant(PD_PLANT_GO_ON_BY_LSN)) &&
+		    look->segment.epoch >= tail->epoch && look->segment.first_lsn == tail->last_lsn + 1;
 	if (*ret_more)
 		return 0;
 	if (tail->sealed)
@@ -487,7 +494,7 @@ static int judge_end(const struct going *going, bool *ret_is_all, struct pd_erro
 		*ret_is_all = *ret_is_all || (source->is_last && source->newest_lsn == newest);
 		missing = missing || going->reasons[s].damaged || missing_of(source, going->tail)[0] != '\0';
 	}
-	return missing ? tell_hole(going, newest, err) : 0;
+	return missing && !pd_plant(PD_PLANT_GO_ON_OVER_HOLE) ? tell_hole(going, newest, err) : 0;
 }
 
 static int go_on(struct going *going, bool *ret_is_all, struct pd_error *err)

@@ -130,6 +130,8 @@ enum pd_plant {
 	PD_PLANT_PLAN_CUTS_RECORD, /* the record that a checkpoint ends with is restored without its beginning */
 	PD_PLANT_RESTORED_EPOCH, /* a restored directory goes on in the epoch that the source would have come to */
 	PD_PLANT_RESTORED_UNSYNCED, /* a restored directory's name is left to the kernel */
+	PD_PLANT_GO_ON_BY_LSN,      /* a restore goes on with whatever log has the next LSN */
+	PD_PLANT_GO_ON_OVER_HOLE,   /* a restore ends before a hole, and tells nobody */
 	PD_PLANT_BIT_UNPROVEN,      /* whatever looks like a flipped bit is put right */
 };
 

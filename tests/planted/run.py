@@ -118,6 +118,8 @@ SUITES = {
     "PLAN_CUTS_RECORD": [BACKUP_POINTS],
     "RESTORED_EPOCH": [BACKED_UP],
     "RESTORED_UNSYNCED": [BACKUP_CRASH],
+    "GO_ON_BY_LSN": [unit("test of restores with further log", "unit/backup/test_backup_further")],
+    "GO_ON_OVER_HOLE": [unit("test of restores of damaged sources", "unit/backup/test_backup_further_damage")],
 }
 
 # Bugs that it takes more to meet: damage or a failure, and then the one read, flush or start that matters.
