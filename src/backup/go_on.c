@@ -190,10 +190,14 @@ static void note(struct going *going, const struct pd_further *source, const str
 	gone->bytes += going->bytes - going->bytes_before;
 }
 
-static void refuse(struct reason *reason, const struct pd_error *why)
+/* Nothing is missing by it where it has no more than we have; of the last segment of a source nobody knows what was in it. */
+static void refuse(struct going *going, size_t s, size_t n, const struct pd_error *why)
 {
+	const struct pd_further *source = going->order->sources[s];
+	struct reason *reason = &going->reasons[s];
+
 	(void)snprintf(reason->text, sizeof reason->text, "%.*s", REASON_SIZE - 1, why->text);
-	reason->damaged = true;
+	reason->damaged = n + 1 == source->count || source->segments[n].last_lsn > going->tail->last_lsn;
 }
 
 /* About the source, which others may make up for: what it has there is damaged, not whole, or cannot be read by this build. */
@@ -236,7 +240,7 @@ static int take(struct going *going, size_t s, size_t n, bool *ret_taken, struct
 	if (result == 0)
 		result = look_at_last(order, order->scratch_directory, &look, &why);
 	if (is_verdict(result)) {
-		refuse(&going->reasons[s], &why);
+		refuse(going, s, n, &why);
 		result = 0;
 	} else if (result != 0) {
 		result = pd_error_set(err, result, "%s", why.text);
@@ -248,7 +252,7 @@ static int take(struct going *going, size_t s, size_t n, bool *ret_taken, struct
 					    "segment %010" PRIu32 " is damaged at byte %" PRIu64
 					    ", behind LSN %" PRIu64,
 					    number, look.whole.end, look.whole.last_lsn);
-			refuse(&going->reasons[s], &why);
+			refuse(going, s, n, &why);
 		}
 		if (result == 0 && more)
 			result = install(going, source, &look, path, err);
