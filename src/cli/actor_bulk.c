@@ -377,8 +377,9 @@ int pd_bulk_run(struct pd_bulk *bulk)
 
 	pd_actor_names_init(&names);
 	if (status == PD_EXIT_OK) {
-		result = pd_actor_names_list(&names, bulk->data, bulk->given->tenant, bulk->given->match,
-					     &err);
+		result = bulk->only != NULL ? pd_actor_names_add(&names, pd_slice_string(bulk->only), &err)
+					    : pd_actor_names_list(&names, bulk->data, bulk->given->tenant,
+								  bulk->given->match, &err);
 		if (result == 0)
 			result = carry_out(bulk, &past, &names, &status, &err);
 		if (result != 0) {

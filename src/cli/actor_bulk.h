@@ -19,6 +19,7 @@
 #include "cli/output.h"
 #include "engine/engine.h"
 
+struct pd_admin;
 struct pd_cli_past;
 
 /* ---- what was said ---- */
@@ -140,7 +141,11 @@ struct pd_bulk {
 	const char *at;    /* as it was said; then, unless it is a snapshot's, `bookmark` */
 	const char *verb;  /* PD.ACTOR VERB name [operand] [AT at] [tail...] */
 	const char *operand, *tail[2];
-	const char *directory; /* of an export */
+	const char *only;        /* the one that was named; NULL: those that are selected */
+	const char *directory;   /* of an export */
+	struct pd_admin *target; /* of what goes to another server, one after the other */
+	const char *as;          /* its name there; NULL: as it is called */
+	bool replaces;           /* in the place of the one that has the name */
 	/* One of them, in a task of its own: NULL: pd_bulk_ask(). What it fails with is told of that one. */
 	int (*carry_out)(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
 			 struct pd_bulk_result *result, struct pd_error *err);
@@ -159,6 +164,14 @@ int pd_bulk_run(struct pd_bulk *bulk);
 /* In a task: have the server do it to one. The reply is in `result`. */
 PD_MUST_CHECK int pd_bulk_ask(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
 			      struct pd_bulk_result *result, struct pd_error *err);
+/* Into a file of its own in bulk->directory; of a directory, to bulk->target: actor_export.c. */
+PD_MUST_CHECK int pd_bulk_export(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
+				 struct pd_bulk_result *result, struct pd_error *err);
+PD_MUST_CHECK int pd_bulk_carry_over(const struct pd_bulk *bulk, struct pd_cli_past *past,
+				     struct pd_slice name, struct pd_bulk_result *result,
+				     struct pd_error *err);
+/* It may be there. */
+PD_MUST_CHECK int pd_bulk_make_directory(const char *path, struct pd_error *err);
 /* A moment that is a snapshot's is another one for each. */
 bool pd_bulk_is_pinned(const struct pd_bulk *bulk);
 
@@ -172,6 +185,9 @@ struct pd_actor_names {
 void pd_actor_names_init(struct pd_actor_names *names);
 void pd_actor_names_done(struct pd_actor_names *names);
 struct pd_slice pd_actor_names_at(const struct pd_actor_names *names, size_t index);
+/* One, as it was said. */
+PD_MUST_CHECK int pd_actor_names_add(struct pd_actor_names *names, struct pd_slice name,
+				     struct pd_error *err);
 /* Those that there are now, of the server or of the directory. `tenant` NULL: "default"; `match` NULL: all. */
 PD_MUST_CHECK int pd_actor_names_list(struct pd_actor_names *names, const char *data, const char *tenant,
 				      const char *match, struct pd_error *err);

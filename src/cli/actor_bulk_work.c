@@ -55,11 +55,12 @@ static bool has_prefix(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static enum pd_bulk_outcome judge(int code, const struct pd_error *err)
+/* One that was named has to be there. */
+static enum pd_bulk_outcome judge(const struct pd_bulk *bulk, int code, const struct pd_error *err)
 {
 	if (code == PD_CANCELLED)
 		return PD_BULK_ABANDONED;
-	return has_prefix(err->text, NOT_THERE_THEN) ? PD_BULK_SKIPPED : PD_BULK_FAILED;
+	return bulk->only == NULL && has_prefix(err->text, NOT_THERE_THEN) ? PD_BULK_SKIPPED : PD_BULK_FAILED;
 }
 
 static void carry_out(struct worker *worker, size_t index)
@@ -77,9 +78,10 @@ static void carry_out(struct worker *worker, size_t index)
 	code = bulk->carry_out != NULL ? bulk->carry_out(bulk, worker->past, name, result, &result->err)
 				       : pd_bulk_ask(bulk, worker->past, name, result, &result->err);
 	if (code != 0)
-		result->outcome = judge(code, &result->err);
+		result->outcome = judge(bulk, code, &result->err);
 	/* Without a server all others would fail like this one. */
-	if (code != 0 && worker->past->history == NULL && pd_link_is_lost(&worker->past->admin.link))
+	if (code != 0 && ((worker->past->history == NULL && pd_link_is_lost(&worker->past->admin.link)) ||
+			  (bulk->target != NULL && pd_link_is_lost(&bulk->target->link))))
 		atomic_store(&worker->crew->bulk->stopped, true);
 	atomic_store_explicit(&worker->written, written + 1, memory_order_release);
 }
@@ -217,6 +219,8 @@ static int prepare(struct crew *crew, struct pd_cli_past *past)
 			status = pd_bulk_open(crew->bulk, &worker->own);
 		worker->past->admin.link.interrupt = crew->hang_up;
 	}
+	if (crew->bulk->target != NULL)
+		crew->bulk->target->link.interrupt = crew->hang_up;
 	return status;
 }
 
@@ -248,6 +252,8 @@ static void finish(struct crew *crew, size_t made)
 		else if (worker->past != NULL)
 			worker->past->admin.link.interrupt = -1;
 	}
+	if (crew->bulk->target != NULL)
+		crew->bulk->target->link.interrupt = -1;
 	pd_free(crew->workers);
 	if (crew->signals >= 0)
 		(void)close(crew->signals);

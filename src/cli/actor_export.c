@@ -52,6 +52,7 @@ struct exporting {
 	struct pd_slice actor;
 	const char *at, *path;
 	const struct pd_bulk *bulk; /* of which it is one; NULL: it is the only one */
+	struct pd_admin *target;    /* a server that takes them; NULL: */
 	struct pd_os_file *file;    /* NULL: standard output */
 	char *beside;               /* its name until it is whole */
 	uint64_t bytes;
@@ -119,7 +120,9 @@ static int hand_out(struct exporting *exporting, struct pd_slice piece, struct p
 
 	if (keep_last(exporting, piece) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a line");
-	if (exporting->file != NULL)
+	if (exporting->target != NULL)
+		result = pd_actor_import_put(exporting->target, piece, err);
+	else if (exporting->file != NULL)
 		result = pd_os_write(exporting->file, piece.data, piece.size, exporting->bytes, err);
 	else if (fwrite(piece.data, 1, piece.size, stdout) != piece.size)
 		result = pd_error_set(err, PD_IO, "it cannot be written to standard output");
@@ -369,8 +372,8 @@ static int tell(const struct exporting *exporting, struct pd_bulk_result *result
 	return writer.failed == 0 ? 0 : pd_error_set(err, writer.failed, "out of memory for what is told");
 }
 
-static int export_one(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
-		      struct pd_bulk_result *result, struct pd_error *err)
+int pd_bulk_export(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
+		   struct pd_bulk_result *result, struct pd_error *err)
 {
 	char *path = file_of(bulk->directory, name);
 	struct exporting exporting = {
@@ -392,8 +395,31 @@ static int export_one(const struct pd_bulk *bulk, struct pd_cli_past *past, stru
 	return code;
 }
 
-/* It may be there. */
-static int make_directory(const char *path, struct pd_error *err)
+/* What has no end is nothing, there too. */
+int pd_bulk_carry_over(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
+		       struct pd_bulk_result *result, struct pd_error *err)
+{
+	static const char *const give_up[] = { "PD.ACTOR", "IMPORT", "ABORT", NULL };
+	struct exporting exporting = {
+		.past = past, .actor = name, .at = bulk->at, .bulk = bulk, .target = bulk->target
+	};
+	struct pd_slice as = bulk->as != NULL ? pd_slice_string(bulk->as) : name, reply;
+	int code = pd_actor_import_begin(bulk->target, as, bulk->replaces, err);
+
+	if (code != 0)
+		return code;
+	code = export(&exporting, err);
+	if (code == 0)
+		code = pd_actor_import_end(bulk->target, &reply, err);
+	else if (!pd_link_is_lost(&bulk->target->link))
+		(void)!pd_admin_ask(bulk->target, give_up, &reply, NULL);
+	if (code == 0 && pd_buffer_append_slice(&result->reply, reply) != 0)
+		code = pd_error_set(err, PD_NO_MEMORY,
+				    "it is done, but there is no memory for what the server says of it");
+	return code;
+}
+
+int pd_bulk_make_directory(const char *path, struct pd_error *err)
 {
 	struct pd_os_file_info info;
 	struct pd_os *os;
@@ -425,7 +451,7 @@ static int export_several(const struct given *given)
 				.most = PD_RESTORE_EXPORTS_MAX,
 				.at = given->at,
 				.directory = given->directory,
-				.carry_out = export_one };
+				.carry_out = pd_bulk_export };
 	struct pd_error err = { 0 };
 
 	if (given->directory == NULL)
@@ -433,7 +459,7 @@ static int export_several(const struct given *given)
 					"where to? Of several each gets a file of its own: say --directory");
 	if (given->file != NULL)
 		return pd_options_wrong(&export_options, "several do not go into one file: say --directory");
-	if (!given->bulk.dry_run && make_directory(given->directory, &err) != 0) {
+	if (!given->bulk.dry_run && pd_bulk_make_directory(given->directory, &err) != 0) {
 		(void)fprintf(stderr, "%s: %s\n", export_options.command, err.text);
 		return PD_EXIT_FAILURE;
 	}

@@ -264,6 +264,13 @@ struct pd_slice pd_actor_names_at(const struct pd_actor_names *names, size_t ind
 	return pd_slice(names->bytes.data + begin, end - begin);
 }
 
+int pd_actor_names_add(struct pd_actor_names *names, struct pd_slice name, struct pd_error *err)
+{
+	return keep_name(names, NULL, name) == 0
+		       ? 0
+		       : pd_error_set(err, PD_NO_MEMORY, "out of memory for the name of an actor");
+}
+
 int pd_actor_names_list(struct pd_actor_names *names, const char *data, const char *tenant, const char *match,
 			struct pd_error *err)
 {

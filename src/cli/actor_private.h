@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "os/os.h"
 
+struct pd_admin;
 struct pd_output;
 
 struct pd_actor_given {
@@ -60,6 +61,12 @@ int pd_actor_order(const struct pd_options *options, const char *data, bool json
 /* Subcommands that carry an actor into a file, and back: actor_export.c, actor_transfer.c. */
 int pd_actor_export_run(int argc, char **argv);
 int pd_actor_import_run(int argc, char **argv);
+/* Lines go to a server, cut anywhere; `as` size 0: under the name that they say. Nothing is there before the end. */
+PD_MUST_CHECK int pd_actor_import_begin(struct pd_admin *admin, struct pd_slice as, bool replace,
+					struct pd_error *err);
+PD_MUST_CHECK int pd_actor_import_put(struct pd_admin *admin, struct pd_slice lines, struct pd_error *err);
+PD_MUST_CHECK int pd_actor_import_end(struct pd_admin *admin, struct pd_slice *ret_reply,
+				      struct pd_error *err);
 /* Where there is a name, bytes are read and written from its beginning to its end: PD_INVALID for what has neither, and what to say
  * `instead`. */
 PD_MUST_CHECK int pd_actor_check_file(struct pd_os *os, const char *path, const char *instead,

@@ -16,7 +16,7 @@
 
 struct given {
 	const char *data, *as;
-	bool json;
+	bool json, replace;
 };
 
 #define AT(field) offsetof(struct given, field)
@@ -35,6 +35,8 @@ static const struct pd_option import_table[] = {
 	OPTION_DATA,
 	{ "as", "NAME", PD_OPTION_TEXT, AT(as), 0, 0,
 	  "[TENANT/]NAME of the new actor (default: the name in the file)." },
+	{ "replace", NULL, PD_OPTION_SWITCH, AT(replace), 0, 0,
+	  "In the place of the actor that has the name, if there is one: its profile and lease stay." },
 	{ "o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json: one object." },
 };
 
@@ -42,7 +44,8 @@ static const struct pd_options import_options = {
 	.command = "perdure actor import",
 	.synopsis = "perdure actor import [options] FILE|-",
 	.about = "Makes an actor of what 'perdure actor export' wrote, under a name that is free: with its "
-		 "durability\nlevel and quotas. The server compares the file with its checksum, and what it "
+		 "durability\nlevel and quotas; or, with --replace, in the place of the actor that has it. "
+		 "The server compares the file with its checksum, and what it "
 		 "made "
 		 "of it with the hash\nof what was exported; then the actor is there as a whole. Else "
 		 "nothing of "
@@ -79,25 +82,80 @@ static int read_piece(struct importing *importing, size_t *ret_size, struct pd_e
 					       : 0;
 }
 
-static int import(struct importing *importing, const char *as, struct pd_slice *ret_reply,
+/* ---- what a server is told ---- */
+
+int pd_actor_import_begin(struct pd_admin *admin, struct pd_slice as, bool replace, struct pd_error *err)
+{
+	struct pd_slice words[6] = { pd_slice_string("PD.ACTOR"), pd_slice_string("IMPORT"),
+				     pd_slice_string("BEGIN") };
+	struct pd_slice reply;
+	size_t count = 3;
+
+	if (as.size > 0) {
+		words[count++] = pd_slice_string("AS");
+		words[count++] = as;
+	}
+	if (replace)
+		words[count++] = pd_slice_string("REPLACE");
+	return pd_admin_ask_slices(admin, words, count, &reply, err);
+}
+
+int pd_actor_import_put(struct pd_admin *admin, struct pd_slice lines, struct pd_error *err)
+{
+	struct pd_slice words[4] = { pd_slice_string("PD.ACTOR"), pd_slice_string("IMPORT"),
+				     pd_slice_string("PUT") };
+	struct pd_slice reply;
+
+	for (size_t at = 0; at < lines.size; at += words[3].size) {
+		size_t left = lines.size - at;
+		int result;
+
+		words[3] = pd_slice(lines.data + at, left < PIECE ? left : PIECE);
+		result = pd_admin_ask_slices(admin, words, 4, &reply, err);
+		if (result != 0)
+			return result;
+	}
+	return 0;
+}
+
+int pd_actor_import_end(struct pd_admin *admin, struct pd_slice *ret_reply, struct pd_error *err)
+{
+	const char *words[] = { "PD.ACTOR", "IMPORT", "END", NULL };
+
+	return pd_admin_ask(admin, words, ret_reply, err);
+}
+
+/* ---- a file ---- */
+
+static int import(struct importing *importing, const struct given *given, struct pd_slice *ret_reply,
 		  struct pd_error *err)
 {
-	struct pd_slice words[5] = { pd_slice_string("PD.ACTOR"), pd_slice_string("IMPORT"),
-				     pd_slice_string("BEGIN"), pd_slice_string("AS"),
-				     pd_slice_string(as != NULL ? as : "") };
+	struct pd_admin *admin = &importing->admin;
 	size_t size = 0;
-	int result = pd_admin_ask_slices(&importing->admin, words, as != NULL ? 5 : 3, ret_reply, err);
+	int result = pd_actor_import_begin(admin, pd_slice_string(given->as != NULL ? given->as : ""),
+					   given->replace, err);
 
-	words[2] = pd_slice_string("PUT");
 	while (result == 0) {
 		result = read_piece(importing, &size, err);
 		if (result != 0 || size == 0)
 			break;
-		words[3] = pd_slice(importing->piece, size);
-		result = pd_admin_ask_slices(&importing->admin, words, 4, ret_reply, err);
+		result = pd_actor_import_put(admin, pd_slice(importing->piece, size), err);
 	}
-	words[2] = pd_slice_string("END");
-	return result == 0 ? pd_admin_ask_slices(&importing->admin, words, 3, ret_reply, err) : result;
+	return result == 0 ? pd_actor_import_end(admin, ret_reply, err) : result;
+}
+
+/* Of one that has taken another's place. */
+static void print_undo(struct pd_output *output, struct pd_slice map)
+{
+	struct pd_slice undo = pd_admin_text(map, "undo");
+
+	if (undo.size == 0)
+		return;
+	pd_output_text(output, "undo it with: perdure actor restore --at ");
+	pd_output_lax(output, undo);
+	pd_output_text(output, " ");
+	pd_output_word(output, pd_admin_text(map, "actor"));
+	pd_output_text(output, "\n");
 }
 
 static int print_imported(struct pd_slice map, bool json)
@@ -113,6 +171,7 @@ static int print_imported(struct pd_slice map, bool json)
 		pd_output_text(&output, ": %" PRIu64 " key%s (state ", keys, keys == 1 ? "" : "s");
 		pd_output_lax(&output, pd_admin_text(map, "hash"));
 		pd_output_text(&output, ")\n");
+		print_undo(&output, map);
 	}
 	return pd_output_finish(&output) ? PD_EXIT_OK : PD_EXIT_FAILURE;
 }
@@ -132,7 +191,7 @@ static int import_file(struct importing *importing, const char *path, const stru
 			result = pd_os_open(importing->admin.os, path, PD_OS_READ, &importing->file, &err);
 	}
 	if (result == 0)
-		result = import(importing, given->as, &reply, &err);
+		result = import(importing, given, &reply, &err);
 	pd_os_close(importing->file);
 	pd_free(importing->piece);
 	if (result == 0)

@@ -10,6 +10,7 @@
 #include "backup/go_on.h"
 #include "backup/manifest.h"
 #include "backup/repository.h"
+#include "cli/actor_bulk.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -23,6 +24,10 @@ struct pd_backup_given {
 	const char *key_file, *passphrase_file;
 	uint64_t keep, keep_for_ms, keep_daily, keep_weekly, keep_monthly, keep_yearly;
 	bool json, all, quick, no_state, dry_run;
+	/* Of a restore of some actors. */
+	const char *actor, *as, *into_server, *directory;
+	struct pd_bulk_given select;
+	bool replace;
 };
 
 #define PD_BACKUP_AT(field) offsetof(struct pd_backup_given, field)
@@ -129,6 +134,37 @@ void pd_backup_sources_close(struct pd_backup_sources *sources);
 /* What is taken of the backups, and then of each source; as backup/restore.h has `told`, the context is the work. */
 void pd_backup_tell_backup(struct pd_backup_work *work, const struct pd_backup_manifest *plan);
 void pd_backup_tell_gone_on(void *context, const struct pd_gone_on *gone);
+
+/* ---- some actors of a backup: backup_actors.c ---- */
+#define PD_BACKUP_OPTIONS_OF_ACTORS                                                                         \
+	PD_BACKUP_OPTION("actor", "NAME", PD_OPTION_TEXT, actor,                                            \
+			 "Only this actor, [TENANT/]NAME: with --into-server or --directory."),             \
+		PD_BACKUP_OPTION("all", NULL, PD_OPTION_SWITCH, select.all,                                 \
+				 "The same with all actors of the tenant \"default\"."),                    \
+		PD_BACKUP_OPTION("tenant", "TENANT", PD_OPTION_TEXT, select.tenant,                         \
+				 "The same with all of this tenant."),                                      \
+		PD_BACKUP_OPTION("match", "PATTERN", PD_OPTION_TEXT, select.match,                          \
+				 "The same with those whose names match, as in KEYS: 'user:*'."),           \
+		PD_BACKUP_OPTION("into-server", "DIR", PD_OPTION_TEXT, into_server,                         \
+				 "Into the server that runs on this data directory, under names that are\n" \
+				 "free."),                                                                  \
+		PD_BACKUP_OPTION("as", "NAME", PD_OPTION_TEXT, as,                                          \
+				 "With --actor and --into-server: under this name."),                       \
+		PD_BACKUP_OPTION("replace", NULL, PD_OPTION_SWITCH, replace,                                \
+				 "With --into-server: in the place of the actors that have the names,\n"    \
+				 "which can be undone."),                                                   \
+		PD_BACKUP_OPTION("yes", NULL, PD_OPTION_SWITCH, select.yes, "Needed to replace several."),  \
+		PD_BACKUP_OPTION("directory", "DIR", PD_OPTION_TEXT, directory,                             \
+				 "Into this directory, which is made if need be, as 'perdure actor\n"       \
+				 "export' has it: NAME.jsonl each."),                                       \
+		PD_BACKUP_OPTION("scratch", "DIR", PD_OPTION_TEXT, scratch,                                 \
+				 "With these: where everything is restored on trial (default: the\n"        \
+				 "directory that the repository is in; needed where that is none).")
+bool pd_backup_wants_actors(const struct pd_backup_given *given);
+/* Do the options go together, and is the server there that is to take them? false: it is said why not; end with *ret_status. */
+bool pd_backup_check_actors(const struct pd_backup_work *work, int *ret_status);
+/* Take them out of the data directory that was made of the backups. Returns an exit status. */
+int pd_backup_take_actors(const struct pd_backup_work *work, const char *data);
 
 int pd_backup_full_run(int argc, char **argv);
 int pd_backup_incremental_run(int argc, char **argv);

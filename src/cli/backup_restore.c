@@ -5,6 +5,7 @@
 
 #include "backup/catalog.h"
 #include "backup/restore.h"
+#include "base/memory.h"
 #include "cli/backup_private.h"
 #include "engine/engine.h"
 #include "server/server.h"
@@ -16,10 +17,12 @@ static const struct pd_option table[] = {
 	  "The data directory of the server that is dead: what can be read of its\nlog is the newest that "
 	  "there is. It stays as it is." },
 	{ "data", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(data), 0, 0,
-	  "The directory that is to be made. Needed; it must not be there yet." },
+	  "The directory that is to be made. Needed, unless some actors are named; it must not be there "
+	  "yet." },
 	{ "at", "MOMENT", PD_OPTION_TEXT, PD_BACKUP_AT(at), 0, 0,
 	  "As it was then: a time such as 2026-01-15T14:30:00Z, so long ago\n(-10m), an LSN, or a bookmark "
 	  "(default: the newest that there is)." },
+	PD_BACKUP_OPTIONS_OF_ACTORS,
 	{ "dry-run", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(dry_run), 0, 0,
 	  "Only say what would be taken from where: by lists, nothing is read." },
 	PD_BACKUP_OPTION_JSON,
@@ -44,7 +47,11 @@ static const struct pd_options options = {
 		"what\nthe disk of the dead server still has. Each piece is proved to be of the same history "
 		"before it is used.\nAre records missing in between, or is one of them of another history, "
 		"then it "
-		"says so, and nothing is\nmade.",
+		"says so, and nothing is\nmade.\n\n"
+		"With --actor, --all, --tenant or --match some actors are restored, and no directory: into a "
+		"server that\nruns (--into-server), each in one transaction after its hash was compared, or "
+		"into files (--directory).\nFor that everything is restored on trial in a scratch directory, "
+		"which goes again.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
 	.environment_count = PD_BACKUP_PLACE_OPTIONS + 1,
@@ -56,17 +63,21 @@ static const struct pd_options options = {
 		 "  perdure backup restore 20261121T014500Z-full --repository /backup/perdure --data "
 		 "/var/lib/again\n"
 		 "  perdure server --data /var/lib/again\n"
+		 "  perdure backup restore --actor user:42 --replace --at -1d --repository /backup/perdure "
+		 "\\\n"
+		 "      --into-server /var/lib/perdure\n"
 		 "\n" PD_BACKUP_EXIT_STATUSES,
 };
 
 static void tell(struct pd_backup_work *work, const char *id, const struct pd_backup_restored *restored)
 {
 	struct pd_output *output = &work->output;
+	const char *where = work->given.data != NULL ? work->given.data : "on trial";
 	char bookmark[PD_BOOKMARK_SIZE];
 
 	pd_bookmark_format(0, restored->position.epoch, restored->position.lsn, bookmark);
 	if (!work->given.json) {
-		pd_output_text(output, "%s: %s, as of ", work->given.data, id);
+		pd_output_text(output, "%s: %s, as of ", where, id);
 		pd_output_time(output, restored->time_us);
 		pd_output_text(output, " (%s), %.1f MiB in %.1f s%s\n", bookmark,
 			       (double)restored->bytes / (1 << 20),
@@ -76,7 +87,8 @@ static void tell(struct pd_backup_work *work, const char *id, const struct pd_ba
 	}
 	pd_backup_line_begin(work, "done");
 	pd_output_string_field(output, "id", id);
-	pd_output_string_field(output, "data", work->given.data);
+	if (work->given.data != NULL)
+		pd_output_string_field(output, "data", work->given.data);
 	pd_output_string_field(output, "at", bookmark);
 	pd_output_time_field(output, "at_time", restored->time_us);
 	pd_output_number_field(output, "lsn", restored->position.lsn);
@@ -167,6 +179,21 @@ static int make(struct pd_backup_work *work, const struct pd_backup_manifest *ma
 	return result;
 }
 
+/* What was made on trial has the actors that are wanted; then it goes. */
+static int take_actors(struct pd_backup_work *work, const char *scratch)
+{
+	struct pd_error err = { 0 };
+	int status;
+
+	(void)fflush(work->output.file);
+	status = pd_backup_take_actors(work, scratch);
+	if (pd_os_remove_tree(work->os, scratch, &err) == 0)
+		return status;
+	(void)fprintf(stderr, "%s: %s is left, and can be removed: %s\n", work->options->command, scratch,
+		      err.text);
+	return PD_EXIT_FAILURE;
+}
+
 static int restore(struct pd_backup_work *work, const char *id)
 {
 	struct pd_backup_restoring order = { .target = work->given.data,
@@ -177,9 +204,14 @@ static int restore(struct pd_backup_work *work, const char *id)
 	struct pd_moment_name at;
 	struct pd_error err = { 0 };
 	int result = 0, status = PD_EXIT_OK;
+	char *scratch = NULL;
 
 	pd_backup_manifest_init(&manifest);
-	if (work->given.at != NULL) {
+	if (pd_backup_wants_actors(&work->given)) {
+		result = pd_backup_scratch_path(work, &scratch, &err);
+		order.target = scratch;
+	}
+	if (result == 0 && work->given.at != NULL) {
 		result = pd_moment_parse(pd_slice_string(work->given.at), &at, &err);
 		if (result == 0 && at.kind == PD_MOMENT_SNAPSHOT)
 			result = pd_error_set(
@@ -200,6 +232,9 @@ static int restore(struct pd_backup_work *work, const char *id)
 		result = make(work, &manifest, &order, &err);
 	if (result != 0)
 		status = pd_backup_work_failed(work, result, &err);
+	else if (scratch != NULL && !work->given.dry_run)
+		status = take_actors(work, scratch);
+	pd_free(scratch);
 	pd_backup_sources_close(&sources);
 	pd_backup_manifest_done(&manifest);
 	pd_catalog_done(&catalog);
@@ -214,7 +249,10 @@ int pd_backup_restore_run(int argc, char **argv)
 
 	if (!pd_backup_work_begin(&work, &options, argc, argv, &id, &status))
 		return status;
-	if (!work.given.dry_run && (work.given.data == NULL || work.given.data[0] == '\0'))
+	if (!pd_backup_check_actors(&work, &status))
+		return pd_backup_work_end(&work, status);
+	if (!work.given.dry_run && !pd_backup_wants_actors(&work.given) &&
+	    (work.given.data == NULL || work.given.data[0] == '\0'))
 		status = pd_options_wrong(&options, "where to? Say --data DIR");
 	else
 		status = pd_backup_work_open(&work);

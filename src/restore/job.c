@@ -284,7 +284,7 @@ int pd_restore_keep_names(struct pd_restore_job *job, struct pd_slice tenant, st
 }
 
 int pd_restore_check_free(const struct pd_restore_job *job, struct pd_slice tenant, struct pd_slice name,
-			  struct pd_error *err)
+			  uint64_t *ret_actor, struct pd_error *err)
 {
 	char place[2 * PD_NAME_SIZE_MAX + 2];
 	struct pd_actor_info info;
@@ -306,6 +306,10 @@ int pd_restore_check_free(const struct pd_restore_job *job, struct pd_slice tena
 	if (pd_engine_actor_info(job->jobs->engine, job->session,
 				 pd_slice(place, tenant.size + 1 + name.size), &info, NULL) != 0)
 		return 0;
+	if (ret_actor != NULL) {
+		*ret_actor = info.id;
+		return 0;
+	}
 	return pd_error_set(err, PD_EXISTS, "there is an actor '%.*s' already%s", (int)name.size,
 			    (const char *)name.data,
 			    job->order.verb == PD_RESTORE_UNDROP
@@ -333,7 +337,7 @@ static int check_name(struct pd_restore_job *job, struct pd_error *err)
 		return pd_error_set(err, PD_INVALID,
 				    "a fork stays in the tenant of the actor: name it without a tenant");
 	job->order.name = name;
-	return pd_restore_check_free(job, tenant, name, err);
+	return pd_restore_check_free(job, tenant, name, NULL, err);
 }
 
 size_t pd_restore_memory_max(const struct pd_engine *engine)
@@ -696,8 +700,9 @@ static int keep(struct pd_restore_job *job, struct pd_error *err)
 static int publish(struct pd_restore_job *job, struct pd_error *err)
 {
 	bool restores = job->order.verb == PD_RESTORE_RESTORE;
+	bool replaces = restores || job->order.replaces;
 	struct pd_draft_place place = { .name = job->order.name,
-					.instead_of = restores ? job->known.actor : 0,
+					.instead_of = replaces ? job->known.actor : 0,
 					.profile = job->source.profile };
 	int result;
 

@@ -102,9 +102,9 @@ void pd_restore_write_imported(struct pd_restore_job *job);
 /* job->known has copies: the engine's may go before the job does. */
 PD_MUST_CHECK int pd_restore_keep_names(struct pd_restore_job *job, struct pd_slice tenant,
 					struct pd_slice name, struct pd_error *err);
-/* Is it a name, and nobody has it? */
+/* Is it a name, and nobody has it? With `ret_actor` somebody may: who it is, which stays as it was where nobody does. */
 PD_MUST_CHECK int pd_restore_check_free(const struct pd_restore_job *job, struct pd_slice tenant,
-					struct pd_slice name, struct pd_error *err);
+					struct pd_slice name, uint64_t *ret_actor, struct pd_error *err);
 /* What one job may keep in memory: within what the whole process may have. */
 size_t pd_restore_memory_max(const struct pd_engine *engine);
 /* Start it, or see whether it has ended: 1: not yet. */

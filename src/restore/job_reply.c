@@ -97,15 +97,19 @@ void pd_restore_write_snapshot(struct pd_restore_job *job)
 void pd_restore_write_imported(struct pd_restore_job *job)
 {
 	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
+	bool replaced = job->known.actor != 0;
 	char hash[33];
 
 	pd_hash128_format(job->is, hash);
-	pd_resp_write_map(&reply, 6);
+	pd_resp_write_map(&reply, replaced ? 7 : 6);
 	write_text(&reply, "actor", job->order.name);
 	write_number(&reply, "keys", job->reader.keys);
 	write_number(&reply, "bytes", job->reader.entry_bytes);
 	write_text(&reply, "hash", pd_slice_string(hash));
 	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
 	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
+	/* What it was before it took the other's place. */
+	if (replaced)
+		write_bookmark(&reply, "undo", job->receipt.epoch, job->receipt.lsn - 1);
 	assert(reply.failed == 0);
 }

@@ -20,7 +20,7 @@ static const struct {
 	[PD_RESTORE_SNAPSHOT] = { "snapshot", "SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]", 1 },
 	[PD_RESTORE_VERIFY] = { "verify", "VERIFY name snapshot", 2 },
 	[PD_RESTORE_EXPORT] = { "export", "EXPORT name [AT moment]", 1 },
-	[PD_RESTORE_IMPORT] = { "import", "IMPORT [AS name]", 0 },
+	[PD_RESTORE_IMPORT] = { "import", "IMPORT [AS name] [REPLACE]", 0 },
 };
 
 const char *pd_restore_verb_name(enum pd_restore_verb verb)
@@ -132,6 +132,8 @@ static int parse_snapshot(struct pd_restore_order *order, const struct pd_slice 
 static int parse_import(struct pd_restore_order *order, const struct pd_slice *words, size_t count,
 			struct pd_error *err)
 {
+	order->replaces = count > 1 && pd_slice_equal_nocase(words[count - 1], "replace") && count % 2 == 0;
+	count -= order->replaces;
 	if (count == 1)
 		return 0;
 	if (count != 3 || !pd_slice_equal_nocase(words[1], "as"))

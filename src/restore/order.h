@@ -8,7 +8,8 @@
  *                                      that moment, kept under a name (default: what the time was)
  *     VERIFY name snapshot             is what was kept what it was?
  *     EXPORT name [AT moment]          what it had then (default: has now), as lines that are handed out piece by piece
- *     IMPORT [AS name]                 another actor of such lines, which come piece by piece (default: of the name that they say)
+ *     IMPORT [AS name] [REPLACE]       another actor of such lines, which come piece by piece (default: of the name that they say); REPLACE:
+ *                                      in the place of the one that has the name, if there is one
  */
 #ifndef PD_RESTORE_ORDER_H
 #define PD_RESTORE_ORDER_H
@@ -39,7 +40,7 @@ struct pd_restore_order {
 	struct pd_moment_name at; /* of a revert: the transaction itself */
 	struct pd_slice snapshot; /* of a snapshot: its name, a good one; size 0: none was said */
 	uint64_t keep_us;         /* and for how long; 0: until it is removed */
-	bool dry_run;
+	bool dry_run, replaces;
 };
 
 /* `words` begin with the verb. PD_INVALID: the text says what is wrong. PD_NO_MEMORY. *ret_order is to be given back with

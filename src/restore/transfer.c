@@ -96,7 +96,7 @@ void pd_restore_init_import(struct pd_restore_job *job)
 	job->stop = PD_IMPORT_ALL;
 }
 
-/* Where it is to be: a tenant that the session reaches, and a name that is free. */
+/* Where it is to be: a tenant that the session reaches, and a name that is free, or may be taken. */
 static int find_place(struct pd_restore_job *job, struct pd_slice tenant, struct pd_slice name,
 		      struct pd_error *err)
 {
@@ -106,7 +106,8 @@ static int find_place(struct pd_restore_job *job, struct pd_slice tenant, struct
 		return pd_error_set(err, PD_PERMISSION,
 				    "tenant '%.*s' is not this user's: name the actor without a tenant",
 				    (int)(tenant.size < 64 ? tenant.size : 64), (const char *)tenant.data);
-	result = pd_restore_check_free(job, tenant, name, err);
+	result = pd_restore_check_free(job, tenant, name, job->order.replaces ? &job->known.actor : NULL,
+				       err);
 	if (result == 0)
 		result = pd_restore_keep_names(job, tenant, name, err);
 	job->order.name = job->known.name;

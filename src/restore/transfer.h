@@ -3,7 +3,7 @@
  *     EXPORT BEGIN name [AT moment]   the first piece
  *     EXPORT NEXT                     the next; empty: that was all
  *     EXPORT END                      that is enough
- *     IMPORT BEGIN [AS name]
+ *     IMPORT BEGIN [AS name] [REPLACE]
  *     IMPORT PUT piece                cut anywhere
  *     IMPORT END                      that was all: it is compared, and gets its name
  *     IMPORT ABORT

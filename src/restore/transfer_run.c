@@ -49,8 +49,9 @@ static int check(struct command *command, struct pd_error *err)
 	order = command->export ? "export" : "import";
 	if (command->count < 2 || !is_step(command))
 		return pd_error_set(err, PD_INVALID, "syntax error: PD.ACTOR %s",
-				    command->export ? "EXPORT BEGIN name [AT moment] | NEXT | END"
-						    : "IMPORT BEGIN [AS name] | PUT piece | END | ABORT");
+				    command->export
+					    ? "EXPORT BEGIN name [AT moment] | NEXT | END"
+					    : "IMPORT BEGIN [AS name] [REPLACE] | PUT piece | END | ABORT");
 	if (command->begins && transfer->job != NULL && !transfer->waits)
 		return pd_error_set(
 			err, PD_INVALID,

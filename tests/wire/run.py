@@ -43,6 +43,7 @@ GROUPS = (
     "actor_transfer",
     "archive",
     "backup",
+    "backup_actors",
     "backup_bucket",
     "backup_further",
     "backup_key",

@@ -279,8 +279,9 @@ static void answer_help(struct pd_resp_call *call)
 		"HOT [COUNT count]",
 		"    Return the busiest actors, and how many operations a second each had in the last "
 		"seconds.",
-		"IMPORT BEGIN [AS name] | PUT piece | END | ABORT",
-		"    Make an actor of such lines. Nothing is there before END has compared all of it.",
+		"IMPORT BEGIN [AS name] [REPLACE] | PUT piece | END | ABORT",
+		"    Make an actor of such lines. Nothing is there before END has compared all of it. "
+		"REPLACE: in the place of the one of that name.",
 		"INFO name",
 		"    Return what is known of an actor.",
 		"ACQUIRE name owner milliseconds [EXCLUSIVE]",

@@ -119,7 +119,7 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "pd.actor|get", "actor key moment=AT?", "" },
 	{ "pd.actor|history", "actor from=FROM? to=TO? count~i=COUNT? cursor~i=CURSOR?", "" },
 	{ "pd.actor|hot", "count~i=COUNT?", "" },
-	{ "pd.actor|import", "step~o(actor~b=BEGIN(actor=AS?) piece=PUT end~t=END abort~t=ABORT)", "" },
+	{ "pd.actor|import", "step~o(actor~b=BEGIN(actor=AS? replace~t=REPLACE?) piece=PUT end~t=END abort~t=ABORT)", "" },
 	{ "pd.actor|info", "actor", "" },
 	{ "pd.actor|list", "pattern~p=MATCH? cursor~i=CURSOR? count~i=COUNT? tenant=TENANT?", "" },
 	{ "pd.actor|moment", "moment", "" },
