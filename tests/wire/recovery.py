@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import time
 
@@ -35,7 +36,7 @@ def carry_out(world, servers, line, moment):
     for written, here in (("/var/lib/perdure", world.path("lib")), ("/backup/perdure", world.path("vault")), ("/mnt/archive", world.path("archive")),
                           ("2026-01-15T14:30:00Z", moment)):
         line = line.replace(written, here)
-    words = line.split()
+    words = shlex.split(line)
     if words[0] == "mv":
         os.rename(words[1], words[2])
         return
@@ -99,4 +100,7 @@ def test_page(world):
             looked.expect(b"good", "GET", "{ann}a")
             looked.expect(b"good, too", "GET", "{ann}b")
             connection.expect(b"nonsense", "GET", "{ann}b")
+        elif heading.startswith("Some actors"):
+            connection.expect(b"good, too", "GET", "{ann-before}b")
+            connection.expect(b"good, too", "GET", "{ann}b")
     assert ran >= 17, ran

@@ -66,7 +66,10 @@ static const struct pd_resp_command commands[] = {
 	ROW("pd.actor|diff", -5, "Tells what changed of an actor between two moments."),
 	ROW("pd.actor|get", -4, "Gives a key of an actor as it was at a moment."),
 	ROW("pd.actor|history", -3, "Tells the transactions of an actor."),
-	ROW("pd.actor|moment", 3, "Tells which bookmark a moment is."),
+	{ { "pd.actor|moment", 3, FLAGS, 0, 0, 0, "perdure", "0.1.0", "Tells which bookmark a moment is.",
+	    "O(1), a segment or two of the log; beside the serving.", NULL },
+	  answer,
+	  true },
 };
 
 const struct pd_resp_commands pd_resp_commands_history = { commands, sizeof commands / sizeof *commands };
