@@ -26,11 +26,30 @@ static int out_of_memory(struct pd_error *err)
 	return pd_error_set(err, PD_NO_MEMORY, "out of memory while replaying the log: this data needs more");
 }
 
-static struct pd_store_actor *actor_state(struct pd_engine *engine, uint64_t tenant, uint64_t id)
+static int refuse_record(uint64_t lsn, struct pd_error *err)
 {
-	struct pd_store_actor *state = pd_store_actor_get(engine->store, id);
+	return pd_error_set(err, PD_CORRUPT,
+			    "LSN %" PRIu64
+			    " has an effect that makes no sense, though its checksum holds: see "
+			    "'perdure log verify', and restore from a copy",
+			    lsn);
+}
 
-	return state != NULL ? state : pd_store_actor_add(engine->store, tenant, id);
+/* Whom the effect is about; in *state stands who that of the effect before was. Nobody writes to an actor that was dropped, and its id is
+ * never given again: what says so would bring to the store what it has given up. */
+static int find_state(struct pd_engine *engine, const struct pd_effect *effect, uint64_t lsn,
+		      struct pd_store_actor **state, struct pd_error *err)
+{
+	/* Runs of one actor's effects are the rule. */
+	if (*state != NULL && (*state)->id == effect->actor)
+		return (*state)->dropped ? refuse_record(lsn, err) : 0;
+	*state = pd_store_actor_get(engine->store, effect->actor);
+	if (*state != NULL)
+		return 0;
+	if (pd_store_actor_is_leaving(engine->store, effect->actor))
+		return refuse_record(lsn, err);
+	*state = pd_store_actor_add(engine->store, effect->tenant, effect->actor);
+	return *state != NULL ? 0 : out_of_memory(err);
 }
 
 static int keep_damage(struct pd_engine *engine, const struct pd_log_damage *damage, struct pd_error *err)
@@ -78,13 +97,10 @@ static int note_nonsense(struct pd_engine *engine, const struct pd_effect *effec
 static int apply_effect(struct pd_engine *engine, const struct pd_effect *effect, uint64_t lsn, bool lent,
 			struct pd_store_actor **state, struct pd_error *err)
 {
-	int result = 0;
+	int result = find_state(engine, effect, lsn, state, err);
 
-	/* Runs of one actor's effects are the rule. */
-	if (*state == NULL || (*state)->id != effect->actor)
-		*state = actor_state(engine, effect->tenant, effect->actor);
-	if (*state == NULL)
-		return out_of_memory(err);
+	if (result != 0)
+		return result;
 	switch (effect->kind) {
 	case PD_EFFECT_PUT:
 		if (!pd_kv_makes_sense(effect->type, effect->value))
@@ -188,11 +204,7 @@ static int apply_effects(struct pd_engine *engine, const struct pd_record *recor
 	}
 	if (result == PD_END)
 		return 0;
-	return pd_error_set(err, PD_CORRUPT,
-			    "LSN %" PRIu64
-			    " has an effect that makes no sense, though its checksum holds: see "
-			    "'perdure log verify', and restore from a copy",
-			    record->lsn);
+	return refuse_record(record->lsn, err);
 }
 
 static int apply_record(struct pd_engine *engine, const struct pd_record *record, struct pd_error *err)

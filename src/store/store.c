@@ -22,7 +22,8 @@ static uint64_t hash_actor(const void *context, const void *item)
 	return hash_id(((const struct pd_store_actor *)item)->id);
 }
 
-struct pd_store_actor *pd_store_actor_get(const struct pd_store *store, uint64_t id)
+/* Also one that was dropped. */
+static struct pd_store_actor *find(const struct pd_store *store, uint64_t id)
 {
 	const struct pd_pointer_table *table = &store->by_id;
 	struct pd_store_actor *actor;
@@ -30,8 +31,22 @@ struct pd_store_actor *pd_store_actor_get(const struct pd_store *store, uint64_t
 	for (size_t at = pd_pointer_table_home(table, hash_id(id)); (actor = table->slots[at]) != NULL;
 	     at = pd_pointer_table_next(table, at))
 		if (actor->id == id)
-			return actor->dropped ? NULL : actor;
+			return actor;
 	return NULL;
+}
+
+struct pd_store_actor *pd_store_actor_get(const struct pd_store *store, uint64_t id)
+{
+	struct pd_store_actor *actor = find(store, id);
+
+	return actor != NULL && !actor->dropped ? actor : NULL;
+}
+
+bool pd_store_actor_is_leaving(const struct pd_store *store, uint64_t id)
+{
+	const struct pd_store_actor *actor = find(store, id);
+
+	return actor != NULL && actor->dropped;
 }
 
 struct pd_store_actor *pd_store_actor_next(const struct pd_store *store, uint64_t after)

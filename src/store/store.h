@@ -108,6 +108,8 @@ struct pd_levels *pd_store_levels(const struct pd_store *store);
 /* ---- actors ---- */
 /* NULL: none. */
 struct pd_store_actor *pd_store_actor_get(const struct pd_store *store, uint64_t id);
+/* An actor of this id was dropped, and is not out of the store yet: none of its id may come. */
+bool pd_store_actor_is_leaving(const struct pd_store *store, uint64_t id);
 /* The first actor with an id > after and below PD_STORE_RESERVED_ID; NULL: none. */
 struct pd_store_actor *pd_store_actor_next(const struct pd_store *store, uint64_t after);
 /* NULL: out of memory. `id` is new. */

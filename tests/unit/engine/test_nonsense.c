@@ -245,6 +245,60 @@ static void flush(struct host *host)
 	assert_int_equal(status.result, 0);
 }
 
+/* In a record: the actor of a key is dropped, and a key of it is put, at once, or after one of another's, or with the next record. */
+enum after { AT_ONCE, AFTER_ANOTHER, IN_THE_NEXT };
+
+static void put_after_drop(struct host *host, enum after after)
+{
+	struct pd_txn *txn = &host->engine->txn;
+	struct pd_actor_info info;
+	struct pd_store_actor *bad;
+
+	assert_int_equal(
+		pd_engine_actor_info(host->engine, host->session, pd_slice_string("bad"), &info, &host->err),
+		0);
+	bad = pd_store_actor_get(host->engine->store, info.id);
+	pd_txn_start(txn, NULL);
+	assert_int_equal(pd_txn_say_dropped(txn, bad->id), 0);
+	assert_int_equal(pd_txn_put_entry(txn, bad, bad->tenant, PD_TYPE_STRING, 0, pd_slice("kother", 6),
+					  pd_slice("1", 1), NULL),
+			 0);
+	/* Only in the log: where it is written the actor stays. */
+	assert_int_equal(pd_log_record_delete_range(host->engine->open, pd_slice(NULL, 0), pd_slice(NULL, 0)),
+			 0);
+	if (after == IN_THE_NEXT) {
+		(void)pd_txn_commit(txn);
+		pd_txn_start(txn, NULL);
+	} else if (after == AFTER_ANOTHER) {
+		assert_int_equal(pd_txn_put_system(txn, pd_slice("?", 1), 0, pd_slice("1", 1)), 0);
+	}
+	assert_int_equal(pd_txn_put_entry(txn, bad, bad->tenant, PD_TYPE_STRING, 0, pd_slice("kk", 2),
+					  pd_slice("2", 1), NULL),
+			 0);
+	(void)pd_txn_commit(txn);
+}
+
+/* Nobody writes to an actor that was dropped: as long as anything of it is to be hidden, the start is refused, in words. */
+static void test_a_put_after_a_drop(void **state)
+{
+	struct host host;
+
+	(void)state;
+	for (enum after after = AT_ONCE; after <= IN_THE_NEXT; after++) {
+		host_init(&host);
+		host_open(&host);
+		host_durable(&host, "mset {bad}k 1 {good}k 1");
+		if (after == IN_THE_NEXT)
+			flush(&host);
+		put_after_drop(&host, after);
+		host_durable(&host, "set {good}k 2");
+		host_crash(&host, true);
+		assert_int_equal(host_try_open(&host), PD_CORRUPT);
+		assert_non_null(strstr(host.err.text, "has an effect that makes no sense"));
+		host_done(&host);
+	}
+}
+
 /* A note of what the log had that says nothing: the state is damaged, and is made again from the log. */
 static void test_a_note(void **state)
 {
@@ -356,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_in_the_system_actor),
 		cmocka_unit_test(test_several_in_the_log),
 		cmocka_unit_test(test_an_effect_of_no_kind),
+		cmocka_unit_test(test_a_put_after_a_drop),
 		cmocka_unit_test(test_a_note),
 		cmocka_unit_test(test_in_the_levels),
 		cmocka_unit_test(test_it_can_go),
