@@ -26,6 +26,7 @@ struct oracle_item { /* a key */
 
 struct oracle_name { /* a tenant or an actor */
 	uint64_t id;
+	uint64_t lsn; /* of a snapshot: it has what there was then */
 	enum pd_level level;
 	uint64_t quota_keys; /* 0: none */
 	/* Of an actor: who owns it. */
@@ -108,7 +109,7 @@ void reply_done(struct reply *reply);
 void reply_clear(struct reply *reply);
 
 struct outcome {
-	int code; /* 0; PD_CONFLICT; PD_EXISTS; PD_STALE_EPOCH */
+	int code; /* 0; PD_CONFLICT; PD_EXISTS; PD_NOT_FOUND; PD_STALE_EPOCH */
 	bool duplicate;
 	uint64_t duplicate_lsn;
 	bool changed;        /* something was written */

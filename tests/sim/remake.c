@@ -16,9 +16,10 @@
 struct remaking {
 	struct world *world;
 	struct pd_restore_job *job;
-	const struct remake *remake;
-	uint64_t id;      /* 0: not given yet */
-	uint64_t put_lsn; /* of the record that all of it is in: it is not much */
+	struct remake remake;
+	struct outcome right;                 /* what the model says of the order */
+	uint64_t id;                          /* 0: not given yet */
+	uint64_t first_put_lsn, last_put_lsn; /* the records that what it has is in */
 	/* Of an export and its import. */
 	struct pd_buffer lines;
 	bool put, ended;
@@ -52,6 +53,25 @@ static const void *cell_then(const struct oracle *oracle, unsigned cell, uint64_
 	return oracle->cells[cell];
 }
 
+/* What an order must end with, where nothing fails: what was never told to be there may be gone after a power cut, and what could not be
+ * removed is still there. */
+static int code_of_order(const struct world *world, const struct remake *remake)
+{
+	const struct oracle *oracle = &world->oracle;
+	unsigned tenant = world->clients[0].tenant, to = cell_actor(tenant, remake->to);
+	bool was = cell_then(oracle, cell_actor(tenant, remake->from), remake->lsn) != NULL;
+	bool has_snapshot = oracle->cells[CELL_SNAPSHOT] != NULL;
+
+	if (remake->restore)
+		return oracle->cells[to] != NULL && (remake->snapshot ? has_snapshot : was) ? 0
+											    : PD_NOT_FOUND;
+	if (remake->snapshot && has_snapshot)
+		return PD_EXISTS;
+	if (!remake->snapshot && !remake->carry && oracle->cells[to] != NULL)
+		return PD_EXISTS;
+	return was ? 0 : PD_NOT_FOUND;
+}
+
 /* The first record of it takes an id. */
 static void note_id(struct remaking *making, uint64_t lsn)
 {
@@ -64,14 +84,77 @@ static void note_id(struct remaking *making, uint64_t lsn)
 	making->id = next->id;
 }
 
-static void note_published(struct remaking *making, uint64_t lsn)
+/* The keys in the order of their bytes. */
+static void sort_keys(uint8_t keys[WORLD_KEYS])
 {
-	const struct remake *remake = making->remake;
+	for (uint8_t key = 0; key < WORLD_KEYS; key++) {
+		unsigned at = key;
+
+		for (; at > 0 && strcmp(key_name(keys[at - 1]), key_name(key)) > 0; at--)
+			keys[at] = keys[at - 1];
+		keys[at] = key;
+	}
+}
+
+/* The version of a key is the record that it was put by. Which of several that was the engine says, and is held to from then on: keys
+ * come one after the other, so a key's is none before that of the key before it, *lsn. */
+static bool ask_version(struct remaking *making, struct pd_session *session, uint8_t key, uint64_t *lsn)
+{
+	struct world *world = making->world;
+	struct pd_slice in_actor, name;
+	struct pd_version version;
+	struct pd_error err = { 0 };
+
+	if (pd_engine_version(world->engine, session, pd_slice_string(key_name(key)), &version, &in_actor,
+			      &name, &err) != 0)
+		return world_dead(world) ||
+		       world_fail(world, "no version of %s: %s", key_name(key), err.text);
+	if (!version.exists || version.lsn < *lsn || version.lsn > making->last_put_lsn)
+		return world_fail(world, "%s has version %" PRIu64 ", expected %" PRIu64 " to %" PRIu64,
+				  key_name(key), version.exists ? version.lsn : 0, *lsn,
+				  making->last_put_lsn);
+	*lsn = version.lsn;
+	return true;
+}
+
+/* What there was, with the versions that it has now. */
+static bool note_items(struct remaking *making, struct pd_session *session, uint64_t lsn)
+{
+	const struct remake *remake = &making->remake;
+	struct oracle *oracle = &making->world->oracle;
+	unsigned tenant = making->world->clients[0].tenant;
+	uint64_t version = making->first_put_lsn;
+	uint8_t keys[WORLD_KEYS];
+
+	sort_keys(keys);
+	for (unsigned i = 0; i < WORLD_KEYS; i++) {
+		struct place place = { remake->from, keys[i] }, to = { remake->to, keys[i] };
+		const struct oracle_item *item = cell_then(oracle, cell_item(tenant, place), remake->lsn);
+		struct oracle_item *copy;
+
+		if (item == NULL)
+			continue;
+		if (making->last_put_lsn > version && !ask_version(making, session, keys[i], &version))
+			return false;
+		copy = arena_copy(oracle->arena, item, sizeof *item);
+		copy->lsn = version;
+		oracle_set(oracle, cell_item(tenant, to), copy, lsn);
+	}
+	return true;
+}
+
+static bool note_published(struct remaking *making, uint64_t lsn)
+{
+	const struct remake *remake = &making->remake;
 	struct world *world = making->world;
 	struct oracle *oracle = &world->oracle;
 	unsigned tenant = world->clients[0].tenant;
 	const struct oracle_name *from = cell_then(oracle, cell_actor(tenant, remake->from), remake->lsn);
 	struct oracle_name *name = arena_take(oracle->arena, sizeof *name);
+	char place[2 * PD_NAME_SIZE_MAX + 2];
+	struct pd_session *session;
+	struct pd_error err = { 0 };
+	bool good;
 
 	*name = (struct oracle_name){ .id = making->id,
 				      .level = from->level,
@@ -82,18 +165,16 @@ static void note_published(struct remaking *making, uint64_t lsn)
 		name->id = making->id;
 		oracle_drop(oracle, tenant, remake->to, lsn);
 	}
-	for (uint8_t key = 0; key < WORLD_KEYS; key++) {
-		struct place place = { remake->from, key }, to = { remake->to, key };
-		const struct oracle_item *item = cell_then(oracle, cell_item(tenant, place), remake->lsn);
-		struct oracle_item *copy;
-
-		if (item == NULL)
-			continue;
-		copy = arena_copy(oracle->arena, item, sizeof *item);
-		copy->lsn = making->put_lsn;
-		oracle_set(oracle, cell_item(tenant, to), copy, lsn);
-	}
 	oracle_set(oracle, cell_actor(tenant, remake->to), name, lsn);
+	life_spare(world);
+	(void)snprintf(place, sizeof place, "%s/%s", tenant_name(tenant), actor_name(remake->to));
+	session = pd_session_new(world->engine, ++world->client_number, "verifier", "");
+	good = session != NULL && pd_session_use(session, pd_slice_string(place), &err) == 0
+		       ? note_items(making, session, lsn)
+		       : world_fail(world, "nobody may look at %s: %s", place, err.text);
+	pd_session_free(session);
+	life_starve(world, world->starving_left);
+	return good;
 }
 
 static void note_snapshot(struct remaking *making, uint64_t lsn)
@@ -101,7 +182,7 @@ static void note_snapshot(struct remaking *making, uint64_t lsn)
 	struct oracle *oracle = &making->world->oracle;
 	struct oracle_name *name = arena_take(oracle->arena, sizeof *name);
 
-	*name = (struct oracle_name){ .id = making->id, .level = PD_LEVEL_UNSET };
+	*name = (struct oracle_name){ .id = making->id, .lsn = making->remake.lsn, .level = PD_LEVEL_UNSET };
 	oracle_set(oracle, CELL_SNAPSHOT, name, lsn);
 	making->world->snapshot_tenant = making->world->clients[0].tenant;
 }
@@ -119,7 +200,7 @@ static bool same_item(const struct oracle_item *one, const struct oracle_item *o
 /* Only what is not as it was is put back. */
 static void note_changes(struct remaking *making, uint64_t lsn)
 {
-	const struct remake *remake = making->remake;
+	const struct remake *remake = &making->remake;
 	struct oracle *oracle = &making->world->oracle;
 	unsigned tenant = making->world->clients[0].tenant;
 
@@ -136,6 +217,13 @@ static void note_changes(struct remaking *making, uint64_t lsn)
 		}
 		oracle_set(oracle, cell, copy, lsn);
 	}
+}
+
+/* It was accepted. */
+static bool was_right(struct remaking *making)
+{
+	return making->right.code == 0 || world_fail(making->world, "accepted, though it should be %s",
+						     pd_code_name(making->right.code));
 }
 
 /* 1: not yet. */
@@ -156,19 +244,23 @@ static int work_once(struct remaking *making, struct pd_error *err)
 	     lsn++) {
 		if (making->id == 0)
 			note_id(making, lsn);
-		else if (making->put_lsn == 0)
-			making->put_lsn = lsn;
+		else if (result != 0 || lsn != receipt->lsn) /* not that of publishing */
+			making->last_put_lsn = lsn;
+		if (making->first_put_lsn == 0)
+			making->first_put_lsn = making->last_put_lsn;
 	}
 	if (result != 0 || world_dead(world))
 		return result;
+	if (!was_right(making))
+		return PD_CANCELLED;
 	if (receipt->lsn == 0)
 		return 0;
-	if (making->remake->snapshot && !making->remake->restore)
+	if (making->remake.snapshot && !making->remake.restore)
 		note_snapshot(making, receipt->lsn);
-	else if (making->id != 0)
-		note_published(making, receipt->lsn);
-	else
+	else if (making->id == 0)
 		note_changes(making, receipt->lsn);
+	else if (!note_published(making, receipt->lsn))
+		return PD_CANCELLED;
 	work_note_write(world, receipt);
 	return work_hold(world, 0, receipt) ? 0 : PD_CANCELLED;
 }
@@ -193,7 +285,7 @@ static bool carry_out(struct remaking *making)
 	if (result == 1)
 		return world->sick ||
 		       world_fail(world, "an actor that is made of the past never comes to be");
-	return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+	return work_check_refusal(world, &making->right, result, &err);
 }
 
 static size_t split(char *text, struct pd_slice words[WORDS_MAX])
@@ -225,7 +317,7 @@ static int export(struct remaking *making, struct pd_restore_job *job, struct pd
 				      1;
 
 			if (reply.size == head + 2)
-				return 0;
+				return was_right(making) ? 0 : 1;
 			if (pd_buffer_append(&making->lines, reply.data + head, reply.size - head - 2) != 0)
 				return PD_NO_MEMORY;
 			pd_restore_job_next(job);
@@ -241,6 +333,8 @@ static int export(struct remaking *making, struct pd_restore_job *job, struct pd
 static bool carry(struct remaking *making, struct pd_restore_jobs *jobs)
 {
 	struct world *world = making->world;
+	const struct oracle *oracle = &world->oracle;
+	unsigned to = cell_actor(world->clients[0].tenant, making->remake.to);
 	const char *tenant = tenant_name(world->clients[0].tenant);
 	char text[4 * PD_NAME_SIZE_MAX];
 	struct pd_slice words[WORDS_MAX];
@@ -248,8 +342,8 @@ static bool carry(struct remaking *making, struct pd_restore_jobs *jobs)
 	struct pd_error err = { 0 };
 	int result;
 
-	(void)snprintf(text, sizeof text, "EXPORT %s/%s AT %" PRIu64, tenant,
-		       actor_name(making->remake->from), making->remake->lsn);
+	(void)snprintf(text, sizeof text, "EXPORT %s/%s AT %" PRIu64, tenant, actor_name(making->remake.from),
+		       making->remake.lsn);
 	world_say(world, "%s", text);
 	result = pd_restore_job_start(jobs, world->clients[0].session, words, split(text, words), 2, &job,
 				      &err);
@@ -258,18 +352,22 @@ static bool carry(struct remaking *making, struct pd_restore_jobs *jobs)
 	pd_restore_job_free(job);
 	if (result > 0)
 		return !world->failed;
-	(void)snprintf(text, sizeof text, "IMPORT AS %s/%s", tenant, actor_name(making->remake->to));
+	(void)snprintf(text, sizeof text, "IMPORT AS %s/%s", tenant, actor_name(making->remake.to));
 	world_say(world, "%s", text);
-	if (result == 0)
+	if (result == 0) {
+		making->right.code = oracle->cells[to] != NULL ? PD_EXISTS : 0;
 		result = pd_restore_job_start(jobs, world->clients[0].session, words, split(text, words), 2,
 					      &making->job, &err);
-	return result == 0 ? carry_out(making)
-			   : work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+	}
+	return result == 0 ? carry_out(making) : work_check_refusal(world, &making->right, result, &err);
 }
 
 bool remake(struct world *world, const struct remake *what)
 {
-	struct remaking making = { .world = world, .remake = what };
+	const struct oracle_name *kept = world->oracle.cells[CELL_SNAPSHOT];
+	struct remaking making = { .world = world,
+				   .remake = *what,
+				   .right = { .code = code_of_order(world, what) } };
 	struct pd_restore_jobs *jobs = pd_restore_jobs_new(world->engine);
 	struct pd_slice words[WORDS_MAX];
 	struct pd_error err = { 0 };
@@ -279,6 +377,8 @@ bool remake(struct world *world, const struct remake *what)
 	int result;
 
 	pd_buffer_init(&making.lines, LINES_MAX);
+	if (what->snapshot && what->restore && kept != NULL)
+		making.remake.lsn = kept->lsn;
 	if (what->carry) {
 		good = jobs != NULL ? carry(&making, jobs)
 				    : world->sick || world_fail(world, "no memory for what is exported");
@@ -305,8 +405,7 @@ bool remake(struct world *world, const struct remake *what)
 	result = pd_restore_job_start(jobs, world->clients[0].session, words, split(text, words), 2,
 				      &making.job, &err);
 	/* Following hands the open group to the log. */
-	good = result == 0 ? carry_out(&making)
-			   : work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+	good = result == 0 ? carry_out(&making) : work_check_refusal(world, &making.right, result, &err);
 	pd_restore_job_free(making.job);
 	pd_restore_jobs_free(jobs);
 	return good;
@@ -314,6 +413,7 @@ bool remake(struct world *world, const struct remake *what)
 
 bool remake_remove_snapshot(struct world *world, uint8_t actor)
 {
+	struct outcome right = { .code = world->oracle.cells[CELL_SNAPSHOT] != NULL ? 0 : PD_NOT_FOUND };
 	struct pd_receipt receipt;
 	struct pd_error err = { 0 };
 	char name[2 * PD_NAME_SIZE_MAX + 2];
@@ -324,7 +424,9 @@ bool remake_remove_snapshot(struct world *world, uint8_t actor)
 	result = pd_engine_remove_snapshot(world->engine, world->clients[0].session, pd_slice_string(name),
 					   pd_slice_string(WORLD_SNAPSHOT), &receipt, &err);
 	if (result != 0 || world_dead(world))
-		return work_check_refusal(world, &(struct outcome){ 0 }, result, &err);
+		return work_check_refusal(world, &right, result, &err);
+	if (right.code != 0)
+		return world_fail(world, "accepted, though it should be %s", pd_code_name(right.code));
 	world->newest_lsn = receipt.lsn;
 	oracle_set(&world->oracle, CELL_SNAPSHOT, NULL, receipt.lsn);
 	work_note_write(world, &receipt);

@@ -145,14 +145,10 @@ static bool remake_own(struct world *world, const struct act *act)
 		what.carry = true;
 	if (act->kind == ACT_RESTORE)
 		what = (struct remake){ .from = own, .to = own, .lsn = world->marked_lsn, .restore = true };
-	if (act->kind == ACT_SNAPSHOT) {
-		world->marked_lsn = world->newest_lsn;
+	if (act->kind == ACT_SNAPSHOT)
 		what = (struct remake){ .from = own, .to = own, .lsn = world->newest_lsn, .snapshot = true };
-	}
 	if (act->kind == ACT_REWIND)
-		what = (struct remake){
-			.from = own, .to = own, .lsn = world->marked_lsn, .restore = true, .snapshot = true
-		};
+		what = (struct remake){ .from = own, .to = own, .restore = true, .snapshot = true };
 	if (act->kind == ACT_UNSNAPSHOT)
 		return remake_remove_snapshot(world, own);
 	return remake(world, &what);

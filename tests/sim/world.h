@@ -311,8 +311,8 @@ struct remake {
 	uint8_t from, to;
 	uint64_t lsn;
 	bool restore;
-	bool carry; /* by an export and an import */
-	bool snapshot; /* … of `from`, that is called WORLD_SNAPSHOT; else, with `restore`: to that one, which is of this LSN */
+	bool carry;    /* by an export and an import */
+	bool snapshot; /* … of `from`, that is called WORLD_SNAPSHOT; else, with `restore`: to that one, which has an LSN of its own */
 };
 #define WORLD_SNAPSHOT "s"
 /* In the tenant of the first client. */
