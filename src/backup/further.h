@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "log/log.h"
 #include "os/os.h"
+#include "provider/object_store.h"
 #include "provider/place.h"
 
 /* A segment, as the source says. */
@@ -53,6 +54,10 @@ struct pd_further {
 PD_MUST_CHECK int pd_further_archive_new(struct pd_os *os, const struct pd_object_place *place,
 					 const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], uint32_t shard,
 					 struct pd_further **ret_further, struct pd_error *err);
+/* The same of a store that is open, which is taken, whatever comes of it. */
+PD_MUST_CHECK int pd_further_archive_in(struct pd_os *os, struct pd_object_store *store,
+					const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], uint32_t shard,
+					struct pd_further **ret_further, struct pd_error *err);
 /* What can be read of the log in a data directory, which stays as it is. Its lock is held meanwhile, if it has one that can be taken. PD_NOT_FOUND: there is none;
  * PD_BUSY: its server is not dead; PD_CONFLICT: it is another cluster's; PD_NEWER_FORMAT, PD_IO, PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_further_log_new(struct pd_os *os, const char *data_directory,

@@ -139,29 +139,40 @@ static void archived_free(struct pd_further *further)
 
 static const struct pd_further_ops ops = { .kind = "archive", .fetch = fetch, .free = archived_free };
 
-int pd_further_archive_new(struct pd_os *os, const struct pd_object_place *place,
-			   const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], uint32_t shard,
-			   struct pd_further **ret_further, struct pd_error *err)
+int pd_further_archive_in(struct pd_os *os, struct pd_object_store *store,
+			  const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], uint32_t shard,
+			  struct pd_further **ret_further, struct pd_error *err)
 {
 	struct archived *archived = pd_calloc(1, sizeof *archived);
 	int result;
 
-	if (archived == NULL)
+	if (archived == NULL) {
+		pd_object_store_free(store);
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an archive");
+	}
 	archived->further.ops = &ops;
 	archived->os = os;
+	archived->store = store;
 	archived->log.shard = shard;
 	memcpy(archived->log.cluster_id, cluster_id, sizeof archived->log.cluster_id);
 	pd_archive_catalog_init(&archived->catalog);
-	archived->further.name = pd_asprintf("the archive %s", place->address);
+	archived->further.name = pd_asprintf("the archive %s", pd_object_store_address(store));
 	result = archived->further.name == NULL
 			 ? pd_error_set(err, PD_NO_MEMORY, "out of memory for an archive")
-			 : pd_object_place_open(os, place, "archive", &archived->store, err);
-	if (result == 0)
-		result = load(archived, err);
+			 : load(archived, err);
 	if (result == 0)
 		*ret_further = &archived->further;
 	else
 		pd_further_free(&archived->further);
 	return result;
+}
+
+int pd_further_archive_new(struct pd_os *os, const struct pd_object_place *place,
+			   const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], uint32_t shard,
+			   struct pd_further **ret_further, struct pd_error *err)
+{
+	struct pd_object_store *store;
+	int result = pd_object_place_open(os, place, "archive", &store, err);
+
+	return result == 0 ? pd_further_archive_in(os, store, cluster_id, shard, ret_further, err) : result;
 }

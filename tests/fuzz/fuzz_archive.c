@@ -1,9 +1,10 @@
 /* An archive in which anything may lie: names, of which the catalog makes runs; and one object with any content, whose checksums were made right
- * so that what they guard is reached. The first byte chooses. */
+ * so that what they guard is reached; or names that a restore goes on with. The first byte chooses. */
 #include <stdio.h>
 
 #include "archive/catalog.h"
 #include "archive/object.h"
+#include "backup/go_on.h"
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
@@ -147,10 +148,8 @@ static void check_catalog(const struct pd_archive_catalog *catalog)
 	}
 }
 
-static void list_names(struct store *store, struct input *input)
+static void take_names(struct store *store, struct input *input)
 {
-	struct pd_archive_catalog catalog;
-
 	while (input->size > 0 && store->count < NAMES_MAX) {
 		char *name = store->names[store->count++];
 		uint8_t kind = take_byte(input) % 8;
@@ -171,10 +170,50 @@ static void list_names(struct store *store, struct input *input)
 			pd_archive_part_name(&whose, &part, name);
 		}
 	}
+}
+
+static void list_names(struct store *store, struct input *input)
+{
+	struct pd_archive_catalog catalog;
+
+	take_names(store, input);
 	pd_archive_catalog_init(&catalog);
 	if (pd_archive_catalog_load(&catalog, &store->base, &whose, 0, NULL) == 0)
 		check_catalog(&catalog);
 	pd_archive_catalog_done(&catalog);
+}
+
+/* What a restore would take comes in the order of the log, without a hole. */
+static void check_stretch(void *context, const struct pd_gone_on *gone)
+{
+	uint64_t *last_lsn = context;
+
+	PD_ASSERT(gone->first_lsn == *last_lsn + 1 && gone->last_lsn >= gone->first_lsn);
+	*last_lsn = gone->last_lsn;
+}
+
+/* The store is taken. */
+static void plan_restore(struct store *store, struct input *input)
+{
+	struct pd_log_tail from = { .last_lsn = take_byte(input) % 16, .epoch = take_byte(input) % 3 }, end;
+	uint64_t lsn = take_byte(input) % 20, last_lsn = from.last_lsn, bytes;
+	struct pd_further *further = NULL;
+	struct pd_go_on order = { .sources = &further,
+				  .source_count = 1,
+				  .wish.lsn = lsn,
+				  .told = check_stretch,
+				  .context = &last_lsn };
+	struct pd_error err = { 0 };
+
+	take_names(store, input);
+	if (pd_further_archive_in(NULL, &store->base, whose.cluster_id, whose.shard, &further, &err) != 0)
+		return;
+	if (pd_go_on_plan(&order, &from, &bytes, &end, &err) == 0)
+		PD_ASSERT(end.last_lsn >= lsn || end.last_lsn >= further->newest_lsn);
+	else
+		PD_ASSERT(err.code != 0 && err.text[0] != '\0');
+	PD_ASSERT(end.last_lsn == last_lsn && last_lsn >= from.last_lsn);
+	pd_further_free(further);
 }
 
 static int count(void *context, const void *data, size_t size, struct pd_error *err)
@@ -220,11 +259,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	PD_ASSERT(store != NULL);
 	store->base = (struct pd_object_store){ .ops = &ops, .address = pd_strdup("fuzz") };
-	if (choice % 2 == 0)
-		list_names(store, &input);
-	else
-		read_object(store, &input);
-	pd_object_store_free(&store->base);
+	if (choice % 4 == 2) {
+		plan_restore(store, &input);
+	} else {
+		if (choice % 2 == 0)
+			list_names(store, &input);
+		else
+			read_object(store, &input);
+		pd_object_store_free(&store->base);
+	}
 	free(store);
 	return 0;
 }
