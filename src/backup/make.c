@@ -32,6 +32,7 @@ struct making {
 	struct pd_backup_manifest manifest;
 	struct pd_catalog catalog;
 	struct pd_backup_lineage lineage; /* what it goes on from */
+	bool lacks_full;                  /* nothing to go on from */
 	struct pd_backup_manifest
 		earlier;   /* log that this directory lacks by now, and those before it have */
 	struct kept *kept; /* as many as the checkpoint has files, or `earlier` */
@@ -484,6 +485,7 @@ static int find_parent(struct making *making, struct pd_error *err)
 	if (result != 0)
 		return result;
 	parent = making->lineage.parent;
+	making->lacks_full = parent == NULL;
 	if (parent == NULL)
 		return pd_error_set(
 			err, PD_NOT_FOUND,
@@ -683,6 +685,7 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 	}
 	if (result == 0)
 		result = find_parent(&making, err);
+	ret_made->lacks_full = making.lacks_full;
 	if (result == 0)
 		result = send_checkpoint(&making, err);
 	if (result == 0)

@@ -56,6 +56,7 @@ struct pd_backup_made {
 	uint64_t actors, keys;
 	char state[33]; /* "": not known */
 	char parent[PD_BACKUP_ID_MAX];
+	bool lacks_full; /* of one that failed: there is none to go on from, and a full one would do */
 	char notice[PD_BACKUP_NOTICE_SIZE]; /* what whoever ordered it must know; "": nothing */
 };
 

@@ -26,7 +26,8 @@ int pd_repository_place_copy(const struct pd_repository_place *place, struct pd_
 {
 	struct pd_repository_place given = *place;
 
-	*ret_copy = (struct pd_repository_place){ .store.s3_look_first = place->store.s3_look_first };
+	*ret_copy = (struct pd_repository_place){ .store.s3_look_first = place->store.s3_look_first,
+						  .is_there = place->is_there };
 	for (size_t i = 0; i < TEXTS; i++) {
 		const char *text = *text_of(&given, i);
 

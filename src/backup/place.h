@@ -2,6 +2,8 @@
 #ifndef PD_BACKUP_PLACE_H
 #define PD_BACKUP_PLACE_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "provider/place.h"
 
@@ -10,6 +12,7 @@ struct pd_repository_place {
 	struct pd_object_place store;
 	/* What its objects are encrypted under, one of the two: 32 random bytes, or a passphrase. NULL or "": no such file is given. */
 	const char *key_file, *passphrase_file;
+	bool is_there; /* a directory that is not there is a disk that is missing, and none is made */
 };
 /* The repository in this directory. */
 #define PD_REPOSITORY_IN(path) ((struct pd_repository_place){ .store = { .address = (path) } })

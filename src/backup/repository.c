@@ -189,6 +189,12 @@ int pd_repository_open(struct pd_os *os, const struct pd_repository_place *place
 	return result;
 }
 
+int pd_repository_open_names(struct pd_os *os, const struct pd_repository_place *place,
+			     struct pd_repository **ret_repository, struct pd_error *err)
+{
+	return new_repository(os, place, ret_repository, err);
+}
+
 int pd_repository_open_again(const struct pd_repository *repository, struct pd_repository **ret_again,
 			     struct pd_error *err)
 {
@@ -235,7 +241,9 @@ int pd_repository_open_for(struct pd_os *os, const struct pd_repository_place *p
 {
 	struct pd_repository *repository = NULL;
 	struct pd_error why = { 0 };
-	int result = pd_repository_place_is_remote(place) ? 0 : make_directory(os, place->store.address, err);
+	int result = place->is_there || pd_repository_place_is_remote(place)
+			     ? 0
+			     : make_directory(os, place->store.address, err);
 
 	if (result == 0)
 		result = new_repository(os, place, &repository, err);

@@ -42,11 +42,14 @@ struct pd_repository {
  * place has not the key that it takes; PD_PERMISSION: it is another one; PD_CORRUPT, PD_NEWER_FORMAT, PD_NO_MEMORY, what the store has. */
 PD_MUST_CHECK int pd_repository_open(struct pd_os *os, const struct pd_repository_place *place,
 				     struct pd_repository **ret_repository, struct pd_error *err);
-/* The same to write backups of this cluster; what is not there is made: a directory, whose parent is there, and the repository in it
- * if it is empty. PD_CONFLICT: it is another cluster's. PD_INVALID: something else is in it. */
+/* The same to write backups of this cluster; what is not there is made: a directory, whose parent is there (but not of a place that `is_there`),
+ * and the repository in it if it is empty. PD_CONFLICT: it is another cluster's. PD_INVALID: something else is in it. */
 PD_MUST_CHECK int pd_repository_open_for(struct pd_os *os, const struct pd_repository_place *place,
 					 const uint8_t cluster_id[PD_CLUSTER_ID_SIZE],
 					 struct pd_repository **ret_repository, struct pd_error *err);
+/* Only to list what is in it: nothing of it is read, no key taken, and it need not be a repository yet. PD_NOT_FOUND: there is no such directory. As above else. */
+PD_MUST_CHECK int pd_repository_open_names(struct pd_os *os, const struct pd_repository_place *place,
+					   struct pd_repository **ret_repository, struct pd_error *err);
 /* The same once more, for another thread. PD_NO_MEMORY, what the store has. */
 PD_MUST_CHECK int pd_repository_open_again(const struct pd_repository *repository,
 					   struct pd_repository **ret_again, struct pd_error *err);

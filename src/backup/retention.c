@@ -125,6 +125,21 @@ static void keep_chain(const struct pd_catalog *catalog, unsigned *why, size_t a
 	}
 }
 
+/* Where differential ones are made, the next one goes on from the newest full one. */
+static void keep_full(const struct pd_catalog *catalog, unsigned *why)
+{
+	size_t full = catalog->count;
+	bool wanted = false;
+
+	for (size_t i = 0; i < catalog->count; i++) {
+		wanted = wanted || catalog->items[i].kind == PD_BACKUP_DIFFERENTIAL;
+		if (catalog->items[i].kind == PD_BACKUP_FULL)
+			full = i;
+	}
+	if (wanted && full < catalog->count)
+		why[full] |= PD_RETENTION_NEEDED;
+}
+
 unsigned *pd_retention_judge(const struct pd_catalog *catalog, const struct pd_retention_rules *rules,
 			     uint64_t now_us)
 {
@@ -146,6 +161,8 @@ unsigned *pd_retention_judge(const struct pd_catalog *catalog, const struct pd_r
 	for (size_t i = 0; i < catalog->count; i++)
 		if (why[i] != 0)
 			keep_chain(catalog, why, i);
+	if (has_rules)
+		keep_full(catalog, why);
 	pd_free(seen);
 	return why;
 }

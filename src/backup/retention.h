@@ -37,7 +37,8 @@ enum pd_retention_reason {
 	PD_RETENTION_WEEKLY = 1 << 4,
 	PD_RETENTION_MONTHLY = 1 << 5,
 	PD_RETENTION_YEARLY = 1 << 6,
-	PD_RETENTION_NEEDED = 1 << 7, /* by another that stays: it is of log alone, which goes on from here */
+	PD_RETENTION_NEEDED =
+		1 << 7, /* by another that stays, one of log alone; or by the next differential one */
 	PD_RETENTION_NO_RULE = 1 << 8,
 };
 #define PD_RETENTION_REASON_COUNT 9

@@ -1,6 +1,7 @@
 /* What no single setting shows. */
 #include <stdio.h>
 
+#include "base/cron.h"
 #include "base/memory.h"
 #include "config/config_private.h"
 #include "log/level.h"
@@ -118,6 +119,71 @@ static void check_tls(const struct pd_config *config, struct pd_config_problems 
 		    "is --http's port: each needs one of its own, or --http 0");
 }
 
+static const enum pd_setting_id schedules[] = { PD_SETTING_BACKUP_FULL, PD_SETTING_BACKUP_DIFFERENTIAL,
+						PD_SETTING_BACKUP_INCREMENTAL, PD_SETTING_BACKUP_LOG,
+						PD_SETTING_BACKUP_EXPIRE };
+static const enum pd_setting_id keep_rules[] = {
+	PD_SETTING_BACKUP_KEEP,        PD_SETTING_BACKUP_KEEP_FOR,     PD_SETTING_BACKUP_KEEP_DAILY,
+	PD_SETTING_BACKUP_KEEP_WEEKLY, PD_SETTING_BACKUP_KEEP_MONTHLY, PD_SETTING_BACKUP_KEEP_YEARLY
+};
+
+static void check_repository(const struct pd_config *config, struct pd_config_problems *problems)
+{
+	const char *address = pd_config_text(config, PD_SETTING_BACKUP_REPOSITORY);
+	char where[PD_ORIGIN_TEXT_SIZE];
+	bool scheduled = false;
+
+	for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
+		scheduled = scheduled || is_given(config, schedules[i]);
+		if (is_given(config, schedules[i]) && address[0] == '\0')
+			SAY(PD_CONFIG_ERROR, schedules[i], "needs --backup-repository: where backups go");
+	}
+	if (address[0] == '\0')
+		return;
+	if (strstr(address, "://") == NULL && address[0] != '/')
+		SAY(PD_CONFIG_ERROR, PD_SETTING_BACKUP_REPOSITORY,
+		    "is a path from / on, or s3://BUCKET/PREFIX: \"%.200s\"", address);
+	if (pd_config_on(config, PD_SETTING_MEMORY))
+		SAY(PD_CONFIG_ERROR, PD_SETTING_BACKUP_REPOSITORY,
+		    "has no use with --memory: there is nothing on disk to be backed up");
+	if (!scheduled)
+		SAY(PD_CONFIG_WARNING, PD_SETTING_BACKUP_REPOSITORY,
+		    "alone makes no backup: say when, with --backup-full and --backup-incremental, for one");
+	if (is_given(config, PD_SETTING_BACKUP_KEY_FILE) &&
+	    is_given(config, PD_SETTING_BACKUP_PASSPHRASE_FILE))
+		SAY(PD_CONFIG_ERROR, PD_SETTING_BACKUP_PASSPHRASE_FILE,
+		    "and --backup-key-file are both given: a repository has one of them");
+}
+
+/* Schedules, and what stays. */
+static void check_backups(const struct pd_config *config, struct pd_config_problems *problems)
+{
+	bool expires = is_given(config, PD_SETTING_BACKUP_EXPIRE), keeps = false;
+	char where[PD_ORIGIN_TEXT_SIZE];
+
+	check_repository(config, problems);
+	for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
+		struct pd_error err;
+		struct pd_cron cron;
+
+		if (is_given(config, schedules[i]) &&
+		    pd_cron_parse(pd_config_text(config, schedules[i]), &cron, &err) != 0)
+			SAY(PD_CONFIG_ERROR, schedules[i], "cannot be understood: %s", err.text);
+	}
+	for (size_t i = 0; i < sizeof keep_rules / sizeof *keep_rules; i++) {
+		if (pd_config_number(config, keep_rules[i]) == 0)
+			continue;
+		keeps = true;
+		if (!expires)
+			SAY(PD_CONFIG_WARNING, keep_rules[i],
+			    "counts with --backup-expire alone, which says when: nothing expires");
+	}
+	if (expires && !keeps)
+		SAY(PD_CONFIG_ERROR, PD_SETTING_BACKUP_EXPIRE,
+		    "needs a rule of what stays: --backup-keep, --backup-keep-for, --backup-keep-daily or "
+		    "another such");
+}
+
 /* Memory keeps nothing on disk: its own default is not to promise it. */
 static void check_memory(struct pd_config *config, struct pd_config_problems *problems)
 {
@@ -176,6 +242,7 @@ void pd_config_check(struct pd_config *config, struct pd_config_problems *proble
 	if (pd_config_text(config, PD_SETTING_DATA)[0] == '\0')
 		SAY(PD_CONFIG_ERROR, PD_SETTING_DATA, "needs a directory");
 	check_tls(config, problems);
+	check_backups(config, problems);
 	check_memory(config, problems);
 	warn(config, problems);
 }

@@ -132,6 +132,33 @@ enum pd_setting_flags {
 	  "random bytes, or 64 hexadecimal digits. See docs/recovery.md.")                                   \
 	X(BACKUP_PASSPHRASE_FILE, "backup-passphrase-file", "backup.passphrase-file", NULL, TEXT, 0, 0, 0,   \
 	  "", "FILE", "The same with a passphrase, in the file's first line.")                               \
+	X(BACKUP_REPOSITORY, "backup-repository", "backup.repository", NULL, TEXT, 0, 0, 0, "", "ADDRESS",   \
+	  "Where the server makes backups by itself (default: none): the path of a directory that is "       \
+	  "there,\n"                                                                                         \
+	  "on another disk or machine than the data, or s3://BUCKET/PREFIX. See docs/recovery.md.")          \
+	X(BACKUP_FULL, "backup-full", "backup.full", NULL, TEXT, 0, 0, 0, "", "SCHEDULE",                    \
+	  "When a full one is made (default: never), as cron has it, in UTC: \"0 3 * * 0\" is on Sundays\n"  \
+	  "at 03:00; @daily.")                                                                               \
+	X(BACKUP_DIFFERENTIAL, "backup-differential", "backup.differential", NULL, TEXT, 0, 0, 0, "",        \
+	  "SCHEDULE", "When one of all since the last full one is made (default: never).")                   \
+	X(BACKUP_INCREMENTAL, "backup-incremental", "backup.incremental", NULL, TEXT, 0, 0, 0, "",           \
+	  "SCHEDULE", "When one of all since the last one is made (default: never).")                        \
+	X(BACKUP_LOG, "backup-log", "backup.log", NULL, TEXT, 0, 0, 0, "", "SCHEDULE",                       \
+	  "When one of the log since the last one is made (default: never): \"*/5 * * * *\".")               \
+	X(BACKUP_EXPIRE, "backup-expire", "backup.expire", NULL, TEXT, 0, 0, 0, "", "SCHEDULE",              \
+	  "When those go that none of the rules below keeps (default: never).")                              \
+	X(BACKUP_KEEP, "backup-keep", "backup.keep", NULL, NUMBER, 0, 0, 1000000, "0", "N",                  \
+	  "Keep the newest so many with a state, and the log since (default 0: the rule says nothing).")     \
+	X(BACKUP_KEEP_FOR, "backup-keep-for", "backup.keep-for", NULL, DURATION, 0, 0, 0, "0", "DURATION",   \
+	  "Keep those made within so long before the newest (default 0: the rule says nothing).")            \
+	X(BACKUP_KEEP_DAILY, "backup-keep-daily", "backup.keep-daily", NULL, NUMBER, 0, 0, 1000000, "0",     \
+	  "N", "Keep the last one of each of the newest so many days (default 0).")                          \
+	X(BACKUP_KEEP_WEEKLY, "backup-keep-weekly", "backup.keep-weekly", NULL, NUMBER, 0, 0, 1000000, "0",  \
+	  "N", "The same by weeks (default 0).")                                                             \
+	X(BACKUP_KEEP_MONTHLY, "backup-keep-monthly", "backup.keep-monthly", NULL, NUMBER, 0, 0, 1000000,    \
+	  "0", "N", "The same by months (default 0).")                                                       \
+	X(BACKUP_KEEP_YEARLY, "backup-keep-yearly", "backup.keep-yearly", NULL, NUMBER, 0, 0, 1000000, "0",  \
+	  "N", "The same by years (default 0).")                                                             \
 	X(COMPACTION_RATE, "compaction-rate", "compaction.rate", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "0",     \
 	  "SIZE",                                                                                            \
 	  "Bytes a second that compaction may read and write (default 0: no limit); less than 64KiB is\n"    \

@@ -61,6 +61,7 @@ static void look(void *context, struct pd_metrics_facts *facts)
 	look_at_memory(server, facts);
 	look_at_disk(server, facts);
 	pd_server_look_at_archive(server, facts);
+	pd_server_look_at_backups(server, facts);
 }
 
 void pd_server_open_pages(struct pd_server *server)

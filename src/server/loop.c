@@ -140,6 +140,9 @@ static int64_t patience_us(struct pd_server *server)
 	deadline = pd_server_archive_due_us(server);
 	if (deadline != UINT64_MAX)
 		timeout = sooner(timeout, deadline > now ? (int64_t)(deadline - now) : 0);
+	deadline = pd_server_backups_due_us(server);
+	if (deadline != UINT64_MAX)
+		timeout = sooner(timeout, deadline > now ? (int64_t)(deadline - now) : 0);
 	deadline = pd_server_watchdog_due_us(server);
 	if (deadline != UINT64_MAX)
 		timeout = sooner(timeout, deadline > now ? (int64_t)(deadline - now) : 0);
@@ -168,6 +171,7 @@ static void tick(struct pd_server *server)
 
 	pd_server_tell_alive(server, now);
 	pd_server_tick_archive(server, now);
+	pd_server_tick_backups(server, now);
 	if (now < server->next_tick_us)
 		return;
 	server->next_tick_us = now + TICK_US;

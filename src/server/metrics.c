@@ -276,6 +276,136 @@ static int write_cpu(struct pd_metrics_writer *writer, const struct pd_metric *m
 					      1e6);
 }
 
+/* ---- backups ---- */
+
+/* A figure of each kind. */
+static int write_kinds(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+		       const struct pd_metrics_facts *facts,
+		       uint64_t (*figure)(const struct pd_backup_kind_status *kind), double per_unit)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT && result == 0; i++) {
+		uint64_t value = figure(&facts->backups.kinds[i]);
+		char labels[40];
+
+		(void)snprintf(labels, sizeof labels, "kind=\"%s\"",
+			       pd_backup_kind_name((enum pd_backup_kind)i));
+		result = per_unit > 0
+				 ? pd_metrics_sample_real(writer, metric, labels, (double)value / per_unit)
+				 : pd_metrics_sample(writer, metric, labels, value);
+	}
+	return result;
+}
+
+static uint64_t backup_time(const struct pd_backup_kind_status *kind)
+{
+	return kind->well_us;
+}
+
+static uint64_t backup_lsn(const struct pd_backup_kind_status *kind)
+{
+	return kind->newest.end.lsn;
+}
+
+static uint64_t backup_sent(const struct pd_backup_kind_status *kind)
+{
+	return kind->newest.sent_bytes;
+}
+
+static uint64_t backup_stored(const struct pd_backup_kind_status *kind)
+{
+	return kind->newest.stored_bytes;
+}
+
+static uint64_t backup_duration(const struct pd_backup_kind_status *kind)
+{
+	return kind->newest.ended_us > kind->newest.begun_us ? kind->newest.ended_us - kind->newest.begun_us
+							     : 0;
+}
+
+static int write_backup_times(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			      const struct pd_metrics_facts *facts)
+{
+	return write_kinds(writer, metric, facts, backup_time, 1e6);
+}
+
+static int write_backup_lsns(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			     const struct pd_metrics_facts *facts)
+{
+	return write_kinds(writer, metric, facts, backup_lsn, 0);
+}
+
+static int write_backup_sent(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			     const struct pd_metrics_facts *facts)
+{
+	return write_kinds(writer, metric, facts, backup_sent, 0);
+}
+
+static int write_backup_stored(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			       const struct pd_metrics_facts *facts)
+{
+	return write_kinds(writer, metric, facts, backup_stored, 0);
+}
+
+static int write_backup_durations(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+				  const struct pd_metrics_facts *facts)
+{
+	return write_kinds(writer, metric, facts, backup_duration, 1e6);
+}
+
+/* Of what there should be, and is not, the age is infinite: an alert for what is too old fires. */
+static double age_s(const struct pd_metrics_facts *facts, uint64_t then_us)
+{
+	if (then_us == 0)
+		return facts->backups_configured != 0 ? INFINITY : 0;
+	return facts->now_us > then_us ? (double)(facts->now_us - then_us) / 1e6 : 0;
+}
+
+static int write_backup_ages(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			     const struct pd_metrics_facts *facts)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT && result == 0; i++) {
+		char labels[40];
+
+		(void)snprintf(labels, sizeof labels, "kind=\"%s\"",
+			       pd_backup_kind_name((enum pd_backup_kind)i));
+		result = pd_metrics_sample_real(writer, metric, labels,
+						age_s(facts, facts->backups.kinds[i].well_us));
+	}
+	return result;
+}
+
+static int write_backup_results(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+				const struct pd_metrics_facts *facts)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT && result == 0; i++) {
+		const struct pd_backup_kind_status *kind = &facts->backups.kinds[i];
+		const struct labelled results[] = { { "made", kind->made },
+						    { "failed", kind->failed },
+						    { "skipped", kind->skipped } };
+
+		for (size_t n = 0; n < COUNT_OF(results) && result == 0; n++) {
+			char labels[60];
+
+			(void)snprintf(labels, sizeof labels, "kind=\"%s\",result=\"%s\"",
+				       pd_backup_kind_name((enum pd_backup_kind)i), results[n].labels);
+			result = pd_metrics_sample(writer, metric, labels, results[n].value);
+		}
+	}
+	return result;
+}
+
+static int write_proven_age(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			    const struct pd_metrics_facts *facts)
+{
+	return pd_metrics_sample_real(writer, metric, NULL, age_s(facts, facts->backups.proof.proven_us));
+}
+
 /* ---- the table ---- */
 
 static const struct pd_metric server_metrics[] = {
@@ -434,6 +564,48 @@ static const struct pd_metric state_metrics[] = {
 		AT(engine.state_failures)),
 };
 
+static const struct pd_metric backup_metrics[] = {
+	GAUGE("perdure_backup_configured",
+	      "1: the server makes backups by schedules; 0: it makes none, and the others here are 0.",
+	      AT(backups_configured)),
+	GAUGE("perdure_backup_repository_known",
+	      "1 when the repository has been read: until then it is not known what is in it.",
+	      AT(backups_known)),
+	GAUGE("perdure_backup_failing", "1 while a backup, or what should expire, fails and is tried again.",
+	      AT(backups_failing)),
+	GAUGE("perdure_backup_timestamp_seconds",
+	      "When the newest backup of the kind was finished, or found that nothing was new, since 1970; "
+	      "0: "
+	      "there is none.",
+	      SECONDS, .labels = "kind", .write = write_backup_times),
+	GAUGE("perdure_backup_age_seconds", "How long ago that was; infinite where there is none.", SECONDS,
+	      .labels = "kind", .write = write_backup_ages),
+	GAUGE("perdure_backup_lsn", "The LSN that the newest backup of the kind ends with.", .labels = "kind",
+	      .write = write_backup_lsns),
+	GAUGE("perdure_backup_duration_seconds", "How long it took.", SECONDS, .labels = "kind",
+	      .write = write_backup_durations),
+	GAUGE("perdure_backup_sent_bytes", "What the repository got for it: the rest was there.", BYTES,
+	      .labels = "kind", .write = write_backup_sent),
+	GAUGE("perdure_backup_stored_bytes", "What all of it takes there, shared with others.", BYTES,
+	      .labels = "kind", .write = write_backup_stored),
+	COUNTER("perdure_backups",
+		"Backups into the repository since the start: made, failed, or skipped since the one before "
+		"was "
+		"still at work.",
+		.labels = "kind, result", .write = write_backup_results),
+	GAUGE("perdure_backups_kept", "Backups in the repository, as of the last look.", AT(backups.backups)),
+	COUNTER("perdure_backups_expired", "Backups that have expired since the start.", AT(backups.expired)),
+	COUNTER("perdure_backup_expire_failures", "How often that failed.", AT(backups.expire_failed)),
+	GAUGE("perdure_backup_proven_lsn",
+	      "Recovery was proven up to this LSN, by a drill of the repository's newest backup then; 0: "
+	      "never.",
+	      AT(backups.proof.position.lsn)),
+	GAUGE("perdure_backup_proven_timestamp_seconds", "When that was, since 1970; 0: never.", SECONDS,
+	      AT(backups.proof.proven_us), US_TO_S),
+	GAUGE("perdure_backup_proven_age_seconds", "How long ago that was; infinite where there is no proof.",
+	      SECONDS, .write = write_proven_age),
+};
+
 static const struct pd_metric archive_metrics[] = {
 	GAUGE("perdure_archive_configured",
 	      "1: the log is followed into an archive; 0: there is none, and the others here are 0.",
@@ -532,6 +704,7 @@ const struct pd_metric_group pd_metric_groups[] = {
 	GROUP("Recovery", recovery_metrics),
 	GROUP("State", state_metrics),
 	GROUP("Archive", archive_metrics),
+	GROUP("Backups", backup_metrics),
 	GROUP("Memory and disk", memory_metrics),
 	GROUP("Connections", connection_metrics),
 	GROUP("Process", process_metrics),

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backup/scheduler.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "engine/engine.h"
@@ -37,6 +38,11 @@ struct pd_metrics_facts {
 	uint64_t archive_lsn, archive_us, archive_lag_us, archive_lag_bytes, archive_waiting_bytes,
 		archive_failing;
 	uint64_t archive_failures, archive_gaps, archive_objects, archive_bytes;
+	uint64_t backups_configured; /* 0: there are no schedules, and the others are 0 */
+	uint64_t backups_known,
+		backups_failing; /* 0 or 1: the repository has been read; something fails and is tried again */
+	struct pd_backup_schedule_status backups;
+	uint64_t now_us;              /* since 1970 */
 	uint64_t messages_suppressed; /* lines that were not logged */
 };
 

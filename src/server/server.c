@@ -245,6 +245,8 @@ static int run(struct pd_server *server, struct pd_error *err)
 	if (result != 0 || server->stopping)
 		return result;
 	result = pd_server_open_archive(server, err);
+	if (result == 0)
+		result = pd_server_open_backups(server, err);
 	if (result != 0)
 		return result;
 	say_ready(server);
@@ -310,6 +312,7 @@ static int close_all(struct pd_server *server, int status)
 	if (server->net != NULL)
 		pd_net_stop_listening(server->net, 0);
 	pd_server_close_archive(server);
+	pd_server_close_backups(server);
 	pd_resp_front_free(server->resp);
 	pd_http_front_free(server->http);
 	pd_logins_free(server->logins);

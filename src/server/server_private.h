@@ -19,6 +19,7 @@
 #include "server/server.h"
 
 struct pd_archive;
+struct pd_backup_scheduler;
 
 /* What of the archive has been told already. */
 struct pd_archive_notices {
@@ -50,6 +51,7 @@ struct pd_server {
 	struct pd_state_notices state_notices;
 	struct pd_archive *archive; /* after recovery; NULL: none */
 	struct pd_archive_notices archive_notices;
+	struct pd_backup_scheduler *backups; /* after recovery; NULL: it makes none by itself */
 	uint64_t next_tick_us, next_notice_us, looked_us;
 	uint64_t started_real_us;
 	uint64_t next_watchdog_us, next_status_us;
@@ -82,6 +84,16 @@ uint64_t pd_server_archive_due_us(const struct pd_server *server);
 /* Before the engine is closed. */
 void pd_server_close_archive(struct pd_server *server);
 void pd_server_look_at_archive(const struct pd_server *server, struct pd_metrics_facts *facts);
+
+/* ---- backup.c ---- */
+/* After recovery: make backups by the schedules of the settings, if there are any. */
+PD_MUST_CHECK int pd_server_open_backups(struct pd_server *server, struct pd_error *err);
+void pd_server_tick_backups(struct pd_server *server, uint64_t now_us);
+/* When that is due, monotonic; UINT64_MAX: never. */
+uint64_t pd_server_backups_due_us(const struct pd_server *server);
+/* Before the front is. */
+void pd_server_close_backups(struct pd_server *server);
+void pd_server_look_at_backups(const struct pd_server *server, struct pd_metrics_facts *facts);
 
 /* ---- access.c ---- */
 /* Is it reached from other machines, and has to know who asks? */

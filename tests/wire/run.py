@@ -47,6 +47,7 @@ GROUPS = (
     "backup_bucket",
     "backup_further",
     "backup_key",
+    "backup_schedule",
     "recovery",
     "log_command",
     "log_tool",

@@ -137,11 +137,8 @@ static void start(struct pd_resp_call *call, enum pd_backup_kind kind)
 	struct words words = { 0 };
 	int result = take_words(call, &words, &err);
 
-	if (result == 0 && front->backup_jobs == NULL) {
-		front->backup_jobs = pd_backup_jobs_new(front->engine);
-		if (front->backup_jobs == NULL)
-			result = pd_error_set(&err, PD_NO_MEMORY, "out of memory for a backup");
-	}
+	if (result == 0 && pd_resp_front_backup_jobs(front) == NULL)
+		result = pd_error_set(&err, PD_NO_MEMORY, "out of memory for a backup");
 	if (result == 0) {
 		place = place_of(front->options.config, &words);
 		result = pd_backup_job_start(front->backup_jobs, kind, &place, words.without_state, &err);

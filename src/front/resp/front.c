@@ -125,6 +125,18 @@ void pd_resp_front_set_archive(struct pd_resp_front *front, const struct pd_arch
 	front->archive = archive;
 }
 
+void pd_resp_front_set_scheduler(struct pd_resp_front *front, const struct pd_backup_scheduler *scheduler)
+{
+	front->scheduler = scheduler;
+}
+
+struct pd_backup_jobs *pd_resp_front_backup_jobs(struct pd_resp_front *front)
+{
+	if (front->backup_jobs == NULL)
+		front->backup_jobs = pd_backup_jobs_new(front->engine);
+	return front->backup_jobs;
+}
+
 void pd_resp_front_set_loading(struct pd_resp_front *front, const struct pd_recovery *progress)
 {
 	front->loading = progress != NULL;

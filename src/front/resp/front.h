@@ -23,6 +23,8 @@
 #include "net/net.h"
 
 struct pd_archive;
+struct pd_backup_jobs;
+struct pd_backup_scheduler;
 struct pd_config;
 struct pd_logins;
 struct pd_os;
@@ -73,6 +75,11 @@ void pd_resp_front_set_memory(struct pd_resp_front *front, uint64_t max, uint64_
 
 /* Whose state PD.ARCHIVE and INFO tell; NULL, as it begins: there is none. */
 void pd_resp_front_set_archive(struct pd_resp_front *front, const struct pd_archive *archive);
+
+/* What PD.BACKUP works with, for others, too: one backup at a time. Made when it is asked for first; it lives as long as the front. NULL: out of memory. */
+struct pd_backup_jobs *pd_resp_front_backup_jobs(struct pd_resp_front *front);
+/* Whose state INFO tells; NULL, as it begins: the server makes no backups by itself. */
+void pd_resp_front_set_scheduler(struct pd_resp_front *front, const struct pd_backup_scheduler *scheduler);
 
 /* Which events of keys are published, in Redis's letters. PD_INVALID. */
 PD_MUST_CHECK int pd_resp_front_set_notify(struct pd_resp_front *front, const char *letters,

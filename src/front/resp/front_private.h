@@ -133,7 +133,8 @@ struct pd_resp_front {
 	struct pd_os *os;
 	struct pd_net *net;
 	struct pd_engine *engine;
-	const struct pd_archive *archive; /* NULL: none */
+	const struct pd_backup_scheduler *scheduler; /* NULL: the server makes no backups by itself */
+	const struct pd_archive *archive;            /* NULL: none */
 	struct pd_resp_registry registry;
 	struct pd_history_jobs *history_jobs; /* made when first needed */
 	struct pd_restore_jobs *restore_jobs; /* the same */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "archive/archive.h"
+#include "backup/scheduler.h"
 #include "engine/upkeep.h"
 #include "config/config.h"
 #include "front/resp/front_private.h"
@@ -434,6 +435,50 @@ static int write_archive(const struct facts *facts, struct pd_buffer *text)
 				U(status.gaps), status.gap);
 }
 
+static int write_backup_kind(const struct pd_backup_schedule_status *status, enum pd_backup_kind kind,
+			     struct pd_buffer *text)
+{
+	const struct pd_backup_kind_status *of = &status->kinds[kind];
+
+	return pd_buffer_printf(text,
+				"backup_%s:id=%s,lsn=%llu,time_us=%llu,sent_bytes=%llu,made=%llu,failed=%llu,"
+				"skipped=%llu\r\n",
+				pd_backup_kind_name(kind), of->newest.id, U(of->newest.end.lsn),
+				U(of->well_us), U(of->newest.sent_bytes), U(of->made), U(of->failed),
+				U(of->skipped));
+}
+
+static int write_backup(const struct facts *facts, struct pd_buffer *text)
+{
+	struct pd_backup_schedule_status status;
+	int result;
+
+	if (facts->front->scheduler == NULL)
+		return pd_buffer_printf(text, "backup_state:off\r\n");
+	pd_backup_scheduler_status(facts->front->scheduler, &status);
+	result = pd_buffer_printf(text,
+				  "backup_state:%s\r\n"
+				  "backup_repository:%s\r\n"
+				  "backup_work:%s\r\n"
+				  "backup_next:%s\r\n"
+				  "backup_next_time_us:%llu\r\n"
+				  "backup_failure:%s\r\n"
+				  "backup_count:%llu\r\n"
+				  "backup_expired:%llu\r\n"
+				  "backup_proven_lsn:%llu\r\n"
+				  "backup_proven_time_us:%llu\r\n",
+				  status.failing ? "failing"
+				  : status.known ? "scheduled"
+						 : "starting",
+				  status.address, pd_agenda_work_name(status.working),
+				  pd_agenda_work_name(status.next), U(status.next_us), status.failure,
+				  U(status.backups), U(status.expired), U(status.proof.position.lsn),
+				  U(status.proof.proven_us));
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT && result == 0; i++)
+		result = write_backup_kind(&status, (enum pd_backup_kind)i, text);
+	return result;
+}
+
 /* "name:count=2,sum=310,7=1,8=1": of values up to 2^7, of those above up to 2^8, …; times in microseconds, their sum in
  * nanoseconds (base/histogram.h). */
 static int write_histogram(struct pd_buffer *text, const char *name, const struct pd_histogram *histogram)
@@ -501,6 +546,7 @@ static const struct section sections[] = {
 	{ "keyspace", "Keyspace", true, write_keyspace },
 	{ "perdure", "Perdure", true, write_perdure },
 	{ "archive", "Archive", true, write_archive },
+	{ "backup", "Backup", true, write_backup },
 	{ "histograms", "Histograms", false, write_histograms },
 	{ "waiting", "Waiting", false, write_waiting },
 };

@@ -80,7 +80,10 @@ static void test_count_and_age(void **state)
 	expect("F1 L2>1 D3>1 L4>3 F5 F6 L7>4", 1, 0, "3467");
 	/* What an incremental or differential one goes on from is not needed for its own moment. */
 	expect("F1 I2>1 I3>2", 1, 0, "3");
-	expect("F1 I2>1 D3>1", 1, 0, "3");
+	expect("F1 I2>1 L3>2 I4>3", 1, 0, "4");
+	/* But what the next differential one goes on from is kept where such are made. */
+	expect("F1 I2>1 D3>1", 1, 0, "13");
+	expect("F1 D2>1 F3 I4>3 I5>4", 1, 0, "35");
 	/* What it goes on from is not there: it stays as little as others do, and nothing else for it. */
 	expect("F2 L3>1 F4", 2, 0, "234");
 	expect("L2>1", 1, 0, "2");
@@ -291,6 +294,22 @@ static size_t states_after(const struct pd_catalog *catalog, size_t from)
 	return count;
 }
 
+static bool has_differential(const struct pd_catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->count; i++)
+		if (catalog->items[i].kind == PD_BACKUP_DIFFERENTIAL)
+			return true;
+	return false;
+}
+
+static bool is_newest_full(const struct pd_catalog *catalog, size_t full)
+{
+	for (size_t i = full + 1; i < catalog->count; i++)
+		if (catalog->items[i].kind == PD_BACKUP_FULL)
+			return false;
+	return true;
+}
+
 static void check(const struct pd_catalog *catalog, const struct pd_retention_rules *rules, uint64_t now_us,
 		  const unsigned *why)
 {
@@ -313,7 +332,8 @@ static void check(const struct pd_catalog *catalog, const struct pd_retention_ru
 			assert_true((why[parent] & NEEDED) != 0);
 		/* And nothing is needed by nobody. */
 		if ((why[i] & NEEDED) != 0) {
-			bool wanted = false;
+			bool wanted = catalog->items[i].kind == PD_BACKUP_FULL && has_differential(catalog) &&
+				      is_newest_full(catalog, i);
 
 			for (size_t n = i + 1; n < catalog->count; n++)
 				wanted = wanted || (why[n] != 0 && !has_state(catalog, n) &&

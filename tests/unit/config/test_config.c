@@ -257,6 +257,42 @@ static void repeat(char *text, size_t *size, const char *piece, size_t count)
 	}
 }
 
+/* ---- backups ---- */
+
+static void test_backups(void **state)
+{
+	struct world *world = *state;
+
+	load_text(world, "c.toml",
+		  "[backup]\nrepository = \"/vault\"\nfull = \"0 3 * * 0\"\nlog = \"*/5 * * * *\"\n"
+		  "expire = \"@daily\"\nkeep-daily = 7\nkeep-for = \"30d\"\n");
+	assert_string_equal(world->said, "");
+	load_text(world, "c.toml",
+		  "[backup]\nfull = \"0 3 * * 0\"\nlog = \"0 0 30 2 *\"\nincremental = \"hourly\"\n"
+		  "expire = \"61 * * * *\"\n");
+	assert_int_equal(world->problems.errors, 8);
+	assert_non_null(strstr(world->said, "2: backup.full needs --backup-repository"));
+	assert_non_null(strstr(world->said, "3: backup.log cannot be understood: \"0 0 30 2 *\" is never"));
+	assert_non_null(
+		strstr(world->said, "4: backup.incremental cannot be understood: \"hourly\" is no schedule"));
+	assert_non_null(
+		strstr(world->said, "5: backup.expire cannot be understood: \"61\" is no minute: 0 to 59"));
+	assert_non_null(strstr(world->said, "5: backup.expire needs a rule of what stays"));
+	load_text(world, "c.toml",
+		  "[server]\nmemory = true\n[backup]\nrepository = \"vault\"\nkeep = 3\nkey-file = \"a\"\n"
+		  "passphrase-file = \"b\"\n");
+	assert_int_equal(world->problems.errors, 3);
+	assert_non_null(strstr(world->said, "4: backup.repository is a path from / on"));
+	assert_non_null(strstr(world->said, "4: backup.repository has no use with --memory"));
+	assert_non_null(strstr(world->said, "4: backup.repository alone makes no backup"));
+	assert_non_null(strstr(world->said, "5: backup.keep counts with --backup-expire alone"));
+	assert_non_null(
+		strstr(world->said, "7: backup.passphrase-file and --backup-key-file are both given"));
+	load_text(world, "c.toml",
+		  "[backup]\nrepository = \"s3://bucket/there\"\ndifferential = \"@daily\"\n");
+	assert_string_equal(world->said, "");
+}
+
 static void test_hostile_files(void **state)
 {
 	static char text[PD_CONFIG_FILE_MAX + 64];
@@ -491,6 +527,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hostile_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_every_allocation_may_fail, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_warnings, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_backups, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_change, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
 	};

@@ -1,5 +1,6 @@
 /* The fake engine's actors: it has none. */
 #include "backup/job.h"
+#include "backup/scheduler.h"
 #include "engine/actor.h"
 #include "engine/snapshot.h"
 #include "history/job.h"
@@ -318,6 +319,19 @@ const char *pd_backup_stage_name(enum pd_backup_stage stage)
 {
 	(void)stage;
 	return "none";
+}
+
+void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
+				struct pd_backup_schedule_status *ret_status)
+{
+	(void)scheduler;
+	*ret_status = (struct pd_backup_schedule_status){ .address = "", .failure = "" };
+}
+
+const char *pd_agenda_work_name(enum pd_agenda_work work)
+{
+	(void)work;
+	return "";
 }
 
 const char *pd_backup_kind_name(enum pd_backup_kind kind)

@@ -1,0 +1,592 @@
+/* What is due says the agenda (agenda.h); here it is done: a backup by the jobs that everybody uses, the rest in a task of its own, one at a time. When each was made
+ * last says the repository, so that a server that stood still, or was restored, knows what it has missed; nothing is noted on the disk. */
+#include "backup/scheduler.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/expire.h"
+#include "base/assert.h"
+#include "base/memory.h"
+#include "engine/engine.h"
+#include "engine/follower.h"
+#include "os/os.h"
+
+#define TIDINGS_MAX 16u
+#define LOOK_US     UINT64_C(600000000) /* what others make and prove is looked for so often */
+#define BUSY_US     UINT64_C(1000000)   /* something is at work: is it over? */
+#define IDLE_US     UINT64_C(20000000)  /* the clock on the wall may jump: it is looked at so often */
+
+enum task { NO_TASK, SURVEY, EXPIRE };
+
+struct pd_backup_scheduler {
+	struct pd_os *os;
+	struct pd_backup_jobs *jobs;
+	struct pd_repository_place place; /* with texts of its own */
+	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
+	struct pd_retention_rules rules;
+	struct pd_agenda agenda;
+	bool known;                         /* when each was made last: the agenda has begun */
+	uint64_t next_look_us, deadline_us; /* monotonic */
+	unsigned look_failed;               /* so often in a row */
+
+	uint64_t task_began_us;      /* since 1970 */
+	enum pd_agenda_work ordered; /* the backup that the jobs have at work for us; NOTHING: none */
+	uint64_t seen_us;            /* which job was taken in last, by its start */
+
+	struct pd_backup_kind_status kinds[PD_BACKUP_KIND_COUNT];
+	struct pd_backup_survey known_survey;
+	uint64_t expired, expire_failed;
+	char failure[600];
+	struct pd_backup_tidings tidings[TIDINGS_MAX];
+	unsigned tidings_first, tidings_count;
+
+	/* The task's, while it runs. */
+	enum task at_task;
+	struct pd_os_task *task;
+	atomic_bool cancelled;
+	struct pd_backup_survey survey;
+	struct pd_expired gone;
+	int result;
+	struct pd_error err;
+};
+
+const char *pd_agenda_work_name(enum pd_agenda_work work)
+{
+	static const char *const names[] = { "full", "differential", "incremental", "log", "expire", "none" };
+
+	return names[work];
+}
+
+static enum pd_backup_kind kind_of(enum pd_agenda_work work)
+{
+	static const enum pd_backup_kind kinds[] = { PD_BACKUP_FULL, PD_BACKUP_DIFFERENTIAL,
+						     PD_BACKUP_INCREMENTAL, PD_BACKUP_LOG };
+
+	PD_ASSERT(work < PD_AGENDA_EXPIRE);
+	return kinds[work];
+}
+
+static enum pd_agenda_work work_of(enum pd_backup_kind kind)
+{
+	static const enum pd_agenda_work works[PD_BACKUP_KIND_COUNT] = {
+		[PD_BACKUP_FULL] = PD_AGENDA_FULL,
+		[PD_BACKUP_DIFFERENTIAL] = PD_AGENDA_DIFFERENTIAL,
+		[PD_BACKUP_INCREMENTAL] = PD_AGENDA_INCREMENTAL,
+		[PD_BACKUP_LOG] = PD_AGENDA_LOG,
+	};
+
+	return works[kind];
+}
+
+static struct pd_agenda_clock clock_of(const struct pd_backup_scheduler *scheduler)
+{
+	return (struct pd_agenda_clock){ pd_os_real_us(scheduler->os),
+					 pd_os_monotonic_ns(scheduler->os) / 1000 };
+}
+
+static uint32_t chance(const struct pd_backup_scheduler *scheduler)
+{
+	uint32_t number;
+
+	pd_os_random(scheduler->os, &number, sizeof number);
+	return number;
+}
+
+/* ---- what is told ---- */
+
+__attribute__((format(printf, 3, 4))) static void
+tell(struct pd_backup_scheduler *scheduler, enum pd_backup_tidings_kind kind, const char *format, ...)
+{
+	struct pd_backup_tidings *tidings;
+	va_list arguments;
+
+	if (scheduler->tidings_count == TIDINGS_MAX)
+		return;
+	tidings = &scheduler->tidings[(scheduler->tidings_first + scheduler->tidings_count++) % TIDINGS_MAX];
+	tidings->kind = kind;
+	va_start(arguments, format);
+	(void)vsnprintf(tidings->text, sizeof tidings->text, format, arguments);
+	va_end(arguments);
+}
+
+bool pd_backup_scheduler_hear(struct pd_backup_scheduler *scheduler, struct pd_backup_tidings *ret_tidings)
+{
+	if (scheduler->tidings_count == 0)
+		return false;
+	*ret_tidings = scheduler->tidings[scheduler->tidings_first];
+	scheduler->tidings_first = (scheduler->tidings_first + 1) % TIDINGS_MAX;
+	scheduler->tidings_count--;
+	return true;
+}
+
+static bool is_failing(const struct pd_backup_scheduler *scheduler)
+{
+	bool failing = scheduler->look_failed > 0;
+
+	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
+		failing = failing || scheduler->agenda.entries[i].failed > 0;
+	return failing;
+}
+
+/* Each wait is twice as long as the one before, so this is not said too often. */
+static void tell_failure(struct pd_backup_scheduler *scheduler, const char *what, const char *why,
+			 uint64_t wait_us)
+{
+	(void)snprintf(scheduler->failure, sizeof scheduler->failure, "%s: %s", what, why);
+	tell(scheduler, PD_BACKUP_TROUBLE, "%s; tried again in %" PRIu64 " s", scheduler->failure,
+	     wait_us / 1000000);
+}
+
+/* ---- in the task ---- */
+
+static bool go_on_with_calls(void *context, uint64_t done_bytes)
+{
+	struct pd_backup_scheduler *scheduler = context;
+
+	(void)done_bytes;
+	return !atomic_load(&scheduler->cancelled);
+}
+
+static bool go_on(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+	(void)total_bytes;
+	return go_on_with_calls(context, done_bytes);
+}
+
+static int expire(struct pd_backup_scheduler *scheduler, struct pd_error *err)
+{
+	const struct pd_object_watch calls = { go_on_with_calls, scheduler };
+	const struct pd_backup_watch watch = { go_on, scheduler };
+	struct pd_repository *repository;
+	int result = pd_repository_open(scheduler->os, &scheduler->place, &repository, err);
+
+	if (result != 0)
+		return result;
+	pd_object_store_watch(repository->store, &calls);
+	if (memcmp(repository->cluster_id, scheduler->cluster_id, PD_CLUSTER_ID_SIZE) == 0)
+		result = pd_backup_expire(repository, &scheduler->rules, false, &watch, &scheduler->gone,
+					  err);
+	else
+		result = pd_error_set(err, PD_CONFLICT, "the repository %s has backups of another cluster",
+				      scheduler->place.store.address);
+	pd_repository_free(repository);
+	return result;
+}
+
+static void run(void *argument)
+{
+	struct pd_backup_scheduler *scheduler = argument;
+	const struct pd_object_watch calls = { go_on_with_calls, scheduler };
+
+	pd_os_task_give_way(scheduler->os);
+	if (scheduler->at_task == EXPIRE)
+		scheduler->result = expire(scheduler, &scheduler->err);
+	else
+		scheduler->result = pd_backup_survey(scheduler->os, &scheduler->place, scheduler->cluster_id,
+						     &calls, &scheduler->survey, &scheduler->err);
+}
+
+/* ---- surveys ---- */
+
+static void fail_to_look(struct pd_backup_scheduler *scheduler, const char *why)
+{
+	uint64_t wait_us = pd_agenda_patience_us(++scheduler->look_failed, chance(scheduler));
+
+	scheduler->next_look_us = clock_of(scheduler).monotonic_us + wait_us;
+	tell_failure(scheduler, "the repository cannot be read", why, wait_us);
+}
+
+static void begin_agenda(struct pd_backup_scheduler *scheduler)
+{
+	const struct pd_backup_newest *kinds = scheduler->known_survey.kinds;
+	uint64_t last_us[PD_AGENDA_COUNT] = { 0 };
+	struct pd_agenda_clock now = clock_of(scheduler);
+
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT; i++) {
+		enum pd_agenda_work work = work_of((enum pd_backup_kind)i);
+
+		last_us[work] = kinds[i].begun_us;
+		/* When something expired last is noted nowhere: what was missed since the last backup is made up for. */
+		if (kinds[i].begun_us > last_us[PD_AGENDA_EXPIRE])
+			last_us[PD_AGENDA_EXPIRE] = kinds[i].begun_us;
+	}
+	if (last_us[PD_AGENDA_EXPIRE] == 0)
+		last_us[PD_AGENDA_EXPIRE] = now.real_us;
+	pd_agenda_begin(&scheduler->agenda, last_us, &now);
+	scheduler->known = true;
+}
+
+static void take_in_survey(struct pd_backup_scheduler *scheduler)
+{
+	if (scheduler->result != 0) {
+		fail_to_look(scheduler, scheduler->err.text);
+		return;
+	}
+	if (scheduler->look_failed > 0)
+		tell(scheduler, PD_BACKUP_NEWS, "the repository can be read again");
+	scheduler->look_failed = 0;
+	scheduler->next_look_us = clock_of(scheduler).monotonic_us + LOOK_US;
+	scheduler->known_survey = scheduler->survey;
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT; i++) {
+		struct pd_backup_kind_status *kind = &scheduler->kinds[i];
+
+		kind->newest = scheduler->survey.kinds[i];
+		if (kind->newest.ended_us > kind->well_us)
+			kind->well_us = kind->newest.ended_us;
+	}
+	if (!scheduler->known)
+		begin_agenda(scheduler);
+}
+
+/* ---- what expires ---- */
+
+static void take_in_expired(struct pd_backup_scheduler *scheduler)
+{
+	struct pd_agenda_clock now = clock_of(scheduler);
+	const struct pd_expired *gone = &scheduler->gone;
+
+	scheduler->expired += gone->backups;
+	if (scheduler->result == 0) {
+		pd_agenda_done(&scheduler->agenda, PD_AGENDA_EXPIRE, scheduler->task_began_us);
+		tell(scheduler, gone->backups > 0 ? PD_BACKUP_NEWS : PD_BACKUP_ROUTINE,
+		     "%" PRIu64 " backup%s expired, with %" PRIu64 " pieces of %.1f MiB; %zu left",
+		     gone->backups, gone->backups == 1 ? "" : "s", gone->pieces,
+		     (double)gone->bytes / (1 << 20), gone->kept_count);
+	} else {
+		struct pd_agenda_entry *entry = &scheduler->agenda.entries[PD_AGENDA_EXPIRE];
+
+		scheduler->expire_failed++;
+		pd_agenda_failed(&scheduler->agenda, PD_AGENDA_EXPIRE, &now, chance(scheduler));
+		tell_failure(scheduler, "old backups do not expire", scheduler->err.text,
+			     entry->retry_us - now.monotonic_us);
+	}
+	pd_expired_done(&scheduler->gone);
+	scheduler->next_look_us = 0;
+}
+
+/* ---- tasks ---- */
+
+/* From when it has begun on, all that is the task's is left to it. */
+static bool start_task(struct pd_backup_scheduler *scheduler, enum task what)
+{
+	struct pd_error err;
+	int result;
+
+	scheduler->at_task = what;
+	scheduler->survey = scheduler->known_survey;
+	scheduler->gone = (struct pd_expired){ 0 };
+	scheduler->task_began_us = pd_os_real_us(scheduler->os);
+	result = pd_os_task_start(scheduler->os, run, scheduler, &scheduler->task, &err);
+	if (result == 0)
+		return true;
+	scheduler->at_task = NO_TASK;
+	scheduler->result = result;
+	scheduler->err = err;
+	return false;
+}
+
+static void take_in_task(struct pd_backup_scheduler *scheduler)
+{
+	enum task what = scheduler->at_task;
+
+	if (scheduler->task == NULL || !pd_os_task_finished(scheduler->task))
+		return;
+	pd_os_task_join(scheduler->task);
+	scheduler->task = NULL;
+	scheduler->at_task = NO_TASK;
+	if (what == EXPIRE)
+		take_in_expired(scheduler);
+	else
+		take_in_survey(scheduler);
+}
+
+static void look_around(struct pd_backup_scheduler *scheduler)
+{
+	if (!start_task(scheduler, SURVEY))
+		fail_to_look(scheduler, scheduler->err.text);
+}
+
+/* ---- backups ---- */
+
+static void note_made(struct pd_backup_scheduler *scheduler, const struct pd_backup_status *status)
+{
+	struct pd_backup_kind_status *kind = &scheduler->kinds[status->kind];
+
+	kind->well_us = status->ended_us;
+	if (status->result != 0) /* nothing was new */
+		return;
+	kind->made++;
+	kind->newest = (struct pd_backup_newest){ .begun_us = status->started_us,
+						  .ended_us = status->ended_us,
+						  .end = status->made.end,
+						  .stored_bytes = status->made.stored_bytes,
+						  .sent_bytes = status->made.sent_bytes };
+	memcpy(kind->newest.id, status->made.id, sizeof kind->newest.id);
+	scheduler->known_survey.kinds[status->kind] = kind->newest;
+	scheduler->known_survey.count++;
+	tell(scheduler, status->kind == PD_BACKUP_LOG ? PD_BACKUP_ROUTINE : PD_BACKUP_NEWS,
+	     "backup %s: LSN %" PRIu64 ", %.1f MiB, of which %.1f MiB were sent, in %" PRIu64 " s",
+	     status->made.id, status->made.end.lsn, (double)status->made.bytes / (1 << 20),
+	     (double)status->made.sent_bytes / (1 << 20),
+	     status->ended_us > status->started_us ? (status->ended_us - status->started_us) / 1000000 : 0);
+	if (status->made.notice[0] != '\0')
+		tell(scheduler, PD_BACKUP_TROUBLE, "%s", status->made.notice);
+}
+
+static void fail(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work, const char *why)
+{
+	struct pd_agenda_clock now = clock_of(scheduler);
+	char what[60];
+
+	scheduler->ordered = PD_AGENDA_NOTHING;
+	scheduler->kinds[kind_of(work)].failed++;
+	pd_agenda_failed(&scheduler->agenda, work, &now, chance(scheduler));
+	(void)snprintf(what, sizeof what, "no %s backup", pd_agenda_work_name(work));
+	tell_failure(scheduler, what, why, scheduler->agenda.entries[work].retry_us - now.monotonic_us);
+}
+
+/* false: somebody else's is being made; later, then. */
+static bool order(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work, enum pd_backup_kind kind)
+{
+	struct pd_error err = { 0 };
+	int result = pd_backup_job_start(scheduler->jobs, kind, &scheduler->place, false, &err);
+
+	if (result == PD_BUSY)
+		return false;
+	scheduler->ordered = work;
+	if (result != 0)
+		fail(scheduler, work, err.text);
+	return true;
+}
+
+static void take_in_own(struct pd_backup_scheduler *scheduler, const struct pd_backup_status *status)
+{
+	enum pd_agenda_work work = scheduler->ordered;
+
+	if (status->result == 0 || status->result == PD_END) {
+		scheduler->ordered = PD_AGENDA_NOTHING;
+		pd_agenda_dropped(&scheduler->agenda, work);
+		pd_agenda_done(&scheduler->agenda, work_of(status->kind), status->started_us);
+	} else if (status->result == PD_CANCELLED) {
+		scheduler->ordered = PD_AGENDA_NOTHING;
+		pd_agenda_dropped(&scheduler->agenda, work);
+		tell(scheduler, PD_BACKUP_TROUBLE, "the %s backup was cancelled: the next one is at its time",
+		     pd_agenda_work_name(work));
+	} else if (status->made.lacks_full && status->kind != PD_BACKUP_FULL) {
+		tell(scheduler, PD_BACKUP_NEWS,
+		     "there is no backup that one could go on from: a full one is made instead of %s",
+		     pd_agenda_work_name(work));
+		if (!order(scheduler, work, PD_BACKUP_FULL))
+			fail(scheduler, work, "another backup is being made");
+	} else {
+		fail(scheduler, work, status->err.text);
+	}
+}
+
+/* Of ours, and of what others have ordered. */
+static void take_in_job(struct pd_backup_scheduler *scheduler)
+{
+	struct pd_backup_status status;
+
+	pd_backup_job_status(scheduler->jobs, &status);
+	if (status.stage != PD_BACKUP_OVER || status.started_us == scheduler->seen_us)
+		return;
+	scheduler->seen_us = status.started_us;
+	if (strcmp(status.repository, scheduler->place.store.address) != 0)
+		return;
+	if (status.result == 0 || status.result == PD_END)
+		note_made(scheduler, &status);
+	if (scheduler->ordered != PD_AGENDA_NOTHING)
+		take_in_own(scheduler, &status);
+	else if (status.result == 0)
+		pd_agenda_done(&scheduler->agenda, work_of(status.kind), status.started_us);
+}
+
+static bool jobs_are_busy(const struct pd_backup_scheduler *scheduler)
+{
+	struct pd_backup_status status;
+
+	pd_backup_job_status(scheduler->jobs, &status);
+	return status.stage != PD_BACKUP_NONE && status.stage != PD_BACKUP_OVER;
+}
+
+static void begin(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work)
+{
+	if (jobs_are_busy(scheduler) || scheduler->task != NULL)
+		return;
+	pd_agenda_begun(&scheduler->agenda, work);
+	if (work != PD_AGENDA_EXPIRE) {
+		if (!order(scheduler, work, kind_of(work)))
+			pd_agenda_put_off(&scheduler->agenda, work);
+		return;
+	}
+	if (!start_task(scheduler, EXPIRE))
+		take_in_expired(scheduler);
+}
+
+/* ---- ticks ---- */
+
+static void tell_news(struct pd_backup_scheduler *scheduler, const struct pd_agenda_news *news)
+{
+	if (news->clock_went_back)
+		tell(scheduler, PD_BACKUP_TROUBLE,
+		     "the clock has gone back: what was due at a time that comes again is due then again");
+	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++) {
+		if (!news->was_skipped[i])
+			continue;
+		if (i < PD_AGENDA_EXPIRE)
+			scheduler->kinds[kind_of((enum pd_agenda_work)i)].skipped++;
+		tell(scheduler, PD_BACKUP_TROUBLE,
+		     "%s was due again while the last one is still at work: it is left out",
+		     pd_agenda_work_name((enum pd_agenda_work)i));
+	}
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When there is something to look at again. */
+static uint64_t deadline(const struct pd_backup_scheduler *scheduler, const struct pd_agenda_clock *now)
+{
+	uint64_t wait_us = IDLE_US;
+
+	if (scheduler->task != NULL || jobs_are_busy(scheduler))
+		return now->monotonic_us + BUSY_US;
+	for (unsigned i = 0; i < PD_AGENDA_COUNT && scheduler->known; i++) {
+		const struct pd_agenda_entry *entry = &scheduler->agenda.entries[i];
+
+		if (entry->is_due)
+			wait_us = sooner(wait_us, entry->retry_us > now->monotonic_us
+							  ? entry->retry_us - now->monotonic_us
+							  : BUSY_US);
+		if (entry->is_scheduled)
+			wait_us = sooner(wait_us,
+					 entry->next_us > now->real_us ? entry->next_us - now->real_us : 0);
+	}
+	return sooner(now->monotonic_us + wait_us, scheduler->next_look_us > now->monotonic_us
+							   ? scheduler->next_look_us
+							   : now->monotonic_us + BUSY_US);
+}
+
+void pd_backup_scheduler_tick(struct pd_backup_scheduler *scheduler)
+{
+	struct pd_agenda_clock now = clock_of(scheduler);
+	bool failed = is_failing(scheduler);
+	struct pd_agenda_news news;
+	enum pd_agenda_work work;
+
+	take_in_task(scheduler);
+	take_in_job(scheduler);
+	if (scheduler->known) {
+		work = pd_agenda_look(&scheduler->agenda, &now, &news);
+		tell_news(scheduler, &news);
+		if (work != PD_AGENDA_NOTHING)
+			begin(scheduler, work);
+	}
+	if (scheduler->task == NULL && !jobs_are_busy(scheduler) &&
+	    now.monotonic_us >= scheduler->next_look_us)
+		look_around(scheduler);
+	if (failed && !is_failing(scheduler)) {
+		scheduler->failure[0] = '\0';
+		tell(scheduler, PD_BACKUP_NEWS, "nothing fails any more");
+	}
+	scheduler->deadline_us = deadline(scheduler, &now);
+}
+
+uint64_t pd_backup_scheduler_deadline_us(const struct pd_backup_scheduler *scheduler)
+{
+	return scheduler->deadline_us;
+}
+
+/* ---- life ---- */
+
+/* Whose backups they are. */
+static int find_cluster(struct pd_backup_scheduler *scheduler, struct pd_engine *engine, struct pd_error *err)
+{
+	struct pd_follower *follower;
+	struct pd_follower_place place;
+	int result = pd_engine_follow(engine, 1, &follower, err);
+
+	if (result != 0)
+		return result;
+	place = pd_follower_place(follower);
+	memcpy(scheduler->cluster_id, place.cluster_id, sizeof scheduler->cluster_id);
+	pd_engine_unfollow(follower);
+	return 0;
+}
+
+int pd_backup_scheduler_new(const struct pd_backup_scheduler_options *options,
+			    struct pd_backup_scheduler **ret_scheduler, struct pd_error *err)
+{
+	struct pd_backup_scheduler *scheduler = pd_calloc(1, sizeof *scheduler);
+	struct pd_repository_place place = *options->place;
+	int result = 0;
+
+	if (scheduler == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for schedules of backups");
+	scheduler->os = options->os;
+	scheduler->jobs = options->jobs;
+	scheduler->rules = options->rules;
+	scheduler->ordered = PD_AGENDA_NOTHING;
+	atomic_init(&scheduler->cancelled, false);
+	pd_agenda_init(&scheduler->agenda);
+	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
+		if (options->schedules[i] != NULL)
+			pd_agenda_schedule(&scheduler->agenda, (enum pd_agenda_work)i, options->schedules[i]);
+	place.is_there = true;
+	if (pd_repository_place_copy(&place, &scheduler->place) != 0)
+		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for schedules of backups");
+	if (result == 0)
+		result = find_cluster(scheduler, options->engine, err);
+	if (result == 0)
+		*ret_scheduler = scheduler;
+	else
+		pd_backup_scheduler_free(scheduler);
+	return result;
+}
+
+void pd_backup_scheduler_free(struct pd_backup_scheduler *scheduler)
+{
+	if (scheduler == NULL)
+		return;
+	atomic_store(&scheduler->cancelled, true);
+	pd_os_task_join(scheduler->task);
+	pd_expired_done(&scheduler->gone);
+	pd_repository_place_done(&scheduler->place);
+	pd_free(scheduler);
+}
+
+void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
+				struct pd_backup_schedule_status *ret_status)
+{
+	struct pd_backup_schedule_status status = {
+		.address = scheduler->place.store.address,
+		.known = scheduler->known,
+		.working = scheduler->agenda.working,
+		.next = PD_AGENDA_NOTHING,
+		.failing = is_failing(scheduler),
+		.failure = scheduler->failure,
+		.proof = scheduler->known_survey.proof,
+		.backups = scheduler->known_survey.count,
+		.expired = scheduler->expired,
+		.expire_failed = scheduler->expire_failed,
+	};
+
+	memcpy(status.kinds, scheduler->kinds, sizeof status.kinds);
+	for (unsigned i = 0; i < PD_AGENDA_COUNT && scheduler->known; i++) {
+		const struct pd_agenda_entry *entry = &scheduler->agenda.entries[i];
+
+		if (!entry->is_scheduled ||
+		    (status.next != PD_AGENDA_NOTHING && entry->next_us >= status.next_us))
+			continue;
+		status.next = (enum pd_agenda_work)i;
+		status.next_us = entry->next_us;
+	}
+	*ret_status = status;
+}

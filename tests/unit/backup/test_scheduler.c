@@ -1,0 +1,379 @@
+/* Backups that make themselves: days and weeks of a simulated machine, with servers that stand still, repositories that are away, and clocks that jump. */
+#include "vault.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backup/proof.h"
+#include "backup/scheduler.h"
+#include "base/memory.h"
+
+#define MINUTE_US UINT64_C(60000000)
+#define HOUR_US   (60 * MINUTE_US)
+#define DAY_US    (24 * HOUR_US)
+
+struct keeper {
+	struct world *world;
+	struct pd_backup_jobs *jobs;
+	struct pd_backup_scheduler *scheduler;
+	struct pd_backup_schedule_status status;
+	char said[8192]; /* since it was looked at last */
+};
+
+static void start(struct keeper *keeper, const char *const schedules[PD_AGENDA_COUNT],
+		  struct pd_retention_rules rules)
+{
+	struct pd_repository_place place = vault_place(keeper->world->host.os);
+	struct pd_backup_scheduler_options options = { .os = keeper->world->host.os,
+						       .engine = keeper->world->host.engine,
+						       .place = &place,
+						       .rules = rules };
+	struct pd_cron crons[PD_AGENDA_COUNT];
+	struct pd_error err = { 0 };
+
+	keeper->jobs = options.jobs = pd_backup_jobs_new(keeper->world->host.engine);
+	assert_non_null(keeper->jobs);
+	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
+		if (schedules[i] != NULL) {
+			assert_int_equal(pd_cron_parse(schedules[i], &crons[i], &err), 0);
+			options.schedules[i] = &crons[i];
+		}
+	assert_int_equal(pd_backup_scheduler_new(&options, &keeper->scheduler, &err), 0);
+	keeper->said[0] = '\0';
+}
+
+static void stop(struct keeper *keeper)
+{
+	pd_backup_scheduler_free(keeper->scheduler);
+	pd_backup_jobs_free(keeper->jobs);
+}
+
+static void listen(struct keeper *keeper)
+{
+	struct pd_backup_tidings tidings;
+
+	while (pd_backup_scheduler_hear(keeper->scheduler, &tidings)) {
+		size_t used = strlen(keeper->said);
+
+		(void)snprintf(keeper->said + used, sizeof keeper->said - used, "%s\n", tidings.text);
+	}
+}
+
+static bool is_busy(const struct keeper *keeper)
+{
+	struct pd_backup_status status;
+
+	pd_backup_job_status(keeper->jobs, &status);
+	return status.stage != PD_BACKUP_NONE && status.stage != PD_BACKUP_OVER;
+}
+
+/* As the loop of a server does it, but that time passes quickly while nothing is at work. */
+static void pass(struct keeper *keeper, uint64_t us)
+{
+	struct pd_os *os = keeper->world->host.os;
+	uint64_t end = pd_os_monotonic_ns(os) / 1000 + us, now;
+
+	while ((now = pd_os_monotonic_ns(os) / 1000) < end) {
+		uint64_t due;
+
+		pd_backup_jobs_tick(keeper->jobs);
+		if (now >= pd_backup_scheduler_deadline_us(keeper->scheduler))
+			pd_backup_scheduler_tick(keeper->scheduler);
+		listen(keeper);
+		due = pd_backup_scheduler_deadline_us(keeper->scheduler);
+		if (is_busy(keeper))
+			world_idle(keeper->world, 1);
+		else
+			pd_sim_advance_us(os, due > now ? due - now : 1000);
+	}
+	pd_backup_scheduler_status(keeper->scheduler, &keeper->status);
+}
+
+static void expect_said(struct keeper *keeper, const char *text)
+{
+	if (strstr(keeper->said, text) == NULL)
+		fail_msg("\"%s\" is not in: %s", text, keeper->said);
+}
+
+static struct world *begin(uint64_t seed)
+{
+	struct world *world = pd_calloc(1, sizeof *world);
+
+	assert_non_null(world);
+	world_init(world, seed);
+	world_open(world);
+	vault_fill(world, 10);
+	return world;
+}
+
+static void end(struct world *world)
+{
+	world_done(world);
+	pd_free(world);
+}
+
+static void make_directory(struct world *world)
+{
+	assert_int_equal(pd_os_mkdir(world->host.os, REPOSITORY, NULL), 0);
+}
+
+static size_t backups_in(struct world *world)
+{
+	struct pd_repository_place place = vault_place(world->host.os);
+	struct pd_repository *repository;
+	struct pd_os_names ids;
+	size_t count;
+
+	assert_int_equal(pd_repository_open(world->host.os, &place, &repository, NULL), 0);
+	assert_int_equal(pd_backup_list(repository, &ids, NULL), 0);
+	count = ids.count;
+	pd_os_names_done(&ids);
+	pd_repository_free(repository);
+	return count;
+}
+
+static const char *const weekly[PD_AGENDA_COUNT] = { [PD_AGENDA_FULL] = "0 3 * * 0",
+						     [PD_AGENDA_DIFFERENTIAL] = "0 3 * * *",
+						     [PD_AGENDA_INCREMENTAL] = "0 */6 * * *",
+						     [PD_AGENDA_EXPIRE] = "30 3 * * *" };
+static const char *const hourly[PD_AGENDA_COUNT] = { [PD_AGENDA_INCREMENTAL] = "0 * * * *" };
+
+static uint64_t made(const struct keeper *keeper)
+{
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT; i++)
+		count += keeper->status.kinds[i].made;
+	return count;
+}
+
+/* Two weeks: all that is due is made, once; what is old goes; the newest is restored. */
+static void test_weeks(void **state)
+{
+	struct keeper keeper = { .world = begin(1) };
+	struct pd_backup_restored restored;
+	struct pd_error err = { 0 };
+
+	(void)state;
+	vault_make_key(keeper.world->host.os);
+	make_directory(keeper.world);
+	start(&keeper, weekly, (struct pd_retention_rules){ .keep = 2, .periods = { 3 } });
+	pass(&keeper, MINUTE_US);
+	/* There was none at all. */
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_FULL].made, 1);
+	expect_said(&keeper, "-full: LSN ");
+	expect_said(&keeper, "keep a copy of it");
+	for (unsigned i = 0; i < 14 * 4; i++) {
+		vault_fill(keeper.world, 2);
+		pass(&keeper, 6 * HOUR_US);
+		keeper.said[0] = '\0';
+	}
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_FULL].made, 3);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_DIFFERENTIAL].made, 12);
+	/* Four a day; none of them is at three. */
+	assert_in_range(keeper.status.kinds[PD_BACKUP_INCREMENTAL].made, 55, 57);
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT; i++) {
+		assert_int_equal(keeper.status.kinds[i].failed, 0);
+		assert_int_equal(keeper.status.kinds[i].skipped, 0);
+	}
+	assert_false(keeper.status.failing);
+	assert_true(keeper.status.expired > 50);
+	/* Since the last time at which something expired there were some. */
+	assert_in_range(backups_in(keeper.world), 4, 9);
+	stop(&keeper);
+	host_close(&keeper.world->host);
+	if (vault_restore_at(keeper.world->host.os, NULL, 0, &restored, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_true(restored.position.lsn >= keeper.status.kinds[PD_BACKUP_INCREMENTAL].newest.end.lsn);
+	end(keeper.world);
+}
+
+/* What was missed while no server ran is made up for once, and a restart makes nothing. */
+static void test_standing_still(void **state)
+{
+	struct keeper keeper = { .world = begin(2) };
+
+	(void)state;
+	make_directory(keeper.world);
+	start(&keeper, weekly, (struct pd_retention_rules){ .keep = 100 });
+	pass(&keeper, 30 * HOUR_US);
+	stop(&keeper);
+	start(&keeper, weekly, (struct pd_retention_rules){ .keep = 100 });
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(made(&keeper), 0);
+	assert_true(keeper.status.kinds[PD_BACKUP_FULL].newest.end.lsn > 0);
+	assert_true(keeper.status.kinds[PD_BACKUP_FULL].well_us > 0);
+	stop(&keeper);
+	pd_sim_advance_us(keeper.world->host.os, 30 * DAY_US);
+	start(&keeper, weekly, (struct pd_retention_rules){ .keep = 100 });
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_FULL].made, 1);
+	assert_int_equal(made(&keeper), 1);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+/* Nothing to go on from: a full one, whatever was due. */
+static void test_full_instead(void **state)
+{
+	struct keeper keeper = { .world = begin(3) };
+
+	(void)state;
+	make_directory(keeper.world);
+	start(&keeper, hourly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US);
+	expect_said(&keeper, "a full one is made instead of incremental");
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_FULL].made, 1);
+	assert_int_equal(keeper.status.working, PD_AGENDA_NOTHING);
+	vault_fill(keeper.world, 3);
+	pass(&keeper, HOUR_US);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_INCREMENTAL].made, 1);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+/* A disk that is not mounted: nothing is made in its place; it is tried again, less and less often; writes go on. */
+static void test_away(void **state)
+{
+	struct keeper keeper = { .world = begin(4) };
+	unsigned said = 0;
+
+	(void)state;
+	start(&keeper, hourly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US / 2);
+	assert_true(keeper.status.failing);
+	assert_false(keeper.status.known);
+	expect_said(&keeper, "there is no directory '" REPOSITORY);
+	assert_non_null(strstr(keeper.status.failure, "mount it"));
+	vault_fill(keeper.world, 10);
+	keeper.said[0] = '\0';
+	pass(&keeper, 6 * HOUR_US);
+	for (const char *at = keeper.said; (at = strstr(at, "tried again")) != NULL; at++)
+		said++;
+	assert_in_range(said, 8, 20);
+	assert_false(vault_is_there(keeper.world->host.os, REPOSITORY));
+	keeper.said[0] = '\0';
+	make_directory(keeper.world);
+	pass(&keeper, HOUR_US + MINUTE_US);
+	expect_said(&keeper, "can be read again");
+	assert_false(keeper.status.failing);
+	assert_string_equal(keeper.status.failure, "");
+	assert_int_equal(made(&keeper), 1);
+	/* It goes while the server runs. */
+	assert_int_equal(pd_os_rename(keeper.world->host.os, REPOSITORY, "/elsewhere", NULL), 0);
+	keeper.said[0] = '\0';
+	vault_fill(keeper.world, 3);
+	pass(&keeper, HOUR_US);
+	assert_true(keeper.status.failing);
+	assert_int_equal(made(&keeper), 1);
+	assert_false(vault_is_there(keeper.world->host.os, REPOSITORY));
+	assert_int_equal(pd_os_rename(keeper.world->host.os, "/elsewhere", REPOSITORY, NULL), 0);
+	pass(&keeper, 3 * HOUR_US);
+	assert_false(keeper.status.failing);
+	assert_true(made(&keeper) > 1);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+static void test_clock(void **state)
+{
+	struct keeper keeper = { .world = begin(5) };
+	uint64_t before;
+
+	(void)state;
+	make_directory(keeper.world);
+	start(&keeper, hourly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, 2 * HOUR_US + MINUTE_US);
+	before = made(&keeper);
+	pd_sim_jump_real_us(keeper.world->host.os, (int64_t)(100 * DAY_US));
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(made(&keeper), before + 1);
+	pd_sim_jump_real_us(keeper.world->host.os, -(int64_t)(200 * DAY_US));
+	vault_fill(keeper.world, 2);
+	pass(&keeper, 3 * HOUR_US);
+	expect_said(&keeper, "the clock has gone back");
+	assert_in_range(made(&keeper), before + 3, before + 4);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+/* What others order counts, and what they end is not begun again at once. */
+static void test_others(void **state)
+{
+	struct keeper keeper = { .world = begin(6) };
+	struct pd_repository_place place = vault_place(keeper.world->host.os);
+	struct pd_backup_proof proof = { { 1, 5 }, 1000 };
+	struct pd_repository *repository;
+	struct pd_error err = { 0 };
+	uint64_t before;
+
+	(void)state;
+	make_directory(keeper.world);
+	start(&keeper, hourly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, HOUR_US);
+	before = made(&keeper);
+	vault_fill(keeper.world, 2);
+	assert_int_equal(pd_backup_job_start(keeper.jobs, PD_BACKUP_LOG, &place, false, &err), 0);
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_LOG].made, 1);
+	assert_int_equal(made(&keeper), before + 1);
+	/* To the next hour, and then to where it is at work. */
+	while (keeper.status.working == PD_AGENDA_NOTHING)
+		pass(&keeper, 1000);
+	pd_backup_job_cancel(keeper.jobs);
+	pass(&keeper, 10 * MINUTE_US);
+	expect_said(&keeper, "the incremental backup was cancelled");
+	assert_int_equal(made(&keeper), before + 1);
+	assert_false(keeper.status.failing);
+	pass(&keeper, HOUR_US);
+	assert_int_equal(made(&keeper), before + 2);
+	/* What a drill has proved is heard of. */
+	assert_int_equal(keeper.status.proof.position.lsn, 0);
+	assert_int_equal(pd_repository_open(keeper.world->host.os, &place, &repository, &err), 0);
+	assert_int_equal(pd_backup_proof_put(repository, &proof, &err), 0);
+	pd_repository_free(repository);
+	pass(&keeper, 11 * MINUTE_US);
+	assert_int_equal(keeper.status.proof.position.lsn, 5);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+/* Another cluster's repository is none of ours. */
+static void test_strangers(void **state)
+{
+	uint8_t cluster[PD_CLUSTER_ID_SIZE] = { 1, 2, 3 };
+	struct keeper keeper = { .world = begin(7) };
+	struct pd_repository_place place = vault_place(keeper.world->host.os);
+	struct pd_repository *repository;
+	struct pd_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(pd_repository_open_for(keeper.world->host.os, &place, cluster, &repository, &err),
+			 0);
+	pd_repository_free(repository);
+	start(&keeper, hourly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, HOUR_US);
+	expect_said(&keeper, "has backups of another cluster");
+	assert_true(keeper.status.failing);
+	assert_int_equal(made(&keeper), 0);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_weeks),        cmocka_unit_test(test_standing_still),
+		cmocka_unit_test(test_full_instead), cmocka_unit_test(test_away),
+		cmocka_unit_test(test_clock),        cmocka_unit_test(test_others),
+		cmocka_unit_test(test_strangers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,113 @@
+"""Backups that a server makes by itself: what is due at the start, by the minute, and when the repository comes back; what is told of it."""
+
+import json
+import os
+import re
+import time
+import urllib.request
+
+from processes import free_port
+from resp_connection import RespConnection
+
+PATIENCE_S = 200  # a minute of the schedule, and a slow machine
+
+
+def listed(world, vault, *options):
+    _, stdout, _ = world.perdure("backup", "ls", "--repository", vault, "-o", "json", *options)
+    return [json.loads(line) for line in stdout.splitlines()]
+
+
+def information(server):
+    with RespConnection(server.port) as connection:
+        lines = connection.command("INFO", "backup").decode().split("\r\n")
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def wait_for(server, what):
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        found = information(server)
+        if what(found):
+            return found
+        assert time.monotonic() < end, (found, server.printed())
+        time.sleep(0.2)
+
+
+def fields(text):
+    return dict(field.split("=", 1) for field in text.split(","))
+
+
+def metric(server, port, name):
+    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", page, flags=re.MULTILINE)
+    assert found, (name, page)
+    return float(found.group(1))
+
+
+def test_due_at_the_start(world):
+    """An empty repository gets a full one at once, under its key; a restart makes nothing; a drill is heard of."""
+    vault, key = world.path("start-vault"), world.path("start-key")
+    os.mkdir(vault)
+    with open(key, "wb") as file:
+        file.write(os.urandom(32))
+    http = free_port()
+    server = world.new_server("start", ["--backup-repository", vault, "--backup-key-file", key, "--backup-full", "0 3 1 1 *",
+                                        "--backup-log", "@yearly", "--http", str(http)])
+    server.start()
+    found = wait_for(server, lambda found: "made=1" in found.get("backup_full", ""))
+    full = fields(found["backup_full"])
+    assert found["backup_failure"] == "" and found["backup_state"] == "scheduled", found
+    assert [line["id"] for line in listed(world, vault, "--key-file", key)] == [full["id"]]
+    assert metric(server, http, "perdure_backup_configured") == 1
+    assert metric(server, http, 'perdure_backup_lsn{kind="full"}') == int(full["lsn"])
+    assert metric(server, http, 'perdure_backups_total{kind="full",result="made"}') == 1
+    assert metric(server, http, 'perdure_backup_age_seconds{kind="full"}') < PATIENCE_S
+    assert metric(server, http, "perdure_backup_proven_lsn") == 0
+    assert "keep a copy of it" in server.printed()
+    world.perdure("backup", "drill", "--repository", vault, "--key-file", key, timeout=300)
+    server.stop()
+    server.start()
+    found = wait_for(server, lambda found: found["backup_state"] == "scheduled")
+    assert fields(found["backup_full"])["id"] == full["id"] and fields(found["backup_full"])["made"] == "0", found
+    assert found["backup_proven_lsn"] == full["lsn"] and found["backup_count"] == "1", found
+    assert metric(server, http, "perdure_backup_proven_lsn") == int(full["lsn"])
+    assert metric(server, http, "perdure_backup_proven_age_seconds") < PATIENCE_S
+
+
+def test_by_the_minute(world):
+    """Incremental each minute, and what is old goes; beside it a server whose repository is not there, and comes."""
+    vault, away = world.path("minute-vault"), world.path("away-vault")
+    os.mkdir(vault)
+    server = world.new_server("minute", ["--backup-repository", vault, "--backup-incremental", "* * * * *", "--backup-expire", "* * * * *",
+                                         "--backup-keep", "1"])
+    other = world.new_server("away", ["--backup-repository", away, "--backup-full", "@daily"])
+    server.start()
+    other.start()
+    found = wait_for(other, lambda found: found["backup_state"] == "failing")
+    assert "there is no directory" in found["backup_failure"], found
+    assert "tried again in" in other.printed() and not os.path.exists(away)
+    with RespConnection(other.port) as connection:
+        connection.expect("OK", "SET", "a", "b")
+    os.mkdir(away)
+    wait_for(server, lambda found: "made=1" in found["backup_full"])
+    assert "a full one is made instead of incremental" in server.printed()
+    with RespConnection(server.port) as connection:
+        connection.expect("OK", "SET", "a", "b")
+    wait_for(server, lambda found: "made=0" not in found["backup_incremental"] and int(found["backup_expired"]) > 0)
+    left = listed(world, vault)
+    assert left and all(line["id"].endswith("-incremental") for line in left), left
+    found = wait_for(other, lambda found: "made=1" in found["backup_full"])
+    assert found["backup_state"] == "scheduled", found
+    assert "the repository can be read again" in other.printed()
+    assert len(listed(world, away)) == 1
+
+
+def test_refused(world):
+    """What cannot be is said before anything starts."""
+    for line, says in (('full = "0 3 * *"', "has five fields"), ('full = "0 0 31 2 *"', "is never"), ('log = "@reboot"', "@daily"),
+                       ('expire = "@daily"', "needs a rule of what stays")):
+        path = world.path("refused.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f'[backup]\nrepository = "/nowhere"\n{line}\n')
+        status, stdout, stderr = world.perdure("config", "check", path, check=False)
+        assert status != 0 and says in stdout + stderr, (line, stdout, stderr)
