@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "backup/piece.h"
 #include "base/memory.h"
 #include "engine/follower.h"
 
@@ -268,6 +269,56 @@ static void test_differential_of_trimmed(void **state)
 	}
 }
 
+/* The pieces of a backup's first segment. */
+static void lose_segment(struct world *world, const char *id)
+{
+	struct pd_repository_place place = vault_place(world->host.os);
+	struct pd_repository *repository;
+	struct pd_backup_manifest manifest;
+	const struct pd_backup_file *file;
+	size_t at = 0;
+
+	assert_int_equal(pd_repository_open(world->host.os, &place, &repository, NULL), 0);
+	pd_backup_manifest_init(&manifest);
+	assert_int_equal(pd_backup_manifest_get(repository, id, &manifest, NULL), 0);
+	while (manifest.files[at].part != PD_BACKUP_LOG_FILE)
+		at++;
+	file = &manifest.files[at];
+	for (size_t i = 0; i < file->piece_count; i++) {
+		char name[PD_PIECE_NAME_SIZE];
+
+		pd_piece_name(&manifest.pieces[file->first_piece + i], name);
+		assert_int_equal(pd_object_delete(repository->store, name, NULL), 0);
+	}
+	pd_backup_manifest_done(&manifest);
+	pd_repository_free(repository);
+}
+
+/* What is to be taken over has to be there: there is no backup that names what is not. */
+static void test_differential_of_what_is_lost(void **state)
+{
+	struct world *world = begin(51);
+	struct pd_backup_made full, first, second, last;
+	struct pd_error err = { 0 };
+
+	(void)state;
+	back_up(world, PD_BACKUP_FULL, &full);
+	live(world);
+	turn_segments(world);
+	back_up(world, PD_BACKUP_LOG, &first);
+	pd_engine_keep_log(world->host.engine, first.end.lsn);
+	trim_behind(world, full.end.lsn);
+	back_up(world, PD_BACKUP_LOG, &second);
+	lose_segment(world, first.id);
+	assert_int_equal(vault_back_up_live(world, PD_BACKUP_DIFFERENTIAL, &last, &err), PD_CORRUPT);
+	assert_non_null(strstr(err.text, "make a full backup"));
+	back_up(world, PD_BACKUP_FULL, &full);
+	vault_fill(world, 2);
+	back_up(world, PD_BACKUP_DIFFERENTIAL, &last);
+	assert_string_equal(last.parent, full.id);
+	end(world);
+}
+
 /* Two histories that have parted are not mixed: what goes on in a restored directory goes on from what it was made of. */
 static void test_parted(void **state)
 {
@@ -425,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_differential),
 		cmocka_unit_test(test_differential_of_trimmed),
+		cmocka_unit_test(test_differential_of_what_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
