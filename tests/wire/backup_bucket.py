@@ -10,6 +10,7 @@ sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "
 
 import fake_s3  # noqa: E402
 from actor_history import is_error  # noqa: E402
+from archive import settled, wait_for  # noqa: E402
 
 KEYS = ["env", "AWS_ACCESS_KEY_ID=AKIDTEST", "AWS_SECRET_ACCESS_KEY=secret/of+test"]
 ADDRESS = "s3://objects/deep/vault"
@@ -103,6 +104,31 @@ def test_a_life(world):
         assert sorted(gone["backups"]) == sorted([full["id"], log["id"]]), gone
         bucket.backup("verify", "--all", "--scratch", world.directory)
         expect_state(world, bucket, "from-bucket-last", third)
+
+
+def test_with_an_archive(world):
+    """The archive is in the same bucket: what was written after the backup comes back, and nothing is lost by a request that fails."""
+    archive = "s3://objects/deep/archive"
+    with Bucket(world) as bucket:
+        server = world.new_server("archived-in-bucket", [*bucket.endpoint, "--archive", archive, "--archive-interval", "100ms", "--segment-size", "256KiB"], KEYS)
+        server.start()
+        connection = world.connect(server)
+        connection.expect("OK", "SET", "{ann}a", "1")
+        bucket.backup("full", "--data", server.directory)
+        for number in range(20):
+            connection.expect("OK", "SET", f"{{ann}}{number}", os.urandom(40_000))
+        wait_for(server, settled)
+        state = connection.command("PD.STATEHASH")
+        server.kill()
+        shutil.rmtree(server.directory)
+        planned = bucket.backup("restore", "--archive", archive, "--dry-run")
+        assert planned[1]["step"] == "archive" and planned[1]["from"].endswith(archive), planned
+        expect_state(world, bucket, "again-of-both", state, "--archive", archive)
+        whole = sorted(key for key in bucket.service.objects if key.endswith(".whole"))
+        del bucket.service.objects[whole[1]]
+        target = world.path("not-of-both")
+        status, _, stderr = bucket.backup("restore", "--archive", archive, "--data", target, check=False)
+        assert status == FAILURE and "are missing" in stderr and not os.path.exists(target), stderr
 
 
 def test_several_at_once(world):
