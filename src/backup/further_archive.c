@@ -19,6 +19,8 @@ struct archived {
 /* ---- what there is ---- */
 
 struct others {
+	const struct pd_archive_log *own;
+	bool has_own; /* objects that are no part of the log, as claims */
 	char text[200];
 	size_t used;
 };
@@ -29,6 +31,11 @@ static int see_log(void *context, const struct pd_archive_log *log, struct pd_er
 	char name[PD_ARCHIVE_NAME_SIZE];
 
 	(void)err;
+	if (log->shard == others->own->shard &&
+	    memcmp(log->cluster_id, others->own->cluster_id, sizeof log->cluster_id) == 0) {
+		others->has_own = true;
+		return 0;
+	}
 	pd_archive_prefix(log, name);
 	name[2 * PD_CLUSTER_ID_SIZE] = '\0';
 	if (others->used + strlen(name) + 3 < sizeof others->text)
@@ -40,12 +47,17 @@ static int see_log(void *context, const struct pd_archive_log *log, struct pd_er
 
 static int nothing_there(struct archived *archived, struct pd_error *err)
 {
-	struct others others = { .text = "" };
+	struct others others = { .own = &archived->log };
 	char name[PD_ARCHIVE_NAME_SIZE];
 	int result = pd_archive_logs(archived->store, see_log, &others, err);
 
 	if (result != 0)
 		return result;
+	if (others.has_own)
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"%s has nothing of the log any more: put back a copy of its objects, or leave it out",
+			archived->further.name);
 	pd_archive_prefix(&archived->log, name);
 	name[2 * PD_CLUSTER_ID_SIZE] = '\0';
 	return pd_error_set(

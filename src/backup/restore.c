@@ -599,6 +599,12 @@ int pd_backup_restore_plan(struct pd_os *os, const struct pd_backup_manifest *ma
 	int result = pd_go_on_plan(&go_on, &from, ret_bytes, &end, err);
 
 	*ret_end = (struct pd_backup_moment){ end.epoch, end.last_lsn, end.last_time_us };
+	if (result == 0 && order->at != NULL && order->at->kind == PD_MOMENT_LSN &&
+	    order->at->lsn > end.last_lsn)
+		result = pd_error_set(err, PD_AGAIN,
+				      "LSN %" PRIu64
+				      " is after the newest record that there is, which is LSN %" PRIu64,
+				      order->at->lsn, end.last_lsn);
 	return result;
 }
 

@@ -310,6 +310,11 @@ static void test_moments(void **state)
 	assert_int_equal(beyond_restore_at(world, FROM_ARCHIVE | FROM_LOG, 1, &ask), PD_NOT_FOUND);
 	assert_int_equal(beyond_restore_at(world, FROM_ARCHIVE | FROM_LOG, world->last_lsn + 1000, &ask),
 			 PD_AGAIN);
+	/* Lists tell it before anything is fetched. */
+	at = (struct pd_moment_name){ .kind = PD_MOMENT_LSN, .lsn = world->last_lsn + 1000 };
+	ask = (struct ask){ .from = FROM_ARCHIVE | FROM_LOG, .at = &at, .only_plan = true };
+	assert_int_equal(beyond_restore(world, &ask), PD_AGAIN);
+	at = (struct pd_moment_name){ .kind = PD_MOMENT_TIME };
 	ask = (struct ask){ .from = FROM_ARCHIVE | FROM_LOG };
 	beyond_must(world, &ask);
 	newest_us = ask.restored.time_us;

@@ -169,6 +169,12 @@ static void test_hole(void **state)
 	ask = (struct ask){ .from = FROM_ARCHIVE, .only_plan = true };
 	assert_int_equal(beyond_restore(world, &ask), PD_NOT_FOUND);
 	assert_non_null(strstr(ask.err.text, "are missing"));
+	/* What an archive has beside objects of the log is no log. */
+	for (char *path; (path = nth_file(os, ARCHIVE, "e", 0)) != NULL; pd_free(path))
+		assert_int_equal(pd_os_unlink(os, path, NULL), 0);
+	ask = (struct ask){ .from = FROM_ARCHIVE };
+	assert_int_equal(beyond_restore(world, &ask), PD_NOT_FOUND);
+	assert_non_null(strstr(ask.err.text, "nothing of the log any more"));
 	pd_free(segment);
 	pd_free(object);
 	beyond_end(world);
