@@ -251,7 +251,8 @@ def test_differential(world):
     status, stdout, _ = world.perdure("backup", "expire", "--keep-weekly", "1", "--dry-run", "--repository", vault)
     assert status == 0 and f"stays: {last['id']} (newest, keep-weekly)" in stdout, stdout
     gone = backup(world, "expire", "--keep-monthly", "1", repository=vault)[-1]
-    assert gone["kept"] == [{"id": last["id"], "rules": ["newest", "keep-monthly"]}], gone
+    # The next differential one goes on from the newest full one.
+    assert gone["kept"] == [{"id": full["id"], "rules": ["needed"]}, {"id": last["id"], "rules": ["newest", "keep-monthly"]}], gone
     assert backup(world, "verify", "--all", repository=vault)[-1]["sound"]
 
 
