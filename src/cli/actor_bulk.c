@@ -167,17 +167,25 @@ static void print_json(const struct pd_bulk *bulk, struct pd_slice name, const s
 	pd_output_end(&output);
 }
 
+static bool is_well(const struct pd_bulk_result *result)
+{
+	return result->outcome == PD_BULK_DONE || result->outcome == PD_BULK_UNCHANGED;
+}
+
+bool pd_bulk_tells(const struct pd_bulk *bulk, const struct pd_bulk_result *result)
+{
+	return bulk->json || !is_well(result) || (bulk->given->dry_run && result->reply.size > 0);
+}
+
 void pd_bulk_print(const struct pd_bulk *bulk, struct pd_slice name, const struct pd_bulk_result *result)
 {
-	bool told = result->outcome == PD_BULK_DONE || result->outcome == PD_BULK_UNCHANGED;
+	bool told = is_well(result);
 	struct pd_output output = { .file = told ? stdout : stderr };
 
 	if (bulk->json) {
 		print_json(bulk, name, result);
 		return;
 	}
-	if (told && !(bulk->given->dry_run && result->reply.size > 0))
-		return; /* it is counted */
 	if (told) {
 		bulk->print(&output, pd_buffer_slice(&result->reply));
 		return;

@@ -207,7 +207,9 @@ PD_MUST_CHECK int pd_bulk_work(struct pd_bulk *bulk, struct pd_cli_past *past,
 /* ---- for them: actor_bulk.c ---- */
 /* Another connection, or the directory. 0, or an exit status: then it has said why. End it in any case. */
 int pd_bulk_open(const struct pd_bulk *bulk, struct pd_cli_past *past);
-/* What came of one. */
+/* Is there a line for it? Else it is only counted. */
+bool pd_bulk_tells(const struct pd_bulk *bulk, const struct pd_bulk_result *result);
+/* What came of one: that line. */
 void pd_bulk_print(const struct pd_bulk *bulk, struct pd_slice name, const struct pd_bulk_result *result);
 
 #endif

@@ -122,8 +122,10 @@ static void take_results(struct crew *crew, struct worker *worker)
 	for (; read != written; read++) {
 		const struct pd_bulk_result *result = &worker->results[read % RING];
 
-		pd_progress_done(&crew->progress);
-		pd_bulk_print(crew->bulk, pd_actor_names_at(crew->names, result->index), result);
+		if (pd_bulk_tells(crew->bulk, result)) {
+			pd_progress_done(&crew->progress);
+			pd_bulk_print(crew->bulk, pd_actor_names_at(crew->names, result->index), result);
+		}
 		crew->counts->of[result->outcome]++;
 		crew->told++;
 		atomic_store_explicit(&worker->read, read + 1, memory_order_release);
@@ -287,6 +289,8 @@ int pd_bulk_work(struct pd_bulk *bulk, struct pd_cli_past *past, const struct pd
 	crew.workers = pd_calloc(made, sizeof *crew.workers);
 	if (crew.workers == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for %zu connections", made);
+	for (size_t i = 0; i < made; i++)
+		pd_link_init(&crew.workers[i].own.admin.link); /* it may be closed before it was opened */
 	pd_progress_init(&crew.progress, crew.os, bulk->doing);
 	crew.progress.unit = "actors";
 	crew.begun_ns = pd_os_monotonic_ns(crew.os);

@@ -143,9 +143,10 @@ static int begin(struct exporting *exporting, struct pd_slice *ret_reply, struct
 	int result;
 
 	while ((result = pd_admin_ask_slices(admin, words, 6, ret_reply, err)) == PD_BUSY) {
-		if (exporting->bulk == NULL || waited_us > BUSY_MAX_US ||
-		    atomic_load(&exporting->bulk->stopped))
+		if (exporting->bulk == NULL || waited_us > BUSY_MAX_US)
 			return result;
+		if (atomic_load(&exporting->bulk->stopped))
+			return pd_error_set(err, PD_CANCELLED, "interrupted before it was begun");
 		pd_os_sleep_us(admin->os, BUSY_US);
 		waited_us += BUSY_US;
 	}
