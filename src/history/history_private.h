@@ -7,10 +7,20 @@
 #include "os/os.h"
 #include "store/checkpoint.h"
 
+/* What is looked at together stands on the same checkpoint, or on two: they stay open as long as the history does. */
+#define PD_HISTORY_BASES 2u
+
+struct pd_history_base {
+	const struct pd_checkpoint *checkpoint; /* NULL: none is open here */
+	struct pd_levels *levels;
+	unsigned users;
+};
+
 struct pd_history {
 	struct pd_os *os;
 	struct pd_log_look *look;
 	struct pd_checkpoints *shelf;
+	struct pd_history_base bases[PD_HISTORY_BASES];
 	struct pd_moment newest;
 	uint64_t now_us;
 	size_t memory_max_bytes;
@@ -26,6 +36,10 @@ uint64_t pd_history_epoch_of(const struct pd_history *history, uint64_t lsn);
 /* When the record of this LSN was made. PD_CORRUPT: it cannot be read. */
 PD_MUST_CHECK int pd_history_time_of(struct pd_history *history, uint64_t lsn, uint64_t *ret_time_us,
 				     struct pd_error *err);
+/* A checkpoint's levels, to be read of until they are given back. *ret_lent false: there was no room for them, they are the caller's. */
+PD_MUST_CHECK int pd_history_lend(struct pd_history *history, const struct pd_checkpoint *checkpoint,
+				  struct pd_levels **ret_levels, bool *ret_lent, struct pd_error *err);
+void pd_history_give_back(struct pd_history *history, const struct pd_levels *levels);
 /* The newest checkpoint at or before `lsn` from which the log leads on; NULL: none. */
 struct pd_checkpoint *pd_history_checkpoint(const struct pd_history *history, uint64_t lsn);
 

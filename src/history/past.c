@@ -13,8 +13,7 @@
 #include "model/kv/kv.h"
 #include "model/txn.h"
 
-#define CACHE_BYTES       ((size_t)8 * 1024 * 1024) /* of the checkpoint's blocks */
-#define BLOB_KEY_SIZE     9u                        /* of a chunk's key: what all of its blob begin with */
+#define BLOB_KEY_SIZE     9u /* of a chunk's key: what all of its blob begin with */
 #define HASH_STEP_ENTRIES 4096u
 
 struct pd_past {
@@ -41,8 +40,20 @@ static int open_base(struct pd_history *history, uint64_t actor, const struct pd
 	int result = 0;
 
 	if (checkpoint != NULL)
-		result = pd_checkpoint_open(history->os, checkpoint, CACHE_BYTES, &options.levels, err);
-	return result == 0 ? pd_store_open(&options, ret_store, err) : result;
+		result = pd_history_lend(history, checkpoint, &options.levels, &options.levels_lent, err);
+	if (result != 0)
+		return result;
+	result = pd_store_open(&options, ret_store, err);
+	if (result != 0 && options.levels_lent)
+		pd_history_give_back(history, options.levels);
+	return result;
+}
+
+static void close_base(struct pd_history *history, struct pd_store *store)
+{
+	if (store != NULL)
+		pd_history_give_back(history, pd_store_levels(store));
+	pd_store_close(store);
 }
 
 static int no_base(const struct pd_history *history, uint64_t lsn, struct pd_error *err)
@@ -178,7 +189,7 @@ int pd_past_open(struct pd_history *history, uint64_t actor, const struct pd_mom
 		pd_store_begin(past->store);
 		*ret_past = past;
 	} else {
-		pd_store_close(past->store);
+		close_base(past->history, past->store);
 		pd_free(past);
 	}
 	return result;
@@ -189,7 +200,7 @@ void pd_past_close(struct pd_past *past)
 	if (past == NULL)
 		return;
 	pd_store_commit(past->store);
-	pd_store_close(past->store);
+	close_base(past->history, past->store);
 	pd_free(past);
 }
 
@@ -520,7 +531,7 @@ int pd_past_peek(struct pd_history *history, uint64_t actor, const struct pd_mom
 		result = peek_above(history, &options, key, ret_value, err);
 	if (result == 0)
 		result = peek_below(store, actor, key, ret_value, err);
-	pd_store_close(store);
+	close_base(history, store);
 	if (result >= 0 && ret_value->there && has_expired(moment, &ret_value->entry))
 		ret_value->there = false;
 	return result < 0 ? result : 0;

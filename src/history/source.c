@@ -4,9 +4,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "engine/manifest.h"
 #include "history/history_private.h"
+
+#define CACHE_BYTES ((size_t)8 * 1024 * 1024) /* of a checkpoint's blocks */
 
 static int no_memory(struct pd_error *err)
 {
@@ -110,9 +113,60 @@ void pd_history_close(struct pd_history *history)
 {
 	if (history == NULL)
 		return;
+	for (unsigned i = 0; i < PD_HISTORY_BASES; i++) {
+		PD_ASSERT(history->bases[i].users == 0);
+		(void)pd_levels_close(history->bases[i].levels, NULL);
+	}
 	pd_checkpoints_free(history->shelf);
 	pd_log_look_free(history->look);
 	pd_free(history);
+}
+
+/* ---- bases ---- */
+
+/* The one that has it, else one that nobody uses; NULL: neither. */
+static struct pd_history_base *base_for(struct pd_history *history, const struct pd_checkpoint *checkpoint)
+{
+	struct pd_history_base *unused = NULL;
+
+	for (unsigned i = 0; i < PD_HISTORY_BASES; i++) {
+		struct pd_history_base *base = &history->bases[i];
+
+		if (base->checkpoint == checkpoint)
+			return base;
+		if (base->users == 0 && (unused == NULL || unused->checkpoint != NULL))
+			unused = base;
+	}
+	return unused;
+}
+
+int pd_history_lend(struct pd_history *history, const struct pd_checkpoint *checkpoint,
+		    struct pd_levels **ret_levels, bool *ret_lent, struct pd_error *err)
+{
+	struct pd_history_base *base = base_for(history, checkpoint);
+	int result = 0;
+
+	*ret_lent = base != NULL;
+	if (base == NULL)
+		return pd_checkpoint_open(history->os, checkpoint, CACHE_BYTES, ret_levels, err);
+	if (base->checkpoint != checkpoint) {
+		(void)pd_levels_close(base->levels, NULL);
+		*base = (struct pd_history_base){ 0 };
+		result = pd_checkpoint_open(history->os, checkpoint, CACHE_BYTES, &base->levels, err);
+	}
+	if (result != 0)
+		return result;
+	base->checkpoint = checkpoint;
+	base->users++;
+	*ret_levels = base->levels;
+	return 0;
+}
+
+void pd_history_give_back(struct pd_history *history, const struct pd_levels *levels)
+{
+	for (unsigned i = 0; levels != NULL && i < PD_HISTORY_BASES; i++)
+		if (history->bases[i].levels == levels)
+			history->bases[i].users--;
 }
 
 /* ---- what there is ---- */

@@ -285,11 +285,13 @@ int pd_store_open(const struct pd_store_options *options, struct pd_store **ret_
 	int result = 0;
 
 	if (store == NULL) {
-		(void)pd_levels_close(options->levels, NULL);
+		if (!options->levels_lent)
+			(void)pd_levels_close(options->levels, NULL);
 		return pd_store_no_memory(err);
 	}
 	store->os = options->os;
 	store->levels = options->levels;
+	store->levels_lent = options->levels_lent;
 	store->count_prefix = options->count_prefix;
 	store->makes_sense = options->makes_sense;
 	store->memtable_bytes = options->memtable_bytes;
@@ -333,7 +335,8 @@ void pd_store_close(struct pd_store *store)
 	pd_flush_stop(store);
 	pd_views_done(store);
 	pd_store_iterators_free(store);
-	(void)pd_levels_close(store->levels, NULL);
+	if (!store->levels_lent)
+		(void)pd_levels_close(store->levels, NULL);
 	for (unsigned i = 0; i < PD_STORE_TABLES; i++) {
 		pd_lent_done(&store->generations[i]);
 		pd_arena_done(&store->generations[i].arena);

@@ -49,6 +49,7 @@ typedef bool pd_store_sense(uint8_t type, struct pd_slice value);
 struct pd_store_options {
 	struct pd_os *os;
 	struct pd_levels *levels;    /* open, the store's from here on; NULL: everything stays in memory */
+	bool levels_lent;            /* but they are somebody else's, only read, and outlive the store */
 	uint8_t count_prefix;        /* the first byte of the keys that key_count counts */
 	pd_store_sense *makes_sense; /* NULL: any value will do */
 	size_t memtable_bytes;       /* the active one wants to be frozen at this; 0: never by size */

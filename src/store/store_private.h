@@ -126,6 +126,7 @@ struct pd_flush {
 struct pd_store {
 	struct pd_os *os;
 	struct pd_levels *levels;
+	bool levels_lent;
 	uint8_t count_prefix;
 	pd_store_sense *makes_sense; /* may be NULL */
 	unsigned points_max, count_max;

@@ -1,4 +1,5 @@
 /* A short life on a real disk, with RocksDB below: its past states from checkpoints that are read beside the engine at work. */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,6 +30,57 @@ static void make_checkpoint(struct host *host)
 		pd_engine_upkeep_status(host->engine, &status);
 	}
 	assert_int_equal(status.result, 0);
+}
+
+static unsigned open_files(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	assert_non_null(folder);
+	while (readdir(folder) != NULL)
+		count++;
+	(void)closedir(folder);
+	return count;
+}
+
+static struct pd_past *past_at(struct pd_history *history, uint64_t actor, uint64_t lsn)
+{
+	struct pd_moment_name name = { .kind = PD_MOMENT_LSN, .lsn = lsn };
+	struct pd_moment moment;
+	struct pd_past *past;
+	struct pd_error err;
+
+	if (pd_moment_resolve(history, &name, PD_REACH_STATE, &moment, &err) != 0 ||
+	    pd_past_open(history, actor, &moment, &past, &err) != 0)
+		fail_msg("LSN %llu: %s", (unsigned long long)lsn, err.text);
+	return past;
+}
+
+/* Several at once: those on one checkpoint share it, and there may be more checkpoints than stay open. */
+static void check_side_by_side(struct pd_history *history, uint64_t actor, uint64_t last,
+			       const struct pd_hash128 *hashes)
+{
+	const uint64_t lsns[] = { last, last - 1, last * 2 / 3, last * 2 / 3 - 1, last / 3, last - 2 };
+	struct pd_past *pasts[6];
+	struct pd_hash128 hash;
+	struct pd_error err;
+	unsigned files = 0;
+
+	for (unsigned i = 0; i < 6; i++) {
+		pasts[i] = past_at(history, actor, lsns[i]);
+		if (i % 2 == 0)
+			files = open_files();
+		else if (i < 4)
+			assert_int_equal(open_files(), files);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		unsigned n = i * 5 % 6;
+
+		assert_int_equal(pd_past_hash(pasts[n], &hash, &err), 0);
+		assert_same_hash(hash, hashes[lsns[n]]);
+		pd_past_close(pasts[n]);
+	}
 }
 
 static void test_past_states(void **state)
@@ -82,18 +134,15 @@ static void test_past_states(void **state)
 	memcpy(options.cluster_id, manifest.cluster_id, sizeof options.cluster_id);
 	assert_int_equal(pd_history_open(&options, &history, &err), 0);
 	for (uint64_t lsn = info.created_lsn; lsn <= last; lsn += 9) {
-		struct pd_moment_name name = { .kind = PD_MOMENT_LSN, .lsn = lsn };
-		struct pd_moment moment;
+		struct pd_past *past = past_at(history, info.id, lsn);
 		struct pd_hash128 hash;
-		struct pd_past *past;
 
-		if (pd_moment_resolve(history, &name, PD_REACH_STATE, &moment, &err) != 0 ||
-		    pd_past_open(history, info.id, &moment, &past, &err) != 0 ||
-		    pd_past_hash(past, &hash, &err) != 0)
-			fail_msg("LSN %llu: %s", (unsigned long long)lsn, err.text);
+		assert_int_equal(pd_past_hash(past, &hash, &err), 0);
 		assert_same_hash(hash, hashes[lsn]);
 		pd_past_close(past);
 	}
+	check_side_by_side(history, info.id, last, hashes);
+	check_side_by_side(history, info.id, last - 3, hashes);
 	pd_history_close(history);
 	/* The engine's own checkpoints are as they were: it opens, and they verify. */
 	make_checkpoint(&host);
