@@ -17,9 +17,9 @@ from resp_connection import RespConnection
 TITLE = "The past: restores, backups, the archive"
 ACTORS, ACTORS_QUICK = 1_000_000, 20_000
 KEYS, KEYS_QUICK = 10_000_000, 200_000
-GB, GB_QUICK = 2.0, 0.1
+GB, GB_QUICK = 1.0, 0.1
 CHANGES = 1000
-CHANGES_TRIES = 5
+CHANGES_TRIES = 3
 VALUE = 1000  # bytes of a value where much is backed up
 RESTORERS = (1, 8, 32)
 SMALL_KEYS = 10
