@@ -272,6 +272,9 @@ static const struct pd_verb verbs[] = {
 	{ "snapshots", "list the moments that are kept", pd_actor_snapshots_run },
 	{ "unsnapshot", "let a kept moment go", pd_actor_unsnapshot_run },
 	{ "verify", "read a snapshot and compare its hash", pd_actor_verify_run },
+	{ "relate", "relate it to another", pd_actor_relate_run },
+	{ "unrelate", "end a relation", pd_actor_unrelate_run },
+	{ "relations", "print what it is related to", pd_actor_relations_run },
 	{ "export", "write what it had at a moment into a file", pd_actor_export_run },
 	{ "import", "make one of such a file", pd_actor_import_run },
 };

@@ -251,12 +251,33 @@ static void print_value(struct pd_output *output, struct pd_slice map, const cha
 		pd_output_text(output, "...");
 }
 
+/* " -> bob (friend)" */
+static void print_relation(struct pd_output *output, struct pd_slice map)
+{
+	bool out = pd_slice_equal(text_of(map, "direction"), pd_slice_string("out"));
+
+	pd_output_text(output, out ? "-> " : "<- ");
+	pd_output_word(output, text_of(map, "actor"));
+	pd_output_text(output, " (");
+	pd_output_lax(output, text_of(map, "kind"));
+	pd_output_text(output, ")");
+}
+
 static void print_operation(struct pd_output *output, struct pd_slice map)
 {
 	struct pd_slice op = text_of(map, "op");
 	uint64_t size = pd_admin_number(map, "size");
 
 	pd_output_lax(output, op);
+	if (has_field(map, "direction")) {
+		pd_output_text(output, " ");
+		print_relation(output, map);
+		if (text_of(map, "value").size > 0) {
+			pd_output_text(output, " ");
+			print_value(output, map, "value", 0);
+		}
+		return;
+	}
 	if (has_field(map, "key")) {
 		pd_output_text(output, " ");
 		pd_output_word(output, text_of(map, "key"));
@@ -410,7 +431,10 @@ static void print_change(struct pd_output *output, struct pd_slice entry)
 	bool had = has_field(entry, "old_type"), has = has_field(entry, "new_type");
 
 	pd_output_text(output, "%c ", !had ? '+' : has ? '~' : '-');
-	pd_output_word(output, text_of(entry, "key"));
+	if (has_field(entry, "direction"))
+		print_relation(output, entry);
+	else
+		pd_output_word(output, text_of(entry, "key"));
 	if (has_field(entry, "field")) {
 		pd_output_text(output, "[");
 		pd_output_word(output, text_of(entry, "field"));

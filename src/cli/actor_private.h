@@ -72,6 +72,11 @@ PD_MUST_CHECK int pd_actor_import_end(struct pd_admin *admin, struct pd_slice *r
 PD_MUST_CHECK int pd_actor_check_file(struct pd_os *os, const char *path, const char *instead,
 				      struct pd_error *err);
 
+/* Subcommands about relations to other actors: actor_relation.c. */
+int pd_actor_relate_run(int argc, char **argv);
+int pd_actor_unrelate_run(int argc, char **argv);
+int pd_actor_relations_run(int argc, char **argv);
+
 /* Subcommands about snapshots: actor_snapshot.c. */
 int pd_actor_snapshot_run(int argc, char **argv);
 int pd_actor_snapshots_run(int argc, char **argv);

@@ -6,6 +6,7 @@
 #include "cli/log_private.h"
 #include "engine/snapshot.h"
 #include "model/kv/glob.h"
+#include "model/relation/relation.h"
 #include "model/txn.h"
 
 #define PREVIEW_MAX  40
@@ -17,7 +18,8 @@ struct place {
 	struct pd_slice name, field;
 	uint64_t blob, chunk; /* of PD_SPACE_CHUNK: no key of anybody's */
 	bool all_fields;      /* of a range: exactly one hash's fields, or one blob's chunks */
-	bool everything;      /* of a range: all that the actor has */
+	bool everything;      /* of a range: all that the actor has, but for its relations if it has any */
+	struct pd_relation relation; /* of PD_SPACE_RELATION: no key of anybody's. kind size 0: how many there are */
 };
 
 static bool is_system(const struct pd_effect *effect)
@@ -32,8 +34,12 @@ static struct place take_apart(const struct pd_effect *effect)
 	struct place place = { 0 };
 	size_t size;
 
-	if (is_range && key.size == 0 && effect->value.size == 0) {
+	if (is_range && key.size == 0 &&
+	    (effect->value.size == 0 || (effect->value.size == 1 && effect->value.data[0] == PD_SPACE_RELATION))) {
 		place.everything = true;
+	} else if (!is_range && ((key.size == 1 && key.data[0] == PD_SPACE_RELATION) ||
+				 pd_relation_read_key(key, &place.relation))) {
+		place.space = PD_SPACE_RELATION;
 	} else if (key.size >= 1 && key.data[0] == PD_SPACE_KEY) {
 		place.space = PD_SPACE_KEY;
 		place.name = pd_slice(key.data + 1, key.size - 1);
@@ -72,6 +78,10 @@ static const char *type_name(uint8_t type, char text[8])
 		return "large string";
 	case PD_TYPE_CHUNK:
 		return "chunk";
+	case PD_TYPE_RELATION:
+		return "relation";
+	case PD_TYPE_RELATIONS:
+		return "relations";
 	}
 	(void)snprintf(text, 8, "type%u", type);
 	return text;
@@ -103,6 +113,7 @@ bool pd_cli_log_effect_wanted(const struct pd_cli_log_names *names, const struct
 	if (key == NULL || place.everything)
 		return key == NULL || !is_system(effect);
 	return !is_system(effect) && place.space != 0 && place.space != PD_SPACE_CHUNK &&
+	       place.space != PD_SPACE_RELATION &&
 	       pd_glob_match(pd_slice_string(key), place.name);
 }
 
@@ -274,6 +285,14 @@ static void print_key(const struct pd_cli_log_names *names, struct pd_output *ou
 		pd_output_text(output, "*");
 	} else if (place.space == 0) {
 		pd_output_preview(output, effect->key, SIZE_MAX);
+	} else if (place.space == PD_SPACE_RELATION && place.relation.kind.size == 0) {
+		pd_output_text(output, "relations");
+	} else if (place.space == PD_SPACE_RELATION) {
+		pd_output_text(output, place.relation.side == PD_RELATION_OUT ? "-> " : "<- ");
+		pd_output_word(output, place.relation.other);
+		pd_output_text(output, " (");
+		pd_output_lax(output, place.relation.kind);
+		pd_output_text(output, ")");
 	} else if (place.space == PD_SPACE_CHUNK) {
 		pd_output_text(output, "blob %" PRIu64, place.blob);
 		if (place.all_fields)
@@ -341,8 +360,12 @@ static void key_fields(struct pd_output *output, const struct pd_effect *effect)
 		pd_output_bool_field(output, "everything", true);
 		return;
 	}
-	if (place.space == 0) {
+	if (place.space == 0 || (place.space == PD_SPACE_RELATION && place.relation.kind.size == 0)) {
 		pd_output_bytes_field(output, "raw_key", effect->key);
+	} else if (place.space == PD_SPACE_RELATION) {
+		pd_output_string_field(output, "direction", pd_relation_side_name(place.relation.side));
+		pd_output_bytes_field(output, "kind", place.relation.kind);
+		pd_output_bytes_field(output, "other", place.relation.other);
 	} else if (place.space == PD_SPACE_CHUNK) {
 		pd_output_number_field(output, "blob", place.blob);
 		if (place.all_fields)

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "embed/embed_private.h"
 #include "model/kv/kv.h"
+#include "model/relation/relation.h"
 
 #define NAME_SIZE_MAX   32
 #define REPLY_DEPTH_MAX 16 /* commands on data answer with lists of lists at most */
@@ -16,6 +17,9 @@ const struct pd_command *pd_embed_command(struct pd_slice name)
 	for (size_t i = 0; i < pd_kv_command_count; i++)
 		if (pd_slice_equal_nocase(name, pd_kv_commands[i].name))
 			return &pd_kv_commands[i];
+	for (size_t i = 0; i < pd_relation_command_count; i++)
+		if (pd_slice_equal_nocase(name, pd_relation_commands[i].name))
+			return &pd_relation_commands[i];
 	return NULL;
 }
 

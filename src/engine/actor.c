@@ -228,7 +228,7 @@ int pd_engine_drop_actor(struct pd_engine *engine, struct pd_session *session, s
 	}
 	pd_txn_start(txn, session);
 	txn->level = session->level;
-	result = pd_txn_drop(txn, actor);
+	result = pd_txn_drop(txn, actor, NULL);
 	if (result != 0) {
 		pd_txn_abort(txn);
 		pd_txn_fill_receipt(txn, 0, ret_receipt);

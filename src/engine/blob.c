@@ -316,7 +316,7 @@ static struct pd_pin *next_pin(const struct pd_engine *engine, uint64_t actor, u
 int pd_txn_delete_all(struct pd_txn *txn, struct pd_store_actor *state)
 {
 	uint8_t from_key[NOTE_KEY_SIZE], to_key[NOTE_KEY_SIZE];
-	struct pd_slice from = pd_slice(NULL, 0);
+	struct pd_slice from = pd_slice(NULL, 0), to;
 	struct pd_pin *pin = next_pin(txn->engine, state->id, 0);
 	int result = 0;
 
@@ -326,7 +326,10 @@ int pd_txn_delete_all(struct pd_txn *txn, struct pd_store_actor *state)
 			result = leave_over(txn, pin);
 		from = pd_blob_key(from_key, pin->blob + 1);
 	}
-	return result == 0 ? pd_txn_delete_range(txn, state, state->tenant, from, pd_slice(NULL, 0)) : result;
+	if (result != 0)
+		return result;
+	to = pd_relations_place(txn, state);
+	return txn->failed != 0 ? txn->failed : pd_txn_delete_range(txn, state, state->tenant, from, to);
 }
 
 void pd_blobs_abort(struct pd_txn *txn)

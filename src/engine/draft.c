@@ -293,7 +293,7 @@ static int publish(struct pd_txn *txn, const struct pd_draft *draft, struct pd_s
 		   struct arrival *arrival)
 {
 	struct pd_engine *engine = txn->engine;
-	int result = arrival->old != NULL ? pd_txn_drop(txn, arrival->old) : 0;
+	int result = arrival->old != NULL ? pd_txn_drop(txn, arrival->old, draft->state) : 0;
 
 	if (result == 0)
 		result = put_name(txn, draft, name);

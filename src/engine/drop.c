@@ -3,6 +3,8 @@
  *
  *     of the system actor    PUT 'd' -> the actor's id           says what this record is, and so comes first
  *                            DELETE 'a' tenant name               from here on the name is free
+ *     of other actors        DELETE of their sides of its relations; or, where another takes its place, of that one PUT of
+ *                            these relations (relation.c)
  *     of the actor           DELETE RANGE of everything
  *     of the system actor    DELETE of all that is kept under its id: profile, quotas, lease; the last, since a drop is a write
  *                            to the actor, too, and as such may have moved when it expires
@@ -40,7 +42,7 @@ int pd_txn_say_dropped(struct pd_txn *txn, uint64_t id)
 	return pd_txn_put_system(txn, drop_key, 0, pd_slice(value, pd_varint_put(value, id)));
 }
 
-int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor)
+int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor, struct pd_store_actor *heir)
 {
 	static const uint8_t kinds[] = { 'p', 'o', 'q', 'w' }; /* what is kept under an actor's id */
 	struct pd_store_actor *system = txn->engine->system;
@@ -52,6 +54,8 @@ int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor)
 		result = pd_txn_delete_entry(txn, system, PD_SYSTEM_TENANT, pd_actor_name_key(actor, key));
 	if (result == 0)
 		result = pd_txn_may_write(txn, actor);
+	if (result == 0)
+		result = heir != NULL ? pd_relations_hand_on(txn, actor, heir) : pd_relations_end(txn, actor);
 	if (result == 0)
 		result = pd_txn_drop_state(txn, actor->state);
 	for (size_t i = 0; result == 0 && i < sizeof kinds; i++) {

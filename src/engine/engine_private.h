@@ -216,7 +216,7 @@ PD_MUST_CHECK int pd_txn_delete_entry(struct pd_txn *txn, struct pd_store_actor 
 				      struct pd_slice key);
 PD_MUST_CHECK int pd_txn_delete_range(struct pd_txn *txn, struct pd_store_actor *state, uint64_t tenant,
 				      struct pd_slice from, struct pd_slice to);
-/* Delete everything of an actor, but for chunks that are still needed. */
+/* Delete everything of an actor, but for its relations, and chunks that are still needed. */
 PD_MUST_CHECK int pd_txn_delete_all(struct pd_txn *txn, struct pd_store_actor *state);
 void pd_txn_free_rooms(struct pd_txn *txn);
 /* The actor of that name, created if it is not there. */
@@ -522,10 +522,20 @@ bool pd_dropped_since(const struct pd_engine *engine, const struct pd_tenant *te
 		      uint64_t lsn);
 /* Write down that an actor of this id is dropped: the first effect of the record that does it. */
 PD_MUST_CHECK int pd_txn_say_dropped(struct pd_txn *txn, uint64_t id);
-/* Drop it, in a transaction that has just begun; what gives its name to another may follow, and nothing else. */
-PD_MUST_CHECK int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor);
+/* Drop it, in a transaction that has just begun; what gives its name to another may follow, and nothing else. `heir`: the state that takes
+ * its place, and its relations with it; NULL: they end. */
+PD_MUST_CHECK int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor, struct pd_store_actor *heir);
 /* The transaction has been committed. The actor is void. */
 void pd_drop_done(struct pd_engine *engine, struct pd_actor *actor, uint64_t lsn);
+
+/* ---- relation.c ---- */
+/* The actor goes: the other sides of all its relations go. Its own are left to whoever deletes all that it has. */
+PD_MUST_CHECK int pd_relations_end(struct pd_txn *txn, const struct pd_actor *actor);
+/* Another state takes its place: it has the same relations from here on. */
+PD_MUST_CHECK int pd_relations_hand_on(struct pd_txn *txn, const struct pd_actor *from,
+				       struct pd_store_actor *to);
+/* Where the relations of an actor begin, behind all else that it has; size 0: it has none. */
+struct pd_slice pd_relations_place(struct pd_txn *txn, struct pd_store_actor *state);
 
 /* ---- profile.c ---- */
 /* From its entry. PD_CORRUPT, PD_NO_MEMORY. */

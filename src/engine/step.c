@@ -184,7 +184,7 @@ static int expire_actor(struct pd_txn *txn, struct pd_actor *actor)
 			actor->quota->idle_due_us = pd_lease_end_us(actor);
 	} else {
 		/* Nothing but this tells that it is gone: who sees it waits for it as for what the actor was written. */
-		result = pd_txn_drop(txn, actor);
+		result = pd_txn_drop(txn, actor, NULL);
 	}
 	if (result != 0) {
 		pd_txn_abort(txn);

@@ -44,6 +44,12 @@ void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_
 	walk_start(txn, key->actor, PD_SPACE_FIELD, key->name, from, ret_walk);
 }
 
+void pd_txn_walk_relations(struct pd_txn *txn, struct pd_actor *actor, struct pd_slice prefix,
+			   struct pd_slice from, struct pd_walk *ret_walk)
+{
+	walk_start(txn, actor, PD_SPACE_RELATION, prefix, from, ret_walk);
+}
+
 void pd_txn_walk_chunks(struct pd_txn *txn, const struct pd_key *key, uint64_t blob, uint64_t from,
 			struct pd_walk *ret_walk)
 {

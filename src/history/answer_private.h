@@ -7,6 +7,7 @@
 #include "history/past.h"
 #include "history/snapshot.h"
 #include "log/record.h"
+#include "model/relation/relation.h"
 
 #define PD_HISTORY_PAGE_BYTES ((size_t)1024 * 1024) /* an answer ends when it has grown to this */
 #define PD_HISTORY_PREVIEW    128u                  /* of a value */
@@ -15,7 +16,9 @@
 struct pd_history_place {
 	bool shown; /* it is somebody's key or field */
 	bool field; /* of a hash */
+	bool related; /* it is a relation to another actor, and no key */
 	struct pd_slice name, field_name;
+	struct pd_relation relation;
 };
 struct pd_history_place pd_history_take_apart(struct pd_slice key);
 
@@ -30,6 +33,8 @@ bool pd_history_record_touches(const struct pd_record *record, uint64_t actor, s
 uint64_t pd_history_replaced_by(const struct pd_record *record, uint64_t actor);
 void pd_history_write_damage(struct pd_resp_writer *reply, const struct pd_log_damage *damage);
 const char *pd_history_type_name(uint8_t type);
+/* Three fields of a map: which relation it is. */
+void pd_history_write_relation(struct pd_resp_writer *reply, const struct pd_relation *relation);
 
 /* ---- answer_value.c: DIFF and GET ---- */
 PD_MUST_CHECK int pd_history_answer_diff(struct pd_history *history,

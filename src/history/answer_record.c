@@ -29,13 +29,24 @@ struct pd_history_place pd_history_take_apart(struct pd_slice key)
 		place.shown = place.field = true;
 		place.name = pd_slice(key.data + 3, size);
 		place.field_name = pd_slice(key.data + 3 + size, key.size - 3 - size);
+	} else {
+		place.related = pd_relation_read_key(key, &place.relation);
 	}
 	return place;
 }
 
 const char *pd_history_type_name(uint8_t type)
 {
-	return type == PD_TYPE_HASH ? "hash" : type == PD_TYPE_FIELD ? "field" : "string";
+	switch (type) {
+	case PD_TYPE_HASH:
+		return "hash";
+	case PD_TYPE_FIELD:
+		return "field";
+	case PD_TYPE_RELATION:
+		return "relation";
+	default:
+		return "string";
+	}
 }
 
 /* ---- effects ---- */
@@ -46,19 +57,30 @@ enum shape {
 	SHAPE_DELETE,
 	SHAPE_DELETE_FIELDS, /* all fields of a hash */
 	SHAPE_DELETE_RANGE,  /* from a key to another */
-	SHAPE_CLEAR,         /* all that the actor had */
+	SHAPE_CLEAR,         /* all that the actor had, but for its relations if it has any */
+	SHAPE_RELATE,
+	SHAPE_UNRELATE,
 };
+
+/* From the first key to the last, or to where relations begin. */
+static bool is_clear(const struct pd_effect *effect)
+{
+	static const uint8_t relations = PD_SPACE_RELATION;
+
+	return effect->key.size == 0 &&
+	       (effect->value.size == 0 || pd_slice_equal(effect->value, pd_slice(&relations, 1)));
+}
 
 static enum shape shape_of(const struct pd_effect *effect, struct pd_history_place *place)
 {
 	*place = pd_history_take_apart(effect->key);
 	switch (effect->kind) {
 	case PD_EFFECT_PUT:
-		return place->shown ? SHAPE_PUT : SHAPE_HIDDEN;
+		return place->shown ? SHAPE_PUT : place->related ? SHAPE_RELATE : SHAPE_HIDDEN;
 	case PD_EFFECT_DELETE:
-		return place->shown ? SHAPE_DELETE : SHAPE_HIDDEN;
+		return place->shown ? SHAPE_DELETE : place->related ? SHAPE_UNRELATE : SHAPE_HIDDEN;
 	case PD_EFFECT_DELETE_RANGE:
-		if (effect->key.size == 0 && effect->value.size == 0)
+		if (is_clear(effect))
 			return SHAPE_CLEAR;
 		if (effect->key.size > 0 && effect->key.data[0] == PD_SPACE_CHUNK)
 			return SHAPE_HIDDEN;
@@ -80,6 +102,8 @@ static bool is_about(const struct pd_effect *effect, enum shape shape, const str
 		return false;
 	if (key.size == 0 || shape == SHAPE_CLEAR)
 		return true;
+	if (place->related)
+		return false;
 	if (shape != SHAPE_DELETE_RANGE)
 		return pd_slice_equal(place->name, key);
 	if (key.size > PD_KEY_SIZE_MAX)
@@ -177,6 +201,13 @@ static void write_put(struct pd_resp_writer *reply, const struct pd_effect *effe
 		write_number(reply, "expires_us", effect->expires_us);
 }
 
+void pd_history_write_relation(struct pd_resp_writer *reply, const struct pd_relation *relation)
+{
+	write_string(reply, "direction", pd_relation_side_name(relation->side));
+	write_text(reply, "kind", relation->kind);
+	write_text(reply, "actor", relation->other);
+}
+
 static void write_operation(struct pd_resp_writer *reply, const struct pd_effect *effect, enum shape shape,
 			    const struct pd_history_place *place, const char *clearing_name)
 {
@@ -201,6 +232,14 @@ static void write_operation(struct pd_resp_writer *reply, const struct pd_effect
 	case SHAPE_CLEAR:
 		pd_resp_write_map(reply, 1);
 		write_string(reply, "op", clearing_name);
+		break;
+	case SHAPE_RELATE:
+	case SHAPE_UNRELATE:
+		pd_resp_write_map(reply, shape == SHAPE_RELATE ? 5 : 4);
+		write_string(reply, "op", shape == SHAPE_RELATE ? "relate" : "unrelate");
+		pd_history_write_relation(reply, &place->relation);
+		if (shape == SHAPE_RELATE)
+			write_text(reply, "value", effect->value);
 		break;
 	case SHAPE_HIDDEN:
 		break;

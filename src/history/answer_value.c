@@ -87,11 +87,15 @@ static int write_change(struct pd_resp_writer *reply, struct pd_diff *diff,
 	struct pd_history_place place = pd_history_take_apart(change->key);
 	int result = 0;
 
-	pd_resp_write_map(reply, 2u + place.field + 4u * change->had + 4u * change->has);
+	pd_resp_write_map(reply, (place.related ? 4u : 2u + place.field) + 4u * change->had + 4u * change->has);
 	pd_resp_write_bulk_string(reply, "change");
 	pd_resp_write_bulk_string(reply, !change->had ? "put" : change->has ? "changed" : "deleted");
-	pd_resp_write_bulk_string(reply, "key");
-	pd_resp_write_bulk(reply, place.name);
+	if (place.related) {
+		pd_history_write_relation(reply, &place.relation);
+	} else {
+		pd_resp_write_bulk_string(reply, "key");
+		pd_resp_write_bulk(reply, place.name);
+	}
 	if (place.field) {
 		pd_resp_write_bulk_string(reply, "field");
 		pd_resp_write_bulk(reply, place.field_name);

@@ -97,6 +97,7 @@ int pd_diff_new(struct pd_history *history, uint64_t was, uint64_t actor, const 
 	diff->history = history;
 	pd_touched_init(&diff->keys, NULL, actor, history->memory_max_bytes);
 	diff->keys.behind = after;
+	diff->keys.relations = true;
 	result = pd_past_open(history, was, from, &diff->before, err);
 	if (result == 0)
 		result = pd_past_open(history, actor, to, &diff->after, err);

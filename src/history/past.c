@@ -374,8 +374,11 @@ int pd_past_string_hash(struct pd_past *past, const struct pd_entry *entry, stru
 	return result;
 }
 
-static int hash_all(struct pd_past *past, struct pd_hasher *hasher, struct pd_error *err)
+/* Relations come behind all else: *ret_own is the hash of what is before them. */
+static int hash_all(struct pd_past *past, struct pd_hasher *hasher, struct pd_hash128 *ret_own,
+		    struct pd_error *err)
 {
+	bool related = false;
 	struct pd_store_cursor cursor;
 	struct pd_entry entry;
 	uint64_t entries = 0;
@@ -389,6 +392,10 @@ static int hash_all(struct pd_past *past, struct pd_hasher *hasher, struct pd_er
 			return result;
 		if (!pd_engine_hashes(past->actor, &entry))
 			continue;
+		if (!related && entry.key.size > 0 && entry.key.data[0] == PD_SPACE_RELATION) {
+			related = true;
+			*ret_own = pd_hasher_sum(hasher);
+		}
 		if (entry.type == PD_TYPE_LARGE) {
 			struct pd_blob blob = pd_kv_blob(&entry);
 
@@ -400,20 +407,27 @@ static int hash_all(struct pd_past *past, struct pd_hasher *hasher, struct pd_er
 			pd_engine_hash_entry(hasher, &entry);
 		}
 	}
+	if (!related)
+		*ret_own = pd_hasher_sum(hasher);
 	return result;
 }
 
-int pd_past_hash(struct pd_past *past, struct pd_hash128 *ret_hash, struct pd_error *err)
+int pd_past_hash(struct pd_past *past, struct pd_hash128 *ret_hash, struct pd_hash128 *ret_own,
+		 struct pd_error *err)
 {
 	struct pd_hasher *hasher = pd_hasher_new();
+	struct pd_hash128 own;
 	int result = 0;
 
 	if (hasher == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory while hashing");
+	own = pd_hasher_sum(hasher);
 	if (past->state != NULL)
-		result = hash_all(past, hasher, err);
+		result = hash_all(past, hasher, &own, err);
 	if (result == 0)
 		*ret_hash = pd_hasher_sum(hasher);
+	if (result == 0 && ret_own != NULL)
+		*ret_own = own;
 	pd_hasher_free(hasher);
 	return result;
 }

@@ -59,8 +59,9 @@ PD_MUST_CHECK int pd_past_string_hash(struct pd_past *past, const struct pd_entr
 				      struct pd_hash128 *ret_hash, struct pd_error *err);
 /* Give the memory of what was read back: all entries and cursors are void. */
 void pd_past_forget(struct pd_past *past);
-/* What pd_engine_state_hash() gave at that moment. */
-PD_MUST_CHECK int pd_past_hash(struct pd_past *past, struct pd_hash128 *ret_hash, struct pd_error *err);
+/* What pd_engine_state_hash() gave at that moment. *ret_own (may be NULL): what it would have been without relations to others. */
+PD_MUST_CHECK int pd_past_hash(struct pd_past *past, struct pd_hash128 *ret_hash, struct pd_hash128 *ret_own,
+			       struct pd_error *err);
 
 /* One entry as it was, without all of the rest: found by walking back from the moment. */
 struct pd_past_value {

@@ -18,8 +18,10 @@ void pd_touched_done(struct pd_touched_keys *keys)
 	pd_free(keys->items);
 }
 
-static bool is_shown(struct pd_slice key)
+static bool is_shown(const struct pd_touched_keys *keys, struct pd_slice key)
 {
+	if (key.size > 1 && key.data[0] == PD_SPACE_RELATION)
+		return keys->relations;
 	return key.size > 0 && (key.data[0] == PD_SPACE_KEY || key.data[0] == PD_SPACE_FIELD);
 }
 
@@ -27,7 +29,7 @@ int pd_touched_add(struct pd_touched_keys *keys, struct pd_slice key, struct pd_
 {
 	struct pd_touched_key *items;
 
-	if (!is_shown(key) || (keys->behind.size > 0 && pd_slice_compare(key, keys->behind) <= 0))
+	if (!is_shown(keys, key) || (keys->behind.size > 0 && pd_slice_compare(key, keys->behind) <= 0))
 		return 0;
 	if (key.size + 2 * sizeof *items > keys->room)
 		return pd_error_set(

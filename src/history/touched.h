@@ -21,6 +21,7 @@ struct pd_touched_keys {
 	uint64_t actor;
 	struct pd_slice behind; /* keys up to it are of no interest; the caller's */
 	bool kept;              /* also what had expired and was not removed yet, of what ranges deleted */
+	bool relations;         /* to other actors are of interest, too */
 	size_t room;            /* bytes that may still be taken */
 	struct pd_buffer bytes; /* all keys, one after the other */
 	struct pd_touched_key *items; /* sorted, each key once, once all are there */

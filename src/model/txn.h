@@ -29,6 +29,7 @@ enum pd_space {
 	PD_SPACE_FIELD = 'f', /* the fields of a hash: key name, then field name */
 	PD_SPACE_CHUNK =
 		'c', /* the bytes of large strings: number of the blob, then that of the chunk; no keys */
+	PD_SPACE_RELATION = 'r', /* relations to other actors: model/relation/relation.h; no keys. Behind all others */
 };
 
 /* The type byte of an entry. Part of the on-disk format: numbers stay. */
@@ -39,6 +40,8 @@ enum pd_type {
 	PD_TYPE_SYSTEM = 4, /* the engine's own */
 	PD_TYPE_LARGE = 5,  /* a string whose bytes are chunks; value: see struct pd_blob */
 	PD_TYPE_CHUNK = 6,
+	PD_TYPE_RELATION = 7,  /* value: what it says */
+	PD_TYPE_RELATIONS = 8, /* how many an actor has */
 };
 
 /* ---- large strings ----
@@ -109,8 +112,23 @@ PD_MUST_CHECK int pd_txn_put(struct pd_txn *txn, struct pd_key *key, enum pd_typ
 PD_MUST_CHECK int pd_txn_delete(struct pd_txn *txn, struct pd_key *key);
 /* Delete all fields of a hash; the name and actor of `key` say which. */
 PD_MUST_CHECK int pd_txn_delete_fields(struct pd_txn *txn, struct pd_key *key);
-/* Delete everything of one actor (FLUSHDB after PD.USE). The actor stays. */
+/* Delete all keys of one actor (FLUSHDB after PD.USE). The actor stays, and its relations. */
 PD_MUST_CHECK int pd_txn_clear_actor(struct pd_txn *txn, struct pd_actor *actor);
+
+/* ---- relations ----
+ * Actors are named here: "actor" of the session's tenant, or "tenant/actor". An actor that is asked for counts for quotas on
+ * operations. PD_NOT_FOUND: it is not there; PD_INVALID, PD_PERMISSION: its name; PD_CORRUPT: it is quarantined; PD_QUOTA. */
+PD_MUST_CHECK int pd_txn_named_actor(struct pd_txn *txn, struct pd_slice name, struct pd_actor **ret_actor,
+				     struct pd_error *err);
+struct pd_relating {
+	struct pd_slice from, to, kind, data;
+};
+/* Both sides, in this transaction. As above; PD_INVALID: they are of two tenants; PD_TOO_LARGE: one has as many as it may have. */
+PD_MUST_CHECK int pd_txn_relate(struct pd_txn *txn, const struct pd_relating *relating, bool *ret_new,
+				struct pd_error *err);
+/* Whatever there is of it. Neither need be there. */
+PD_MUST_CHECK int pd_txn_unrelate(struct pd_txn *txn, const struct pd_relating *relating, bool *ret_was_there,
+				  struct pd_error *err);
 
 /* ---- telling ----
  * Something happened to a key, in Redis's words: for whoever listens, when the transaction has settled. Forgotten when it is
@@ -167,6 +185,9 @@ void pd_txn_walk_keys(struct pd_txn *txn, struct pd_actor *actor, struct pd_slic
 /* All fields of a hash from the first >= `from` on. */
 void pd_txn_walk_fields(struct pd_txn *txn, const struct pd_key *key, struct pd_slice from,
 			struct pd_walk *ret_walk);
+/* Relations whose keys have this prefix behind their space, from the first >= `from` on. */
+void pd_txn_walk_relations(struct pd_txn *txn, struct pd_actor *actor, struct pd_slice prefix,
+			   struct pd_slice from, struct pd_walk *ret_walk);
 /* The chunks of a blob from number `from` on. */
 void pd_txn_walk_chunks(struct pd_txn *txn, const struct pd_key *key, uint64_t blob, uint64_t from,
 			struct pd_walk *ret_walk);

@@ -131,12 +131,19 @@ static int copy_entry(struct pd_copy *copy, const struct pd_entry *entry, struct
 	return go_on_at(copy, entry->key, true) == 0 ? 0 : no_memory(err);
 }
 
+/* Chunks come with the strings that name them. */
+static bool is_skipped(const struct pd_copy *copy, const struct pd_entry *entry)
+{
+	return entry->key.data[0] == PD_SPACE_CHUNK ||
+	       (entry->key.data[0] == PD_SPACE_RELATION && !copy->relations);
+}
+
 int pd_copy_fill(struct pd_copy *copy, struct pd_buffer *into, enum pd_copy_end *ret_end,
 		 struct pd_error *err)
 {
-	static const uint8_t behind_chunks = PD_SPACE_CHUNK + 1;
 	struct pd_past_cursor cursor;
 	struct pd_entry entry;
+	uint8_t behind;
 	int result = 0;
 
 	pd_buffer_clear(into);
@@ -146,16 +153,16 @@ int pd_copy_fill(struct pd_copy *copy, struct pd_buffer *into, enum pd_copy_end 
 		pd_past_seek(copy->past, pd_buffer_slice(&copy->from), pd_slice(NULL, 0), &cursor);
 		while (into->size < PD_COPY_PIECE &&
 		       (result = pd_past_next_kept(&cursor, &entry, err)) == 1) {
-			/* They come with the strings that name them. */
-			if (entry.key.data[0] == PD_SPACE_CHUNK)
+			if (is_skipped(copy, &entry))
 				break;
 			result = copy_entry(copy, &entry, into, ret_end, err);
 			if (result != 0)
 				break;
 		}
-		if (result != 1 || into->size >= PD_COPY_PIECE || entry.key.data[0] != PD_SPACE_CHUNK)
+		if (result != 1 || into->size >= PD_COPY_PIECE || !is_skipped(copy, &entry))
 			break;
-		if (go_on_at(copy, pd_slice(&behind_chunks, 1), false) != 0)
+		behind = entry.key.data[0] + 1;
+		if (go_on_at(copy, pd_slice(&behind, 1), false) != 0)
 			return no_memory(err);
 	}
 	if (result == 0 && into->size < PD_COPY_PIECE)

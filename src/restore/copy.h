@@ -1,6 +1,6 @@
 /* Copying a past state, piece by piece, into entries of another actor: all that state had then, also what had expired and was not
  * removed yet, so that the copy has the same hash. Large strings get new numbers, since those of blobs are no two actors'; chunks that no
- * string named are left out.
+ * string named are left out; so are relations to other actors, of which another actor has none before somebody says so.
  *
  * Threads: as the past's. */
 #ifndef PD_RESTORE_COPY_H
@@ -15,6 +15,7 @@
 
 struct pd_copy {
 	struct pd_past *past;
+	bool relations; /* they are copied as well: what is made is no actor, and nobody is related to it */
 	struct pd_buffer from;               /* the key to go on with */
 	uint64_t next_number, numbers_end;   /* for blobs */
 	uint64_t blob, chunk_number, copied; /* of the large string that is being copied; blob 0: none */

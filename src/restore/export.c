@@ -335,13 +335,13 @@ static int write_end(struct pd_export *export, struct pd_buffer *into, struct pd
 {
 	const struct pd_restore_source *source = export->source;
 	uint8_t digest[PD_SHA256_SIZE];
-	struct pd_hash128 hash;
+	struct pd_hash128 all, hash;
 	char text[33];
-	int result = pd_past_hash(source->past, &hash, err);
+	int result = pd_past_hash(source->past, &all, &hash, err);
 
 	if (result != 0)
 		return result;
-	if (source->is_snapshot && (hash.high != source->hash.high || hash.low != source->hash.low))
+	if (source->is_snapshot && (all.high != source->hash.high || all.low != source->hash.low))
 		return pd_error_set(
 			err, PD_CORRUPT,
 			"the snapshot is not what it was when it was made: take another moment, and "

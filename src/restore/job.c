@@ -75,7 +75,7 @@ static void run_find(void *argument)
 		job->result = pd_restore_find(job->history, &job->order, &job->known, &job->source,
 					      &job->err);
 	if (job->result == 0 && job->order.verb == PD_RESTORE_VERIFY)
-		job->result = pd_past_hash(job->source.past, &job->was, &job->err);
+		job->result = pd_past_hash(job->source.past, &job->all, NULL, &job->err);
 	if (job->result == 0 && job->order.verb == PD_RESTORE_RESTORE && job->tries < TRIES_MAX)
 		job->result = pd_restore_plan_make(&job->plan, job->history, &job->source, job->known.actor,
 						   &job->err);
@@ -100,7 +100,9 @@ static void run_verify(void *argument)
 	if (job->order.verb == PD_RESTORE_IMPORT)
 		job->was = job->reader.hash;
 	else
-		job->result = pd_past_hash(job->source.past, &job->was, &job->err);
+		job->result = pd_past_hash(job->source.past, &job->all, &job->was, &job->err);
+	if (job->copy.relations)
+		job->was = job->all;
 	if (job->result == 0)
 		job->result = pd_engine_view_hash(job->view, job->draft_id, go_on_hashing, job, &job->is,
 						  &job->err);
@@ -483,7 +485,7 @@ static int check_remembered(const struct pd_restore_job *job, struct pd_error *e
 {
 	const struct pd_restore_source *source = &job->source;
 
-	if (!source->is_snapshot || same_hash(job->was, source->hash))
+	if (!source->is_snapshot || same_hash(job->all, source->hash))
 		return 0;
 	return pd_error_set(
 		err, PD_CORRUPT,
@@ -498,6 +500,7 @@ static int find(struct pd_restore_job *job, struct pd_error *err)
 	if (result != 0)
 		return result;
 	job->copy.past = job->source.past;
+	job->copy.relations = job->order.verb == PD_RESTORE_SNAPSHOT;
 	job->total_keys = pd_past_key_count(job->source.past);
 	job->stage = PD_STAGE_BEGIN;
 	if (job->order.verb == PD_RESTORE_VERIFY) {
@@ -680,7 +683,7 @@ static int keep(struct pd_restore_job *job, struct pd_error *err)
 					     .lsn = moment->lsn,
 					     .time_us = moment->time_us,
 					     .keep_us = job->order.keep_us,
-					     .hash = job->was,
+					     .hash = job->all,
 					     .profile = job->source.profile };
 	int result;
 

@@ -79,7 +79,8 @@ struct pd_restore_job {
 	struct pd_copy copy;
 	enum pd_copy_end end;
 	struct pd_export export;
-	struct pd_hash128 was, is;
+	struct pd_hash128 was, is; /* of what is made: of what it is made of, and of what was written */
+	struct pd_hash128 all;     /* of all that the source had then, with relations */
 	uint64_t draft_id;
 	struct pd_buffer names, piece, reply;
 	size_t put;                            /* of the piece, into the draft */

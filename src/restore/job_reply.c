@@ -78,7 +78,7 @@ void pd_restore_write_snapshot(struct pd_restore_job *job)
 	char when[PD_TIMESTAMP_SIZE], hash[33];
 
 	pd_timestamp_format(moment->time_us, 6, when);
-	pd_hash128_format(job->was, hash);
+	pd_hash128_format(job->all, hash);
 	pd_resp_write_map(&reply, made ? 9 : 6);
 	write_text(&reply, "actor", job->order.name);
 	write_text(&reply, "snapshot", job->order.snapshot);

@@ -40,6 +40,7 @@ GROUPS = (
     "actor_history",
     "actor_restore",
     "actor_snapshot",
+    "actor_relations",
     "actor_transfer",
     "archive",
     "backup",

@@ -295,6 +295,13 @@ static void answer_help(struct pd_resp_call *call)
 		"PROFILE name [DURABILITY level] [QUOTA-KEYS n] [QUOTA-BYTES n] [QUOTA-OPS n] "
 		"[EXPIRE-AFTER seconds] [CLEAR]",
 		"    What holds for it, whoever writes; 0 and default: nothing of its own.",
+		"RELATE from to [KIND kind] [DATA text]",
+		"    Relate an actor to another. Returns 1, or 0 where it was so already; DATA is what the "
+		"relation "
+		"says from now on.",
+		"RELATIONS name [OUT|IN|BOTH] [KIND kind] [CURSOR cursor] [COUNT n]",
+		"    Return a cursor (0: nothing is left) and the relations of an actor, those that go to it "
+		"first.",
 		"RENEW name owner epoch milliseconds",
 		"    Own it for that time from now on.",
 		"RELEASE name owner epoch",
@@ -315,6 +322,8 @@ static void answer_help(struct pd_resp_call *call)
 		"    Return the snapshots of an actor, or of the tenant, the oldest first.",
 		"UNDROP name",
 		"    Bring an actor back that was dropped, as it was.",
+		"UNRELATE from to [KIND kind]",
+		"    End a relation. Returns 1, or 0 where there was none.",
 		"UNSNAPSHOT name snapshot",
 		"    Remove a snapshot. Returns whether there was one.",
 		"VERIFY name snapshot",

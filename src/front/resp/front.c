@@ -12,6 +12,7 @@
 #include "history/job.h"
 #include "restore/job.h"
 #include "model/kv/kv.h"
+#include "model/relation/relation.h"
 #include "os/os.h"
 #include "security/login.h"
 
@@ -53,7 +54,10 @@ static int build_registry(struct pd_resp_registry *registry, struct pd_error *er
 		if (result != 0)
 			return result;
 	}
-	result = add_front_commands(registry, err);
+	for (size_t i = 0; result == 0 && i < pd_relation_command_count; i++)
+		result = pd_resp_registry_add(registry, pd_relation_commands + i, NULL, err);
+	if (result == 0)
+		result = add_front_commands(registry, err);
 	if (result != 0)
 		return result;
 	return pd_resp_registry_seal(registry, err);

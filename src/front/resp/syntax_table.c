@@ -130,6 +130,9 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	  "seconds~i=EXPIRE-AFTER? "
 	  "clear~t=CLEAR?",
 	  "" },
+	{ "pd.actor|relate", "from to kind=KIND? data=DATA?", "" },
+	{ "pd.actor|relations",
+	  "actor direction~o(out~t=OUT in~t=IN both~t=BOTH)? kind=KIND? cursor=CURSOR? count~i=COUNT?", "" },
 	{ "pd.actor|release", "actor owner epoch~i", "" },
 	{ "pd.actor|renew", "actor owner epoch~i milliseconds~i", "" },
 	{ "pd.actor|restore", "actor moment=AT dry-run~t=DRYRUN?", "" },
@@ -137,6 +140,7 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "pd.actor|snapshot", "actor snapshot? moment=AT? seconds~i=KEEP?", "" },
 	{ "pd.actor|snapshots", "actor?", "" },
 	{ "pd.actor|undrop", "actor", "" },
+	{ "pd.actor|unrelate", "from to kind=KIND?", "" },
 	{ "pd.actor|unsnapshot", "actor snapshot", "" },
 	{ "pd.actor|verify", "actor snapshot", "" },
 	{ "pd.backup|full", "repository no-state~t=NOSTATE?", "" },

@@ -3,6 +3,7 @@
 #include "base/codec.h"
 #include "base/memory.h"
 #include "model/kv/kv_private.h"
+#include "model/relation/relation.h"
 
 int pd_kv_work_begin(struct pd_call *call, size_t size, struct pd_kv_work *ret_work)
 {
@@ -94,12 +95,17 @@ void pd_kv_tell_put(struct pd_call *call, const struct pd_key *key, const struct
 
 bool pd_kv_makes_sense(uint8_t type, struct pd_slice value)
 {
+	struct pd_relation_count relations;
 	struct pd_blob blob;
 	uint64_t count = 0;
 
 	if (type == PD_TYPE_HASH)
 		return pd_varint_get(value.data, value.size, &count) == value.size && count > 0 &&
 		       count <= HASH_FIELDS_MAX;
+	if (type == PD_TYPE_RELATION)
+		return value.size <= PD_RELATION_DATA_MAX;
+	if (type == PD_TYPE_RELATIONS)
+		return pd_relation_count_read(value, &relations);
 	return type != PD_TYPE_LARGE || pd_kv_read_head(value, &blob);
 }
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "model/kv/kv.h"
+#include "model/relation/relation.h"
 
 #define WORDS_MAX 32
 
@@ -126,8 +127,22 @@ static size_t cut(const char *command, struct pd_slice *words)
 	return count;
 }
 
-static const struct pd_command *find_command(struct pd_slice name)
+/* "PD.ACTOR RELATE" is pd.actor|relate. */
+static const struct pd_command *find_relation_command(struct pd_slice subcommand)
 {
+	for (size_t i = 0; i < pd_relation_command_count; i++)
+		if (pd_slice_equal_nocase(subcommand, strchr(pd_relation_commands[i].name, '|') + 1))
+			return &pd_relation_commands[i];
+	fail_msg("there is no command 'PD.ACTOR %.*s'", (int)subcommand.size, (const char *)subcommand.data);
+	return NULL;
+}
+
+static const struct pd_command *find_command(const struct pd_slice *words)
+{
+	struct pd_slice name = words[0];
+
+	if (pd_slice_equal_nocase(name, "pd.actor"))
+		return find_relation_command(words[1]);
 	for (size_t i = 0; i < pd_kv_command_count; i++)
 		if (pd_slice_equal_nocase(name, pd_kv_commands[i].name))
 			return &pd_kv_commands[i];
@@ -151,7 +166,7 @@ int host_send(struct host *host, const struct host_request *request)
 		size_t count = cut(request->commands[sent.count], words[sent.count]);
 
 		commands[sent.count] = (struct pd_request_command){ .command = find_command(
-									    words[sent.count][0]),
+									    words[sent.count]),
 								    .words = words[sent.count],
 								    .count = count };
 	}

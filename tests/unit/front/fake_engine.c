@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "engine/state_hash.h"
 #include "model/kv/kv.h"
+#include "model/relation/relation.h"
 
 struct pd_session {
 	struct pd_engine *engine;
@@ -88,6 +89,10 @@ const struct pd_command pd_kv_commands[] = {
 	{ "big", 2, PD_COMMAND_READONLY, 0, 0, 0, "string", "1", "s", "c", evaluate_big },
 };
 const size_t pd_kv_command_count = sizeof pd_kv_commands / sizeof *pd_kv_commands;
+const struct pd_command pd_relation_commands[] = {
+	{ "pd.actor|relations", -3, PD_COMMAND_READONLY, 0, 0, 0, "perdure", "1", "s", "c", evaluate_get },
+};
+const size_t pd_relation_command_count = sizeof pd_relation_commands / sizeof *pd_relation_commands;
 
 /* ---- requests ---- */
 

@@ -137,7 +137,7 @@ static void test_past_states(void **state)
 		struct pd_past *past = past_at(history, info.id, lsn);
 		struct pd_hash128 hash;
 
-		assert_int_equal(pd_past_hash(past, &hash, &err), 0);
+		assert_int_equal(pd_past_hash(past, &hash, NULL, &err), 0);
 		assert_same_hash(hash, hashes[lsn]);
 		pd_past_close(past);
 	}
