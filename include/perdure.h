@@ -555,6 +555,32 @@ PERDURE_API int perdure_actor_drop(struct perdure_session *session, struct perdu
 PERDURE_API int perdure_actor_set_level(struct perdure_session *session, struct perdure_bytes actor,
 					int level, struct perdure_error *err);
 
+/* ---- relations between actors ----
+ *
+ * A relation goes from one actor of the tenant to another, is of a kind, and may say something. Both know of it: it is written to both in one
+ * transaction, and ends with either. docs/actors.md says what becomes of it. None of this is part of a transaction. */
+
+/* `kind` has 1 to 64 bytes, no space, control character, {, } or / (NULL: "related"), `data` up to 256. *ret_new (NULL: not asked for): 1, or
+ * 0 where it was there already; `data` is what it says from now on. PERDURE_NOT_FOUND: one of the two is not there; PERDURE_INVALID; PERDURE_STALE_EPOCH;
+ * PERDURE_QUOTA; PERDURE_TOO_LARGE: one has as many as it may have, 4096. */
+PERDURE_API int perdure_actor_relate(struct perdure_session *session, struct perdure_bytes from,
+				     struct perdure_bytes to, const char *kind, struct perdure_bytes data,
+				     int *ret_new, struct perdure_error *err);
+/* *ret_was_there (NULL: not asked for): 1, or 0 where there was none. Neither need be there. */
+PERDURE_API int perdure_actor_unrelate(struct perdure_session *session, struct perdure_bytes from,
+				       struct perdure_bytes to, const char *kind, int *ret_was_there,
+				       struct perdure_error *err);
+enum perdure_relations {
+	PERDURE_RELATIONS_IN = 1, /* those that go to the actor */
+	PERDURE_RELATIONS_OUT = 2,
+	PERDURE_RELATIONS_BOTH = 3,
+};
+/* A list of maps: direction ("in" or "out"), kind, actor (the other), data. `kind` NULL: of all kinds. PERDURE_NOT_FOUND. Free the reply
+ * with perdure_reply_free(). */
+PERDURE_API int perdure_actor_relations(struct perdure_session *session, struct perdure_bytes actor,
+					int directions, const char *kind, struct perdure_reply **ret_reply,
+					struct perdure_error *err);
+
 /* ---- profiles: what holds for an actor, or for all actors of a tenant together, whoever writes ----
  *
  * They are kept with the data and are the same through every door. A write that would leave more keys or bytes than before, and more than

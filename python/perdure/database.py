@@ -408,6 +408,38 @@ class Database(Operations):
         """NotFoundError."""
         self.past("UNSNAPSHOT", actor, name)
 
+    # ---- relations ----
+
+    def relate(self, actor: Text, other: Text, kind: str | None = None, data: Text = b"") -> bool:
+        """Relate an actor to another: both know of it, and what it says. Was it not so already? NotFoundError: one of them is not there."""
+        answer = ctypes.c_int()
+        with self._session() as session:
+            lib.call("perdure_actor_relate", session, wrap(actor), wrap(other), kind.encode() if kind is not None else None,
+                     wrap(data), ctypes.byref(answer))
+        return answer.value == 1
+
+    def unrelate(self, actor: Text, other: Text, kind: str | None = None) -> bool:
+        """End a relation, on both sides. Was it there?"""
+        answer = ctypes.c_int()
+        with self._session() as session:
+            lib.call("perdure_actor_unrelate", session, wrap(actor), wrap(other), kind.encode() if kind is not None else None,
+                     ctypes.byref(answer))
+        return answer.value == 1
+
+    def relations(self, actor: Text, direction: str = "both", kind: str | None = None) -> list[dict[bytes, Any]]:
+        """What an actor is related to: direction (b"in": to it, b"out": from it), kind, actor, data. Only those that go "in" or "out"."""
+        directions = {"in": 1, "out": 2, "both": 3}
+        if direction not in directions:
+            raise ValueError(f"{direction!r} is no direction: in, out or both")
+        reply = ctypes.POINTER(lib.Reply)()
+        with self._session() as session:
+            lib.call("perdure_actor_relations", session, wrap(actor), directions[direction],
+                     kind.encode() if kind is not None else None, ctypes.byref(reply))
+        try:
+            return list(read_reply(reply.contents))
+        finally:
+            lib.LIBRARY.perdure_reply_free(reply)
+
     def set_actor_level(self, actor: Text, level: Level) -> None:
         """How durable writes to this actor are when they do not say so themselves."""
         with self._session() as session:

@@ -114,6 +114,23 @@ class Past(OnDisk):
             self.db.remove_snapshot("a", "s")
 
 
+class Relations(InMemory):
+    def test_both_sides(self):
+        self.db.put("a", "key", "1")
+        self.db.put("b", "key", "1")
+        self.assertTrue(self.db.relate("a", "b", "friend", "hi"))
+        self.assertFalse(self.db.relate("a", "b", "friend", "hi"))
+        self.assertEqual(self.db.relations("a"), [{b"direction": b"out", b"kind": b"friend", b"actor": b"b", b"data": b"hi"}])
+        self.assertEqual(self.db.relations("b", "in", "friend")[0][b"actor"], b"a")
+        self.assertEqual(self.db.relations("b", "out"), [])
+        self.assertTrue(self.db.unrelate("a", "b", "friend"))
+        self.assertFalse(self.db.unrelate("a", "b"))
+        with self.assertRaises(perdure.NotFoundError):
+            self.db.relate("a", "nobody")
+        with self.assertRaises(ValueError):
+            self.db.relations("a", "up")
+
+
 class Strings(InMemory):
     def test_put_and_get(self):
         self.db.put("a", "key", "value")

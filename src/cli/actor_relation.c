@@ -42,7 +42,8 @@ static const char *const from_and_to[] = { WHICH_FROM, WHICH_TO, NULL };
 static const struct pd_option relate_table[] = {
 	OPTION_DATA,
 	OPTION_KIND("What the relation is (default: related)."),
-	{ "text", "TEXT", PD_OPTION_TEXT, AT(text), 0, 0, "What it says, up to 256 bytes (default: nothing)." },
+	{ "text", "TEXT", PD_OPTION_TEXT, AT(text), 0, 0,
+	  "What it says, up to 256 bytes (default: nothing)." },
 	OPTION_JSON,
 };
 

@@ -15,7 +15,7 @@
 struct given {
 	const char *data, *at;
 	struct pd_bulk_given bulk;
-	bool json, dry_run; /* dry_run: of a revert */
+	bool json, dry_run, relations; /* dry_run: of a revert */
 };
 
 #define AT(field) offsetof(struct given, field)
@@ -191,9 +191,33 @@ static void print_reverted(struct pd_output *output, struct pd_slice map)
 	print_done(output, map);
 }
 
+static void print_again(struct pd_output *output, struct pd_slice map)
+{
+	uint64_t missing = pd_admin_number(map, "missing");
+	struct pd_slice undo = pd_admin_text(map, "undo");
+
+	pd_output_word(output, pd_admin_text(map, "actor"));
+	pd_output_text(output, " as of ");
+	pd_output_lax(output, pd_admin_text(map, "at_time"));
+	pd_output_text(output, ": %" PRIu64 " related, %" PRIu64 " ended", pd_admin_number(map, "related"),
+		       pd_admin_number(map, "ended"));
+	if (missing > 0)
+		pd_output_text(output, ", %" PRIu64 " with actors that are not there", missing);
+	pd_output_text(output, "\n");
+	if (undo.size == 0)
+		return;
+	pd_output_text(output, "undo it with: perdure actor restore --relations --at ");
+	pd_output_lax(output, undo);
+	pd_output_text(output, " ");
+	pd_output_word(output, pd_admin_text(map, "actor"));
+	pd_output_text(output, "\n");
+}
+
 static const struct pd_option restore_table[] = {
 	OPTION_DATA,
 	{ "at", "MOMENT", PD_OPTION_TEXT, AT(at), 0, 0, "As it was then. Needed." },
+	{ "relations", NULL, PD_OPTION_SWITCH, AT(relations), 0, 0,
+	  "Only what it was related to, on both sides; nothing else of it is touched." },
 	PD_BULK_OPTIONS(struct given),
 	PD_BULK_OPTION_YES(struct given),
 	PD_BULK_OPTION_JSON(struct given),
@@ -208,8 +232,9 @@ static const struct pd_options restore_options = {
 		 "stay. Where "
 		 "little\nwas changed since, that is put back; else all of it is written anew beside the "
 		 "serving, compared "
-		 "with what\nit was, and takes the actor's place. It says with what to undo "
-		 "it.\n\n" PD_BULK_ABOUT " One that\nwas not there then stays as it is.\n\n" MOMENTS,
+		 "with what\nit was, and takes the actor's place. It says with what to undo it. Relations to "
+		 "other actors stay as they\nare: --relations restores these, and nothing "
+		 "else.\n\n" PD_BULK_ABOUT " One that\nwas not there then stays as it is.\n\n" MOMENTS,
 	.table = restore_table,
 	.count = sizeof restore_table / sizeof *restore_table,
 	.environment_count = 1, /* PERDURE_DATA */
@@ -232,6 +257,17 @@ static int restore_one(const struct pd_bulk *bulk, struct pd_cli_past *past, str
 	return code;
 }
 
+static int relate_one(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
+		      struct pd_bulk_result *result, struct pd_error *err)
+{
+	int code = pd_bulk_ask(bulk, past, name, result, err);
+	struct pd_slice map = pd_buffer_slice(&result->reply);
+
+	if (code == 0 && pd_admin_number(map, "related") + pd_admin_number(map, "ended") == 0)
+		result->outcome = PD_BULK_UNCHANGED;
+	return code;
+}
+
 static int restore_several(const struct given *given)
 {
 	struct pd_bulk bulk = { .options = &restore_options,
@@ -245,10 +281,14 @@ static int restore_several(const struct given *given)
 				.has_moment = true,
 				.at = given->at,
 				.verb = "RESTORE",
-				.tail = { given->bulk.dry_run ? "DRYRUN" : NULL },
-				.carry_out = restore_one,
-				.print = print_restored };
+				.carry_out = given->relations ? relate_one : restore_one,
+				.print = given->relations ? print_again : print_restored };
+	size_t count = 0;
 
+	if (given->relations)
+		bulk.tail[count++] = "RELATIONS";
+	if (given->bulk.dry_run)
+		bulk.tail[count] = "DRYRUN";
 	return pd_bulk_run(&bulk);
 }
 
@@ -256,6 +296,7 @@ int pd_actor_restore_run(int argc, char **argv)
 {
 	const char *words[8] = { "PD.ACTOR", "RESTORE", NULL, "AT" };
 	struct given given = { .data = "./data", .bulk = PD_BULK_DEFAULTS };
+	size_t count = 5;
 	int status;
 
 	if (!pd_bulk_take(&restore_options, argc, argv, &given, &given.bulk, NULL, &words[2], NULL, &status))
@@ -265,9 +306,12 @@ int pd_actor_restore_run(int argc, char **argv)
 	if (pd_bulk_is_asked(&given.bulk))
 		return restore_several(&given);
 	words[4] = given.at;
+	if (given.relations)
+		words[count++] = "RELATIONS";
 	if (given.bulk.dry_run)
-		words[5] = "DRYRUN";
-	return pd_actor_order(&restore_options, given.data, given.json, words, print_restored);
+		words[count++] = "DRYRUN";
+	return pd_actor_order(&restore_options, given.data, given.json, words,
+			      given.relations ? print_again : print_restored);
 }
 
 /* ---- revert ---- */

@@ -19,7 +19,8 @@ struct place {
 	uint64_t blob, chunk; /* of PD_SPACE_CHUNK: no key of anybody's */
 	bool all_fields;      /* of a range: exactly one hash's fields, or one blob's chunks */
 	bool everything;      /* of a range: all that the actor has, but for its relations if it has any */
-	struct pd_relation relation; /* of PD_SPACE_RELATION: no key of anybody's. kind size 0: how many there are */
+	struct pd_relation
+		relation; /* of PD_SPACE_RELATION: no key of anybody's. kind size 0: how many there are */
 };
 
 static bool is_system(const struct pd_effect *effect)
@@ -35,7 +36,8 @@ static struct place take_apart(const struct pd_effect *effect)
 	size_t size;
 
 	if (is_range && key.size == 0 &&
-	    (effect->value.size == 0 || (effect->value.size == 1 && effect->value.data[0] == PD_SPACE_RELATION))) {
+	    (effect->value.size == 0 ||
+	     (effect->value.size == 1 && effect->value.data[0] == PD_SPACE_RELATION))) {
 		place.everything = true;
 	} else if (!is_range && ((key.size == 1 && key.data[0] == PD_SPACE_RELATION) ||
 				 pd_relation_read_key(key, &place.relation))) {
@@ -113,8 +115,7 @@ bool pd_cli_log_effect_wanted(const struct pd_cli_log_names *names, const struct
 	if (key == NULL || place.everything)
 		return key == NULL || !is_system(effect);
 	return !is_system(effect) && place.space != 0 && place.space != PD_SPACE_CHUNK &&
-	       place.space != PD_SPACE_RELATION &&
-	       pd_glob_match(pd_slice_string(key), place.name);
+	       place.space != PD_SPACE_RELATION && pd_glob_match(pd_slice_string(key), place.name);
 }
 
 /* ---- the engine's own: names, profiles, idempotency keys ---- */

@@ -108,7 +108,12 @@ static int spell_words(struct perdure_session *session, const struct perdure_byt
 static struct {
 	const char *prefix;
 	int code;
-} const codes[] = { { "WRONGTYPE", PERDURE_WRONG_TYPE } };
+} const codes[] = {
+	{ "WRONGTYPE", PERDURE_WRONG_TYPE },
+	/* Of relations, which have functions of their own. */
+	{ "ERR there is no actor '", PERDURE_NOT_FOUND },
+	{ "ERR actor '", PERDURE_TOO_LARGE },
+};
 
 int pd_embed_reply_error(struct pd_slice text, struct perdure_error *err)
 {

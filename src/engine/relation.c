@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "engine/engine_private.h"
+#include "engine/relation.h"
 #include "model/relation/relation.h"
 
 #define RUN_MAX 32u /* relations that are read before anything is written */
@@ -134,13 +135,12 @@ static int find_ends(struct pd_txn *txn, const struct pd_relating *relating, str
 		result = find_end(txn, relating->to, to, err);
 	if (result != 0 || pd_slice_equal(from->tenant, to->tenant))
 		return result;
-	return pd_error_set(err, PD_INVALID,
-			    "'%.*s' and '%.*s' are of two tenants: actors are related to others of their own "
-			    "tenant",
-			    relating->from.size < 100 ? (int)relating->from.size : 100,
-			    (const char *)relating->from.data,
-			    relating->to.size < 100 ? (int)relating->to.size : 100,
-			    (const char *)relating->to.data);
+	return pd_error_set(
+		err, PD_INVALID,
+		"'%.*s' and '%.*s' are of two tenants: actors are related to others of their own "
+		"tenant",
+		relating->from.size < 100 ? (int)relating->from.size : 100, (const char *)relating->from.data,
+		relating->to.size < 100 ? (int)relating->to.size : 100, (const char *)relating->to.data);
 }
 
 static struct pd_relation side_of(const struct pd_relating *relating, enum pd_relation_side side,
@@ -164,15 +164,15 @@ static int check_room(struct pd_txn *txn, const struct pd_actor *actor, const st
 		return txn->failed;
 	if (count.out + count.in + more <= PD_RELATIONS_MAX)
 		return 0;
-	return pd_error_set(err, PD_TOO_LARGE,
-			    "actor '%.*s' has %llu relations, and one may have %u: end some, or keep such lists "
-			    "under keys",
-			    (int)actor->name_size, (const char *)actor->name,
-			    (unsigned long long)(count.out + count.in), PD_RELATIONS_MAX);
+	return pd_error_set(
+		err, PD_TOO_LARGE,
+		"actor '%.*s' has %llu relations, and one may have %u: end some, or keep such lists "
+		"under keys",
+		(int)actor->name_size, (const char *)actor->name, (unsigned long long)(count.out + count.in),
+		PD_RELATIONS_MAX);
 }
 
-int pd_txn_relate(struct pd_txn *txn, const struct pd_relating *relating, bool *ret_new,
-		  struct pd_error *err)
+int pd_txn_relate(struct pd_txn *txn, const struct pd_relating *relating, bool *ret_new, struct pd_error *err)
 {
 	struct pd_relation out, in;
 	struct end from, to;
@@ -182,11 +182,12 @@ int pd_txn_relate(struct pd_txn *txn, const struct pd_relating *relating, bool *
 	if (result != 0)
 		return result;
 	if (from.actor == NULL || to.actor == NULL)
-		return pd_error_set(err, PD_NOT_FOUND,
-				    "there is no actor '%.*s' to relate: one comes into being when it is first "
-				    "written to",
-				    (int)(from.actor == NULL ? from.name : to.name).size,
-				    (const char *)(from.actor == NULL ? from.name : to.name).data);
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"there is no actor '%.*s' to relate: one comes into being when it is first "
+			"written to",
+			(int)(from.actor == NULL ? from.name : to.name).size,
+			(const char *)(from.actor == NULL ? from.name : to.name).data);
 	out = side_of(relating, PD_RELATION_OUT, &to);
 	in = side_of(relating, PD_RELATION_IN, &from);
 	result = check_room(txn, from.actor, &out, from.actor == to.actor ? 2 : 1, err);
@@ -250,6 +251,7 @@ struct run {
 	size_t count;
 	uint8_t from[PD_RELATION_KEY_MAX + 1]; /* where the next begins */
 	size_t from_size;
+	bool damaged; /* some could not be read */
 };
 
 static void take(struct run *run, const struct pd_entry *entry)
@@ -286,16 +288,18 @@ static int next_run(struct pd_txn *txn, struct pd_store_actor *state, struct run
 		run->from_size = entry.key.size + 1;
 	}
 	pd_store_cursor_done(&cursor);
-	if (result == PD_CORRUPT || result == PD_IO)
-		pd_state_note_damage(txn->engine, &err);
-	else if (result < 0)
+	if (result < 0 && result != PD_CORRUPT && result != PD_IO)
 		return result;
+	if (result < 0)
+		pd_state_note_damage(txn->engine, &err);
+	run->damaged = run->damaged || result < 0;
 	return run->count > 0;
 }
 
 static void first_run(struct run *run)
 {
 	run->count = 0;
+	run->damaged = false;
 	run->from[0] = PD_SPACE_RELATION;
 	run->from_size = 1;
 }
@@ -378,4 +382,174 @@ struct pd_slice pd_relations_place(struct pd_txn *txn, struct pd_store_actor *st
 	if (result == PD_CORRUPT || result == PD_IO)
 		txn->failed = result;
 	return result == 1 ? count_key : pd_slice(NULL, 0);
+}
+
+/* ---- what they were ---- */
+
+/* What an actor is to be related to. */
+struct wanted {
+	struct pd_actor *actor;
+	struct pd_slice entries;
+	struct pd_relations_done done;
+};
+
+/* The entry at *at, which moves on; false: that was the last. */
+static bool next_wanted(const struct wanted *wanted, size_t *at, struct pd_entry *ret_entry,
+			struct pd_relation *ret_relation)
+{
+	while (*at < wanted->entries.size) {
+		pd_entry_read(wanted->entries.data + *at, 0, ret_entry);
+		*at += pd_entry_size(ret_entry->bytes);
+		if (ret_entry->type == PD_TYPE_RELATION && pd_relation_read_key(ret_entry->key, ret_relation))
+			return true;
+	}
+	return false;
+}
+
+static struct pd_actor *other_of(struct pd_txn *txn, const struct wanted *wanted,
+				 const struct pd_relation *relation)
+{
+	return pd_directory_actor(&txn->engine->directory, wanted->actor->tenant, relation->other);
+}
+
+/* Does this actor say that of it? */
+static bool says(struct pd_txn *txn, const struct pd_actor *actor, const struct pd_relation *relation,
+		 struct pd_slice data)
+{
+	uint8_t bytes[PD_RELATION_KEY_MAX];
+	struct pd_entry entry;
+
+	return pd_txn_read(txn, actor->state, pd_relation_key(relation, bytes), &entry) &&
+	       pd_slice_equal(entry.value, data);
+}
+
+static int relate_again(struct pd_txn *txn, struct wanted *wanted, const struct pd_relation *relation,
+			struct pd_slice data)
+{
+	struct pd_actor *other = other_of(txn, wanted, relation);
+	struct pd_relation mirror = pd_relation_mirror(relation, pd_actor_name(wanted->actor));
+	bool is_new;
+	int result;
+
+	if (other == NULL || other->quarantined) {
+		wanted->done.missing++;
+		return 0;
+	}
+	if (says(txn, wanted->actor, relation, data) && says(txn, other, &mirror, data))
+		return 0;
+	result = txn->failed != 0 ? txn->failed : pd_txn_may_write(txn, other);
+	if (result == 0)
+		result = check_room(txn, other, &mirror, 1, &txn->err);
+	if (result == 0)
+		result = put_side(txn, wanted->actor->state, relation, data, &is_new);
+	if (result == 0)
+		result = put_side(txn, other->state, &mirror, data, &is_new);
+	wanted->done.related += result == 0;
+	return result;
+}
+
+/* Of those that are to stay, the next that is not before this one; both are in order. */
+static bool is_wanted(const struct wanted *wanted, size_t *at, struct pd_slice key)
+{
+	while (*at < wanted->entries.size) {
+		struct pd_entry entry;
+		int order;
+
+		pd_entry_read(wanted->entries.data + *at, 0, &entry);
+		order = pd_slice_compare(entry.key, key);
+		if (order >= 0)
+			return order == 0;
+		*at += pd_entry_size(entry.bytes);
+	}
+	return false;
+}
+
+static int end_one(struct pd_txn *txn, struct wanted *wanted, const struct pd_relation *relation)
+{
+	struct pd_relation mirror = pd_relation_mirror(relation, pd_actor_name(wanted->actor));
+	struct end other = { .actor = other_of(txn, wanted, relation) };
+	bool was_there;
+	int result;
+
+	if (other.actor == NULL || other.actor->quarantined) {
+		wanted->done.missing++;
+		return 0;
+	}
+	result = remove_side(txn, wanted->actor->state, relation, &was_there);
+	wanted->done.ended += was_there; /* of one to itself, with its mirror already */
+	return result == 0 ? end_side(txn, &other, &mirror, &was_there) : result;
+}
+
+static int end_others(struct pd_txn *txn, struct wanted *wanted)
+{
+	struct run *run = pd_malloc(sizeof *run);
+	int result = run != NULL ? 1 : PD_NO_MEMORY;
+	size_t at = 0;
+
+	if (run != NULL)
+		first_run(run);
+	while (result == 1 && (result = next_run(txn, wanted->actor->state, run)) == 1)
+		for (size_t i = 0; result == 1 && i < run->count; i++) {
+			if (is_wanted(wanted, &at, pd_slice(run->items[i].key, run->items[i].key_size)))
+				continue;
+			result = end_one(txn, wanted, &run->items[i].relation);
+			result = result == 0 ? 1 : result;
+		}
+	if (result == 0 && run->damaged)
+		result = pd_error_set(&txn->err, PD_CORRUPT,
+				      "the relations of actor '%.*s' cannot be read: restore all of it",
+				      (int)wanted->actor->name_size, (const char *)wanted->actor->name);
+	pd_free(run);
+	return result;
+}
+
+static int set_relations(struct pd_txn *txn, struct wanted *wanted)
+{
+	struct pd_relation relation;
+	struct pd_entry entry;
+	size_t at = 0;
+	int result = pd_txn_may_write(txn, wanted->actor);
+
+	if (result == 0)
+		result = end_others(txn, wanted);
+	while (result == 0 && next_wanted(wanted, &at, &entry, &relation))
+		result = relate_again(txn, wanted, &relation, entry.value);
+	if (result == 0)
+		result = txn->failed;
+	return result == 0 && txn->touched_count > 0 ? pd_quota_check(txn, &txn->err) : result;
+}
+
+int pd_engine_set_relations(struct pd_engine *engine, struct pd_session *session,
+			    const struct pd_relations_order *order, struct pd_relations_done *ret_done,
+			    struct pd_receipt *ret_receipt, struct pd_error *err)
+{
+	struct pd_actor *actor = pd_directory_actor_by_id(&engine->directory, order->actor);
+	struct wanted wanted = { .actor = actor, .entries = order->entries };
+	struct pd_txn *txn = &engine->txn;
+	int result;
+
+	*ret_receipt = (struct pd_receipt){ 0 };
+	if (actor == NULL)
+		return pd_error_set(err, PD_CONFLICT,
+				    "the actor was dropped or replaced meanwhile: look at it, and try again");
+	result = pd_actor_check(actor, err);
+	if (result == 0)
+		result = pd_engine_admit(engine, order->entries.size, true, ret_receipt, err);
+	if (result != 0)
+		return result;
+	pd_txn_start(txn, session);
+	txn->level = session->level;
+	result = set_relations(txn, &wanted);
+	if (result != 0 || order->dry_run) {
+		pd_txn_abort(txn);
+		pd_txn_fill_receipt(txn, 0, ret_receipt);
+		ret_receipt->retry_us = txn->retry_us;
+	} else {
+		pd_txn_fill_receipt(txn, pd_txn_commit(txn), ret_receipt);
+	}
+	*ret_done = wanted.done;
+	if (result == 0)
+		return 0;
+	return pd_error_set(err, result, "%s",
+			    txn->err.text[0] != '\0' ? txn->err.text : pd_code_text(result));
 }

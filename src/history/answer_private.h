@@ -14,8 +14,8 @@
 
 /* A key as the store has it, taken apart. */
 struct pd_history_place {
-	bool shown; /* it is somebody's key or field */
-	bool field; /* of a hash */
+	bool shown;   /* it is somebody's key or field */
+	bool field;   /* of a hash */
 	bool related; /* it is a relation to another actor, and no key */
 	struct pd_slice name, field_name;
 	struct pd_relation relation;

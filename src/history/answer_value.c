@@ -87,7 +87,8 @@ static int write_change(struct pd_resp_writer *reply, struct pd_diff *diff,
 	struct pd_history_place place = pd_history_take_apart(change->key);
 	int result = 0;
 
-	pd_resp_write_map(reply, (place.related ? 4u : 2u + place.field) + 4u * change->had + 4u * change->has);
+	pd_resp_write_map(reply,
+			  (place.related ? 4u : 2u + place.field) + 4u * change->had + 4u * change->has);
 	pd_resp_write_bulk_string(reply, "change");
 	pd_resp_write_bulk_string(reply, !change->had ? "put" : change->has ? "changed" : "deleted");
 	if (place.related) {

@@ -29,7 +29,8 @@ enum pd_space {
 	PD_SPACE_FIELD = 'f', /* the fields of a hash: key name, then field name */
 	PD_SPACE_CHUNK =
 		'c', /* the bytes of large strings: number of the blob, then that of the chunk; no keys */
-	PD_SPACE_RELATION = 'r', /* relations to other actors: model/relation/relation.h; no keys. Behind all others */
+	PD_SPACE_RELATION =
+		'r', /* relations to other actors: model/relation/relation.h; no keys. Behind all others */
 };
 
 /* The type byte of an entry. Part of the on-disk format: numbers stay. */

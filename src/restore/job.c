@@ -4,6 +4,7 @@
  *     FIND        task: which actor, which moment; its state of then is opened; of a restore: what is to be done; a snapshot that is
  *                 verified is hashed, and that was all
  *     AMEND       a restore that puts little back does so, and is done; if the actor was written to meanwhile, it begins again
+ *     RELATE      of a restore of relations alone: they are put back, and that was all
  *     BEGIN       a draft
  *     FILL        task: the next piece         <-+
  *     PUT         it is written into the draft --+
@@ -20,6 +21,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "engine/actor.h"
+#include "model/txn.h"
 #include "restore/entry.h"
 #include "restore/job_private.h"
 #include "restore/revert.h"
@@ -61,6 +63,25 @@ static bool go_on_hashing(void *context, uint64_t entries)
 	return !atomic_load(&job->cancelled);
 }
 
+/* All that the actor was related to then, into the piece. */
+static int read_relations(struct pd_restore_job *job)
+{
+	static const uint8_t space = PD_SPACE_RELATION, behind = PD_SPACE_RELATION + 1;
+	struct pd_past_cursor cursor;
+	struct pd_entry entry;
+	int result;
+
+	pd_past_seek(job->source.past, pd_slice(&space, 1), pd_slice(&behind, 1), &cursor);
+	while ((result = pd_past_next(&cursor, &entry, &job->err)) == 1) {
+		struct pd_entry_parts parts = { .type = entry.type, .key = entry.key, .value = entry.value };
+
+		result = pd_entry_append(&job->piece, &parts, &job->err);
+		if (result != 0)
+			return result;
+	}
+	return result;
+}
+
 static void run_find(void *argument)
 {
 	struct pd_restore_job *job = argument;
@@ -76,6 +97,11 @@ static void run_find(void *argument)
 					      &job->err);
 	if (job->result == 0 && job->order.verb == PD_RESTORE_VERIFY)
 		job->result = pd_past_hash(job->source.past, &job->all, NULL, &job->err);
+	if (job->order.relations) {
+		if (job->result == 0)
+			job->result = read_relations(job);
+		return;
+	}
 	if (job->result == 0 && job->order.verb == PD_RESTORE_RESTORE && job->tries < TRIES_MAX)
 		job->result = pd_restore_plan_make(&job->plan, job->history, &job->source, job->known.actor,
 						   &job->err);
@@ -211,13 +237,14 @@ bool pd_restore_jobs_progress(const struct pd_restore_jobs *jobs, const struct p
 			      struct pd_restore_progress *ret_progress)
 {
 	static const char *const stages[] = {
-		[PD_STAGE_SETTLE] = "looking",     [PD_STAGE_FIND] = "looking",
-		[PD_STAGE_AMEND] = "writing",      [PD_STAGE_BEGIN] = "writing",
-		[PD_STAGE_FILL] = "writing",       [PD_STAGE_PUT] = "writing",
-		[PD_STAGE_VIEW] = "comparing",     [PD_STAGE_VERIFY] = "comparing",
-		[PD_STAGE_PUBLISH] = "publishing", [PD_STAGE_WRITE] = "reading",
-		[PD_STAGE_HANDED] = "reading",     [PD_STAGE_TAKE] = "writing",
-		[PD_STAGE_OVER] = "over",          [PD_STAGE_DONE] = "done",
+		[PD_STAGE_SETTLE] = "looking",   [PD_STAGE_FIND] = "looking",
+		[PD_STAGE_AMEND] = "writing",    [PD_STAGE_BEGIN] = "writing",
+		[PD_STAGE_RELATE] = "writing",   [PD_STAGE_FILL] = "writing",
+		[PD_STAGE_PUT] = "writing",      [PD_STAGE_VIEW] = "comparing",
+		[PD_STAGE_VERIFY] = "comparing", [PD_STAGE_PUBLISH] = "publishing",
+		[PD_STAGE_WRITE] = "reading",    [PD_STAGE_HANDED] = "reading",
+		[PD_STAGE_TAKE] = "writing",     [PD_STAGE_OVER] = "over",
+		[PD_STAGE_DONE] = "done",
 	};
 
 	for (const struct pd_restore_job *job = jobs->first; job != NULL; job = job->next) {
@@ -515,6 +542,10 @@ static int find(struct pd_restore_job *job, struct pd_error *err)
 		job->stage = PD_STAGE_WRITE;
 		return 0;
 	}
+	if (job->order.relations) {
+		job->stage = PD_STAGE_RELATE;
+		return 0;
+	}
 	if (changes_own(job) && (job->order.dry_run || job->plan.way == PD_RESTORE_NOTHING))
 		job->stage = PD_STAGE_DONE;
 	else if (changes_own(job) && job->plan.way == PD_RESTORE_CHANGES)
@@ -563,6 +594,21 @@ static int amend(struct pd_restore_job *job, struct pd_error *err)
 	if (result != 0)
 		return result == PD_AGAIN ? 1 : result;
 	pd_restore_write_changed(job);
+	job->stage = PD_STAGE_DONE;
+	return 0;
+}
+
+static int relate(struct pd_restore_job *job, struct pd_error *err)
+{
+	struct pd_relations_order order = { .actor = job->known.actor,
+					    .entries = pd_buffer_slice(&job->piece),
+					    .dry_run = job->order.dry_run };
+	int result = pd_engine_set_relations(job->jobs->engine, job->session, &order, &job->related,
+					     &job->receipt, err);
+
+	if (result != 0)
+		return result == PD_AGAIN ? 1 : result;
+	pd_restore_write_related(job);
 	job->stage = PD_STAGE_DONE;
 	return 0;
 }
@@ -732,6 +778,7 @@ int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
 {
 	static int (*const stages[])(struct pd_restore_job * job, struct pd_error * err) = {
 		[PD_STAGE_AMEND] = amend,
+		[PD_STAGE_RELATE] = relate,
 		[PD_STAGE_SETTLE] = settle,
 		[PD_STAGE_FIND] = find,
 		[PD_STAGE_BEGIN] = begin,

@@ -9,6 +9,7 @@
 #include "engine/draft.h"
 #include "engine/engine.h"
 #include "engine/follower.h"
+#include "engine/relation.h"
 #include "engine/upkeep.h"
 #include "engine/view.h"
 #include "os/os.h"
@@ -23,6 +24,7 @@ enum pd_restore_stage {
 	PD_STAGE_SETTLE,
 	PD_STAGE_FIND,
 	PD_STAGE_AMEND,
+	PD_STAGE_RELATE,
 	PD_STAGE_BEGIN,
 	PD_STAGE_FILL,
 	PD_STAGE_PUT,
@@ -79,6 +81,7 @@ struct pd_restore_job {
 	struct pd_copy copy;
 	enum pd_copy_end end;
 	struct pd_export export;
+	struct pd_relations_done related; /* of a restore of relations */
 	struct pd_hash128 was, is; /* of what is made: of what it is made of, and of what was written */
 	struct pd_hash128 all;     /* of all that the source had then, with relations */
 	uint64_t draft_id;
@@ -95,6 +98,8 @@ struct pd_restore_job {
 void pd_restore_write_made(struct pd_restore_job *job);
 /* Of a restore or revert. What was not done has no bookmark. */
 void pd_restore_write_changed(struct pd_restore_job *job);
+/* Of a restore of relations. */
+void pd_restore_write_related(struct pd_restore_job *job);
 /* Of a snapshot that was made, or verified. */
 void pd_restore_write_snapshot(struct pd_restore_job *job);
 void pd_restore_write_imported(struct pd_restore_job *job);

@@ -70,6 +70,31 @@ void pd_restore_write_changed(struct pd_restore_job *job)
 	assert(reply.failed == 0);
 }
 
+void pd_restore_write_related(struct pd_restore_job *job)
+{
+	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
+	const struct pd_moment *moment = &job->source.moment;
+	bool done = job->receipt.lsn != 0;
+	char when[PD_TIMESTAMP_SIZE];
+
+	pd_timestamp_format(moment->time_us, 6, when);
+	pd_resp_write_map(&reply, done ? 10 : 7);
+	write_text(&reply, "actor", job->order.name);
+	pd_resp_write_bulk_string(&reply, "dry_run");
+	pd_resp_write_boolean(&reply, job->order.dry_run);
+	write_bookmark(&reply, "at", moment->epoch, moment->lsn);
+	write_text(&reply, "at_time", pd_slice_string(when));
+	write_number(&reply, "related", job->related.related);
+	write_number(&reply, "ended", job->related.ended);
+	write_number(&reply, "missing", job->related.missing);
+	if (!done)
+		return;
+	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
+	write_bookmark(&reply, "undo", job->receipt.epoch, job->receipt.lsn - 1);
+	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
+	assert(reply.failed == 0);
+}
+
 void pd_restore_write_snapshot(struct pd_restore_job *job)
 {
 	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };

@@ -15,7 +15,7 @@ static const struct {
 } verbs[] = {
 	[PD_RESTORE_FORK] = { "fork", "FORK name new [AT moment]", 2 },
 	[PD_RESTORE_UNDROP] = { "undrop", "UNDROP name", 1 },
-	[PD_RESTORE_RESTORE] = { "restore", "RESTORE name AT moment [DRYRUN]", 3 },
+	[PD_RESTORE_RESTORE] = { "restore", "RESTORE name AT moment [RELATIONS] [DRYRUN]", 3 },
 	[PD_RESTORE_REVERT] = { "revert", "REVERT name lsn|bookmark [DRYRUN]", 2 },
 	[PD_RESTORE_SNAPSHOT] = { "snapshot", "SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]", 1 },
 	[PD_RESTORE_VERIFY] = { "verify", "VERIFY name snapshot", 2 },
@@ -157,8 +157,11 @@ static int parse(struct pd_restore_order *order, const struct pd_slice *words, s
 		return pd_error_set(err, PD_INVALID, "an actor's name is not empty");
 	if (order->verb == PD_RESTORE_SNAPSHOT)
 		return parse_snapshot(order, words, count, err);
-	order->dry_run = changes && count == at + 1 && pd_slice_equal_nocase(words[at], "dryrun");
-	count -= order->dry_run;
+	order->relations = order->verb == PD_RESTORE_RESTORE && count > at &&
+			   pd_slice_equal_nocase(words[at], "relations");
+	order->dry_run = changes && count == at + order->relations + 1 &&
+			 pd_slice_equal_nocase(words[count - 1], "dryrun");
+	count -= (size_t)order->relations + order->dry_run;
 	if (order->verb == PD_RESTORE_FORK)
 		order->name = words[2];
 	if ((order->verb == PD_RESTORE_FORK || order->verb == PD_RESTORE_EXPORT) && count == at + 2 &&

@@ -2,7 +2,8 @@
  *
  *     FORK name new [AT moment]        another actor with what this one had then (default: has now)
  *     UNDROP name                      an actor that was dropped, as it was
- *     RESTORE name AT moment [DRYRUN]  the actor itself, as it was then; DRYRUN: only say what would be done
+ *     RESTORE name AT moment [RELATIONS] [DRYRUN]
+ *                                      the actor itself, as it was then; RELATIONS: only what it was related to; DRYRUN: only say what would be done
  *     REVERT name which [DRYRUN]       without what one transaction did, named by its LSN or bookmark
  *     SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]
  *                                      that moment, kept under a name (default: what the time was)
@@ -41,6 +42,7 @@ struct pd_restore_order {
 	struct pd_slice snapshot; /* of a snapshot: its name, a good one; size 0: none was said */
 	uint64_t keep_us;         /* and for how long; 0: until it is removed */
 	bool dry_run, replaces;
+	bool relations; /* of a restore: what the actor was related to, and nothing else */
 };
 
 /* `words` begin with the verb. PD_INVALID: the text says what is wrong. PD_NO_MEMORY. *ret_order is to be given back with

@@ -153,6 +153,57 @@ def test_forks_and_restores(world):
     assert relations(connection, "rn") == relations(connection, "ro") == []
 
 
+def test_restore_relations(world):
+    """They alone, on both sides; nothing else of anybody is touched."""
+    connection = world.connect()
+    actors(connection, "rp", "rq", "rr", "rz")
+    connection.expect(1, "PD.ACTOR", "RELATE", "rp", "rq", "DATA", "old")
+    connection.expect(1, "PD.ACTOR", "RELATE", "rr", "rp", "KIND", "x")
+    connection.expect(1, "PD.ACTOR", "RELATE", "rp", "rp", "KIND", "self")
+    connection.expect(1, "PD.ACTOR", "RELATE", "rp", "rz")
+    was = relations(connection, "rp")
+    made(connection, "SNAPSHOT", "rp", "then")
+    begin = now(connection)
+    connection.expect("OK", "SET", "{rp}k", "2")
+    connection.expect(0, "PD.ACTOR", "RELATE", "rp", "rq", "DATA", "new")
+    connection.expect(1, "PD.ACTOR", "UNRELATE", "rr", "rp", "KIND", "x")
+    connection.expect(1, "PD.ACTOR", "UNRELATE", "rp", "rp", "KIND", "self")
+    connection.expect(1, "PD.ACTOR", "RELATE", "rq", "rp", "KIND", "y")
+    connection.expect(1, "PD.ACTOR", "DROP", "rz")
+    changed = relations(connection, "rp")
+    plan = made(connection, "RESTORE", "rp", "AT", begin, "RELATIONS", "DRYRUN")
+    assert (plan["related"], plan["ended"], plan["missing"]) == (3, 1, 1) and "undo" not in plan, plan
+    assert relations(connection, "rp") == changed
+    done = made(connection, "RESTORE", "rp", "AT", begin, "RELATIONS")
+    assert (done["related"], done["ended"], done["missing"]) == (3, 1, 1), done
+    assert relations(connection, "rp") == [one for one in was if one[2] != "rz"]
+    assert relations(connection, "rq") == [("in", "related", "rp", "old")] and relations(connection, "rr") == [("out", "x", "rp", "")]
+    connection.expect(b"2", "GET", "{rp}k")
+    again = made(connection, "RESTORE", "rp", "AT", begin, "RELATIONS")
+    assert (again["related"], again["ended"], again["missing"]) == (0, 0, 1) and "undo" not in again, again
+    made(connection, "RESTORE", "rp", "AT", done["undo"], "RELATIONS")
+    assert relations(connection, "rp") == changed and relations(connection, "rr") == []
+    world.server.kill()
+    world.server.start()
+    connection = world.connect()
+    assert relations(connection, "rp") == changed
+    # After a drop, in two steps; and from a snapshot.
+    connection.expect(1, "PD.ACTOR", "DROP", "rp")
+    made(connection, "UNDROP", "rp")
+    assert relations(connection, "rp") == []
+    said = world.perdure("actor", "restore", "--relations", "--at", "snapshot:then", "rp", "--data", world.server.directory)[1]
+    assert ": 3 related, 0 ended, 1 with actors that are not there" in said and "undo it with: perdure actor restore --relations" in said, said
+    assert relations(connection, "rp") == [one for one in was if one[2] != "rz"] and relations(connection, "rr") == [("out", "x", "rp", "")]
+    connection.expect(b"2", "GET", "{rp}k")
+    # Whom it concerns is asked.
+    epoch = connection.command("PD.ACTOR", "ACQUIRE", "rq", "somebody", "60000", "EXCLUSIVE")
+    connection.expect(1, "PD.ACTOR", "UNRELATE", "rr", "rp", "KIND", "x")
+    is_error(connection.command("PD.ACTOR", "RESTORE", "rp", "AT", done["undo"], "RELATIONS"), "STALEEPOCH actor 'rq'")
+    assert relations(connection, "rr") == []
+    connection.expect("OK", "PD.ACTOR", "RELEASE", "rq", "somebody", epoch)
+    is_error(connection.command("PD.ACTOR", "RESTORE", "rp", "AT", begin, "RELATED"), "ERR syntax error: PD.ACTOR RESTORE")
+
+
 def test_transfer(world):
     """What another server makes of an export is related to nobody."""
     connection = world.connect()

@@ -306,9 +306,9 @@ static void answer_help(struct pd_resp_call *call)
 		"    Own it for that time from now on.",
 		"RELEASE name owner epoch",
 		"    Give it back.",
-		"RESTORE name AT moment [DRYRUN]",
+		"RESTORE name AT moment [RELATIONS] [DRYRUN]",
 		"    Make it again what it was. Returns what was done, and the bookmark that undoes it. "
-		"DRYRUN: only "
+		"RELATIONS: only what it was related to. DRYRUN: only "
 		"what would be done.",
 		"REVERT name lsn|bookmark [DRYRUN]",
 		"    Undo what one transaction did to it, unless later ones wrote the same keys again: the "

@@ -330,6 +330,10 @@ static void answer_help(struct pd_resp_call *call)
 		"    An actor's past: its transactions, who wrote a key, what changed, what a key was. See "
 		"PD.ACTOR "
 		"HELP.",
+		"PD.ACTOR RELATE [tenant/]from [tenant/]to [KIND kind] [DATA text]",
+		"PD.ACTOR UNRELATE [tenant/]from [tenant/]to [KIND kind]",
+		"PD.ACTOR RELATIONS [tenant/]actor [OUT|IN|BOTH] [KIND kind] [CURSOR cursor] [COUNT n]",
+		"    Relations between actors, which both know of.",
 		"PD.ACTOR ACQUIRE [tenant/]actor owner milliseconds [EXCLUSIVE]",
 		"PD.ACTOR RENEW [tenant/]actor owner epoch milliseconds",
 		"PD.ACTOR RELEASE [tenant/]actor owner epoch",

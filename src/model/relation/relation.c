@@ -68,7 +68,8 @@ bool pd_relation_read_key(struct pd_slice key, struct pd_relation *ret_relation)
 		.kind = pd_slice(key.data + 2, (size_t)(end - key.data) - 2),
 		.other = pd_slice(end + 1, (size_t)(key.data + key.size - end) - 1),
 	};
-	return pd_relation_kind_is_good(ret_relation->kind) && ret_relation->other.size <= PD_RELATION_NAME_MAX;
+	return pd_relation_kind_is_good(ret_relation->kind) &&
+	       ret_relation->other.size <= PD_RELATION_NAME_MAX;
 }
 
 /* ---- how many there are ---- */

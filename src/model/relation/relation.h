@@ -23,14 +23,15 @@
 extern const struct pd_command pd_relation_commands[];
 extern const size_t pd_relation_command_count;
 
-#define PD_RELATION_KIND_MAX  64u
-#define PD_RELATION_NAME_MAX  256u /* the engine's PD_NAME_SIZE_MAX */
-#define PD_RELATION_DATA_MAX  256u
-#define PD_RELATIONS_MAX      4096u /* of one actor, both sides together: so much a drop takes with it, in one record */
+#define PD_RELATION_KIND_MAX 64u
+#define PD_RELATION_NAME_MAX 256u /* the engine's PD_NAME_SIZE_MAX */
+#define PD_RELATION_DATA_MAX 256u
+#define PD_RELATIONS_MAX \
+	4096u /* of one actor, both sides together: so much a drop takes with it, in one record */
 #define PD_RELATION_PREFIX_MAX (2u + PD_RELATION_KIND_MAX)
-#define PD_RELATION_KEY_MAX   (1u + PD_RELATION_PREFIX_MAX + PD_RELATION_NAME_MAX)
-#define PD_RELATION_COUNT_MAX 20u
-#define PD_RELATION_KIND      "related" /* of one that is given none */
+#define PD_RELATION_KEY_MAX    (1u + PD_RELATION_PREFIX_MAX + PD_RELATION_NAME_MAX)
+#define PD_RELATION_COUNT_MAX  20u
+#define PD_RELATION_KIND       "related" /* of one that is given none */
 
 enum pd_relation_side {
 	PD_RELATION_IN = 'i', /* from the other to this actor */

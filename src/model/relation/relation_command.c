@@ -8,9 +8,10 @@
 #define COUNT_MAX     10000
 #define CURSOR_MAX    (2u * PD_RELATION_KEY_MAX + 1u)
 
-#define RELATE_SYNTAX    "ERR syntax error: PD.ACTOR RELATE from to [KIND kind] [DATA text]"
-#define UNRELATE_SYNTAX  "ERR syntax error: PD.ACTOR UNRELATE from to [KIND kind]"
-#define RELATIONS_SYNTAX "ERR syntax error: PD.ACTOR RELATIONS name [OUT|IN|BOTH] [KIND kind] [CURSOR cursor] [COUNT count]"
+#define RELATE_SYNTAX   "ERR syntax error: PD.ACTOR RELATE from to [KIND kind] [DATA text]"
+#define UNRELATE_SYNTAX "ERR syntax error: PD.ACTOR UNRELATE from to [KIND kind]"
+#define RELATIONS_SYNTAX \
+	"ERR syntax error: PD.ACTOR RELATIONS name [OUT|IN|BOTH] [KIND kind] [CURSOR cursor] [COUNT count]"
 
 /* ---- words ---- */
 
@@ -174,9 +175,9 @@ static bool parse_listing(struct pd_call *call, struct listing *listing)
 	size_t at = 3;
 
 	*listing = (struct listing){ .in = true, .out = true, .count = COUNT_DEFAULT };
-	if (call->count > at && (pd_slice_equal_nocase(call->words[at], "out") ||
-				 pd_slice_equal_nocase(call->words[at], "in") ||
-				 pd_slice_equal_nocase(call->words[at], "both"))) {
+	if (call->count > at &&
+	    (pd_slice_equal_nocase(call->words[at], "out") || pd_slice_equal_nocase(call->words[at], "in") ||
+	     pd_slice_equal_nocase(call->words[at], "both"))) {
 		listing->in = !pd_slice_equal_nocase(call->words[at], "out");
 		listing->out = !pd_slice_equal_nocase(call->words[at], "in");
 		at++;

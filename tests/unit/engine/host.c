@@ -165,10 +165,9 @@ int host_send(struct host *host, const struct host_request *request)
 	for (; sent.count < 4 && request->commands[sent.count] != NULL; sent.count++) {
 		size_t count = cut(request->commands[sent.count], words[sent.count]);
 
-		commands[sent.count] = (struct pd_request_command){ .command = find_command(
-									    words[sent.count]),
-								    .words = words[sent.count],
-								    .count = count };
+		commands[sent.count] = (struct pd_request_command){
+			.command = find_command(words[sent.count]), .words = words[sent.count], .count = count
+		};
 	}
 	if (request->idempotency_key != NULL)
 		sent.idempotency_key = pd_slice_string(request->idempotency_key);
