@@ -73,6 +73,9 @@ static int fill(struct page *page, struct pd_history_walk *walk, struct pd_error
 			return 0;
 		if (result != 0 && result != PD_CORRUPT)
 			return result;
+		/* What took another's place has its relations from that record on, which is told as that one's last. */
+		if (result == 0 && pd_history_replaced_by(&record, page->actor) != 0)
+			continue;
 		if (result == 0 && key.size > 0 && !pd_history_record_touches(&record, page->actor, key))
 			continue;
 		if (is_full(page))

@@ -141,6 +141,10 @@ def test_forks_and_restores(world):
     reply = made(connection, "RESTORE", "rm", "AT", begin)
     assert reply["way"] == b"replace", reply
     assert relations(connection, "rm") == related
+    last, before = page_of(connection, "HISTORY", "rm", "COUNT", "2")["entries"]
+    assert [as_map(one)["op"] for one in last["operations"]] == [b"replace"] and before["lsn"] < last["lsn"], (last, before)
+    assert page_of(connection, "DIFF", "rm", "FROM", reply["undo"])["entries"][0]["change"] == b"deleted"
+    assert not any("direction" in one for one in page_of(connection, "DIFF", "rm", "FROM", reply["undo"], "COUNT", "10000")["entries"])
     assert relations(connection, "rn") == [("in", "related", "rm", "new")] and relations(connection, "ro") == [("out", "related", "rm", "")]
     made(connection, "FORK", "rm", "rm-of-snapshot", "AT", "snapshot:kept")
     connection.expect(b"1", "GET", "{rm-of-snapshot}k")
