@@ -205,6 +205,11 @@ def test_restore_relations(world):
     is_error(connection.command("PD.ACTOR", "RESTORE", "rp", "AT", done["undo"], "RELATIONS"), "STALEEPOCH actor 'rq'")
     assert relations(connection, "rr") == []
     connection.expect("OK", "PD.ACTOR", "RELEASE", "rq", "somebody", epoch)
+    # Several at once: the second finds what the first has done for both.
+    said = world.perdure("actor", "restore", "--relations", "--at", begin, "--match", "r[pr]", "--parallel", "1", "--yes",
+                         "--data", world.server.directory)[1]
+    assert "1 restored, 1 so already" in said, said
+    assert relations(connection, "rr") == [("out", "x", "rp", "")]
     is_error(connection.command("PD.ACTOR", "RESTORE", "rp", "AT", begin, "RELATED"), "ERR syntax error: PD.ACTOR RESTORE")
 
 

@@ -459,7 +459,8 @@ static void test_refused(void **state)
 	world_open(&world);
 	run(&world, "set {b}x 1");
 	run(&world, "set {a}x 1");
-	ask_fails(&world, "RESTORE a", PD_INVALID, "syntax error: PD.ACTOR RESTORE name AT moment [RELATIONS] [DRYRUN]");
+	ask_fails(&world, "RESTORE a", PD_INVALID,
+		  "syntax error: PD.ACTOR RESTORE name AT moment [RELATIONS] [DRYRUN]");
 	ask_fails(&world, "RESTORE a AT", PD_INVALID, "syntax error");
 	ask_fails(&world, "RESTORE a AT 1 NOW", PD_INVALID, "syntax error");
 	ask_fails(&world, "RESTORE a AT 2", PD_NOT_FOUND, "there was no actor 'a' at LSN 2");
