@@ -77,7 +77,7 @@ static void check_side_by_side(struct pd_history *history, uint64_t actor, uint6
 	for (unsigned i = 0; i < 6; i++) {
 		unsigned n = i * 5 % 6;
 
-		assert_int_equal(pd_past_hash(pasts[n], &hash, &err), 0);
+		assert_int_equal(pd_past_hash(pasts[n], &hash, NULL, &err), 0);
 		assert_same_hash(hash, hashes[lsns[n]]);
 		pd_past_close(pasts[n]);
 	}
