@@ -439,6 +439,8 @@ static int relate_again(struct pd_txn *txn, struct wanted *wanted, const struct 
 		return 0;
 	result = txn->failed != 0 ? txn->failed : pd_txn_may_write(txn, other);
 	if (result == 0)
+		result = check_room(txn, wanted->actor, relation, 1, &txn->err);
+	if (result == 0)
 		result = check_room(txn, other, &mirror, 1, &txn->err);
 	if (result == 0)
 		result = put_side(txn, wanted->actor->state, relation, data, &is_new);

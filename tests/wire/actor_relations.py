@@ -69,6 +69,9 @@ def test_names_are_bytes(world):
     page = connection.command("PD.ACTOR", "RELATIONS", b"\x00")[1]
     assert sorted(as_map(entry)["actor"] for entry in page) == [b"r" * 256, b"\xff\x00\r\n"], page
     assert connection.command("PD.ACTOR", "RELATIONS", b"\x00", "COUNT", "1", "CURSOR", "0")[0] != b"0"
+    # The last cursor counts, however many there are.
+    long = "6f" + 321 * "61"
+    connection.expect([b"0", []], "PD.ACTOR", "RELATIONS", b"\x00", *(20 * ("CURSOR", long)))
     connection.expect(1, "PD.ACTOR", "UNRELATE", b"\xff\x00\r\n", b"\x00")
 
 

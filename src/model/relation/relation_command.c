@@ -70,10 +70,14 @@ static bool parse_relating(struct pd_call *call, bool with_data, struct pd_relat
 	return true;
 }
 
-/* Of a mistake nothing has come: an error reply. All else ends the transaction. */
+/* A mistake has words, and nothing has come of it: an error reply. All else ends the transaction: one side may be written by then, and there is no room
+ * for the other. */
 static int answer_failure(struct pd_call *call, int code, const struct pd_error *err)
 {
-	if (code == PD_NOT_FOUND || code == PD_INVALID || code == PD_TOO_LARGE || code == PD_PERMISSION) {
+	bool mistake = code == PD_NOT_FOUND || code == PD_INVALID || code == PD_TOO_LARGE ||
+		       code == PD_PERMISSION;
+
+	if (mistake && err->text[0] != '\0') {
 		pd_resp_write_errorf(call->reply, "%s %s", pd_code_resp_prefix(code), err->text);
 		return 0;
 	}
@@ -135,6 +139,7 @@ static bool parse_cursor(struct pd_call *call, struct pd_slice text, struct list
 {
 	bool good = text.size % 2 == 0 && text.size > 0 && text.size / 2 <= sizeof listing->after;
 
+	listing->after_size = 0; /* the last one counts */
 	if (pd_slice_equal(text, pd_slice_string("0")))
 		return true;
 	for (size_t i = 0; good && i < text.size; i += 2) {
