@@ -2,10 +2,22 @@
 #include <inttypes.h>
 
 #include "engine/engine_private.h"
+#include "model/relation/relation.h"
 
 struct counts {
 	uint64_t keys, expiring, bytes;
+	struct pd_relation_count relations, noted; /* those that there are, and what is said of them */
 };
+
+static void count_relation(struct counts *counts, const struct pd_entry *entry)
+{
+	struct pd_relation relation;
+
+	if (entry->type == PD_TYPE_RELATIONS)
+		(void)pd_relation_count_read(entry->value, &counts->noted);
+	else if (entry->type == PD_TYPE_RELATION && pd_relation_read_key(entry->key, &relation))
+		*(relation.side == PD_RELATION_IN ? &counts->relations.in : &counts->relations.out) += 1;
+}
 
 static int count(struct pd_engine *engine, struct pd_store_actor *state, struct counts *ret_counts,
 		 struct pd_error *err)
@@ -23,6 +35,8 @@ static int count(struct pd_engine *engine, struct pd_store_actor *state, struct 
 		counts.keys += is_key;
 		counts.expiring += is_key && entry.expires_us != 0;
 		counts.bytes += entry.key.size + entry.value.size;
+		if (entry.key.size > 0 && entry.key.data[0] == PD_SPACE_RELATION)
+			count_relation(&counts, &entry);
 	}
 	pd_store_commit(engine->store);
 	*ret_counts = counts;
@@ -48,6 +62,10 @@ static int check_actor(struct pd_engine *engine, struct pd_store_actor *state, s
 		return wrong(state, "keys", state->key_count, counts.keys, err);
 	if (state->expiring_count != counts.expiring)
 		return wrong(state, "keys that expire", state->expiring_count, counts.expiring, err);
+	if (counts.noted.out != counts.relations.out)
+		return wrong(state, "relations to others", counts.noted.out, counts.relations.out, err);
+	if (counts.noted.in != counts.relations.in)
+		return wrong(state, "relations from others", counts.noted.in, counts.relations.in, err);
 	if (state->bytes_known == PD_BYTES_EXACT && state->byte_count != counts.bytes)
 		return wrong(state, "bytes", state->byte_count, counts.bytes, err);
 	if (state->bytes_known == PD_BYTES_AT_MOST && state->byte_count < counts.bytes)

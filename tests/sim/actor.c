@@ -62,6 +62,20 @@ static uint8_t choose_dropped(struct world *world, const struct client *client)
 						: (uint8_t)chance_below(&world->chance, WORLD_ACTORS);
 }
 
+/* Damage stands in nobody's way who drops an actor. */
+static void note_halves(struct world *world, uint8_t tenant, uint8_t actor)
+{
+	struct pd_engine_stats stats;
+
+	if (!world_rotten(world) || !oracle_is_related(&world->oracle, tenant, actor))
+		return;
+	pd_engine_stats(world->engine, &stats);
+	if (stats.state_damage[0] == '\0')
+		return;
+	world->half_related = true;
+	world->taste.no_relations = true;
+}
+
 bool actor_drop_one(struct world *world, unsigned number, uint8_t actor)
 {
 	struct client *client = &world->clients[number];
@@ -95,6 +109,7 @@ bool actor_drop_one(struct world *world, unsigned number, uint8_t actor)
 				  before_lsn);
 	world->drop_lsn = receipt.lsn;
 	world->totals->drops++;
+	note_halves(world, client->tenant, actor);
 	oracle_drop(&world->oracle, client->tenant, actor, receipt.lsn);
 	work_note_write(world, &receipt);
 	return work_hold(world, number, &receipt);

@@ -50,10 +50,40 @@ void oracle_bear(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_
 	evaluation_bear(&e, actor);
 }
 
-void oracle_drop(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn)
+void oracle_clear(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn)
 {
 	for (uint8_t key = 0; key < WORLD_KEYS; key++) {
 		unsigned cell = cell_item(tenant, (struct place){ .actor = (uint8_t)actor, .key = key });
+
+		if (oracle->cells[cell] != NULL)
+			oracle_set(oracle, cell, NULL, lsn);
+	}
+}
+
+/* The nth relation that an actor can have, of either direction. */
+static unsigned relation_of(unsigned tenant, unsigned actor, unsigned nth)
+{
+	unsigned kind = nth % WORLD_KINDS, other = nth / WORLD_KINDS % WORLD_ACTORS;
+
+	return nth < WORLD_ACTORS * WORLD_KINDS ? cell_relation(tenant, actor, other, kind)
+						: cell_relation(tenant, other, actor, kind);
+}
+
+#define RELATIONS_OF_ONE (2 * WORLD_ACTORS * WORLD_KINDS)
+
+bool oracle_is_related(const struct oracle *oracle, unsigned tenant, unsigned actor)
+{
+	for (unsigned i = 0; i < RELATIONS_OF_ONE; i++)
+		if (oracle->cells[relation_of(tenant, actor, i)] != NULL)
+			return true;
+	return false;
+}
+
+void oracle_drop(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn)
+{
+	oracle_clear(oracle, tenant, actor, lsn);
+	for (unsigned i = 0; i < RELATIONS_OF_ONE; i++) {
+		unsigned cell = relation_of(tenant, actor, i);
 
 		if (oracle->cells[cell] != NULL)
 			oracle_set(oracle, cell, NULL, lsn);

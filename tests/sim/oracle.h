@@ -35,6 +35,10 @@ struct oracle_name { /* a tenant or an actor */
 	unsigned owner;
 };
 
+struct oracle_relation { /* from an actor to another; each of them knows it */
+	struct pd_slice data;
+};
+
 struct oracle_result { /* an idempotency key */
 	const struct request *request;
 	struct pd_slice replies[2]; /* RESP2, RESP3 */
@@ -48,7 +52,8 @@ enum {
 	CELL_RESULTS = CELL_TENANTS + WORLD_TENANTS,
 	CELL_LAST_ID = CELL_RESULTS + WORLD_TENANTS * WORLD_IDEMPOTENCY_KEYS, /* a name, for its id */
 	CELL_SNAPSHOT = CELL_LAST_ID + 1, /* a name, for the id of what was copied aside */
-	CELL_COUNT = CELL_SNAPSHOT + 1,
+	CELL_RELATIONS = CELL_SNAPSHOT + 1,
+	CELL_COUNT = CELL_RELATIONS + WORLD_TENANTS * WORLD_ACTORS * WORLD_ACTORS * WORLD_KINDS,
 };
 
 struct oracle_change {
@@ -82,14 +87,22 @@ static inline unsigned cell_result(unsigned tenant, unsigned key)
 {
 	return CELL_RESULTS + tenant * WORLD_IDEMPOTENCY_KEYS + key;
 }
+static inline unsigned cell_relation(unsigned tenant, unsigned from, unsigned to, unsigned kind)
+{
+	return CELL_RELATIONS + ((tenant * WORLD_ACTORS + from) * WORLD_ACTORS + to) * WORLD_KINDS + kind;
+}
 
 void oracle_init(struct oracle *oracle, struct arena *arena);
 void oracle_done(struct oracle *oracle);
 void oracle_set(struct oracle *oracle, unsigned cell, const void *value, uint64_t lsn);
 /* An actor is there from now on, if it was not, and its tenant. */
 void oracle_bear(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn);
-/* An actor goes, with all that it has. */
+/* All keys of an actor go. */
+void oracle_clear(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn);
+/* An actor goes, with all that it has, and nobody is related to it any more. */
 void oracle_drop(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn);
+/* Is it related to any? */
+bool oracle_is_related(const struct oracle *oracle, unsigned tenant, unsigned actor);
 /* Take back everything above `lsn`. */
 void oracle_rewind(struct oracle *oracle, uint64_t lsn);
 /* Has the cell been touched since? */

@@ -2,6 +2,7 @@
 #include "oracle_evaluate.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -462,6 +463,117 @@ static void run_move(struct evaluation *e, const struct operation *o)
 	both(e->reply, o->verb == VERB_RENAME ? "+OK\r\n" : ":1\r\n");
 }
 
+/* ---- relations ---- */
+
+#define DATA_MAX 256u
+
+static bool is_there(const struct evaluation *e, unsigned actor)
+{
+	return e->oracle->cells[cell_actor(e->request->tenant, actor)] != NULL;
+}
+
+static void reply_error(struct reply *reply, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void reply_error(struct reply *reply, const char *format, ...)
+{
+	char text[200];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	both(reply, text);
+}
+
+static void run_relate(struct evaluation *e, const struct operation *o)
+{
+	unsigned from = o->places[0].actor, to = o->places[1].actor;
+	unsigned cell = cell_relation(e->request->tenant, from, to, o->kind);
+	const struct oracle_relation *old = e->oracle->cells[cell];
+	struct oracle_relation relation = { .data = o->values[0] };
+
+	if (o->values[0].size > DATA_MAX) {
+		reply_error(e->reply,
+			    "-ERR what a relation says may have %u bytes, not %zu: keep the rest under a key "
+			    "of one of the two\r\n",
+			    DATA_MAX, o->values[0].size);
+		return;
+	}
+	if (!is_there(e, from) || !is_there(e, to)) {
+		reply_error(e->reply,
+			    "-ERR there is no actor '%s' to relate: one comes into being when it is first "
+			    "written to\r\n",
+			    actor_name(is_there(e, from) ? to : from));
+		return;
+	}
+	note_level(e, from);
+	note_level(e, to);
+	if (old == NULL || !pd_slice_equal(old->data, relation.data))
+		oracle_set(e->oracle, cell, arena_copy(e->oracle->arena, &relation, sizeof relation), e->lsn);
+	reply_integer(e->reply, old == NULL);
+}
+
+static void run_unrelate(struct evaluation *e, const struct operation *o)
+{
+	unsigned from = o->places[0].actor, to = o->places[1].actor;
+	unsigned cell = cell_relation(e->request->tenant, from, to, o->kind);
+	bool was_there = e->oracle->cells[cell] != NULL;
+
+	if (was_there) {
+		note_level(e, from);
+		note_level(e, to);
+		oracle_set(e->oracle, cell, NULL, e->lsn);
+	}
+	reply_integer(e->reply, was_there);
+}
+
+/* Those of one direction, in the order of their kinds and of the others' names; how many there are. */
+static size_t list_side(struct evaluation *e, const struct operation *o, bool in, bool write)
+{
+	static const uint8_t in_order[WORLD_ACTORS] = { 1, 3, 2, 0, 4 };
+	unsigned own = o->places[0].actor;
+	size_t count = 0;
+
+	for (unsigned i = 0; i < WORLD_KINDS * WORLD_ACTORS; i++) {
+		unsigned kind = i / WORLD_ACTORS, other = in_order[i % WORLD_ACTORS];
+		const struct oracle_relation *relation = e->oracle->cells[cell_relation(
+			e->request->tenant, in ? other : own, in ? own : other, kind)];
+
+		if (relation == NULL || (o->kind < WORLD_KINDS && o->kind != kind))
+			continue;
+		count++;
+		if (!write)
+			continue;
+		reply_map(e->reply, 4);
+		reply_bulk(e->reply, pd_slice_string("direction"));
+		reply_bulk(e->reply, pd_slice_string(in ? "in" : "out"));
+		reply_bulk(e->reply, pd_slice_string("kind"));
+		reply_bulk(e->reply, pd_slice_string(kind_name(kind)));
+		reply_bulk(e->reply, pd_slice_string("actor"));
+		reply_bulk(e->reply, pd_slice_string(actor_name(other)));
+		reply_bulk(e->reply, pd_slice_string("data"));
+		reply_bulk(e->reply, relation->data);
+	}
+	return count;
+}
+
+static void run_relations(struct evaluation *e, const struct operation *o)
+{
+	bool in = o->sides != SIDES_OUT, out = o->sides != SIDES_IN;
+
+	if (!is_there(e, o->places[0].actor)) {
+		reply_error(e->reply, "-ERR there is no actor '%s'\r\n", actor_name(o->places[0].actor));
+		return;
+	}
+	reply_array(e->reply, 2);
+	reply_bulk(e->reply, pd_slice_string("0"));
+	reply_array(e->reply,
+		    (in ? list_side(e, o, true, false) : 0) + (out ? list_side(e, o, false, false) : 0));
+	if (in)
+		(void)list_side(e, o, true, true);
+	if (out)
+		(void)list_side(e, o, false, true);
+}
+
 static void run_flush(struct evaluation *e)
 {
 	for (uint8_t actor = 0; actor < WORLD_ACTORS; actor++) {
@@ -533,6 +645,15 @@ void evaluation_run(struct evaluation *e, const struct operation *o)
 		break;
 	case VERB_TYPE:
 		run_type(e, o);
+		break;
+	case VERB_RELATE:
+		run_relate(e, o);
+		break;
+	case VERB_UNRELATE:
+		run_unrelate(e, o);
+		break;
+	case VERB_RELATIONS:
+		run_relations(e, o);
 		break;
 	default:
 		run_string(e, o);

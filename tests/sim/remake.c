@@ -159,11 +159,11 @@ static bool note_published(struct remaking *making, uint64_t lsn)
 	*name = (struct oracle_name){ .id = making->id,
 				      .level = from->level,
 				      .quota_keys = from->quota_keys };
-	/* Of a restore all that is known about it stays. */
+	/* Of a restore all that is known about it stays, and what it is related to. */
 	if (remake->restore) {
 		*name = *(const struct oracle_name *)oracle->cells[cell_actor(tenant, remake->to)];
 		name->id = making->id;
-		oracle_drop(oracle, tenant, remake->to, lsn);
+		oracle_clear(oracle, tenant, remake->to, lsn);
 	}
 	oracle_set(oracle, cell_actor(tenant, remake->to), name, lsn);
 	life_spare(world);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/kv/kv.h"
+#include "model/relation/relation.h"
 
 #define VALUE_BYTES ((size_t)512 * 1024) /* of the pool that values are cut from */
 
@@ -21,27 +22,51 @@ static const char *const key_names[WORLD_KEYS] = {
 static const char *const field_names[WORLD_FIELDS] = { "f", "f0", "f1", "f2", "field-three", "g" };
 static const char *const idempotency_names[WORLD_IDEMPOTENCY_KEYS] = { "id-0", "id-1", "id-2",
 								       "id-3", "id-4", "id-5" };
+/* In the order of their bytes. The first is that of a relation which is given none. */
+static const char *const kind_names[WORLD_KINDS] = { PD_RELATION_KIND, PD_RELATION_KIND "-to" };
 static const char *const verb_names[VERB_COUNT] = {
-	[VERB_APPEND] = "append",   [VERB_COPY] = "copy",         [VERB_DEL] = "del",
-	[VERB_EXISTS] = "exists",   [VERB_FLUSHDB] = "flushdb",   [VERB_GET] = "get",
-	[VERB_GETDEL] = "getdel",   [VERB_GETSET] = "getset",     [VERB_HDEL] = "hdel",
-	[VERB_HGET] = "hget",       [VERB_HGETALL] = "hgetall",   [VERB_HINCRBY] = "hincrby",
-	[VERB_HLEN] = "hlen",       [VERB_HSET] = "hset",         [VERB_INCRBY] = "incrby",
-	[VERB_MGET] = "mget",       [VERB_MSET] = "mset",         [VERB_MSETNX] = "msetnx",
-	[VERB_PERSIST] = "persist", [VERB_PEXPIRE] = "pexpire",   [VERB_PEXPIRETIME] = "pexpiretime",
-	[VERB_RENAME] = "rename",   [VERB_RENAMENX] = "renamenx", [VERB_SET] = "set",
-	[VERB_SETNX] = "setnx",     [VERB_STRLEN] = "strlen",     [VERB_TYPE] = "type",
+	[VERB_APPEND] = "append",
+	[VERB_COPY] = "copy",
+	[VERB_DEL] = "del",
+	[VERB_EXISTS] = "exists",
+	[VERB_FLUSHDB] = "flushdb",
+	[VERB_GET] = "get",
+	[VERB_GETDEL] = "getdel",
+	[VERB_GETSET] = "getset",
+	[VERB_HDEL] = "hdel",
+	[VERB_HGET] = "hget",
+	[VERB_HGETALL] = "hgetall",
+	[VERB_HINCRBY] = "hincrby",
+	[VERB_HLEN] = "hlen",
+	[VERB_HSET] = "hset",
+	[VERB_INCRBY] = "incrby",
+	[VERB_MGET] = "mget",
+	[VERB_MSET] = "mset",
+	[VERB_MSETNX] = "msetnx",
+	[VERB_PERSIST] = "persist",
+	[VERB_PEXPIRE] = "pexpire",
+	[VERB_PEXPIRETIME] = "pexpiretime",
+	[VERB_RELATE] = "pd.actor|relate",
+	[VERB_RELATIONS] = "pd.actor|relations",
+	[VERB_RENAME] = "rename",
+	[VERB_RENAMENX] = "renamenx",
+	[VERB_SET] = "set",
+	[VERB_SETNX] = "setnx",
+	[VERB_STRLEN] = "strlen",
+	[VERB_TYPE] = "type",
+	[VERB_UNRELATE] = "pd.actor|unrelate",
 };
 /* How often each is chosen. */
 static const uint8_t verb_weights[VERB_COUNT] = {
-	[VERB_APPEND] = 8,  [VERB_COPY] = 2,     [VERB_DEL] = 6,     [VERB_EXISTS] = 2,
+	[VERB_APPEND] = 8,   [VERB_COPY] = 2,      [VERB_DEL] = 6,     [VERB_EXISTS] = 2,
 	[VERB_FLUSHDB] = 0, /* by taste */
-	[VERB_GET] = 10,    [VERB_GETDEL] = 2,   [VERB_GETSET] = 2,  [VERB_HDEL] = 6,
-	[VERB_HGET] = 3,    [VERB_HGETALL] = 3,  [VERB_HINCRBY] = 6, [VERB_HLEN] = 1,
-	[VERB_HSET] = 12,   [VERB_INCRBY] = 10,  [VERB_MGET] = 3,    [VERB_MSET] = 8,
-	[VERB_MSETNX] = 2,  [VERB_PERSIST] = 2,  [VERB_PEXPIRE] = 6, [VERB_PEXPIRETIME] = 2,
-	[VERB_RENAME] = 4,  [VERB_RENAMENX] = 2, [VERB_SET] = 18,    [VERB_SETNX] = 2,
-	[VERB_STRLEN] = 1,  [VERB_TYPE] = 1,
+	[VERB_GET] = 10,     [VERB_GETDEL] = 2,    [VERB_GETSET] = 2,  [VERB_HDEL] = 6,
+	[VERB_HGET] = 3,     [VERB_HGETALL] = 3,   [VERB_HINCRBY] = 6, [VERB_HLEN] = 1,
+	[VERB_HSET] = 12,    [VERB_INCRBY] = 10,   [VERB_MGET] = 3,    [VERB_MSET] = 8,
+	[VERB_MSETNX] = 2,   [VERB_PERSIST] = 2,   [VERB_PEXPIRE] = 6, [VERB_PEXPIRETIME] = 2,
+	[VERB_RELATE] = 10,  [VERB_RELATIONS] = 3, [VERB_RENAME] = 4,  [VERB_RENAMENX] = 2,
+	[VERB_SET] = 18,     [VERB_SETNX] = 2,     [VERB_STRLEN] = 1,  [VERB_TYPE] = 1,
+	[VERB_UNRELATE] = 5,
 };
 
 const char *tenant_name(unsigned tenant)
@@ -69,11 +94,24 @@ const char *idempotency_name(unsigned key)
 	return idempotency_names[key];
 }
 
+const char *kind_name(unsigned kind)
+{
+	return kind_names[kind];
+}
+
+static bool is_about_relations(enum verb verb)
+{
+	return verb == VERB_RELATE || verb == VERB_RELATIONS || verb == VERB_UNRELATE;
+}
+
 static const struct pd_command *find_command(const char *name)
 {
 	for (size_t i = 0; i < pd_kv_command_count; i++)
 		if (strcmp(pd_kv_commands[i].name, name) == 0)
 			return &pd_kv_commands[i];
+	for (size_t i = 0; i < pd_relation_command_count; i++)
+		if (strcmp(pd_relation_commands[i].name, name) == 0)
+			return &pd_relation_commands[i];
 	(void)fprintf(stderr, "sim: there is no command '%s'\n", name);
 	exit(2);
 }
@@ -154,11 +192,31 @@ static void add_set_options(struct request *request, const struct operation *ope
 	}
 }
 
-void request_add(struct request *request, const struct operation *operation,
-		 const struct vocabulary *vocabulary, struct chance *chance, struct arena *arena)
+/* Relations are named by actors, and their commands by two words. */
+static void add_relation(struct request *request, const struct operation *operation)
+{
+	static const char *const sides[] = { [SIDES_OUT] = "OUT", [SIDES_IN] = "IN" };
+
+	add_text(request, "PD.ACTOR");
+	add_text(request, strchr(verb_names[operation->verb], '|') + 1);
+	for (unsigned i = 0; i < operation->place_count; i++)
+		add_text(request, actor_names[operation->places[i].actor]);
+	if (operation->sides != SIDES_BOTH)
+		add_text(request, sides[operation->sides]);
+	if (operation->kind > 0 && operation->kind < WORLD_KINDS) {
+		add_text(request, "KIND");
+		add_text(request, kind_names[operation->kind]);
+	}
+	if (operation->value_count > 0 && operation->values[0].size > 0) {
+		add_text(request, "DATA");
+		add_word(request, operation->values[0]);
+	}
+}
+
+static void add_words(struct request *request, const struct operation *operation, struct chance *chance,
+		      struct arena *arena)
 {
 	enum verb verb = operation->verb;
-	size_t first = request->word_count;
 
 	add_text(request, verb_names[verb]);
 	for (unsigned i = 0; i < operation->place_count; i++) {
@@ -177,15 +235,31 @@ void request_add(struct request *request, const struct operation *operation,
 		add_set_options(request, operation, arena);
 	if (verb == VERB_INCRBY || verb == VERB_HINCRBY || verb == VERB_PEXPIRE)
 		add_number(request, operation->number, arena);
+}
+
+void request_add(struct request *request, const struct operation *operation,
+		 const struct vocabulary *vocabulary, struct chance *chance, struct arena *arena)
+{
+	size_t first = request->word_count;
+
+	if (is_about_relations(operation->verb))
+		add_relation(request, operation);
+	else
+		add_words(request, operation, chance, arena);
 	request->operations[request->count] = *operation;
 	request->commands[request->count++] = (struct pd_request_command){
-		.command = vocabulary->commands[verb],
+		.command = vocabulary->commands[operation->verb],
 		.words = &request->words[first],
 		.count = request->word_count - first
 	};
 }
 
 /* ---- choices ---- */
+
+static unsigned weight_of(enum verb verb, const struct taste *taste)
+{
+	return taste->no_relations && is_about_relations(verb) ? 0 : verb_weights[verb];
+}
 
 static enum verb choose_verb(const struct taste *taste, struct chance *chance)
 {
@@ -194,12 +268,14 @@ static enum verb choose_verb(const struct taste *taste, struct chance *chance)
 	if (chance_one_in(chance, taste->flush_one_in))
 		return VERB_FLUSHDB;
 	for (unsigned i = 0; i < VERB_COUNT; i++)
-		total += verb_weights[i];
+		total += weight_of((enum verb)i, taste);
 	pick = (unsigned)chance_below(chance, total);
 	for (unsigned i = 0; i < VERB_COUNT; i++) {
-		if (pick < verb_weights[i])
+		unsigned weight = weight_of((enum verb)i, taste);
+
+		if (pick < weight)
 			return (enum verb)i;
-		pick -= verb_weights[i];
+		pick -= weight;
 	}
 	return VERB_GET;
 }
@@ -240,8 +316,10 @@ static unsigned place_count(enum verb verb, struct chance *chance)
 	case VERB_FLUSHDB:
 		return 0;
 	case VERB_COPY:
+	case VERB_RELATE:
 	case VERB_RENAME:
 	case VERB_RENAMENX:
+	case VERB_UNRELATE:
 		return 2;
 	case VERB_DEL:
 	case VERB_EXISTS:
@@ -272,6 +350,20 @@ static int64_t choose_number(enum verb verb, struct chance *chance)
 	return (int64_t)chance_below(chance, 100) - 20;
 }
 
+/* Between any two: what comes of it when one of them goes is of interest. */
+static void make_relation(struct operation *operation, struct chance *chance)
+{
+	if (operation->place_count > 1)
+		operation->places[1].actor = (uint8_t)chance_below(chance, WORLD_ACTORS);
+	operation->kind = chance_one_in(chance, 3);
+	if (operation->verb != VERB_RELATE)
+		operation->value_count = 0;
+	if (operation->verb != VERB_RELATIONS)
+		return;
+	operation->kind = chance_one_in(chance, 3) ? 1 : WORLD_KINDS;
+	operation->sides = (enum sides)chance_below(chance, 3);
+}
+
 static void make_operation(struct operation *operation, const struct request *request, enum verb verb,
 			   const struct vocabulary *vocabulary, const struct taste *taste,
 			   struct chance *chance, struct arena *arena)
@@ -295,6 +387,8 @@ static void make_operation(struct operation *operation, const struct request *re
 		operation->px = chance_one_in(chance, 3);
 		operation->keep_ttl = !operation->px && chance_one_in(chance, 3);
 	}
+	if (is_about_relations(verb))
+		make_relation(operation, chance);
 }
 
 void request_make(struct request *request, const struct vocabulary *vocabulary, const struct taste *taste,
@@ -337,6 +431,14 @@ bool request_same(const struct request *a, const struct request *b)
 		if (!pd_slice_equal(a->words[i], b->words[i]))
 			return false;
 	return true;
+}
+
+bool request_relates(const struct request *request)
+{
+	for (size_t i = 0; i < request->count; i++)
+		if (is_about_relations(request->operations[i].verb))
+			return true;
+	return false;
 }
 
 void request_print(const struct request *request)

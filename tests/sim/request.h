@@ -15,6 +15,7 @@
 #define WORLD_KEYS             8
 #define WORLD_FIELDS           6
 #define WORLD_IDEMPOTENCY_KEYS 6 /* of a tenant */
+#define WORLD_KINDS            2 /* of relations */
 
 enum verb {
 	VERB_APPEND,
@@ -38,12 +39,15 @@ enum verb {
 	VERB_PERSIST,
 	VERB_PEXPIRE,
 	VERB_PEXPIRETIME,
+	VERB_RELATE,
+	VERB_RELATIONS,
 	VERB_RENAME,
 	VERB_RENAMENX,
 	VERB_SET,
 	VERB_SETNX,
 	VERB_STRLEN,
 	VERB_TYPE,
+	VERB_UNRELATE,
 	VERB_COUNT,
 };
 
@@ -54,14 +58,18 @@ struct place {
 #define OPERATION_PLACES_MAX 4
 #define REQUEST_WORDS_MAX    64
 
+enum sides { SIDES_BOTH, SIDES_OUT, SIDES_IN };
+
 struct operation {
 	enum verb verb;
 	unsigned place_count, value_count, field_count;
-	struct place places[OPERATION_PLACES_MAX];
+	struct place places[OPERATION_PLACES_MAX]; /* of a relation: the actors that it goes from and to */
 	struct pd_slice values[OPERATION_PLACES_MAX];
 	uint8_t fields[OPERATION_PLACES_MAX];
 	int64_t number; /* what is added, or milliseconds until it expires */
 	bool nx, xx, get, keep_ttl, px;
+	uint8_t kind; /* of a relation; WORLD_KINDS: any */
+	enum sides sides;
 };
 
 #define REQUEST_OPERATIONS_MAX    5
@@ -106,12 +114,14 @@ const char *actor_name(unsigned actor);
 const char *key_name(unsigned key);
 const char *field_name(unsigned field);
 const char *idempotency_name(unsigned key);
+const char *kind_name(unsigned kind);
 
 /* What and how much is asked for: each seed has a taste of its own. */
 struct taste {
 	unsigned transaction_percent, idempotent_percent, precondition_percent, large_percent, level_percent;
 	unsigned value_max;
 	unsigned flush_one_in;
+	bool no_relations;
 };
 
 /* Fill in commands, preconditions excepted. `request` comes with the session's fields set, all else zero. */
@@ -122,6 +132,7 @@ void request_add(struct request *request, const struct operation *operation,
 		 const struct vocabulary *vocabulary, struct chance *chance, struct arena *arena);
 /* Would the engine take one for the other? */
 bool request_same(const struct request *a, const struct request *b);
+bool request_relates(const struct request *request);
 void request_print(const struct request *request);
 
 #endif

@@ -272,9 +272,9 @@ static void print_totals(const struct totals *t, double seconds)
 	(void)printf("flushes %" PRIu64 ", checkpoints %" PRIu64 ", log trimmed %" PRIu64
 		     ", writes told to wait %" PRIu64 ", states made anew %" PRIu64
 		     ", actors dropped %" PRIu64 ", leased %" PRIu64 ", stale writes %" PRIu64
-		     ", over a quota %" PRIu64 "\n",
+		     ", over a quota %" PRIu64 ", related and ended %" PRIu64 "\n",
 		     t->flushes, t->checkpoints, t->trims, t->braked, t->rebuilt, t->drops, t->leases,
-		     t->stale, t->quota_refusals);
+		     t->stale, t->quota_refusals, t->related);
 	(void)printf("states lost, and made anew from what there was %" PRIu64 "\n", t->states_lost);
 	(void)printf("views read %" PRIu64 ", given up %" PRIu64 "\n", t->views, t->views_given_up);
 	(void)printf("values that arrived in pieces %" PRIu64 " (dropped on the way %" PRIu64

@@ -7,8 +7,9 @@
 #include "oracle_evaluate.h"
 #include "world.h"
 
-#define BATCH_COMMANDS (WORLD_KEYS * 2)
-#define BATCH_WORDS    (WORLD_KEYS * 4)
+#define KEY_COMMANDS   (WORLD_KEYS * 2)
+#define BATCH_COMMANDS (KEY_COMMANDS + 1)
+#define BATCH_WORDS    (2 * KEY_COMMANDS + 3)
 
 /* Ask for a key's value and its time, in the words that fit what the model thinks it is. */
 static void ask(const struct world *world, const struct request *session, struct place place, uint64_t now_us,
@@ -32,7 +33,23 @@ static void note_quarantined(struct world *world, struct pd_session *session, ui
 		world->quarantined[tenant][actor] |= info.quarantined;
 }
 
-/* One actor's keys in one transaction. *ret_served: false if it is quarantined. */
+/* What it is related to, as itself says: the other side is looked at with the other actor. */
+static void ask_relations(const struct world *world, uint8_t actor, struct operation *operation,
+			  struct pd_slice words[3], struct pd_request_command *command)
+{
+	*operation = (struct operation){ .verb = VERB_RELATIONS,
+					 .place_count = 1,
+					 .places = { { .actor = actor } },
+					 .kind = WORLD_KINDS };
+	words[0] = pd_slice_string("PD.ACTOR");
+	words[1] = pd_slice_string("RELATIONS");
+	words[2] = pd_slice_string(actor_name(actor));
+	*command = (struct pd_request_command){ .command = world->vocabulary->commands[VERB_RELATIONS],
+						.words = words,
+						.count = 3 };
+}
+
+/* One actor's keys and relations in one transaction. *ret_served: false if it is quarantined. */
 static bool verify_actor(struct world *world, struct pd_session *session, uint8_t tenant, uint8_t actor,
 			 bool *ret_served)
 {
@@ -43,9 +60,12 @@ static bool verify_actor(struct world *world, struct pd_session *session, uint8_
 	struct pd_resp_writer writer = { .buffer = &world->actual, .protocol = 3 };
 	struct pd_receipt receipt;
 	struct pd_error err;
-	struct pd_request asked = {
-		.session = session, .commands = commands, .count = BATCH_COMMANDS, .as_array = true
-	};
+	/* Nobody asks who is not there. */
+	bool with_relations = world->oracle.cells[cell_actor(tenant, actor)] != NULL && !world->half_related;
+	struct pd_request asked = { .session = session,
+				    .commands = commands,
+				    .count = with_relations ? BATCH_COMMANDS : KEY_COMMANDS,
+				    .as_array = true };
 	uint64_t now_us = pd_os_real_us(world->os);
 	int result;
 
@@ -66,6 +86,8 @@ static bool verify_actor(struct world *world, struct pd_session *session, uint8_
 			};
 		}
 	}
+	ask_relations(world, actor, &operations[KEY_COMMANDS], &words[2 * KEY_COMMANDS],
+		      &commands[KEY_COMMANDS]);
 	pd_buffer_clear(&world->actual);
 	result = pd_engine_execute(world->engine, &asked, &writer, &receipt, &err);
 	if (result == PD_CORRUPT && (world->damaged || world_rotten(world))) {
@@ -81,8 +103,8 @@ static bool verify_actor(struct world *world, struct pd_session *session, uint8_
 		return world_fail(world, "cannot read %s/%s: %s", tenant_name(tenant), actor_name(actor),
 				  err.text);
 	reply_clear(&world->expected);
-	reply_array(&world->expected, BATCH_COMMANDS);
-	for (unsigned n = 0; n < BATCH_COMMANDS; n++) {
+	reply_array(&world->expected, asked.count);
+	for (unsigned n = 0; n < asked.count; n++) {
 		size_t start = world->expected.bytes[1].size;
 
 		oracle_read(&world->oracle, &request, &operations[n], receipt.time_us, &world->expected);
@@ -90,9 +112,10 @@ static bool verify_actor(struct world *world, struct pd_session *session, uint8_
 		    memcmp(world->expected.bytes[1].data + start, world->actual.data + start,
 			   world->expected.bytes[1].size - start) != 0)
 			return world_fail(
-				world, "%s of %s/%s/%s: there is '%.60s', expected '%.60s'",
+				world, "%s of %s/%s%s%s: there is '%.200s', expected '%.200s'",
 				world->vocabulary->commands[operations[n].verb]->name, tenant_name(tenant),
-				actor_name(actor), key_name((uint8_t)(n / 2)),
+				actor_name(actor), n < KEY_COMMANDS ? "/" : "",
+				n < KEY_COMMANDS ? key_name((uint8_t)(n / 2)) : "",
 				start < world->actual.size ? (const char *)world->actual.data + start : "",
 				(const char *)world->expected.bytes[1].data + start);
 	}

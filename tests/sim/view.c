@@ -8,6 +8,7 @@
 #include "base/codec.h"
 #include "engine/view.h"
 #include "model/kv/kv.h"
+#include "model/relation/relation.h"
 #include "world.h"
 
 /* Through the keys of one actor, a few at each look, while the view moves to the levels. */
@@ -164,7 +165,73 @@ static bool check_item(struct world *world, struct shown *shown, uint64_t id, un
 	return true;
 }
 
-/* The keys of one tenant's actors. */
+/* What the model had then of this side. */
+static const struct oracle_relation *relation_of(const struct shown *shown, unsigned tenant, unsigned own,
+						 const struct pd_relation *side)
+{
+	for (unsigned kind = 0; kind < WORLD_KINDS; kind++)
+		for (unsigned other = 0; other < WORLD_ACTORS; other++) {
+			bool in = side->side == PD_RELATION_IN;
+
+			if (pd_slice_equal(side->kind, pd_slice_string(kind_name(kind))) &&
+			    pd_slice_equal(side->other, pd_slice_string(actor_name(other))))
+				return shown->cells[cell_relation(tenant, in ? other : own, in ? own : other,
+								  kind)];
+		}
+	return NULL;
+}
+
+static uint64_t relations_of(const struct shown *shown, unsigned tenant, unsigned own)
+{
+	uint64_t count = 0;
+
+	for (unsigned kind = 0; kind < WORLD_KINDS; kind++)
+		for (unsigned other = 0; other < WORLD_ACTORS; other++)
+			count += (shown->cells[cell_relation(tenant, own, other, kind)] != NULL) +
+				 (shown->cells[cell_relation(tenant, other, own, kind)] != NULL);
+	return count;
+}
+
+/* All that an actor has in its space of relations: each side is one that the model had, and none is missing. */
+static bool check_relations(struct world *world, struct shown *shown, uint64_t id, unsigned tenant,
+			    unsigned own)
+{
+	struct pd_relation_count counted = { 0 };
+	struct pd_store_view_cursor *cursor;
+	struct pd_error err = { 0 };
+	struct pd_entry entry;
+	bool good = true;
+	uint64_t seen = 0;
+	int result = pd_engine_view_seek(shown->view, id, pd_slice_string("r"), pd_slice_string("s"), &cursor,
+					 &err);
+
+	if (result != 0)
+		return may_fail(world, result) || world_fail(world, "no relations in a view: %s", err.text);
+	while (good && (result = pd_engine_view_next(shown->view, cursor, &entry, &err)) == 1) {
+		const struct oracle_relation *relation = NULL;
+		struct pd_relation side;
+
+		if (entry.type == PD_TYPE_RELATIONS) {
+			good = pd_relation_count_read(entry.value, &counted);
+			continue;
+		}
+		seen++;
+		if (pd_relation_read_key(entry.key, &side))
+			relation = relation_of(shown, tenant, own, &side);
+		good = relation != NULL && pd_slice_equal(relation->data, entry.value);
+	}
+	pd_store_view_cursor_free(cursor);
+	if (result < 0)
+		return may_fail(world, result) || world_fail(world, "no relations in a view: %s", err.text);
+	if (good && seen == relations_of(shown, tenant, own) && seen == counted.out + counted.in)
+		return true;
+	return world->half_related ||
+	       world_fail(world,
+			  "the view of LSN %" PRIu64 " shows other relations of %s/%s than the model had",
+			  shown->lsn, tenant_name(tenant), actor_name(own));
+}
+
+/* The keys of one tenant's actors, and what these are related to. */
 static bool check_tenant(struct world *world, struct shown *shown, uint8_t tenant)
 {
 	uint64_t tenant_id, id = 0;
@@ -180,6 +247,8 @@ static bool check_tenant(struct world *world, struct shown *shown, uint8_t tenan
 			if (!check_item(world, shown, id, tenant,
 					(struct place){ .actor = actor, .key = key }))
 				return false;
+		if (there == 1 && !check_relations(world, shown, id, tenant, actor))
+			return false;
 	}
 	return result >= 0 || may_fail(world, result) ||
 	       world_fail(world, "cannot look into a view: %s", err.text);

@@ -504,6 +504,7 @@ static bool judge(struct world *world, unsigned number, const struct request *re
 		    !large_fill(world, writer) || !check_reply(world, request))
 			return false;
 		world->totals->duplicates += outcome.duplicate;
+		world->totals->related += receipt->lsn != 0 && request_relates(request);
 		if (receipt->lsn != 0 && !receipt->duplicate)
 			work_note_write(world, receipt);
 	}
@@ -646,6 +647,8 @@ static bool retry(struct world *world)
 		const struct client *client = &world->clients[i];
 		struct request *request;
 
+		if (world->half_related && request_relates(old))
+			break;
 		if (client->tenant != old->tenant || client->actor != old->actor ||
 		    client->one_actor != old->one_actor || client->upload.stage != NULL)
 			continue;

@@ -25,7 +25,7 @@ struct totals {
 	uint64_t seeds, operations, acknowledged, unknown, power_cuts, process_crashes, recoveries,
 		clean_closes, torn_tails, fences, disk_full, conflicts, duplicates, lost_transactions,
 		damage_reported, quarantined, refused_opens, rebuilt, flushes, checkpoints, trims, braked,
-		drops, leases, stale, quota_refusals, states_lost, views, views_given_up, uploads,
+		drops, related, leases, stale, quota_refusals, states_lost, views, views_given_up, uploads,
 		uploads_dropped, readings;
 	uint64_t trace; /* of all seeds, whatever their order */
 };
@@ -158,6 +158,7 @@ struct world {
 	uint64_t drop_lsn;       /* of the actor that was dropped last */
 	uint64_t marked_lsn;     /* to which a script goes back */
 	uint8_t snapshot_tenant; /* whose actor has the snapshot */
+	bool half_related; /* an actor went whose relations could not be read: others may have kept their sides */
 	bool may_be_lost; /* what the request at hand brings was staged for an actor that was dropped since */
 	uint64_t room_us; /* when a full disk got room again */
 	uint64_t healed_us; /* when the last plague ended */
