@@ -2,7 +2,7 @@
  * the disk, and from there again at every operation of the recovery; and every operation failing, once and for good.
  *
  *     exhaustive [--script NAME] [--variants N] [--numbers N] [--chances N] [--depth D] [--seconds S] [--jobs J] [--once]
- *                [--until-failure]
+ *                [--sparse] [--until-failure]
  *     exhaustive --script NAME [--variant V] --crash K --after WAY [--again J --then WAY]… [--verbose]     replay one
  *     exhaustive --script NAME [--variant V] --fail K eio|enospc|eio-on|enospc-on --after WAY [--verbose]
  *     exhaustive --variants N --list                                      the variants in words
@@ -12,7 +12,7 @@
  * "last" (all bytes, but of the names only the change that was made last), "number-N" (what the digits of N say, one for each thing that may survive
  * or not) or N: a power cut by that chance. Where a crash can leave no more than --numbers disks, each of them is made; else as many as --chances
  * says. A disk that has been seen before, with the same promises made, is not gone into again. --once crashes no recovery, --depth 3 the second
- * one, too, --depth 0 nothing. After --seconds no further variant is begun.
+ * one, too, --depth 0 nothing. --sparse: a quarter of the crashes of recoveries, and of the ways in which an operation fails one, in turn. After --seconds no further variant is begun.
  *
  * The last line is `N passed, N failed`: the scenarios. */
 #include <inttypes.h>
@@ -50,7 +50,7 @@ static _Noreturn void usage(const char *wrong)
 		"exhaustive: what is '%s'?\n"
 		"usage: exhaustive [--script NAME] [--variants N] [--numbers N] [--chances N] [--depth D] "
 		"[--seconds S]\n"
-		"                  [--jobs J] [--once] [--until-failure] [--list]\n"
+		"                  [--jobs J] [--once] [--sparse] [--until-failure] [--list]\n"
 		"                  [--variant V] [--crash K --after WAY [--again J --then WAY]] [--verbose]\n"
 		"                  [--fail K eio|enospc|eio-on|enospc-on --after WAY]\n"
 		"                  [--lie sync|directory|early-reply] [--expect-failure]\n"
@@ -155,6 +155,8 @@ static bool set_flag(struct options *options, const char *name)
 {
 	if (strcmp(name, "--once") == 0)
 		options->explore.depth = 1;
+	else if (strcmp(name, "--sparse") == 0)
+		options->explore.sparse = true;
 	else if (strcmp(name, "--verbose") == 0)
 		options->verbose = true;
 	else if (strcmp(name, "--until-failure") == 0)

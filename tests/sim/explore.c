@@ -246,10 +246,13 @@ static bool is_telling(const uint8_t *effects, uint64_t operation)
 
 static void explore_crash(struct exploration *x, unsigned depth);
 
-/* Crash again, at every operation of the recovery from this crash. */
+/* Crash again, at every operation of the recovery from this crash; if sparse, at some, which are others after another crash. */
 static void explore_recovery(struct exploration *x, unsigned depth, uint64_t operations)
 {
-	for (uint64_t at = 1; at <= operations && !stopped(x); at++) {
+	uint64_t step = x->options->sparse ? TROUBLES - 1 : 1,
+		 first = 1 + (x->run.crashes[depth].at + x->run.crashes[depth].way) % step;
+
+	for (uint64_t at = first; at <= operations && !stopped(x); at += step) {
 		int opened;
 
 		if (!is_telling(x->levels[depth + 1].effects, at))
@@ -352,11 +355,12 @@ static void explore_trouble(struct exploration *x, uint64_t at, unsigned trouble
 	}
 }
 
-/* All of them in the scenario as it is written, one after the other in its variants. */
+/* All of them in the scenario as it is written, one after the other in its variants, and if sparse. */
 static void explore_troubles(struct exploration *x, uint64_t at)
 {
 	for (unsigned trouble = 1; trouble < TROUBLES && !stopped(x); trouble++)
-		if (x->run.variant == 0 || (at + x->run.variant) % (TROUBLES - 1) == trouble - 1)
+		if ((x->run.variant == 0 && !x->options->sparse) ||
+		    (at + x->run.variant) % (TROUBLES - 1) == trouble - 1)
 			explore_trouble(x, at, trouble);
 	x->run.trouble = 0;
 	x->run.count = 0;

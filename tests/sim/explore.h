@@ -66,6 +66,7 @@ struct explore_options {
 	unsigned numbers;  /* all that can be left is tried where it is no more than this */
 	unsigned depth;    /* crashes in one run; 0: nothing is disturbed at all */
 	unsigned variants; /* of each scenario */
+	bool sparse; /* one trouble for each operation, in turn, and a crash at one of so many operations of a recovery */
 	bool until_failure, quiet;
 	const char *lie;
 };
