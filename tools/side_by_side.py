@@ -3,8 +3,8 @@
 
     side_by_side.py --scratch DIRECTORY --command COMMAND... --beside SUITE... --alone SUITE...
 
-Each suite is `COMMAND... SUITE`, a process that ends in `N passed, N failed[, N skipped]`. Two run at a time; what is to
-be alone comes when these are through. What suites print is shown one suite after the other, never mixed: that of the
+Each suite is `COMMAND... SUITE`, a process that ends in `N passed, N failed[, N skipped]`. Three run at a time, since
+some wait more than they compute; what is to be alone comes when these are through. What suites print is shown one suite after the other, never mixed: that of the
 first one as it comes, that of the others when it is their turn. At the end: the seconds of each, those that failed, and
 the sum, which is the last line.
 
@@ -205,7 +205,7 @@ def stop(number, _frame):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--scratch", required=True, help="where the output goes")
-    parser.add_argument("--jobs", type=int, default=2, help="suites at a time")
+    parser.add_argument("--jobs", type=int, default=3, help="suites at a time")
     parser.add_argument("--beside", nargs="*", default=[], metavar="SUITE")
     parser.add_argument("--first", nargs="*", default=[], metavar="SUITE", help="of those beside others: begun first, since they take longest")
     parser.add_argument("--alone", nargs="*", default=[], metavar="SUITE", help="with nothing beside it, when all others are through")
