@@ -10,7 +10,9 @@
 #include "log/raw.h"
 #include "log/verify.h"
 
-#define PIECE_BYTES ((size_t)1024 * 1024)
+#define PIECE_BYTES   ((size_t)1024 * 1024)
+#define ENDING_NS     UINT64_C(5000000000)
+#define LOOK_AGAIN_US 20000u
 
 struct dead {
 	struct pd_further further;
@@ -28,10 +30,12 @@ static int no_memory(struct pd_error *err)
 
 /* ---- whose it is ---- */
 
-/* Nobody serves it. On a disk that cannot be written to nobody could. */
+/* Nobody serves it. On a disk that cannot be written to nobody could. Who was killed has its lock until the kernel is through with it:
+ * that is waited for. */
 static int take_lock(struct dead *dead, const char *data_directory, struct pd_error *err)
 {
 	char *path = pd_asprintf("%s/LOCK", data_directory);
+	uint64_t until_ns = pd_os_monotonic_ns(dead->os) + ENDING_NS;
 	struct pd_os_file_info info;
 	struct pd_error why = { 0 };
 	int result = 0;
@@ -40,6 +44,10 @@ static int take_lock(struct dead *dead, const char *data_directory, struct pd_er
 		return no_memory(err);
 	if (pd_os_info(dead->os, path, &info, NULL) == 0)
 		result = pd_os_lock(dead->os, path, &dead->lock, &why);
+	while (result == PD_BUSY && pd_os_monotonic_ns(dead->os) < until_ns) {
+		pd_os_sleep_us(dead->os, LOOK_AGAIN_US);
+		result = pd_os_lock(dead->os, path, &dead->lock, &why);
+	}
 	pd_free(path);
 	if (result == PD_BUSY)
 		return pd_error_set(err, PD_BUSY,

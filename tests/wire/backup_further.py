@@ -1,10 +1,14 @@
 """`perdure backup restore` with what no backup has: an archive, and the log of a server that is dead."""
 
+import contextlib
+import fcntl
 import os
 import shutil
+import subprocess
 
 from archive import settled, wait_for
 from backup import backup
+from processes import need_program, wait_until
 
 FAILURE, BUSY, DAMAGED = 1, 3, 4
 
@@ -91,6 +95,32 @@ def test_every_acknowledged_write(world):
     assert status == FAILURE and not os.path.exists(world.path("x")), stderr
     _, stdout, _ = world.perdure("backup", "restore", *sources, "--data", world.path("killed-text"), "--repository", vault)
     assert f"the archive {place}: LSN " in stdout and f"the log of {server.directory}: LSN " in stdout, stdout
+
+
+def has(path, text):
+    with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
+        return text in file.read()
+    return False
+
+
+def test_a_server_that_is_just_dying(world):
+    """A server that was killed has its lock for a while longer."""
+    server, _, vault = followed(world, "dying")
+    write(world.connect(server), 0, 20)
+    backup(world, "full", "--data", server.directory, repository=vault)
+    write(world.connect(server), 20, 20)
+    before = world.connect(server).command("PD.STATEHASH").decode()
+    server.kill()
+    again, calls = world.path("dying-again"), world.path("dying-calls")
+    command = [need_program("strace", "strace"), "-f", "-e", "trace=flock", "-o", calls]
+    command += [world.binary, "backup", "restore", "--log", server.directory, "--data", again, "--repository", vault]
+    with open(os.path.join(server.directory, "LOCK"), "rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_until(lambda: process.poll() is not None or has(calls, "EAGAIN"), "the lock was never asked for")
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, stderr
+    assert state_of(world, again) == before
 
 
 def test_a_hole_is_told(world):
