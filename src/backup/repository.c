@@ -5,14 +5,15 @@
 #include <string.h>
 
 #include "backup/box.h"
+#include "backup/keyring.h"
 #include "backup/scan.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
 
 #define OBJECT_NAME   "repository"
 #define TEXT_MAX      4096u
+#define WITHOUT_SLOTS 1                         /* the format that all who know repositories can read */
 #define SPARE         ((size_t)4 * 1024 * 1024) /* what compressing may take more than there was, and head and seal */
-#define CRC_LINE_SIZE (sizeof "crc 00000000\n" - 1)
 
 static int no_memory(struct pd_error *err)
 {
@@ -36,23 +37,11 @@ const char *pd_repository_address(const struct pd_repository *repository)
 
 static int parse(struct pd_repository *repository, struct pd_slice text, struct pd_error *err)
 {
-	struct pd_scan crc_scan, scan;
-	uint8_t crc[4] = { 0 };
+	struct pd_scan scan;
 	uint64_t version;
 	int64_t created_us;
 
-	if (text.size > CRC_LINE_SIZE) {
-		crc_scan = (struct pd_scan){ pd_slice(text.data + text.size - CRC_LINE_SIZE, CRC_LINE_SIZE),
-					     false };
-		text.size -= CRC_LINE_SIZE;
-		if (!pd_scan_hex(pd_scan_line(&crc_scan, "crc"), crc, sizeof crc) || crc_scan.bad ||
-		    ((uint32_t)crc[0] << 24 | (uint32_t)crc[1] << 16 | (uint32_t)crc[2] << 8 | crc[3]) !=
-			    pd_crc32c(0, text.data, text.size))
-			text.size = 0;
-	} else {
-		text.size = 0;
-	}
-	if (text.size == 0)
+	if (!pd_scan_take_crc(&text))
 		return pd_error_set(err, PD_CORRUPT,
 				    "%s/" OBJECT_NAME
 				    " is damaged: put it back from a copy of the repository",
@@ -90,15 +79,18 @@ static int read_self(struct pd_repository *repository, struct pd_error *err)
 	result = parse(repository, pd_buffer_slice(&repository->object), err);
 	if (result != 0)
 		return result;
-	return pd_key_take(repository->os, &repository->place,
-			   pd_slice(repository->id, sizeof repository->id), &repository->record,
-			   &repository->key, err);
+	return pd_keyring_take(repository, err);
 }
 
 static int found_something(void *context, const struct pd_object_entry *entry, struct pd_error *err)
 {
 	const struct pd_repository *repository = context;
+	uint32_t number;
+	unsigned copy;
 
+	/* Somebody who died, or is about to put the last of it, may have put a key. */
+	if (pd_keyring_read_name(entry->name, &number, &copy))
+		return 0;
 	return pd_error_set(err, PD_INVALID,
 			    "%s is no repository of backups, and not empty ('%.100s' is in it): name "
 			    "an empty place, or a directory that is not there",
@@ -113,9 +105,11 @@ static int format(const struct pd_repository *repository, const uint8_t cluster_
 
 	pd_scan_format_hex(repository->id, sizeof repository->id, id);
 	pd_scan_format_hex(cluster_id, PD_CLUSTER_ID_SIZE, cluster);
-	result = pd_buffer_printf(text,
-				  "perdure-repository %d\nid %s\ncluster %s\ncreated_us %" PRIu64 "\nkey ",
-				  PD_REPOSITORY_FORMAT_VERSION, id, cluster, pd_os_real_us(repository->os));
+	result = pd_buffer_printf(
+		text, "perdure-repository %d\nid %s\ncluster %s\ncreated_us %" PRIu64 "\nkey ",
+		repository->record.recipe.kind == PD_KEY_WRAPPED ? PD_REPOSITORY_FORMAT_VERSION
+								 : WITHOUT_SLOTS,
+		id, cluster, pd_os_real_us(repository->os));
 	if (result == 0)
 		result = pd_key_record_format(&repository->record, text);
 	if (result == 0)
@@ -134,9 +128,7 @@ static int found_it(struct pd_repository *repository, const uint8_t cluster_id[P
 	if (result != 0)
 		return result;
 	pd_os_random(repository->os, repository->id, sizeof repository->id);
-	result = pd_key_make(repository->os, &repository->place,
-			     pd_slice(repository->id, sizeof repository->id), &repository->record,
-			     &repository->key, err);
+	result = pd_keyring_begin(repository, err);
 	if (result != 0)
 		return result;
 	pd_buffer_init(&text, TEXT_MAX);

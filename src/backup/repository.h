@@ -16,7 +16,7 @@
 #include "os/os.h"
 #include "provider/object_store.h"
 
-#define PD_REPOSITORY_FORMAT_VERSION 1
+#define PD_REPOSITORY_FORMAT_VERSION 2
 #define PD_REPOSITORY_ID_SIZE        16
 #define PD_REPOSITORY_ID_TEXT        (2 * PD_REPOSITORY_ID_SIZE + 1)
 /* Of a file: so that, with all that comes around it, it goes to a service in one request (8 MiB are a part: provider/s3.h). */

@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+#include "base/crc32c.h"
+
+#define CRC_LINE_SIZE (sizeof "crc 00000000\n" - 1)
+
 void pd_scan_fail(struct pd_scan *scan)
 {
 	scan->bad = true;
@@ -90,4 +94,18 @@ void pd_scan_format_hex(const uint8_t *bytes, size_t size, char *text)
 		text[2 * i + 1] = digits[bytes[i] & 15];
 	}
 	text[2 * size] = '\0';
+}
+
+bool pd_scan_take_crc(struct pd_slice *text)
+{
+	struct pd_scan last;
+	uint8_t crc[4] = { 0 };
+
+	if (text->size <= CRC_LINE_SIZE)
+		return false;
+	text->size -= CRC_LINE_SIZE;
+	last = (struct pd_scan){ pd_slice(text->data + text->size, CRC_LINE_SIZE), false };
+	return pd_scan_hex(pd_scan_line(&last, "crc"), crc, sizeof crc) && !last.bad &&
+	       ((uint32_t)crc[0] << 24 | (uint32_t)crc[1] << 16 | (uint32_t)crc[2] << 8 | crc[3]) ==
+		       pd_crc32c(0, text->data, text->size);
 }

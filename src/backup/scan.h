@@ -25,6 +25,8 @@ struct pd_slice pd_scan_line(struct pd_scan *scan, const char *word);
 uint64_t pd_scan_number(struct pd_scan *scan, const char *word);
 /* Does the line that comes next begin with `word` and a space? */
 bool pd_scan_is(const struct pd_scan *scan, const char *word);
+/* Takes the last line off, which is "crc" and the CRC32C of all before it, as eight digits. false: it is not so. */
+bool pd_scan_take_crc(struct pd_slice *text);
 /* Lower-case hexadecimal digits, two for each byte. false: they are none, or not so many. */
 bool pd_scan_hex(struct pd_slice text, uint8_t *bytes, size_t size);
 /* The other way round, with a NUL. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backup/carrier.h"
+#include "backup/keyring.h"
 #include "base/codec.h"
 #include "base/memory.h"
 
@@ -110,6 +111,22 @@ static int look_at(struct verifying *verifying, struct pd_carrier *carrier, cons
 	return 0;
 }
 
+/* What opens it is there twice: while one copy does, the other is put right. */
+static int look_at_keys(struct pd_repository *repository, struct pd_backup_verdict *verdict,
+			struct pd_error *err)
+{
+	struct pd_keyring keyring;
+	struct pd_error why = { 0 };
+	int result;
+
+	if (repository->key.kind == PD_KEY_NONE)
+		return 0;
+	result = pd_keyring_load(repository, &keyring, err);
+	if (result == 0 && pd_keyring_check(&keyring, &why) != 0 && verdict->damaged++ == 0)
+		verdict->first = why;
+	return result;
+}
+
 int pd_backup_verify(struct pd_repository *repository, const struct pd_backup_manifest *manifest,
 		     struct pd_backup_seen *seen, const struct pd_backup_watch *watch,
 		     struct pd_backup_verdict *ret_verdict, struct pd_error *err)
@@ -135,5 +152,5 @@ int pd_backup_verify(struct pd_repository *repository, const struct pd_backup_ma
 	if (result == 0)
 		result = pd_carrier_wait(carrier, err);
 	pd_carrier_free(carrier);
-	return result;
+	return result == 0 ? look_at_keys(repository, ret_verdict, err) : result;
 }

@@ -26,7 +26,7 @@ PD_MUST_CHECK int pd_backup_seen_add(struct pd_backup_seen *seen, const struct p
 
 struct pd_backup_verdict {
 	uint64_t pieces, bytes; /* that were read and are as they were written */
-	uint64_t damaged;       /* pieces */
+	uint64_t damaged;       /* pieces, and copies of the key's slots */
 	struct pd_error first;  /* what is wrong with the first of those */
 };
 

@@ -21,7 +21,7 @@ struct pd_backup_given {
 	const char *archive, *log;
 	const char *s3_endpoint, *s3_region, *s3_style, *s3_ca_file;
 	bool s3_look_first;
-	const char *key_file, *passphrase_file;
+	const char *key_file, *passphrase_file, *new_key_file, *new_passphrase_file;
 	uint64_t keep, keep_for_ms, keep_daily, keep_weekly, keep_monthly, keep_yearly;
 	bool json, all, quick, no_state, dry_run;
 	/* Of a restore of some actors. */
@@ -172,6 +172,7 @@ int pd_backup_differential_run(int argc, char **argv);
 int pd_backup_log_run(int argc, char **argv);
 int pd_backup_points_run(int argc, char **argv);
 int pd_backup_expire_run(int argc, char **argv);
+int pd_backup_key_run(int argc, char **argv);
 int pd_backup_drill_run(int argc, char **argv);
 int pd_backup_list_run(int argc, char **argv);
 int pd_backup_info_run(int argc, char **argv);

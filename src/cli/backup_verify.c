@@ -122,7 +122,8 @@ static int verify_one(struct pd_backup_work *work, const struct pd_catalog *cata
 		pd_backup_progress_end(work);
 	}
 	if (result == 0 && verdict.damaged > 0)
-		result = pd_error_set(&err, PD_CORRUPT, "backup %s lacks %" PRIu64 " of its pieces: %s", id,
+		result = pd_error_set(&err, PD_CORRUPT,
+				      "of backup %s %" PRIu64 " objects are damaged or missing: %s", id,
 				      verdict.damaged, verdict.first.text);
 	if (result == 0 && !work->given.quick)
 		result = rehearse(work, catalog, id, &restored, &err);

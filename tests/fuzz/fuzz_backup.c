@@ -8,6 +8,7 @@
 #include "backup/catalog.h"
 #include "backup/expire.h"
 #include "backup/piece.h"
+#include "backup/slot.h"
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "base/memory.h"
@@ -182,6 +183,39 @@ static void put_file(struct pd_os *os, const char *path, struct pd_slice content
 	pd_os_close(file);
 }
 
+/* What comes up to an empty line, with the checksum that it should have. */
+static struct pd_slice take_text(struct input *input, bool sealed, struct pd_buffer *text)
+{
+	const uint8_t *end = memmem(input->data, input->size, "\n\n", 2);
+	struct pd_slice lines = take_bytes(input,
+					   end != NULL ? (size_t)(end - input->data) + 1 : input->size);
+
+	(void)take_byte(input);
+	pd_buffer_clear(text);
+	PD_ASSERT(pd_buffer_append_slice(text, lines) == 0);
+	if (sealed)
+		PD_ASSERT(pd_buffer_printf(text, "crc %08x\n", pd_crc32c(0, lines.data, lines.size)) == 0);
+	return pd_buffer_slice(text);
+}
+
+/* What makes sense is written as it was read. */
+static void check_slot(struct pd_slice text)
+{
+	static const uint8_t id[PD_REPOSITORY_ID_SIZE] = { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+							   0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff };
+	struct pd_key_slot slot, again;
+	struct pd_buffer once;
+
+	if (pd_key_slot_parse(text, pd_slice(id, sizeof id), &slot) != 0)
+		return;
+	pd_buffer_init(&once, PD_KEY_SLOT_TEXT_MAX);
+	PD_ASSERT(pd_key_slot_format(&slot, pd_slice(id, sizeof id), &once) == 0);
+	PD_ASSERT(pd_key_slot_parse(pd_buffer_slice(&once), pd_slice(id, sizeof id), &again) == 0);
+	PD_ASSERT(memcmp(again.wrapped, slot.wrapped, sizeof slot.wrapped) == 0 &&
+		  again.number == slot.number && again.recipe.kind == slot.recipe.kind);
+	pd_buffer_done(&once);
+}
+
 static void repositories(struct input *input)
 {
 	struct pd_repository_place place = PD_REPOSITORY_IN("/vault");
@@ -195,21 +229,27 @@ static void repositories(struct input *input)
 	int result;
 
 	pd_buffer_init(&text, 2 * TEXT_MAX);
-	PD_ASSERT(pd_buffer_append(&text, input->data, input->size) == 0);
-	if (sealed)
-		PD_ASSERT(pd_buffer_printf(&text, "crc %08x\n", pd_crc32c(0, input->data, input->size)) == 0);
 	PD_ASSERT(pd_os_mkdir(os, "/vault", NULL) == 0);
-	put_file(os, "/vault/repository", pd_buffer_slice(&text));
+	put_file(os, "/vault/repository", take_text(input, sealed, &text));
+	PD_ASSERT(pd_os_mkdir(os, "/vault/key", NULL) == 0);
+	for (unsigned n = 0; n < 4 && input->size > 0; n++) {
+		static const char *const names[] = { "/vault/key/000001-1", "/vault/key/000001-2",
+						     "/vault/key/000002-1", "/vault/key/first-retired" };
+
+		put_file(os, names[n], take_text(input, sealed, &text));
+		check_slot(pd_buffer_slice(&text));
+	}
 	put_file(os, "/key", pd_slice_string("0123456789abcdef0123456789abcdef"));
 	place.key_file = by_file ? "/key" : NULL;
 	result = pd_repository_open(os, &place, &repository, &err);
 	if (result == 0) {
-		PD_ASSERT(repository->key.kind == repository->record.kind &&
+		PD_ASSERT((repository->key.kind == PD_KEY_NONE) ==
+				  (repository->record.recipe.kind == PD_KEY_NONE) &&
 			  (repository->key.kind == PD_KEY_NONE || by_file));
 		pd_buffer_clear(&text);
 		PD_ASSERT(pd_key_record_format(&repository->record, &text) == 0);
 		PD_ASSERT(pd_key_record_parse(pd_buffer_slice(&text), &record));
-		PD_ASSERT(record.kind == repository->record.kind);
+		PD_ASSERT(record.recipe.kind == repository->record.recipe.kind);
 	} else {
 		PD_ASSERT(result == PD_CORRUPT || result == PD_NEWER_FORMAT || result == PD_INVALID ||
 			  result == PD_PERMISSION);

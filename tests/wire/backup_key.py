@@ -109,8 +109,9 @@ def test_a_passphrase(world):
     done = backup(world, "full", "--data", server.directory, "--passphrase-file", words, repository=vault)[-1]
     assert "the passphrase in" in done["notice"], done
     expect_nothing_in_clear(vault)
-    with open(os.path.join(vault, "repository"), encoding="ascii") as file:
-        assert "\nkey argon2id 65536 3 1 " in file.read()
+    for name in ("000001-1", "000001-2"):
+        with open(os.path.join(vault, "key", name), encoding="ascii") as file:
+            assert "\nkey argon2id 65536 3 1 " in file.read()
     verified = backup(world, "verify", done["id"], "--passphrase-file", words, repository=vault)[-1]
     assert verified["sound"] and verified["hash"] == done["hash"], verified
     with open(words, "w", encoding="ascii") as file:
@@ -135,3 +136,75 @@ def test_the_servers_own(world):
     status, _, stderr = backup(world, "ls", repository=vault, check=False)
     assert status == FAILURE and "is encrypted" in stderr, stderr
     assert len(backup(world, "ls", "--key-file", key, repository=vault)) == 1
+
+
+def write(path, content):
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def test_a_change_of_keys(world):
+    """What was backed up before and what comes after are restored with the new key; the old one opens nothing; the server goes on when its file has the new one."""
+    old, new = key_file(world, "change-old.key"), key_file(world, "change-new.key")
+    used = write(world.path("change-used.key"), open(old, "rb").read())
+    server, connection = filled(world, "changed", "--backup-key-file", used)
+    vault = world.path("changed-vault")
+    full = backup(world, "full", "--data", server.directory, "--key-file", old, repository=vault)[-1]
+    sizes = {name: os.path.getmtime(os.path.join(directory, name)) for directory, _, names in os.walk(os.path.join(vault, "data")) for name in names}
+    done = backup(world, "key", "change", "--key-file", old, "--new-key-file", new, repository=vault)[-1]
+    assert (done["added"], done["removed"], done["was_there"]) == (2, 1, False) and "another repository" in done["notice"], done
+    assert sizes == {name: os.path.getmtime(os.path.join(directory, name)) for directory, _, names in os.walk(os.path.join(vault, "data")) for name in names}
+    status, _, stderr = backup(world, "ls", "--key-file", old, repository=vault, check=False)
+    assert status == FAILURE and "is not the key" in stderr, stderr
+    # Once more: it is said that it is done.
+    status, _, stderr = backup(world, "key", "change", "--key-file", old, "--new-key-file", new, repository=vault, check=False)
+    assert status == FAILURE and "opens the repository already" in stderr, stderr
+    # The server's file is replaced, as the page says.
+    write(used, open(new, "rb").read())
+    connection.expect("OK", "SET", "{secret-actor}0", "after")
+    log = backup(world, "log", "--data", server.directory, repository=vault)[-1]
+    state = connection.command("PD.STATEHASH").decode()
+    assert server.stop() == 0
+    shutil.rmtree(server.directory)
+    assert [line["id"] for line in backup(world, "ls", "--key-file", new, repository=vault)] == [full["id"], log["id"]]
+    restored = backup(world, "restore", "--data", server.directory, "--key-file", new, repository=vault)[-1]
+    assert restored["hash"] == state, restored
+
+
+def test_several_keys(world):
+    server, _ = filled(world, "several")
+    vault, key, words = world.path("several-vault"), key_file(world, "several.key"), write(world.path("several.words"), b"one two three four\n")
+    backup(world, "full", "--data", server.directory, "--key-file", key, repository=vault)
+    added = backup(world, "key", "add", "--key-file", key, "--new-passphrase-file", words, repository=vault)[-1]
+    assert added["added"] == 2 and "removed" not in added, added
+    listed = backup(world, "key", "ls", "--passphrase-file", words, repository=vault)
+    assert [(line["number"], line["kind"], line["given"], line["copies"]) for line in listed] == [(1, "file", False, 2), (2, "passphrase", True, 2)], listed
+    status, _, stderr = backup(world, "key", "remove", "2", "--passphrase-file", words, repository=vault, check=False)
+    assert status == FAILURE and "is the one that is given" in stderr, stderr
+    removed = backup(world, "key", "remove", "1", "--passphrase-file", words, repository=vault)[-1]
+    assert removed["removed"] == 1, removed
+    status, _, stderr = backup(world, "ls", "--key-file", key, repository=vault, check=False)
+    assert status == FAILURE and "--passphrase-file FILE" in stderr, stderr
+    # One copy has rotted: it opens all the same, it is said, and the next change puts it right.
+    copy = os.path.join(vault, "key", "000002-1")
+    write(copy, b"rotten")
+    status, found, stderr = backup(world, "key", "ls", "--passphrase-file", words, repository=vault, check=False)
+    assert status == DAMAGED and found[0]["copies"] == 1 and "key/000002-1" in stderr, (status, found, stderr)
+    status, _, stderr = backup(world, "verify", "--all", "--quick", "--passphrase-file", words, repository=vault, check=False)
+    assert status == DAMAGED and "key/000002-1" in stderr and "key mend" in stderr, (status, stderr)
+    backup(world, "key", "mend", "--passphrase-file", words, repository=vault)
+    backup(world, "verify", "--all", "--quick", "--passphrase-file", words, repository=vault)
+    backup(world, "key", "add", "--passphrase-file", words, "--new-key-file", key, repository=vault)
+    assert open(copy, "rb").read() == open(copy[:-1] + "2", "rb").read()
+    assert [line["copies"] for line in backup(world, "key", "ls", "--key-file", key, repository=vault)] == [2, 2]
+    for command, wanted in ((["key"], "ls, add, change, remove"), (["key", "change", "--key-file", key], "--new-key-file"),
+                            (["key", "remove", "--key-file", key], "which key"), (["key", "ls", "--key-file", key, "--new-key-file", key], "add and change"),
+                            (["key", "turn", "--key-file", key], "ls, add, change, remove")):
+        status, _, stderr = backup(world, *command, repository=vault, check=False)
+        assert status == USAGE and wanted in stderr, (command, stderr)
+    plain = world.path("several-plain")
+    backup(world, "full", "--data", server.directory, repository=plain)
+    for command in (["key", "ls"], ["key", "change", "--new-key-file", key]):
+        status, _, stderr = backup(world, *command, repository=plain, check=False)
+        assert status == FAILURE and "not encrypted" in stderr, stderr
