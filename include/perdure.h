@@ -715,7 +715,7 @@ PERDURE_API void perdure_reply_free(struct perdure_reply *reply); /* the tree's 
  * than it may. Nothing was made or changed then. */
 
 /* Ask: what comes behind PD.ACTOR in docs/history.md, as words, with an actor's name without a tenant. "HISTORY", "user:42", "COUNT",
- * "10"; "BLAME", "DIFF", "GET", "SNAPSHOTS" and "VERIFY"; and the orders below. An actor as a file, over several calls of one session: "EXPORT",
+ * "10"; "REPLAY", "BLAME", "DIFF", "GET", "SNAPSHOTS" and "VERIFY"; and the orders below. An actor as a file, over several calls of one session: "EXPORT",
  * "BEGIN", "user:42" and then "EXPORT", "NEXT" answer with the next piece of its lines, until one is empty, and "EXPORT", "END" ends it;
  * "IMPORT", "BEGIN" ("AS", "user:43"), then "IMPORT", "PUT" and a piece of at most 1 MiB, as often as there are some, then "IMPORT", "END" make
  * an actor of them, which is there when that returns 0. An error, "IMPORT", "ABORT" and the end of the session give it up. *ret_reply (NULL: not asked for) is freed with

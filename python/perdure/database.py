@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 from . import _library as lib
-from .errors import ConflictError, EndError, InvalidError, ReadOnlyError
+from .errors import ConflictError, CorruptError, EndError, InvalidError, ReadOnlyError
 from .operations import TYPES, Operations, Receipt, Span, Text, read_reply, seconds_of, to_bytes, wrap
 
 T = TypeVar("T")
@@ -374,6 +374,22 @@ class Database(Operations):
                 break
             words = ("CURSOR", page[b"cursor"], "TO", page[b"to_time"])
         return entries
+
+    def replay(self, actor: Text, *, after: Text | None = None, to: Text = "now") -> Iterator[dict[bytes, Any]]:
+        """All transactions of an actor, the oldest first, each with all operations and their values whole: so that a program can do
+        them again. after: only what came after this moment, such as the LSN that was seen last. NotFoundError: the log does not reach
+        back to the actor's beginning. CorruptError: from here on they cannot be told."""
+        since: tuple[Text, ...] = () if after is None else ("FROM", after)
+        cursor: tuple[Text, ...] = ()
+        while True:
+            page = self.past("REPLAY", actor, "TO", to, *since, *cursor)
+            for entry in page[b"entries"]:
+                if b"damage" in entry:
+                    raise CorruptError(entry[b"damage"].decode(errors="replace"))
+                yield entry
+            if page[b"cursor"] == b"0":
+                return
+            to, cursor = page[b"to_time"], ("CURSOR", page[b"cursor"])
 
     def get_at(self, actor: Text, key: Text, moment: Text) -> Any:
         """What a key was at a moment: bytes, a dict of fields, or None."""

@@ -36,6 +36,14 @@ class Past(OnDisk):
         self.assertEqual(len(self.db.history("a")), 5)
         self.assertEqual(self.db.get_at("a", "key", told[1][b"bookmark"]), b"3")
         self.assertEqual(self.db.get_at("a", "nothing", "now"), None)
+
+    def test_replayed(self):
+        for number in range(1500):
+            self.db.put("again", "key", str(number))
+        told = list(self.db.replay("again"))
+        self.assertEqual([entry[b"operations"][0][b"value"] for entry in told], [str(number).encode() for number in range(1500)])
+        seen = list(self.db.replay("again", after=str(told[2][b"lsn"]), to=str(told[1400][b"lsn"])))
+        self.assertEqual([entry[b"lsn"] for entry in seen], [entry[b"lsn"] for entry in told[3:1401]])
         with self.assertRaises(perdure.NotFoundError):
             self.db.history("nobody")
         with self.assertRaises(perdure.InvalidError):

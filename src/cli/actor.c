@@ -261,6 +261,7 @@ static const struct pd_verb verbs[] = {
 	{ "drop", "drop an actor with everything that it has", run_drop },
 	{ "profile", "set its durability level and its quotas", run_profile },
 	{ "history", "print the transactions that changed it", pd_cli_actor_history_run },
+	{ "replay", "hand all that was done to a program", pd_cli_actor_replay_run },
 	{ "blame", "print which transactions wrote a key", pd_cli_actor_blame_run },
 	{ "diff", "print what changed between two moments", pd_cli_actor_diff_run },
 	{ "get", "print a key as it was at a moment", pd_cli_actor_get_run },
@@ -287,8 +288,8 @@ static int run(int argc, char **argv)
 		.command = "perdure actor",
 		.synopsis = "perdure actor SUBCOMMAND [options] [NAME]",
 		.about = "Looks after the actors of a data directory, through the admin socket of the server "
-			 "that has it.\n'ls', 'show' and what looks at their past (history, blame, diff, "
-			 "get, export)\nwork without a server, too.",
+			 "that has it.\n'ls', 'show' and what looks at their past (history, replay, blame, "
+			 "diff, get, export)\nwork without a server, too.",
 		.table = verbs,
 		.count = sizeof verbs / sizeof *verbs,
 		.aliases = aliases,

@@ -1,4 +1,4 @@
-/* `perdure actor history`, `blame`, `diff`, `get`: an actor's past, of a running server or of a directory. */
+/* `perdure actor history`, `replay`, `blame`, `diff`, `get`: an actor's past, of a running server or of a directory. */
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -90,6 +90,7 @@ struct pager {
 	void (*print)(struct pd_output *output, struct pd_slice entry); /* as text */
 	uint64_t left;
 	bool json, damaged;
+	bool stops_at_damage;
 	/* As they were named; a snapshot's name does not move on, other moments are said by their times. NULL: it was not. */
 	const char *from, *to;
 };
@@ -147,7 +148,7 @@ static void print_entries(struct pager *pager, struct pd_slice page)
 		pd_reply_skip(&rest);
 		entry.size -= rest.size;
 		print_entry(pager, entry);
-		pager->left--;
+		pager->left = pager->damaged && pager->stops_at_damage ? 0 : pager->left - 1;
 	}
 }
 
@@ -240,7 +241,7 @@ static int run_pages(struct pager *pager, const struct given *given, const char 
 	return status;
 }
 
-/* ---- history and blame ---- */
+/* ---- history ---- */
 
 static void print_value(struct pd_output *output, struct pd_slice map, const char *name, uint64_t size)
 {
@@ -378,6 +379,54 @@ int pd_cli_actor_history_run(int argc, char **argv)
 	count = add_word(words, count, "TO", given.to);
 	return run_pages(&pager, &given, words, count);
 }
+
+/* ---- replay ---- */
+
+static const struct pd_option replay_table[] = {
+	OPTION_DATA,
+	{ "from", "MOMENT", PD_OPTION_TEXT, AT(from), 0, 0,
+	  "Only what came after this moment (default: from the actor's beginning on)." },
+	{ "to", "MOMENT", PD_OPTION_TEXT, AT(to), 0, 0, "Only what came up to this moment (default: now)." },
+	{ "limit", "N", PD_OPTION_NUMBER, AT(limit), 1, 0, "Stop after N (default: all)." },
+};
+
+static const struct pd_options replay_options = {
+	.command = "perdure actor replay",
+	.synopsis = "perdure actor replay [options] [TENANT/]NAME",
+	.about = "Prints all that was done to an actor, in the order in which it was done, so that a program "
+		 "can do "
+		 "it\nagain: a JSON object a line for each transaction, with all operations and their values "
+		 "whole. It begins\nwhere the actor had nothing; where the log does not reach back so far, "
+		 "export it at "
+		 "a moment, and go\non with --from. Damage ends it.\n\n"
+		 "A string of 256 KiB or more comes as chunks (put-chunk) and then as a put that names their "
+		 "blob.\nWho took another's place (a restore by which much changed) begins with what it was "
+		 "filled with.\n\n" MOMENTS,
+	.table = replay_table,
+	.count = sizeof replay_table / sizeof *replay_table,
+	.environment_count = 1, /* PERDURE_DATA */
+	.after = "Examples:\n"
+		 "  perdure actor replay user:42 | ./rebuild-the-index\n"
+		 "  perdure actor replay --from -1h user:42 | jq -c '.lsn, .operations'\n"
+		 "\n" EXIT_STATUSES,
+};
+
+int pd_cli_actor_replay_run(int argc, char **argv)
+{
+	const char *words[16] = { "REPLAY" };
+	struct given given = { .data = "./data", .limit = UINT64_MAX, .json = true };
+	struct pager pager = { .options = &replay_options, .stops_at_damage = true };
+	size_t count;
+	int status;
+
+	if (!take_words(&replay_options, argc, argv, &given, 1, words + 1, &status))
+		return status;
+	count = add_word(words, 2, "FROM", given.from);
+	count = add_word(words, count, "TO", given.to);
+	return run_pages(&pager, &given, words, count);
+}
+
+/* ---- blame ---- */
 
 static const struct pd_option blame_table[] = {
 	OPTION_DATA,

@@ -23,6 +23,7 @@ void pd_cli_past_end(struct pd_cli_past *past);
 
 /* ---- subcommands of `perdure actor`: actor_past.c ---- */
 int pd_cli_actor_history_run(int argc, char **argv);
+int pd_cli_actor_replay_run(int argc, char **argv);
 int pd_cli_actor_blame_run(int argc, char **argv);
 int pd_cli_actor_diff_run(int argc, char **argv);
 int pd_cli_actor_get_run(int argc, char **argv);

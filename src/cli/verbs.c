@@ -14,7 +14,7 @@ static void print_help(FILE *to, const struct pd_verbs *verbs)
 {
 	(void)fprintf(to, "usage: %s\n\n%s\n\nSubcommands:\n", verbs->synopsis, verbs->about);
 	for (size_t i = 0; i < verbs->count; i++)
-		(void)fprintf(to, "  %-11s%s\n", verbs->table[i].name, verbs->table[i].summary);
+		(void)fprintf(to, "  %-14s%s\n", verbs->table[i].name, verbs->table[i].summary);
 	(void)fprintf(to, "\nEach explains itself: %s %s --help\n\n%s\n", verbs->command,
 		      verbs->table[0].name, verbs->after);
 }

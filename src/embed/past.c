@@ -29,11 +29,11 @@ static const struct {
 	enum kind kind;
 	bool writes;
 } verbs[] = {
-	{ "history", QUESTION, false }, { "blame", QUESTION, false },    { "diff", QUESTION, false },
-	{ "get", QUESTION, false },     { "fork", ORDER, true },         { "undrop", ORDER, true },
-	{ "restore", ORDER, true },     { "revert", ORDER, true },       { "snapshot", ORDER, true },
-	{ "verify", ORDER, false },     { "unsnapshot", REMOVAL, true }, { "snapshots", LIST, false },
-	{ "export", TRANSFER, false },  { "import", TRANSFER, true },
+	{ "history", QUESTION, false }, { "replay", QUESTION, false }, { "blame", QUESTION, false },
+	{ "diff", QUESTION, false },    { "get", QUESTION, false },    { "fork", ORDER, true },
+	{ "undrop", ORDER, true },      { "restore", ORDER, true },    { "revert", ORDER, true },
+	{ "snapshot", ORDER, true },    { "verify", ORDER, false },    { "unsnapshot", REMOVAL, true },
+	{ "snapshots", LIST, false },   { "export", TRANSFER, false }, { "import", TRANSFER, true },
 };
 
 struct work {

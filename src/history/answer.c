@@ -54,15 +54,32 @@ struct page {
 	uint64_t last_lsn; /* of the last entry */
 };
 
+static bool is_replay(const struct page *page)
+{
+	return page->question->verb == PD_HISTORY_REPLAY;
+}
+
 static bool is_full(const struct page *page)
 {
 	return page->count >= page->question->count || page->entries.size >= PD_HISTORY_PAGE_BYTES;
 }
 
+static int does_not_fit(const struct page *page, uint64_t lsn, struct pd_error *err)
+{
+	if (page->writer.failed != PD_TOO_LARGE)
+		return pd_error_set(err, page->writer.failed, "out of memory for an answer");
+	return pd_error_set(err, PD_TOO_LARGE,
+			    "the transaction of LSN %" PRIu64
+			    " has more than fits an answer: see it with 'perdure log dump --values'",
+			    lsn);
+}
+
 /* 1: the page is full, and there is more; 0: all has been told. */
 static int fill(struct page *page, struct pd_history_walk *walk, struct pd_error *err)
 {
-	struct pd_slice key = page->question->key;
+	struct pd_history_telling telling = { .actor = page->actor,
+					      .key = page->question->key,
+					      .whole = is_replay(page) };
 	struct pd_log_damage damage;
 	struct pd_record record;
 	int result;
@@ -74,19 +91,22 @@ static int fill(struct page *page, struct pd_history_walk *walk, struct pd_error
 		if (result != 0 && result != PD_CORRUPT)
 			return result;
 		/* What took another's place has its relations from that record on, which is told as that one's last. */
-		if (result == 0 && pd_history_replaced_by(&record, page->actor) != 0)
+		if (result == 0 && !is_replay(page) && pd_history_replaced_by(&record, page->actor) != 0)
 			continue;
-		if (result == 0 && key.size > 0 && !pd_history_record_touches(&record, page->actor, key))
+		if (result == 0 && (telling.key.size > 0 || is_replay(page)) &&
+		    !pd_history_record_tells(&record, &telling))
 			continue;
 		if (is_full(page))
 			return 1;
 		if (result == PD_CORRUPT) {
 			pd_history_write_damage(&page->writer, &damage);
-			page->last_lsn = damage.first_lsn;
+			page->last_lsn = is_replay(page) && damage.last_lsn != 0 ? damage.last_lsn
+										 : damage.first_lsn;
 		} else {
 			result = pd_history_write_record(&page->writer, page->clients, &record,
-							 pd_history_walk_segment(walk), page->actor, key,
-							 err);
+							 pd_history_walk_segment(walk), &telling, err);
+			if (result == 0 && page->writer.failed != 0)
+				result = does_not_fit(page, record.lsn, err);
 			if (result != 0)
 				return result;
 			page->last_lsn = record.lsn;
@@ -123,17 +143,18 @@ static int tell_base(struct page *page, uint64_t since_lsn, struct pd_error *err
 	return result;
 }
 
-static int parse_cursor(const struct pd_history_question *question, uint64_t *to_lsn, struct pd_error *err)
+/* The LSN that it says; 0: there is none. */
+static int parse_cursor(const struct pd_history_question *question, uint64_t *ret_lsn, struct pd_error *err)
 {
 	int64_t lsn;
 
+	*ret_lsn = 0;
 	if (question->cursor.size == 0)
 		return 0;
 	if (!pd_slice_to_int64(question->cursor, &lsn) || lsn < 1)
 		return pd_error_set(err, PD_INVALID,
 				    "that is no cursor: 0 begins, and each answer says the next");
-	if ((uint64_t)lsn < *to_lsn)
-		*to_lsn = (uint64_t)lsn;
+	*ret_lsn = (uint64_t)lsn;
 	return 0;
 }
 
@@ -247,10 +268,12 @@ static int answer_records(struct page *page, const struct pd_moment *from, const
 	struct pd_history_walk_options options = { .from_lsn = from->lsn,
 						   .to_lsn = to->lsn,
 						   .newest_first = true };
-	uint64_t first_lsn = pd_history_first_lsn(page->history);
+	uint64_t first_lsn = pd_history_first_lsn(page->history), lsn;
 	char cursor[24] = "0";
-	int result = parse_cursor(page->question, &options.to_lsn, err);
+	int result = parse_cursor(page->question, &lsn, err);
 
+	if (result == 0 && lsn != 0 && lsn < options.to_lsn)
+		options.to_lsn = lsn;
 	/* Who names no first moment means from where the log begins. */
 	if (from->lsn == 0 && options.from_lsn + 1 < first_lsn)
 		options.from_lsn = first_lsn - 1;
@@ -264,6 +287,67 @@ static int answer_records(struct page *page, const struct pd_moment *from, const
 		return result;
 	if (page->writer.failed != 0)
 		return pd_error_set(err, page->writer.failed, "out of memory for an answer");
+	pd_history_write_page(reply, cursor, from, to, page->count, &page->entries);
+	return 0;
+}
+
+/* ---- to do it again ---- */
+
+/* From where on all that the actor has came to be: from where the log begins, or from a moment at which it had nothing. */
+static int find_beginning(struct page *page, uint64_t *ret_lsn, struct pd_error *err)
+{
+	struct pd_past_cursor cursor;
+	struct pd_moment oldest = { 0 };
+	struct pd_entry entry;
+	struct pd_past *past;
+	int result;
+
+	*ret_lsn = 0;
+	if (pd_history_first_lsn(page->history) <= 1)
+		return 0;
+	result = pd_history_oldest_state(page->history, &oldest.lsn, err);
+	if (result == 0)
+		result = pd_past_open(page->history, page->actor, &oldest, &past, err);
+	if (result != 0)
+		return result;
+	pd_past_seek(past, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor);
+	result = pd_past_next_kept(&cursor, &entry, err);
+	pd_past_close(past);
+	if (result == 1)
+		return pd_error_set(
+			err, PD_NOT_FOUND,
+			"the log does not reach back to the actor's beginning: export what it had at LSN "
+			"%" PRIu64 " or later, and go on from there with FROM",
+			oldest.lsn);
+	*ret_lsn = oldest.lsn;
+	return result;
+}
+
+static int answer_replay(struct page *page, const struct pd_moment *from, const struct pd_moment *to,
+			 struct pd_resp_writer *reply, struct pd_error *err)
+{
+	struct pd_history_walk_options options = { .actor = page->actor,
+						   .from_lsn = from->lsn,
+						   .to_lsn = to->lsn };
+	struct pd_history_walk *walk;
+	char cursor[24] = "0";
+	uint64_t lsn;
+	int result = parse_cursor(page->question, &lsn, err);
+
+	if (result == 0 && lsn == 0 && from->lsn == 0)
+		result = find_beginning(page, &lsn, err);
+	if (lsn > options.from_lsn)
+		options.from_lsn = lsn;
+	if (result == 0)
+		result = pd_history_walk_new(page->history, &options, &walk, err);
+	if (result != 0)
+		return result;
+	result = fill(page, walk, err);
+	pd_history_walk_free(walk);
+	if (result < 0)
+		return result;
+	if (result == 1)
+		(void)snprintf(cursor, sizeof cursor, "%" PRIu64, page->last_lsn);
 	pd_history_write_page(reply, cursor, from, to, page->count, &page->entries);
 	return 0;
 }
@@ -372,9 +456,12 @@ static int answer_walk(struct page *page, struct meant *meant, struct pd_resp_wr
 	page->clients = pd_history_clients_new(page->history);
 	if (page->clients == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for an answer");
-	pd_buffer_init(&page->entries, 4 * PD_HISTORY_PAGE_BYTES);
+	pd_buffer_init(&page->entries,
+		       4 * PD_HISTORY_PAGE_BYTES + (is_replay(page) ? PD_HISTORY_ANSWER_MAX : 0));
 	page->writer = (struct pd_resp_writer){ .buffer = &page->entries, .protocol = reply->protocol };
-	result = answer_records(page, &meant->from.said, &meant->to.said, meant->since_lsn, reply, err);
+	result = is_replay(page) ? answer_replay(page, &meant->from.said, &meant->to.said, reply, err)
+				 : answer_records(page, &meant->from.said, &meant->to.said, meant->since_lsn,
+						  reply, err);
 	pd_buffer_done(&page->entries);
 	pd_history_clients_free(page->clients);
 	return result;

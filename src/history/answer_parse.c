@@ -13,6 +13,8 @@ static const struct {
 } verbs[] = {
 	[PD_HISTORY_HISTORY] = { "history",
 				 "HISTORY name [FROM moment] [TO moment] [COUNT n] [CURSOR cursor]", 1 },
+	[PD_HISTORY_REPLAY] = { "replay", "REPLAY name [FROM moment] [TO moment] [COUNT n] [CURSOR cursor]",
+				1 },
 	[PD_HISTORY_BLAME] = { "blame", "BLAME name key [TO moment] [COUNT n] [CURSOR cursor]", 2 },
 	[PD_HISTORY_DIFF] = { "diff", "DIFF name FROM moment [TO moment] [COUNT n] [CURSOR cursor]", 1 },
 	[PD_HISTORY_GET] = { "get", "GET name key [AT moment]", 2 },
@@ -133,7 +135,7 @@ int pd_history_question_parse(const struct pd_slice *words, size_t count,
 		result = copy_words(ret_question, words, count, copies, err);
 		return result == 0 ? parse(ret_question, copies, count, err) : result;
 	}
-	return pd_error_set(err, PD_INVALID, "a question is HISTORY, BLAME, DIFF, GET or MOMENT");
+	return pd_error_set(err, PD_INVALID, "a question is HISTORY, REPLAY, BLAME, DIFF, GET or MOMENT");
 }
 
 void pd_history_question_done(struct pd_history_question *question)

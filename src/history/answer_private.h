@@ -23,12 +23,18 @@ struct pd_history_place {
 struct pd_history_place pd_history_take_apart(struct pd_slice key);
 
 /* ---- answer_record.c ---- */
-/* What a record did to an actor, as a map of its own. `key` size 0: all that it did; else what it did to that key and its fields. */
+/* What of it is told. */
+struct pd_history_telling {
+	uint64_t actor;
+	struct pd_slice key; /* size 0: all that was done; else what was done to that key and its fields */
+	bool whole; /* all operations with all of their values, and how large strings are kept: so that it can be done again */
+};
+/* What a record did to an actor, as a map of its own. */
 PD_MUST_CHECK int pd_history_write_record(struct pd_resp_writer *reply, struct pd_history_clients *clients,
-					  const struct pd_record *record, size_t segment, uint64_t actor,
-					  struct pd_slice key, struct pd_error *err);
-/* Did it do anything to that key? */
-bool pd_history_record_touches(const struct pd_record *record, uint64_t actor, struct pd_slice key);
+					  const struct pd_record *record, size_t segment,
+					  const struct pd_history_telling *telling, struct pd_error *err);
+/* Is there anything to be told? */
+bool pd_history_record_tells(const struct pd_record *record, const struct pd_history_telling *telling);
 /* The actor that this record replaces by that one; 0: it replaces none. */
 uint64_t pd_history_replaced_by(const struct pd_record *record, uint64_t actor);
 void pd_history_write_damage(struct pd_resp_writer *reply, const struct pd_log_damage *damage);

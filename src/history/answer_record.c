@@ -10,7 +10,9 @@
 #include "model/kv/kv.h"
 #include "model/txn.h"
 
-#define OPERATIONS_MAX 32u /* of one record that are told; how many there are is told as well */
+#define OPERATIONS_MAX \
+	32u /* of one record that are told, unless it is told whole; how many there are is told as well */
+#define BLOB_SIZE 8u /* of a chunk's key behind its space: the blob's number, then the chunk's */
 
 /* ---- keys ---- */
 
@@ -52,8 +54,9 @@ const char *pd_history_type_name(uint8_t type)
 /* ---- effects ---- */
 
 enum shape {
-	SHAPE_HIDDEN, /* chunks, and what the engine keeps for itself */
+	SHAPE_HIDDEN, /* what the engine keeps for itself; chunks that nobody reads any more */
 	SHAPE_PUT,
+	SHAPE_PUT_CHUNK,
 	SHAPE_DELETE,
 	SHAPE_DELETE_FIELDS, /* all fields of a hash */
 	SHAPE_DELETE_RANGE,  /* from a key to another */
@@ -76,6 +79,8 @@ static enum shape shape_of(const struct pd_effect *effect, struct pd_history_pla
 	*place = pd_history_take_apart(effect->key);
 	switch (effect->kind) {
 	case PD_EFFECT_PUT:
+		if (effect->type == PD_TYPE_CHUNK && effect->key.size == PD_CHUNK_KEY_SIZE)
+			return SHAPE_PUT_CHUNK;
 		return place->shown ? SHAPE_PUT : place->related ? SHAPE_RELATE : SHAPE_HIDDEN;
 	case PD_EFFECT_DELETE:
 		return place->shown ? SHAPE_DELETE : place->related ? SHAPE_UNRELATE : SHAPE_HIDDEN;
@@ -102,7 +107,7 @@ static bool is_about(const struct pd_effect *effect, enum shape shape, const str
 		return false;
 	if (key.size == 0 || shape == SHAPE_CLEAR)
 		return true;
-	if (place->related)
+	if (place->related || shape == SHAPE_PUT_CHUNK)
 		return false;
 	if (shape != SHAPE_DELETE_RANGE)
 		return pd_slice_equal(place->name, key);
@@ -115,10 +120,14 @@ static bool is_about(const struct pd_effect *effect, enum shape shape, const str
 	       (effect->value.size == 0 || pd_slice_compare(whole, effect->value) < 0);
 }
 
-/* The head of a hash goes with its fields, which are told. */
-static bool is_told(const struct pd_effect *effect, enum shape shape)
+/* The head of a hash goes with its fields, which are told, and chunks with the head of a string; but when a hash expires, and what chunks
+ * hold, is not in these. */
+static bool is_told(const struct pd_effect *effect, enum shape shape, bool whole)
 {
-	return shape != SHAPE_HIDDEN && !(shape == SHAPE_PUT && effect->type == PD_TYPE_HASH);
+	if (whole)
+		return shape != SHAPE_HIDDEN;
+	return shape != SHAPE_HIDDEN && shape != SHAPE_PUT_CHUNK &&
+	       !(shape == SHAPE_PUT && effect->type == PD_TYPE_HASH);
 }
 
 uint64_t pd_history_replaced_by(const struct pd_record *record, uint64_t actor)
@@ -179,26 +188,53 @@ static void write_string(struct pd_resp_writer *reply, const char *name, const c
 	write_text(reply, name, pd_slice_string(text));
 }
 
+/* A string that is kept in chunks: which, and how large each but the last is. */
+static void write_blob(struct pd_resp_writer *reply, const struct pd_entry *head)
+{
+	struct pd_blob blob = pd_kv_blob(head);
+
+	write_number(reply, "blob", blob.number);
+	write_number(reply, "chunk_size", blob.chunk);
+}
+
 static void write_put(struct pd_resp_writer *reply, const struct pd_effect *effect,
-		      const struct pd_history_place *place)
+		      const struct pd_history_place *place, bool whole)
 {
 	struct pd_entry entry;
 	bool large = effect->type == PD_TYPE_LARGE && pd_kv_makes_sense(effect->type, effect->value);
+	bool has_value = !large && effect->type != PD_TYPE_HASH; /* what a hash's head has is no user's */
 	size_t shown;
 
 	pd_entry_read(effect->bytes, 0, &entry);
-	shown = entry.value.size < PD_HISTORY_PREVIEW ? entry.value.size : PD_HISTORY_PREVIEW;
-	pd_resp_write_map(reply, 4 + place->field + !large + (effect->expires_us != 0));
+	shown = whole || entry.value.size < PD_HISTORY_PREVIEW ? entry.value.size : PD_HISTORY_PREVIEW;
+	pd_resp_write_map(reply, 3 + place->field + 2 * has_value + large + 2 * (large && whole) +
+					 (effect->expires_us != 0));
 	write_string(reply, "op", "put");
 	write_text(reply, "key", place->name);
 	if (place->field)
 		write_text(reply, "field", place->field_name);
 	write_string(reply, "type", pd_history_type_name(effect->type));
-	write_number(reply, "size", large ? pd_kv_string_size(&entry) : entry.value.size);
-	if (!large)
+	if (large || has_value)
+		write_number(reply, "size", large ? pd_kv_string_size(&entry) : entry.value.size);
+	if (has_value)
 		write_text(reply, "value", pd_slice(entry.value.data, shown));
+	if (large && whole)
+		write_blob(reply, &entry);
 	if (effect->expires_us != 0)
 		write_number(reply, "expires_us", effect->expires_us);
+}
+
+static void write_chunk(struct pd_resp_writer *reply, const struct pd_effect *effect)
+{
+	const uint8_t *numbers = effect->key.data + 1;
+	struct pd_entry entry;
+
+	pd_entry_read(effect->bytes, 0, &entry);
+	pd_resp_write_map(reply, 4);
+	write_string(reply, "op", "put-chunk");
+	write_number(reply, "blob", pd_load_be64(numbers));
+	write_number(reply, "chunk", pd_load_be32(numbers + BLOB_SIZE));
+	write_text(reply, "value", entry.value);
 }
 
 void pd_history_write_relation(struct pd_resp_writer *reply, const struct pd_relation *relation)
@@ -209,11 +245,14 @@ void pd_history_write_relation(struct pd_resp_writer *reply, const struct pd_rel
 }
 
 static void write_operation(struct pd_resp_writer *reply, const struct pd_effect *effect, enum shape shape,
-			    const struct pd_history_place *place, const char *clearing_name)
+			    const struct pd_history_place *place, const char *clearing_name, bool whole)
 {
 	switch (shape) {
 	case SHAPE_PUT:
-		write_put(reply, effect, place);
+		write_put(reply, effect, place, whole);
+		break;
+	case SHAPE_PUT_CHUNK:
+		write_chunk(reply, effect);
 		break;
 	case SHAPE_DELETE:
 	case SHAPE_DELETE_FIELDS:
@@ -247,8 +286,8 @@ static void write_operation(struct pd_resp_writer *reply, const struct pd_effect
 }
 
 /* Go over what it did: to count, and to write the first of it. */
-static size_t each_operation(struct pd_resp_writer *reply, const struct pd_record *record, uint64_t actor,
-			     struct pd_slice key, const char *clearing_name, size_t max)
+static size_t each_operation(struct pd_resp_writer *reply, const struct pd_record *record,
+			     const struct pd_history_telling *telling, const char *clearing_name, size_t max)
 {
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
@@ -257,29 +296,30 @@ static size_t each_operation(struct pd_resp_writer *reply, const struct pd_recor
 	pd_effect_walk_init(&walk, record);
 	while (pd_effect_next(&walk, &effect) == 0) {
 		struct pd_history_place place;
-		enum shape shape = effect.actor == actor ? shape_of(&effect, &place) : SHAPE_HIDDEN;
+		enum shape shape = effect.actor == telling->actor ? shape_of(&effect, &place) : SHAPE_HIDDEN;
 
-		if (shape == SHAPE_HIDDEN || !is_told(&effect, shape) ||
-		    !is_about(&effect, shape, &place, key))
+		if (shape == SHAPE_HIDDEN || !is_told(&effect, shape, telling->whole) ||
+		    !is_about(&effect, shape, &place, telling->key))
 			continue;
 		if (count++ < max)
-			write_operation(reply, &effect, shape, &place, clearing_name);
+			write_operation(reply, &effect, shape, &place, clearing_name, telling->whole);
 	}
 	return count;
 }
 
-bool pd_history_record_touches(const struct pd_record *record, uint64_t actor, struct pd_slice key)
+bool pd_history_record_tells(const struct pd_record *record, const struct pd_history_telling *telling)
 {
-	return each_operation(NULL, record, actor, key, "", 0) > 0;
+	return each_operation(NULL, record, telling, "", 0) > 0;
 }
 
 /* ---- records ---- */
 
 int pd_history_write_record(struct pd_resp_writer *reply, struct pd_history_clients *clients,
-			    const struct pd_record *record, size_t segment, uint64_t actor,
-			    struct pd_slice key, struct pd_error *err)
+			    const struct pd_record *record, size_t segment,
+			    const struct pd_history_telling *telling, struct pd_error *err)
 {
-	size_t count = each_operation(NULL, record, actor, key, "", 0);
+	size_t count = each_operation(NULL, record, telling, "", 0);
+	size_t told = telling->whole || count < OPERATIONS_MAX ? count : OPERATIONS_MAX;
 	struct pd_slice principal, text;
 	char bookmark[PD_BOOKMARK_SIZE], when[PD_TIMESTAMP_SIZE];
 	int result = pd_history_client(clients, record, segment, &principal, &text, err);
@@ -299,8 +339,8 @@ int pd_history_write_record(struct pd_resp_writer *reply, struct pd_history_clie
 	write_string(reply, "level", pd_level_name(record->head.level));
 	write_number(reply, "operation_count", count);
 	pd_resp_write_bulk_string(reply, "operations");
-	pd_resp_write_array(reply, count < OPERATIONS_MAX ? count : OPERATIONS_MAX);
-	(void)each_operation(reply, record, actor, key, clearing(record, actor), OPERATIONS_MAX);
+	pd_resp_write_array(reply, told);
+	(void)each_operation(reply, record, telling, clearing(record, telling->actor), told);
 	return 0;
 }
 

@@ -33,7 +33,7 @@ static void read_moment(struct pd_slice text)
 
 static void read_question(struct input *input)
 {
-	static const char *const verbs[] = { "HISTORY", "BLAME", "DIFF", "GET" };
+	static const char *const verbs[] = { "HISTORY", "BLAME", "DIFF", "GET", "REPLAY" };
 	static const char *const options[] = { "FROM", "TO", "AT", "COUNT", "CURSOR" };
 	struct pd_slice words[WORDS_MAX];
 	struct pd_history_question question;
@@ -43,7 +43,7 @@ static void read_question(struct input *input)
 	for (size_t i = 0; i < count; i++) {
 		uint8_t pick = take_byte(input);
 
-		words[i] = i == 0 && pick != 255 ? pd_slice_string(verbs[pick % 4])
+		words[i] = i == 0 && pick != 255 ? pd_slice_string(verbs[pick % 5])
 			   : i > 0 && pick < 64  ? pd_slice_string(options[pick % 5])
 						 : take_bytes(input, pick % 48);
 	}

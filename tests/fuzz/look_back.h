@@ -31,10 +31,10 @@ static inline void ask_history(struct pd_history *history, const char *const *as
 /* Of the actors of the target, and one that most logs have. */
 static inline void look_back(struct pd_os *os)
 {
-	static const char *const questions[][5] = { { "HISTORY", "a0" },     { "BLAME", "a1", "k1" },
-						    { "GET", "a2", "k2" },   { "GET", "a0", "k3" },
-						    { "HISTORY", "main" },   { "GET", "main", "a" },
-						    { "BLAME", "main", "h" } };
+	static const char *const questions[][5] = { { "HISTORY", "a0" },      { "BLAME", "a1", "k1" },
+						    { "GET", "a2", "k2" },    { "GET", "a0", "k3" },
+						    { "HISTORY", "main" },    { "GET", "main", "a" },
+						    { "BLAME", "main", "h" }, { "REPLAY", "a0" } };
 	struct pd_history_options options = { .os = os, .data_directory = "data" };
 	struct pd_error err = { 0 };
 	struct pd_manifest manifest;

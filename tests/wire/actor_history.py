@@ -1,5 +1,6 @@
-"""An actor's past: PD.ACTOR HISTORY, BLAME, DIFF and GET, and `perdure actor` over a server and over a directory."""
+"""An actor's past: PD.ACTOR HISTORY, REPLAY, BLAME, DIFF and GET, and `perdure actor` over a server and over a directory."""
 
+import base64
 import json
 import os
 import re
@@ -62,6 +63,122 @@ def test_history(world):
     assert [entry["lsn"] for entry in between["entries"]] == [fields["lsn"]], between
     assert page_of(connection, "HISTORY", "h", "FROM", "now")["entries"] == []
     assert len(page_of(connection, "HISTORY", "h", "FROM", "-1d")["entries"]) == 3
+
+
+class Again:
+    """What a program makes of what is replayed: keys, hashes, and when they expire."""
+
+    def __init__(self):
+        self.strings, self.hashes, self.expiry, self.chunks = {}, {}, {}, {}
+
+    def do(self, operation):
+        key = operation.get("key")
+        if operation["op"] == b"put-chunk":
+            self.chunks[operation["blob"], operation["chunk"]] = operation["value"]
+            return
+        if operation["op"] in (b"clear", b"drop", b"replace"):
+            self.__init__()
+        elif operation["op"] == b"delete-fields":
+            self.hashes.pop(key, None)
+        elif operation["op"] == b"delete" and "field" in operation:
+            self.hashes[key].pop(operation["field"])
+        elif operation["op"] == b"delete":
+            self.strings.pop(key, None)
+            self.hashes.pop(key, None)
+        elif "field" in operation:
+            self.hashes.setdefault(key, {})[operation["field"]] = operation["value"]
+        elif operation["type"] == b"string":
+            self.strings[key] = operation["value"] if "blob" not in operation else self.joined(operation)
+        if operation["op"] == b"put" and "field" not in operation:
+            self.expiry[key] = operation.get("expires_us", 0)
+
+    def joined(self, operation):
+        count = -(-operation["size"] // operation["chunk_size"])
+        whole = b"".join(self.chunks[operation["blob"], number] for number in range(count))
+        assert len(whole) == operation["size"], operation
+        return whole
+
+
+def replayed(connection, name, *words, count=7):
+    """All entries, page by page."""
+    entries, more = [], ()
+    while True:
+        page = page_of(connection, "REPLAY", name, "COUNT", str(count), *words, *more)
+        entries += page["entries"]
+        if page["cursor"] == b"0":
+            return entries
+        assert 0 < len(page["entries"]) <= count, page
+        more = ("CURSOR", page["cursor"], "TO", page["to_time"])
+
+
+def done_again(entries):
+    again = Again()
+    for entry in entries:
+        operations = operations_of(entry)
+        assert len(operations) == entry["operation_count"] > 0, entry
+        for operation in operations:
+            again.do(operation)
+    return again
+
+
+def test_replay(world):
+    """A program that does again what it is told has in the end what the actor has."""
+    connection = world.connect()
+    long, large = os.urandom(5000), os.urandom(700001)
+    connection.expect("OK", "SET", "{r}long", long)
+    connection.expect("OK", "SET", "{r}large", large)
+    connection.expect("OK", "SET", "{elsewhere}k", "1")
+    connection.expect(3, "HSET", "{r}h", "a", "1", "b", "2", "c", long)
+    connection.expect(1, "HDEL", "{r}h", "b")
+    connection.expect(1, "PEXPIREAT", "{r}h", "4102444800000")
+    connection.expect("OK", "MSET", *(word for number in range(100) for word in (f"{{r}}{number}", f"value {number}")))
+    connection.expect(1, "DEL", "{r}5")
+    connection.expect(1, "INCR", "{r}count")
+    connection.expect(700004, "APPEND", "{r}large", "end")
+    entries = replayed(connection, "r")
+    lsns = [entry["lsn"] for entry in entries]
+    assert lsns == sorted(set(lsns)) and len(lsns) >= 8, lsns
+    again = done_again(entries)
+    assert again.strings[b"large"] == large + b"end" and again.strings[b"long"] == long and again.strings[b"count"] == b"1"
+    assert again.hashes == {b"h": {b"a": b"1", b"c": long}} and again.expiry[b"h"] == 4102444800000000, again.hashes
+    assert len(again.strings) == 102 and b"5" not in again.strings and again.strings[b"99"] == b"value 99"
+    # From a moment on, and up to one.
+    assert [entry["lsn"] for entry in replayed(connection, "r", "FROM", str(lsns[3]))] == lsns[4:]
+    assert [entry["lsn"] for entry in replayed(connection, "r", "TO", str(lsns[3]))] == lsns[:4]
+    # The command: an object a line, oldest first.
+    _, stdout, _ = world.perdure("actor", "replay", "--data", world.server.directory, "r")
+    lines = [json.loads(line) for line in stdout.splitlines()]
+    assert [line["lsn"] for line in lines] == lsns
+    assert lines[0]["operations"][0]["value"] == {"base64": base64.b64encode(long).decode()}, lines[0]
+    _, stdout, _ = world.perdure("actor", "replay", "--data", world.server.directory, "--from", lsns[0], "--limit", "2", "r")
+    assert [json.loads(line)["lsn"] for line in stdout.splitlines()] == lsns[1:3], stdout
+
+
+def test_replay_of_one_that_was_filled(world):
+    """A fork has what it was filled with, as if somebody had written it."""
+    connection = world.connect()
+    connection.expect("OK", "MSET", *(word for number in range(300) for word in (f"{{first}}{number}", "x" * number)))
+    connection.command("PD.ACTOR", "FORK", "first", "second")
+    connection.expect("OK", "SET", "{second}0", "own")
+    again = done_again(replayed(connection, "second"))
+    assert again.strings == {str(number).encode(): b"own" if number == 0 else b"x" * number for number in range(300)}, again.strings
+
+
+def test_replay_of_what_the_log_has_not(world):
+    """The log of its beginning is gone: it is said, and from when on it can be had."""
+    server = world.new_server("trimmed", ["--retention-time", "0", "--retention-size", "0", "--segment-size", "256KiB"])
+    server.start()
+    connection = world.connect(server)
+    connection.expect("OK", "SET", "{old}k", "1")
+    for _ in range(60):
+        connection.expect("OK", "SET", "{others}k", os.urandom(20000))
+    world.perdure("log", "compact", "--data", server.directory)
+    connection.expect("OK", "SET", "{old}k", "2")
+    connection.expect("OK", "SET", "{new}k", "1")
+    is_error(connection.command("PD.ACTOR", "REPLAY", "old"), "does not reach back")
+    assert [operations_of(entry)[0]["value"] for entry in replayed(connection, "new")] == [b"1"]
+    status, stdout, stderr = world.perdure("actor", "replay", "--data", server.directory, "old", check=False)
+    assert status == 1 and stdout == "" and "does not reach back" in stderr, stderr
 
 
 def test_blame(world):

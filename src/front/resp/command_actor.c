@@ -295,6 +295,8 @@ static void answer_help(struct pd_resp_call *call)
 		"PROFILE name [DURABILITY level] [QUOTA-KEYS n] [QUOTA-BYTES n] [QUOTA-OPS n] "
 		"[EXPIRE-AFTER seconds] [CLEAR]",
 		"    What holds for it, whoever writes; 0 and default: nothing of its own.",
+		"REPLAY name [FROM moment] [TO moment] [COUNT n] [CURSOR cursor]",
+		"    Return the transactions that changed an actor, oldest first, with all that they wrote.",
 		"RELATE from to [KIND kind] [DATA text]",
 		"    Relate an actor to another. Returns 1, or 0 where it was so already; DATA is what the "
 		"relation "

@@ -1,4 +1,4 @@
-/* PD.ACTOR HISTORY, BLAME, DIFF, GET, MOMENT: an actor's past, looked at beside the serving. */
+/* PD.ACTOR HISTORY, REPLAY, BLAME, DIFF, GET, MOMENT: an actor's past, looked at beside the serving. */
 #include "front/resp/front_private.h"
 #include "history/job.h"
 #include "os/os.h"
@@ -66,6 +66,8 @@ static const struct pd_resp_command commands[] = {
 	ROW("pd.actor|diff", -5, "Tells what changed of an actor between two moments."),
 	ROW("pd.actor|get", -4, "Gives a key of an actor as it was at a moment."),
 	ROW("pd.actor|history", -3, "Tells the transactions of an actor."),
+	ROW("pd.actor|replay", -3,
+	    "Tells the transactions of an actor from its beginning on, with all that they wrote."),
 	{ { "pd.actor|moment", 3, FLAGS, 0, 0, 0, "perdure", "0.1.0", "Tells which bookmark a moment is.",
 	    "O(1), a segment or two of the log; beside the serving.", NULL },
 	  answer,

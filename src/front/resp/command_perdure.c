@@ -326,8 +326,9 @@ static void answer_help(struct pd_resp_call *call)
 		"PD.ACTOR HOT [COUNT count]",
 		"PD.ACTOR INFO|DROP [tenant/]actor",
 		"    Which actors there are; what is known of one; drop one with everything that it has.",
-		"PD.ACTOR HISTORY|BLAME|DIFF|GET [tenant/]actor ...",
-		"    An actor's past: its transactions, who wrote a key, what changed, what a key was. See "
+		"PD.ACTOR HISTORY|REPLAY|BLAME|DIFF|GET [tenant/]actor ...",
+		"    An actor's past: its transactions, all of them to do them again, who wrote a key, what "
+		"changed, what a key was. See "
 		"PD.ACTOR "
 		"HELP.",
 		"PD.ACTOR RELATE [tenant/]from [tenant/]to [KIND kind] [DATA text]",

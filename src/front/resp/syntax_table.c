@@ -135,6 +135,7 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	  "actor direction~o(out~t=OUT in~t=IN both~t=BOTH)? kind=KIND? cursor=CURSOR? count~i=COUNT?", "" },
 	{ "pd.actor|release", "actor owner epoch~i", "" },
 	{ "pd.actor|renew", "actor owner epoch~i milliseconds~i", "" },
+	{ "pd.actor|replay", "actor from=FROM? to=TO? count~i=COUNT? cursor~i=CURSOR?", "" },
 	{ "pd.actor|restore", "actor moment=AT relations~t=RELATIONS? dry-run~t=DRYRUN?", "" },
 	{ "pd.actor|revert", "actor transaction dry-run~t=DRYRUN?", "" },
 	{ "pd.actor|snapshot", "actor snapshot? moment=AT? seconds~i=KEEP?", "" },
