@@ -5,6 +5,7 @@
 #define STEP_BACK_US   UINT64_C(60000000)   /* less is how clocks are set right all the time */
 #define RETRY_FIRST_US UINT64_C(60000000)   /* after a failure; twice as long after the next … */
 #define RETRY_LAST_US  UINT64_C(3600000000) /* … up to that */
+#define DRILL_SLOWER   10u                  /* that reads everything */
 
 void pd_agenda_init(struct pd_agenda *agenda)
 {
@@ -56,6 +57,16 @@ static bool follow_clock(struct pd_agenda *agenda, uint64_t real_us)
 	return went_back;
 }
 
+static bool is_at_work(const struct pd_agenda *agenda, unsigned work)
+{
+	return work == PD_AGENDA_DRILL ? agenda->is_drilling : agenda->working == (enum pd_agenda_work)work;
+}
+
+static bool may_begin(const struct pd_agenda *agenda, enum pd_agenda_work work)
+{
+	return agenda->working == PD_AGENDA_NOTHING && (!agenda->is_drilling || work < PD_AGENDA_EXPIRE);
+}
+
 enum pd_agenda_work pd_agenda_look(struct pd_agenda *agenda, const struct pd_agenda_clock *now,
 				   struct pd_agenda_news *ret_news)
 {
@@ -68,7 +79,7 @@ enum pd_agenda_work pd_agenda_look(struct pd_agenda *agenda, const struct pd_age
 		if (entry->is_scheduled && now->real_us >= entry->next_us) {
 			/* However many times have passed, it is one that is due. */
 			entry->next_us = pd_cron_next(&entry->cron, now->real_us);
-			if (agenda->working == (enum pd_agenda_work)i) {
+			if (is_at_work(agenda, i)) {
 				ret_news->was_skipped[i] = true;
 				entry->skipped++;
 			} else {
@@ -78,20 +89,25 @@ enum pd_agenda_work pd_agenda_look(struct pd_agenda *agenda, const struct pd_age
 		if (entry->is_due && now->monotonic_us >= entry->retry_us)
 			work = (enum pd_agenda_work)i;
 	}
-	return agenda->working == PD_AGENDA_NOTHING ? work : PD_AGENDA_NOTHING;
+	return may_begin(agenda, work) ? work : PD_AGENDA_NOTHING;
 }
 
 /* ---- what became of it ---- */
 
 void pd_agenda_begun(struct pd_agenda *agenda, enum pd_agenda_work work)
 {
-	PD_ASSERT(agenda->working == PD_AGENDA_NOTHING);
-	agenda->working = work;
+	PD_ASSERT(may_begin(agenda, work));
+	if (work == PD_AGENDA_DRILL)
+		agenda->is_drilling = true;
+	else
+		agenda->working = work;
 }
 
 static void end(struct pd_agenda *agenda, enum pd_agenda_work work)
 {
-	if (agenda->working == work)
+	if (work == PD_AGENDA_DRILL)
+		agenda->is_drilling = false;
+	else if (agenda->working == work)
 		agenda->working = PD_AGENDA_NOTHING;
 }
 
@@ -144,7 +160,8 @@ void pd_agenda_failed(struct pd_agenda *agenda, enum pd_agenda_work work, const 
 	end(agenda, work);
 	entry->is_due = true;
 	entry->failed++;
-	entry->retry_us = now->monotonic_us + pd_agenda_patience_us(entry->failed, chance);
+	entry->retry_us = now->monotonic_us + pd_agenda_patience_us(entry->failed, chance) *
+						      (work == PD_AGENDA_DRILL ? DRILL_SLOWER : 1);
 }
 
 void pd_agenda_dropped(struct pd_agenda *agenda, enum pd_agenda_work work)

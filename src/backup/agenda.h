@@ -3,6 +3,8 @@
  * Schedules go by the clock on the wall, which may jump; how long to wait after a failure goes by the monotonic one. A time that was missed, however often, is
  * made up for once. A backup that has all that another would have stands for it: at 03:00 on Sunday a full one for the hourly one.
  *
+ * One thing is at work at a time. A drill alone, which takes long and changes nothing, steps aside for a backup: that is begun while it is at work.
+ *
  * Threads: one. */
 #ifndef PD_BACKUP_AGENDA_H
 #define PD_BACKUP_AGENDA_H
@@ -19,6 +21,7 @@ enum pd_agenda_work {
 	PD_AGENDA_INCREMENTAL,
 	PD_AGENDA_LOG,
 	PD_AGENDA_EXPIRE,
+	PD_AGENDA_DRILL,
 	PD_AGENDA_COUNT,
 };
 #define PD_AGENDA_NOTHING PD_AGENDA_COUNT
@@ -35,8 +38,9 @@ struct pd_agenda_entry {
 
 struct pd_agenda {
 	struct pd_agenda_entry entries[PD_AGENDA_COUNT];
-	enum pd_agenda_work working; /* PD_AGENDA_NOTHING: at nothing */
-	uint64_t clock_us;           /* the latest time that the clock on the wall has shown */
+	enum pd_agenda_work working; /* PD_AGENDA_NOTHING: at nothing, but for a drill */
+	bool is_drilling;
+	uint64_t clock_us; /* the latest time that the clock on the wall has shown */
 };
 
 struct pd_agenda_clock {

@@ -68,8 +68,8 @@ static char *parent_of(const char *path)
 
 static int check_target(const struct restoring *restoring, const char *target, struct pd_error *err)
 {
+	uint64_t room, wanted = restoring->total_bytes + SPACE_SPARE + restoring->order->spare_bytes;
 	struct pd_os_file_info info;
-	uint64_t room;
 	int result = pd_os_info(restoring->os, target, &info, NULL);
 
 	if (result == 0)
@@ -80,12 +80,13 @@ static int check_target(const struct restoring *restoring, const char *target, s
 		result = pd_os_info(restoring->os, restoring->parent, &info, err);
 	if (result == 0)
 		result = pd_os_disk_free(restoring->os, restoring->parent, &room, err);
-	if (result == 0 && room < restoring->total_bytes + SPACE_SPARE)
+	if (result == 0 && room < wanted)
 		return pd_error_set(err, PD_NO_SPACE,
 				    "there is room for %" PRIu64
 				    " MiB at %s, and the restored directory takes %" PRIu64
-				    " MiB: restore elsewhere, or make room",
-				    room >> 20, target, (restoring->total_bytes + SPACE_SPARE) >> 20);
+				    " MiB%s: restore elsewhere, or make room",
+				    room >> 20, target, wanted >> 20,
+				    restoring->order->spare_bytes > 0 ? ", with what others need" : "");
 	return result;
 }
 
@@ -117,13 +118,26 @@ static int take_mark(const struct restoring *restoring, struct pd_os_lock **ret_
 	return result == 0 ? 0 : pd_error_set(err, result, "%s", why.text);
 }
 
+/* The mark goes last: by it the next try knows what it may remove. */
+static int remove_scratch(const struct restoring *restoring, struct pd_error *err)
+{
+	int result = pd_os_remove_tree(restoring->os, restoring->data, err);
+
+	if (result == 0)
+		result = pd_os_remove_tree(restoring->os, restoring->segments, err);
+	if (result == 0)
+		result = pd_os_sync_directory(restoring->os, restoring->scratch, err);
+	return result == 0 ? pd_os_remove_tree(restoring->os, restoring->scratch, err) : result;
+}
+
 /* What an earlier try has left goes; anything else stays, and is in the way. */
-static int clear_scratch(struct restoring *restoring, struct pd_error *err)
+static int clear_scratch(const struct restoring *restoring, bool *ret_had, struct pd_error *err)
 {
 	struct pd_os_lock *lock = NULL;
 	struct pd_os_file_info info;
 	int result = pd_os_info(restoring->os, restoring->scratch, &info, NULL);
 
+	*ret_had = result != PD_NOT_FOUND;
 	if (result == PD_NOT_FOUND)
 		return 0;
 	result = pd_os_info(restoring->os, restoring->mark, &info, NULL);
@@ -133,7 +147,7 @@ static int clear_scratch(struct restoring *restoring, struct pd_error *err)
 	}
 	result = take_mark(restoring, &lock, err);
 	if (result == 0)
-		result = pd_os_remove_tree(restoring->os, restoring->scratch, err);
+		result = remove_scratch(restoring, err);
 	pd_os_unlock(lock);
 	return result;
 }
@@ -147,7 +161,8 @@ static int make_directory(struct pd_os *os, const char *path, struct pd_error *e
 
 static int prepare(struct restoring *restoring, struct pd_error *err)
 {
-	int result = clear_scratch(restoring, err);
+	bool had;
+	int result = clear_scratch(restoring, &had, err);
 
 	if (result == 0)
 		result = pd_os_mkdir(restoring->os, restoring->scratch, err);
@@ -448,6 +463,14 @@ static uint64_t choose_epoch(const struct restoring *restoring)
 	return pd_plant(PD_PLANT_RESTORED_EPOCH) ? 0 : pd_manifest_far_epoch(restoring->os, epoch);
 }
 
+static bool goes_on(void *context)
+{
+	const struct restoring *restoring = context;
+
+	return pd_backup_step(&restoring->order->watch, restoring->done_bytes, restoring->total_bytes,
+			      NULL) == 0;
+}
+
 /* As a server starts, which is the proof that one can. */
 static int recover(struct restoring *restoring, struct pd_error *err)
 {
@@ -461,6 +484,10 @@ static int recover(struct restoring *restoring, struct pd_error *err)
 	options.retention_s = FOREVER_S;
 	options.retention_bytes = 0;
 	options.epoch_least = choose_epoch(restoring);
+	options.memory_budget_bytes = restoring->order->memory_bytes;
+	options.shares_process = restoring->order->memory_bytes > 0;
+	options.go_on = goes_on;
+	options.go_on_context = restoring;
 	if (restoring->order->levels != PD_LEVELS_NONE)
 		options.levels = restoring->order->levels;
 	if (restoring->order->segment_bytes != 0)
@@ -491,23 +518,31 @@ static void done(struct restoring *restoring)
 	pd_free(restoring->segments);
 }
 
-static int begin(struct restoring *restoring, const char *target, struct pd_error *err)
+/* Where all of it is. */
+static int place(struct restoring *restoring, const char *target, struct pd_error *err)
 {
-	int result;
-
-	restoring->os = restoring->repository->os;
-	restoring->total_bytes = pd_backup_manifest_bytes(restoring->manifest) +
-				 restoring->order->further_bytes;
 	restoring->scratch = pd_asprintf("%s.restoring", target);
 	restoring->mark = pd_asprintf("%s.restoring/" MARK, target);
 	restoring->data = pd_asprintf("%s.restoring/data", target);
 	restoring->segments = pd_asprintf("%s.restoring/segments", target);
 	restoring->parent = parent_of(target);
-	restoring->log = restoring->data == NULL
-				 ? NULL
-				 : pd_manifest_log_directory(restoring->data, restoring->manifest->shard);
 	if (restoring->scratch == NULL || restoring->mark == NULL || restoring->data == NULL ||
-	    restoring->parent == NULL || restoring->segments == NULL || restoring->log == NULL)
+	    restoring->parent == NULL || restoring->segments == NULL)
+		return no_memory(err);
+	return 0;
+}
+
+static int begin(struct restoring *restoring, const char *target, struct pd_error *err)
+{
+	int result = place(restoring, target, err);
+
+	if (result != 0)
+		return result;
+	restoring->os = restoring->repository->os;
+	restoring->total_bytes = pd_backup_manifest_bytes(restoring->manifest) +
+				 restoring->order->further_bytes;
+	restoring->log = pd_manifest_log_directory(restoring->data, restoring->manifest->shard);
+	if (restoring->log == NULL)
 		return no_memory(err);
 	result = check_target(restoring, target, err);
 	return result == 0 ? prepare(restoring, err) : result;
@@ -551,11 +586,10 @@ static int publish(struct restoring *restoring, const char *target, struct pd_er
 	return result;
 }
 
-/* The mark goes last: by it the next try knows what it may remove. */
 static void clean_up(const struct restoring *restoring)
 {
-	if (restoring->ours && pd_os_remove_tree(restoring->os, restoring->data, NULL) == 0)
-		(void)!pd_os_remove_tree(restoring->os, restoring->scratch, NULL);
+	if (restoring->ours)
+		(void)!remove_scratch(restoring, NULL);
 }
 
 static int run(struct pd_repository *repository, const struct pd_backup_manifest *manifest,
@@ -620,4 +654,18 @@ int pd_backup_rehearse(struct pd_repository *repository, const struct pd_backup_
 		       struct pd_error *err)
 {
 	return run(repository, manifest, order, false, ret_restored, err);
+}
+
+int pd_backup_clear_scratch(struct pd_os *os, const char *target, bool *ret_had, struct pd_error *err)
+{
+	struct restoring restoring = { .os = os };
+	char *path = trimmed(target);
+	int result = path == NULL ? no_memory(err) : place(&restoring, path, err);
+
+	*ret_had = false;
+	if (result == 0)
+		result = clear_scratch(&restoring, ret_had, err);
+	done(&restoring);
+	pd_free(path);
+	return result;
 }

@@ -20,8 +20,11 @@
 struct pd_backup_restoring {
 	const char *target; /* is not there, but its parent is */
 	struct pd_backup_watch watch;
-	enum pd_levels_kind levels;      /* that a server will keep the state in; NONE: the usual ones */
-	uint32_t segment_bytes;          /* of the log that goes on; 0: the usual size */
+	enum pd_levels_kind levels; /* that a server will keep the state in; NONE: the usual ones */
+	uint32_t segment_bytes;     /* of the log that goes on; 0: the usual size */
+	uint64_t
+		memory_bytes; /* that recovering may take of a process in which others live; 0: this process is there for it alone */
+	uint64_t spare_bytes;            /* that stay free on the disk beside what is made */
 	const struct pd_moment_name *at; /* cut off there; NULL: all of it */
 	/* Whose log goes on where the backups end, in this order; and how far that is needed for `at`: neither: as far as there is. */
 	struct pd_further *const *sources;
@@ -63,5 +66,8 @@ PD_MUST_CHECK int pd_backup_rehearse(struct pd_repository *repository,
 				     const struct pd_backup_manifest *manifest,
 				     const struct pd_backup_restoring *order,
 				     struct pd_backup_restored *ret_restored, struct pd_error *err);
+/* What a restore to that target that died has left goes; nothing else does. *ret_had: there was something. PD_BUSY: that one has not died. PD_EXISTS: what is there no restore has made. */
+PD_MUST_CHECK int pd_backup_clear_scratch(struct pd_os *os, const char *target, bool *ret_had,
+					  struct pd_error *err);
 
 #endif

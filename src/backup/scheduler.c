@@ -4,61 +4,40 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/expire.h"
+#include "backup/scan.h"
+#include "backup/scheduler_private.h"
 #include "base/assert.h"
 #include "base/memory.h"
 #include "engine/engine.h"
 #include "engine/follower.h"
-#include "os/os.h"
 
-#define TIDINGS_MAX 16u
-#define LOOK_US     UINT64_C(600000000) /* what others make and prove is looked for so often */
-#define BUSY_US     UINT64_C(1000000)   /* something is at work: is it over? */
-#define IDLE_US     UINT64_C(20000000)  /* the clock on the wall may jump: it is looked at so often */
-
-enum task { NO_TASK, SURVEY, EXPIRE };
-
-struct pd_backup_scheduler {
-	struct pd_os *os;
-	struct pd_backup_jobs *jobs;
-	struct pd_repository_place place; /* with texts of its own */
-	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
-	struct pd_retention_rules rules;
-	struct pd_agenda agenda;
-	bool known;                         /* when each was made last: the agenda has begun */
-	uint64_t next_look_us, deadline_us; /* monotonic */
-	unsigned look_failed;               /* so often in a row */
-
-	uint64_t task_began_us;      /* since 1970 */
-	enum pd_agenda_work ordered; /* the backup that the jobs have at work for us; NOTHING: none */
-	uint64_t seen_us;            /* which job was taken in last, by its start */
-
-	struct pd_backup_kind_status kinds[PD_BACKUP_KIND_COUNT];
-	struct pd_backup_survey known_survey;
-	uint64_t expired, expire_failed;
-	char failure[600];
-	struct pd_backup_tidings tidings[TIDINGS_MAX];
-	unsigned tidings_first, tidings_count;
-
-	/* The task's, while it runs. */
-	enum task at_task;
-	struct pd_os_task *task;
-	atomic_bool cancelled;
-	struct pd_backup_survey survey;
-	struct pd_expired gone;
-	int result;
-	struct pd_error err;
-};
+#define LOOK_US UINT64_C(600000000) /* what others make and prove is looked for so often */
+#define BUSY_US UINT64_C(1000000)   /* something is at work: is it over? */
+#define IDLE_US UINT64_C(20000000)  /* the clock on the wall may jump: it is looked at so often */
 
 const char *pd_agenda_work_name(enum pd_agenda_work work)
 {
-	static const char *const names[] = { "full", "differential", "incremental", "log", "expire", "none" };
+	static const char *const names[] = { "full",   "differential", "incremental", "log",
+					     "expire", "drill",        "none" };
 
 	return names[work];
+}
+
+const char *pd_backup_schedule_state(const struct pd_backup_schedule_status *status)
+{
+	if (status->failing)
+		return "failing";
+	return status->known ? "scheduled" : "starting";
+}
+
+const char *pd_backup_schedule_work(const struct pd_backup_schedule_status *status)
+{
+	bool drills = status->is_drilling && status->working == PD_AGENDA_NOTHING;
+
+	return pd_agenda_work_name(drills ? PD_AGENDA_DRILL : status->working);
 }
 
 static enum pd_backup_kind kind_of(enum pd_agenda_work work)
@@ -104,9 +83,10 @@ tell(struct pd_backup_scheduler *scheduler, enum pd_backup_tidings_kind kind, co
 	struct pd_backup_tidings *tidings;
 	va_list arguments;
 
-	if (scheduler->tidings_count == TIDINGS_MAX)
+	if (scheduler->tidings_count == PD_TIDINGS_MAX)
 		return;
-	tidings = &scheduler->tidings[(scheduler->tidings_first + scheduler->tidings_count++) % TIDINGS_MAX];
+	tidings =
+		&scheduler->tidings[(scheduler->tidings_first + scheduler->tidings_count++) % PD_TIDINGS_MAX];
 	tidings->kind = kind;
 	va_start(arguments, format);
 	(void)vsnprintf(tidings->text, sizeof tidings->text, format, arguments);
@@ -118,7 +98,7 @@ bool pd_backup_scheduler_hear(struct pd_backup_scheduler *scheduler, struct pd_b
 	if (scheduler->tidings_count == 0)
 		return false;
 	*ret_tidings = scheduler->tidings[scheduler->tidings_first];
-	scheduler->tidings_first = (scheduler->tidings_first + 1) % TIDINGS_MAX;
+	scheduler->tidings_first = (scheduler->tidings_first + 1) % PD_TIDINGS_MAX;
 	scheduler->tidings_count--;
 	return true;
 }
@@ -136,58 +116,9 @@ static bool is_failing(const struct pd_backup_scheduler *scheduler)
 static void tell_failure(struct pd_backup_scheduler *scheduler, const char *what, const char *why,
 			 uint64_t wait_us)
 {
-	(void)snprintf(scheduler->failure, sizeof scheduler->failure, "%s: %s", what, why);
+	(void)snprintf(scheduler->failure, sizeof scheduler->failure, "%s: %.500s", what, why);
 	tell(scheduler, PD_BACKUP_TROUBLE, "%s; tried again in %" PRIu64 " s", scheduler->failure,
 	     wait_us / 1000000);
-}
-
-/* ---- in the task ---- */
-
-static bool go_on_with_calls(void *context, uint64_t done_bytes)
-{
-	struct pd_backup_scheduler *scheduler = context;
-
-	(void)done_bytes;
-	return !atomic_load(&scheduler->cancelled);
-}
-
-static bool go_on(void *context, uint64_t done_bytes, uint64_t total_bytes)
-{
-	(void)total_bytes;
-	return go_on_with_calls(context, done_bytes);
-}
-
-static int expire(struct pd_backup_scheduler *scheduler, struct pd_error *err)
-{
-	const struct pd_object_watch calls = { go_on_with_calls, scheduler };
-	const struct pd_backup_watch watch = { go_on, scheduler };
-	struct pd_repository *repository;
-	int result = pd_repository_open(scheduler->os, &scheduler->place, &repository, err);
-
-	if (result != 0)
-		return result;
-	pd_object_store_watch(repository->store, &calls);
-	if (memcmp(repository->cluster_id, scheduler->cluster_id, PD_CLUSTER_ID_SIZE) == 0)
-		result = pd_backup_expire(repository, &scheduler->rules, false, &watch, &scheduler->gone,
-					  err);
-	else
-		result = pd_error_set(err, PD_CONFLICT, "the repository %s has backups of another cluster",
-				      scheduler->place.store.address);
-	pd_repository_free(repository);
-	return result;
-}
-
-static void run(void *argument)
-{
-	struct pd_backup_scheduler *scheduler = argument;
-	const struct pd_object_watch calls = { go_on_with_calls, scheduler };
-
-	pd_os_task_give_way(scheduler->os);
-	if (scheduler->at_task == EXPIRE)
-		scheduler->result = expire(scheduler, &scheduler->err);
-	else
-		scheduler->result = pd_backup_survey(scheduler->os, &scheduler->place, scheduler->cluster_id,
-						     &calls, &scheduler->survey, &scheduler->err);
 }
 
 /* ---- surveys ---- */
@@ -216,12 +147,26 @@ static void begin_agenda(struct pd_backup_scheduler *scheduler)
 	}
 	if (last_us[PD_AGENDA_EXPIRE] == 0)
 		last_us[PD_AGENDA_EXPIRE] = now.real_us;
+	last_us[PD_AGENDA_DRILL] = scheduler->known_survey.proof.proven_us;
 	pd_agenda_begin(&scheduler->agenda, last_us, &now);
 	scheduler->known = true;
 }
 
+/* Once after the start. */
+static void tell_leftover(struct pd_backup_scheduler *scheduler)
+{
+	if (scheduler->uncleared.code != 0)
+		tell(scheduler, PD_BACKUP_TROUBLE, "what a drill has left is still there: %s",
+		     scheduler->uncleared.text);
+	else if (scheduler->had_leftover)
+		tell(scheduler, PD_BACKUP_NEWS, "what a drill that did not come to its end had left is gone");
+	scheduler->had_leftover = false;
+	scheduler->uncleared.code = 0;
+}
+
 static void take_in_survey(struct pd_backup_scheduler *scheduler)
 {
+	tell_leftover(scheduler);
 	if (scheduler->result != 0) {
 		fail_to_look(scheduler, scheduler->err.text);
 		return;
@@ -268,10 +213,68 @@ static void take_in_expired(struct pd_backup_scheduler *scheduler)
 	scheduler->next_look_us = 0;
 }
 
+/* ---- drills ---- */
+
+/* What is to be done about it. */
+static const char *drill_advice(int result, const struct pd_backup_drilled *drilled)
+{
+	if (result == PD_NOT_FOUND && drilled->id[0] == '\0')
+		return "; make a full backup";
+	switch (result) {
+	case PD_NO_SPACE:
+		return "; drills are made where --backup-drill-directory says";
+	case PD_CORRUPT:
+		return "; 'perdure backup verify --all' says what is damaged: make a full backup soon";
+	default:
+		return "";
+	}
+}
+
+static void fail_drill(struct pd_backup_scheduler *scheduler, int result, const char *why)
+{
+	struct pd_agenda_entry *entry = &scheduler->agenda.entries[PD_AGENDA_DRILL];
+	struct pd_agenda_clock now = clock_of(scheduler);
+	char text[600];
+
+	scheduler->drill.failed++;
+	pd_agenda_failed(&scheduler->agenda, PD_AGENDA_DRILL, &now, chance(scheduler));
+	(void)snprintf(text, sizeof text, "%.450s%s", why, drill_advice(result, &scheduler->drilled));
+	tell_failure(scheduler, "recovery is not proven, the drill failed", text,
+		     entry->retry_us - now.monotonic_us);
+}
+
+static void pass_drill(struct pd_backup_scheduler *scheduler)
+{
+	const struct pd_backup_drilled *drilled = &scheduler->drilled;
+
+	scheduler->drill.passed++;
+	scheduler->drill.newest = *drilled;
+	scheduler->known_survey.proof = (struct pd_backup_proof){ drilled->restored.position,
+								  drilled->proven_us };
+	pd_agenda_done(&scheduler->agenda, PD_AGENDA_DRILL, scheduler->task_began_us);
+	tell(scheduler, PD_BACKUP_NEWS,
+	     "drill of %s: recovered in %.1f s up to LSN %" PRIu64 ", which is %.0f s ago; its state is %s",
+	     drilled->id, (double)drilled->rto_us / 1e6, drilled->restored.position.lsn,
+	     (double)drilled->rpo_us / 1e6,
+	     drilled->restored.compared ? "what was backed up" : "not known to the backup");
+}
+
+static void take_in_drill(struct pd_backup_scheduler *scheduler)
+{
+	uint64_t now_us = pd_os_real_us(scheduler->os);
+
+	scheduler->drill.ended_us = now_us;
+	scheduler->drill.took_us = now_us > scheduler->task_began_us ? now_us - scheduler->task_began_us : 0;
+	if (scheduler->result == 0)
+		pass_drill(scheduler);
+	else
+		fail_drill(scheduler, scheduler->result, scheduler->err.text);
+}
+
 /* ---- tasks ---- */
 
 /* From when it has begun on, all that is the task's is left to it. */
-static bool start_task(struct pd_backup_scheduler *scheduler, enum task what)
+static bool start_task(struct pd_backup_scheduler *scheduler, enum pd_scheduler_task what)
 {
 	struct pd_error err;
 	int result;
@@ -279,11 +282,12 @@ static bool start_task(struct pd_backup_scheduler *scheduler, enum task what)
 	scheduler->at_task = what;
 	scheduler->survey = scheduler->known_survey;
 	scheduler->gone = (struct pd_expired){ 0 };
+	scheduler->drilled = (struct pd_backup_drilled){ 0 };
 	scheduler->task_began_us = pd_os_real_us(scheduler->os);
-	result = pd_os_task_start(scheduler->os, run, scheduler, &scheduler->task, &err);
+	result = pd_os_task_start(scheduler->os, pd_scheduler_run_task, scheduler, &scheduler->task, &err);
 	if (result == 0)
 		return true;
-	scheduler->at_task = NO_TASK;
+	scheduler->at_task = PD_SCHEDULER_IDLE;
 	scheduler->result = result;
 	scheduler->err = err;
 	return false;
@@ -291,22 +295,24 @@ static bool start_task(struct pd_backup_scheduler *scheduler, enum task what)
 
 static void take_in_task(struct pd_backup_scheduler *scheduler)
 {
-	enum task what = scheduler->at_task;
+	enum pd_scheduler_task what = scheduler->at_task;
 
 	if (scheduler->task == NULL || !pd_os_task_finished(scheduler->task))
 		return;
 	pd_os_task_join(scheduler->task);
 	scheduler->task = NULL;
-	scheduler->at_task = NO_TASK;
-	if (what == EXPIRE)
+	scheduler->at_task = PD_SCHEDULER_IDLE;
+	if (what == PD_SCHEDULER_EXPIRE)
 		take_in_expired(scheduler);
+	else if (what == PD_SCHEDULER_DRILL)
+		take_in_drill(scheduler);
 	else
 		take_in_survey(scheduler);
 }
 
 static void look_around(struct pd_backup_scheduler *scheduler)
 {
-	if (!start_task(scheduler, SURVEY))
+	if (!start_task(scheduler, PD_SCHEDULER_SURVEY))
 		fail_to_look(scheduler, scheduler->err.text);
 }
 
@@ -416,16 +422,23 @@ static bool jobs_are_busy(const struct pd_backup_scheduler *scheduler)
 
 static void begin(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work)
 {
-	if (jobs_are_busy(scheduler) || scheduler->task != NULL)
+	bool is_backup = work < PD_AGENDA_EXPIRE;
+
+	/* A drill steps aside for a backup. */
+	if (jobs_are_busy(scheduler) ||
+	    (scheduler->task != NULL && !(is_backup && scheduler->at_task == PD_SCHEDULER_DRILL)))
 		return;
 	pd_agenda_begun(&scheduler->agenda, work);
-	if (work != PD_AGENDA_EXPIRE) {
+	if (is_backup) {
 		if (!order(scheduler, work, kind_of(work)))
 			pd_agenda_put_off(&scheduler->agenda, work);
-		return;
-	}
-	if (!start_task(scheduler, EXPIRE))
+	} else if (work == PD_AGENDA_DRILL) {
+		atomic_store(&scheduler->aside, false);
+		if (!start_task(scheduler, PD_SCHEDULER_DRILL))
+			take_in_drill(scheduler);
+	} else if (!start_task(scheduler, PD_SCHEDULER_EXPIRE)) {
 		take_in_expired(scheduler);
+	}
 }
 
 /* ---- ticks ---- */
@@ -438,6 +451,8 @@ static void tell_news(struct pd_backup_scheduler *scheduler, const struct pd_age
 	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++) {
 		if (!news->was_skipped[i])
 			continue;
+		if (i == PD_AGENDA_DRILL)
+			scheduler->drill.skipped++;
 		if (i < PD_AGENDA_EXPIRE)
 			scheduler->kinds[kind_of((enum pd_agenda_work)i)].skipped++;
 		tell(scheduler, PD_BACKUP_TROUBLE,
@@ -492,6 +507,7 @@ void pd_backup_scheduler_tick(struct pd_backup_scheduler *scheduler)
 	if (scheduler->task == NULL && !jobs_are_busy(scheduler) &&
 	    now.monotonic_us >= scheduler->next_look_us)
 		look_around(scheduler);
+	atomic_store(&scheduler->aside, jobs_are_busy(scheduler));
 	if (failed && !is_failing(scheduler)) {
 		scheduler->failure[0] = '\0';
 		tell(scheduler, PD_BACKUP_NEWS, "nothing fails any more");
@@ -521,29 +537,48 @@ static int find_cluster(struct pd_backup_scheduler *scheduler, struct pd_engine 
 	return 0;
 }
 
+/* Several servers may share a directory for what is on trial. */
+static int copy_drill(struct pd_backup_scheduler *scheduler,
+		      const struct pd_backup_scheduler_options *options)
+{
+	struct pd_repository_place archive = { 0 };
+	char cluster[2 * PD_CLUSTER_ID_SIZE + 1];
+
+	if (options->drill_directory == NULL)
+		return 0;
+	pd_scan_format_hex(scheduler->cluster_id, sizeof scheduler->cluster_id, cluster);
+	scheduler->drill_target = pd_asprintf("%s/perdure-drill-%s", options->drill_directory, cluster);
+	if (options->archive != NULL)
+		archive.store = *options->archive;
+	return scheduler->drill_target == NULL ? PD_NO_MEMORY
+					       : pd_repository_place_copy(&archive, &scheduler->archive);
+}
+
 int pd_backup_scheduler_new(const struct pd_backup_scheduler_options *options,
 			    struct pd_backup_scheduler **ret_scheduler, struct pd_error *err)
 {
 	struct pd_backup_scheduler *scheduler = pd_calloc(1, sizeof *scheduler);
 	struct pd_repository_place place = *options->place;
-	int result = 0;
+	int result;
 
 	if (scheduler == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for schedules of backups");
 	scheduler->os = options->os;
 	scheduler->jobs = options->jobs;
 	scheduler->rules = options->rules;
+	scheduler->levels = options->levels;
 	scheduler->ordered = PD_AGENDA_NOTHING;
 	atomic_init(&scheduler->cancelled, false);
+	atomic_init(&scheduler->aside, false);
 	pd_agenda_init(&scheduler->agenda);
 	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
 		if (options->schedules[i] != NULL)
 			pd_agenda_schedule(&scheduler->agenda, (enum pd_agenda_work)i, options->schedules[i]);
 	place.is_there = true;
-	if (pd_repository_place_copy(&place, &scheduler->place) != 0)
+	result = find_cluster(scheduler, options->engine, err);
+	if (result == 0 &&
+	    (pd_repository_place_copy(&place, &scheduler->place) != 0 || copy_drill(scheduler, options) != 0))
 		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for schedules of backups");
-	if (result == 0)
-		result = find_cluster(scheduler, options->engine, err);
 	if (result == 0)
 		*ret_scheduler = scheduler;
 	else
@@ -559,6 +594,8 @@ void pd_backup_scheduler_free(struct pd_backup_scheduler *scheduler)
 	pd_os_task_join(scheduler->task);
 	pd_expired_done(&scheduler->gone);
 	pd_repository_place_done(&scheduler->place);
+	pd_repository_place_done(&scheduler->archive);
+	pd_free(scheduler->drill_target);
 	pd_free(scheduler);
 }
 
@@ -569,6 +606,7 @@ void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
 		.address = scheduler->place.store.address,
 		.known = scheduler->known,
 		.working = scheduler->agenda.working,
+		.is_drilling = scheduler->agenda.is_drilling,
 		.next = PD_AGENDA_NOTHING,
 		.failing = is_failing(scheduler),
 		.failure = scheduler->failure,
@@ -576,9 +614,11 @@ void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
 		.backups = scheduler->known_survey.count,
 		.expired = scheduler->expired,
 		.expire_failed = scheduler->expire_failed,
+		.drill = scheduler->drill,
 	};
 
 	memcpy(status.kinds, scheduler->kinds, sizeof status.kinds);
+	status.drill.failing = scheduler->agenda.entries[PD_AGENDA_DRILL].failed > 0;
 	for (unsigned i = 0; i < PD_AGENDA_COUNT && scheduler->known; i++) {
 		const struct pd_agenda_entry *entry = &scheduler->agenda.entries[i];
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "backup/agenda.h"
+#include "backup/drill.h"
 #include "backup/job.h"
 #include "backup/retention.h"
 #include "backup/survey.h"
@@ -24,6 +25,10 @@ struct pd_backup_scheduler_options {
 		*place; /* a directory has to be there: none is made on a disk that is not mounted */
 	const struct pd_cron *schedules[PD_AGENDA_COUNT]; /* NULL: never */
 	struct pd_retention_rules rules;                  /* of what expires */
+	const char *
+		drill_directory; /* in which drills are made, and what one that died has left is looked for */
+	const struct pd_object_place *archive; /* whose log they go on with; NULL: none */
+	enum pd_levels_kind levels;            /* that they make; NONE: the usual ones */
 };
 
 /* What has been made of a kind since the start, and what there is. */
@@ -34,19 +39,31 @@ struct pd_backup_kind_status {
 	uint64_t made, failed, skipped;
 };
 
+/* Of restores on trial. */
+struct pd_backup_drill_status {
+	bool failing;                     /* the last one failed, and is tried again */
+	uint64_t passed, failed, skipped; /* since the start */
+	uint64_t
+		ended_us; /* since 1970: of the last one since the start, whatever became of it; 0: there was none */
+	uint64_t took_us;                /* that one */
+	struct pd_backup_drilled newest; /* that passed since the start; id "": none has */
+};
+
 struct pd_backup_schedule_status {
 	const char *address;
 	bool known;                  /* the repository has been read */
-	enum pd_agenda_work working; /* PD_AGENDA_NOTHING */
-	enum pd_agenda_work next;    /* PD_AGENDA_NOTHING: nothing is scheduled */
-	uint64_t next_us;            /* since 1970 */
-	bool failing;                /* and is tried again */
-	const char *failure;         /* the last one of those, in words; "": nothing fails */
+	enum pd_agenda_work working; /* PD_AGENDA_NOTHING: at nothing, but for a drill */
+	bool is_drilling;
+	enum pd_agenda_work next; /* PD_AGENDA_NOTHING: nothing is scheduled */
+	uint64_t next_us;         /* since 1970 */
+	bool failing;             /* and is tried again */
+	const char *failure;      /* the last one of those, in words; "": nothing fails */
 	struct pd_backup_kind_status kinds[PD_BACKUP_KIND_COUNT];
 	struct pd_backup_proof proof;
 	uint64_t backups; /* in the repository, as of the last look */
 	uint64_t expired; /* since the start */
 	uint64_t expire_failed;
+	struct pd_backup_drill_status drill;
 };
 
 /* PD_INVALID: the address is none; PD_NOT_SUPPORTED: the engine has no directory; PD_NO_MEMORY. */
@@ -62,6 +79,10 @@ void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
 				struct pd_backup_schedule_status *ret_status);
 /* "full", "expire". */
 const char *pd_agenda_work_name(enum pd_agenda_work work);
+/* "starting", "scheduled" or "failing". */
+const char *pd_backup_schedule_state(const struct pd_backup_schedule_status *status);
+/* What is at work, in a word: beside a drill that may be a backup, for which it steps aside. */
+const char *pd_backup_schedule_work(const struct pd_backup_schedule_status *status);
 
 /* What an operator should read, each once, the oldest first; more than there is room for are left out. */
 enum pd_backup_tidings_kind {

@@ -178,6 +178,7 @@ static const struct pd_verb verbs[] = {
 	{ "points", "to which moments one can go back", pd_backup_points_run },
 	{ "verify", "prove that they can be restored", pd_backup_verify_run },
 	{ "drill", "restore on trial, and say how long it took and what would be lost", pd_backup_drill_run },
+	{ "schedule", "what a server makes by itself, and what it has proven", pd_backup_schedule_run },
 	{ "expire", "let old ones go", pd_backup_expire_run },
 	{ "key", "which keys open them, and others", pd_backup_key_run },
 	{ "restore", "make a data directory of one", pd_backup_restore_run },
@@ -188,7 +189,7 @@ static int run(int argc, char **argv)
 	static const struct pd_verbs backup = {
 		.command = "perdure backup",
 		.synopsis = "perdure backup full|incremental|differential|log|ls|info|points|verify|drill|"
-			    "expire|key|restore [options]",
+			    "schedule|expire|key|restore [options]",
 		.about = "Backups of a data directory in a repository: a directory on another disk or of "
 			 "another\n"
 			 "machine, or a place in an object store (S3). What a repository has already is not "

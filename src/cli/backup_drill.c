@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/catalog.h"
-#include "backup/proof.h"
-#include "backup/restore.h"
+#include "backup/drill.h"
 #include "base/memory.h"
 #include "cli/backup_private.h"
 #include "engine/engine.h"
@@ -41,12 +39,11 @@ static const struct pd_options options = {
 		 "\n" PD_BACKUP_EXIT_STATUSES,
 };
 
-static void tell(struct pd_backup_work *work, const char *id, const struct pd_backup_restored *restored)
+static void tell(struct pd_backup_work *work, const struct pd_backup_drilled *drilled)
 {
+	const struct pd_backup_restored *restored = &drilled->restored;
+	double rto_s = (double)drilled->rto_us / 1e6, rpo_s = (double)drilled->rpo_us / 1e6;
 	struct pd_output *output = &work->output;
-	uint64_t now_us = pd_os_real_us(work->os);
-	double rto_s = (double)(restored->fetch_us + restored->recover_us) / 1e6;
-	double rpo_s = now_us > restored->time_us ? (double)(now_us - restored->time_us) / 1e6 : 0;
 	char bookmark[PD_BOOKMARK_SIZE];
 
 	pd_bookmark_format(0, restored->position.epoch, restored->position.lsn, bookmark);
@@ -55,15 +52,15 @@ static void tell(struct pd_backup_work *work, const char *id, const struct pd_ba
 			output,
 			"%s: recovered in %.1f s (%.1f s to fetch, %.1f s to recover) up to LSN %" PRIu64
 			", ",
-			id, rto_s, (double)restored->fetch_us / 1e6, (double)restored->recover_us / 1e6,
-			restored->position.lsn);
+			drilled->id, rto_s, (double)restored->fetch_us / 1e6,
+			(double)restored->recover_us / 1e6, restored->position.lsn);
 		pd_output_time(output, restored->time_us);
 		pd_output_text(output, ", which is %.0f s ago; its state is %s\n", rpo_s,
 			       restored->compared ? "what was backed up" : "not known to the backup");
 		return;
 	}
 	pd_backup_line_begin(work, "done");
-	pd_output_string_field(output, "id", id);
+	pd_output_string_field(output, "id", drilled->id);
 	pd_output_string_field(output, "at", bookmark);
 	pd_output_time_field(output, "at_time", restored->time_us);
 	pd_output_number_field(output, "lsn", restored->position.lsn);
@@ -78,62 +75,39 @@ static void tell(struct pd_backup_work *work, const char *id, const struct pd_ba
 	pd_backup_line_end(work);
 }
 
-static int rehearse(struct pd_backup_work *work, const struct pd_catalog *catalog,
-		    const struct pd_backup_manifest *last, struct pd_backup_restored *ret_restored,
-		    struct pd_error *err)
+static void tell_plan(void *context, const struct pd_backup_manifest *plan)
 {
-	struct pd_backup_restoring order = { .watch = { pd_backup_progress_watch, work } };
-	struct pd_backup_sources sources = { .count = 0 };
-	struct pd_backup_wish wish = { 0 };
-	struct pd_backup_moment end;
-	struct pd_backup_manifest plan;
-	char *path;
-	int result = pd_backup_scratch_path(work, &path, err);
+	struct pd_backup_work *work = context;
 
-	order.target = path;
-	pd_backup_manifest_init(&plan);
-	if (result == 0)
-		result = pd_catalog_plan(catalog, last, &wish, &plan, err);
-	if (result == 0)
-		result = pd_backup_sources_open(work, &plan, &sources, err);
-	order.sources = sources.items;
-	order.source_count = sources.count;
-	if (result == 0)
-		result = pd_backup_restore_plan(work->os, &plan, &order, &end, &order.further_bytes, err);
-	if (result == 0) {
-		if (sources.count > 0)
-			pd_backup_tell_backup(work, &plan);
-		order.told = pd_backup_tell_gone_on;
-		pd_backup_progress_begin(work, "recovering on trial");
-		result = pd_backup_rehearse(work->repository, &plan, &order, ret_restored, err);
-		pd_backup_progress_end(work);
-	}
-	pd_backup_sources_close(&sources);
-	pd_backup_manifest_done(&plan);
-	pd_free(path);
-	return result;
+	pd_backup_progress_end(work);
+	if (work->given.archive != NULL && work->given.archive[0] != '\0')
+		pd_backup_tell_backup(work, plan);
+	pd_backup_progress_begin(work, "recovering on trial");
 }
 
 static int drill(struct pd_backup_work *work, const char *id, struct pd_error *err)
 {
-	const struct pd_backup_manifest *last;
-	struct pd_backup_restored restored;
-	struct pd_catalog catalog;
-	int result = pd_catalog_load(work->repository, NULL, &catalog, err);
+	struct pd_object_place archive = work->place.store; /* in S3: the same service */
+	struct pd_backup_drill order = { .id = id,
+					 .watch = { pd_backup_progress_watch, work },
+					 .planned = tell_plan,
+					 .told = pd_backup_tell_gone_on };
+	struct pd_backup_drilled drilled;
+	char *path;
+	int result = pd_backup_scratch_path(work, &path, err);
 
 	if (result != 0)
 		return result;
-	result = pd_catalog_choose(&catalog, id, &last, err);
+	archive.address = work->given.archive;
+	if (archive.address != NULL && archive.address[0] != '\0')
+		order.archive = &archive;
+	order.target = path;
+	pd_backup_progress_begin(work, "recovering on trial");
+	result = pd_backup_drill(work->repository, &order, &drilled, err);
+	pd_backup_progress_end(work);
 	if (result == 0)
-		result = rehearse(work, &catalog, last, &restored, err);
-	if (result == 0) {
-		struct pd_backup_proof proof = { restored.position, pd_os_real_us(work->os) };
-
-		result = pd_backup_proof_put(work->repository, &proof, err);
-	}
-	if (result == 0)
-		tell(work, last->id, &restored);
-	pd_catalog_done(&catalog);
+		tell(work, &drilled);
+	pd_free(path);
 	return result;
 }
 

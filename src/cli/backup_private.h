@@ -174,6 +174,7 @@ int pd_backup_points_run(int argc, char **argv);
 int pd_backup_expire_run(int argc, char **argv);
 int pd_backup_key_run(int argc, char **argv);
 int pd_backup_drill_run(int argc, char **argv);
+int pd_backup_schedule_run(int argc, char **argv);
 int pd_backup_list_run(int argc, char **argv);
 int pd_backup_info_run(int argc, char **argv);
 int pd_backup_verify_run(int argc, char **argv);

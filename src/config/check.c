@@ -119,9 +119,9 @@ static void check_tls(const struct pd_config *config, struct pd_config_problems 
 		    "is --http's port: each needs one of its own, or --http 0");
 }
 
-static const enum pd_setting_id schedules[] = { PD_SETTING_BACKUP_FULL, PD_SETTING_BACKUP_DIFFERENTIAL,
+static const enum pd_setting_id schedules[] = { PD_SETTING_BACKUP_FULL,        PD_SETTING_BACKUP_DIFFERENTIAL,
 						PD_SETTING_BACKUP_INCREMENTAL, PD_SETTING_BACKUP_LOG,
-						PD_SETTING_BACKUP_EXPIRE };
+						PD_SETTING_BACKUP_EXPIRE,      PD_SETTING_BACKUP_DRILL };
 static const enum pd_setting_id keep_rules[] = {
 	PD_SETTING_BACKUP_KEEP,        PD_SETTING_BACKUP_KEEP_FOR,     PD_SETTING_BACKUP_KEEP_DAILY,
 	PD_SETTING_BACKUP_KEEP_WEEKLY, PD_SETTING_BACKUP_KEEP_MONTHLY, PD_SETTING_BACKUP_KEEP_YEARLY
@@ -143,6 +143,10 @@ static void check_repository(const struct pd_config *config, struct pd_config_pr
 	if (strstr(address, "://") == NULL && address[0] != '/')
 		SAY(PD_CONFIG_ERROR, PD_SETTING_BACKUP_REPOSITORY,
 		    "is a path from / on, or s3://BUCKET/PREFIX: \"%.200s\"", address);
+	if (is_given(config, PD_SETTING_BACKUP_DRILL_DIRECTORY) &&
+	    pd_config_text(config, PD_SETTING_BACKUP_DRILL_DIRECTORY)[0] != '/')
+		SAY(PD_CONFIG_ERROR, PD_SETTING_BACKUP_DRILL_DIRECTORY, "is a path from / on: \"%.200s\"",
+		    pd_config_text(config, PD_SETTING_BACKUP_DRILL_DIRECTORY));
 	if (pd_config_on(config, PD_SETTING_MEMORY))
 		SAY(PD_CONFIG_ERROR, PD_SETTING_BACKUP_REPOSITORY,
 		    "has no use with --memory: there is nothing on disk to be backed up");

@@ -147,6 +147,13 @@ enum pd_setting_flags {
 	  "When one of the log since the last one is made (default: never): \"*/5 * * * *\".")               \
 	X(BACKUP_EXPIRE, "backup-expire", "backup.expire", NULL, TEXT, 0, 0, 0, "", "SCHEDULE",              \
 	  "When those go that none of the rules below keeps (default: never).")                              \
+	X(BACKUP_DRILL, "backup-drill", "backup.drill", NULL, TEXT, 0, 0, 0, "", "SCHEDULE",                 \
+	  "When the newest backup is restored on trial, with what an archive has behind it, and what came\n" \
+	  "of it compared (default: never).")                                                                \
+	X(BACKUP_DRILL_DIRECTORY, "backup-drill-directory", "backup.drill-directory", NULL, TEXT, 0, 0, 0,   \
+	  "", "DIR",                                                                                         \
+	  "In which that is done (default: in the data directory): there has to be room for all data once\n" \
+	  "more.")                                                                                           \
 	X(BACKUP_KEEP, "backup-keep", "backup.keep", NULL, NUMBER, 0, 0, 1000000, "0", "N",                  \
 	  "Keep the newest so many with a state, and the log since (default 0: the rule says nothing).")     \
 	X(BACKUP_KEEP_FOR, "backup-keep-for", "backup.keep-for", NULL, DURATION, 0, 0, 0, "0", "DURATION",   \

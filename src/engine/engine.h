@@ -77,6 +77,9 @@ struct pd_engine_options {
 	 * do not have is replayed into memory, as much as the budget allows. Once that is done the engine answers what
 	 * engine/actor.h tells, and pd_engine_walk_users(); it takes no request and no step. */
 	bool only_look;
+	/* Called every now and then while state is verified or hashed, which may take long. false: stop, which ends in PD_CANCELLED. NULL: nobody asks. */
+	bool (*go_on)(void *context);
+	void *go_on_context;
 	/* The epoch that begins is at least this one: for a directory that was made of a copy, while what was copied may have gone on. */
 	uint64_t epoch_least;
 	uint64_t random_seed; /* 0: from the system */

@@ -8,6 +8,9 @@
 #include "engine/engine_private.h"
 #include "model/kv/kv.h"
 
+#define ENTRIES \
+	UINT64_C(4096) /* that are hashed between two times that it is asked whether that is still wanted */
+
 /* ---- bookmarks ---- */
 
 void pd_bookmark_format(uint32_t shard, uint64_t epoch, uint64_t lsn, char text[PD_BOOKMARK_SIZE])
@@ -121,8 +124,18 @@ bool pd_engine_hashes(uint64_t actor, const struct pd_entry *entry)
 	return space != PD_BLOB_NOTE && space != PD_BLOB_LAST;
 }
 
+/* Whoever waits for it may want it no more: asked now and then. */
+static int go_on(const struct pd_engine *engine, uint64_t *entries, struct pd_error *err)
+{
+	const struct pd_engine_options *options = &engine->options;
+
+	if (++*entries % ENTRIES != 0 || options->go_on == NULL || options->go_on(options->go_on_context))
+		return 0;
+	return pd_error_set(err, PD_CANCELLED, "the hash of the state was cancelled");
+}
+
 /* An actor that has nothing leaves no trace: whether it was ever heard of is no state. */
-static int hash_actor(struct pd_engine *engine, struct pd_store_actor *state, bool with_id,
+static int hash_actor(struct pd_engine *engine, struct pd_store_actor *state, bool with_id, uint64_t *entries,
 		      struct pd_error *err)
 {
 	struct pd_store_cursor cursor;
@@ -132,6 +145,9 @@ static int hash_actor(struct pd_engine *engine, struct pd_store_actor *state, bo
 	pd_store_begin(engine->store);
 	pd_store_seek(engine->store, state, pd_slice(NULL, 0), pd_slice(NULL, 0), &cursor);
 	while ((result = pd_store_next(&cursor, &entry, err)) == 1) {
+		result = go_on(engine, entries, err);
+		if (result != 0)
+			break;
 		if (!pd_engine_hashes(state->id, &entry))
 			continue;
 		if (with_id)
@@ -153,10 +169,11 @@ static int hash_actor(struct pd_engine *engine, struct pd_store_actor *state, bo
 static int hash_all(struct pd_engine *engine, struct pd_error *err)
 {
 	struct pd_store_actor *state = engine->system;
+	uint64_t entries = 0;
 	int result = 0;
 
 	for (; result == 0 && state != NULL; state = pd_store_actor_next(engine->store, state->id))
-		result = hash_actor(engine, state, true, err);
+		result = hash_actor(engine, state, true, &entries, err);
 	return result;
 }
 
@@ -164,6 +181,7 @@ int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, s
 			 struct pd_hash128 *ret_hash, struct pd_error *err)
 {
 	struct pd_actor *actor = NULL;
+	uint64_t entries = 0;
 	int result;
 
 	if (name.size > 0) {
@@ -175,7 +193,8 @@ int pd_engine_state_hash(struct pd_engine *engine, struct pd_session *session, s
 			return result;
 	}
 	pd_hasher_reset(engine->hasher);
-	result = actor != NULL ? hash_actor(engine, actor->state, false, err) : hash_all(engine, err);
+	result = actor != NULL ? hash_actor(engine, actor->state, false, &entries, err)
+			       : hash_all(engine, err);
 	if (result == 0)
 		*ret_hash = pd_hasher_sum(engine->hasher);
 	return result;

@@ -173,24 +173,39 @@ static int try_live(struct pd_engine *engine, struct pd_error *err)
 	return result;
 }
 
+struct checking {
+	const struct pd_engine *engine;
+	struct pd_error place;
+};
+
 static bool note_place(void *context, const struct pd_levels_damage *damage)
 {
-	struct pd_error *err = context;
+	struct checking *checking = context;
 
-	(void)pd_error_set(err, PD_CORRUPT, "%s is damaged: %s", damage->file, damage->text);
+	(void)pd_error_set(&checking->place, PD_CORRUPT, "%s is damaged: %s", damage->file, damage->text);
 	return false;
+}
+
+static bool goes_on(void *context, uint64_t done, uint64_t total)
+{
+	const struct checking *checking = context;
+	const struct pd_engine_options *options = &checking->engine->options;
+
+	(void)done;
+	(void)total;
+	return options->go_on == NULL || options->go_on(options->go_on_context);
 }
 
 /* What rotted before it was copied is what the checkpoint's hashes are of. */
 static int check_content(struct pd_engine *engine, struct pd_error *err)
 {
-	struct pd_error place = { 0 };
-	int result = pd_levels_verify(pd_store_levels(engine->store), note_place, NULL, &place, err);
+	struct checking checking = { .engine = engine };
+	int result = pd_levels_verify(pd_store_levels(engine->store), note_place, goes_on, &checking, err);
 
-	if (place.code == 0)
+	if (checking.place.code == 0)
 		return result;
-	*err = place;
-	return place.code;
+	*err = checking.place;
+	return checking.place.code;
 }
 
 static int install(struct pd_engine *engine, const struct pd_checkpoint *checkpoint, struct pd_error *err)
@@ -213,7 +228,8 @@ static int try_checkpoint(struct pd_engine *engine, const struct pd_checkpoint *
 			  struct pd_error *err)
 {
 	bool looks = !pd_plant(PD_PLANT_CHECKPOINT_UNVERIFIED);
-	int result = looks ? pd_checkpoint_verify(engine->os, checkpoint, NULL, NULL, err) : 0;
+	struct checking checking = { .engine = engine };
+	int result = looks ? pd_checkpoint_verify(engine->os, checkpoint, goes_on, &checking, err) : 0;
 
 	if (result == 0 && engine->options.only_look)
 		result = open_in_place(engine, checkpoint, err);

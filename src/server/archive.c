@@ -8,10 +8,9 @@
 
 #define END_PATIENCE_US 5000000u /* what the archive gets at the end to take what is durable */
 
-int pd_server_open_archive(struct pd_server *server, struct pd_error *err)
+struct pd_object_place pd_server_archive_place(const struct pd_config *config)
 {
-	const struct pd_config *config = server->config;
-	const struct pd_object_place place = {
+	return (struct pd_object_place){
 		.address = pd_config_text(config, PD_SETTING_ARCHIVE),
 		.s3_endpoint = pd_config_text(config, PD_SETTING_S3_ENDPOINT),
 		.s3_region = pd_config_text(config, PD_SETTING_S3_REGION),
@@ -21,6 +20,12 @@ int pd_server_open_archive(struct pd_server *server, struct pd_error *err)
 		.s3_encryption = pd_config_text(config, PD_SETTING_S3_ENCRYPTION),
 		.s3_kms_key = pd_config_text(config, PD_SETTING_S3_KMS_KEY),
 	};
+}
+
+int pd_server_open_archive(struct pd_server *server, struct pd_error *err)
+{
+	const struct pd_config *config = server->config;
+	const struct pd_object_place place = pd_server_archive_place(config);
 	struct pd_archive_options options = {
 		.os = server->os,
 		.engine = server->engine,

@@ -12,6 +12,7 @@ static int take_schedules(const struct pd_config *config, struct pd_cron crons[P
 		[PD_AGENDA_INCREMENTAL] = PD_SETTING_BACKUP_INCREMENTAL,
 		[PD_AGENDA_LOG] = PD_SETTING_BACKUP_LOG,
 		[PD_AGENDA_EXPIRE] = PD_SETTING_BACKUP_EXPIRE,
+		[PD_AGENDA_DRILL] = PD_SETTING_BACKUP_DRILL,
 	};
 
 	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++) {
@@ -65,8 +66,15 @@ int pd_server_open_backups(struct pd_server *server, struct pd_error *err)
 {
 	const struct pd_config *config = server->config;
 	const struct pd_repository_place place = place_of(config);
+	const struct pd_object_place archive = pd_server_archive_place(config);
+	const char *directory = pd_config_text(config, PD_SETTING_BACKUP_DRILL_DIRECTORY);
 	struct pd_backup_scheduler_options options = {
-		.os = server->os, .engine = server->engine, .place = &place, .rules = rules_of(config)
+		.os = server->os,
+		.engine = server->engine,
+		.place = &place,
+		.rules = rules_of(config),
+		.drill_directory = directory[0] != '\0' ? directory : server->options.data_directory,
+		.archive = archive.address[0] != '\0' ? &archive : NULL,
 	};
 	struct pd_cron crons[PD_AGENDA_COUNT];
 	struct pd_error why;
@@ -124,5 +132,6 @@ void pd_server_look_at_backups(const struct pd_server *server, struct pd_metrics
 	pd_backup_scheduler_status(server->backups, &facts->backups);
 	facts->backups_known = facts->backups.known;
 	facts->backups_failing = facts->backups.failing;
+	facts->drill_failing = facts->backups.drill.failing;
 	facts->now_us = pd_os_real_us(server->os);
 }

@@ -406,6 +406,24 @@ static int write_proven_age(struct pd_metrics_writer *writer, const struct pd_me
 	return pd_metrics_sample_real(writer, metric, NULL, age_s(facts, facts->backups.proof.proven_us));
 }
 
+static int write_drills(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			const struct pd_metrics_facts *facts)
+{
+	const struct pd_backup_drill_status *drill = &facts->backups.drill;
+	const struct labelled results[] = { { "passed", drill->passed },
+					    { "failed", drill->failed },
+					    { "skipped", drill->skipped } };
+	int result = 0;
+
+	for (size_t n = 0; n < COUNT_OF(results) && result == 0; n++) {
+		char labels[40];
+
+		(void)snprintf(labels, sizeof labels, "result=\"%s\"", results[n].labels);
+		result = pd_metrics_sample(writer, metric, labels, results[n].value);
+	}
+	return result;
+}
+
 /* ---- the table ---- */
 
 static const struct pd_metric server_metrics[] = {
@@ -604,6 +622,23 @@ static const struct pd_metric backup_metrics[] = {
 	      AT(backups.proof.proven_us), US_TO_S),
 	GAUGE("perdure_backup_proven_age_seconds", "How long ago that was; infinite where there is no proof.",
 	      SECONDS, .write = write_proven_age),
+	COUNTER("perdure_backup_drills",
+		"Drills by the server since the start: passed, failed, or skipped since the one before was "
+		"still "
+		"at work.",
+		.labels = "result", .write = write_drills),
+	GAUGE("perdure_backup_drill_failing", "1 while the last drill failed: recovery is not proven.",
+	      AT(drill_failing)),
+	GAUGE("perdure_backup_drill_timestamp_seconds",
+	      "When the last drill ended, whatever became of it, since 1970; 0: none has since the start.",
+	      SECONDS, AT(backups.drill.ended_us), US_TO_S),
+	GAUGE("perdure_backup_drill_duration_seconds", "How long that one took.", SECONDS,
+	      AT(backups.drill.took_us), US_TO_S),
+	GAUGE("perdure_backup_drill_rto_seconds",
+	      "How long recovering took in the last one that passed since the start.", SECONDS,
+	      AT(backups.drill.newest.rto_us), US_TO_S),
+	GAUGE("perdure_backup_drill_rpo_seconds", "How old what it recovered was.", SECONDS,
+	      AT(backups.drill.newest.rpo_us), US_TO_S),
 };
 
 static const struct pd_metric archive_metrics[] = {

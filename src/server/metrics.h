@@ -41,6 +41,7 @@ struct pd_metrics_facts {
 	uint64_t backups_configured; /* 0: there are no schedules, and the others are 0 */
 	uint64_t backups_known,
 		backups_failing; /* 0 or 1: the repository has been read; something fails and is tried again */
+	uint64_t drill_failing;  /* 0 or 1 */
 	struct pd_backup_schedule_status backups;
 	uint64_t now_us;              /* since 1970 */
 	uint64_t messages_suppressed; /* lines that were not logged */

@@ -76,6 +76,8 @@ void pd_server_drain(struct pd_server *server);
 void pd_server_open_pages(struct pd_server *server);
 
 /* ---- archive.c ---- */
+/* Where the settings say that it is; address "": nowhere. Texts are the configuration's. */
+struct pd_object_place pd_server_archive_place(const struct pd_config *config);
 /* After recovery: begin following the log into the archive of the settings, if there is one. */
 PD_MUST_CHECK int pd_server_open_archive(struct pd_server *server, struct pd_error *err);
 void pd_server_tick_archive(struct pd_server *server, uint64_t now_us);

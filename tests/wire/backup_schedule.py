@@ -102,10 +102,42 @@ def test_by_the_minute(world):
     assert len(listed(world, away)) == 1
 
 
+def test_drill(world):
+    """What there is is proven recoverable by the server itself, in its own directory, of which nothing is left; elsewhere nothing is proven, and that is told."""
+    vault, http = world.path("drill-vault"), free_port()
+    os.mkdir(vault)
+    server = world.new_server("drill", ["--backup-repository", vault, "--backup-full", "@yearly", "--backup-drill", "@yearly", "--http", str(http)])
+    other = world.new_server("vain", ["--backup-repository", world.path("vain-vault"), "--backup-full", "@yearly", "--backup-drill", "@yearly",
+                                      "--backup-drill-directory", world.path("nowhere")])
+    os.mkdir(world.path("vain-vault"))
+    server.start()
+    other.start()
+    found = wait_for(server, lambda found: "passed=1" in found.get("backup_drill", ""))
+    full, drill = fields(found["backup_full"]), fields(found["backup_drill"])
+    assert drill["id"] == full["id"] and drill["lsn"] == full["lsn"] == found["backup_proven_lsn"], found
+    assert drill["compared"] == "1" and drill["failing"] == "0" and int(drill["rto_us"]) > 0, found
+    assert not [name for name in os.listdir(server.directory) if "drill" in name], os.listdir(server.directory)
+    assert f"drill of {full['id']}: recovered in" in server.printed()
+    assert metric(server, http, "perdure_backup_proven_lsn") == int(full["lsn"])
+    assert metric(server, http, 'perdure_backup_drills_total{result="passed"}') == 1
+    assert metric(server, http, "perdure_backup_drill_failing") == 0
+    assert metric(server, http, "perdure_backup_drill_rto_seconds") > 0
+    assert metric(server, http, "perdure_backup_drill_duration_seconds") > 0
+    _, stdout, _ = world.perdure("backup", "schedule", "--data", server.directory, "-o", "json")
+    told = json.loads(stdout)
+    assert told["proven_lsn"] == int(full["lsn"]) and told["drills_passed"] == 1 and told["full"]["id"] == full["id"], told
+    _, stdout, _ = world.perdure("backup", "schedule", "--data", server.directory)
+    assert f"to LSN {full['lsn']}" in stdout and "(RTO)" in stdout, stdout
+    found = wait_for(other, lambda found: "failed=1" in found.get("backup_drill", "") and found["backup_state"] == "failing")
+    assert "recovery is not proven, the drill failed" in found["backup_failure"], found
+    status, stdout, _ = world.perdure("backup", "schedule", "--data", other.directory, check=False)
+    assert status == 1 and "nothing: no drill was made yet" in stdout, stdout
+
+
 def test_refused(world):
     """What cannot be is said before anything starts."""
     for line, says in (('full = "0 3 * *"', "has five fields"), ('full = "0 0 31 2 *"', "is never"), ('log = "@reboot"', "@daily"),
-                       ('expire = "@daily"', "needs a rule of what stays")):
+                       ('expire = "@daily"', "needs a rule of what stays"), ('drill-directory = "here"', "is a path from / on")):
         path = world.path("refused.toml")
         with open(path, "w", encoding="utf-8") as file:
             file.write(f'[backup]\nrepository = "/nowhere"\n{line}\n')

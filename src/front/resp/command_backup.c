@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "backup/job.h"
+#include "backup/scheduler.h"
 #include "base/memory.h"
 #include "config/config.h"
 #include "front/resp/front_private.h"
@@ -62,6 +63,70 @@ static void answer_status(struct pd_resp_call *call)
 	write_text(reply, "parent", status.made.parent);
 	write_text(reply, "notice", status.made.notice);
 }
+
+/* ---- backups that make themselves ---- */
+
+static void answer_kind(struct pd_resp_writer *reply, enum pd_backup_kind kind,
+			const struct pd_backup_kind_status *status)
+{
+	pd_resp_write_bulk_string(reply, pd_backup_kind_name(kind));
+	pd_resp_write_map(reply, 7);
+	write_text(reply, "id", status->newest.id);
+	write_number(reply, "lsn", status->newest.end.lsn);
+	write_number(reply, "well_us", status->well_us);
+	write_number(reply, "sent_bytes", status->newest.sent_bytes);
+	write_number(reply, "made", status->made);
+	write_number(reply, "failed", status->failed);
+	write_number(reply, "skipped", status->skipped);
+}
+
+static void answer_drill(struct pd_resp_writer *reply, const struct pd_backup_drill_status *status)
+{
+	const struct pd_backup_drilled *newest = &status->newest;
+
+	write_number(reply, "drill_failing", status->failing);
+	write_number(reply, "drills_passed", status->passed);
+	write_number(reply, "drills_failed", status->failed);
+	write_number(reply, "drills_skipped", status->skipped);
+	write_number(reply, "drill_ended_us", status->ended_us);
+	write_number(reply, "drill_took_us", status->took_us);
+	write_text(reply, "drill_id", newest->id);
+	write_text(reply, "drill_source", newest->restored.source != NULL ? newest->restored.source : "");
+	write_number(reply, "drill_compared", newest->restored.compared);
+	write_number(reply, "rto_us", newest->rto_us);
+	write_number(reply, "rpo_us", newest->rpo_us);
+}
+
+static void answer_schedule(struct pd_resp_call *call)
+{
+	const struct pd_backup_scheduler *scheduler = call->client->front->scheduler;
+	struct pd_resp_writer *reply = call->reply;
+	struct pd_backup_schedule_status status;
+
+	if (scheduler == NULL) {
+		pd_resp_write_map(reply, 1);
+		write_text(reply, "state", "off");
+		return;
+	}
+	pd_backup_scheduler_status(scheduler, &status);
+	pd_resp_write_map(reply, 11 + 11 + PD_BACKUP_KIND_COUNT);
+	write_text(reply, "state", pd_backup_schedule_state(&status));
+	write_text(reply, "repository", status.address);
+	write_text(reply, "work", pd_backup_schedule_work(&status));
+	write_text(reply, "next", pd_agenda_work_name(status.next));
+	write_number(reply, "next_us", status.next_us);
+	write_text(reply, "failure", status.failure);
+	write_number(reply, "backups", status.backups);
+	write_number(reply, "expired", status.expired);
+	write_number(reply, "expire_failed", status.expire_failed);
+	write_number(reply, "proven_lsn", status.proof.position.lsn);
+	write_number(reply, "proven_us", status.proof.proven_us);
+	answer_drill(reply, &status.drill);
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT; i++)
+		answer_kind(reply, (enum pd_backup_kind)i, &status.kinds[i]);
+}
+
+/* ---- backups that are ordered ---- */
 
 /* What is ordered: FULL repository [NOSTATE] [KEYFILE path | PASSPHRASEFILE path]. */
 struct words {
@@ -197,6 +262,9 @@ static void answer_help(struct pd_resp_call *call)
 		"    The same, reading only what is new since the last backup; with the log since.",
 		"LOG <repository> [KEYFILE <path>|PASSPHRASEFILE <path>]",
 		"    Start a backup of the log since the last backup.",
+		"SCHEDULE",
+		"    Return what the server makes by itself: what is next, what fails, the newest of each "
+		"kind, and what drills have proven.",
 		"STATUS",
 		"    Return the state of the backup that is being made, or of the last one.",
 	};
@@ -224,6 +292,9 @@ static const struct pd_resp_command commands[] = {
 	    "O(1); the work goes on beside the serving.", answer_incremental),
 	ROW("pd.backup|log", -3, ADMIN, "Starts a backup of the log since the last one.",
 	    "O(1); the work goes on beside the serving.", answer_log),
+	ROW("pd.backup|schedule", 2, ADMIN | PD_COMMAND_LOADING,
+	    "Tells what is made by schedules, what fails, and up to where recovery is proven.", "O(1)",
+	    answer_schedule),
 	ROW("pd.backup|status", 2, ADMIN | PD_COMMAND_LOADING,
 	    "Tells how far a backup is, and how the last one ended.", "O(1)", answer_status),
 };

@@ -448,6 +448,20 @@ static int write_backup_kind(const struct pd_backup_schedule_status *status, enu
 				U(of->skipped));
 }
 
+static int write_drill(const struct pd_backup_drill_status *drill, struct pd_buffer *text)
+{
+	const struct pd_backup_drilled *newest = &drill->newest;
+
+	return pd_buffer_printf(text,
+				"backup_drill:id=%s,lsn=%llu,time_us=%llu,rto_us=%llu,rpo_us=%llu,bytes=%llu,"
+				"compared=%d,ended_us=%llu,took_us=%llu,passed=%llu,failed=%llu,skipped=%llu,"
+				"failing=%d\r\n",
+				newest->id, U(newest->restored.position.lsn), U(newest->proven_us),
+				U(newest->rto_us), U(newest->rpo_us), U(newest->restored.bytes),
+				newest->restored.compared, U(drill->ended_us), U(drill->took_us),
+				U(drill->passed), U(drill->failed), U(drill->skipped), drill->failing);
+}
+
 static int write_backup(const struct facts *facts, struct pd_buffer *text)
 {
 	struct pd_backup_schedule_status status;
@@ -467,16 +481,13 @@ static int write_backup(const struct facts *facts, struct pd_buffer *text)
 				  "backup_expired:%llu\r\n"
 				  "backup_proven_lsn:%llu\r\n"
 				  "backup_proven_time_us:%llu\r\n",
-				  status.failing ? "failing"
-				  : status.known ? "scheduled"
-						 : "starting",
-				  status.address, pd_agenda_work_name(status.working),
-				  pd_agenda_work_name(status.next), U(status.next_us), status.failure,
-				  U(status.backups), U(status.expired), U(status.proof.position.lsn),
-				  U(status.proof.proven_us));
+				  pd_backup_schedule_state(&status), status.address,
+				  pd_backup_schedule_work(&status), pd_agenda_work_name(status.next),
+				  U(status.next_us), status.failure, U(status.backups), U(status.expired),
+				  U(status.proof.position.lsn), U(status.proof.proven_us));
 	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT && result == 0; i++)
 		result = write_backup_kind(&status, (enum pd_backup_kind)i, text);
-	return result;
+	return result == 0 ? write_drill(&status.drill, text) : result;
 }
 
 /* "name:count=2,sum=310,7=1,8=1": of values up to 2^7, of those above up to 2^8, …; times in microseconds, their sum in

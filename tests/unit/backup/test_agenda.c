@@ -254,6 +254,49 @@ static void test_beside_failures(void **state)
 	assert_int_equal(pd_agenda_look(&agenda, &now, &news), PD_AGENDA_NOTHING);
 }
 
+/* A drill steps aside for a backup, and nothing else is done beside it. What fails is tried again later than a backup is. */
+static void test_drill(void **state)
+{
+	uint64_t last[PD_AGENDA_COUNT] = { 0 };
+	struct pd_agenda_clock now = { SUNDAY, 0 };
+	struct pd_agenda agenda;
+	struct pd_agenda_news news;
+
+	(void)state;
+	pd_agenda_init(&agenda);
+	schedule(&agenda, PD_AGENDA_LOG, "*/5 * * * *");
+	schedule(&agenda, PD_AGENDA_EXPIRE, "30 * * * *");
+	schedule(&agenda, PD_AGENDA_DRILL, "0 * * * *");
+	last[PD_AGENDA_LOG] = last[PD_AGENDA_EXPIRE] = SUNDAY - MINUTE_US;
+	pd_agenda_begin(&agenda, last, &now);
+	/* Nothing was ever proven: at once, but behind the backup that is due. */
+	expect(&agenda, SUNDAY, PD_AGENDA_LOG);
+	assert_int_equal(look(&agenda, SUNDAY, &news), PD_AGENDA_DRILL);
+	pd_agenda_begun(&agenda, PD_AGENDA_DRILL);
+	expect(&agenda, SUNDAY + MINUTE_US, PD_AGENDA_NOTHING);
+	expect(&agenda, SUNDAY + 5 * MINUTE_US, PD_AGENDA_LOG);
+	expect(&agenda, SUNDAY + 30 * MINUTE_US, PD_AGENDA_LOG);
+	expect(&agenda, SUNDAY + 31 * MINUTE_US, PD_AGENDA_NOTHING);
+	assert_int_equal(look(&agenda, SUNDAY + HOUR_US, &news), PD_AGENDA_LOG);
+	assert_true(news.was_skipped[PD_AGENDA_DRILL]);
+	pd_agenda_begun(&agenda, PD_AGENDA_LOG);
+	pd_agenda_done(&agenda, PD_AGENDA_DRILL, SUNDAY);
+	/* A backup is at work: nothing else is. */
+	expect(&agenda, SUNDAY + HOUR_US, PD_AGENDA_NOTHING);
+	pd_agenda_done(&agenda, PD_AGENDA_LOG, SUNDAY + HOUR_US);
+	expect(&agenda, SUNDAY + HOUR_US, PD_AGENDA_EXPIRE);
+	expect(&agenda, SUNDAY + 2 * HOUR_US, PD_AGENDA_LOG);
+	expect(&agenda, SUNDAY + 2 * HOUR_US, PD_AGENDA_EXPIRE);
+	now = (struct pd_agenda_clock){ SUNDAY + 2 * HOUR_US, 60 * DAY_US };
+	assert_int_equal(pd_agenda_look(&agenda, &now, &news), PD_AGENDA_DRILL);
+	pd_agenda_begun(&agenda, PD_AGENDA_DRILL);
+	pd_agenda_failed(&agenda, PD_AGENDA_DRILL, &now, 1023);
+	assert_int_equal(agenda.entries[PD_AGENDA_DRILL].retry_us, now.monotonic_us + 10 * MINUTE_US);
+	assert_int_equal(pd_agenda_look(&agenda, &now, &news), PD_AGENDA_NOTHING);
+	now.monotonic_us += 10 * MINUTE_US;
+	assert_int_equal(pd_agenda_look(&agenda, &now, &news), PD_AGENDA_DRILL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_clock_ahead), cmocka_unit_test(test_clock_back),
 		cmocka_unit_test(test_skipping),    cmocka_unit_test(test_waiting),
 		cmocka_unit_test(test_failures),    cmocka_unit_test(test_beside_failures),
+		cmocka_unit_test(test_drill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "backup/drill.h"
 #include "backup/expire.h"
 #include "base/memory.h"
 
@@ -137,11 +138,59 @@ static void test_expire(void **state)
 	}
 }
 
+static int drill(struct world *world, struct pd_backup_drilled *ret_drilled, struct pd_error *err)
+{
+	const struct pd_backup_drill order = { .target = TARGET, .levels = PD_LEVELS_PLAIN };
+	struct pd_repository *repository;
+	int result = pd_repository_open(world->host.os, &PD_REPOSITORY_IN(REPOSITORY), &repository, err);
+
+	if (result != 0)
+		return result;
+	result = pd_backup_drill(repository, &order, ret_drilled, err);
+	pd_repository_free(repository);
+	return result;
+}
+
+/* What it leaves is known by its mark, wherever it is killed: it goes, and the next drill proves what it should. */
+static void test_drill(void **state)
+{
+	bool killed = true, left = false;
+
+	(void)state;
+	for (unsigned n = 1; killed; n++) {
+		struct world *world = begin();
+		struct pd_backup_drilled drilled;
+		struct pd_error err = { 0 };
+		bool had;
+
+		back_up(world);
+		pd_sim_crash_at(world->host.os, n);
+		(void)!drill(world, &drilled, NULL);
+		killed = pd_sim_crashed(world->host.os);
+		pd_sim_process_crash(world->host.os);
+		if (n % 3 == 1)
+			cut_power(world);
+		else if (n % 3 == 2)
+			pd_sim_power_cut(world->host.os);
+		if (pd_backup_clear_scratch(world->host.os, TARGET, &had, &err) != 0)
+			fail_msg("killed at %u: %s", n, err.text);
+		left = left || had;
+		assert_false(vault_is_there(world->host.os, TARGET ".restoring"));
+		if (drill(world, &drilled, &err) != 0)
+			fail_msg("killed at %u, and again: %s", n, err.text);
+		assert_true(drilled.restored.compared);
+		assert_false(vault_is_there(world->host.os, TARGET ".restoring"));
+		end(world);
+	}
+	assert_true(left);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_backup),
 		cmocka_unit_test(test_expire),
+		cmocka_unit_test(test_drill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,20 +11,37 @@
 #include <cmocka.h>
 
 #include "backup/proof.h"
+#include "backup/scan.h"
 #include "backup/scheduler.h"
 #include "base/memory.h"
+#include "engine/follower.h"
 
 #define MINUTE_US UINT64_C(60000000)
 #define HOUR_US   (60 * MINUTE_US)
 #define DAY_US    (24 * HOUR_US)
+#define DRILLS    "/drills"
 
 struct keeper {
 	struct world *world;
 	struct pd_backup_jobs *jobs;
 	struct pd_backup_scheduler *scheduler;
 	struct pd_backup_schedule_status status;
-	char said[8192]; /* since it was looked at last */
+	char said[8192];   /* since it was looked at last */
+	char scratch[100]; /* where drills are made, but for ".restoring" */
 };
+
+static void name_scratch(struct keeper *keeper)
+{
+	struct pd_follower *follower;
+	struct pd_follower_place place;
+	char cluster[2 * PD_CLUSTER_ID_SIZE + 1];
+
+	assert_int_equal(pd_engine_follow(keeper->world->host.engine, 1, &follower, NULL), 0);
+	place = pd_follower_place(follower);
+	pd_scan_format_hex(place.cluster_id, PD_CLUSTER_ID_SIZE, cluster);
+	pd_engine_unfollow(follower);
+	(void)snprintf(keeper->scratch, sizeof keeper->scratch, DRILLS "/perdure-drill-%s", cluster);
+}
 
 static void start(struct keeper *keeper, const char *const schedules[PD_AGENDA_COUNT],
 		  struct pd_retention_rules rules)
@@ -33,7 +50,9 @@ static void start(struct keeper *keeper, const char *const schedules[PD_AGENDA_C
 	struct pd_backup_scheduler_options options = { .os = keeper->world->host.os,
 						       .engine = keeper->world->host.engine,
 						       .place = &place,
-						       .rules = rules };
+						       .rules = rules,
+						       .drill_directory = DRILLS,
+						       .levels = PD_LEVELS_PLAIN };
 	struct pd_cron crons[PD_AGENDA_COUNT];
 	struct pd_error err = { 0 };
 
@@ -46,6 +65,7 @@ static void start(struct keeper *keeper, const char *const schedules[PD_AGENDA_C
 		}
 	assert_int_equal(pd_backup_scheduler_new(&options, &keeper->scheduler, &err), 0);
 	keeper->said[0] = '\0';
+	name_scratch(keeper);
 }
 
 static void stop(struct keeper *keeper)
@@ -366,13 +386,198 @@ static void test_strangers(void **state)
 	end(keeper.world);
 }
 
+/* ---- drills ---- */
+
+static const char *const proving[PD_AGENDA_COUNT] = {
+	[PD_AGENDA_FULL] = "0 3 * * *", [PD_AGENDA_LOG] = "0 * * * *", [PD_AGENDA_DRILL] = "30 4 * * *"
+};
+
+static size_t things_in(struct world *world, const char *path)
+{
+	struct pd_os_names names;
+	size_t count;
+
+	assert_int_equal(pd_os_list(world->host.os, path, &names, NULL), 0);
+	count = names.count;
+	pd_os_names_done(&names);
+	return count;
+}
+
+/* Days of them: the newest backup is proven each day, and nothing is left of that. A restart proves nothing anew. */
+static void test_drills(void **state)
+{
+	struct keeper keeper = { .world = begin(8) };
+
+	(void)state;
+	make_directory(keeper.world);
+	assert_int_equal(pd_os_mkdir(keeper.world->host.os, DRILLS, NULL), 0);
+	start(&keeper, proving, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US);
+	/* Never proven: at once, behind the backup that there was none of. */
+	assert_int_equal(keeper.status.drill.passed, 1);
+	expect_said(&keeper, "drill of 2");
+	expect_said(&keeper, "its state is what was backed up");
+	for (unsigned day = 1; day <= 5; day++) {
+		vault_fill(keeper.world, 3);
+		pass(&keeper, DAY_US);
+		assert_int_equal(keeper.status.drill.passed, 1 + day);
+		assert_int_equal(things_in(keeper.world, DRILLS), 0);
+	}
+	assert_int_equal(keeper.status.drill.failed, 0);
+	assert_true(keeper.status.drill.newest.restored.compared);
+	assert_int_equal(keeper.status.proof.position.lsn, keeper.status.drill.newest.restored.position.lsn);
+	assert_true(keeper.status.proof.position.lsn > 0 && keeper.status.proof.proven_us > 0);
+	stop(&keeper);
+	start(&keeper, proving, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(keeper.status.drill.passed, 0);
+	assert_true(keeper.status.proof.position.lsn > 0);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+static void write_file(struct world *world, const char *path)
+{
+	struct pd_os_file *file;
+
+	assert_int_equal(pd_os_open(world->host.os, path, PD_OS_WRITE | PD_OS_CREATE, &file, NULL), 0);
+	assert_int_equal(pd_os_write(file, "what was in it", 14, 0, NULL), 0);
+	pd_os_close(file);
+}
+
+/* All pieces are gone. */
+static void lose_pieces(struct world *world)
+{
+	assert_int_equal(pd_os_rename(world->host.os, REPOSITORY "/data", "/lost", NULL), 0);
+}
+
+/* What fails is said with what to do, tried again later and later, and stops no backup; when it is well again, that is said, too. */
+static void test_failing_drills(void **state)
+{
+	static const char *const once[PD_AGENDA_COUNT] = {
+		[PD_AGENDA_FULL] = "@yearly", [PD_AGENDA_DRILL] = "@daily"
+	};
+	struct keeper keeper = { .world = begin(9) };
+	unsigned said = 0;
+
+	(void)state;
+	make_directory(keeper.world);
+	start(&keeper, once, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(made(&keeper), 1);
+	/* There is no such directory. */
+	expect_said(&keeper, "recovery is not proven, the drill failed");
+	assert_true(keeper.status.failing && keeper.status.drill.failing);
+	assert_int_equal(keeper.status.proof.position.lsn, 0);
+	assert_int_equal(pd_os_mkdir(keeper.world->host.os, DRILLS, NULL), 0);
+	pass(&keeper, HOUR_US);
+	assert_int_equal(keeper.status.drill.passed, 1);
+	assert_false(keeper.status.failing || keeper.status.drill.failing);
+	expect_said(&keeper, "nothing fails any more");
+	lose_pieces(keeper.world);
+	keeper.said[0] = '\0';
+	pass(&keeper, 2 * DAY_US);
+	expect_said(&keeper, "perdure backup verify --all");
+	for (const char *at = keeper.said; (at = strstr(at, "tried again")) != NULL; at++)
+		said++;
+	assert_in_range(said, 6, 14);
+	assert_true(keeper.status.drill.failing);
+	assert_int_equal(keeper.status.drill.passed, 1);
+	assert_true(keeper.status.proof.position.lsn > 0);
+	assert_int_equal(things_in(keeper.world, DRILLS), 0);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+/* Where there is no room for it, nothing is made, and it is said where there could be. */
+static void test_no_room(void **state)
+{
+	struct pd_sim_options options = PD_SIM_OPTIONS_DEFAULT;
+	struct keeper keeper = { .world = begin(11) };
+
+	(void)state;
+	make_directory(keeper.world);
+	assert_int_equal(pd_os_mkdir(keeper.world->host.os, DRILLS, NULL), 0);
+	options.disk_bytes = UINT64_C(400) << 20;
+	pd_sim_set_options(keeper.world->host.os, &options);
+	start(&keeper, proving, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(made(&keeper), 1);
+	assert_int_equal(keeper.status.drill.failed, 1);
+	expect_said(&keeper, "there is room for ");
+	expect_said(&keeper, "--backup-drill-directory");
+	assert_int_equal(things_in(keeper.world, DRILLS), 0);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+/* Its server ends in the middle: so does it, and nothing is left. */
+static void test_ended_drill(void **state)
+{
+	struct pd_sim_options options = PD_SIM_OPTIONS_DEFAULT;
+	struct keeper keeper = { .world = begin(12) };
+
+	(void)state;
+	make_directory(keeper.world);
+	assert_int_equal(pd_os_mkdir(keeper.world->host.os, DRILLS, NULL), 0);
+	options.late_tasks = true;
+	pd_sim_set_options(keeper.world->host.os, &options);
+	start(&keeper, proving, (struct pd_retention_rules){ 0 });
+	do
+		pass(&keeper, 1000);
+	while (!keeper.status.is_drilling);
+	stop(&keeper);
+	assert_int_equal(things_in(keeper.world, DRILLS), 0);
+	start(&keeper, proving, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(keeper.status.drill.passed, 1);
+	stop(&keeper);
+	end(keeper.world);
+}
+
+/* What a drill that died has left goes at the start; what no drill has made stays. */
+static void test_leftovers(void **state)
+{
+	struct keeper keeper = { .world = begin(10) };
+	struct pd_os *os = keeper.world->host.os;
+	char path[120];
+
+	(void)state;
+	make_directory(keeper.world);
+	assert_int_equal(pd_os_mkdir(os, DRILLS, NULL), 0);
+	start(&keeper, hourly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US);
+	(void)snprintf(path, sizeof path, "%s.restoring", keeper.scratch);
+	stop(&keeper);
+	for (unsigned is_ours = 0; is_ours < 2; is_ours++) {
+		char name[160];
+
+		(void)!pd_os_mkdir(os, path, NULL);
+		(void)snprintf(name, sizeof name, "%s/data", path);
+		(void)!pd_os_mkdir(os, name, NULL);
+		(void)snprintf(name, sizeof name, "%s/data/%s", path, is_ours ? "file" : "restoring");
+		write_file(keeper.world, name);
+		(void)snprintf(name, sizeof name, "%s/restoring", path);
+		if (is_ours)
+			write_file(keeper.world, name);
+		start(&keeper, hourly, (struct pd_retention_rules){ 0 });
+		pass(&keeper, MINUTE_US);
+		expect_said(&keeper, is_ours ? "had left is gone" : "no restore has made it");
+		assert_int_equal(vault_is_there(os, path), !is_ours);
+		stop(&keeper);
+	}
+	end(keeper.world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_weeks),        cmocka_unit_test(test_standing_still),
-		cmocka_unit_test(test_full_instead), cmocka_unit_test(test_away),
-		cmocka_unit_test(test_clock),        cmocka_unit_test(test_others),
-		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_weeks),          cmocka_unit_test(test_standing_still),
+		cmocka_unit_test(test_full_instead),   cmocka_unit_test(test_away),
+		cmocka_unit_test(test_clock),          cmocka_unit_test(test_others),
+		cmocka_unit_test(test_strangers),      cmocka_unit_test(test_drills),
+		cmocka_unit_test(test_failing_drills), cmocka_unit_test(test_leftovers),
+		cmocka_unit_test(test_no_room),        cmocka_unit_test(test_ended_drill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

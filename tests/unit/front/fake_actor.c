@@ -334,6 +334,18 @@ const char *pd_agenda_work_name(enum pd_agenda_work work)
 	return "";
 }
 
+const char *pd_backup_schedule_state(const struct pd_backup_schedule_status *status)
+{
+	(void)status;
+	return "";
+}
+
+const char *pd_backup_schedule_work(const struct pd_backup_schedule_status *status)
+{
+	(void)status;
+	return "";
+}
+
 const char *pd_backup_kind_name(enum pd_backup_kind kind)
 {
 	(void)kind;
