@@ -14,9 +14,10 @@
 #include "engine/engine.h"
 #include "engine/follower.h"
 
-#define LOOK_US UINT64_C(600000000) /* what others make and prove is looked for so often */
-#define BUSY_US UINT64_C(1000000)   /* something is at work: is it over? */
-#define IDLE_US UINT64_C(20000000)  /* the clock on the wall may jump: it is looked at so often */
+#define LOOK_US   UINT64_C(600000000) /* what others make and prove is looked for so often */
+#define BUSY_US   UINT64_C(1000000)   /* something is at work: is it over? */
+#define CHANGE_US UINT64_C(50000)     /* somebody waits for what is at work */
+#define IDLE_US   UINT64_C(20000000)  /* the clock on the wall may jump: it is looked at so often */
 
 const char *pd_agenda_work_name(enum pd_agenda_work work)
 {
@@ -59,6 +60,50 @@ static enum pd_agenda_work work_of(enum pd_backup_kind kind)
 	};
 
 	return works[kind];
+}
+
+static int no_memory(struct pd_error *err)
+{
+	return pd_error_set(err, PD_NO_MEMORY, "out of memory for schedules of backups");
+}
+
+/* ---- what was ordered ---- */
+
+static void plan_done(struct pd_scheduler_plan *plan)
+{
+	pd_repository_place_done(&plan->place);
+	pd_repository_place_done(&plan->archive);
+	pd_free(plan->drill_target);
+	*plan = (struct pd_scheduler_plan){ 0 };
+}
+
+static int plan_make(const struct pd_backup_scheduler_options *options,
+		     const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], struct pd_scheduler_plan *ret_plan,
+		     struct pd_error *err)
+{
+	struct pd_scheduler_plan plan = { .rules = options->rules, .levels = options->levels };
+	struct pd_repository_place place = *options->place, archive = { 0 };
+	const char *drills = options->drill_directory;
+	char cluster[2 * PD_CLUSTER_ID_SIZE + 1];
+
+	place.is_there = true;
+	if (options->archive != NULL)
+		archive.store = *options->archive;
+	pd_agenda_init(&plan.agenda);
+	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
+		if (options->schedules[i] != NULL)
+			pd_agenda_schedule(&plan.agenda, (enum pd_agenda_work)i, options->schedules[i]);
+	/* Several servers may share a directory for what is on trial. */
+	pd_scan_format_hex(cluster_id, PD_CLUSTER_ID_SIZE, cluster);
+	plan.drill_target = drills == NULL ? NULL : pd_asprintf("%s/perdure-drill-%s", drills, cluster);
+	if (pd_repository_place_copy(&place, &plan.place) != 0 ||
+	    pd_repository_place_copy(&archive, &plan.archive) != 0 ||
+	    (drills != NULL && plan.drill_target == NULL)) {
+		plan_done(&plan);
+		return no_memory(err);
+	}
+	*ret_plan = plan;
+	return 0;
 }
 
 static struct pd_agenda_clock clock_of(const struct pd_backup_scheduler *scheduler)
@@ -302,6 +347,10 @@ static void take_in_task(struct pd_backup_scheduler *scheduler)
 	pd_os_task_join(scheduler->task);
 	scheduler->task = NULL;
 	scheduler->at_task = PD_SCHEDULER_IDLE;
+	if (scheduler->result == PD_CANCELLED && (scheduler->is_changing || scheduler->is_ending)) {
+		pd_expired_done(&scheduler->gone);
+		return;
+	}
 	if (what == PD_SCHEDULER_EXPIRE)
 		take_in_expired(scheduler);
 	else if (what == PD_SCHEDULER_DRILL)
@@ -359,7 +408,7 @@ static void fail(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work
 static bool order(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work, enum pd_backup_kind kind)
 {
 	struct pd_error err = { 0 };
-	int result = pd_backup_job_start(scheduler->jobs, kind, &scheduler->place, false, &err);
+	int result = pd_backup_job_start(scheduler->jobs, kind, &scheduler->plan.place, false, &err);
 
 	if (result == PD_BUSY)
 		return false;
@@ -402,7 +451,7 @@ static void take_in_job(struct pd_backup_scheduler *scheduler)
 	if (status.stage != PD_BACKUP_OVER || status.started_us == scheduler->seen_us)
 		return;
 	scheduler->seen_us = status.started_us;
-	if (strcmp(status.repository, scheduler->place.store.address) != 0)
+	if (strcmp(status.repository, scheduler->plan.place.store.address) != 0)
 		return;
 	if (status.result == 0 || status.result == PD_END)
 		note_made(scheduler, &status);
@@ -439,6 +488,68 @@ static void begin(struct pd_backup_scheduler *scheduler, enum pd_agenda_work wor
 	} else if (!start_task(scheduler, PD_SCHEDULER_EXPIRE)) {
 		take_in_expired(scheduler);
 	}
+}
+
+/* ---- changes ---- */
+
+/* As after a restart: what counted for the old plan is found out anew. */
+static bool take_plan(struct pd_backup_scheduler *scheduler)
+{
+	bool elsewhere;
+
+	if (scheduler->is_ending || scheduler->task != NULL || scheduler->ordered != PD_AGENDA_NOTHING)
+		return false;
+	elsewhere = strcmp(scheduler->plan.place.store.address, scheduler->next_plan.place.store.address) !=
+		    0;
+	plan_done(&scheduler->plan);
+	scheduler->plan = scheduler->next_plan;
+	scheduler->next_plan = (struct pd_scheduler_plan){ 0 };
+	scheduler->is_changing = false;
+	atomic_store(&scheduler->cancelled, false);
+	scheduler->agenda = scheduler->plan.agenda;
+	scheduler->known = false;
+	scheduler->is_cleared = false;
+	scheduler->look_failed = 0;
+	scheduler->next_look_us = 0;
+	scheduler->failure[0] = '\0';
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT && elsewhere; i++) {
+		scheduler->kinds[i].newest = (struct pd_backup_newest){ 0 };
+		scheduler->kinds[i].well_us = 0;
+	}
+	if (elsewhere)
+		scheduler->known_survey = (struct pd_backup_survey){ 0 };
+	tell(scheduler, PD_BACKUP_NEWS, "the changed settings count: backups go into %s",
+	     scheduler->plan.place.store.address);
+	return true;
+}
+
+int pd_backup_scheduler_change(struct pd_backup_scheduler *scheduler,
+			       const struct pd_backup_scheduler_options *options, struct pd_error *err)
+{
+	struct pd_scheduler_plan plan;
+	int result = plan_make(options, scheduler->cluster_id, &plan, err);
+
+	if (result != 0)
+		return result;
+	plan_done(&scheduler->next_plan);
+	scheduler->next_plan = plan;
+	scheduler->is_changing = true;
+	scheduler->is_ending = false;
+	atomic_store(&scheduler->cancelled, scheduler->task != NULL);
+	scheduler->deadline_us = 0;
+	return 0;
+}
+
+void pd_backup_scheduler_end(struct pd_backup_scheduler *scheduler)
+{
+	scheduler->is_ending = true;
+	atomic_store(&scheduler->cancelled, true);
+	scheduler->deadline_us = 0;
+}
+
+bool pd_backup_scheduler_has_ended(const struct pd_backup_scheduler *scheduler)
+{
+	return scheduler->is_ending && scheduler->task == NULL;
 }
 
 /* ---- ticks ---- */
@@ -498,6 +609,13 @@ void pd_backup_scheduler_tick(struct pd_backup_scheduler *scheduler)
 
 	take_in_task(scheduler);
 	take_in_job(scheduler);
+	if (scheduler->is_changing || scheduler->is_ending) {
+		if (!take_plan(scheduler)) {
+			scheduler->deadline_us = now.monotonic_us + CHANGE_US;
+			return;
+		}
+		failed = false;
+	}
 	if (scheduler->known) {
 		work = pd_agenda_look(&scheduler->agenda, &now, &news);
 		tell_news(scheduler, &news);
@@ -537,53 +655,29 @@ static int find_cluster(struct pd_backup_scheduler *scheduler, struct pd_engine 
 	return 0;
 }
 
-/* Several servers may share a directory for what is on trial. */
-static int copy_drill(struct pd_backup_scheduler *scheduler,
-		      const struct pd_backup_scheduler_options *options)
-{
-	struct pd_repository_place archive = { 0 };
-	char cluster[2 * PD_CLUSTER_ID_SIZE + 1];
-
-	if (options->drill_directory == NULL)
-		return 0;
-	pd_scan_format_hex(scheduler->cluster_id, sizeof scheduler->cluster_id, cluster);
-	scheduler->drill_target = pd_asprintf("%s/perdure-drill-%s", options->drill_directory, cluster);
-	if (options->archive != NULL)
-		archive.store = *options->archive;
-	return scheduler->drill_target == NULL ? PD_NO_MEMORY
-					       : pd_repository_place_copy(&archive, &scheduler->archive);
-}
-
 int pd_backup_scheduler_new(const struct pd_backup_scheduler_options *options,
 			    struct pd_backup_scheduler **ret_scheduler, struct pd_error *err)
 {
 	struct pd_backup_scheduler *scheduler = pd_calloc(1, sizeof *scheduler);
-	struct pd_repository_place place = *options->place;
 	int result;
 
 	if (scheduler == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "out of memory for schedules of backups");
+		return no_memory(err);
 	scheduler->os = options->os;
 	scheduler->jobs = options->jobs;
-	scheduler->rules = options->rules;
-	scheduler->levels = options->levels;
 	scheduler->ordered = PD_AGENDA_NOTHING;
 	atomic_init(&scheduler->cancelled, false);
 	atomic_init(&scheduler->aside, false);
-	pd_agenda_init(&scheduler->agenda);
-	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
-		if (options->schedules[i] != NULL)
-			pd_agenda_schedule(&scheduler->agenda, (enum pd_agenda_work)i, options->schedules[i]);
-	place.is_there = true;
 	result = find_cluster(scheduler, options->engine, err);
-	if (result == 0 &&
-	    (pd_repository_place_copy(&place, &scheduler->place) != 0 || copy_drill(scheduler, options) != 0))
-		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for schedules of backups");
 	if (result == 0)
-		*ret_scheduler = scheduler;
-	else
+		result = plan_make(options, scheduler->cluster_id, &scheduler->plan, err);
+	if (result != 0) {
 		pd_backup_scheduler_free(scheduler);
-	return result;
+		return result;
+	}
+	scheduler->agenda = scheduler->plan.agenda;
+	*ret_scheduler = scheduler;
+	return 0;
 }
 
 void pd_backup_scheduler_free(struct pd_backup_scheduler *scheduler)
@@ -593,9 +687,8 @@ void pd_backup_scheduler_free(struct pd_backup_scheduler *scheduler)
 	atomic_store(&scheduler->cancelled, true);
 	pd_os_task_join(scheduler->task);
 	pd_expired_done(&scheduler->gone);
-	pd_repository_place_done(&scheduler->place);
-	pd_repository_place_done(&scheduler->archive);
-	pd_free(scheduler->drill_target);
+	plan_done(&scheduler->plan);
+	plan_done(&scheduler->next_plan);
 	pd_free(scheduler);
 }
 
@@ -603,7 +696,7 @@ void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
 				struct pd_backup_schedule_status *ret_status)
 {
 	struct pd_backup_schedule_status status = {
-		.address = scheduler->place.store.address,
+		.address = scheduler->plan.place.store.address,
 		.known = scheduler->known,
 		.working = scheduler->agenda.working,
 		.is_drilling = scheduler->agenda.is_drilling,

@@ -69,6 +69,13 @@ struct pd_backup_schedule_status {
 /* PD_INVALID: the address is none; PD_NOT_SUPPORTED: the engine has no directory; PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_backup_scheduler_new(const struct pd_backup_scheduler_options *options,
 					  struct pd_backup_scheduler **ret_scheduler, struct pd_error *err);
+/* Other settings from now on, as after a restart with them (the engine and the jobs stay). What is at work ends first: what is in a task at once, a backup that it has ordered in its own time. PD_NO_MEMORY: nothing has changed. */
+PD_MUST_CHECK int pd_backup_scheduler_change(struct pd_backup_scheduler *scheduler,
+					     const struct pd_backup_scheduler_options *options,
+					     struct pd_error *err);
+/* Nothing is begun any more, and what is in a task ends soon; a backup goes on. Has it ended, then pd_backup_scheduler_free() does not wait. */
+void pd_backup_scheduler_end(struct pd_backup_scheduler *scheduler);
+bool pd_backup_scheduler_has_ended(const struct pd_backup_scheduler *scheduler);
 /* It ends at once what it has at work, but for a backup: that is the jobs'. Before the jobs and the engine. NULL is fine. */
 void pd_backup_scheduler_free(struct pd_backup_scheduler *scheduler);
 /* Begin what is due, take in what has ended. By pd_backup_scheduler_deadline_us() at the latest, better often. */

@@ -18,15 +18,24 @@ enum pd_scheduler_task {
 	PD_SCHEDULER_DRILL,
 };
 
-struct pd_backup_scheduler {
-	struct pd_os *os;
-	struct pd_backup_jobs *jobs;
+/* What is to be made where, as it was ordered. */
+struct pd_scheduler_plan {
 	struct pd_repository_place place; /* with texts of its own */
-	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
 	struct pd_retention_rules rules;
 	char *drill_target;                 /* NULL: nothing is on trial here, and nothing was */
 	enum pd_levels_kind levels;         /* that it makes there */
 	struct pd_repository_place archive; /* whose log a drill goes on with; no address: there is none */
+	struct pd_agenda agenda;            /* what is scheduled, and nothing else */
+};
+
+struct pd_backup_scheduler {
+	struct pd_os *os;
+	struct pd_backup_jobs *jobs;
+	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
+	struct pd_scheduler_plan plan;
+	struct pd_scheduler_plan next_plan; /* as soon as nothing is at work */
+	bool is_changing;                   /* there is one */
+	bool is_ending;                     /* nothing is begun any more */
 	struct pd_agenda agenda;
 	bool known;                         /* when each was made last: the agenda has begun */
 	uint64_t next_look_us, deadline_us; /* monotonic */

@@ -28,7 +28,7 @@ static bool go_on(void *context, uint64_t done_bytes, uint64_t total_bytes)
 static int open_repository(struct pd_backup_scheduler *scheduler, const struct pd_object_watch *calls,
 			   struct pd_repository **ret_repository, struct pd_error *err)
 {
-	int result = pd_repository_open(scheduler->os, &scheduler->place, ret_repository, err);
+	int result = pd_repository_open(scheduler->os, &scheduler->plan.place, ret_repository, err);
 
 	if (result != 0)
 		return result;
@@ -37,7 +37,7 @@ static int open_repository(struct pd_backup_scheduler *scheduler, const struct p
 		return 0;
 	pd_repository_free(*ret_repository);
 	return pd_error_set(err, PD_CONFLICT, "the repository %s has backups of another cluster",
-			    scheduler->place.store.address);
+			    scheduler->plan.place.store.address);
 }
 
 static int expire(struct pd_backup_scheduler *scheduler, struct pd_error *err)
@@ -49,7 +49,7 @@ static int expire(struct pd_backup_scheduler *scheduler, struct pd_error *err)
 
 	if (result != 0)
 		return result;
-	result = pd_backup_expire(repository, &scheduler->rules, false, &watch, &scheduler->gone, err);
+	result = pd_backup_expire(repository, &scheduler->plan.rules, false, &watch, &scheduler->gone, err);
 	pd_repository_free(repository);
 	return result;
 }
@@ -65,7 +65,7 @@ static bool has_room(struct pd_backup_scheduler *scheduler)
 	if (now_us < scheduler->room_us)
 		return true;
 	scheduler->room_us = now_us + ROOM_US;
-	scratch = pd_asprintf("%s.restoring", scheduler->drill_target);
+	scratch = pd_asprintf("%s.restoring", scheduler->plan.drill_target);
 	if (scratch != NULL && pd_os_disk_free(scheduler->os, scratch, &room, NULL) == 0)
 		scheduler->no_room = room < DRILL_SPARE / 2;
 	pd_free(scratch);
@@ -90,10 +90,10 @@ static bool go_on_drilling(void *context, uint64_t done_bytes, uint64_t total_by
 static int drill(struct pd_backup_scheduler *scheduler, struct pd_error *err)
 {
 	const struct pd_object_watch calls = { go_on_with_calls, scheduler };
-	struct pd_backup_drill order = { .target = scheduler->drill_target,
+	struct pd_backup_drill order = { .target = scheduler->plan.drill_target,
 					 .watch = { go_on_drilling, scheduler },
 					 .calls = &calls,
-					 .levels = scheduler->levels,
+					 .levels = scheduler->plan.levels,
 					 .memory_bytes = DRILL_MEMORY,
 					 .spare_bytes = DRILL_SPARE };
 	struct pd_repository *repository;
@@ -103,14 +103,14 @@ static int drill(struct pd_backup_scheduler *scheduler, struct pd_error *err)
 		return result;
 	scheduler->aside_us = 0;
 	scheduler->no_room = false;
-	if (scheduler->archive.store.address != NULL)
-		order.archive = &scheduler->archive.store;
+	if (scheduler->plan.archive.store.address != NULL)
+		order.archive = &scheduler->plan.archive.store;
 	result = pd_backup_drill(repository, &order, &scheduler->drilled, err);
 	if (scheduler->drilled.rto_us > scheduler->aside_us)
 		scheduler->drilled.rto_us -= scheduler->aside_us;
 	if (result == PD_CANCELLED && scheduler->no_room)
 		result = pd_error_set(err, PD_NO_SPACE, "the disk of %s got full while it was at work",
-				      scheduler->drill_target);
+				      scheduler->plan.drill_target);
 	pd_repository_free(repository);
 	return result;
 }
@@ -120,10 +120,10 @@ static int drill(struct pd_backup_scheduler *scheduler, struct pd_error *err)
 /* A drill that died with its server. */
 static void clear(struct pd_backup_scheduler *scheduler)
 {
-	if (scheduler->is_cleared || scheduler->drill_target == NULL)
+	if (scheduler->is_cleared || scheduler->plan.drill_target == NULL)
 		return;
 	scheduler->is_cleared = true;
-	if (pd_backup_clear_scratch(scheduler->os, scheduler->drill_target, &scheduler->had_leftover,
+	if (pd_backup_clear_scratch(scheduler->os, scheduler->plan.drill_target, &scheduler->had_leftover,
 				    &scheduler->uncleared) == 0)
 		scheduler->uncleared.code = 0;
 }
@@ -140,6 +140,7 @@ void pd_scheduler_run_task(void *argument)
 	else if (scheduler->at_task == PD_SCHEDULER_DRILL)
 		scheduler->result = drill(scheduler, &scheduler->err);
 	else
-		scheduler->result = pd_backup_survey(scheduler->os, &scheduler->place, scheduler->cluster_id,
-						     &calls, &scheduler->survey, &scheduler->err);
+		scheduler->result = pd_backup_survey(scheduler->os, &scheduler->plan.place,
+						     scheduler->cluster_id, &calls, &scheduler->survey,
+						     &scheduler->err);
 }

@@ -7,6 +7,7 @@
 #include "base/slice.h"
 
 #define MINUTE_US   UINT64_C(60000000)
+#define SECOND_US   UINT64_C(1000000)
 #define DAY_MINUTES 1440u
 /* 29 February on a given day of the week comes again after 40 years where a year without one lies between, such as 2100. */
 #define DAYS_AHEAD 14611u
@@ -33,6 +34,8 @@ static const struct field fields[] = {
 	{ "day of the week", 0, 7, weekday_names, 7 }, /* 7 is Sunday, too */
 };
 enum { MINUTE, HOUR, DAY, MONTH, WEEKDAY, FIELD_COUNT };
+
+static const struct field second_field = { "second", 0, 59, NULL, 0 };
 
 static int wrong(const struct field *field, struct pd_slice text, const char *why, struct pd_error *err)
 {
@@ -155,11 +158,11 @@ static const char *expand(const char *text)
 }
 
 /* At most one more than there may be. */
-static size_t split(const char *text, struct pd_slice words[FIELD_COUNT + 1])
+static size_t split(const char *text, struct pd_slice words[FIELD_COUNT + 2])
 {
 	size_t count = 0;
 
-	while (count <= FIELD_COUNT) {
+	while (count <= FIELD_COUNT + 1) {
 		size_t size;
 
 		text += strspn(text, " \t");
@@ -174,9 +177,11 @@ static size_t split(const char *text, struct pd_slice words[FIELD_COUNT + 1])
 
 int pd_cron_parse(const char *text, struct pd_cron *ret_cron, struct pd_error *err)
 {
-	struct pd_slice words[FIELD_COUNT + 1];
+	struct pd_slice all[FIELD_COUNT + 2], *words = all;
+	uint64_t masks[FIELD_COUNT], seconds = 1;
 	const char *expanded;
-	uint64_t masks[FIELD_COUNT];
+	size_t count;
+	int result = 0;
 
 	text += strspn(text, " \t");
 	expanded = expand(text);
@@ -184,18 +189,21 @@ int pd_cron_parse(const char *text, struct pd_cron *ret_cron, struct pd_error *e
 		return pd_error_set(err, PD_INVALID,
 				    "\"%.*s\" is none of @hourly, @daily, @weekly, @monthly and @yearly",
 				    TEXT_SHOWN, text);
-	if (split(expanded, words) != FIELD_COUNT)
+	count = split(expanded, all);
+	if (count != FIELD_COUNT && count != FIELD_COUNT + 1)
 		return pd_error_set(err, PD_INVALID,
 				    "\"%.*s\" is no schedule: it has five fields, minute, hour, day of the "
-				    "month, month, day of the week, such as \"0 3 * * 0\"; or is @daily",
+				    "month, month, day of the week, such as \"0 3 * * 0\", and seconds may "
+				    "come before them; or is @daily",
 				    TEXT_SHOWN, text);
-	for (size_t i = 0; i < FIELD_COUNT; i++) {
-		int result = parse_field(&fields[i], words[i], &masks[i], err);
-
-		if (result != 0)
-			return result;
-	}
-	*ret_cron = (struct pd_cron){ .minutes = masks[MINUTE],
+	if (count > FIELD_COUNT)
+		result = parse_field(&second_field, *words++, &seconds, err);
+	for (size_t i = 0; i < FIELD_COUNT && result == 0; i++)
+		result = parse_field(&fields[i], words[i], &masks[i], err);
+	if (result != 0)
+		return result;
+	*ret_cron = (struct pd_cron){ .seconds = seconds,
+				      .minutes = masks[MINUTE],
 				      .hours = (uint32_t)masks[HOUR],
 				      .days = (uint32_t)masks[DAY],
 				      .months = (uint16_t)masks[MONTH],
@@ -232,16 +240,41 @@ static unsigned minute_of_day(const struct pd_cron *cron, unsigned from)
 	return DAY_MINUTES;
 }
 
-uint64_t pd_cron_next(const struct pd_cron *cron, uint64_t after_us)
+/* The first minute that fits and is not before `first`. */
+static uint64_t next_minute(const struct pd_cron *cron, uint64_t first)
 {
-	uint64_t first = after_us / MINUTE_US + 1;
 	unsigned from = (unsigned)(first % DAY_MINUTES);
 
 	for (uint64_t day = first / DAY_MINUTES, end = day + DAYS_AHEAD; day < end; day++, from = 0) {
 		unsigned minute = day_fits(cron, day) ? minute_of_day(cron, from) : DAY_MINUTES;
 
 		if (minute < DAY_MINUTES)
-			return (day * DAY_MINUTES + minute) * MINUTE_US;
+			return day * DAY_MINUTES + minute;
 	}
 	return PD_CRON_NEVER;
+}
+
+/* The first second of that minute which fits and begins after the moment; PD_CRON_NEVER: none. */
+static uint64_t next_second(const struct pd_cron *cron, uint64_t minute, uint64_t after_us)
+{
+	for (unsigned second = 0; second < 60; second++) {
+		uint64_t us = minute * MINUTE_US + second * SECOND_US;
+
+		if ((cron->seconds >> second & 1) != 0 && us > after_us)
+			return us;
+	}
+	return PD_CRON_NEVER;
+}
+
+uint64_t pd_cron_next(const struct pd_cron *cron, uint64_t after_us)
+{
+	uint64_t minute = next_minute(cron, after_us / MINUTE_US), us;
+
+	if (minute == PD_CRON_NEVER)
+		return PD_CRON_NEVER;
+	us = next_second(cron, minute, after_us);
+	if (us != PD_CRON_NEVER)
+		return us;
+	minute = next_minute(cron, minute + 1);
+	return minute == PD_CRON_NEVER ? PD_CRON_NEVER : next_second(cron, minute, after_us);
 }

@@ -127,45 +127,48 @@ enum pd_setting_flags {
 	  "How the service encrypts what is put there: AES256 or aws:kms (default: as the bucket does).")    \
 	X(S3_KMS_KEY, "s3-kms-key", "s3.kms-key", NULL, TEXT, 0, 0, 0, "", "ID",                             \
 	  "With aws:kms, under which key (default: the account's).")                                         \
-	X(BACKUP_KEY_FILE, "backup-key-file", "backup.key-file", NULL, TEXT, 0, 0, 0, "", "FILE",            \
+	X(BACKUP_KEY_FILE, "backup-key-file", "backup.key-file", NULL, TEXT, PD_SETTING_LIVE, 0, 0, "",      \
+	  "FILE",                                                                                            \
 	  "The key of encrypted repositories (default: none), for backups that name no key themselves: 32\n" \
 	  "random bytes, or 64 hexadecimal digits. See docs/recovery.md.")                                   \
-	X(BACKUP_PASSPHRASE_FILE, "backup-passphrase-file", "backup.passphrase-file", NULL, TEXT, 0, 0, 0,   \
-	  "", "FILE", "The same with a passphrase, in the file's first line.")                               \
-	X(BACKUP_REPOSITORY, "backup-repository", "backup.repository", NULL, TEXT, 0, 0, 0, "", "ADDRESS",   \
+	X(BACKUP_PASSPHRASE_FILE, "backup-passphrase-file", "backup.passphrase-file", NULL, TEXT,            \
+	  PD_SETTING_LIVE, 0, 0, "", "FILE", "The same with a passphrase, in the file's first line.")        \
+	X(BACKUP_REPOSITORY, "backup-repository", "backup.repository", NULL, TEXT, PD_SETTING_LIVE, 0, 0,    \
+	  "", "ADDRESS",                                                                                     \
 	  "Where the server makes backups by itself (default: none): the path of a directory that is "       \
 	  "there,\n"                                                                                         \
 	  "on another disk or machine than the data, or s3://BUCKET/PREFIX. See docs/recovery.md.")          \
-	X(BACKUP_FULL, "backup-full", "backup.full", NULL, TEXT, 0, 0, 0, "", "SCHEDULE",                    \
+	X(BACKUP_FULL, "backup-full", "backup.full", NULL, TEXT, PD_SETTING_LIVE, 0, 0, "", "SCHEDULE",      \
 	  "When a full one is made (default: never), as cron has it, in UTC: \"0 3 * * 0\" is on Sundays\n"  \
 	  "at 03:00; @daily.")                                                                               \
-	X(BACKUP_DIFFERENTIAL, "backup-differential", "backup.differential", NULL, TEXT, 0, 0, 0, "",        \
-	  "SCHEDULE", "When one of all since the last full one is made (default: never).")                   \
-	X(BACKUP_INCREMENTAL, "backup-incremental", "backup.incremental", NULL, TEXT, 0, 0, 0, "",           \
-	  "SCHEDULE", "When one of all since the last one is made (default: never).")                        \
-	X(BACKUP_LOG, "backup-log", "backup.log", NULL, TEXT, 0, 0, 0, "", "SCHEDULE",                       \
+	X(BACKUP_DIFFERENTIAL, "backup-differential", "backup.differential", NULL, TEXT, PD_SETTING_LIVE, 0, \
+	  0, "", "SCHEDULE", "When one of all since the last full one is made (default: never).")            \
+	X(BACKUP_INCREMENTAL, "backup-incremental", "backup.incremental", NULL, TEXT, PD_SETTING_LIVE, 0, 0, \
+	  "", "SCHEDULE", "When one of all since the last one is made (default: never).")                    \
+	X(BACKUP_LOG, "backup-log", "backup.log", NULL, TEXT, PD_SETTING_LIVE, 0, 0, "", "SCHEDULE",         \
 	  "When one of the log since the last one is made (default: never): \"*/5 * * * *\".")               \
-	X(BACKUP_EXPIRE, "backup-expire", "backup.expire", NULL, TEXT, 0, 0, 0, "", "SCHEDULE",              \
-	  "When those go that none of the rules below keeps (default: never).")                              \
-	X(BACKUP_DRILL, "backup-drill", "backup.drill", NULL, TEXT, 0, 0, 0, "", "SCHEDULE",                 \
+	X(BACKUP_EXPIRE, "backup-expire", "backup.expire", NULL, TEXT, PD_SETTING_LIVE, 0, 0, "",            \
+	  "SCHEDULE", "When those go that none of the rules below keeps (default: never).")                  \
+	X(BACKUP_DRILL, "backup-drill", "backup.drill", NULL, TEXT, PD_SETTING_LIVE, 0, 0, "", "SCHEDULE",   \
 	  "When the newest backup is restored on trial, with what an archive has behind it, and what came\n" \
 	  "of it compared (default: never).")                                                                \
-	X(BACKUP_DRILL_DIRECTORY, "backup-drill-directory", "backup.drill-directory", NULL, TEXT, 0, 0, 0,   \
-	  "", "DIR",                                                                                         \
+	X(BACKUP_DRILL_DIRECTORY, "backup-drill-directory", "backup.drill-directory", NULL, TEXT,            \
+	  PD_SETTING_LIVE, 0, 0, "", "DIR",                                                                  \
 	  "In which that is done (default: in the data directory): there has to be room for all data once\n" \
 	  "more.")                                                                                           \
-	X(BACKUP_KEEP, "backup-keep", "backup.keep", NULL, NUMBER, 0, 0, 1000000, "0", "N",                  \
+	X(BACKUP_KEEP, "backup-keep", "backup.keep", NULL, NUMBER, PD_SETTING_LIVE, 0, 1000000, "0", "N",    \
 	  "Keep the newest so many with a state, and the log since (default 0: the rule says nothing).")     \
-	X(BACKUP_KEEP_FOR, "backup-keep-for", "backup.keep-for", NULL, DURATION, 0, 0, 0, "0", "DURATION",   \
+	X(BACKUP_KEEP_FOR, "backup-keep-for", "backup.keep-for", NULL, DURATION, PD_SETTING_LIVE, 0, 0, "0", \
+	  "DURATION",                                                                                        \
 	  "Keep those made within so long before the newest (default 0: the rule says nothing).")            \
-	X(BACKUP_KEEP_DAILY, "backup-keep-daily", "backup.keep-daily", NULL, NUMBER, 0, 0, 1000000, "0",     \
-	  "N", "Keep the last one of each of the newest so many days (default 0).")                          \
-	X(BACKUP_KEEP_WEEKLY, "backup-keep-weekly", "backup.keep-weekly", NULL, NUMBER, 0, 0, 1000000, "0",  \
-	  "N", "The same by weeks (default 0).")                                                             \
-	X(BACKUP_KEEP_MONTHLY, "backup-keep-monthly", "backup.keep-monthly", NULL, NUMBER, 0, 0, 1000000,    \
-	  "0", "N", "The same by months (default 0).")                                                       \
-	X(BACKUP_KEEP_YEARLY, "backup-keep-yearly", "backup.keep-yearly", NULL, NUMBER, 0, 0, 1000000, "0",  \
-	  "N", "The same by years (default 0).")                                                             \
+	X(BACKUP_KEEP_DAILY, "backup-keep-daily", "backup.keep-daily", NULL, NUMBER, PD_SETTING_LIVE, 0,     \
+	  1000000, "0", "N", "Keep the last one of each of the newest so many days (default 0).")            \
+	X(BACKUP_KEEP_WEEKLY, "backup-keep-weekly", "backup.keep-weekly", NULL, NUMBER, PD_SETTING_LIVE, 0,  \
+	  1000000, "0", "N", "The same by weeks (default 0).")                                               \
+	X(BACKUP_KEEP_MONTHLY, "backup-keep-monthly", "backup.keep-monthly", NULL, NUMBER, PD_SETTING_LIVE,  \
+	  0, 1000000, "0", "N", "The same by months (default 0).")                                           \
+	X(BACKUP_KEEP_YEARLY, "backup-keep-yearly", "backup.keep-yearly", NULL, NUMBER, PD_SETTING_LIVE, 0,  \
+	  1000000, "0", "N", "The same by years (default 0).")                                               \
 	X(COMPACTION_RATE, "compaction-rate", "compaction.rate", NULL, SIZE, PD_SETTING_LIVE, 0, 0, "0",     \
 	  "SIZE",                                                                                            \
 	  "Bytes a second that compaction may read and write (default 0: no limit); less than 64KiB is\n"    \

@@ -105,6 +105,23 @@ static int apply(void *context, enum pd_setting_id id, const struct pd_setting_v
 		if (server->archive != NULL)
 			pd_archive_set_disk_limit(server->archive, (uint64_t)value->number);
 		return 0;
+	case PD_SETTING_BACKUP_REPOSITORY:
+	case PD_SETTING_BACKUP_KEY_FILE:
+	case PD_SETTING_BACKUP_PASSPHRASE_FILE:
+	case PD_SETTING_BACKUP_FULL:
+	case PD_SETTING_BACKUP_DIFFERENTIAL:
+	case PD_SETTING_BACKUP_INCREMENTAL:
+	case PD_SETTING_BACKUP_LOG:
+	case PD_SETTING_BACKUP_EXPIRE:
+	case PD_SETTING_BACKUP_DRILL:
+	case PD_SETTING_BACKUP_DRILL_DIRECTORY:
+	case PD_SETTING_BACKUP_KEEP:
+	case PD_SETTING_BACKUP_KEEP_FOR:
+	case PD_SETTING_BACKUP_KEEP_DAILY:
+	case PD_SETTING_BACKUP_KEEP_WEEKLY:
+	case PD_SETTING_BACKUP_KEEP_MONTHLY:
+	case PD_SETTING_BACKUP_KEEP_YEARLY:
+		return pd_server_change_backups(server, id, value->text, err);
 	case PD_SETTING_VIEW_AGE:
 		pd_engine_set_view_age(server->engine, seconds(value->number));
 		return 0;

@@ -52,6 +52,7 @@ struct pd_server {
 	struct pd_archive *archive; /* after recovery; NULL: none */
 	struct pd_archive_notices archive_notices;
 	struct pd_backup_scheduler *backups; /* after recovery; NULL: it makes none by itself */
+	bool backups_changed;                /* their settings have */
 	uint64_t next_tick_us, next_notice_us, looked_us;
 	uint64_t started_real_us;
 	uint64_t next_watchdog_us, next_status_us;
@@ -90,6 +91,9 @@ void pd_server_look_at_archive(const struct pd_server *server, struct pd_metrics
 /* ---- backup.c ---- */
 /* After recovery: make backups by the schedules of the settings, if there are any. */
 PD_MUST_CHECK int pd_server_open_backups(struct pd_server *server, struct pd_error *err);
+/* One of their settings is to become `text` (NULL: it is no text); it counts when the loop comes to it. PD_INVALID: it makes no sense. */
+PD_MUST_CHECK int pd_server_change_backups(struct pd_server *server, enum pd_setting_id id, const char *text,
+					   struct pd_error *err);
 void pd_server_tick_backups(struct pd_server *server, uint64_t now_us);
 /* When that is due, monotonic; UINT64_MAX: never. */
 uint64_t pd_server_backups_due_us(const struct pd_server *server);

@@ -1,15 +1,17 @@
-"""Backups that a server makes by itself: what is due at the start, by the minute, and when the repository comes back; what is told of it."""
+"""Backups that a server makes by itself: what is due at the start, by the second, and when the repository comes back; what is proven; what is
+changed while it runs; what is told of it."""
 
 import json
 import os
 import re
+import signal
 import time
 import urllib.request
 
 from processes import free_port
-from resp_connection import RespConnection
+from resp_connection import RespConnection, RespError
 
-PATIENCE_S = 200  # a minute of the schedule, and a slow machine
+PATIENCE_S = 200  # of a slow machine
 
 
 def listed(world, vault, *options):
@@ -74,11 +76,11 @@ def test_due_at_the_start(world):
     assert metric(server, http, "perdure_backup_proven_age_seconds") < PATIENCE_S
 
 
-def test_by_the_minute(world):
-    """Incremental each minute, and what is old goes; beside it a server whose repository is not there, and comes."""
-    vault, away = world.path("minute-vault"), world.path("away-vault")
+def test_by_the_second(world):
+    """Incremental each two seconds, and what is old goes; beside it a server whose repository is not there, and comes."""
+    vault, away = world.path("second-vault"), world.path("away-vault")
     os.mkdir(vault)
-    server = world.new_server("minute", ["--backup-repository", vault, "--backup-incremental", "* * * * *", "--backup-expire", "* * * * *",
+    server = world.new_server("second", ["--backup-repository", vault, "--backup-incremental", "*/2 * * * * *", "--backup-expire", "* * * * * *",
                                          "--backup-keep", "1"])
     other = world.new_server("away", ["--backup-repository", away, "--backup-full", "@daily"])
     server.start()
@@ -96,10 +98,48 @@ def test_by_the_minute(world):
     wait_for(server, lambda found: "made=0" not in found["backup_incremental"] and int(found["backup_expired"]) > 0)
     left = listed(world, vault)
     assert left and all(line["id"].endswith("-incremental") for line in left), left
+    # It would be tried again within a minute: with changed settings that is at once.
+    with RespConnection(other.port) as connection:
+        connection.expect("OK", "CONFIG", "SET", "perdure-backup-full", "@hourly")
     found = wait_for(other, lambda found: "made=1" in found["backup_full"])
     assert found["backup_state"] == "scheduled", found
-    assert "the repository can be read again" in other.printed()
     assert len(listed(world, away)) == 1
+
+
+def test_changed_while_it_runs(world):
+    """What is made where is changed by CONFIG SET and by the file; what makes no sense is refused, and changes nothing."""
+    first, second, path = world.path("first-vault"), world.path("second-place"), world.path("changed.toml")
+    os.mkdir(first)
+    os.mkdir(second)
+
+    def write(*lines):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("[backup]\n" + "".join(f"{line}\n" for line in lines))
+
+    write()
+    server = world.new_server("changed", ["--config", path])
+    server.start()
+    assert information(server)["backup_state"] == "off"
+    with RespConnection(server.port) as connection:
+        for name, value, says in (("full", "0 3 * *", "has five fields"), ("repository", "here", "a path from / on"),
+                                  ("drill-directory", "here", "a path from / on"), ("keep", "-1", "")):
+            reply = connection.command("CONFIG", "SET", f"perdure-backup-{name}", value)
+            assert isinstance(reply, RespError) and says in str(reply), (name, reply)
+        connection.expect("OK", "CONFIG", "SET", "perdure-backup-repository", first, "perdure-backup-full", "@yearly")
+        wait_for(server, lambda found: "made=1" in found.get("backup_full", ""))
+        connection.expect("OK", "CONFIG", "SET", "perdure-backup-repository", second)
+        found = wait_for(server, lambda found: "made=2" in found.get("backup_full", ""))
+        assert found["backup_repository"] == second, found
+        assert len(listed(world, first)) == len(listed(world, second)) == 1
+        connection.expect("OK", "SET", "a", "b")
+        write(f'repository = "{second}"', 'log = "* * * * * *"', 'expire = "* * * * * *"', "keep = 1")
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(server, lambda found: "made=0" not in found["backup_log"] and found["backup_next"] in ("log", "expire"))
+        write()
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(server, lambda found: found["backup_state"] == "off")
+        connection.expect("OK", "SET", "a", "c")
+    assert "no backups are made by schedule any more" in server.printed()
 
 
 def test_drill(world):

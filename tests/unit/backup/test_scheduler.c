@@ -43,12 +43,14 @@ static void name_scratch(struct keeper *keeper)
 	(void)snprintf(keeper->scratch, sizeof keeper->scratch, DRILLS "/perdure-drill-%s", cluster);
 }
 
-static void start(struct keeper *keeper, const char *const schedules[PD_AGENDA_COUNT],
+/* Start it, or change what runs. `address` NULL: the usual one. */
+static void order(struct keeper *keeper, const char *address, const char *const schedules[PD_AGENDA_COUNT],
 		  struct pd_retention_rules rules)
 {
 	struct pd_repository_place place = vault_place(keeper->world->host.os);
 	struct pd_backup_scheduler_options options = { .os = keeper->world->host.os,
 						       .engine = keeper->world->host.engine,
+						       .jobs = keeper->jobs,
 						       .place = &place,
 						       .rules = rules,
 						       .drill_directory = DRILLS,
@@ -56,14 +58,25 @@ static void start(struct keeper *keeper, const char *const schedules[PD_AGENDA_C
 	struct pd_cron crons[PD_AGENDA_COUNT];
 	struct pd_error err = { 0 };
 
-	keeper->jobs = options.jobs = pd_backup_jobs_new(keeper->world->host.engine);
-	assert_non_null(keeper->jobs);
+	if (address != NULL)
+		place.store.address = address;
 	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
 		if (schedules[i] != NULL) {
 			assert_int_equal(pd_cron_parse(schedules[i], &crons[i], &err), 0);
 			options.schedules[i] = &crons[i];
 		}
-	assert_int_equal(pd_backup_scheduler_new(&options, &keeper->scheduler, &err), 0);
+	if (keeper->scheduler != NULL)
+		assert_int_equal(pd_backup_scheduler_change(keeper->scheduler, &options, &err), 0);
+	else
+		assert_int_equal(pd_backup_scheduler_new(&options, &keeper->scheduler, &err), 0);
+}
+
+static void start(struct keeper *keeper, const char *const schedules[PD_AGENDA_COUNT],
+		  struct pd_retention_rules rules)
+{
+	keeper->jobs = pd_backup_jobs_new(keeper->world->host.engine);
+	assert_non_null(keeper->jobs);
+	order(keeper, NULL, schedules, rules);
 	keeper->said[0] = '\0';
 	name_scratch(keeper);
 }
@@ -71,6 +84,7 @@ static void start(struct keeper *keeper, const char *const schedules[PD_AGENDA_C
 static void stop(struct keeper *keeper)
 {
 	pd_backup_scheduler_free(keeper->scheduler);
+	keeper->scheduler = NULL;
 	pd_backup_jobs_free(keeper->jobs);
 }
 
@@ -569,6 +583,96 @@ static void test_leftovers(void **state)
 	end(keeper.world);
 }
 
+/* ---- changes ---- */
+
+#define ELSEWHERE "/elsewhere"
+
+/* Schedules, rules and the repository change while it runs: as after a restart with them, and what was counted stays. */
+static void test_changes(void **state)
+{
+	struct keeper keeper = { .world = begin(13) };
+	struct pd_retention_rules rules = { .keep = 100 };
+	uint64_t logs;
+
+	(void)state;
+	make_directory(keeper.world);
+	start(&keeper, hourly, rules);
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(made(&keeper), 1);
+	/* More often. */
+	vault_fill(keeper.world, 2);
+	order(&keeper, NULL, (const char *const[PD_AGENDA_COUNT]){ [PD_AGENDA_LOG] = "*/10 * * * * *" },
+	      rules);
+	pass(&keeper, MINUTE_US);
+	expect_said(&keeper, "the changed settings count");
+	logs = keeper.status.kinds[PD_BACKUP_LOG].made;
+	assert_true(logs > 0);
+	assert_int_equal(keeper.status.next, PD_AGENDA_LOG);
+	/* There are too many. */
+	order(&keeper, NULL,
+	      (const char *const[PD_AGENDA_COUNT]){
+		      [PD_AGENDA_FULL] = "* * * * *", [PD_AGENDA_EXPIRE] = "30 * * * * *" },
+	      (struct pd_retention_rules){ .keep = 1 });
+	vault_fill(keeper.world, 2);
+	pass(&keeper, 3 * MINUTE_US);
+	assert_true(keeper.status.expired > 0);
+	/* Elsewhere: what is there counts, which is nothing. */
+	assert_int_equal(pd_os_mkdir(keeper.world->host.os, ELSEWHERE, NULL), 0);
+	order(&keeper, ELSEWHERE, hourly, rules);
+	pass(&keeper, 2 * MINUTE_US);
+	assert_string_equal(keeper.status.address, ELSEWHERE);
+	assert_in_range(keeper.status.backups, 1, 2);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_LOG].newest.end.lsn, 0);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_LOG].made, logs);
+	assert_true(vault_is_there(keeper.world->host.os, ELSEWHERE "/repository"));
+	stop(&keeper);
+	end(keeper.world);
+}
+
+/* What is at work ends first: a drill at once, and a backup in its own time, into the place for which it was ordered. */
+static void test_changes_at_work(void **state)
+{
+	struct pd_sim_options options = PD_SIM_OPTIONS_DEFAULT;
+	struct keeper keeper = { .world = begin(14) };
+	struct pd_retention_rules rules = { .keep = 100 };
+	uint64_t before;
+
+	(void)state;
+	make_directory(keeper.world);
+	assert_int_equal(pd_os_mkdir(keeper.world->host.os, DRILLS, NULL), 0);
+	assert_int_equal(pd_os_mkdir(keeper.world->host.os, ELSEWHERE, NULL), 0);
+	options.late_tasks = true;
+	pd_sim_set_options(keeper.world->host.os, &options);
+	start(&keeper, proving, rules);
+	do
+		pass(&keeper, 1000);
+	while (keeper.status.working == PD_AGENDA_NOTHING);
+	order(&keeper, ELSEWHERE, proving, rules);
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_FULL].made, 2);
+	assert_int_equal(backups_in(keeper.world), 1);
+	assert_int_equal(keeper.status.backups, 1);
+	/* The drill of what is there has come to its end by now: the next one does not. */
+	assert_int_equal(keeper.status.drill.passed, 1);
+	do
+		pass(&keeper, 1000000);
+	while (!keeper.status.is_drilling);
+	order(&keeper, NULL, hourly, rules);
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(keeper.status.drill.passed + keeper.status.drill.failed, 1);
+	assert_false(keeper.status.is_drilling || keeper.status.failing);
+	assert_int_equal(things_in(keeper.world, DRILLS), 0);
+	assert_string_equal(keeper.status.address, REPOSITORY);
+	/* None at all. */
+	before = made(&keeper);
+	pd_backup_scheduler_end(keeper.scheduler);
+	pass(&keeper, HOUR_US);
+	assert_true(pd_backup_scheduler_has_ended(keeper.scheduler));
+	assert_int_equal(made(&keeper), before);
+	stop(&keeper);
+	end(keeper.world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -578,6 +682,7 @@ int main(void)
 		cmocka_unit_test(test_strangers),      cmocka_unit_test(test_drills),
 		cmocka_unit_test(test_failing_drills), cmocka_unit_test(test_leftovers),
 		cmocka_unit_test(test_no_room),        cmocka_unit_test(test_ended_drill),
+		cmocka_unit_test(test_changes),        cmocka_unit_test(test_changes_at_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,36 @@ static struct pd_cron parse(const char *text)
 	return cron;
 }
 
+/* Six fields: seconds come first. */
+static void test_seconds(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned after_ms,
+			next_s; /* since a moment at the full minute, which is five before the hour */
+	} rows[] = {
+		{ "* * * * * *", 0, 1 },          { "* * * * * *", 999, 1 },
+		{ "*/20 * * * * *", 0, 20 },      { "*/20 * * * * *", 19999, 20 },
+		{ "*/20 * * * * *", 20000, 40 },  { "*/20 * * * * *", 40000, 60 },
+		{ "30 * * * * *", 29000, 30 },    { "30 * * * * *", 30000, 90 },
+		{ "15,45 0 * * * *", 1000, 315 }, { "15,45 0 * * * *", 315000, 345 },
+		{ "0 * * * * *", 0, 60 },
+	};
+	uint64_t base = moment("2026-11-21 14:55");
+	struct pd_cron cron;
+	struct pd_error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		cron = parse(rows[i].text);
+		assert_int_equal(pd_cron_next(&cron, base + rows[i].after_ms * UINT64_C(1000)),
+				 base + rows[i].next_s * UINT64_C(1000000));
+	}
+	assert_int_equal(pd_cron_parse("60 * * * * *", &cron, &err), PD_INVALID);
+	assert_int_equal(pd_cron_parse("0 * * * * * *", &cron, &err), PD_INVALID);
+	assert_int_equal(pd_cron_parse("0 0 0 31 2 *", &cron, &err), PD_INVALID);
+}
+
 static void test_next(void **state)
 {
 	static const struct {
@@ -113,7 +143,7 @@ static void test_wrong(void **state)
 	} rows[] = {
 		{ "", "five fields" },
 		{ "0 3 * *", "five fields" },
-		{ "0 3 * * * *", "five fields" },
+		{ "0 0 3 * * * *", "five fields" },
 		{ "daily", "five fields" },
 		{ "@reboot", "@daily" },
 		{ "@every 5m", "@daily" },
@@ -210,10 +240,8 @@ static void test_by_chance(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_next),
-		cmocka_unit_test(test_far),
-		cmocka_unit_test(test_wrong),
-		cmocka_unit_test(test_by_chance),
+		cmocka_unit_test(test_next),  cmocka_unit_test(test_seconds),   cmocka_unit_test(test_far),
+		cmocka_unit_test(test_wrong), cmocka_unit_test(test_by_chance),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
