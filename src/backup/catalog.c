@@ -144,7 +144,8 @@ static int add_log(struct pd_backup_manifest *plan, struct part *parts, size_t c
 	const struct pd_backup_file *last = NULL;
 	int result = 0;
 
-	qsort(parts, count, sizeof *parts, by_name);
+	if (count > 0)
+		qsort(parts, count, sizeof *parts, by_name);
 	for (size_t i = 0; i < count && result == 0; i++) {
 		const struct pd_backup_file *file = parts[i].file;
 

@@ -21,6 +21,13 @@ char *pd_strdup(const char *string);
 /* printf into fresh memory, NULL when there is none. */
 char *pd_asprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Does a sanitizer watch the memory? Then the process has its shadows, and all that it keeps of freed memory, besides what is ours. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PD_MEMORY_WATCHED 1
+#else
+#define PD_MEMORY_WATCHED 0
+#endif
+
 /* Tests only: the nth allocation from now (1 = the next) fails, once, or with `for_good` it and all that
  * follow. n = 0 switches it off. */
 void pd_memory_fail(unsigned long n, int for_good);

@@ -124,7 +124,7 @@ static int flush(struct pd_engine *engine)
 static void look_at_budget(struct pd_engine *engine, uint64_t cache_bytes, uint64_t now_us)
 {
 	struct pd_levels *levels = pd_store_levels(engine->store);
-	bool alone = !engine->options.shares_process;
+	bool alone = !engine->options.shares_process && !PD_MEMORY_WATCHED;
 	struct pd_memory_report counted;
 	uint64_t size;
 

@@ -34,10 +34,11 @@ static int parse_cursor(struct pd_slice text, struct pd_buffer *into, struct pd_
 {
 	for (size_t i = 0; i + 1 < text.size; i += 2) {
 		int high = digit(text.data[i]), low = digit(text.data[i + 1]);
-		uint8_t byte = (uint8_t)(high << 4 | low);
+		uint8_t byte;
 
 		if (high < 0 || low < 0)
 			break;
+		byte = (uint8_t)(high << 4 | low);
 		if (pd_buffer_append(into, &byte, 1) != 0)
 			return pd_error_set(err, PD_NO_MEMORY, "out of memory for a cursor");
 	}
