@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "base/plant.h"
 #include "engine/engine_private.h"
 #include "os/heap.h"
