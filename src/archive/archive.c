@@ -16,6 +16,7 @@
 #define PLACE_TEXTS    7u        /* of an address */
 #define LOOK_US        20000u    /* a round is at work: is it over? */
 #define HOLD_US        500000u   /* what is kept on the disk is judged anew */
+#define URGENT_US      250000u   /* a round takes longer: the next does not give way to what serves */
 #define RETRY_FIRST_US 1000000u  /* after a failure; twice as long after the next … */
 #define RETRY_LAST_US  60000000u /* … up to that */
 
@@ -163,7 +164,7 @@ void pd_archive_free(struct pd_archive *archive)
 	atomic_store(&archive->round.cancelled, true);
 	end_task(archive);
 	pd_engine_keep_log(archive->engine, UINT64_MAX);
-	pd_object_store_free(archive->round.store);
+	pd_archive_round_done(&archive->round);
 	for (size_t i = 0; texts_of(&archive->place, i) != NULL; i++)
 		pd_free(archive->texts[i]);
 	pd_free(archive->log_directory);
@@ -224,6 +225,7 @@ static void take_in(struct pd_archive *archive)
 
 	end_task(archive);
 	hear(archive);
+	round->urgent = now_us(archive) - archive->begun_us > URGENT_US;
 	if (round->result == 0) {
 		archive->failed = 0;
 		/* Half of it, so that what comes now is there in time; at once, where the round took longer. */
@@ -235,7 +237,11 @@ static void take_in(struct pd_archive *archive)
 
 static void run(void *argument)
 {
-	pd_archive_round_run(argument);
+	struct pd_archive_round *round = argument;
+
+	if (!round->urgent)
+		pd_os_task_give_way(round->os);
+	pd_archive_round_run(round);
 }
 
 static void begin(struct pd_archive *archive)

@@ -170,6 +170,13 @@ static int keep_what_counts(struct pd_archive_catalog *catalog, struct pd_error 
 	return result;
 }
 
+/* Does it count, now that its base begins there? A segment's last part, in which no record ends, is of the segment that it is the end of. */
+static bool is_kept(const struct pd_log_stretch *stretch, uint64_t lsn)
+{
+	return stretch->last_lsn >= lsn || stretch->first_lsn > lsn ||
+	       (stretch->first_lsn == lsn && stretch->from == 0);
+}
+
 /* What lies before a base's new beginning. */
 static int set_expired_aside(struct pd_archive_catalog *catalog, struct pd_error *err)
 {
@@ -181,8 +188,7 @@ static int set_expired_aside(struct pd_archive_catalog *catalog, struct pd_error
 		const struct pd_archive_item item = catalog->items[i];
 		struct pd_archive_item *expired;
 
-		if (item.part.stretch.last_lsn >= kept_from(catalog, item.part.base) ||
-		    item.part.stretch.first_lsn >= kept_from(catalog, item.part.base)) {
+		if (is_kept(&item.part.stretch, kept_from(catalog, item.part.base))) {
 			catalog->items[kept++] = item;
 			continue;
 		}

@@ -115,6 +115,18 @@ struct expiring {
 	struct pd_archive_expired *expired;
 };
 
+/* Where the segment begins whose items end before `end`. Does a record end in it? */
+static size_t segment_begin(const struct pd_archive_item *items, size_t end, bool *ret_ends_record)
+{
+	uint32_t segment = items[end - 1].part.stretch.segment;
+
+	*ret_ends_record = false;
+	for (; end > 0 && items[end - 1].part.stretch.segment == segment; end--)
+		*ret_ends_record = *ret_ends_record || items[end - 1].part.stretch.last_lsn >=
+							       items[end - 1].part.stretch.first_lsn;
+	return end;
+}
+
 /* Items of the run, from its first on, that are from before that time: whole segments only, and all that is a segment's. */
 static size_t count_old(const struct pd_archive_catalog *catalog, const struct pd_archive_run *run,
 			bool newest, uint64_t before_us)
@@ -130,10 +142,11 @@ static size_t count_old(const struct pd_archive_catalog *catalog, const struct p
 		old++;
 	if (old == run->count)
 		return old;
+	while (old > 0 && items[old].part.stretch.segment == items[old - 1].part.stretch.segment)
+		old--;
 	/* One segment more stays: a large record may begin in it. And those that have nothing but the middle of one. */
-	for (bool whole = false; old > 0 && !whole; old--)
-		whole = items[old - 1].part.stretch.last_lsn >= items[old - 1].part.stretch.first_lsn &&
-			items[old - 1].part.kind == PD_ARCHIVE_WHOLE;
+	for (bool ends_record = false; old > 0 && !ends_record;)
+		old = segment_begin(items, old, &ends_record);
 	return old;
 }
 

@@ -14,6 +14,15 @@
 #define CRC_AT     (PD_ARCHIVE_HEADER_SIZE - 4)
 #define FOLDER     1000u /* segments in one */
 
+/* By their kinds. */
+static const char *const kinds[] = { NULL, "whole", "piece", "last" };
+#define KINDS (sizeof kinds / sizeof *kinds)
+
+bool pd_archive_kind_seals(enum pd_archive_kind kind)
+{
+	return kind == PD_ARCHIVE_WHOLE || kind == PD_ARCHIVE_LAST;
+}
+
 /* ---- names ---- */
 
 void pd_archive_prefix(const struct pd_archive_log *log, char name[PD_ARCHIVE_NAME_SIZE])
@@ -56,7 +65,7 @@ void pd_archive_part_name(const struct pd_archive_log *log, const struct pd_arch
 	       "-%020" PRIu64 "-%020" PRIu64 "-%020" PRIu64 ".%s",
 	       stretch->segment / FOLDER, stretch->segment, stretch->from, stretch->end, stretch->epoch,
 	       stretch->first_lsn, stretch->last_lsn, stretch->first_time_us, stretch->last_time_us,
-	       part->kind == PD_ARCHIVE_WHOLE ? "whole" : "piece");
+	       kinds[part->kind]);
 }
 
 /* So many digits, and what comes behind them. */
@@ -77,6 +86,15 @@ static bool take_number(const char **at, unsigned digits, char behind, uint64_t 
 	(*at)++;
 	*ret_number = number;
 	return true;
+}
+
+/* 0: it is none. */
+static enum pd_archive_kind find_kind(const char *word)
+{
+	for (size_t i = 1; i < KINDS; i++)
+		if (strcmp(word, kinds[i]) == 0)
+			return (enum pd_archive_kind)i;
+	return (enum pd_archive_kind)0;
 }
 
 bool pd_archive_part_parse(const struct pd_archive_log *log, const char *name,
@@ -100,14 +118,17 @@ bool pd_archive_part_parse(const struct pd_archive_log *log, const char *name,
 	    !take_number(&at, 20, '-', &stretch->first_time_us) ||
 	    !take_number(&at, 20, '.', &stretch->last_time_us) || segment > UINT32_MAX)
 		return false;
-	part.kind = strcmp(at, "whole") == 0 ? PD_ARCHIVE_WHOLE : PD_ARCHIVE_PIECE;
-	stretch->sealed = part.kind == PD_ARCHIVE_WHOLE;
+	part.kind = find_kind(at);
+	if (part.kind == 0)
+		return false;
+	stretch->sealed = pd_archive_kind_seals(part.kind);
 	stretch->segment = (uint32_t)segment;
 	/* One part has one name; and what it says makes sense. */
 	pd_archive_part_name(log, &part, again);
 	if (strcmp(name, again) != 0 || stretch->from >= stretch->end || stretch->first_lsn == 0 ||
 	    stretch->last_lsn + 1 < stretch->first_lsn || part.base == 0 || part.base > stretch->first_lsn ||
-	    (stretch->sealed && stretch->from != 0))
+	    (part.kind == PD_ARCHIVE_WHOLE && stretch->from != 0) ||
+	    (part.kind == PD_ARCHIVE_LAST && stretch->from == 0))
 		return false;
 	*ret_part = part;
 	return true;
@@ -151,7 +172,7 @@ void pd_archive_header_write(const struct pd_archive_log *log, const struct pd_a
 
 	memset(header, 0, PD_ARCHIVE_HEADER_SIZE);
 	memcpy(header, MAGIC, sizeof MAGIC);
-	pd_store_u32(header + 8, PD_ARCHIVE_VERSION);
+	pd_store_u32(header + 8, part->kind == PD_ARCHIVE_LAST ? 2 : 1); /* the first that has it */
 	pd_store_u32(header + 12, PD_ARCHIVE_HEADER_SIZE);
 	memcpy(header + 16, log->cluster_id, PD_CLUSTER_ID_SIZE);
 	pd_store_u32(header + 32, log->shard);
@@ -190,7 +211,7 @@ static void decode(const uint8_t *header, struct pd_archive_part *ret_part)
 			     .last_time_us = pd_load_u64(header + 96),
 			     .previous_crc = pd_load_u32(header + 104),
 			     .last_crc = pd_load_u32(header + 108),
-			     .sealed = pd_load_u32(header + 112) == PD_ARCHIVE_WHOLE,
+			     .sealed = pd_archive_kind_seals((enum pd_archive_kind)pd_load_u32(header + 112)),
 			     .hash = { .low = pd_load_u64(header + 120),
 				       .high = pd_load_u64(header + 128) } },
 	};
@@ -201,7 +222,7 @@ static bool is_named(const struct pd_archive_log *log, const struct pd_archive_p
 {
 	char own[PD_ARCHIVE_NAME_SIZE];
 
-	if (part->kind != PD_ARCHIVE_WHOLE && part->kind != PD_ARCHIVE_PIECE)
+	if (part->kind == 0 || part->kind >= KINDS)
 		return false;
 	pd_archive_part_name(log, part, own);
 	return strcmp(own, name) == 0;

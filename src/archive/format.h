@@ -11,7 +11,7 @@
 #include "log/log.h"
 #include "log/raw.h"
 
-#define PD_ARCHIVE_VERSION     1u
+#define PD_ARCHIVE_VERSION     2u
 #define PD_ARCHIVE_HEADER_SIZE 256u
 #define PD_ARCHIVE_NAME_SIZE   256 /* of any name, with its NUL */
 #define PD_ARCHIVE_CLAIM_SIZE  256
@@ -25,14 +25,17 @@ struct pd_archive_log {
 enum pd_archive_kind {
 	PD_ARCHIVE_WHOLE = 1, /* a sealed segment */
 	PD_ARCHIVE_PIECE = 2, /* a part of one that was open */
+	PD_ARCHIVE_LAST = 3,  /* what is behind the pieces of one that was sealed then: they stay. Format 2 */
 };
+/* Does its segment end with it? */
+bool pd_archive_kind_seals(enum pd_archive_kind kind);
 
 /* What an object is of. */
 struct pd_archive_part {
 	enum pd_archive_kind kind;
 	uint64_t base; /* LSN at which its base begins */
 	struct pd_log_stretch
-		stretch; /* `sealed` as the kind; what only the header has is zero until that was read */
+		stretch; /* `sealed` as of the kind; what only the header has is zero until that was read */
 	uint64_t made_us;
 };
 

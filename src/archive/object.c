@@ -1,4 +1,5 @@
-/* There: the file's bytes are hashed once more, compressed, and given to the store as it asks. Back: header, frame, hash. */
+/* There: the file's bytes are hashed once more, compressed, hashed as they are then, and given to the store as it asks. Back: header, frame, hash; or
+ * what came out of the store against what went into it. */
 #include "archive/object.h"
 
 #include <inttypes.h>
@@ -30,7 +31,9 @@ struct source {
 	struct pd_log_raw_reader reader;
 	const struct pd_archive_part *part;
 	struct pd_compressor *compressor;
-	struct pd_hasher *hasher;
+	struct pd_hasher *hasher;  /* of the file */
+	struct pd_hasher *imprint; /* of the object */
+	uint64_t bytes;
 	uint8_t *piece;
 	struct pd_buffer pressed;
 	size_t given; /* of what is pressed */
@@ -87,6 +90,8 @@ static int read_source(void *context, void *data, size_t size, size_t *ret_size,
 
 		if (part > 0)
 			memcpy(at + done, source->pressed.data + source->given, part);
+		pd_hasher_add(source->imprint, at + done, part);
+		source->bytes += part;
 		source->given += part;
 		done += part;
 		if (source->given < source->pressed.size)
@@ -104,10 +109,13 @@ static int read_source(void *context, void *data, size_t size, size_t *ret_size,
 }
 
 int pd_archive_object_put(struct pd_object_store *store, const struct pd_archive_log *log,
-			  const struct pd_log_raw *raw, const struct pd_archive_part *part,
-			  struct pd_error *err)
+			  const struct pd_log_raw *raw, const struct pd_archive_part *part, int level,
+			  struct pd_archive_imprint *ret_imprint, struct pd_error *err)
 {
-	struct source source = { .part = part, .hasher = pd_hasher_new(), .piece = pd_malloc(PIECE_BYTES) };
+	struct source source = { .part = part,
+				 .hasher = pd_hasher_new(),
+				 .imprint = pd_hasher_new(),
+				 .piece = pd_malloc(PIECE_BYTES) };
 	struct pd_object_source from = { .read = read_source, .context = &source };
 	char name[PD_ARCHIVE_NAME_SIZE];
 	uint8_t header[PD_ARCHIVE_HEADER_SIZE];
@@ -117,17 +125,20 @@ int pd_archive_object_put(struct pd_object_store *store, const struct pd_archive
 	pd_archive_part_name(log, part, name);
 	pd_archive_header_write(log, part, header);
 	source.crc = pd_crc32c(0, header, sizeof header);
-	if (source.hasher == NULL || source.piece == NULL ||
-	    pd_compressor_new(PD_COMPRESS_FAST, &source.compressor) != 0 ||
+	if (source.hasher == NULL || source.imprint == NULL || source.piece == NULL ||
+	    pd_compressor_new(level, &source.compressor) != 0 ||
 	    pd_buffer_append(&source.pressed, header, sizeof header) != 0)
 		(void)no_memory(err);
 	else
 		result = pd_log_raw_open(raw, &part->stretch, &source.reader, err);
 	if (result == 0)
 		result = pd_object_put(store, name, &from, NULL, NULL, err);
+	if (result == 0)
+		*ret_imprint = (struct pd_archive_imprint){ source.bytes, pd_hasher_sum(source.imprint) };
 	pd_log_raw_close(&source.reader);
 	pd_compressor_free(source.compressor);
 	pd_hasher_free(source.hasher);
+	pd_hasher_free(source.imprint);
 	pd_buffer_done(&source.pressed);
 	pd_free(source.piece);
 	return result;
@@ -271,6 +282,42 @@ int pd_archive_object_get(struct pd_object_store *store, const struct pd_archive
 	pd_decompressor_free(unpack.decompressor);
 	pd_hasher_free(unpack.hasher);
 	pd_free(unpack.piece);
+	return result;
+}
+
+struct comparison {
+	struct pd_hasher *hasher;
+	uint64_t bytes;
+};
+
+static int compare(void *context, const void *data, size_t size, struct pd_error *err)
+{
+	struct comparison *comparison = context;
+
+	(void)err;
+	pd_hasher_add(comparison->hasher, data, size);
+	comparison->bytes += size;
+	return 0;
+}
+
+int pd_archive_object_read_back(struct pd_object_store *store, const struct pd_archive_log *log,
+				const struct pd_archive_part *part, const struct pd_archive_imprint *imprint,
+				struct pd_error *err)
+{
+	struct comparison comparison = { .hasher = pd_hasher_new() };
+	const struct pd_object_sink sink = { .write = compare, .context = &comparison };
+	char name[PD_ARCHIVE_NAME_SIZE];
+	int result;
+
+	if (comparison.hasher == NULL)
+		return no_memory(err);
+	pd_archive_part_name(log, part, name);
+	result = pd_object_get(store, name, 0, PD_OBJECT_SIZE_UNKNOWN, NULL, &sink, NULL, err);
+	if (result == 0 && (comparison.bytes != imprint->bytes ||
+			    !same_hash(pd_hasher_sum(comparison.hasher), imprint->hash)))
+		result = pd_error_set(err, PD_CORRUPT,
+				      "%s is damaged: other bytes were read back than were put", name);
+	pd_hasher_free(comparison.hasher);
 	return result;
 }
 

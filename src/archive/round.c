@@ -1,6 +1,8 @@
 /* The round goes from segment to segment:
  *
- *     the next segment is there, and follows    sealed: put it whole, prove it, remove its pieces; open: put a piece, prove it; done
+ *     the next segment is there, and follows    open: put a piece, read it back; done
+ *                                               sealed, with a few large pieces: put the last one, read it back
+ *                                               sealed, with none, or many: put it whole, read it back, remove its pieces
  *     it is there, and does not follow          a gap: a new base begins with it
  *     it is damaged                             sealed: a gap behind it; open: an error, until it is sealed or repaired */
 #include "archive/round.h"
@@ -12,12 +14,17 @@
 #include "archive/expire.h"
 #include "archive/object.h"
 #include "base/assert.h"
+#include "base/compress.h"
 #include "base/plant.h"
 #include "os/os.h"
 
 #define LISTING_TRIES   8u /* a segment may be trimmed while they are listed */
 #define EXPIRE_EVERY_NS UINT64_C(3600000000000)
 #define BEGIN_SIZE      1000
+/* A segment's pieces stay if they are no more than that: putting all of it once more costs as much as they did. Beyond that they are small, and there is time. */
+#define PIECES_MAX  32u
+#define HASTY_FOR   15u          /* objects, after one with which little was gained by compressing it well */
+#define JUDGED_FROM (32u * 1024) /* bytes of the log: smaller objects say nothing of that */
 
 bool pd_archive_go_on(void *context)
 {
@@ -37,19 +44,43 @@ static void tell(struct pd_archive_round *round)
 
 /* ---- objects ---- */
 
+/* Values that are random, or compressed already, take the most time and gain the least: a third at least has to be gained. */
+static void judge_gain(struct pd_archive_round *round, const struct pd_log_stretch *stretch,
+		       const struct pd_archive_imprint *imprint)
+{
+	uint64_t bytes = stretch->end - stretch->from;
+
+	if (round->hasty > 0)
+		round->hasty--;
+	else if (bytes >= JUDGED_FROM && imprint->bytes > bytes / 3 * 2)
+		round->hasty = HASTY_FOR;
+}
+
+static int put(struct pd_archive_round *round, const struct pd_log_raw *raw,
+	       const struct pd_archive_part *part, struct pd_error *err)
+{
+	int level = round->hasty > 0 ? PD_COMPRESS_HASTY : PD_COMPRESS_FAST;
+	struct pd_archive_imprint imprint;
+	int result = pd_archive_object_put(round->store, &round->log, raw, part, level, &imprint, err);
+
+	if (result != 0 && result != PD_EXISTS)
+		return result;
+	if (pd_plant(PD_PLANT_ARCHIVE_NOT_READ_BACK))
+		return 0;
+	if (result == PD_EXISTS)
+		return pd_archive_object_prove(round->store, &round->log, part, err);
+	judge_gain(round, &part->stretch, &imprint);
+	return pd_archive_object_read_back(round->store, &round->log, part, &imprint, err);
+}
+
 /* Put and read back. What is damaged there does not count yet: it goes, and the next round puts it again. */
 static int put_proved(struct pd_archive_round *round, const struct pd_log_raw *raw,
 		      const struct pd_archive_part *part, struct pd_error *err)
 {
 	char name[PD_ARCHIVE_NAME_SIZE];
 	struct pd_error why;
-	int result = pd_archive_object_put(round->store, &round->log, raw, part, err);
+	int result = put(round, raw, part, err);
 
-	if (result != 0 && result != PD_EXISTS)
-		return result;
-	result = pd_plant(PD_PLANT_ARCHIVE_NOT_READ_BACK)
-			 ? 0
-			 : pd_archive_object_prove(round->store, &round->log, part, err);
 	if (result == PD_CONFLICT)
 		round->refused = true;
 	if (result != PD_CORRUPT)
@@ -109,7 +140,7 @@ static void count(struct pd_archive_round *round, const struct pd_log_stretch *s
 	place->next_lsn = stretch->last_lsn + 1;
 	if (stretch->sealed)
 		place->segment_lsn = place->next_lsn;
-	place->pieces = !stretch->sealed;
+	place->pieces = stretch->sealed ? 0 : place->pieces + 1;
 	atomic_store(&round->figures.time_us, stretch->last_time_us);
 	atomic_fetch_add(&round->figures.objects, 1);
 	atomic_fetch_add(&round->figures.bytes, stretch->end - stretch->from);
@@ -148,7 +179,7 @@ static int begin_base(struct pd_archive_round *round, const struct pd_log_raw_se
 		atomic_fetch_add(&round->figures.gaps, 1);
 	place->base = place->next_lsn = place->segment_lsn = segment->first_lsn;
 	place->last = (struct pd_log_stretch){ 0 };
-	place->pieces = true;
+	place->pieces = 1;
 	place->given_up = 0;
 	tell(round);
 	return 0;
@@ -221,13 +252,37 @@ static int find_next(struct pd_archive_round *round, const struct pd_log_raw *ra
 	return PD_END;
 }
 
-static int open_log(struct pd_archive_round *round, struct pd_log_raw **ret_raw, struct pd_error *err)
+/* All of it, from the disk. */
+static int list_log(struct pd_archive_round *round, struct pd_log_raw **ret_raw, struct pd_error *err)
 {
 	int result = PD_NOT_FOUND;
 
 	for (unsigned i = 0; i < LISTING_TRIES && result == PD_NOT_FOUND; i++)
 		result = pd_log_raw_new(&round->source, ret_raw, err);
 	return result;
+}
+
+/* With what the last round has seen of it. */
+static int open_log(struct pd_archive_round *round, struct pd_error *err)
+{
+	int result = PD_NOT_FOUND;
+
+	if (round->raw == NULL)
+		return list_log(round, &round->raw, err);
+	for (unsigned i = 0; i < LISTING_TRIES && result == PD_NOT_FOUND; i++)
+		result = pd_log_raw_renew(&round->raw, err);
+	return result;
+}
+
+/* The memory is for a round. After a failure the log's list is made anew. */
+static void close_log(struct pd_archive_round *round, int result)
+{
+	if (result == 0) {
+		pd_log_raw_rest(round->raw);
+		return;
+	}
+	pd_log_raw_free(round->raw);
+	round->raw = NULL;
 }
 
 /* A sealed segment cannot be read. Was it trimmed meanwhile, then the next round finds out where the log begins; else it is damaged, and stays
@@ -237,7 +292,7 @@ static int give_up(struct pd_archive_round *round, uint32_t number, struct pd_er
 	struct pd_error why = *err;
 	struct pd_log_raw *raw;
 	bool there = false;
-	int result = open_log(round, &raw, err);
+	int result = list_log(round, &raw, err);
 
 	if (result != 0)
 		return result;
@@ -256,25 +311,54 @@ static int give_up(struct pd_archive_round *round, uint32_t number, struct pd_er
 	return 0;
 }
 
+/* Nothing of the segment's last part is a record: so its times are those of the records before it. */
+static void take_times(struct pd_log_stretch *stretch, const struct pd_log_stretch *before)
+{
+	if (stretch->last_lsn >= stretch->first_lsn || stretch->from == 0)
+		return;
+	stretch->first_time_us = stretch->last_time_us = before->last_time_us;
+}
+
+/* What of the segment is to be put next. A sealed one's pieces stay, and the rest of it is put, if they are few; where there is no rest, or they are
+ * many, all of it. */
+static int find_part(struct pd_archive_round *round, struct pd_log_raw *raw, size_t n, bool sealed,
+		     struct pd_archive_part *part, struct pd_error *err)
+{
+	const struct pd_log_stretch *last = round->place.last.segment != 0 ? &round->place.last : NULL;
+	bool goes_on = !sealed || round->place.pieces <= PIECES_MAX;
+	int result = pd_log_raw_stretch(raw, n, goes_on ? last : NULL, round->durable_lsn, pd_archive_go_on,
+					round, &part->stretch, err);
+
+	if (result == PD_END && sealed && goes_on)
+		result = pd_log_raw_stretch(raw, n, NULL, round->durable_lsn, pd_archive_go_on, round,
+					    &part->stretch, err);
+	if (result != 0)
+		return result;
+	part->kind = part->stretch.from > 0 ? PD_ARCHIVE_LAST : PD_ARCHIVE_WHOLE;
+	if (!sealed)
+		part->kind = PD_ARCHIVE_PIECE;
+	if (last != NULL)
+		take_times(&part->stretch, last);
+	return 0;
+}
+
 /* 0: go on with what comes next; PD_END: that was all. */
 static int archive_segment(struct pd_archive_round *round, struct pd_log_raw *raw, size_t n,
 			   struct pd_error *err)
 {
 	struct pd_archive_part part = { .base = round->place.base, .made_us = pd_os_real_us(round->os) };
-	const struct pd_log_stretch *last = round->place.last.segment != 0 ? &round->place.last : NULL;
 	struct pd_log_raw_segment segment;
-	bool pieces;
+	bool replaces;
 	int result;
 
 	pd_log_raw_segment(raw, n, &segment);
-	part.kind = segment.sealed ? PD_ARCHIVE_WHOLE : PD_ARCHIVE_PIECE;
-	result = pd_log_raw_stretch(raw, n, segment.sealed ? NULL : last, round->durable_lsn,
-				    pd_archive_go_on, round, &part.stretch, err);
+	result = find_part(round, raw, n, segment.sealed, &part, err);
 	if (result == PD_CORRUPT && segment.sealed)
 		return give_up(round, segment.number, err);
 	if (result != 0)
 		return result;
-	if (pd_plant(PD_PLANT_ARCHIVE_PIECES_FIRST) && segment.sealed) {
+	replaces = part.kind == PD_ARCHIVE_WHOLE && round->place.pieces > 0;
+	if (pd_plant(PD_PLANT_ARCHIVE_PIECES_FIRST) && replaces) {
 		result = remove_pieces(round, &part, err);
 		if (result != 0)
 			return result;
@@ -282,11 +366,10 @@ static int archive_segment(struct pd_archive_round *round, struct pd_log_raw *ra
 	result = put_proved(round, raw, &part, err);
 	if (result != 0)
 		return result;
-	pieces = round->place.pieces;
 	count(round, &part.stretch);
 	if (!segment.sealed)
 		return PD_END;
-	return pieces ? remove_pieces(round, &part, err) : 0;
+	return replaces ? remove_pieces(round, &part, err) : 0;
 }
 
 static int go_over(struct pd_archive_round *round, struct pd_log_raw *raw, struct pd_error *err)
@@ -338,7 +421,6 @@ static bool watch(void *context, uint64_t done_bytes)
 void pd_archive_round_run(struct pd_archive_round *round)
 {
 	struct pd_object_watch watching = { .go_on = watch, .context = round };
-	struct pd_log_raw *raw = NULL;
 	int result;
 
 	round->refused = false;
@@ -350,19 +432,25 @@ void pd_archive_round_run(struct pd_archive_round *round)
 		return;
 	}
 	pd_object_store_watch(round->store, &watching);
-	result = open_log(round, &raw, &round->err);
+	result = open_log(round, &round->err);
 	/* Who has other records than the archive claims nothing: it would keep out whose archive it is. */
 	if (result == 0 && !round->place.known)
-		result = pd_archive_start(round, raw, &round->err);
+		result = pd_archive_start(round, round->raw, &round->err);
 	if (result == 0)
-		result = pd_archive_claim_epochs(round, raw, &round->err);
+		result = pd_archive_claim_epochs(round, round->raw, &round->err);
 	if (result == 0) {
 		tell(round);
-		result = go_over(round, raw, &round->err);
+		result = go_over(round, round->raw, &round->err);
 	}
 	if (result == 0)
 		result = expire(round, &round->err);
-	pd_log_raw_free(raw);
+	close_log(round, result);
 	pd_object_store_watch(round->store, NULL);
 	round->result = result;
+}
+
+void pd_archive_round_done(struct pd_archive_round *round)
+{
+	pd_log_raw_free(round->raw);
+	pd_object_store_free(round->store);
 }

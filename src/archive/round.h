@@ -22,7 +22,7 @@ struct pd_archive_place {
 	uint64_t
 		segment_lsn; /* and all before this one in whole segments: the log may be trimmed up to there */
 	struct pd_log_stretch last; /* the newest that was archived in the base; segment 0: nothing */
-	bool pieces;                /* there may be pieces of the segment that comes next */
+	uint32_t pieces;            /* that there are of the segment that comes next, at most */
 	uint32_t given_up;          /* a damaged segment: no base begins before the one behind it; 0: none */
 	uint64_t claimed_epoch;     /* up to which epochs are known to be ours */
 };
@@ -41,11 +41,15 @@ struct pd_archive_round {
 	struct pd_os *os;
 	struct pd_log_options source; /* of the log's files */
 	struct pd_archive_log log;
+	struct pd_log_raw *raw; /* the log's segments as of the last round; NULL: they are listed anew */
 	struct pd_object_store *store; /* NULL: it could not be opened yet */
 	const struct pd_object_place *place_of_store;
 	uint64_t durable_lsn;  /* all up to it is on stable storage */
 	uint64_t retention_us; /* what is older, by the newest archived record, expires; 0: nothing does */
 	uint64_t expire_ns;    /* monotonic: not before that again */
+	unsigned
+		hasty; /* objects that are compressed in haste before it is tried again how well they can be */
+	bool urgent;   /* it does not give way to what serves: the archive is behind */
 	_Atomic uint64_t until_ns; /* monotonic: no longer than that; 0: as long as it takes */
 	atomic_bool cancelled;
 
@@ -61,6 +65,8 @@ struct pd_archive_round {
 
 /* Do it; the result is in round->result. */
 void pd_archive_round_run(struct pd_archive_round *round);
+/* What rounds keep between them. */
+void pd_archive_round_done(struct pd_archive_round *round);
 
 /* ---- start.c ---- */
 /* Find out from the store where to go on. PD_CONFLICT: it has what this log has not. */

@@ -243,7 +243,7 @@ static int remove_hidden(struct pd_archive_round *round, const struct pd_archive
 		char name[PD_ARCHIVE_NAME_SIZE];
 		int result;
 
-		/* Only of segments whose whole one was read back: that is so before the next one is begun. */
+		/* Only of segments of which all was read back that counts: that is so before the next one is begun. */
 		if (catalog->hidden[i].part.stretch.segment >= last->segment)
 			continue;
 		pd_archive_part_name(&round->log, &catalog->hidden[i].part, name);
@@ -252,6 +252,17 @@ static int remove_hidden(struct pd_archive_round *round, const struct pd_archive
 			return result;
 	}
 	return 0;
+}
+
+/* How many pieces there are of the segment that goes on behind `last`; 1 where nobody knows: there may be some of the next one. */
+static uint32_t count_pieces(const struct pd_archive_catalog *catalog, const struct pd_archive_run *run,
+			     const struct pd_log_stretch *last)
+{
+	uint32_t pieces = 0;
+
+	for (size_t i = run->first; i < run->first + run->count; i++)
+		pieces += catalog->items[i].part.stretch.segment == last->segment;
+	return last->sealed || pieces == 0 ? 1 : pieces;
 }
 
 /* Where the segment begins whose pieces end with `last`. */
@@ -271,7 +282,7 @@ static int take_base(struct pd_archive_round *round, struct pd_log_raw *raw,
 					  .base = base,
 					  .next_lsn = base,
 					  .segment_lsn = base,
-					  .pieces = true,
+					  .pieces = 1,
 					  .claimed_epoch = round->place.claimed_epoch };
 	uint32_t head_crc = 0;
 	int result = 0;
@@ -283,6 +294,7 @@ static int take_base(struct pd_archive_round *round, struct pd_log_raw *raw,
 		if (result == 0 && place.last.segment != 0) {
 			place.next_lsn = place.last.last_lsn + 1;
 			place.segment_lsn = segment_lsn(catalog, run, &place.last);
+			place.pieces = count_pieces(catalog, run, &place.last);
 			result = compare(round, raw, &place.last, head_crc, err);
 			if (result == 0)
 				result = remove_hidden(round, catalog, &place.last, err);

@@ -14,14 +14,15 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-#define PD_COMPRESS_FAST     1 /* of a disk's speed */
+#define PD_COMPRESS_HASTY    (-5) /* where little is to be gained by it: twice as fast as the next */
+#define PD_COMPRESS_FAST     1    /* of a disk's speed */
 #define PD_COMPRESS_BALANCED 3
 #define PD_COMPRESS_SMALL    12
 
 struct pd_compressor;
 struct pd_decompressor;
 
-/* A level as above, or any from 1 to 19. PD_NO_MEMORY, and nothing else. */
+/* A level as above, or any from -7 to 19. PD_NO_MEMORY, and nothing else. */
 PD_MUST_CHECK int pd_compressor_new(int level, struct pd_compressor **ret_compressor);
 void pd_compressor_free(struct pd_compressor *compressor); /* NULL is fine */
 /* Take all of the input; what it makes is appended to `output`, now or with a later call. PD_NO_MEMORY; PD_TOO_LARGE past the buffer's

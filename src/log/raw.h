@@ -55,7 +55,12 @@ struct pd_log_stretch {
  * PD_NOT_FOUND: it changed while it was listed. A directory that is not there is an empty log. */
 PD_MUST_CHECK int pd_log_raw_new(const struct pd_log_options *options, struct pd_log_raw **ret_raw,
 				 struct pd_error *err);
+/* The same, by one that was made some time ago of the log that a process has begun and goes on writing: heads of segments that were sealed then are not read
+ * again, and it is freed. After an error it is as it was. */
+PD_MUST_CHECK int pd_log_raw_renew(struct pd_log_raw **raw, struct pd_error *err);
 void pd_log_raw_free(struct pd_log_raw *raw); /* NULL is fine */
+/* Gives back the memory that stretches were read with. */
+void pd_log_raw_rest(struct pd_log_raw *raw);
 size_t pd_log_raw_count(const struct pd_log_raw *raw);
 /* The nth, by their numbers. */
 void pd_log_raw_segment(const struct pd_log_raw *raw, size_t n, struct pd_log_raw_segment *ret_segment);

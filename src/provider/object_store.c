@@ -75,7 +75,7 @@ struct passage {
 	const struct pd_object_source *source; /* of a put */
 	const struct pd_object_put_options *options;
 	const struct pd_object_sink *sink; /* of a get */
-	struct pd_sha256 *hash;            /* NULL: nobody asks */
+	struct pd_sha256 *hash;            /* NULL: nobody asks for it */
 	uint8_t sha256[PD_SHA256_SIZE];    /* of all, when it is over */
 	uint64_t limit;                    /* of a get: more was not asked for */
 	bool over;
@@ -96,7 +96,7 @@ static int source_end(struct passage *passage, struct pd_error *err)
 	uint64_t size = passage->store->done_bytes;
 
 	passage->over = true;
-	if (pd_sha256_finish(passage->hash, passage->sha256) != 0)
+	if (passage->hash != NULL && pd_sha256_finish(passage->hash, passage->sha256) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "cannot hash '%s': out of memory", passage->name);
 	if (options->size != PD_OBJECT_SIZE_UNKNOWN && options->size != size)
 		return pd_error_set(
@@ -164,7 +164,8 @@ int pd_object_put(struct pd_object_store *store, const char *name, const struct 
 		rc = pd_error_set(err, PD_NOT_SUPPORTED,
 				  "'%s' cannot keep an object from being deleted; ask for no retention there",
 				  store->address);
-	if (rc == 0 && pd_sha256_new(&passage.hash) != 0)
+	if (rc == 0 && (ret_receipt != NULL || passage.options->sha256 != NULL) &&
+	    pd_sha256_new(&passage.hash) != 0)
 		rc = pd_error_set(err, PD_NO_MEMORY, "cannot put '%s': out of memory", name);
 	if (rc == 0)
 		rc = store->ops->put(store, name, &counted, passage.options, err);

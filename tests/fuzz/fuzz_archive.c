@@ -110,9 +110,10 @@ static const struct pd_archive_log whose = { .cluster_id = { 1 } };
 /* Small numbers, so that they meet. */
 static struct pd_archive_part take_part(struct input *input)
 {
+	static const enum pd_archive_kind kinds[] = { PD_ARCHIVE_WHOLE, PD_ARCHIVE_PIECE, PD_ARCHIVE_WHOLE,
+						      PD_ARCHIVE_LAST };
 	struct pd_archive_part part = { .base = 1 + take_byte(input) % 4,
-					.kind = take_byte(input) % 2 == 0 ? PD_ARCHIVE_WHOLE
-									  : PD_ARCHIVE_PIECE };
+					.kind = kinds[take_byte(input) % 4] };
 
 	part.stretch.segment = take_byte(input) % 8;
 	part.stretch.from = part.kind == PD_ARCHIVE_WHOLE ? 0 : take_byte(input) % 4 * UINT64_C(512);
@@ -120,7 +121,7 @@ static struct pd_archive_part take_part(struct input *input)
 	part.stretch.epoch = take_byte(input) % 3;
 	part.stretch.first_lsn = 1 + take_byte(input) % 16;
 	part.stretch.last_lsn = part.stretch.first_lsn + take_byte(input) % 6 - 1;
-	part.stretch.sealed = part.kind == PD_ARCHIVE_WHOLE;
+	part.stretch.sealed = pd_archive_kind_seals(part.kind);
 	return part;
 }
 

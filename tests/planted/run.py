@@ -81,7 +81,6 @@ LOG_DAMAGE = unit("test of damaged logs", "unit/log/test_log_damage")
 STATE = unit("test of states", "unit/engine/test_engine_state")
 ARCHIVE = unit("test of archives", "unit/archive/test_archive")
 ARCHIVE_KILLED = unit("test of archives of killed processes", "unit/archive/test_archive_killed")
-ARCHIVED = exhaustive("exhaustive, of an archive", "--script", "archived, and killed")
 BACKED_UP = exhaustive("exhaustive, of a backup", "--script", "a backup")
 BACKUP_CRASH = unit("crashes of backups", "unit/backup/test_backup_crash")
 BACKUP_KILLED = unit("test of backups of killed processes", "unit/backup/test_backup_killed")
@@ -103,7 +102,7 @@ SUITES = {
     "ARCHIVE_NOT_READ_BACK": [ARCHIVE],
     "ARCHIVE_HOLDS_NOTHING": [ARCHIVE],
     "ARCHIVE_AHEAD": [ARCHIVE],
-    "ARCHIVE_PIECES_FIRST": [ARCHIVED],
+    "ARCHIVE_PIECES_FIRST": [ARCHIVE_KILLED],
     "ARCHIVE_UNCLAIMED": [unit("test of archives of copies", "unit/archive/test_archive_copies")],
     "ARCHIVE_UNSETTLED": [ARCHIVE_KILLED],
     "ARCHIVE_EXPIRES_FIRST": [unit("test of archives that expire", "unit/archive/test_archive_expire")],

@@ -55,7 +55,7 @@ def archived(world, name, *options, keys=2000):
 def objects(place):
     found = []
     for directory, _, names in os.walk(place):
-        found += [os.path.join(directory, name) for name in names if name.endswith((".whole", ".piece"))]
+        found += [os.path.join(directory, name) for name in names if name.endswith((".whole", ".piece", ".last"))]
     return sorted(found)
 
 

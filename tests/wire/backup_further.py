@@ -123,6 +123,12 @@ def test_a_server_that_is_just_dying(world):
     assert state_of(world, again) == before
 
 
+def records_of(path):
+    """The LSNs of an object, by its name."""
+    first, last = (int(number) for number in os.path.basename(path).split("-")[4:6])
+    return range(first, last + 1)
+
+
 def test_a_hole_is_told(world):
     """An object of the archive is gone, and nothing else has it."""
     server, place, vault = followed(world, "holed")
@@ -133,21 +139,22 @@ def test_a_hole_is_told(world):
     wait_for(server, settled)
     before = connection.command("PD.STATEHASH").decode()
     server.kill()
-    whole = sorted(os.path.join(directory, name) for directory, _, names in os.walk(place) for name in names if name.endswith(".whole"))
-    aside = world.path("aside")
-    os.rename(whole[3], aside)
+    parts = sorted(os.path.join(directory, name) for directory, _, names in os.walk(place) for name in names
+                   if name.endswith((".whole", ".piece", ".last")))
+    gone, aside = next(path for path in parts[3:] if records_of(path)), world.path("aside")
+    os.rename(gone, aside)
     again = world.path("holed-again")
     status, _, stderr = backup(world, "restore", "--archive", place, "--data", again, repository=vault, check=False)
     assert status == FAILURE and "are missing" in stderr and not os.path.exists(again), stderr
     last = stderr.rsplit("--at ", 1)[1].strip()
-    assert int(last) < int(os.path.basename(whole[3]).split("-")[4]), (last, whole[3])
+    assert int(last) < records_of(gone)[0], (last, gone)
     done = backup(world, "restore", "--archive", place, "--at", last, "--data", again, repository=vault)[-1]
     assert done["lsn"] == int(last), done
     # The dead server's disk has it; so has a copy of the object.
     other = world.path("holed-other")
     done = backup(world, "restore", "--archive", place, "--log", server.directory, "--data", other, repository=vault)[-1]
     assert done["hash"] == before, done
-    os.rename(aside, whole[3])
+    os.rename(aside, gone)
     third = world.path("holed-third")
     done = backup(world, "restore", "--archive", place, "--data", third, repository=vault)[-1]
     assert done["hash"] == before and done["source"] == "archive", done

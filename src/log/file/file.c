@@ -264,7 +264,31 @@ static int find_segment(struct pd_log_file *file, uint32_t number, uint8_t *sect
 	return result;
 }
 
-static int find_segments(struct pd_log_file *file, struct pd_error *err)
+/* Of a list of the same log some time ago, NULL: one that had a whole head, and another segment behind it, so that it was not written any more. It has not
+ * changed since; and no other gets its number. */
+static const struct pd_segment *recall(const struct pd_log_file *known, uint32_t number)
+{
+	const struct pd_segment *segment;
+	size_t begin = 0, end = known == NULL ? 0 : known->segment_count;
+
+	while (begin < end) {
+		size_t middle = begin + (end - begin) / 2;
+
+		if (known->segments[middle].number < number)
+			begin = middle + 1;
+		else
+			end = middle;
+	}
+	if (known == NULL || begin + 1 >= known->segment_count)
+		return NULL;
+	segment = &known->segments[begin];
+	return segment->number == number && segment->headed && !segment->head_damaged &&
+			       known->segments[begin + 1].headed
+		       ? segment
+		       : NULL;
+}
+
+static int find_segments(struct pd_log_file *file, const struct pd_log_file *known, struct pd_error *err)
 {
 	struct pd_os_names names;
 	uint8_t *sector;
@@ -280,10 +304,12 @@ static int find_segments(struct pd_log_file *file, struct pd_error *err)
 	/* Names come sorted, and numbers have leading zeros: so do segments. */
 	for (size_t i = 0; result == 0 && i < names.count; i++) {
 		uint32_t number = pd_file_segment_number(names.names[i]);
+		const struct pd_segment *segment = recall(known, number);
 
 		if (number == 0)
 			continue;
-		result = find_segment(file, number, sector, err);
+		result = segment != NULL ? pd_file_add_segment(file, segment, err)
+					 : find_segment(file, number, sector, err);
 		file->last_number = number;
 	}
 	pd_free(sector);
@@ -396,6 +422,12 @@ static const struct pd_log_ops file_ops = {
 
 int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_log, struct pd_error *err)
 {
+	return pd_file_open_known(options, NULL, ret_log, err);
+}
+
+int pd_file_open_known(const struct pd_log_options *options, const struct pd_log_file *known,
+		       struct pd_log **ret_log, struct pd_error *err)
+{
 	struct pd_log_file *file = pd_calloc(1, sizeof *file);
 	int result = PD_NO_MEMORY;
 
@@ -423,7 +455,7 @@ int pd_log_file_open(const struct pd_log_options *options, struct pd_log **ret_l
 		goto fail;
 	}
 	file->options.directory = file->directory;
-	result = find_segments(file, err);
+	result = find_segments(file, known, err);
 	if (result != 0)
 		goto fail;
 	for (size_t i = 0; i < file->segment_count; i++)

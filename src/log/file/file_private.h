@@ -125,6 +125,9 @@ struct pd_log_file {
 };
 
 /* ---- file.c ---- */
+/* pd_log_file_open(); `known` (NULL is fine) was opened on the same log before: what it has of sealed segments is not read again. */
+PD_MUST_CHECK int pd_file_open_known(const struct pd_log_options *options, const struct pd_log_file *known,
+				     struct pd_log **ret_log, struct pd_error *err);
 /* "0000000012.seg" -> 12; 0: not a segment's name. */
 uint32_t pd_file_segment_number(const char *name);
 char *pd_file_path(const struct pd_log_file *file, uint32_t number, const char *suffix); /* NULL: no memory */

@@ -100,9 +100,25 @@ static int read_chain(const struct pd_log_raw *raw, struct entry *entry, struct 
 	return result;
 }
 
-static int list(struct pd_log_raw *raw, struct pd_error *err)
+/* What an earlier list has of the segment's head, if it had another one behind it. *at: where it is looked for, which goes on from segment to segment. */
+static bool recall(const struct pd_log_raw *known, size_t *at, uint32_t number, struct entry *entry)
+{
+	if (known == NULL)
+		return false;
+	while (*at + 1 < known->count && segment_at(known, *at)->number < number)
+		++*at;
+	if (*at + 1 >= known->count || segment_at(known, *at)->number != number ||
+	    known->entries[*at].head_crc == 0)
+		return false;
+	entry->head_crc = known->entries[*at].head_crc;
+	entry->previous_crc = known->entries[*at].previous_crc;
+	return true;
+}
+
+static int list(struct pd_log_raw *raw, const struct pd_log_raw *known, struct pd_error *err)
 {
 	const struct pd_log_file *file = raw->file;
+	size_t at = 0;
 	int result = 0;
 
 	raw->entries = pd_calloc(file->segment_count + 1, sizeof *raw->entries);
@@ -113,31 +129,57 @@ static int list(struct pd_log_raw *raw, struct pd_error *err)
 		if (!file->segments[i].headed)
 			continue;
 		raw->entries[raw->count].index = i;
-		result = read_chain(raw, raw->entries + raw->count, err);
+		if (!recall(known, &at, file->segments[i].number, raw->entries + raw->count))
+			result = read_chain(raw, raw->entries + raw->count, err);
 		raw->count++;
 	}
 	return result;
 }
 
-int pd_log_raw_new(const struct pd_log_options *options, struct pd_log_raw **ret_raw, struct pd_error *err)
+static int new_raw(const struct pd_log_options *options, const struct pd_log_raw *known,
+		   struct pd_log_raw **ret_raw, struct pd_error *err)
 {
 	struct pd_log_raw *raw = pd_calloc(1, sizeof *raw);
 	int result;
 
 	if (raw == NULL)
 		return no_memory(err);
-	result = pd_log_file_open(options, &raw->log, err);
+	result = pd_file_open_known(options, known != NULL ? known->file : NULL, &raw->log, err);
 	if (result != 0) {
 		pd_free(raw);
 		return result;
 	}
 	raw->file = (struct pd_log_file *)raw->log;
-	result = list(raw, err);
+	result = list(raw, known, err);
 	if (result == 0)
 		*ret_raw = raw;
 	else
 		pd_log_raw_free(raw);
 	return result;
+}
+
+int pd_log_raw_new(const struct pd_log_options *options, struct pd_log_raw **ret_raw, struct pd_error *err)
+{
+	return new_raw(options, NULL, ret_raw, err);
+}
+
+int pd_log_raw_renew(struct pd_log_raw **raw, struct pd_error *err)
+{
+	struct pd_log_raw *renewed;
+	int result = new_raw(&(*raw)->file->options, *raw, &renewed, err);
+
+	if (result != 0)
+		return result;
+	pd_log_raw_free(*raw);
+	*raw = renewed;
+	return 0;
+}
+
+void pd_log_raw_rest(struct pd_log_raw *raw)
+{
+	pd_free(raw->window.data);
+	pd_free(raw->group.data);
+	raw->window = raw->group = (struct pd_aligned){ 0 };
 }
 
 void pd_log_raw_free(struct pd_log_raw *raw)

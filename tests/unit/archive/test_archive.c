@@ -29,6 +29,7 @@ static void expect_all(struct arc *arc)
 static void test_all_comes_back(void **state)
 {
 	struct pd_archive_catalog catalog;
+	unsigned lasts = 0;
 	struct arc arc;
 
 	(void)state;
@@ -42,24 +43,147 @@ static void test_all_comes_back(void **state)
 		assert_true(arc_settle(&arc));
 	}
 	expect_all(&arc);
-	/* A whole segment has taken its pieces' place; only the open one has any. */
+	/* Few pieces stay, and what ends the segment is behind them. */
 	arc_load(&arc, &catalog);
 	assert_int_equal(catalog.run_count, 1);
 	assert_int_equal(catalog.hidden_count, 0);
 	assert_false(catalog.runs[0].broken);
 	assert_int_equal(catalog.runs[0].base, 1);
 	assert_int_equal(catalog.runs[0].last_lsn, host_lsn(&arc.host));
-	for (size_t i = 0; i < catalog.count; i++)
-		assert_true(catalog.items[i].part.kind == PD_ARCHIVE_WHOLE ||
-			    catalog.items[i].part.stretch.segment ==
-				    catalog.items[catalog.count - 1].part.stretch.segment);
-	assert_true(catalog.items[0].part.kind == PD_ARCHIVE_WHOLE);
-	for (size_t i = 1; i < catalog.count; i++)
-		assert_true(catalog.items[i].part.stretch.first_time_us >
-			    catalog.items[i - 1].part.stretch.last_time_us);
+	for (size_t i = 1; i < catalog.count; i++) {
+		const struct pd_archive_part *before = &catalog.items[i - 1].part;
+		const struct pd_archive_part *part = &catalog.items[i].part;
+
+		assert_int_equal(before->stretch.segment != part->stretch.segment,
+				 before->kind != PD_ARCHIVE_PIECE);
+		assert_true(part->stretch.first_time_us >= before->stretch.last_time_us);
+		lasts += part->kind == PD_ARCHIVE_LAST;
+	}
+	assert_true(lasts > 0);
 	assert_int_equal(catalog.runs[0].last_time_us, arc.host.receipt.time_us);
 	pd_archive_catalog_done(&catalog);
 	assert_int_equal(arc_status(&arc).gaps, 0);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+static uint64_t count_kind(struct arc *arc, enum pd_archive_kind kind)
+{
+	struct pd_archive_catalog catalog;
+	uint64_t count = 0;
+
+	arc_load(arc, &catalog);
+	for (size_t i = 0; i < catalog.count; i++)
+		count += catalog.items[i].part.kind == kind;
+	assert_int_equal(catalog.hidden_count, 0);
+	pd_archive_catalog_done(&catalog);
+	return count;
+}
+
+/* Where the log comes slowly a segment has many pieces: then all of it takes their place. */
+static void test_many_pieces(void **state)
+{
+	struct arc arc;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	for (unsigned i = 0; i < 50; i++) {
+		assert_int_equal(arc_write(&arc, 1), 0);
+		assert_true(arc_settle(&arc));
+	}
+	assert_true(count_kind(&arc, PD_ARCHIVE_PIECE) >= 50);
+	assert_int_equal(arc_write(&arc, 250), 0);
+	expect_all(&arc);
+	assert_int_equal(count_kind(&arc, PD_ARCHIVE_LAST), 0);
+	assert_true(count_kind(&arc, PD_ARCHIVE_WHOLE) > 0);
+	assert_true(count_kind(&arc, PD_ARCHIVE_PIECE) < 3);
+	/* Another process counts on. */
+	for (unsigned i = 0; i < 40; i++) {
+		assert_int_equal(arc_write(&arc, 1), 0);
+		assert_true(arc_settle(&arc));
+	}
+	arc_crash(&arc, false);
+	arc_open(&arc);
+	expect_all(&arc);
+	assert_int_equal(count_kind(&arc, PD_ARCHIVE_LAST), 0);
+	assert_int_equal(arc_status(&arc).gaps, 0);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* Each byte of a log that comes fast goes there once. */
+static void test_once(void **state)
+{
+	struct pd_archive_catalog catalog;
+	uint64_t bytes = 0;
+	struct arc arc;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	for (unsigned i = 0; i < 30; i++) {
+		assert_int_equal(arc_write(&arc, 60), 0);
+		assert_true(arc_settle(&arc));
+	}
+	arc_load(&arc, &catalog);
+	for (size_t i = 0; i < catalog.count; i++)
+		bytes += catalog.items[i].part.stretch.end - catalog.items[i].part.stretch.from;
+	assert_int_equal(arc_status(&arc).objects, catalog.count);
+	assert_int_equal(arc_status(&arc).bytes, bytes);
+	pd_archive_catalog_done(&catalog);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
+/* Random letters of these. */
+static void write_random(struct arc *arc, unsigned count, const char *letters)
+{
+	static uint64_t chance = 1;
+	static char command[12400];
+
+	for (unsigned i = 0; i < count; i++) {
+		int size = snprintf(command, sizeof command, "SET random%u ", i % 100);
+
+		while (size < 12000) {
+			chance = chance * UINT64_C(6364136223846793005) + 1;
+			command[size++] = letters[(chance >> 40) % strlen(letters)];
+		}
+		command[size] = '\0';
+		host_durable(&arc->host, command);
+	}
+}
+
+/* What an object's bytes are of the log's. */
+static double gain_of(const struct pd_archive_item *item)
+{
+	return (double)item->bytes / (double)(item->part.stretch.end - item->part.stretch.from);
+}
+
+/* Where nothing is gained by it, what comes next is compressed in haste, for a while. */
+static void test_haste(void **state)
+{
+	struct pd_archive_catalog catalog;
+	size_t before;
+	struct arc arc;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	write_random(&arc, 40, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-");
+	assert_true(arc_settle(&arc));
+	arc_load(&arc, &catalog);
+	before = catalog.count;
+	assert_true(gain_of(&catalog.items[0]) > 0.67);
+	pd_archive_catalog_done(&catalog);
+	write_random(&arc, 130, "0123456789abcdef");
+	assert_true(arc_settle(&arc));
+	arc_load(&arc, &catalog);
+	assert_true(catalog.count > before + 17);
+	assert_true(gain_of(&catalog.items[before + 3]) > 0.75);
+	assert_true(gain_of(&catalog.items[catalog.count - 3]) < 0.67);
+	pd_archive_catalog_done(&catalog);
+	expect_all(&arc);
 	arc_close(&arc);
 	arc_done(&arc);
 }
@@ -229,7 +353,8 @@ static bool is_object(const char *name)
 {
 	size_t size = strlen(name);
 
-	return size > 6 && (strcmp(name + size - 6, ".whole") == 0 || strcmp(name + size - 6, ".piece") == 0);
+	return size > 6 && (strcmp(name + size - 6, ".whole") == 0 ||
+			    strcmp(name + size - 6, ".piece") == 0 || strcmp(name + size - 5, ".last") == 0);
 }
 
 /* The paths of all objects of the log. */
@@ -619,12 +744,21 @@ static void test_extend(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_comes_back), cmocka_unit_test(test_restarts),
-		cmocka_unit_test(test_durable_only),   cmocka_unit_test(test_large),
-		cmocka_unit_test(test_crashes),        cmocka_unit_test(test_failures),
-		cmocka_unit_test(test_damage),         cmocka_unit_test(test_mended),
-		cmocka_unit_test(test_kept),           cmocka_unit_test(test_gap),
-		cmocka_unit_test(test_clock),          cmocka_unit_test(test_extend),
+		cmocka_unit_test(test_all_comes_back),
+		cmocka_unit_test(test_restarts),
+		cmocka_unit_test(test_many_pieces),
+		cmocka_unit_test(test_once),
+		cmocka_unit_test(test_haste),
+		cmocka_unit_test(test_durable_only),
+		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_crashes),
+		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_mended),
+		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_gap),
+		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_extend),
 		cmocka_unit_test(test_no_memory),
 	};
 

@@ -60,6 +60,15 @@ static void test_names(void **state)
 		name[i] = byte;
 	}
 	assert_false(pd_archive_part_parse(&some_log, "", &found));
+	part.kind = PD_ARCHIVE_LAST;
+	pd_archive_part_name(&some_log, &part, name);
+	assert_true(pd_archive_part_parse(&some_log, name, &found));
+	assert_int_equal(found.kind, PD_ARCHIVE_LAST);
+	assert_true(found.stretch.sealed);
+	part.stretch.from = 0; /* there are pieces before it */
+	pd_archive_part_name(&some_log, &part, name);
+	assert_false(pd_archive_part_parse(&some_log, name, &found));
+	part.kind = PD_ARCHIVE_PIECE;
 	part.stretch.last_lsn = 698; /* less than none */
 	pd_archive_part_name(&some_log, &part, name);
 	assert_false(pd_archive_part_parse(&some_log, name, &found));
@@ -88,6 +97,15 @@ static void test_headers(void **state)
 			    (result == PD_NEWER_FORMAT && bit / 8 >= 8 && bit / 8 < 12));
 		header[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
+	/* What the first format has is of the first format: any build reads it. */
+	assert_int_equal(header[8], 1);
+	part.kind = PD_ARCHIVE_LAST;
+	part.stretch.sealed = true;
+	pd_archive_part_name(&some_log, &part, name);
+	pd_archive_header_write(&some_log, &part, header);
+	assert_int_equal(header[8], 2);
+	assert_int_equal(pd_archive_header_read(&some_log, &part, name, header, &found, &err), 0);
+	assert_true(found.stretch.sealed);
 	part.stretch.segment++;
 	pd_archive_part_name(&some_log, &part, name);
 	assert_int_equal(pd_archive_header_read(&some_log, &part, name, header, &found, &err), PD_CORRUPT);

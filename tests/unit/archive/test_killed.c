@@ -68,6 +68,43 @@ static void test_found(void **state)
 	assert_true(counted > 3);
 }
 
+/* A segment's many pieces make way for all of it. Killed meanwhile, what was said to be archived is there. */
+static void test_replaced(void **state)
+{
+	bool killed = true;
+	unsigned deaths = 0;
+
+	(void)state;
+	for (uint64_t n = 1; killed; n++) {
+		struct pd_archive_fetched fetched;
+		struct pd_error err;
+		struct arc arc;
+		uint64_t archived;
+
+		arc_init(&arc);
+		arc_open(&arc);
+		for (unsigned i = 0; i < 40; i++) {
+			assert_int_equal(arc_write(&arc, 1), 0);
+			assert_true(arc_settle(&arc));
+		}
+		assert_int_equal(arc_write(&arc, 200), 0);
+		pd_sim_crash_at(arc.host.os, n);
+		host_advance_ms(&arc.host, 700);
+		pd_archive_tick(arc.archive);
+		archived = arc_status(&arc).archived_lsn;
+		killed = pd_sim_crashed(arc.host.os);
+		assert_true(archived >= 40);
+		cut_power(&arc);
+		if (arc_fetch(&arc, "rebuilt", (struct pd_log_position){ 0, 0 }, archived, &fetched, &err) !=
+		    0)
+			fail_msg("killed at %u, and LSN %u was said to be archived: %s", (unsigned)n,
+				 (unsigned)archived, err.text);
+		deaths += killed;
+		arc_done(&arc);
+	}
+	assert_true(deaths > 40);
+}
+
 /* Killed at the nth operation; 0: not at all. */
 static int expire(struct arc *arc, uint64_t before_us, uint64_t n)
 {
@@ -168,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_found),
+		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_expire),
 		cmocka_unit_test(test_fetched),
 	};

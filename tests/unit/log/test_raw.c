@@ -183,6 +183,70 @@ static void beside_the_writer(void **state)
 	bench_done(&bench);
 }
 
+static void expect_same_list(struct bench *bench, const struct pd_log_raw *raw)
+{
+	struct pd_log_raw *fresh = open_raw(bench);
+
+	assert_int_equal(pd_log_raw_count(raw), pd_log_raw_count(fresh));
+	for (size_t n = 0; n < pd_log_raw_count(raw); n++) {
+		struct pd_log_raw_segment a, b;
+
+		pd_log_raw_segment(raw, n, &a);
+		pd_log_raw_segment(fresh, n, &b);
+		assert_int_equal(a.number, b.number);
+		assert_int_equal(a.epoch, b.epoch);
+		assert_int_equal(a.first_lsn, b.first_lsn);
+		assert_int_equal(a.goes_on, b.goes_on);
+		assert_int_equal(a.time_us, b.time_us);
+		assert_int_equal(a.head_crc, b.head_crc);
+		assert_int_equal(a.previous_crc, b.previous_crc);
+		assert_int_equal(a.sealed, b.sealed);
+	}
+	pd_log_raw_free(fresh);
+}
+
+/* Of what was sealed then nothing is read again; what has come since, what has gone, and what is damaged is seen. */
+static void listed_again(void **state)
+{
+	struct pd_log_raw *raw;
+	struct bench bench;
+	struct pd_error err;
+	uint64_t first, again;
+
+	(void)state;
+	bench_init_open(&bench, 88, false);
+	raw = open_raw(&bench);
+	for (unsigned i = 0; i < 8; i++) {
+		disk_write(&bench.disk, 9, 700, PD_LOG_SYNC);
+		check(pd_log_raw_renew(&raw, why));
+		expect_same_list(&bench, raw);
+		pd_log_raw_rest(raw);
+	}
+	bench_kill(&bench);
+	bench_note_originals(&bench);
+	first = pd_sim_operations(bench.disk.os);
+	pd_log_raw_free(open_raw(&bench));
+	first = pd_sim_operations(bench.disk.os) - first;
+	again = pd_sim_operations(bench.disk.os);
+	check(pd_log_raw_renew(&raw, why));
+	again = pd_sim_operations(bench.disk.os) - again;
+	assert_true(pd_log_raw_count(raw) >= 4);
+	assert_true(again * 3 < first);
+	/* After a failure it is as it was. */
+	pd_sim_fail_at(bench.disk.os, PD_OS_OP_LIST, 1, EIO);
+	assert_int_equal(pd_log_raw_renew(&raw, &err), PD_IO);
+	expect_same_list(&bench, raw);
+	remove_segment(&bench, 1);
+	check(pd_log_raw_renew(&raw, why));
+	expect_same_list(&bench, raw);
+	/* The newest is looked at each time. */
+	wreck_sectors(&bench, disk_segment(bench.last), 0, 1);
+	check(pd_log_raw_renew(&raw, why));
+	expect_same_list(&bench, raw);
+	pd_log_raw_free(raw);
+	bench_done(&bench);
+}
+
 /* Sealed, and of several epochs: what was set aside is in none. */
 static void of_several_lives(void **state)
 {
@@ -537,11 +601,12 @@ static void whatever_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(beside_the_writer),    cmocka_unit_test(of_several_lives),
-		cmocka_unit_test(what_is_damaged),      cmocka_unit_test(what_is_whole),
-		cmocka_unit_test(what_nobody_can_tell), cmocka_unit_test(what_it_has),
-		cmocka_unit_test(told_to_end),          cmocka_unit_test(trimmed_meanwhile),
-		cmocka_unit_test(copies_that_are_none), cmocka_unit_test(whatever_fails),
+		cmocka_unit_test(beside_the_writer), cmocka_unit_test(of_several_lives),
+		cmocka_unit_test(listed_again),      cmocka_unit_test(what_is_damaged),
+		cmocka_unit_test(what_is_whole),     cmocka_unit_test(what_nobody_can_tell),
+		cmocka_unit_test(what_it_has),       cmocka_unit_test(told_to_end),
+		cmocka_unit_test(trimmed_meanwhile), cmocka_unit_test(copies_that_are_none),
+		cmocka_unit_test(whatever_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
