@@ -13,7 +13,7 @@
 #include "os/os.h"
 #include "provider/place.h"
 
-#define PLACE_TEXTS    7u        /* of an address */
+#define PLACE_TEXTS    8u        /* of an address */
 #define LOOK_US        20000u    /* a round is at work: is it over? */
 #define HOLD_US        500000u   /* what is kept on the disk is judged anew */
 #define URGENT_US      250000u   /* a round takes longer: the next does not give way to what serves */
@@ -65,9 +65,9 @@ static uint64_t now_us(const struct pd_archive *archive)
 
 static const char **texts_of(struct pd_object_place *place, size_t n)
 {
-	const char **texts[PLACE_TEXTS] = { &place->address,   &place->s3_endpoint, &place->s3_region,
-					    &place->s3_style,  &place->s3_ca_file,  &place->s3_encryption,
-					    &place->s3_kms_key };
+	const char **texts[PLACE_TEXTS] = { &place->address,    &place->s3_endpoint, &place->s3_region,
+					    &place->s3_style,   &place->s3_ca_file,  &place->s3_encryption,
+					    &place->s3_kms_key, &place->s3_profile };
 
 	return n < PLACE_TEXTS ? texts[n] : NULL;
 }

@@ -55,6 +55,15 @@ static bool go_on(void *context, uint64_t done_bytes, uint64_t total_bytes)
 	return !atomic_load(&jobs->cancelled);
 }
 
+/* During each call of the repository's: a service that does not answer holds up no end. */
+static bool go_on_with_calls(void *context, uint64_t done_bytes)
+{
+	const struct pd_backup_jobs *jobs = context;
+
+	(void)done_bytes;
+	return !atomic_load(&jobs->cancelled);
+}
+
 static int census(void *context, const struct pd_census_options *options, struct pd_census *ret_census,
 		  struct pd_error *err)
 {
@@ -72,6 +81,7 @@ static int send(struct pd_backup_jobs *jobs, const struct pd_checkpoints *shelf,
 					 .watch = { go_on, jobs } };
 	const struct pd_checkpoint *checkpoint = pd_checkpoints_find(shelf, UINT64_MAX);
 
+	order.repository.store.watch = (struct pd_object_watch){ go_on_with_calls, jobs };
 	if (order.kind == PD_BACKUP_LOG)
 		return pd_backup_make(&jobs->source, &order, &jobs->made, err);
 	if (checkpoint == NULL || checkpoint->position.lsn < jobs->wanted_lsn)

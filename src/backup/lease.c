@@ -11,11 +11,12 @@
 #include "base/plant.h"
 #include "base/slice.h"
 
-#define PREFIX     "lease/"
-#define NAME_SIZE  64
-#define EPOCH_SIZE 10u
-#define LOOK_US    UINT64_C(500000) /* between two looks at one that somebody has */
-#define NS_PER_S   UINT64_C(1000000000)
+#define PREFIX      "lease/"
+#define NAME_SIZE   64
+#define EPOCH_SIZE  10u
+#define LOOK_US     UINT64_C(500000) /* between two looks at one that somebody has */
+#define NS_PER_S    UINT64_C(1000000000)
+#define LAST_WORD_S 3u /* to say that it is over, for who is told to end */
 
 /* The newest that is there. */
 struct newest {
@@ -235,14 +236,37 @@ int pd_backup_lease_keep(struct pd_backup_lease *lease, struct pd_error *err)
 	return pd_repository_each(lease->repository, PREFIX, remove_old, lease, err);
 }
 
+/* Whoever is told to end says that, but does not wait for long until somebody hears it. */
+struct last_word {
+	struct pd_os *os;
+	struct pd_object_watch told;
+	uint64_t until_ns; /* monotonic; 0: nobody has been told to end yet */
+};
+
+static bool say_on(void *context, uint64_t done_bytes)
+{
+	struct last_word *word = context;
+
+	if (word->told.go_on == NULL || word->told.go_on(word->told.context, done_bytes))
+		return true;
+	if (word->until_ns == 0)
+		word->until_ns = pd_os_monotonic_ns(word->os) + LAST_WORD_S * NS_PER_S;
+	return pd_os_monotonic_ns(word->os) < word->until_ns;
+}
+
 void pd_backup_lease_end(struct pd_backup_lease *lease)
 {
+	struct pd_object_store *store;
+	struct last_word word;
 	char name[NAME_SIZE];
 
 	if (lease->epoch == 0)
 		return;
+	store = lease->repository->store;
+	word = (struct last_word){ .os = lease->repository->os, .told = store->watch };
+	pd_object_store_watch(store, &(struct pd_object_watch){ say_on, &word });
 	(void)snprintf(name, sizeof name, PREFIX "%010" PRIu64 "-ended", lease->epoch);
-	(void)!pd_object_put_bytes(lease->repository->store, name, pd_slice_string(PD_VERSION "\n"), NULL,
-				   NULL);
+	(void)!pd_object_put_bytes(store, name, pd_slice_string(PD_VERSION "\n"), NULL, NULL);
+	pd_object_store_watch(store, &word.told);
 	lease->epoch = 0;
 }

@@ -4,15 +4,15 @@
 
 #include "base/memory.h"
 
-#define TEXTS 9
+#define TEXTS 10
 
 static const char **text_of(struct pd_repository_place *place, size_t n)
 {
 	const char **texts[TEXTS] = { &place->store.address,    &place->store.s3_endpoint,
 				      &place->store.s3_region,  &place->store.s3_style,
 				      &place->store.s3_ca_file, &place->store.s3_encryption,
-				      &place->store.s3_kms_key, &place->key_file,
-				      &place->passphrase_file };
+				      &place->store.s3_kms_key, &place->store.s3_profile,
+				      &place->key_file,         &place->passphrase_file };
 
 	return texts[n];
 }
@@ -27,6 +27,7 @@ int pd_repository_place_copy(const struct pd_repository_place *place, struct pd_
 	struct pd_repository_place given = *place;
 
 	*ret_copy = (struct pd_repository_place){ .store.s3_look_first = place->store.s3_look_first,
+						  .store.watch = place->store.watch,
 						  .is_there = place->is_there };
 	for (size_t i = 0; i < TEXTS; i++) {
 		const char *text = *text_of(&given, i);

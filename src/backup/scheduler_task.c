@@ -25,14 +25,13 @@ static bool go_on(void *context, uint64_t done_bytes, uint64_t total_bytes)
 }
 
 /* The repository, if it is ours. */
-static int open_repository(struct pd_backup_scheduler *scheduler, const struct pd_object_watch *calls,
-			   struct pd_repository **ret_repository, struct pd_error *err)
+static int open_repository(struct pd_backup_scheduler *scheduler, struct pd_repository **ret_repository,
+			   struct pd_error *err)
 {
 	int result = pd_repository_open(scheduler->os, &scheduler->plan.place, ret_repository, err);
 
 	if (result != 0)
 		return result;
-	pd_object_store_watch((*ret_repository)->store, calls);
 	if (memcmp((*ret_repository)->cluster_id, scheduler->cluster_id, PD_CLUSTER_ID_SIZE) == 0)
 		return 0;
 	pd_repository_free(*ret_repository);
@@ -42,10 +41,9 @@ static int open_repository(struct pd_backup_scheduler *scheduler, const struct p
 
 static int expire(struct pd_backup_scheduler *scheduler, struct pd_error *err)
 {
-	const struct pd_object_watch calls = { go_on_with_calls, scheduler };
 	const struct pd_backup_watch watch = { go_on, scheduler };
 	struct pd_repository *repository;
-	int result = open_repository(scheduler, &calls, &repository, err);
+	int result = open_repository(scheduler, &repository, err);
 
 	if (result != 0)
 		return result;
@@ -97,7 +95,7 @@ static int drill(struct pd_backup_scheduler *scheduler, struct pd_error *err)
 					 .memory_bytes = DRILL_MEMORY,
 					 .spare_bytes = DRILL_SPARE };
 	struct pd_repository *repository;
-	int result = open_repository(scheduler, &calls, &repository, err);
+	int result = open_repository(scheduler, &repository, err);
 
 	if (result != 0)
 		return result;
@@ -131,8 +129,9 @@ static void clear(struct pd_backup_scheduler *scheduler)
 void pd_scheduler_run_task(void *argument)
 {
 	struct pd_backup_scheduler *scheduler = argument;
-	const struct pd_object_watch calls = { go_on_with_calls, scheduler };
 
+	/* From the first call on: a service that does not answer holds up no end. */
+	scheduler->plan.place.store.watch = (struct pd_object_watch){ go_on_with_calls, scheduler };
 	pd_os_task_give_way(scheduler->os);
 	clear(scheduler);
 	if (scheduler->at_task == PD_SCHEDULER_EXPIRE)
@@ -141,6 +140,6 @@ void pd_scheduler_run_task(void *argument)
 		scheduler->result = drill(scheduler, &scheduler->err);
 	else
 		scheduler->result = pd_backup_survey(scheduler->os, &scheduler->plan.place,
-						     scheduler->cluster_id, &calls, &scheduler->survey,
+						     scheduler->cluster_id, &scheduler->survey,
 						     &scheduler->err);
 }

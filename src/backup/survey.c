@@ -8,7 +8,6 @@ struct surveying {
 	struct pd_os *os;
 	const struct pd_repository_place *place;
 	const uint8_t *cluster_id;
-	const struct pd_object_watch *watch;
 	struct pd_repository *repository; /* NULL until something is to be read */
 };
 
@@ -26,7 +25,6 @@ static int open_it(struct surveying *surveying, struct pd_error *err)
 
 	if (result != 0)
 		return result;
-	pd_object_store_watch(surveying->repository->store, surveying->watch);
 	if (memcmp(surveying->repository->cluster_id, surveying->cluster_id, PD_CLUSTER_ID_SIZE) == 0)
 		return 0;
 	return pd_error_set(err, PD_CONFLICT,
@@ -79,17 +77,16 @@ static int find_newest(struct surveying *surveying, const struct pd_os_names *id
 }
 
 int pd_backup_survey(struct pd_os *os, const struct pd_repository_place *place,
-		     const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], const struct pd_object_watch *watch,
-		     struct pd_backup_survey *survey, struct pd_error *err)
+		     const uint8_t cluster_id[PD_CLUSTER_ID_SIZE], struct pd_backup_survey *survey,
+		     struct pd_error *err)
 {
-	struct surveying surveying = { os, place, cluster_id, watch, NULL };
+	struct surveying surveying = { os, place, cluster_id, NULL };
 	struct pd_repository *names = NULL;
 	struct pd_os_names ids = { 0 };
 	int result = pd_repository_open_names(os, place, &names, err);
 
 	if (result != 0)
 		return result;
-	pd_object_store_watch(names->store, watch);
 	result = pd_backup_list(names, &ids, err);
 	if (result == 0)
 		result = pd_backup_proof_get(names, &survey->proof, err);

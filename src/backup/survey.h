@@ -29,7 +29,6 @@ struct pd_backup_survey {
  * it is not; PD_CONFLICT: it is another cluster's; PD_CANCELLED; PD_NO_MEMORY, what opening it and the store have. */
 PD_MUST_CHECK int pd_backup_survey(struct pd_os *os, const struct pd_repository_place *place,
 				   const uint8_t cluster_id[PD_CLUSTER_ID_SIZE],
-				   const struct pd_object_watch *watch, struct pd_backup_survey *survey,
-				   struct pd_error *err);
+				   struct pd_backup_survey *survey, struct pd_error *err);
 
 #endif

@@ -11,7 +11,7 @@
 
 static const struct pd_option table[] = {
 	PD_BACKUP_OPTIONS_OF_PLACE,
-	PD_BACKUP_OPTION_ARCHIVE,
+	PD_BACKUP_OPTIONS_OF_ARCHIVE,
 	{ "scratch", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(scratch), 0, 0,
 	  "Where to restore on trial (default: the directory that the\nrepository is in; needed where that "
 	  "is none)." },
@@ -31,7 +31,7 @@ static const struct pd_options options = {
 		 "which\nmoment recovery was proven.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
-	.environment_count = PD_BACKUP_PLACE_OPTIONS + 1,
+	.environment_count = PD_BACKUP_PLACE_OPTIONS + PD_BACKUP_ARCHIVE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup drill --repository /backup/perdure\n"
 		 "  perdure backup drill --repository /backup/perdure --archive /mnt/archive\n"

@@ -220,7 +220,7 @@ int pd_backup_info_run(int argc, char **argv)
 
 static const struct pd_option points_table[] = {
 	PD_BACKUP_OPTIONS_OF_PLACE,
-	PD_BACKUP_OPTION_ARCHIVE,
+	PD_BACKUP_OPTIONS_OF_ARCHIVE,
 	PD_BACKUP_OPTION_JSON,
 };
 
@@ -234,7 +234,7 @@ static const struct pd_options points_options = {
 		 "it says how far\nan archive goes on from there, by the names in it.",
 	.table = points_table,
 	.count = sizeof points_table / sizeof *points_table,
-	.environment_count = PD_BACKUP_PLACE_OPTIONS + 1,
+	.environment_count = PD_BACKUP_PLACE_OPTIONS + PD_BACKUP_ARCHIVE_OPTIONS,
 	.after = PD_BACKUP_EXIT_STATUSES,
 };
 

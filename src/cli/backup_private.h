@@ -19,6 +19,8 @@
 struct pd_backup_given {
 	const char *data, *repository, *scratch, *at;
 	const char *archive, *log;
+	const char *archive_s3_endpoint, *archive_s3_region, *archive_s3_style, *archive_s3_ca_file,
+		*archive_s3_profile;
 	const char *s3_endpoint, *s3_region, *s3_style, *s3_ca_file;
 	bool s3_look_first;
 	const char *key_file, *passphrase_file, *new_key_file, *new_passphrase_file;
@@ -61,11 +63,26 @@ struct pd_backup_given {
 				 "hexadecimal\ndigits."),                                                 \
 		PD_BACKUP_OPTION("passphrase-file", "FILE", PD_OPTION_TEXT, passphrase_file,              \
 				 "The same with a passphrase, in the file's first line.")
-/* Comes right behind them, and counts in the environment, too. */
-#define PD_BACKUP_OPTION_ARCHIVE                                                                     \
-	PD_BACKUP_OPTION("archive", "ADDRESS", PD_OPTION_TEXT, archive,                              \
-			 "The archive of its log, where that goes on behind the backups (default:\n" \
-			 "PERDURE_ARCHIVE). In S3: at the same service as the repository.")
+/* Come right behind them, and count in the environment, too. */
+#define PD_BACKUP_ARCHIVE_OPTIONS 6
+#define PD_BACKUP_OPTIONS_OF_ARCHIVE                                                                        \
+	PD_BACKUP_OPTION("archive", "ADDRESS", PD_OPTION_TEXT, archive,                                     \
+			 "The archive of its log, where that goes on behind the backups (default:\n"        \
+			 "PERDURE_ARCHIVE). In S3: at the same service as the repository, unless one of "   \
+			 "the\nnext is given."),                                                            \
+		PD_BACKUP_OPTION("archive-s3-endpoint", "URL", PD_OPTION_TEXT, archive_s3_endpoint,         \
+				 "Where the archive is in S3, the service, if it is another one than the\n" \
+				 "repository's (default: AWS)."),                                           \
+		PD_BACKUP_OPTION("archive-s3-region", "REGION", PD_OPTION_TEXT, archive_s3_region,          \
+				 "Its region (default: as AWS's own tools have it)."),                      \
+		PD_BACKUP_OPTION("archive-s3-style", "STYLE", PD_OPTION_TEXT, archive_s3_style,             \
+				 "Where its bucket is named: auto, path or virtual (default auto)."),       \
+		PD_BACKUP_OPTION("archive-s3-ca-file", "FILE", PD_OPTION_TEXT, archive_s3_ca_file,          \
+				 "Who vouches for it, as PEM."),                                            \
+		PD_BACKUP_OPTION(                                                                           \
+			"archive-s3-profile", "NAME", PD_OPTION_TEXT, archive_s3_profile,                   \
+			"Who we are there: that profile of the shared credentials file (default: as\n"      \
+			"for the repository).")
 #define PD_BACKUP_OPTION_JSON                                                                            \
 	{                                                                                                \
 		"o", "FORMAT", PD_OPTION_FORMAT, PD_BACKUP_AT(json), 0, 0,                               \

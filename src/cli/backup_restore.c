@@ -12,7 +12,7 @@
 
 static const struct pd_option table[] = {
 	PD_BACKUP_OPTIONS_OF_PLACE,
-	PD_BACKUP_OPTION_ARCHIVE,
+	PD_BACKUP_OPTIONS_OF_ARCHIVE,
 	{ "log", "DIR", PD_OPTION_TEXT, PD_BACKUP_AT(log), 0, 0,
 	  "The data directory of the server that is dead: what can be read of its\nlog is the newest that "
 	  "there is. It stays as it is." },
@@ -55,7 +55,7 @@ static const struct pd_options options = {
 		"which goes again.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
-	.environment_count = PD_BACKUP_PLACE_OPTIONS + 1,
+	.environment_count = PD_BACKUP_PLACE_OPTIONS + PD_BACKUP_ARCHIVE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup restore --at -10m --repository /backup/perdure --data /var/lib/again\n"
 		 "  perdure backup restore --repository /backup/perdure --archive /mnt/archive --log "

@@ -5,21 +5,42 @@
 #include "cli/backup_private.h"
 #include "cli/cli.h"
 
+static bool is_given(const char *text)
+{
+	return text != NULL && text[0] != '\0';
+}
+
+/* At the repository's service, unless it is said where else: then nothing that was said of that one is of use. */
+static struct pd_object_place place_of_archive(const struct pd_backup_work *work)
+{
+	const struct pd_backup_given *given = &work->given;
+	struct pd_object_place place = work->place.store;
+
+	if (is_given(given->archive_s3_endpoint) || is_given(given->archive_s3_region) ||
+	    is_given(given->archive_s3_style) || is_given(given->archive_s3_ca_file))
+		place = (struct pd_object_place){ .s3_endpoint = given->archive_s3_endpoint,
+						  .s3_region = given->archive_s3_region,
+						  .s3_style = given->archive_s3_style,
+						  .s3_ca_file = given->archive_s3_ca_file };
+	place.address = given->archive;
+	place.s3_profile = given->archive_s3_profile;
+	return place;
+}
+
 int pd_backup_sources_open(const struct pd_backup_work *work, const struct pd_backup_manifest *manifest,
 			   struct pd_backup_sources *ret_sources, struct pd_error *err)
 {
 	const struct pd_backup_given *given = &work->given;
-	struct pd_object_place archive = work->place.store; /* in S3: the same service */
+	const struct pd_object_place archive = place_of_archive(work);
 	int result = 0;
 
 	*ret_sources = (struct pd_backup_sources){ .count = 0 };
-	archive.address = given->archive;
-	if (given->archive != NULL && given->archive[0] != '\0') {
+	if (is_given(given->archive)) {
 		result = pd_further_archive_new(work->os, &archive, manifest->cluster_id, manifest->shard,
 						&ret_sources->items[0], err);
 		ret_sources->count += result == 0;
 	}
-	if (result == 0 && given->log != NULL && given->log[0] != '\0') {
+	if (result == 0 && is_given(given->log)) {
 		result = pd_further_log_new(work->os, given->log, manifest->cluster_id, manifest->shard,
 					    &ret_sources->items[ret_sources->count], err);
 		ret_sources->count += result == 0;

@@ -38,6 +38,7 @@ static int open_s3(struct pd_os *os, const struct pd_object_place *place, const 
 					 .region = given(place->s3_region),
 					 .look_first = place->s3_look_first,
 					 .ca_file = given(place->s3_ca_file),
+					 .profile = given(place->s3_profile),
 					 .sse = given(place->s3_encryption),
 					 .sse_kms_key_id = given(place->s3_kms_key) };
 	const char *bucket = place->address + sizeof S3 - 1;
@@ -63,8 +64,8 @@ static int open_s3(struct pd_os *os, const struct pd_object_place *place, const 
 	return result == 0 ? pd_object_store_s3_new(os, &options, ret_store, err) : result;
 }
 
-int pd_object_place_open(struct pd_os *os, const struct pd_object_place *place, const char *what,
-			 struct pd_object_store **ret_store, struct pd_error *err)
+static int open_store(struct pd_os *os, const struct pd_object_place *place, const char *what,
+		      struct pd_object_store **ret_store, struct pd_error *err)
 {
 	int result;
 
@@ -80,5 +81,15 @@ int pd_object_place_open(struct pd_os *os, const struct pd_object_place *place, 
 		return pd_error_set(err, result,
 				    "there is no directory '%.300s' for the %s: make it, or mount it",
 				    place->address, what);
+	return result;
+}
+
+int pd_object_place_open(struct pd_os *os, const struct pd_object_place *place, const char *what,
+			 struct pd_object_store **ret_store, struct pd_error *err)
+{
+	int result = open_store(os, place, what, ret_store, err);
+
+	if (result == 0)
+		pd_object_store_watch(*ret_store, &place->watch);
 	return result;
 }

@@ -14,8 +14,12 @@ struct pd_object_place {
 	const char *s3_style; /* "auto", "path" or "virtual" */
 	bool s3_look_first;   /* s3.h, look_first */
 	const char *s3_ca_file;
+	const char *
+		s3_profile; /* of the shared credentials file; NULL or "": who we are is looked for as s3.h has it */
 	const char *s3_encryption; /* by the service: "AES256", "aws:kms" … */
 	const char *s3_kms_key;    /* with "aws:kms" */
+	struct pd_object_watch
+		watch; /* who is asked during each call, from the first on; go_on NULL: nobody */
 };
 
 /* Does not go to the network. `what` is what the store is for: "archive". PD_INVALID: the address is none; PD_NOT_FOUND: there is no such directory;

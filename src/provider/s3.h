@@ -29,6 +29,8 @@ struct pd_s3_options {
 	 * machine's metadata. They are asked for again before they expire. */
 	const char *access_key, *secret_key;
 	const char *session_token;
+	const char *
+		profile; /* instead: of the shared credentials file, and looked for nowhere else; NULL: none */
 
 	size_t part_size_bytes; /* larger objects go in parts, one of which is in memory; 0: 8 MiB. AWS wants 5 MiB or more */
 	unsigned attempts;  /* of each request; 0: 8, which take a quarter of a minute */

@@ -3,23 +3,14 @@
 #include <string.h>
 
 #include "archive/archive.h"
-#include "provider/place.h"
+#include "config/place.h"
 #include "server/server_private.h"
 
 #define END_PATIENCE_US 5000000u /* what the archive gets at the end to take what is durable */
 
 struct pd_object_place pd_server_archive_place(const struct pd_config *config)
 {
-	return (struct pd_object_place){
-		.address = pd_config_text(config, PD_SETTING_ARCHIVE),
-		.s3_endpoint = pd_config_text(config, PD_SETTING_S3_ENDPOINT),
-		.s3_region = pd_config_text(config, PD_SETTING_S3_REGION),
-		.s3_style = pd_config_text(config, PD_SETTING_S3_STYLE),
-		.s3_look_first = pd_config_on(config, PD_SETTING_S3_LOOK_FIRST),
-		.s3_ca_file = pd_config_text(config, PD_SETTING_S3_CA_FILE),
-		.s3_encryption = pd_config_text(config, PD_SETTING_S3_ENCRYPTION),
-		.s3_kms_key = pd_config_text(config, PD_SETTING_S3_KMS_KEY),
-	};
+	return pd_config_place(config, pd_config_text(config, PD_SETTING_ARCHIVE));
 }
 
 int pd_server_open_archive(struct pd_server *server, struct pd_error *err)

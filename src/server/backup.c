@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "config/place.h"
 #include "server/server_private.h"
 
 static const enum pd_setting_id schedules[PD_AGENDA_COUNT] = {
@@ -59,14 +60,7 @@ static struct pd_retention_rules rules_of(const struct pd_config *config)
 static struct pd_repository_place place_of(const struct pd_config *config)
 {
 	return (struct pd_repository_place){
-		.store = { .address = pd_config_text(config, PD_SETTING_BACKUP_REPOSITORY),
-			   .s3_endpoint = pd_config_text(config, PD_SETTING_S3_ENDPOINT),
-			   .s3_region = pd_config_text(config, PD_SETTING_S3_REGION),
-			   .s3_style = pd_config_text(config, PD_SETTING_S3_STYLE),
-			   .s3_look_first = pd_config_on(config, PD_SETTING_S3_LOOK_FIRST),
-			   .s3_ca_file = pd_config_text(config, PD_SETTING_S3_CA_FILE),
-			   .s3_encryption = pd_config_text(config, PD_SETTING_S3_ENCRYPTION),
-			   .s3_kms_key = pd_config_text(config, PD_SETTING_S3_KMS_KEY) },
+		.store = pd_config_place(config, pd_config_text(config, PD_SETTING_BACKUP_REPOSITORY)),
 		.key_file = pd_config_text(config, PD_SETTING_BACKUP_KEY_FILE),
 		.passphrase_file = pd_config_text(config, PD_SETTING_BACKUP_PASSPHRASE_FILE),
 	};

@@ -1,8 +1,10 @@
 """`perdure backup` in an object store that speaks S3: the same as in a directory, whatever becomes of requests and replies."""
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import sys
 import threading
 
@@ -15,6 +17,7 @@ from archive import settled, wait_for  # noqa: E402
 KEYS = ["env", "AWS_ACCESS_KEY_ID=AKIDTEST", "AWS_SECRET_ACCESS_KEY=secret/of+test"]
 ADDRESS = "s3://objects/deep/vault"
 FAILURE, USAGE, DAMAGED = 1, 2, 4
+PATIENCE_S = 120
 
 
 class Bucket:
@@ -33,8 +36,8 @@ class Bucket:
         server.start()
         return server
 
-    def backup(self, *words, check=True, address=ADDRESS):
-        status, stdout, stderr = self.world.run(*KEYS, self.world.binary, "backup", *words, "--repository", address, *self.endpoint, "-o",
+    def backup(self, *words, check=True, address=ADDRESS, environment=()):
+        status, stdout, stderr = self.world.run(*KEYS, *environment, self.world.binary, "backup", *words, "--repository", address, *self.endpoint, "-o",
                                                 "json", check=check, timeout=300)
         found = [json.loads(line) for line in stdout.splitlines()]
         return found if check else (status, found, stderr)
@@ -129,6 +132,87 @@ def test_with_an_archive(world):
         target = world.path("not-of-both")
         status, _, stderr = bucket.backup("restore", "--archive", archive, "--data", target, check=False)
         assert status == FAILURE and "are missing" in stderr and not os.path.exists(target), stderr
+
+
+def test_with_an_archive_at_another_service(world):
+    """Which has another region, and knows us by another name."""
+    archive, credentials = "s3://objects/deep/archive", world.path("credentials")
+    with open(credentials, "w", encoding="utf-8") as file:
+        file.write("[other]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = other+secret\n")
+    with Bucket(world) as bucket, Bucket(world) as other:
+        other.service.keys, other.service.region = {"AKIDOTHER": ("other+secret", None)}, "elsewhere-1"
+        server = world.new_server("archived-elsewhere",
+                                  [*other.endpoint, "--s3-region", "elsewhere-1", "--archive", archive, "--archive-interval", "100ms"],
+                                  ["env", "AWS_ACCESS_KEY_ID=AKIDOTHER", "AWS_SECRET_ACCESS_KEY=other+secret"])
+        server.start()
+        world.connect(server).expect("OK", "SET", "{ann}a", "1")
+        assert server.stop() == 0
+        bucket.backup("full", "--data", server.directory)
+        server.start()
+        connection = world.connect(server)
+        connection.expect("OK", "SET", "{ann}b", "2")
+        wait_for(server, settled)
+        state = connection.command("PD.STATEHASH")
+        server.kill()
+        shutil.rmtree(server.directory)
+        where = ["--archive", archive, "--archive-s3-endpoint", other.endpoint[1], "--archive-s3-region", "elsewhere-1"]
+        profile, known = ["--archive-s3-profile", "other"], [f"AWS_SHARED_CREDENTIALS_FILE={credentials}"]
+        for words, environment, why in ((["--archive", archive], (), "has no log"), (where, (), "InvalidAccessKeyId"),
+                                        ([*where, *profile], ("HOME=/nowhere",), "profile 'other'"),
+                                        ([*where, "--archive-s3-profile", "nobody"], known, "profile 'nobody'")):
+            status, _, stderr = bucket.backup("restore", *words, "--dry-run", check=False, environment=environment)
+            assert status == FAILURE and why in stderr, (words, stderr)
+        copy = world.new_server("again-from-elsewhere")
+        bucket.backup("restore", *where, *profile, "--data", copy.directory, environment=known)
+        copy.start()
+        assert world.connect(copy).command("PD.STATEHASH") == state
+        assert copy.stop() == 0
+        # In the environment, too.
+        told = [f"PERDURE_{word[2:].replace('-', '_').upper()}={value}" for word, value in zip([*where, *profile][::2], [*where, *profile][1::2])]
+        _, stdout, _ = world.run(*KEYS, *known, *told, world.binary, "backup", "points", "--repository", ADDRESS, *bucket.endpoint)
+        assert archive in stdout, stdout
+
+
+class Silent:
+    """A service that takes what comes and never says a word."""
+
+    def __init__(self):
+        self.socket, self.asked, self.connections = socket.create_server(("127.0.0.1", 0)), threading.Event(), []
+        self.endpoint = ["--s3-endpoint", f"http://127.0.0.1:{self.socket.getsockname()[1]}"]
+        threading.Thread(target=self.let_in, daemon=True).start()
+
+    def let_in(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.connections.append(self.socket.accept()[0])
+                threading.Thread(target=self.hear, args=self.connections[-1:], daemon=True).start()
+
+    def hear(self, connection):
+        with contextlib.suppress(OSError):
+            while connection.recv(65536):
+                self.asked.set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in (self.socket, *self.connections):
+            each.close()
+
+
+def test_the_end_does_not_wait_for_a_service(world):
+    """Whoever is told to end does, though it has asked a service that never answers."""
+    scheduled = ["--backup-repository", ADDRESS, "--backup-full", "@yearly"]
+    for name, words, order in (("archive", ["--archive", ADDRESS], ()), ("order", [], ("PD.BACKUP", "FULL", ADDRESS)), ("schedule", scheduled, ())):
+        with Silent() as service:
+            server = world.new_server(f"unanswered-{name}", [*service.endpoint, *words], KEYS)
+            server.start()
+            connection = world.connect(server)
+            connection.expect("OK", "SET", "a", "1")
+            if order:
+                connection.command(*order)
+            assert service.asked.wait(PATIENCE_S), "the service was never asked"
+            assert server.stop() == 0, name
 
 
 def test_several_at_once(world):

@@ -5,6 +5,7 @@
 #include "backup/scheduler.h"
 #include "base/memory.h"
 #include "config/config.h"
+#include "config/place.h"
 #include "front/resp/front_private.h"
 
 static void write_number(struct pd_resp_writer *reply, const char *name, uint64_t number)
@@ -174,20 +175,11 @@ static int take_words(const struct pd_resp_call *call, struct words *words, stru
 /* What the server's settings say of S3 counts, and of the key where none is named. */
 static struct pd_repository_place place_of(const struct pd_config *config, const struct words *words)
 {
-	struct pd_repository_place place = { .store = { .address = words->address },
+	struct pd_repository_place place = { .store = pd_config_place(config, words->address),
 					     .key_file = words->key_file,
 					     .passphrase_file = words->passphrase_file };
 
-	if (config == NULL)
-		return place;
-	place.store.s3_endpoint = pd_config_text(config, PD_SETTING_S3_ENDPOINT);
-	place.store.s3_region = pd_config_text(config, PD_SETTING_S3_REGION);
-	place.store.s3_style = pd_config_text(config, PD_SETTING_S3_STYLE);
-	place.store.s3_look_first = pd_config_on(config, PD_SETTING_S3_LOOK_FIRST);
-	place.store.s3_ca_file = pd_config_text(config, PD_SETTING_S3_CA_FILE);
-	place.store.s3_encryption = pd_config_text(config, PD_SETTING_S3_ENCRYPTION);
-	place.store.s3_kms_key = pd_config_text(config, PD_SETTING_S3_KMS_KEY);
-	if (words->key_file == NULL && words->passphrase_file == NULL) {
+	if (config != NULL && words->key_file == NULL && words->passphrase_file == NULL) {
 		place.key_file = pd_config_text(config, PD_SETTING_BACKUP_KEY_FILE);
 		place.passphrase_file = pd_config_text(config, PD_SETTING_BACKUP_PASSPHRASE_FILE);
 	}

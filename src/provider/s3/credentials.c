@@ -54,12 +54,22 @@ int pd_s3_credentials_of_environment(struct pd_s3_credentials *ret, struct pd_er
 /* In the order of AWS's own tools. */
 static int search(struct pd_s3_identity *identity, struct pd_s3_credentials *ret, struct pd_error *err)
 {
-	int rc = pd_s3_credentials_of_environment(ret, err);
+	int rc = identity->profile != NULL
+			 ? pd_s3_credentials_of_file(identity->os, identity->profile, ret, err)
+			 : pd_s3_credentials_of_environment(ret, err);
 
+	if (identity->profile != NULL)
+		return rc == PD_NOT_FOUND
+			       ? pd_error_set(err, PD_PERMISSION,
+					      "there is no shared credentials file with the profile "
+					      "'%.100s': write one, or name it in "
+					      "AWS_SHARED_CREDENTIALS_FILE",
+					      identity->profile)
+			       : rc;
 	if (rc == PD_NOT_FOUND)
 		rc = pd_s3_credentials_of_web_identity(identity, ret, err);
 	if (rc == PD_NOT_FOUND)
-		rc = pd_s3_credentials_of_file(identity->os, ret, err);
+		rc = pd_s3_credentials_of_file(identity->os, NULL, ret, err);
 	if (rc == PD_NOT_FOUND)
 		rc = pd_s3_credentials_of_container(identity, ret, err);
 	if (rc == PD_NOT_FOUND)

@@ -17,7 +17,8 @@ struct pd_s3_identity {
 	struct pd_os *os;
 	struct pd_http *http;
 	const char *region;
-	bool given; /* with the options: nothing is searched for */
+	char *profile; /* the one place where they are looked for; NULL: everywhere */
+	bool given;    /* with the options: nothing is searched for */
 	bool known;
 	struct pd_s3_credentials credentials;
 };
@@ -35,8 +36,9 @@ void pd_s3_credentials_done(struct pd_s3_credentials *credentials);
 PD_MUST_CHECK int pd_s3_credentials_of_environment(struct pd_s3_credentials *ret, struct pd_error *err);
 PD_MUST_CHECK int pd_s3_credentials_of_web_identity(struct pd_s3_identity *identity,
 						    struct pd_s3_credentials *ret, struct pd_error *err);
-PD_MUST_CHECK int pd_s3_credentials_of_file(struct pd_os *os, struct pd_s3_credentials *ret,
-					    struct pd_error *err);
+/* `profile` NULL: that of AWS_PROFILE, else "default". */
+PD_MUST_CHECK int pd_s3_credentials_of_file(struct pd_os *os, const char *profile,
+					    struct pd_s3_credentials *ret, struct pd_error *err);
 PD_MUST_CHECK int pd_s3_credentials_of_container(struct pd_s3_identity *identity,
 						 struct pd_s3_credentials *ret, struct pd_error *err);
 PD_MUST_CHECK int pd_s3_credentials_of_machine(struct pd_s3_identity *identity, struct pd_s3_credentials *ret,

@@ -80,9 +80,10 @@ static int path_of(char **ret_path, bool *ret_named, struct pd_error *err)
 	return *ret_path != NULL ? 0 : pd_error_set(err, PD_NO_MEMORY, "no memory for a path");
 }
 
-int pd_s3_credentials_of_file(struct pd_os *os, struct pd_s3_credentials *ret, struct pd_error *err)
+int pd_s3_credentials_of_file(struct pd_os *os, const char *named, struct pd_s3_credentials *ret,
+			      struct pd_error *err)
 {
-	const char *wanted = getenv("AWS_PROFILE");
+	const char *wanted = named != NULL ? named : getenv("AWS_PROFILE");
 	struct profile profile = { 0 };
 	struct pd_buffer text;
 	char *path = NULL;
@@ -104,14 +105,14 @@ int pd_s3_credentials_of_file(struct pd_os *os, struct pd_s3_credentials *ret, s
 		if (profile.access_key != NULL && profile.secret_key != NULL)
 			rc = pd_s3_credentials_set(ret, profile.access_key, profile.secret_key, profile.token,
 						   err);
-		else if (getenv("AWS_PROFILE") == NULL && profile.access_key == NULL)
+		else if (named == NULL && getenv("AWS_PROFILE") == NULL && profile.access_key == NULL)
 			rc = PD_NOT_FOUND;
 		else
 			rc = pd_error_set(
 				err, PD_PERMISSION,
 				"'%s' has no aws_access_key_id and aws_secret_access_key for profile "
-				"'%.100s'; add them, or name another profile in AWS_PROFILE",
-				path, wanted);
+				"'%.100s'; add them, or name another profile%s",
+				path, wanted, named == NULL ? " in AWS_PROFILE" : "");
 	}
 	if (text.data != NULL)
 		pd_crypto_wipe(text.data, text.capacity);

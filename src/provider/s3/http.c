@@ -274,6 +274,8 @@ static void set_limits(struct pd_http *http, const struct pd_http_request *reque
 								     : CONNECT_TIMEOUT_S;
 
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	/* Whoever is told to end does not wait for a name server that does not answer. */
+	(void)curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
 	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)connect_s);
 	(void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, (long)LEAST_BYTES_PER_S);
 	(void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)request->patience_s);

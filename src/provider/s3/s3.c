@@ -82,6 +82,7 @@ static void s3_free(struct pd_object_store *base)
 	struct pd_s3_store *store = (struct pd_s3_store *)base;
 
 	pd_s3_credentials_done(&store->identity.credentials);
+	pd_free(store->identity.profile);
 	pd_http_free(store->http);
 	pd_free(store->bucket);
 	pd_free(store->prefix);
@@ -273,6 +274,9 @@ static int take_identity(struct pd_s3_store *store, const struct pd_s3_options *
 	store->identity = (struct pd_s3_identity){ .os = store->os,
 						   .http = store->http,
 						   .region = store->region };
+	store->identity.profile = is_set(options->profile) ? pd_strdup(options->profile) : NULL;
+	if (is_set(options->profile) && store->identity.profile == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "no memory for an object store");
 	if (!is_set(options->access_key))
 		return 0;
 	store->identity.given = store->identity.known = true;

@@ -85,6 +85,43 @@ static void test_two(void **state)
 	end(world);
 }
 
+static bool told_to_end(void *context, uint64_t done_bytes)
+{
+	(void)context;
+	(void)done_bytes;
+	return false;
+}
+
+/* Who is told to end says that it has: the next one does not wait until it is taken for dead. */
+static void test_last_word(void **state)
+{
+	struct world *world = begin();
+	struct pd_repository *one = open_repository(world), *two = open_repository(world);
+	struct pd_repository_place place = PD_REPOSITORY_IN(REPOSITORY);
+	const struct pd_object_watch watch = { told_to_end, NULL };
+	struct pd_backup_lease first, second;
+	struct pd_repository *never;
+	struct pd_error err = { 0 };
+	uint64_t before_ns;
+
+	(void)state;
+	assert_int_equal(pd_backup_lease_take(&first, one, NULL, &err), 0);
+	pd_object_store_watch(one->store, &watch);
+	assert_int_equal(pd_backup_lease_prove(&first, &err), PD_CANCELLED);
+	pd_backup_lease_end(&first);
+	assert_true(one->store->watch.go_on == told_to_end);
+	before_ns = pd_os_monotonic_ns(world->host.os);
+	assert_int_equal(pd_backup_lease_take(&second, two, NULL, &err), 0);
+	assert_true(pd_os_monotonic_ns(world->host.os) - before_ns < 1000000000);
+	pd_backup_lease_end(&second);
+	/* Whoever watches a place is asked from its opening on. */
+	place.store.watch = watch;
+	assert_int_equal(pd_repository_open(world->host.os, &place, &never, &err), PD_CANCELLED);
+	pd_repository_free(one);
+	pd_repository_free(two);
+	end(world);
+}
+
 struct thief {
 	struct world *world;
 	struct pd_repository *repository;
@@ -219,9 +256,8 @@ static void test_cancelled(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_two),
-		cmocka_unit_test(test_taken_over),
-		cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_two),        cmocka_unit_test(test_last_word),
+		cmocka_unit_test(test_taken_over), cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_cancelled),
 	};
 
