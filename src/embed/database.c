@@ -262,11 +262,14 @@ int pd_embed_check_open(struct perdure *db, struct perdure_error *err)
 
 int pd_embed_run(struct perdure *db, struct pd_job *job, struct perdure_error *err)
 {
-	int result = pd_driver_run(&db->driver, job);
+	int result;
 
-	if (job->engine == NULL)
-		return closed(db, err);
-	return pd_embed_error(err, result, &job->err);
+	/* Who is told that it has been closed is told so after the handle has gone. */
+	(void)atomic_fetch_add(&db->holders, 1);
+	result = pd_driver_run(&db->driver, job);
+	result = job->engine == NULL ? closed(db, err) : pd_embed_error(err, result, &job->err);
+	pd_embed_release(db);
+	return result;
 }
 
 /* ---- moments and figures ---- */

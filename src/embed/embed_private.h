@@ -54,7 +54,7 @@ struct perdure {
 	char *path; /* for errors; "" in memory */
 	pid_t process;
 	bool read_only;
-	atomic_uint holders; /* the handle, and each session: the last one frees */
+	atomic_uint holders; /* the handle, each session, and each call: the last one frees */
 	pthread_mutex_t sessions_lock;
 	struct perdure_session *sessions;
 	struct perdure_view *views;

@@ -125,12 +125,12 @@ static int flush(struct pd_engine *engine)
 static void look_at_budget(struct pd_engine *engine, uint64_t cache_bytes, uint64_t now_us)
 {
 	struct pd_levels *levels = pd_store_levels(engine->store);
-	bool alone = !engine->options.shares_process && !PD_MEMORY_WATCHED;
+	bool alone = !engine->options.shares_process;
 	struct pd_memory_report counted;
 	uint64_t size;
 
 	if (alone) {
-		size = pd_os_process_memory(engine->os);
+		size = PD_MEMORY_WATCHED ? 0 : pd_os_process_memory(engine->os);
 	} else {
 		pd_engine_memory(engine, &counted);
 		size = counted.used;

@@ -350,16 +350,20 @@ static void take_in(struct pd_engine *engine)
 static bool remove_checkpoint(struct pd_engine *engine, struct pd_checkpoint *checkpoint)
 {
 	struct pd_upkeep *upkeep = engine->upkeep;
+	int result;
 
 	upkeep->remove_path = pd_strdup(checkpoint->path);
 	if (upkeep->remove_path == NULL)
 		return false;
 	pd_checkpoints_take(engine->shelf, checkpoint);
 	pd_checkpoint_free(checkpoint);
-	upkeep->result = pd_os_task_start(engine->os, run, upkeep, &upkeep->task, &upkeep->err);
-	if (upkeep->result != 0)
+	/* What the task says of its own is in upkeep->result, perhaps before this returns. */
+	result = pd_os_task_start(engine->os, run, upkeep, &upkeep->task, &upkeep->err);
+	if (result != 0) {
+		upkeep->result = result;
 		take_in_removal(engine);
-	return upkeep->result == 0;
+	}
+	return result == 0;
 }
 
 static void trim_log(struct pd_engine *engine, uint64_t lsn)
