@@ -9,7 +9,7 @@
 
 void pd_agenda_init(struct pd_agenda *agenda)
 {
-	*agenda = (struct pd_agenda){ .working = PD_AGENDA_NOTHING };
+	*agenda = (struct pd_agenda){ .working = PD_AGENDA_NOTHING, .writes_due_us = PD_BACKLOG_NEVER };
 }
 
 void pd_agenda_schedule(struct pd_agenda *agenda, enum pd_agenda_work work, const struct pd_cron *cron)
@@ -40,6 +40,42 @@ void pd_agenda_begin(struct pd_agenda *agenda, const uint64_t last_us[PD_AGENDA_
 			last = now->real_us;
 		entry->next_us = last == 0 ? now->real_us : pd_cron_next(&entry->cron, last);
 	}
+}
+
+/* ---- what was written ---- */
+
+void pd_agenda_limit(struct pd_agenda *agenda, enum pd_profile_class class, uint64_t us)
+{
+	agenda->limits_us[class] = us;
+}
+
+uint64_t pd_agenda_shortest_us(const struct pd_agenda *agenda)
+{
+	uint64_t shortest = 0;
+
+	for (unsigned i = 0; i < PD_PROFILE_COUNT; i++)
+		if (agenda->limits_us[i] > 0 && (shortest == 0 || agenda->limits_us[i] < shortest))
+			shortest = agenda->limits_us[i];
+	return shortest;
+}
+
+void pd_agenda_follow(struct pd_agenda *agenda, const uint64_t waiting_us[PD_PROFILE_COUNT],
+		      uint64_t monotonic_us)
+{
+	agenda->followed_us = monotonic_us;
+	agenda->writes_due_us = PD_BACKLOG_NEVER;
+	for (unsigned i = 0; i < PD_PROFILE_COUNT; i++) {
+		uint64_t limit_us = agenda->limits_us[i], due_us = monotonic_us;
+
+		if (limit_us == 0 || waiting_us[i] == PD_BACKLOG_NEVER)
+			continue;
+		if (waiting_us[i] < limit_us)
+			due_us += limit_us - waiting_us[i];
+		if (due_us < agenda->writes_due_us)
+			agenda->writes_due_us = due_us;
+	}
+	if (agenda->writes_due_us < agenda->writes_calm_us)
+		agenda->writes_due_us = agenda->writes_calm_us;
 }
 
 /* ---- looking ---- */
@@ -73,6 +109,9 @@ enum pd_agenda_work pd_agenda_look(struct pd_agenda *agenda, const struct pd_age
 	enum pd_agenda_work work = PD_AGENDA_NOTHING;
 
 	*ret_news = (struct pd_agenda_news){ .clock_went_back = follow_clock(agenda, now->real_us) };
+	/* A backup that is at work may have them all. */
+	if (now->monotonic_us >= agenda->writes_due_us && agenda->working >= PD_AGENDA_EXPIRE)
+		agenda->entries[PD_AGENDA_LOG].is_due = true;
 	for (unsigned i = PD_AGENDA_COUNT; i-- > 0;) {
 		struct pd_agenda_entry *entry = &agenda->entries[i];
 
@@ -130,8 +169,12 @@ void pd_agenda_done(struct pd_agenda *agenda, enum pd_agenda_work work, uint64_t
 		struct pd_agenda_entry *entry = &agenda->entries[i];
 		uint64_t next_us;
 
-		if (!stands_for(work, i) || !entry->is_scheduled)
+		if (!stands_for(work, i))
 			continue;
+		if (!entry->is_scheduled) {
+			settle(entry);
+			continue;
+		}
 		next_us = pd_cron_next(&entry->cron, begun_us);
 		if (entry->next_us <= begun_us)
 			entry->next_us = next_us;
@@ -168,4 +211,5 @@ void pd_agenda_dropped(struct pd_agenda *agenda, enum pd_agenda_work work)
 {
 	end(agenda, work);
 	settle(&agenda->entries[work]);
+	agenda->writes_calm_us = agenda->followed_us + pd_agenda_shortest_us(agenda);
 }

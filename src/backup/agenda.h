@@ -3,6 +3,9 @@
  * Schedules go by the clock on the wall, which may jump; how long to wait after a failure goes by the monotonic one. A time that was missed, however often, is
  * made up for once. A backup that has all that another would have stands for it: at 03:00 on Sunday a full one for the hourly one.
  *
+ * Beside schedules there is how long a write may be without a copy, by the profiles of actors: when the oldest such write has waited for so long, a backup of the log is
+ * due. Nothing is written, and nothing is made. That goes by the monotonic clock.
+ *
  * One thing is at work at a time. A drill alone, which takes long and changes nothing, steps aside for a backup: that is begun while it is at work.
  *
  * Threads: one. */
@@ -13,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/cron.h"
+#include "engine/backlog.h"
 
 /* What comes first goes first, and of backups a full one has all that those behind it would have, and so on. */
 enum pd_agenda_work {
@@ -41,6 +45,12 @@ struct pd_agenda {
 	enum pd_agenda_work working; /* PD_AGENDA_NOTHING: at nothing, but for a drill */
 	bool is_drilling;
 	uint64_t clock_us; /* the latest time that the clock on the wall has shown */
+	/* By profiles; monotonic. */
+	uint64_t limits_us[PD_PROFILE_COUNT]; /* 0: none */
+	uint64_t
+		writes_due_us; /* when a backup of the log is due for them; PD_BACKLOG_NEVER: nothing waits */
+	uint64_t writes_calm_us; /* and not before: somebody has ended one */
+	uint64_t followed_us;    /* when that was looked at */
 };
 
 struct pd_agenda_clock {
@@ -53,6 +63,14 @@ void pd_agenda_schedule(struct pd_agenda *agenda, enum pd_agenda_work work, cons
 /* When each was done last, as far as is known, since 1970; 0: never. Before anything is asked for. */
 void pd_agenda_begin(struct pd_agenda *agenda, const uint64_t last_us[PD_AGENDA_COUNT],
 		     const struct pd_agenda_clock *now);
+
+/* For how long a write to an actor of such a profile may be without a copy; 0: it does not matter. */
+void pd_agenda_limit(struct pd_agenda *agenda, enum pd_profile_class class, uint64_t us);
+/* How long the oldest of each has waited (PD_BACKLOG_NEVER: none does), now. Each time before it is looked what is to be begun. */
+void pd_agenda_follow(struct pd_agenda *agenda, const uint64_t waiting_us[PD_PROFILE_COUNT],
+		      uint64_t monotonic_us);
+/* The shortest limit; 0: there is none. */
+uint64_t pd_agenda_shortest_us(const struct pd_agenda *agenda);
 
 /* What of this was news. */
 struct pd_agenda_news {

@@ -200,6 +200,7 @@ static int begin(struct pd_backup_jobs *jobs, enum pd_backup_kind kind, struct p
 	jobs->status = (struct pd_backup_status){ .stage = kind == PD_BACKUP_LOG ? PD_BACKUP_SETTLE
 										 : PD_BACKUP_CHECKPOINT,
 						  .kind = kind,
+						  .covered_lsn = lsn,
 						  .started_us = pd_os_real_us(jobs->os) };
 	return 0;
 }

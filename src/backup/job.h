@@ -32,6 +32,7 @@ struct pd_backup_status {
 	int result;                    /* when it is over: 0 or a negative code */
 	struct pd_error err;           /* why it failed */
 	struct pd_backup_made made;    /* when it did not */
+	uint64_t covered_lsn; /* up to which everything is in the repository when the result is 0 or PD_END */
 };
 
 /* NULL: out of memory. */

@@ -93,6 +93,8 @@ static int plan_make(const struct pd_backup_scheduler_options *options,
 	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
 		if (options->schedules[i] != NULL)
 			pd_agenda_schedule(&plan.agenda, (enum pd_agenda_work)i, options->schedules[i]);
+	for (unsigned i = 0; i < PD_PROFILE_COUNT; i++)
+		pd_agenda_limit(&plan.agenda, (enum pd_profile_class)i, options->limits_us[i]);
 	/* Several servers may share a directory for what is on trial. */
 	pd_scan_format_hex(cluster_id, PD_CLUSTER_ID_SIZE, cluster);
 	plan.drill_target = drills == NULL ? NULL : pd_asprintf("%s/perdure-drill-%s", drills, cluster);
@@ -176,6 +178,64 @@ static void fail_to_look(struct pd_backup_scheduler *scheduler, const char *why)
 	tell_failure(scheduler, "the repository cannot be read", why, wait_us);
 }
 
+/* ---- what has a copy ---- */
+
+static void note_copied(struct pd_backup_scheduler *scheduler, uint64_t lsn)
+{
+	if (lsn <= scheduler->copied_lsn)
+		return;
+	scheduler->copied_lsn = lsn;
+	pd_engine_backlog_settle(scheduler->engine, lsn);
+}
+
+void pd_backup_scheduler_archived(struct pd_backup_scheduler *scheduler, uint64_t lsn)
+{
+	note_copied(scheduler, lsn);
+}
+
+/* What is in the repository. What was written behind that before this server began may be of any profile, and as old as the newest backup's end. */
+static void look_back(struct pd_backup_scheduler *scheduler)
+{
+	struct pd_agenda_clock now = clock_of(scheduler);
+	uint64_t lsn = 0, time_us = 0;
+
+	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT; i++) {
+		const struct pd_backup_moment *end = &scheduler->known_survey.kinds[i].end;
+		/* Of an earlier epoch what came of its end may be lost, and its LSNs given again. */
+		uint64_t most = end->epoch == scheduler->begun_epoch ? UINT64_MAX : scheduler->begun_lsn;
+
+		if (end->lsn > lsn) {
+			lsn = end->lsn < most ? end->lsn : most;
+			time_us = end->time_us;
+		}
+	}
+	scheduler->missed_us = now.monotonic_us;
+	scheduler->missed_age_us = now.real_us > time_us ? now.real_us - time_us : 0;
+	note_copied(scheduler, lsn);
+}
+
+/* How long the oldest write of the class has been without a copy; PD_BACKLOG_NEVER: there is none. */
+static uint64_t waiting_us(const struct pd_backup_scheduler *scheduler, enum pd_profile_class class,
+			   uint64_t monotonic_us)
+{
+	uint64_t since_us = pd_engine_backlog_oldest_us(scheduler->engine, class);
+
+	if (scheduler->known && scheduler->copied_lsn < scheduler->begun_lsn)
+		return scheduler->missed_age_us + (monotonic_us - scheduler->missed_us);
+	if (since_us == PD_BACKLOG_NEVER)
+		return since_us;
+	return monotonic_us > since_us ? monotonic_us - since_us : 0;
+}
+
+static void follow_writes(struct pd_backup_scheduler *scheduler, const struct pd_agenda_clock *now)
+{
+	uint64_t waiting[PD_PROFILE_COUNT];
+
+	for (unsigned i = 0; i < PD_PROFILE_COUNT; i++)
+		waiting[i] = waiting_us(scheduler, (enum pd_profile_class)i, now->monotonic_us);
+	pd_agenda_follow(&scheduler->agenda, waiting, now->monotonic_us);
+}
+
 static void begin_agenda(struct pd_backup_scheduler *scheduler)
 {
 	const struct pd_backup_newest *kinds = scheduler->known_survey.kinds;
@@ -228,6 +288,7 @@ static void take_in_survey(struct pd_backup_scheduler *scheduler)
 		if (kind->newest.ended_us > kind->well_us)
 			kind->well_us = kind->newest.ended_us;
 	}
+	look_back(scheduler);
 	if (!scheduler->known)
 		begin_agenda(scheduler);
 }
@@ -329,6 +390,7 @@ static bool start_task(struct pd_backup_scheduler *scheduler, enum pd_scheduler_
 	scheduler->gone = (struct pd_expired){ 0 };
 	scheduler->drilled = (struct pd_backup_drilled){ 0 };
 	scheduler->task_began_us = pd_os_real_us(scheduler->os);
+	pd_scheduler_watch_calls(scheduler);
 	result = pd_os_task_start(scheduler->os, pd_scheduler_run_task, scheduler, &scheduler->task, &err);
 	if (result == 0)
 		return true;
@@ -453,8 +515,10 @@ static void take_in_job(struct pd_backup_scheduler *scheduler)
 	scheduler->seen_us = status.started_us;
 	if (strcmp(status.repository, scheduler->plan.place.store.address) != 0)
 		return;
-	if (status.result == 0 || status.result == PD_END)
+	if (status.result == 0 || status.result == PD_END) {
 		note_made(scheduler, &status);
+		note_copied(scheduler, status.covered_lsn);
+	}
 	if (scheduler->ordered != PD_AGENDA_NOTHING)
 		take_in_own(scheduler, &status);
 	else if (status.result == 0)
@@ -492,6 +556,13 @@ static void begin(struct pd_backup_scheduler *scheduler, enum pd_agenda_work wor
 
 /* ---- changes ---- */
 
+/* What there is has the old place, and what the engine knows of its writes was of that. */
+static void forget_copies(struct pd_backup_scheduler *scheduler)
+{
+	pd_engine_now(scheduler->engine, &scheduler->begun_epoch, &scheduler->begun_lsn);
+	scheduler->copied_lsn = 0;
+}
+
 /* As after a restart: what counted for the old plan is found out anew. */
 static bool take_plan(struct pd_backup_scheduler *scheduler)
 {
@@ -516,8 +587,10 @@ static bool take_plan(struct pd_backup_scheduler *scheduler)
 		scheduler->kinds[i].newest = (struct pd_backup_newest){ 0 };
 		scheduler->kinds[i].well_us = 0;
 	}
-	if (elsewhere)
+	if (elsewhere) {
 		scheduler->known_survey = (struct pd_backup_survey){ 0 };
+		forget_copies(scheduler);
+	}
 	tell(scheduler, PD_BACKUP_NEWS, "the changed settings count: backups go into %s",
 	     scheduler->plan.place.store.address);
 	return true;
@@ -580,7 +653,8 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 /* When there is something to look at again. */
 static uint64_t deadline(const struct pd_backup_scheduler *scheduler, const struct pd_agenda_clock *now)
 {
-	uint64_t wait_us = IDLE_US;
+	uint64_t wait_us = IDLE_US, shortest_us = pd_agenda_shortest_us(&scheduler->agenda);
+	uint64_t due_us = scheduler->agenda.writes_due_us;
 
 	if (scheduler->task != NULL || jobs_are_busy(scheduler))
 		return now->monotonic_us + BUSY_US;
@@ -595,6 +669,11 @@ static uint64_t deadline(const struct pd_backup_scheduler *scheduler, const stru
 			wait_us = sooner(wait_us,
 					 entry->next_us > now->real_us ? entry->next_us - now->real_us : 0);
 	}
+	/* What is written from now on is due in a whole limit. */
+	if (shortest_us > 0)
+		wait_us = sooner(wait_us, shortest_us / 2);
+	if (scheduler->known && due_us != PD_BACKLOG_NEVER)
+		wait_us = sooner(wait_us, due_us > now->monotonic_us ? due_us - now->monotonic_us : BUSY_US);
 	return sooner(now->monotonic_us + wait_us, scheduler->next_look_us > now->monotonic_us
 							   ? scheduler->next_look_us
 							   : now->monotonic_us + BUSY_US);
@@ -617,6 +696,7 @@ void pd_backup_scheduler_tick(struct pd_backup_scheduler *scheduler)
 		failed = false;
 	}
 	if (scheduler->known) {
+		follow_writes(scheduler, &now);
 		work = pd_agenda_look(&scheduler->agenda, &now, &news);
 		tell_news(scheduler, &news);
 		if (work != PD_AGENDA_NOTHING)
@@ -650,6 +730,9 @@ static int find_cluster(struct pd_backup_scheduler *scheduler, struct pd_engine 
 	if (result != 0)
 		return result;
 	place = pd_follower_place(follower);
+	/* The last record may be the one that has begun the epoch, and nobody's. */
+	scheduler->begun_epoch = place.epoch;
+	scheduler->begun_lsn = place.lsn > 0 ? place.lsn - 1 : 0;
 	memcpy(scheduler->cluster_id, place.cluster_id, sizeof scheduler->cluster_id);
 	pd_engine_unfollow(follower);
 	return 0;
@@ -664,6 +747,7 @@ int pd_backup_scheduler_new(const struct pd_backup_scheduler_options *options,
 	if (scheduler == NULL)
 		return no_memory(err);
 	scheduler->os = options->os;
+	scheduler->engine = options->engine;
 	scheduler->jobs = options->jobs;
 	scheduler->ordered = PD_AGENDA_NOTHING;
 	atomic_init(&scheduler->cancelled, false);
@@ -692,9 +776,23 @@ void pd_backup_scheduler_free(struct pd_backup_scheduler *scheduler)
 	pd_free(scheduler);
 }
 
+static void tell_writes_due(const struct pd_backup_scheduler *scheduler,
+			    struct pd_backup_schedule_status *status)
+{
+	struct pd_agenda_clock now = clock_of(scheduler);
+	uint64_t due_us = scheduler->agenda.writes_due_us;
+
+	due_us = now.real_us + (due_us > now.monotonic_us ? due_us - now.monotonic_us : 0);
+	if (status->next != PD_AGENDA_NOTHING && status->next_us <= due_us)
+		return;
+	status->next = PD_AGENDA_LOG;
+	status->next_us = due_us;
+}
+
 void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
 				struct pd_backup_schedule_status *ret_status)
 {
+	struct pd_agenda_clock now = clock_of(scheduler);
 	struct pd_backup_schedule_status status = {
 		.address = scheduler->plan.place.store.address,
 		.known = scheduler->known,
@@ -720,6 +818,13 @@ void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
 			continue;
 		status.next = (enum pd_agenda_work)i;
 		status.next_us = entry->next_us;
+	}
+	if (scheduler->known && scheduler->agenda.writes_due_us != PD_BACKLOG_NEVER)
+		tell_writes_due(scheduler, &status);
+	for (unsigned i = 0; i < PD_PROFILE_COUNT; i++) {
+		uint64_t us = waiting_us(scheduler, (enum pd_profile_class)i, now.monotonic_us);
+
+		status.waiting_us[i] = us != PD_BACKLOG_NEVER ? us : 0;
 	}
 	*ret_status = status;
 }

@@ -12,6 +12,7 @@
 #include "backup/job.h"
 #include "backup/retention.h"
 #include "backup/survey.h"
+#include "engine/backlog.h"
 #include "base/error.h"
 
 struct pd_backup_scheduler;
@@ -24,7 +25,9 @@ struct pd_backup_scheduler_options {
 	const struct pd_repository_place
 		*place; /* a directory has to be there: none is made on a disk that is not mounted */
 	const struct pd_cron *schedules[PD_AGENDA_COUNT]; /* NULL: never */
-	struct pd_retention_rules rules;                  /* of what expires */
+	uint64_t limits_us
+		[PD_PROFILE_COUNT];      /* how long a write may be without a copy; 0: it does not matter */
+	struct pd_retention_rules rules; /* of what expires */
 	const char *
 		drill_directory; /* in which drills are made, and what one that died has left is looked for */
 	const struct pd_object_place *archive; /* whose log they go on with; NULL: none */
@@ -60,6 +63,8 @@ struct pd_backup_schedule_status {
 	const char *failure;      /* the last one of those, in words; "": nothing fails */
 	struct pd_backup_kind_status kinds[PD_BACKUP_KIND_COUNT];
 	struct pd_backup_proof proof;
+	/* How long the oldest write to actors of each profile has been without a copy; 0: there is none. */
+	uint64_t waiting_us[PD_PROFILE_COUNT];
 	uint64_t backups; /* in the repository, as of the last look */
 	uint64_t expired; /* since the start */
 	uint64_t expire_failed;
@@ -81,6 +86,8 @@ void pd_backup_scheduler_free(struct pd_backup_scheduler *scheduler);
 /* Begin what is due, take in what has ended. By pd_backup_scheduler_deadline_us() at the latest, better often. */
 void pd_backup_scheduler_tick(struct pd_backup_scheduler *scheduler);
 /* Monotonic microseconds. */
+/* An archive has everything up to this LSN: that is a copy, too. Before a tick. */
+void pd_backup_scheduler_archived(struct pd_backup_scheduler *scheduler, uint64_t lsn);
 uint64_t pd_backup_scheduler_deadline_us(const struct pd_backup_scheduler *scheduler);
 void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
 				struct pd_backup_schedule_status *ret_status);

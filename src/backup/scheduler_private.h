@@ -30,7 +30,13 @@ struct pd_scheduler_plan {
 
 struct pd_backup_scheduler {
 	struct pd_os *os;
+	struct pd_engine *engine;
 	struct pd_backup_jobs *jobs;
+	/* What was written before the engine was asked for its backlog, by whomever: up to this LSN, of this epoch or earlier ones. */
+	uint64_t begun_lsn, begun_epoch;
+	uint64_t copied_lsn;    /* up to which there is a copy of everything */
+	uint64_t missed_us;     /* monotonic: then some of that had been without one, */
+	uint64_t missed_age_us; /* for so long */
 	uint8_t cluster_id[PD_CLUSTER_ID_SIZE];
 	struct pd_scheduler_plan plan;
 	struct pd_scheduler_plan next_plan; /* as soon as nothing is at work */
@@ -71,6 +77,8 @@ struct pd_backup_scheduler {
 	struct pd_error err;
 };
 
+/* Before a task: a service that does not answer holds up no end, from the first call on. */
+void pd_scheduler_watch_calls(struct pd_backup_scheduler *scheduler);
 /* The task: what it says in `at_task`. */
 void pd_scheduler_run_task(void *scheduler);
 

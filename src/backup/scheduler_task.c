@@ -126,12 +126,16 @@ static void clear(struct pd_backup_scheduler *scheduler)
 		scheduler->uncleared.code = 0;
 }
 
+void pd_scheduler_watch_calls(struct pd_backup_scheduler *scheduler)
+{
+	scheduler->plan.place.store.watch = (struct pd_object_watch){ go_on_with_calls, scheduler };
+	scheduler->plan.archive.store.watch = scheduler->plan.place.store.watch;
+}
+
 void pd_scheduler_run_task(void *argument)
 {
 	struct pd_backup_scheduler *scheduler = argument;
 
-	/* From the first call on: a service that does not answer holds up no end. */
-	scheduler->plan.place.store.watch = (struct pd_object_watch){ go_on_with_calls, scheduler };
 	pd_os_task_give_way(scheduler->os);
 	clear(scheduler);
 	if (scheduler->at_task == PD_SCHEDULER_EXPIRE)

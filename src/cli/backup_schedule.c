@@ -41,10 +41,24 @@ static const struct pd_options options = {
 
 static const char *const texts[] = { "state",   "repository", "work",        "next",
 				     "failure", "drill_id",   "drill_source" };
-static const char *const numbers[] = { "next_us",        "backups",        "expired",        "expire_failed",
-				       "proven_lsn",     "proven_us",      "drill_failing",  "drills_passed",
-				       "drills_failed",  "drills_skipped", "drill_ended_us", "drill_took_us",
-				       "drill_compared", "rto_us",         "rpo_us" };
+static const char *const numbers[] = { "next_us",
+				       "backups",
+				       "expired",
+				       "expire_failed",
+				       "proven_lsn",
+				       "proven_us",
+				       "drill_failing",
+				       "drills_passed",
+				       "drills_failed",
+				       "drills_skipped",
+				       "drill_ended_us",
+				       "drill_took_us",
+				       "drill_compared",
+				       "rto_us",
+				       "rpo_us",
+				       "waiting_critical_us",
+				       "waiting_standard_us",
+				       "waiting_performance_us" };
 static const char *const kinds[] = { "full", "differential", "incremental", "log" };
 static const char *const kind_numbers[] = { "lsn", "well_us", "sent_bytes", "made", "failed", "skipped" };
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))

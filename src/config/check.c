@@ -122,6 +122,9 @@ static void check_tls(const struct pd_config *config, struct pd_config_problems 
 static const enum pd_setting_id schedules[] = { PD_SETTING_BACKUP_FULL,        PD_SETTING_BACKUP_DIFFERENTIAL,
 						PD_SETTING_BACKUP_INCREMENTAL, PD_SETTING_BACKUP_LOG,
 						PD_SETTING_BACKUP_EXPIRE,      PD_SETTING_BACKUP_DRILL };
+static const enum pd_setting_id limits[] = { PD_SETTING_BACKUP_EVERY_CRITICAL,
+					     PD_SETTING_BACKUP_EVERY_STANDARD,
+					     PD_SETTING_BACKUP_EVERY_PERFORMANCE };
 static const enum pd_setting_id keep_rules[] = {
 	PD_SETTING_BACKUP_KEEP,        PD_SETTING_BACKUP_KEEP_FOR,     PD_SETTING_BACKUP_KEEP_DAILY,
 	PD_SETTING_BACKUP_KEEP_WEEKLY, PD_SETTING_BACKUP_KEEP_MONTHLY, PD_SETTING_BACKUP_KEEP_YEARLY
@@ -137,6 +140,11 @@ static void check_repository(const struct pd_config *config, struct pd_config_pr
 		scheduled = scheduled || is_given(config, schedules[i]);
 		if (is_given(config, schedules[i]) && address[0] == '\0')
 			SAY(PD_CONFIG_ERROR, schedules[i], "needs --backup-repository: where backups go");
+	}
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		scheduled = scheduled || pd_config_number(config, limits[i]) > 0;
+		if (pd_config_number(config, limits[i]) > 0 && address[0] == '\0')
+			SAY(PD_CONFIG_ERROR, limits[i], "needs --backup-repository: where backups go");
 	}
 	if (address[0] == '\0')
 		return;

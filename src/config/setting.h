@@ -147,6 +147,17 @@ enum pd_setting_flags {
 	  "", "SCHEDULE", "When one of all since the last one is made (default: never).")                    \
 	X(BACKUP_LOG, "backup-log", "backup.log", NULL, TEXT, PD_SETTING_LIVE, 0, 0, "", "SCHEDULE",         \
 	  "When one of the log since the last one is made (default: never): \"*/5 * * * *\".")               \
+	X(BACKUP_EVERY_CRITICAL, "backup-every-critical", "backup.every-critical", NULL, DURATION,           \
+	  PD_SETTING_LIVE, 0, 0, "0", "DURATION",                                                            \
+	  "How long a write to an actor whose durability is strict or more may be in no backup (and no\n"    \
+	  "archive): then one of the log is made (default 0: the rule says nothing). Where nothing is\n"     \
+	  "written, nothing is made.")                                                                       \
+	X(BACKUP_EVERY_STANDARD, "backup-every-standard", "backup.every-standard", NULL, DURATION,           \
+	  PD_SETTING_LIVE, 0, 0, "0", "DURATION",                                                            \
+	  "The same of actors whose durability is standard (default 0).")                                    \
+	X(BACKUP_EVERY_PERFORMANCE, "backup-every-performance", "backup.every-performance", NULL, DURATION,  \
+	  PD_SETTING_LIVE, 0, 0, "0", "DURATION",                                                            \
+	  "The same of actors whose durability is performance (default 0).")                                 \
 	X(BACKUP_EXPIRE, "backup-expire", "backup.expire", NULL, TEXT, PD_SETTING_LIVE, 0, 0, "",            \
 	  "SCHEDULE", "When those go that none of the rules below keeps (default: never).")                  \
 	X(BACKUP_DRILL, "backup-drill", "backup.drill", NULL, TEXT, PD_SETTING_LIVE, 0, 0, "", "SCHEDULE",   \

@@ -292,6 +292,7 @@ static int allocate(struct pd_engine *engine, const struct pd_engine_options *op
 		engine->options.default_level = PD_LEVEL_NONE;
 		engine->options.levels = PD_LEVELS_NONE;
 	}
+	pd_backlog_init(&engine->backlog);
 	plan_memory(engine);
 	pd_brake_init(&engine->brake, &PD_BRAKE_OPTIONS_DEFAULT);
 	engine->flush_due_us = UINT64_MAX;

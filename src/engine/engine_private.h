@@ -7,6 +7,7 @@
 #include "base/pointer_table.h"
 #include "engine/actor.h"
 #include "engine/amend.h"
+#include "engine/backlog.h"
 #include "engine/blob.h"
 #include "engine/budget.h"
 #include "engine/clock.h"
@@ -368,6 +369,7 @@ struct pd_engine {
 	struct pd_store_actor *system, *notes;
 	struct pd_budget budget;
 	struct pd_hot hot;
+	struct pd_backlog backlog;
 	struct pd_directory directory;
 	struct pd_drops drops;
 	struct pd_clock clock;

@@ -87,6 +87,9 @@ uint64_t pd_txn_commit(struct pd_txn *txn)
 	if (txn->session != NULL)
 		txn->session->announced_segment = engine->log->stats.segments_begun;
 	pd_engine_note_commit(engine, lsn, level);
+	if (txn->profile_level != PD_LEVEL_UNSET)
+		level = txn->profile_level;
+	pd_backlog_note(&engine->backlog, pd_profile_class_of(level), lsn, engine->clock.monotonic_us);
 	forget(txn);
 	return lsn;
 }

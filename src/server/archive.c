@@ -90,6 +90,14 @@ uint64_t pd_server_archive_due_us(const struct pd_server *server)
 	return server->archive != NULL ? pd_archive_deadline_us(server->archive) : UINT64_MAX;
 }
 
+uint64_t pd_server_archived_lsn(const struct pd_server *server)
+{
+	struct pd_archive_status status;
+
+	pd_archive_status(server->archive, &status);
+	return status.archived_lsn;
+}
+
 void pd_server_close_archive(struct pd_server *server)
 {
 	struct pd_archive_status status;

@@ -15,6 +15,12 @@ static const enum pd_setting_id schedules[PD_AGENDA_COUNT] = {
 	[PD_AGENDA_DRILL] = PD_SETTING_BACKUP_DRILL,
 };
 
+static const enum pd_setting_id limits[PD_PROFILE_COUNT] = {
+	[PD_PROFILE_CRITICAL] = PD_SETTING_BACKUP_EVERY_CRITICAL,
+	[PD_PROFILE_STANDARD] = PD_SETTING_BACKUP_EVERY_STANDARD,
+	[PD_PROFILE_PERFORMANCE] = PD_SETTING_BACKUP_EVERY_PERFORMANCE,
+};
+
 /* What the settings come to. Texts are theirs. */
 struct order {
 	struct pd_repository_place place;
@@ -83,6 +89,8 @@ static int take_order(struct pd_server *server, struct order *order, struct pd_e
 	};
 	if (order->options.jobs == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for backups");
+	for (unsigned i = 0; i < PD_PROFILE_COUNT; i++)
+		order->options.limits_us[i] = number(config, limits[i]) * 1000;
 	return take_schedules(config, order, err);
 }
 
@@ -196,6 +204,8 @@ void pd_server_tick_backups(struct pd_server *server, uint64_t now_us)
 		take_changes(server);
 	if (server->backups == NULL || now_us < pd_backup_scheduler_deadline_us(server->backups))
 		return;
+	if (server->archive != NULL)
+		pd_backup_scheduler_archived(server->backups, pd_server_archived_lsn(server));
 	pd_backup_scheduler_tick(server->backups);
 	while (pd_backup_scheduler_hear(server->backups, &tidings))
 		pd_message(&server->messages, levels[tidings.kind], "backup", "%s", tidings.text);

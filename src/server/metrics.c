@@ -424,6 +424,22 @@ static int write_drills(struct pd_metrics_writer *writer, const struct pd_metric
 	return result;
 }
 
+static int write_uncopied(struct pd_metrics_writer *writer, const struct pd_metric *metric,
+			  const struct pd_metrics_facts *facts)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < PD_PROFILE_COUNT && result == 0; i++) {
+		char labels[40];
+
+		(void)snprintf(labels, sizeof labels, "profile=\"%s\"",
+			       pd_profile_class_name((enum pd_profile_class)i));
+		result = pd_metrics_sample_real(writer, metric, labels,
+						(double)facts->backups.waiting_us[i] / 1e6);
+	}
+	return result;
+}
+
 /* ---- the table ---- */
 
 static const struct pd_metric server_metrics[] = {
@@ -622,6 +638,11 @@ static const struct pd_metric backup_metrics[] = {
 	      AT(backups.proof.proven_us), US_TO_S),
 	GAUGE("perdure_backup_proven_age_seconds", "How long ago that was; infinite where there is no proof.",
 	      SECONDS, .write = write_proven_age),
+	GAUGE("perdure_backup_waiting_seconds",
+	      "How long the oldest write to actors of each durability profile has been in no backup and no "
+	      "archive; 0: "
+	      "there is none. Critical: those at strict or more.",
+	      SECONDS, .labels = "profile", .write = write_uncopied),
 	COUNTER("perdure_backup_drills",
 		"Drills by the server since the start: passed, failed, or skipped since the one before was "
 		"still "

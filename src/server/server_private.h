@@ -84,6 +84,8 @@ PD_MUST_CHECK int pd_server_open_archive(struct pd_server *server, struct pd_err
 void pd_server_tick_archive(struct pd_server *server, uint64_t now_us);
 /* When that is due, monotonic; UINT64_MAX: never. */
 uint64_t pd_server_archive_due_us(const struct pd_server *server);
+/* Up to which LSN all is archived; while there is an archive. */
+uint64_t pd_server_archived_lsn(const struct pd_server *server);
 /* Before the engine is closed. */
 void pd_server_close_archive(struct pd_server *server);
 void pd_server_look_at_archive(const struct pd_server *server, struct pd_metrics_facts *facts);

@@ -142,6 +142,32 @@ def test_changed_while_it_runs(world):
     assert "no backups are made by schedule any more" in server.printed()
 
 
+def test_by_profile(world):
+    """What is written to an actor is in a backup soon, as its durability profile says; what waits is told of each profile."""
+    vault, http = world.path("profile-vault"), free_port()
+    os.mkdir(vault)
+    server = world.new_server("profile", ["--backup-repository", vault, "--backup-full", "@yearly", "--backup-every-critical", "1s",
+                                          "--http", str(http)])
+    server.start()
+    found = wait_for(server, lambda found: "made=1" in found.get("backup_full", ""))
+    with RespConnection(server.port) as connection:
+        connection.expect("OK", "PD.USE", "fast")
+        connection.expect("OK", "SET", "a", "b")
+        connection.expect("OK", "PD.PROFILE", "ACTOR", "fast", "performance")
+        wait_for(server, lambda found: "made=0" not in found["backup_log"] and fields(found["backup_waiting"])["critical_us"] == "0")
+        connection.expect("OK", "SET", "a", "c")
+        waits = metric(server, http, 'perdure_backup_waiting_seconds{profile="performance"}')
+        assert waits > 0 and metric(server, http, 'perdure_backup_waiting_seconds{profile="critical"}') == 0, waits
+        made = int(fields(information(server)["backup_log"])["made"])
+        connection.expect("OK", "PD.USE", "main")
+        connection.expect("OK", "SET", "a", "b")
+        found = wait_for(server, lambda found: int(fields(found["backup_log"])["made"]) > made)
+        # It is of the log, which has everybody's writes.
+        wait_for(server, lambda found: fields(found["backup_waiting"]) == {"critical_us": "0", "standard_us": "0", "performance_us": "0"})
+    status, stdout, stderr = world.perdure("server", "--data", world.path("none"), "--backup-every-standard", "5m", check=False)
+    assert status == 2 and "needs --backup-repository" in stdout + stderr, (status, stdout, stderr)
+
+
 def test_drill(world):
     """What there is is proven recoverable by the server itself, in its own directory, of which nothing is left; elsewhere nothing is proven, and that is told."""
     vault, http = world.path("drill-vault"), free_port()

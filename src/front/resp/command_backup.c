@@ -110,7 +110,7 @@ static void answer_schedule(struct pd_resp_call *call)
 		return;
 	}
 	pd_backup_scheduler_status(scheduler, &status);
-	pd_resp_write_map(reply, 11 + 11 + PD_BACKUP_KIND_COUNT);
+	pd_resp_write_map(reply, 11 + 11 + PD_PROFILE_COUNT + PD_BACKUP_KIND_COUNT);
 	write_text(reply, "state", pd_backup_schedule_state(&status));
 	write_text(reply, "repository", status.address);
 	write_text(reply, "work", pd_backup_schedule_work(&status));
@@ -123,6 +123,9 @@ static void answer_schedule(struct pd_resp_call *call)
 	write_number(reply, "proven_lsn", status.proof.position.lsn);
 	write_number(reply, "proven_us", status.proof.proven_us);
 	answer_drill(reply, &status.drill);
+	write_number(reply, "waiting_critical_us", status.waiting_us[PD_PROFILE_CRITICAL]);
+	write_number(reply, "waiting_standard_us", status.waiting_us[PD_PROFILE_STANDARD]);
+	write_number(reply, "waiting_performance_us", status.waiting_us[PD_PROFILE_PERFORMANCE]);
 	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT; i++)
 		answer_kind(reply, (enum pd_backup_kind)i, &status.kinds[i]);
 }

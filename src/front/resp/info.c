@@ -487,7 +487,15 @@ static int write_backup(const struct facts *facts, struct pd_buffer *text)
 				  U(status.proof.position.lsn), U(status.proof.proven_us));
 	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT && result == 0; i++)
 		result = write_backup_kind(&status, (enum pd_backup_kind)i, text);
-	return result == 0 ? write_drill(&status.drill, text) : result;
+	if (result == 0)
+		result = write_drill(&status.drill, text);
+	return result == 0 ? pd_buffer_printf(text,
+					      "backup_waiting:critical_us=%llu,standard_us=%llu,"
+					      "performance_us=%llu\r\n",
+					      U(status.waiting_us[PD_PROFILE_CRITICAL]),
+					      U(status.waiting_us[PD_PROFILE_STANDARD]),
+					      U(status.waiting_us[PD_PROFILE_PERFORMANCE]))
+			   : result;
 }
 
 /* "name:count=2,sum=310,7=1,8=1": of values up to 2^7, of those above up to 2^8, …; times in microseconds, their sum in

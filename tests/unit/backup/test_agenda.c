@@ -297,14 +297,113 @@ static void test_drill(void **state)
 	assert_int_equal(pd_agenda_look(&agenda, &now, &news), PD_AGENDA_DRILL);
 }
 
+/* ---- by how long writes wait ---- */
+
+#define SECOND_US UINT64_C(1000000)
+
+/* The oldest of critical, standard and performance has waited so long (s; -1: none does); what is due then. */
+static enum pd_agenda_work look_at_writes(struct pd_agenda *agenda, uint64_t now_s, int critical,
+					  int standard, int performance)
+{
+	const int seconds[PD_PROFILE_COUNT] = { critical, standard, performance };
+	struct pd_agenda_clock now = { SUNDAY + HOUR_US + now_s * SECOND_US, now_s * SECOND_US };
+	uint64_t waiting[PD_PROFILE_COUNT];
+	struct pd_agenda_news news;
+
+	for (unsigned i = 0; i < PD_PROFILE_COUNT; i++)
+		waiting[i] = seconds[i] < 0 ? PD_BACKLOG_NEVER : (uint64_t)seconds[i] * SECOND_US;
+	pd_agenda_follow(agenda, waiting, now.monotonic_us);
+	return pd_agenda_look(agenda, &now, &news);
+}
+
+static void limit(struct pd_agenda *agenda, const char *full)
+{
+	uint64_t last[PD_AGENDA_COUNT] = { SUNDAY, SUNDAY, SUNDAY, SUNDAY, SUNDAY, SUNDAY };
+	struct pd_agenda_clock now = { SUNDAY + HOUR_US, 0 };
+
+	pd_agenda_init(agenda);
+	if (full != NULL)
+		schedule(agenda, PD_AGENDA_FULL, full);
+	pd_agenda_limit(agenda, PD_PROFILE_CRITICAL, 60 * SECOND_US);
+	pd_agenda_limit(agenda, PD_PROFILE_STANDARD, 300 * SECOND_US);
+	pd_agenda_begin(agenda, last, &now);
+}
+
+static void test_writes(void **state)
+{
+	static const struct {
+		int critical, standard, performance;
+		bool is_due;
+	} rows[] = {
+		{ -1, -1, -1, false }, { 0, 0, 0, false },        { 59, 299, 100000, false },
+		{ 60, -1, -1, true },  { -1, 299, -1, false },    { -1, 300, -1, true },
+		{ 1000, 0, 0, true },  { -1, -1, 100000, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct pd_agenda agenda;
+
+		limit(&agenda, NULL);
+		assert_int_equal(pd_agenda_shortest_us(&agenda), 60 * SECOND_US);
+		assert_int_equal(
+			look_at_writes(&agenda, 1, rows[i].critical, rows[i].standard, rows[i].performance),
+			rows[i].is_due ? PD_AGENDA_LOG : PD_AGENDA_NOTHING);
+	}
+}
+
+/* What stands for it, fails, is ended by hand, or is at work already. */
+static void test_writes_and_work(void **state)
+{
+	struct pd_agenda_clock now = { SUNDAY + HOUR_US, 0 };
+	struct pd_agenda agenda;
+
+	(void)state;
+	limit(&agenda, "5 1 * * *");
+	assert_int_equal(look_at_writes(&agenda, 0, 60, -1, -1), PD_AGENDA_LOG);
+	pd_agenda_begun(&agenda, PD_AGENDA_LOG);
+	assert_int_equal(look_at_writes(&agenda, 1, 61, -1, -1), PD_AGENDA_NOTHING);
+	pd_agenda_done(&agenda, PD_AGENDA_LOG, now.real_us);
+	assert_int_equal(look_at_writes(&agenda, 2, 2, -1, -1), PD_AGENDA_NOTHING);
+	/* The full one of 01:05 has what waits. */
+	assert_int_equal(look_at_writes(&agenda, 300, 300, 300, -1), PD_AGENDA_FULL);
+	pd_agenda_begun(&agenda, PD_AGENDA_FULL);
+	assert_int_equal(look_at_writes(&agenda, 301, 301, 301, -1), PD_AGENDA_NOTHING);
+	pd_agenda_done(&agenda, PD_AGENDA_FULL, SUNDAY + HOUR_US + 300 * SECOND_US);
+	assert_int_equal(look_at_writes(&agenda, 302, 2, 2, -1), PD_AGENDA_NOTHING);
+	/* What fails is tried again as any backup is. */
+	assert_int_equal(look_at_writes(&agenda, 400, 60, -1, -1), PD_AGENDA_LOG);
+	pd_agenda_begun(&agenda, PD_AGENDA_LOG);
+	now = (struct pd_agenda_clock){ SUNDAY + HOUR_US + 400 * SECOND_US, 400 * SECOND_US };
+	pd_agenda_failed(&agenda, PD_AGENDA_LOG, &now, 1023);
+	assert_int_equal(look_at_writes(&agenda, 459, 119, -1, -1), PD_AGENDA_NOTHING);
+	assert_int_equal(look_at_writes(&agenda, 460, 120, -1, -1), PD_AGENDA_LOG);
+	/* Ended by hand: not before what is written then is due. */
+	pd_agenda_begun(&agenda, PD_AGENDA_LOG);
+	pd_agenda_dropped(&agenda, PD_AGENDA_LOG);
+	assert_int_equal(look_at_writes(&agenda, 519, 179, -1, -1), PD_AGENDA_NOTHING);
+	assert_int_equal(look_at_writes(&agenda, 520, 180, -1, -1), PD_AGENDA_LOG);
+	/* A drill steps aside for it. */
+	pd_agenda_begun(&agenda, PD_AGENDA_LOG);
+	pd_agenda_done(&agenda, PD_AGENDA_LOG, SUNDAY + HOUR_US + 520 * SECOND_US);
+	pd_agenda_begun(&agenda, PD_AGENDA_DRILL);
+	assert_int_equal(look_at_writes(&agenda, 600, 60, -1, -1), PD_AGENDA_LOG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_week),        cmocka_unit_test(test_catching_up),
-		cmocka_unit_test(test_clock_ahead), cmocka_unit_test(test_clock_back),
-		cmocka_unit_test(test_skipping),    cmocka_unit_test(test_waiting),
-		cmocka_unit_test(test_failures),    cmocka_unit_test(test_beside_failures),
+		cmocka_unit_test(test_week),
+		cmocka_unit_test(test_catching_up),
+		cmocka_unit_test(test_clock_ahead),
+		cmocka_unit_test(test_clock_back),
+		cmocka_unit_test(test_skipping),
+		cmocka_unit_test(test_waiting),
+		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_beside_failures),
 		cmocka_unit_test(test_drill),
+		cmocka_unit_test(test_writes),
+		cmocka_unit_test(test_writes_and_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "engine/follower.h"
 
+#define SECOND_US UINT64_C(1000000)
 #define MINUTE_US UINT64_C(60000000)
 #define HOUR_US   (60 * MINUTE_US)
 #define DAY_US    (24 * HOUR_US)
@@ -26,7 +27,8 @@ struct keeper {
 	struct pd_backup_jobs *jobs;
 	struct pd_backup_scheduler *scheduler;
 	struct pd_backup_schedule_status status;
-	char said[8192];   /* since it was looked at last */
+	char said[8192]; /* since it was looked at last */
+	uint64_t limits_us[PD_PROFILE_COUNT];
 	char scratch[100]; /* where drills are made, but for ".restoring" */
 };
 
@@ -58,6 +60,7 @@ static void order(struct keeper *keeper, const char *address, const char *const 
 	struct pd_cron crons[PD_AGENDA_COUNT];
 	struct pd_error err = { 0 };
 
+	memcpy(options.limits_us, keeper->limits_us, sizeof options.limits_us);
 	if (address != NULL)
 		place.store.address = address;
 	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
@@ -673,6 +676,56 @@ static void test_changes_at_work(void **state)
 	end(keeper.world);
 }
 
+/* ---- by how long writes wait ---- */
+
+static const char *const yearly[PD_AGENDA_COUNT] = { [PD_AGENDA_FULL] = "@yearly" };
+
+/* Weeks: no write waits for longer than its profile says, and where nothing is written nothing is made. */
+static void test_limits(void **state)
+{
+	struct keeper keeper = { .world = begin(15), .limits_us = { 60 * SECOND_US, 0, 0 } };
+	uint64_t before, oldest = 0;
+
+	(void)state;
+	make_directory(keeper.world);
+	start(&keeper, yearly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US);
+	for (unsigned i = 0; i < 200; i++) {
+		if (i % 3 == 0)
+			vault_fill(keeper.world, 1);
+		pass(&keeper, 20 * SECOND_US);
+		if (keeper.status.waiting_us[PD_PROFILE_CRITICAL] > oldest)
+			oldest = keeper.status.waiting_us[PD_PROFILE_CRITICAL];
+	}
+	/* A look comes a second after the last. */
+	assert_true(oldest > 0 && oldest <= 62 * SECOND_US);
+	before = made(&keeper);
+	assert_in_range(before, 30, 70);
+	pass(&keeper, 2 * MINUTE_US);
+	before = made(&keeper);
+	pass(&keeper, 14 * DAY_US);
+	assert_in_range(made(&keeper), before, before + 1);
+	assert_int_equal(keeper.status.waiting_us[PD_PROFILE_CRITICAL], 0);
+	/* A restart: what was written behind the newest backup may be anybody's. */
+	vault_fill(keeper.world, 2);
+	stop(&keeper);
+	world_restart(keeper.world);
+	pd_sim_advance_us(keeper.world->host.os, HOUR_US);
+	start(&keeper, yearly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, 5 * SECOND_US);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_LOG].made, 1);
+	assert_int_equal(keeper.status.waiting_us[PD_PROFILE_CRITICAL], 0);
+	/* What an archive has needs no backup. */
+	vault_fill(keeper.world, 2);
+	pass(&keeper, 30 * SECOND_US);
+	assert_true(keeper.status.waiting_us[PD_PROFILE_CRITICAL] > 0);
+	pd_backup_scheduler_archived(keeper.scheduler, keeper.world->last_lsn + 100);
+	pass(&keeper, HOUR_US);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_LOG].made, 1);
+	stop(&keeper);
+	end(keeper.world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -683,6 +736,7 @@ int main(void)
 		cmocka_unit_test(test_failing_drills), cmocka_unit_test(test_leftovers),
 		cmocka_unit_test(test_no_room),        cmocka_unit_test(test_ended_drill),
 		cmocka_unit_test(test_changes),        cmocka_unit_test(test_changes_at_work),
+		cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
