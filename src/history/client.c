@@ -61,7 +61,8 @@ static struct client *remember(struct pd_history_clients *clients, const struct 
 
 static int load(struct pd_history_clients *clients, size_t segment, struct pd_error *err)
 {
-	struct pd_log_look_wish wish = { 0, clients->history->newest.lsn, PD_LOOK_ALL_ACTORS };
+	struct pd_log_look_wish wish = { .to_lsn = clients->history->newest.lsn,
+					 .actor = PD_LOOK_ALL_ACTORS };
 	struct pd_log_look_segment info;
 	int result;
 

@@ -16,11 +16,32 @@ struct pd_history_base {
 	unsigned users;
 };
 
+/* Where in what was gathered there is a record of the actor. */
+struct pd_history_mention {
+	uint64_t actor, lsn;
+	uint32_t part, item;
+};
+struct pd_history_part {
+	size_t segment; /* by its number in the list */
+	struct pd_log_look_finds finds;
+};
+/* All records of these actors behind from_lsn. */
+struct pd_history_gathered {
+	uint64_t from_lsn;
+	uint64_t *actors;
+	size_t actor_count;
+	struct pd_history_part *parts;
+	size_t part_count;
+	struct pd_history_mention *mentions; /* by actor and LSN */
+	size_t mention_count, mention_capacity;
+};
+
 struct pd_history {
 	struct pd_os *os;
 	struct pd_log_look *look;
 	struct pd_checkpoints *shelf;
 	struct pd_history_base bases[PD_HISTORY_BASES];
+	struct pd_history_gathered *gathered; /* NULL: nothing was */
 	struct pd_moment newest;
 	uint64_t now_us;
 	size_t memory_max_bytes;
@@ -42,5 +63,11 @@ PD_MUST_CHECK int pd_history_lend(struct pd_history *history, const struct pd_ch
 void pd_history_give_back(struct pd_history *history, const struct pd_levels *levels);
 /* The newest checkpoint at or before `lsn` from which the log leads on; NULL: none. */
 struct pd_checkpoint *pd_history_checkpoint(const struct pd_history *history, uint64_t lsn);
+
+/* ---- gather.c ---- */
+void pd_history_gathered_free(struct pd_history_gathered *gathered); /* NULL is fine */
+/* Was all of the actor gathered from this LSN on? Then its mentions up to to_lsn. */
+bool pd_history_gathered_find(const struct pd_history *history, uint64_t actor, uint64_t from_lsn,
+			      uint64_t to_lsn, size_t *ret_first, size_t *ret_count);
 
 #endif

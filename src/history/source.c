@@ -9,7 +9,10 @@
 #include "engine/manifest.h"
 #include "history/history_private.h"
 
-#define CACHE_BYTES ((size_t)8 * 1024 * 1024) /* of a checkpoint's blocks */
+/* Of a checkpoint's blocks. New files have whole filters, a megabyte and more each: where those that a key may be in do not fit together,
+ * each get reads them again. */
+#define CACHE_BYTES_MIN ((size_t)8 * 1024 * 1024)
+#define CACHE_BYTES_MAX ((size_t)32 * 1024 * 1024)
 
 static int no_memory(struct pd_error *err)
 {
@@ -48,6 +51,8 @@ static int open_log(struct pd_history *history, const struct pd_history_options 
 	pd_free(directory);
 	if (result == 0)
 		pd_log_look_set_open(history->look, options->open_segment, options->open_index);
+	if (result == 0)
+		pd_log_look_set_memory(history->look, options->learnt);
 	if (result == 0 && pd_log_look_count(history->look) == 0)
 		return pd_error_set(err, PD_NOT_FOUND, "there is no log in %s", options->data_directory);
 	return result;
@@ -117,6 +122,7 @@ void pd_history_close(struct pd_history *history)
 		PD_ASSERT(history->bases[i].users == 0);
 		(void)pd_levels_close(history->bases[i].levels, NULL);
 	}
+	pd_history_gathered_free(history->gathered);
 	pd_checkpoints_free(history->shelf);
 	pd_log_look_free(history->look);
 	pd_free(history);
@@ -140,6 +146,18 @@ static struct pd_history_base *base_for(struct pd_history *history, const struct
 	return unused;
 }
 
+static int open_levels(const struct pd_history *history, const struct pd_checkpoint *checkpoint,
+		       struct pd_levels **ret_levels, struct pd_error *err)
+{
+	size_t cache_bytes = history->memory_max_bytes / 4;
+
+	if (cache_bytes < CACHE_BYTES_MIN)
+		cache_bytes = CACHE_BYTES_MIN;
+	if (cache_bytes > CACHE_BYTES_MAX)
+		cache_bytes = CACHE_BYTES_MAX;
+	return pd_checkpoint_open(history->os, checkpoint, cache_bytes, ret_levels, err);
+}
+
 int pd_history_lend(struct pd_history *history, const struct pd_checkpoint *checkpoint,
 		    struct pd_levels **ret_levels, bool *ret_lent, struct pd_error *err)
 {
@@ -148,11 +166,11 @@ int pd_history_lend(struct pd_history *history, const struct pd_checkpoint *chec
 
 	*ret_lent = base != NULL;
 	if (base == NULL)
-		return pd_checkpoint_open(history->os, checkpoint, CACHE_BYTES, ret_levels, err);
+		return open_levels(history, checkpoint, ret_levels, err);
 	if (base->checkpoint != checkpoint) {
 		(void)pd_levels_close(base->levels, NULL);
 		*base = (struct pd_history_base){ 0 };
-		result = pd_checkpoint_open(history->os, checkpoint, CACHE_BYTES, &base->levels, err);
+		result = open_levels(history, checkpoint, &base->levels, err);
 	}
 	if (result != 0)
 		return result;
@@ -193,7 +211,7 @@ uint64_t pd_history_epoch_of(const struct pd_history *history, uint64_t lsn)
 
 int pd_history_time_of(struct pd_history *history, uint64_t lsn, uint64_t *ret_time_us, struct pd_error *err)
 {
-	struct pd_log_look_wish wish = { lsn, lsn, PD_LOOK_ALL_ACTORS };
+	struct pd_log_look_wish wish = { .from_lsn = lsn, .to_lsn = lsn, .actor = PD_LOOK_ALL_ACTORS };
 	struct pd_log_look_finds finds;
 	struct pd_log_damage damage;
 	struct pd_record record;
@@ -230,6 +248,13 @@ struct pd_checkpoint *pd_history_checkpoint(const struct pd_history *history, ui
 			return checkpoint;
 	}
 	return NULL;
+}
+
+uint64_t pd_history_base_lsn(const struct pd_history *history, uint64_t lsn)
+{
+	const struct pd_checkpoint *checkpoint = pd_history_checkpoint(history, lsn);
+
+	return checkpoint != NULL ? checkpoint->position.lsn : 0;
 }
 
 int pd_history_oldest_state(const struct pd_history *history, uint64_t *ret_lsn, struct pd_error *err)

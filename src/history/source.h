@@ -16,6 +16,7 @@
 #include "log/log.h"
 
 struct pd_history;
+struct pd_log_look_memory;
 struct pd_os;
 
 /* Called every few milliseconds with what has been done since the last opening, in bytes of log. 0: go on; PD_CANCELLED, or
@@ -38,6 +39,8 @@ struct pd_history_options {
 	/* Of the segment that was being written when `newest` was: see pd_log_look_set_open(). It outlives the history. */
 	uint32_t open_segment;
 	struct pd_slice open_index;
+	/* What others have learnt of this log's segments: log/look.h. It outlives the history. May be NULL. */
+	struct pd_log_look_memory *learnt;
 	uint64_t now_us;               /* what the clock on the wall says; 0: asked for here */
 	size_t memory_max_bytes;       /* of what changed between a checkpoint and a moment; 0: the default */
 	pd_history_progress *progress; /* may be NULL */
@@ -53,6 +56,8 @@ void pd_history_close(struct pd_history *history); /* NULL is fine. Nothing made
 /* The newest moment, and the oldest of which the records after it are all there. */
 struct pd_moment pd_history_newest(const struct pd_history *history);
 uint64_t pd_history_first_lsn(const struct pd_history *history);
+/* From which LSN on the log is gone over to make the state of `lsn`: that of the checkpoint below it, 0 without one. */
+uint64_t pd_history_base_lsn(const struct pd_history *history, uint64_t lsn);
 /* The LSN of the oldest moment whose state can be made: 0, or that of a checkpoint. PD_NOT_FOUND: of none. */
 PD_MUST_CHECK int pd_history_oldest_state(const struct pd_history *history, uint64_t *ret_lsn,
 					  struct pd_error *err);

@@ -17,6 +17,8 @@ struct pd_history_walk {
 	uint64_t
 		trimmed_from; /* from here on the log was trimmed; 0: of nothing that is wanted, or it was told */
 	struct pd_log_look_finds finds;
+	bool gathered; /* it was read before: `kept` mentions from this one on */
+	size_t first_mention, kept;
 };
 
 int pd_history_walk_new(struct pd_history *history, const struct pd_history_walk_options *options,
@@ -42,6 +44,12 @@ int pd_history_walk_new(struct pd_history *history, const struct pd_history_walk
 	}
 	if (walk->wish.from_lsn > walk->wish.to_lsn)
 		return 0;
+	if (walk->trimmed_from == 0 &&
+	    pd_history_gathered_find(history, walk->wish.actor, walk->wish.from_lsn, walk->wish.to_lsn,
+				     &walk->first_mention, &walk->kept)) {
+		walk->gathered = true;
+		return 0;
+	}
 	first = pd_log_look_find(history->look, walk->wish.from_lsn);
 	last = pd_log_look_find(history->look, walk->wish.to_lsn);
 	walk->left = last - first + 1;
@@ -97,11 +105,30 @@ static int tell_trimmed(struct pd_history_walk *walk, struct pd_log_damage *ret_
 			    ret_damage->text, ret_damage->first_lsn, last);
 }
 
+static int next_gathered(struct pd_history_walk *walk, struct pd_record *ret_record,
+			 struct pd_log_damage *ret_damage, struct pd_error *err)
+{
+	const struct pd_history_gathered *gathered = walk->history->gathered;
+	const struct pd_history_mention *mention;
+	const struct pd_history_part *part;
+
+	if (walk->told == walk->kept)
+		return PD_END;
+	mention = &gathered->mentions[walk->first_mention +
+				      (walk->newest_first ? walk->kept - 1 - walk->told : walk->told)];
+	walk->told++;
+	part = &gathered->parts[mention->part];
+	walk->segment = part->segment;
+	return pd_log_look_get(&part->finds, mention->item, ret_record, ret_damage, err);
+}
+
 int pd_history_walk_next(struct pd_history_walk *walk, struct pd_record *ret_record,
 			 struct pd_log_damage *ret_damage, struct pd_error *err)
 {
 	size_t n;
 
+	if (walk->gathered)
+		return next_gathered(walk, ret_record, ret_damage, err);
 	if (!walk->newest_first && walk->trimmed_from != 0)
 		return tell_trimmed(walk, ret_damage, err);
 	while (walk->told == walk->finds.count) {

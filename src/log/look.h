@@ -34,6 +34,8 @@ struct pd_log_look_segment {
 struct pd_log_look_wish {
 	uint64_t from_lsn, to_lsn; /* both inclusive */
 	uint64_t actor;            /* records with effects on it; PD_LOOK_ALL_ACTORS: all */
+	const uint64_t *actors;    /* several instead of it, ascending */
+	size_t actor_count;        /* 0: `actor` */
 };
 
 struct pd_log_look_item;
@@ -53,6 +55,12 @@ void pd_log_look_free(struct pd_log_look *look); /* NULL is fine */
 /* Beside a log that is being written: what pd_log_open_index() gave, so that the open segment, which has no footer yet, need not be read
  * whole. `index` outlives the look. */
 void pd_log_look_set_open(struct pd_log_look *look, uint32_t segment, struct pd_slice index);
+/* What looks at one and the same log learn of its segments, to be lent to one after the other, so that the next need not read it again. Not
+ * to two at a time, nor to one that looks after the log has begun a life of another process. NULL: out of memory. */
+struct pd_log_look_memory *pd_log_look_memory_new(size_t bytes_max);
+void pd_log_look_memory_free(struct pd_log_look_memory *memory); /* NULL is fine */
+/* Before anything is read. It outlives the look. */
+void pd_log_look_set_memory(struct pd_log_look *look, struct pd_log_look_memory *memory);
 /* The first record that is there whole; 0: there is none. */
 uint64_t pd_log_look_first_lsn(const struct pd_log_look *look);
 size_t pd_log_look_count(const struct pd_log_look *look);

@@ -1,5 +1,10 @@
-/* Jobs. One goes through stages, some of which are tasks:
+/* Jobs. One goes through stages, some of which are tasks. Of an actor that stays, which little may have to be done to, look.c has the first:
  *
+ *     LINE, LOOK, FOUND
+ *
+ * What they do not end, and all others go on:
+ *
+ *     TURN        a few are at work at a time
  *     SETTLE      what was written before it must be on stable storage
  *     FIND        task: which actor, which moment; its state of then is opened; of a restore: what is to be done; a snapshot that is
  *                 verified is hashed, and that was all
@@ -82,19 +87,15 @@ static int read_relations(struct pd_restore_job *job)
 	return result;
 }
 
-static void run_find(void *argument)
+void pd_restore_run_find(struct pd_restore_job *job)
 {
-	struct pd_restore_job *job = argument;
-
-	job->result = pd_history_open(&job->options, &job->history, &job->err);
-	if (job->result == 0 && job->order.verb == PD_RESTORE_REVERT) {
+	job->result = 0;
+	if (job->order.verb == PD_RESTORE_REVERT) {
 		job->result = pd_restore_plan_revert(&job->plan, job->history, &job->order, &job->known,
 						     &job->source, &job->err);
 		return;
 	}
-	if (job->result == 0)
-		job->result = pd_restore_find(job->history, &job->order, &job->known, &job->source,
-					      &job->err);
+	job->result = pd_restore_find(job->history, &job->order, &job->known, &job->source, &job->err);
 	if (job->result == 0 && job->order.verb == PD_RESTORE_VERIFY)
 		job->result = pd_past_hash(job->source.past, &job->all, NULL, &job->err);
 	if (job->order.relations) {
@@ -105,6 +106,18 @@ static void run_find(void *argument)
 	if (job->result == 0 && job->order.verb == PD_RESTORE_RESTORE && job->tries < TRIES_MAX)
 		job->result = pd_restore_plan_make(&job->plan, job->history, &job->source, job->known.actor,
 						   &job->err);
+}
+
+static void run_find(void *argument)
+{
+	struct pd_restore_job *job = argument;
+
+	job->result = pd_history_open(&job->options, &job->history, &job->err);
+	if (job->result != 0)
+		return;
+	pd_restore_run_find(job);
+	if (job->result == 0)
+		job->found_keys = pd_past_key_count(job->source.past);
 }
 
 static void run_fill(void *argument)
@@ -187,6 +200,7 @@ void pd_restore_jobs_free(struct pd_restore_jobs *jobs)
 		return;
 	for (struct pd_restore_job *job = jobs->first; job != NULL; job = job->next)
 		atomic_store(&job->cancelled, true);
+	pd_restore_look_done(jobs);
 	while (jobs->first != NULL)
 		destroy(jobs->first);
 	pd_free(jobs);
@@ -211,9 +225,12 @@ void pd_restore_jobs_tick(struct pd_restore_jobs *jobs)
 {
 	struct pd_restore_job *job, *next;
 
+	pd_restore_jobs_work(jobs);
+	pd_restore_look_tick(jobs);
 	for (job = jobs->first; job != NULL; job = next) {
 		next = job->next;
-		if (job->unwanted && (job->task == NULL || pd_os_task_finished(job->task)))
+		if (job->unwanted && job->look == NULL &&
+		    (job->task == NULL || pd_os_task_finished(job->task)))
 			destroy(job);
 		else if (pd_restore_is_idle(job))
 			give_up(job);
@@ -237,6 +254,8 @@ bool pd_restore_jobs_progress(const struct pd_restore_jobs *jobs, const struct p
 			      struct pd_restore_progress *ret_progress)
 {
 	static const char *const stages[] = {
+		[PD_STAGE_LINE] = "waiting",     [PD_STAGE_TURN] = "waiting",
+		[PD_STAGE_LOOK] = "looking",     [PD_STAGE_FOUND] = "looking",
 		[PD_STAGE_SETTLE] = "looking",   [PD_STAGE_FIND] = "looking",
 		[PD_STAGE_AMEND] = "writing",    [PD_STAGE_BEGIN] = "writing",
 		[PD_STAGE_RELATE] = "writing",   [PD_STAGE_FILL] = "writing",
@@ -408,25 +427,91 @@ static int follow(struct pd_restore_job *job, struct pd_error *err)
 	return 0;
 }
 
-/* Are as many of its kind at work as may be? */
+/* Are as many of its kind there as may be? */
 static int check_room(const struct pd_restore_job *job, struct pd_error *err)
 {
 	enum pd_restore_verb verb = job->order.verb;
 	unsigned most = verb == PD_RESTORE_IMPORT   ? PD_RESTORE_IMPORTS_MAX
 			: verb == PD_RESTORE_EXPORT ? PD_RESTORE_EXPORTS_MAX
-						    : PD_RESTORE_JOBS_MAX;
-	unsigned running = 0;
+						    : PD_RESTORE_LINE_MAX;
+	unsigned count = 0;
 
 	for (const struct pd_restore_job *other = job->jobs->first; other != NULL; other = other->next)
-		running += pd_restore_is_transfer(other) || pd_restore_is_transfer(job)
-				   ? other->order.verb == verb
-				   : 1;
-	if (running < most)
+		count += pd_restore_is_transfer(other) || pd_restore_is_transfer(job)
+				 ? other->order.verb == verb
+				 : 1;
+	if (count < most)
 		return 0;
 	if (!pd_restore_is_transfer(job))
-		return pd_error_set(err, PD_AGAIN, "others are being made of the past");
-	return pd_error_set(err, PD_BUSY, "%u %ss are at work already: try again when one has ended", running,
+		return pd_error_set(err, PD_AGAIN, "many others are being made of the past");
+	return pd_error_set(err, PD_BUSY, "%u %ss are at work already: try again when one has ended", count,
 			    pd_restore_verb_name(verb));
+}
+
+/* Where it begins: exports have room of their own. */
+static int enter(struct pd_restore_job *job, struct pd_error *err)
+{
+	if (job->order.verb == PD_RESTORE_EXPORT) {
+		job->stage = PD_STAGE_SETTLE;
+		return follow(job, err);
+	}
+	if (pd_engine_is_in_memory(job->jobs->engine))
+		return pd_error_set(err, PD_NOT_SUPPORTED,
+				    "this server keeps everything in memory: it has no past to look at");
+	job->stage = changes_own(job) ? PD_STAGE_LINE : PD_STAGE_TURN;
+	return 0;
+}
+
+/* How many of those that are not for a look are at work by themselves? */
+static unsigned count_alone(const struct pd_restore_jobs *jobs)
+{
+	unsigned count = 0;
+
+	for (const struct pd_restore_job *job = jobs->first; job != NULL; job = job->next)
+		count += job->follower != NULL && !pd_restore_is_transfer(job);
+	return count;
+}
+
+/* The first in the line is the last of the list. */
+static bool is_next(const struct pd_restore_job *job)
+{
+	for (const struct pd_restore_job *other = job->next; other != NULL; other = other->next)
+		if (other->stage == PD_STAGE_TURN && !other->unwanted)
+			return false;
+	return true;
+}
+
+static int fail(struct pd_restore_job *job, struct pd_error *err)
+{
+	return pd_error_set(err, job->result, "%s", job->err.text);
+}
+
+int pd_restore_know_again(struct pd_restore_job *job)
+{
+	bool forks = job->order.verb == PD_RESTORE_FORK;
+
+	job->known = (struct pd_restore_known){ 0 };
+	job->result = know_actor(job, &job->err);
+	if (!forks)
+		job->order.name = job->known.name;
+	if (job->result != 0)
+		job->stage = PD_STAGE_FOUND;
+	return job->result;
+}
+
+static int turn(struct pd_restore_job *job, struct pd_error *err)
+{
+	int result;
+
+	if (count_alone(job->jobs) >= PD_RESTORE_JOBS_MAX || !is_next(job))
+		return 1;
+	if (pd_restore_know_again(job) != 0)
+		return fail(job, err);
+	result = follow(job, err);
+	if (result == PD_AGAIN)
+		return 1;
+	job->stage = PD_STAGE_SETTLE;
+	return result;
 }
 
 int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *session,
@@ -465,7 +550,7 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 		if (result == 0)
 			result = check_name(job, err);
 		if (result == 0)
-			result = follow(job, err);
+			result = enter(job, err);
 	}
 	if (result != 0) {
 		destroy(job);
@@ -474,6 +559,13 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 	job->begun_us = job->touched_us = pd_restore_now_us(job);
 	job->next = jobs->first;
 	jobs->first = job;
+	/* The newest that there is when it comes is its newest, if it need not wait. */
+	if (job->stage == PD_STAGE_TURN)
+		result = turn(job, err);
+	if (result < 0) {
+		destroy(job);
+		return result;
+	}
 	*ret_job = job;
 	return 0;
 }
@@ -520,15 +612,12 @@ static int check_remembered(const struct pd_restore_job *job, struct pd_error *e
 		"what is stored with 'perdure store verify' and 'perdure log verify'");
 }
 
-static int find(struct pd_restore_job *job, struct pd_error *err)
+/* What comes of what was found. */
+static int decide(struct pd_restore_job *job, struct pd_error *err)
 {
-	int result = pd_restore_run_task(job, run_find, err);
+	int result;
 
-	if (result != 0)
-		return result;
-	job->copy.past = job->source.past;
-	job->copy.relations = job->order.verb == PD_RESTORE_SNAPSHOT;
-	job->total_keys = pd_past_key_count(job->source.past);
+	job->total_keys = job->found_keys;
 	job->stage = PD_STAGE_BEGIN;
 	if (job->order.verb == PD_RESTORE_VERIFY) {
 		job->stage = PD_STAGE_DONE;
@@ -555,11 +644,33 @@ static int find(struct pd_restore_job *job, struct pd_error *err)
 	return 0;
 }
 
+static int find(struct pd_restore_job *job, struct pd_error *err)
+{
+	int result = pd_restore_run_task(job, run_find, err);
+
+	if (result != 0)
+		return result;
+	job->copy.past = job->source.past;
+	job->copy.relations = job->order.verb == PD_RESTORE_SNAPSHOT;
+	return decide(job, err);
+}
+
+static int look(struct pd_restore_job *job, struct pd_error *err)
+{
+	(void)err;
+	pd_restore_jobs_work(job->jobs);
+	return job->stage == PD_STAGE_LINE || job->stage == PD_STAGE_LOOK;
+}
+
+static int found(struct pd_restore_job *job, struct pd_error *err)
+{
+	return job->result != 0 ? fail(job, err) : decide(job, err);
+}
+
 /* Look again, at what has come since. The moment stays the one that was meant. */
-static int begin_again(struct pd_restore_job *job, struct pd_error *err)
+static void begin_again(struct pd_restore_job *job)
 {
 	const struct pd_moment *moment = &job->source.moment;
-	int result;
 
 	job->tries++;
 	/* One of a snapshot stays by itself. */
@@ -569,11 +680,10 @@ static int begin_again(struct pd_restore_job *job, struct pd_error *err)
 							 .epoch = moment->epoch,
 							 .lsn = moment->lsn };
 	close_past(job);
-	job->known = (struct pd_restore_known){ 0 };
-	job->stage = PD_STAGE_SETTLE;
-	result = know_actor(job, err);
-	job->order.name = job->known.name;
-	return result == 0 ? follow(job, err) : result;
+	pd_buffer_clear(&job->piece);
+	job->alone = false;
+	job->stage = job->order.verb == PD_RESTORE_RESTORE && job->tries >= TRIES_MAX ? PD_STAGE_TURN
+										      : PD_STAGE_LINE;
 }
 
 static int amend(struct pd_restore_job *job, struct pd_error *err)
@@ -588,8 +698,9 @@ static int amend(struct pd_restore_job *job, struct pd_error *err)
 
 	/* What was reverted is not found in any other way. */
 	if (result == PD_CONFLICT && (job->order.verb == PD_RESTORE_RESTORE || job->tries < REVERTS_MAX)) {
-		result = begin_again(job, err);
-		return result == 0 ? 1 : result;
+		begin_again(job);
+		pd_restore_jobs_work(job->jobs);
+		return 1;
 	}
 	if (result != 0)
 		return result == PD_AGAIN ? 1 : result;
@@ -773,10 +884,30 @@ static int publish(struct pd_restore_job *job, struct pd_error *err)
 	return 0;
 }
 
+void pd_restore_jobs_work(struct pd_restore_jobs *jobs)
+{
+	pd_restore_look_work(jobs);
+}
+
+bool pd_restore_jobs_rest(const struct pd_restore_jobs *jobs)
+{
+	return jobs->look == NULL;
+}
+
+bool pd_restore_job_waits(const struct pd_restore_job *job)
+{
+	return (job->stage == PD_STAGE_LINE && job->jobs->look != NULL) || job->stage == PD_STAGE_TURN ||
+	       (job->stage == PD_STAGE_LOOK && pd_restore_look_holds(job));
+}
+
 int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
 			const struct pd_receipt **ret_receipt, struct pd_error *err)
 {
 	static int (*const stages[])(struct pd_restore_job * job, struct pd_error * err) = {
+		[PD_STAGE_LINE] = look,
+		[PD_STAGE_LOOK] = look,
+		[PD_STAGE_FOUND] = found,
+		[PD_STAGE_TURN] = turn,
 		[PD_STAGE_AMEND] = amend,
 		[PD_STAGE_RELATE] = relate,
 		[PD_STAGE_SETTLE] = settle,

@@ -21,8 +21,10 @@ struct pd_restore_job;
 struct pd_restore_jobs;
 struct pd_session;
 
+#define PD_RESTORE_LINE_MAX \
+	512u /* that were begun; of these, restores that put little back look together: half the memory below for all of them */
 #define PD_RESTORE_JOBS_MAX \
-	2u /* at a time; each may take the memory below, and a segment or two of the log */
+	2u /* others, at a time; each may take the memory below, and a segment or two of the log */
 #define PD_RESTORE_JOB_BYTES \
 	((size_t)256 * 1024 * 1024) /* and no more than a quarter of the memory budget, but for the least: */
 #define PD_RESTORE_JOB_BYTES_MIN ((size_t)16 * 1024 * 1024)
@@ -50,6 +52,12 @@ struct pd_restore_progress {
 /* How far the work is that the session may know of: the nth, from 0. false: there are no more. */
 bool pd_restore_jobs_progress(const struct pd_restore_jobs *jobs, const struct pd_session *session, size_t n,
 			      struct pd_restore_progress *ret_progress);
+
+/* Go on with what orders do together: whenever something may have come of it, and within a millisecond or so while it does not rest. */
+void pd_restore_jobs_work(struct pd_restore_jobs *jobs);
+bool pd_restore_jobs_rest(const struct pd_restore_jobs *jobs);
+/* Has pd_restore_job_work() nothing to do before others have done more? Again within some milliseconds, or when this says no. */
+bool pd_restore_job_waits(const struct pd_restore_job *job);
 
 /* `words` as pd_restore_order_parse() has them; what the session may not see is not there. The session outlives the job. PD_AGAIN: too
  * many are at work, the same call again. PD_INVALID, PD_NOT_FOUND, PD_EXISTS, PD_NOT_SUPPORTED (nothing is on disk), PD_NO_MEMORY. */

@@ -21,6 +21,12 @@
 #include "restore/source.h"
 
 enum pd_restore_stage {
+	/* look.c */
+	PD_STAGE_LINE,  /* waits for the next look */
+	PD_STAGE_LOOK,  /* is in one */
+	PD_STAGE_FOUND, /* is back, with an error or what was found */
+	/* job.c */
+	PD_STAGE_TURN, /* waits until it may be at work by itself */
 	PD_STAGE_SETTLE,
 	PD_STAGE_FIND,
 	PD_STAGE_AMEND,
@@ -42,9 +48,15 @@ enum pd_restore_stage {
 #define PD_RESTORE_PIECE_MAX ((size_t)PD_KEY_SIZE_MAX + PD_VALUE_SIZE_MAX + 32 * PD_COPY_PIECE)
 #define PD_RESTORE_NUMBERS   256u /* of blobs, at a time */
 
+struct pd_restore_look;
+
 struct pd_restore_jobs {
 	struct pd_engine *engine;
-	struct pd_restore_job *first;
+	struct pd_restore_job *first;      /* the newest */
+	struct pd_restore_look *look;      /* that is at work; NULL: none */
+	struct pd_log_look_memory *learnt; /* of the log's segments, from look to look; NULL: nothing */
+	uint64_t looked_us;                /* when the last look was, and … */
+	size_t looked;                     /* … how many were in it */
 };
 
 struct pd_restore_job {
@@ -57,6 +69,9 @@ struct pd_restore_job {
 	struct pd_os_task *task; /* NULL: none is at work */
 	struct pd_draft *draft;
 	struct pd_engine_view *view;
+	uint64_t lined_us;            /* since when it stands in the line */
+	struct pd_restore_look *look; /* in which it is, as the … */
+	size_t look_number;           /* … th */
 	unsigned views, tries;
 	struct pd_actor_watch watch; /* of a restore */
 	struct pd_receipt receipt;
@@ -77,7 +92,9 @@ struct pd_restore_job {
 	struct pd_restore_known known;
 	struct pd_restore_source source;
 	struct pd_restore_plan plan;
-	uint64_t keys_now; /* that the actor had when the plan was made */
+	bool alone, again;   /* it is not for a look; it comes again with the next one */
+	uint64_t found_keys; /* that it had then */
+	uint64_t keys_now;   /* that the actor had when the plan was made */
 	struct pd_copy copy;
 	enum pd_copy_end end;
 	struct pd_export export;
@@ -104,7 +121,21 @@ void pd_restore_write_related(struct pd_restore_job *job);
 void pd_restore_write_snapshot(struct pd_restore_job *job);
 void pd_restore_write_imported(struct pd_restore_job *job);
 
+/* ---- look.c ---- */
+/* Go on with the look that is at work, and form one of those that wait. */
+void pd_restore_look_work(struct pd_restore_jobs *jobs);
+/* Now and then: let go what nobody has used for long. */
+void pd_restore_look_tick(struct pd_restore_jobs *jobs);
+/* Waits for the one that is at work. */
+void pd_restore_look_done(struct pd_restore_jobs *jobs);
+/* Is it with the task of a look? */
+bool pd_restore_look_holds(const struct pd_restore_job *job);
+
 /* ---- job.c ---- */
+/* In a task, of whose history job->history is one: which actor, which moment, and what is to be done. */
+void pd_restore_run_find(struct pd_restore_job *job);
+/* Whose the name is now. After an error, which is its answer, it is no more in the line. */
+PD_MUST_CHECK int pd_restore_know_again(struct pd_restore_job *job);
 /* job->known has copies: the engine's may go before the job does. */
 PD_MUST_CHECK int pd_restore_keep_names(struct pd_restore_job *job, struct pd_slice tenant,
 					struct pd_slice name, struct pd_error *err);

@@ -3,13 +3,15 @@
 #include "os/os.h"
 #include "restore/job.h"
 
-#define LOOK_NS 500000u  /* between two looks what is to be done next */
-#define TURN_NS 5000000u /* the same while others are at work, and this one cannot begin */
+#define TURN_NS 5000000u /* the same while it waits for others: who looks together is woken before */
 
 static void work_later(struct pd_resp_call *call)
 {
-	uint64_t wait_ns = call->client->restore_job != NULL ? LOOK_NS : TURN_NS;
+	const struct pd_restore_job *job = call->client->restore_job;
+	bool waits = job != NULL && pd_restore_job_waits(job);
+	uint64_t wait_ns = job != NULL && !waits ? PD_RESP_RESTORE_LOOK_NS : TURN_NS;
 
+	call->client->order_waits = waits;
 	call->client->brake_until_ns = pd_os_monotonic_ns(call->client->front->os) + wait_ns;
 	pd_resp_front_stall(call->client, PD_RESP_STALL_BRAKE);
 	call->later = true;
@@ -42,6 +44,7 @@ static void answer(struct pd_resp_call *call)
 
 	if (session == NULL)
 		return;
+	call->client->order_waits = false;
 	result = work(call, session, &reply, &receipt, &err);
 	/* Without a job it could not be begun yet; of one, the same code is an answer: that moment is still to come. */
 	if (result > 0 || (result == PD_AGAIN && call->client->restore_job == NULL)) {

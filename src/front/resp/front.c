@@ -237,7 +237,8 @@ static unsigned stall_left(const struct pd_resp_client *client, uint64_t now_ns,
 {
 	unsigned left = client->stall;
 
-	if (now_ns >= client->brake_until_ns)
+	if (now_ns >= client->brake_until_ns ||
+	    (client->order_waits && !pd_restore_job_waits(client->restore_job)))
 		left &= ~(unsigned)PD_RESP_STALL_BRAKE;
 
 	if ((left & PD_RESP_STALL_MEMORY) != 0) {
@@ -326,6 +327,8 @@ void pd_resp_front_resume(struct pd_resp_front *front)
 	if (count == 0)
 		return;
 	end_pause(front);
+	if (front->restore_jobs != NULL)
+		pd_restore_jobs_work(front->restore_jobs);
 	front->clock_ns = pd_os_monotonic_ns(front->os);
 	/* Those that must go on waiting come back at the end of the list. */
 	for (size_t i = 0; i < count; i++) {
@@ -456,6 +459,9 @@ static int64_t stalled_timeout_us(const struct pd_resp_front *front)
 	now_ns = pd_os_monotonic_ns(front->os);
 	if (front->pause_until_ns != 0)
 		until_ns = front->pause_until_ns;
+	if (front->restore_jobs != NULL && !pd_restore_jobs_rest(front->restore_jobs) &&
+	    now_ns + PD_RESP_RESTORE_LOOK_NS < until_ns)
+		until_ns = now_ns + PD_RESP_RESTORE_LOOK_NS;
 	for (size_t i = 0; i < front->stalled.count; i++) {
 		const struct pd_resp_client *client = front->stalled.items[i];
 

@@ -25,6 +25,8 @@
 #define PD_RESP_REQUEST_ID_MAX      128
 #define PD_RESP_TURNS               1024u /* whose time is remembered: more than ever settle together */
 
+#define PD_RESP_RESTORE_LOOK_NS 500000u /* between two looks how far orders about the past are */
+
 /* Why a client's requests wait. */
 enum pd_resp_stall {
 	PD_RESP_STALL_UNSENT = 1 << 0, /* it does not take its replies */
@@ -81,6 +83,7 @@ struct pd_resp_client {
 	size_t room_wanted; /* for the reply of the next request, which did not fit; SIZE_MAX: what there is must do */
 	size_t memory;           /* as it was counted last */
 	uint64_t brake_until_ns; /* monotonic */
+	bool order_waits;        /* the brake ends when its order has waited long enough for others */
 	bool small_room;         /* its replies have a little of what is set aside for them */
 	bool skipping;           /* an unfinished request was refused: its rest is dropped as it comes */
 	bool is_operator;        /* through the admin socket */

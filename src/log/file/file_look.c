@@ -17,18 +17,13 @@
 #define LISTING_TRIES   8u /* a segment may be trimmed between its name and its head */
 #define TAIL_BYTES      ((uint64_t)64 * 1024)
 #define FINDS_BYTES_MAX ((size_t)PD_RECORD_SIZE_MAX + (size_t)1024 * 1024 * 1024)
+#define INDEX_BYTES_MAX ((size_t)8 * 1024 * 1024) /* kept by a look that nobody has lent memory to */
 
 /* Where something that was found is in the bytes; or what was damaged. */
 struct pd_log_look_item {
 	uint64_t epoch, lsn, time_us;
 	size_t offset, size; /* size 0: damage, whose text has taken the place of a record */
 	struct pd_log_damage damage;
-};
-
-/* A group as the index has it. */
-struct extent {
-	uint64_t sector, sectors, first_lsn, records;
-	bool wanted;
 };
 
 /* ---- the list ---- */
@@ -82,6 +77,8 @@ void pd_log_look_free(struct pd_log_look *look)
 	pd_free(look->segments);
 	pd_free(look->tail.data);
 	pd_free(look->group.data);
+	if (!look->memory_lent)
+		pd_log_look_memory_free(look->memory);
 	pd_free(look);
 }
 
@@ -89,6 +86,13 @@ void pd_log_look_set_open(struct pd_log_look *look, uint32_t segment, struct pd_
 {
 	look->open_segment = segment;
 	look->open_index = index;
+}
+
+void pd_log_look_set_memory(struct pd_log_look *look, struct pd_log_look_memory *memory)
+{
+	PD_ASSERT(look->memory == NULL);
+	look->memory = memory;
+	look->memory_lent = memory != NULL;
 }
 
 uint64_t pd_log_look_first_lsn(const struct pd_log_look *look)
@@ -173,17 +177,17 @@ static int add_item(struct pd_log_look_finds *finds, const struct pd_log_look_it
 	return 0;
 }
 
-/* Does the record do anything to the actor? */
-static bool concerns(const struct pd_record *record, uint64_t actor)
+/* Does the record do anything to whom it is asked about? */
+static bool concerns(const struct pd_record *record, const struct pd_log_look_wish *wish)
 {
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
 
-	if (actor == PD_LOOK_ALL_ACTORS)
+	if (wish->actor_count == 0 && wish->actor == PD_LOOK_ALL_ACTORS)
 		return true;
 	pd_effect_walk_init(&walk, record);
 	while (pd_effect_next(&walk, &effect) == 0)
-		if (effect.actor == actor && effect.kind != PD_EFFECT_ACTOR)
+		if (effect.kind != PD_EFFECT_ACTOR && pd_look_wish_has(wish, effect.actor))
 			return true;
 	return false;
 }
@@ -240,10 +244,12 @@ static bool damage_concerns(const struct pd_log_damage *damage, const struct pd_
 	if (!pd_log_damage_loses(damage) || damage->first_lsn > wish->to_lsn ||
 	    (damage->last_lsn != 0 && damage->last_lsn < wish->from_lsn))
 		return false;
-	if (wish->actor == PD_LOOK_ALL_ACTORS || !damage->actors_known)
+	if (!damage->actors_known)
+		return true;
+	if (wish->actor_count == 0 && wish->actor == PD_LOOK_ALL_ACTORS)
 		return true;
 	for (size_t i = 0; i < damage->actor_count; i++)
-		if (damage->actors[i] == wish->actor)
+		if (pd_look_wish_has(wish, damage->actors[i]))
 			return true;
 	return false;
 }
@@ -292,7 +298,7 @@ static int read_judged(struct pd_log_look *look, const struct pd_log_look_wish *
 		} else if (result == 0) {
 			if (record.lsn > part->to_lsn)
 				break;
-			if (concerns(&record, part->actor))
+			if (concerns(&record, part))
 				result = add_record(finds, &record, err);
 		}
 		if (result != 0)
@@ -304,7 +310,7 @@ static int read_judged(struct pd_log_look *look, const struct pd_log_look_wish *
 
 /* ---- by the index ---- */
 
-#define JUDGE 1 /* what is there is not as it should be: let a reader see */
+#define JUDGE PD_LOOK_JUDGE
 
 static int need(struct pd_aligned *memory, uint64_t size, struct pd_error *err)
 {
@@ -320,37 +326,49 @@ static int need(struct pd_aligned *memory, uint64_t size, struct pd_error *err)
 }
 
 struct source {
-	struct pd_os_file *handle;
+	const struct pd_log_look *look;
+	struct pd_os_file *handle; /* NULL: nothing was read yet */
 	const struct pd_segment *segment;
 	struct pd_location location;
 	uint64_t sectors;
 };
 
-static int open_source(const struct pd_log_look *look, size_t number, struct source *ret_source,
-		       struct pd_error *err)
+static void init_source(const struct pd_log_look *look, size_t number, struct source *source)
 {
 	const struct pd_segment *segment = segment_at(look, number);
-	char *path = pd_file_path(look->file, segment->number, "seg");
+
+	*source = (struct source){ .look = look,
+				   .segment = segment,
+				   .sectors = segment->size / PD_SECTOR_SIZE };
+	source->location.segment = segment->number;
+	source->location.crc = pd_location_crc(look->file->options.cluster_id, look->file->options.shard,
+					       segment->number);
+}
+
+static int open_source(struct source *source, struct pd_error *err)
+{
+	char *path;
 	int result;
 
-	*ret_source = (struct source){ .segment = segment, .sectors = segment->size / PD_SECTOR_SIZE };
-	ret_source->location.segment = segment->number;
-	ret_source->location.crc = pd_location_crc(look->file->options.cluster_id, look->file->options.shard,
-						   segment->number);
+	if (source->handle != NULL)
+		return 0;
+	path = pd_file_path(source->look->file, source->segment->number, "seg");
 	if (path == NULL)
 		return no_memory(err);
-	result = pd_os_open(look->file->os, path, PD_OS_READ, &ret_source->handle, err);
+	result = pd_os_open(source->look->file->os, path, PD_OS_READ, &source->handle, err);
 	pd_free(path);
 	return result;
 }
 
 /* Read `count` sectors; JUDGE: there are not so many any more. */
-static int read_sectors(const struct source *source, uint64_t sector, uint64_t count,
-			struct pd_aligned *memory, struct pd_error *err)
+static int read_sectors(struct source *source, uint64_t sector, uint64_t count, struct pd_aligned *memory,
+			struct pd_error *err)
 {
 	size_t wanted = (size_t)count * PD_SECTOR_SIZE, size;
 	int result = need(memory, wanted, err);
 
+	if (result == 0)
+		result = open_source(source, err);
 	if (result == 0)
 		result = pd_os_read(source->handle, memory->data, wanted, sector * PD_SECTOR_SIZE, &size,
 				    err);
@@ -370,7 +388,7 @@ static bool is_whole(const struct pd_log_look *look, const struct source *source
 }
 
 /* The footer reaches to the end of the file; where it begins only its header tells. */
-static int find_footer(struct pd_log_look *look, const struct source *source, struct pd_slice *ret_index,
+static int find_footer(struct pd_log_look *look, struct source *source, struct pd_slice *ret_index,
 		       struct pd_group_header *ret_header, uint64_t *ret_sector, struct pd_error *err)
 {
 	uint64_t count = TAIL_BYTES / PD_SECTOR_SIZE;
@@ -410,64 +428,6 @@ static int find_footer(struct pd_log_look *look, const struct source *source, st
 	}
 }
 
-/* One group of the index; false: it makes no sense. */
-static bool take_extent(struct pd_slice *index, uint64_t actor, struct extent *extent)
-{
-	uint64_t count, id;
-
-	if (!pd_varint_take(index, &extent->sectors) || !pd_varint_take(index, &extent->records) ||
-	    !pd_varint_take(index, &count) || extent->sectors == 0)
-		return false;
-	extent->wanted = actor == PD_LOOK_ALL_ACTORS || count == 0;
-	for (uint64_t i = 1; i < count; i++) {
-		if (!pd_varint_take(index, &id))
-			return false;
-		extent->wanted = extent->wanted || id == actor;
-	}
-	return true;
-}
-
-/* Does the index account for the segment, from its head to the footer and to where the next one begins? */
-static bool accounts(const struct pd_log_look *look, size_t number, struct pd_slice index,
-		     const struct pd_group_header *footer, uint64_t footer_sector)
-{
-	struct pd_log_look_segment segment;
-	struct extent extent;
-	uint64_t sector = 0, lsn;
-
-	pd_log_look_segment(look, number, &segment);
-	lsn = segment.first_lsn;
-	while (index.size > 0) {
-		if (!take_extent(&index, PD_LOOK_ALL_ACTORS, &extent) || extent.sectors > footer_sector ||
-		    extent.records > footer->first_lsn)
-			return false;
-		sector += extent.sectors;
-		lsn += extent.records;
-		if (sector > footer_sector || lsn > footer->first_lsn)
-			return false;
-	}
-	return sector == footer_sector && lsn == footer->first_lsn && footer->epoch == segment.epoch &&
-	       (segment.end_lsn == UINT64_MAX || segment.end_lsn == lsn);
-}
-
-/* Does the index of a segment that was not sealed yet reach so far? */
-static bool reaches(const struct source *source, struct pd_slice index, uint64_t to_lsn)
-{
-	uint64_t sector = 0, lsn = source->segment->head.first_lsn;
-	struct extent extent;
-
-	while (index.size > 0 && lsn <= to_lsn) {
-		if (!take_extent(&index, PD_LOOK_ALL_ACTORS, &extent) || extent.sectors > source->sectors ||
-		    extent.records > UINT32_MAX)
-			return false;
-		sector += extent.sectors;
-		lsn += extent.records;
-		if (sector > source->sectors)
-			return false;
-	}
-	return lsn > to_lsn;
-}
-
 /* The records of a group that was read. */
 static int take_records(const struct pd_group_header *header, const uint8_t *data,
 			const struct pd_log_look_wish *part, struct pd_log_look_finds *finds,
@@ -480,12 +440,15 @@ static int take_records(const struct pd_group_header *header, const uint8_t *dat
 	for (; result == 0 && rest.size > 0 && lsn < end; lsn++) {
 		struct pd_record record;
 
+		if (lsn > part->to_lsn)
+			return 0;
+
 		if (pd_record_decode(rest, header->base_time_us, &record, NULL) != 0)
 			return JUDGE;
 		rest = pd_slice(rest.data + record.bytes.size, rest.size - record.bytes.size);
 		record.lsn = lsn;
 		record.epoch = header->epoch;
-		if (lsn >= part->from_lsn && lsn <= part->to_lsn && concerns(&record, part->actor))
+		if (lsn >= part->from_lsn && lsn <= part->to_lsn && concerns(&record, part))
 			result = add_record(finds, &record, err);
 	}
 	if (result != 0)
@@ -493,12 +456,17 @@ static int take_records(const struct pd_group_header *header, const uint8_t *dat
 	return rest.size == 0 && lsn == end ? 0 : JUDGE;
 }
 
-/* Read the group of this extent into memory: header and all. */
-static int read_group(struct pd_log_look *look, const struct source *source, const struct extent *extent,
+/* Read the group of this extent into memory, header and all, if it is not the one that was read last. */
+static int read_group(struct pd_log_look *look, struct source *source, const struct pd_look_extent *extent,
 		      struct pd_group_header *ret_header, struct pd_error *err)
 {
 	int result;
 
+	if (look->group_segment == source->segment->number && look->group_sector == extent->sector) {
+		*ret_header = look->group_header;
+		return 0;
+	}
+	look->group_segment = 0;
 	if (extent->sectors > source->sectors)
 		return JUDGE;
 	result = read_sectors(source, extent->sector, extent->sectors, &look->group, err);
@@ -509,26 +477,28 @@ static int read_group(struct pd_log_look *look, const struct source *source, con
 	    ret_header->first_lsn != extent->first_lsn || ret_header->epoch != source->segment->epoch ||
 	    !is_whole(look, source, look->group.data, extent->sector, ret_header))
 		return JUDGE;
+	look->group_segment = source->segment->number;
+	look->group_sector = extent->sector;
+	look->group_header = *ret_header;
 	return 0;
 }
 
-static int read_indexed(struct pd_log_look *look, const struct source *source,
-			const struct pd_log_look_wish *part, struct pd_slice index,
-			struct pd_log_look_finds *finds, struct pd_error *err)
+static int read_indexed(struct pd_log_look *look, struct source *source, const struct pd_log_look_wish *part,
+			const struct pd_look_index *index, struct pd_log_look_finds *finds,
+			struct pd_error *err)
 {
-	struct extent extent = { .first_lsn = source->segment->head.first_lsn };
 	struct pd_group_header header;
 	int result = 0;
 
 	clear(finds);
-	for (; result == 0 && index.size > 0;
-	     extent.sector += extent.sectors, extent.first_lsn += extent.records) {
-		if (!take_extent(&index, part->actor, &extent))
-			return JUDGE;
-		if (!extent.wanted || extent.records == 0 || extent.first_lsn > part->to_lsn ||
-		    extent.first_lsn + extent.records <= part->from_lsn)
+	for (size_t i = pd_look_index_find(index, part->from_lsn); result == 0 && i < index->count; i++) {
+		const struct pd_look_extent *extent = &index->extents[i];
+
+		if (extent->first_lsn > part->to_lsn)
+			break;
+		if (extent->records == 0 || !pd_look_index_wants(index, extent, part))
 			continue;
-		result = read_group(look, source, &extent, &header, err);
+		result = read_group(look, source, extent, &header, err);
 		/* The last frame of a large record: the others may be anywhere before. */
 		if (result == 0 && header.kind != PD_GROUP_RECORDS)
 			result = JUDGE;
@@ -538,40 +508,221 @@ static int read_indexed(struct pd_log_look *look, const struct source *source,
 	return result;
 }
 
-/* Open the segment and its index, which reaches to that LSN. JUDGE: there is none that can be relied on. */
-static int open_indexed(struct pd_log_look *look, size_t number, uint64_t to_lsn, struct source *ret_source,
-			struct pd_slice *ret_index, struct pd_error *err)
+/* ---- indexes ---- */
+
+/* Does it account for the segment, up to where the next one begins? */
+static bool accounts(const struct pd_log_look *look, size_t number, const struct pd_look_index *index)
+{
+	struct pd_log_look_segment segment;
+
+	pd_log_look_segment(look, number, &segment);
+	return segment.end_lsn == UINT64_MAX || segment.end_lsn == index->end_lsn;
+}
+
+static int take_footer(struct pd_log_look *look, size_t number, struct source *source,
+		       struct pd_look_index *index, struct pd_error *err)
 {
 	struct pd_group_header footer;
+	struct pd_slice bytes;
 	uint64_t sector;
-	int result = open_source(look, number, ret_source, err);
+	int result = find_footer(look, source, &bytes, &footer, &sector, err);
 
-	if (result != 0)
-		return result;
-	if (ret_source->segment->head_damaged)
-		return JUDGE;
-	if (ret_source->segment->number == look->open_segment) {
-		*ret_index = look->open_index;
-		return reaches(ret_source, look->open_index, to_lsn) ? 0 : JUDGE;
-	}
-	result = find_footer(look, ret_source, ret_index, &footer, &sector, err);
-	if (result == 0 && !accounts(look, number, *ret_index, &footer, sector))
+	if (result == 0)
+		result = pd_look_index_add(index, bytes, sector);
+	if (result == 0 && (index->end_sector != sector || index->end_lsn != footer.first_lsn ||
+			    footer.epoch != source->segment->epoch || !accounts(look, number, index)))
 		result = JUDGE;
 	return result;
+}
+
+/* Whose records are in a group that was read, run by run. */
+static int list_actors(const struct pd_log_look *look, const struct pd_group_header *header,
+		       struct pd_buffer *actors)
+{
+	struct pd_slice rest = pd_slice(look->group.data + PD_GROUP_HEADER_SIZE, header->payload_size);
+	uint64_t last = PD_LOOK_ALL_ACTORS;
+
+	pd_buffer_clear(actors);
+	while (rest.size > 0) {
+		struct pd_effect_walk walk;
+		struct pd_effect effect;
+		struct pd_record record;
+
+		if (pd_record_decode(rest, header->base_time_us, &record, NULL) != 0)
+			return JUDGE;
+		rest = pd_slice(rest.data + record.bytes.size, rest.size - record.bytes.size);
+		pd_effect_walk_init(&walk, &record);
+		while (pd_effect_next(&walk, &effect) == 0) {
+			if (effect.kind == PD_EFFECT_ACTOR || effect.actor == last)
+				continue;
+			last = effect.actor;
+			if (pd_buffer_append(actors, &last, sizeof last) != 0)
+				return PD_NO_MEMORY;
+		}
+	}
+	return 0;
+}
+
+struct lesson {
+	struct source *source;
+	struct pd_look_index *index;
+	struct pd_buffer actors, bytes;
+	uint32_t crc; /* of the group before: the chain */
+};
+
+static int learn_group(struct pd_log_look *look, struct lesson *lesson, struct pd_error *err)
+{
+	struct source *source = lesson->source;
+	struct pd_look_index *index = lesson->index;
+	struct pd_look_extent extent = { .first_lsn = index->end_lsn, .sector = index->end_sector };
+	struct pd_group_header header;
+	int result;
+
+	look->group_segment = 0;
+	if (extent.sector >= source->sectors)
+		return JUDGE;
+	result = read_sectors(source, extent.sector, 1, &look->group, err);
+	if (result != 0)
+		return result;
+	if (!pd_group_header_read(look->group.data, &source->location, extent.sector, &header) ||
+	    header.kind != (extent.sector == 0 ? PD_GROUP_SEGMENT : PD_GROUP_RECORDS) ||
+	    (extent.sector > 0 && header.previous_crc != lesson->crc))
+		return JUDGE;
+	lesson->crc = header.header_crc;
+	extent.sectors = header.sectors;
+	extent.records = header.record_count;
+	result = read_group(look, source, &extent, &header, err);
+	pd_buffer_clear(&lesson->actors);
+	if (result == 0 && extent.sector > 0)
+		result = list_actors(look, &header, &lesson->actors);
+	pd_buffer_clear(&lesson->bytes);
+	if (result == 0)
+		result = pd_index_add(&lesson->bytes, header.sectors, header.record_count,
+				      (const uint64_t *)(const void *)lesson->actors.data,
+				      lesson->actors.size / sizeof(uint64_t));
+	return result == 0 ? pd_look_index_add(index, pd_buffer_slice(&lesson->bytes), source->sectors)
+			   : result;
+}
+
+/* A segment that a crash has ended has no footer. Where the next one says that it ended, the groups up to there say what a footer would have
+ * said, if they are whole and none is a piece of a larger one. */
+static int learn(struct pd_log_look *look, size_t number, struct source *source, struct pd_look_index *index,
+		 struct pd_error *err)
+{
+	struct lesson lesson = { .source = source, .index = index };
+	struct pd_log_look_segment segment;
+	int result = 0;
+
+	pd_log_look_segment(look, number, &segment);
+	if (segment.end_lsn == UINT64_MAX || source->segment->head.first_frame != 0)
+		return JUDGE;
+	pd_buffer_init(&lesson.actors, SIZE_MAX / 2);
+	pd_buffer_init(&lesson.bytes, SIZE_MAX / 2);
+	while (result == 0 && index->end_lsn < segment.end_lsn)
+		result = learn_group(look, &lesson, err);
+	pd_buffer_done(&lesson.actors);
+	pd_buffer_done(&lesson.bytes);
+	return result == 0 && index->end_lsn != segment.end_lsn ? JUDGE : result;
+}
+
+/* What was being written when the newest moment was: what comes later is added to it. */
+static int take_open(const struct pd_log_look *look, const struct source *source, struct pd_look_index *index)
+{
+	struct pd_slice bytes = look->open_index;
+
+	if (index->taken >= bytes.size)
+		return 0;
+	return pd_look_index_add(index, pd_slice(bytes.data + index->taken, bytes.size - index->taken),
+				 source->sectors);
+}
+
+static int make_index(struct pd_log_look *look, size_t number, struct source *source,
+		      struct pd_look_index **ret_index, struct pd_error *err)
+{
+	uint32_t segment = source->segment->number;
+	uint64_t first_lsn = source->segment->head.first_lsn;
+	struct pd_look_index *index;
+	int result;
+
+	pd_look_memory_forget(look->memory, segment);
+	index = pd_look_memory_add(look->memory, segment, first_lsn);
+	if (index == NULL)
+		return no_memory(err);
+	result = take_footer(look, number, source, index, err);
+	if (result == JUDGE) {
+		pd_look_memory_forget(look->memory, segment);
+		index = pd_look_memory_add(look->memory, segment, first_lsn);
+		if (index == NULL)
+			return no_memory(err);
+		result = learn(look, number, source, index, err);
+	}
+	if (result == 0) {
+		index->whole = true;
+		*ret_index = index;
+	}
+	return result;
+}
+
+static int grow_index(struct pd_log_look *look, const struct source *source, struct pd_look_index **ret_index,
+		      struct pd_error *err)
+{
+	struct pd_look_index *index = pd_look_memory_get(look->memory, source->segment->number);
+
+	if (index == NULL)
+		index = pd_look_memory_add(look->memory, source->segment->number,
+					   source->segment->head.first_lsn);
+	if (index == NULL)
+		return no_memory(err);
+	*ret_index = index;
+	return take_open(look, source, index);
+}
+
+/* The index of the segment, which reaches to that LSN. JUDGE: there is none that can be relied on. */
+static int find_index(struct pd_log_look *look, size_t number, uint64_t to_lsn, struct source *source,
+		      struct pd_look_index **ret_index, struct pd_error *err)
+{
+	struct pd_look_index *index;
+	int result;
+
+	init_source(look, number, source);
+	if (source->segment->head_damaged)
+		return JUDGE;
+	if (look->memory == NULL)
+		look->memory = pd_log_look_memory_new(INDEX_BYTES_MAX);
+	if (look->memory == NULL)
+		return no_memory(err);
+	index = pd_look_memory_get(look->memory, source->segment->number);
+	if (index != NULL && (index->whole ? accounts(look, number, index) : index->end_lsn > to_lsn)) {
+		*ret_index = index;
+		return 0;
+	}
+	if (source->segment->number == look->open_segment) {
+		result = grow_index(look, source, &index, err);
+		if (result == 0 && index->end_lsn <= to_lsn)
+			return JUDGE; /* the next time there may be more */
+	} else {
+		result = make_index(look, number, source, &index, err);
+	}
+	if (result == 0)
+		*ret_index = index;
+	else
+		pd_look_memory_forget(look->memory, source->segment->number);
+	pd_look_memory_bound(look->memory);
+	return result == PD_NO_MEMORY ? no_memory(err) : result;
 }
 
 int pd_log_look_read(struct pd_log_look *look, size_t number, const struct pd_log_look_wish *wish,
 		     struct pd_log_look_finds *finds, struct pd_error *err)
 {
 	struct pd_log_look_wish part;
-	struct pd_slice index;
-	struct source source = { 0 };
+	struct pd_look_index *index;
+	struct source source;
 	int result;
 
 	clear(finds);
 	if (!narrow(look, number, wish, &part))
 		return 0;
-	result = open_indexed(look, number, part.to_lsn, &source, &index, err);
+	result = find_index(look, number, part.to_lsn, &source, &index, err);
 	if (result == 0)
 		result = read_indexed(look, &source, &part, index, finds, err);
 	pd_os_close(source.handle);
@@ -582,38 +733,27 @@ int pd_log_look_read(struct pd_log_look *look, size_t number, const struct pd_lo
 
 /* The group in which the last record up to `part` and not later than time_us may be: the last that begins by then. The times of
  * groups grow as their LSNs do, and a header is read in no time. */
-static int narrow_by_time(struct pd_log_look *look, const struct source *source, struct pd_slice index,
+static int narrow_by_time(struct pd_log_look *look, struct source *source, const struct pd_look_index *index,
 			  uint64_t time_us, struct pd_log_look_wish *part, struct pd_error *err)
 {
-	struct extent *extents = NULL, extent = { .first_lsn = source->segment->head.first_lsn };
-	size_t count = 0, capacity = 0, low = 0, high;
+	const struct pd_look_extent **extents = pd_malloc((index->count + 1) * sizeof *extents);
+	size_t count = 0, low = 0, high;
 	int result = 0;
 
-	for (; index.size > 0; extent.sector += extent.sectors, extent.first_lsn += extent.records) {
-		struct extent *grown;
-
-		if (!take_extent(&index, PD_LOOK_ALL_ACTORS, &extent)) {
-			result = JUDGE;
-			break;
-		}
-		if (extent.records == 0 || extent.first_lsn > part->to_lsn)
-			continue;
-		grown = pd_grow(extents, count, &capacity, sizeof *extents, 256);
-		if (grown == NULL) {
-			result = no_memory(err);
-			break;
-		}
-		extents = grown;
-		extents[count++] = extent;
-	}
+	if (extents == NULL)
+		return no_memory(err);
+	for (size_t i = 0; i < index->count && index->extents[i].first_lsn <= part->to_lsn; i++)
+		if (index->extents[i].records > 0)
+			extents[count++] = &index->extents[i];
+	look->group_segment = 0;
 	for (high = count; result == 0 && low < high;) {
 		size_t middle = low + (high - low) / 2;
 		struct pd_group_header header;
 
-		result = read_sectors(source, extents[middle].sector, 1, &look->group, err);
+		result = read_sectors(source, extents[middle]->sector, 1, &look->group, err);
 		if (result != 0)
 			break;
-		if (!pd_group_header_read(look->group.data, &source->location, extents[middle].sector,
+		if (!pd_group_header_read(look->group.data, &source->location, extents[middle]->sector,
 					  &header))
 			result = JUDGE;
 		else if (header.base_time_us <= time_us)
@@ -622,9 +762,9 @@ static int narrow_by_time(struct pd_log_look *look, const struct source *source,
 			high = middle;
 	}
 	if (result == 0 && low > 0) {
-		uint64_t last = extents[low - 1].first_lsn + extents[low - 1].records - 1;
+		uint64_t last = extents[low - 1]->first_lsn + extents[low - 1]->records - 1;
 
-		part->from_lsn = extents[low - 1].first_lsn;
+		part->from_lsn = extents[low - 1]->first_lsn;
 		part->to_lsn = last < part->to_lsn ? last : part->to_lsn;
 	} else if (result == 0) {
 		result = PD_END;
@@ -690,13 +830,13 @@ static int last_in_group(struct pd_log_look *look, size_t number, const struct p
 			 uint64_t *ret_time_us, struct pd_error *err)
 {
 	struct pd_log_look_wish *part = ret_part;
-	struct pd_slice index;
-	struct source source = { 0 };
+	struct pd_look_index *index;
+	struct source source;
 	int result;
 
 	if (!narrow(look, number, wish, part))
 		return PD_END;
-	result = open_indexed(look, number, part->to_lsn, &source, &index, err);
+	result = find_index(look, number, part->to_lsn, &source, &index, err);
 	if (result == 0)
 		result = narrow_by_time(look, &source, index, time_us, part, err);
 	pd_os_close(source.handle);

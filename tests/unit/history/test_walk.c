@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "engine/manifest.h"
+#include "history/gather.h"
+#include "history/history_private.h"
 #include "history/walk.h"
 #include "world.h"
 
@@ -86,6 +88,41 @@ static void check_actor(struct pd_history *history, uint64_t actor, uint64_t fro
 	}
 }
 
+/* What was gathered of some actors is what walks over each of them find, from there on; of others, and before, nothing changes. */
+static void check_gathered(struct world *world, struct pd_history *history)
+{
+	uint64_t actors[WORLD_ACTORS + 1] = { 0 }, from = world_random(world, world->last_lsn), last = 0;
+	struct pd_error err;
+	size_t count = 1;
+
+	for (;;) {
+		uint64_t next = UINT64_MAX;
+
+		for (unsigned i = 0; i < WORLD_ACTORS; i++)
+			if (world->ids[i] > last && world->ids[i] < next)
+				next = world->ids[i];
+		if (next == UINT64_MAX)
+			break;
+		last = next;
+		if (world_random(world, 4) > 0)
+			actors[count++] = last;
+	}
+	for (unsigned room = 0; room < 2; room++) {
+		assert_int_equal(pd_history_gather(history, actors, count, from,
+						   room == 0 ? 100 : (size_t)64 * 1024 * 1024, &err),
+				 0);
+		assert_int_equal(history->gathered != NULL, room == 1);
+		for (unsigned i = 0; i < 10; i++) {
+			uint64_t begin = i % 2 == 0 ? from : world_random(world, world->last_lsn);
+			uint64_t end = begin + world_random(world, world->last_lsn - begin + 10);
+
+			for (unsigned actor = 0; actor < WORLD_ACTORS; actor++)
+				check_actor(history, world->ids[actor], begin, end);
+			check_actor(history, 0, begin, end);
+		}
+	}
+}
+
 static void live(struct world *world, unsigned records)
 {
 	world_open(world);
@@ -127,6 +164,8 @@ static void test_random_lives(void **state)
 					check_actor(history, world.ids[actor], from, to);
 		}
 		check_actor(history, 0, 0, world.last_lsn);
+		for (unsigned i = 0; i < 4; i++)
+			check_gathered(&world, history);
 		pd_history_close(history);
 		world_done(&world);
 	}
@@ -159,6 +198,16 @@ static unsigned walk_damaged(struct pd_history *history, uint64_t actor, uint64_
 	}
 	pd_history_walk_free(walk);
 	return places;
+}
+
+/* Where something cannot be read, each walk meets it for itself. */
+static void gather_damaged(struct pd_history *history)
+{
+	uint64_t actors[] = { 2, 3 };
+	struct pd_error err;
+
+	assert_int_equal(pd_history_gather(history, actors, 2, 0, (size_t)64 * 1024 * 1024, &err), 0);
+	assert_null(history->gathered);
 }
 
 static void test_damage_is_told(void **state)
@@ -204,6 +253,7 @@ static void test_damage_is_told(void **state)
 		assert_int_equal(
 			walk_damaged(history, 3, UINT64_MAX, newest_first, &first, &last, &others_after), 0);
 		assert_int_equal(others_after, others_before[1]);
+		gather_damaged(history);
 	}
 	pd_history_close(history);
 	world_done(&world);

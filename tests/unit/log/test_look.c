@@ -145,6 +145,8 @@ static int look_by_time(struct pd_log_look *look, size_t number, uint64_t step, 
 	return result;
 }
 
+static struct pd_log_look_memory *lent; /* to each look, if there is one */
+
 static int look_through(struct bench *bench, const struct truth *truth, uint64_t step, struct pd_error *err)
 {
 	struct pd_log_look *look;
@@ -152,6 +154,7 @@ static int look_through(struct bench *bench, const struct truth *truth, uint64_t
 
 	if (result != 0)
 		return result;
+	pd_log_look_set_memory(look, lent);
 	assert_int_equal(pd_log_look_first_lsn(look), 1);
 	for (size_t i = 0; result == 0 && i < pd_log_look_count(look); i++) {
 		result = look_at(look, i, PD_LOOK_ALL_ACTORS, truth, err);
@@ -316,6 +319,132 @@ static void the_open_segment(void **state)
 	bench_done(&bench);
 }
 
+/* Several actors at once: what each of them has, and nothing else. */
+static void several_at_once(void **state)
+{
+	static const uint64_t actors[] = { 1, 4, 7 };
+	struct pd_log_look_wish wish = {
+		.from_lsn = 1, .to_lsn = UINT64_MAX - 1, .actors = actors, .actor_count = 3
+	};
+	struct pd_log_look *look;
+	struct truth truth;
+	struct bench bench;
+	struct pd_error err;
+
+	(void)state;
+	bench_init(&bench, 57);
+	read_truth(&bench, &truth);
+	check(pd_log_look_new(&bench.disk.options, &look, why));
+	for (size_t number = 0; number < pd_log_look_count(look); number++) {
+		struct pd_log_look_finds finds;
+		struct pd_log_damage damage;
+		struct pd_record record;
+		uint64_t lsn, to;
+		size_t found = 0;
+
+		pd_log_look_finds_init(&finds);
+		assert_int_equal(pd_log_look_read(look, number, &wish, &finds, &err), 0);
+		for (bounds(look, number, &truth, &lsn, &to); lsn <= to; lsn++) {
+			if ((truth.actors[lsn] & (1u << 1 | 1u << 4 | 1u << 7)) == 0)
+				continue;
+			assert_true(found < finds.count);
+			assert_int_equal(pd_log_look_get(&finds, found++, &record, &damage, &err), 0);
+			assert_int_equal(record.lsn, lsn);
+		}
+		assert_int_equal(found, finds.count);
+		pd_log_look_finds_done(&finds);
+	}
+	pd_log_look_free(look);
+	bench_done(&bench);
+}
+
+static uint64_t operations_of(struct bench *bench, const struct truth *truth)
+{
+	uint64_t before = pd_sim_operations(bench->disk.os);
+
+	must_look(bench, truth, 1);
+	return pd_sim_operations(bench->disk.os) - before;
+}
+
+/* What one look has learnt the next need not read, while the log grows and segments are sealed; and nothing of it is wrong. */
+static void learnt_from_look_to_look(void **state)
+{
+	struct truth truth;
+	struct bench bench;
+
+	(void)state;
+	for (unsigned room = 0; room < 2; room++) {
+		struct pd_log_look *look;
+		struct pd_buffer index;
+		struct pd_error err;
+		uint32_t segment;
+
+		lent = pd_log_look_memory_new(room == 0 ? 1 : (size_t)1024 * 1024);
+		bench_init_open(&bench, 58, false);
+		pd_buffer_init(&index, SIZE_MAX / 2);
+		for (unsigned i = 0; i < 12; i++) {
+			read_truth(&bench, &truth);
+			pd_buffer_clear(&index);
+			assert_int_equal(pd_log_open_index(bench.disk.log, &segment, &index), 0);
+			check(pd_log_look_new(&bench.disk.options, &look, why));
+			pd_log_look_set_open(look, segment, pd_buffer_slice(&index));
+			pd_log_look_set_memory(look, lent);
+			for (size_t at = 0; at < pd_log_look_count(look); at++)
+				for (uint64_t actor = 1; actor < ACTORS; actor++)
+					assert_int_equal(look_at(look, at, actor, &truth, &err), 0);
+			pd_log_look_free(look);
+			disk_write(&bench.disk, 2, 3000, PD_LOG_SYNC);
+			if (i % 4 == 3)
+				bench_write_segments(&bench, 1);
+		}
+		pd_buffer_done(&index);
+		disk_close(&bench.disk);
+		read_truth(&bench, &truth);
+		must_look(&bench, &truth, 1);
+		bench_done(&bench);
+		pd_log_look_memory_free(lent);
+		lent = NULL;
+	}
+}
+
+/* A segment that a crash has ended has no footer. What its groups say is learnt once, not read again for each look. */
+static void learnt_of_what_a_crash_ended(void **state)
+{
+	struct group groups[GROUPS_MAX];
+	uint64_t first, second, without;
+	struct truth truth;
+	struct bench bench;
+	size_t count;
+
+	(void)state;
+	bench_init_open(&bench, 59, false);
+	bench_note_originals(&bench);
+	bench_kill(&bench);
+	disk_start(&bench.disk);
+	disk_write(&bench.disk, 3, 300, PD_LOG_SYNC);
+	disk_close(&bench.disk);
+	read_truth(&bench, &truth);
+	count = bench_groups(&bench, bench.last, groups);
+	assert_true(count > 2);
+	without = operations_of(&bench, &truth);
+	lent = pd_log_look_memory_new((size_t)1024 * 1024);
+	first = operations_of(&bench, &truth);
+	second = operations_of(&bench, &truth);
+	assert_true(second + count < first && second < without);
+	/* Where a group is not whole, a reader sees; what was learnt of the others counts for nothing. */
+	for (size_t i = 1; i < count; i++) {
+		pd_log_look_memory_free(lent);
+		lent = pd_log_look_memory_new((size_t)1024 * 1024);
+		wreck_group(&bench, bench.last, &groups[i]);
+		read_truth(&bench, &truth);
+		must_look(&bench, &truth, 1);
+		must_look(&bench, &truth, 1);
+	}
+	pd_log_look_memory_free(lent);
+	lent = NULL;
+	bench_done(&bench);
+}
+
 /* Each allocation and each disk operation fails, once: it is said, or made up for. */
 static void whatever_fails(void **state)
 {
@@ -362,9 +491,11 @@ static void whatever_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_written),       cmocka_unit_test(what_is_left),
-		cmocka_unit_test(what_is_left_of_a_file), cmocka_unit_test(a_large_footer),
-		cmocka_unit_test(the_open_segment),       cmocka_unit_test(whatever_fails),
+		cmocka_unit_test(what_was_written),         cmocka_unit_test(what_is_left),
+		cmocka_unit_test(what_is_left_of_a_file),   cmocka_unit_test(a_large_footer),
+		cmocka_unit_test(the_open_segment),         cmocka_unit_test(several_at_once),
+		cmocka_unit_test(learnt_from_look_to_look), cmocka_unit_test(learnt_of_what_a_crash_ended),
+		cmocka_unit_test(whatever_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
