@@ -131,7 +131,17 @@ void pd_restore_look_done(struct pd_restore_jobs *jobs);
 /* Is it with the task of a look? */
 bool pd_restore_look_holds(const struct pd_restore_job *job);
 
+/* ---- job_start.c ---- */
+PD_MUST_CHECK int pd_restore_turn(struct pd_restore_job *job, struct pd_error *err); /* a stage */
+
 /* ---- job.c ---- */
+/* Is it about an actor that stays? */
+static inline bool pd_restore_changes_own(const struct pd_restore_job *job)
+{
+	return job->order.verb == PD_RESTORE_RESTORE || job->order.verb == PD_RESTORE_REVERT;
+}
+/* Waits for its task. */
+void pd_restore_destroy(struct pd_restore_job *job);
 /* In a task, of whose history job->history is one: which actor, which moment, and what is to be done. */
 void pd_restore_run_find(struct pd_restore_job *job);
 /* Whose the name is now. After an error, which is its answer, it is no more in the line. */

@@ -13,14 +13,13 @@
 #include "restore/job_private.h"
 
 #define LOOK_ORDERS 64u
-#define LOOK_KEPT_BYTES      \
-	((size_t)16 * 1024 * \
-	 1024)                 /* of what is to be put back, of all in a look, and of all that were found */
-#define LOOK_SLOW_US   250000u /* so long in it an order goes on alone */
-#define LOOK_WAIT_US   1000u   /* for those who may be on their way */
-#define LEARNT_SHARE   8u      /* the part of a job's memory that indexes may take */
-#define LEARNT_IDLE_US (UINT64_C(60) * 1000000) /* so long after the last look they are let go */
-#define GATHER_SHARE   4u
+/* Of what is to be put back: of all in a look, and of all that were found and are not done yet. */
+#define LOOK_KEPT_BYTES ((size_t)16 * 1024 * 1024)
+#define LOOK_SLOW_US    250000u                  /* so long in it an order goes on alone */
+#define LOOK_WAIT_US    1000u                    /* for those who may be on their way */
+#define LEARNT_SHARE    8u                       /* the part of a job's memory that indexes may take */
+#define LEARNT_IDLE_US  (UINT64_C(60) * 1000000) /* so long after the last look they are let go */
+#define GATHER_SHARE    4u
 
 struct pd_restore_look {
 	struct pd_restore_jobs *jobs;

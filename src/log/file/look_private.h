@@ -1,8 +1,9 @@
-/* What the files share that look at parts of the log: file_look.c finds records, look_index.c has the segments' indexes, file_copy.c
- * copies segments. */
+/* What the files share that look at parts of the log: file_look.c finds records, look_source.c and look_index.c have the segments'
+ * indexes, file_copy.c copies segments. */
 #ifndef PD_LOG_LOOK_PRIVATE_H
 #define PD_LOG_LOOK_PRIVATE_H
 
+#include "base/assert.h"
 #include "log/file/file_private.h"
 #include "log/look.h"
 
@@ -42,6 +43,35 @@ struct pd_log_look {
 	struct pd_log_look_memory *memory; /* own, or lent */
 	bool memory_lent;
 };
+
+/* A segment that is looked at. */
+struct pd_look_source {
+	const struct pd_log_look *look;
+	struct pd_os_file *handle; /* NULL: nothing was read yet */
+	const struct pd_segment *segment;
+	struct pd_location location;
+	uint64_t sectors;
+};
+
+static inline const struct pd_segment *pd_look_segment_at(const struct pd_log_look *look, size_t number)
+{
+	PD_ASSERT(number < look->count);
+	return &look->file->segments[look->segments[number]];
+}
+
+/* ---- look_source.c ---- */
+/* Read `count` sectors. PD_LOOK_JUDGE: there are not so many any more. */
+PD_MUST_CHECK int pd_look_read_sectors(struct pd_look_source *source, uint64_t sector, uint64_t count,
+				       struct pd_aligned *memory, struct pd_error *err);
+/* The group of this extent into look->group, header and all, found to be whole, if it is not the one that was read last. */
+PD_MUST_CHECK int pd_look_read_group(struct pd_log_look *look, struct pd_look_source *source,
+				     const struct pd_look_extent *extent, struct pd_group_header *ret_header,
+				     struct pd_error *err);
+/* The index of the segment, which reaches to that LSN. PD_LOOK_JUDGE: there is none that can be relied on. The source's handle is to be
+ * closed, after an error, too. */
+PD_MUST_CHECK int pd_look_find_index(struct pd_log_look *look, size_t number, uint64_t to_lsn,
+				     struct pd_look_source *source, struct pd_look_index **ret_index,
+				     struct pd_error *err);
 
 /* ---- look_index.c ---- */
 /* Bytes that follow those that it has. PD_LOOK_JUDGE: they make no sense; PD_NO_MEMORY. */
