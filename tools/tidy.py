@@ -55,6 +55,7 @@ VENDORS = (
     (r"jansson\.h", ("src/config/",), "jansson"),
     (r"toml\+\+/.*|toml\.hpp", ("src/config/",), "toml++"),
     (r"zstd.*\.h|zdict\.h", ("src/base/",), "zstd"),
+    (r"zlib\.h|zconf\.h", ("src/cli/",), "zlib"),
     (r"curl/.*", ("src/provider/",), "libcurl"),
     (r"expat.*\.h", ("src/provider/",), "expat"),
     (r"cmocka.*\.h", ("tests/",), "cmocka"),

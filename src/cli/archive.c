@@ -221,13 +221,16 @@ static const struct pd_verb verbs[] = {
 	{ "hold", "let nothing expire, for as long as the hold is there", pd_cli_archive_hold_run },
 	{ "release", "end a hold", pd_cli_archive_release_run },
 	{ "holds", "which holds there are, and why", pd_cli_archive_holds_run },
+	{ "export", "write it as lines of JSON", pd_cli_archive_export_run },
+	{ "check-export", "is an export sound?", pd_cli_archive_check_export_run },
 };
 
 static int run(int argc, char **argv)
 {
 	static const struct pd_verbs archive = {
 		.command = "perdure archive",
-		.synopsis = "perdure archive status|ls|verify|fetch|expire|hold|release|holds [options]",
+		.synopsis = "perdure archive "
+			    "status|ls|verify|fetch|expire|hold|release|holds|export|check-export [options]",
 		.about = "A server that is given --archive follows its log into an archive as it is written. "
 			 "status asks\n"
 			 "the server about that; the others look at the archive itself, and need no server.",

@@ -16,6 +16,8 @@ int pd_cli_archive_expire_run(int argc, char **argv);
 int pd_cli_archive_hold_run(int argc, char **argv);
 int pd_cli_archive_release_run(int argc, char **argv);
 int pd_cli_archive_holds_run(int argc, char **argv);
+int pd_cli_archive_export_run(int argc, char **argv);
+int pd_cli_archive_check_export_run(int argc, char **argv);
 
 #define PD_CLI_ARCHIVE_EXIT_STATUSES                                                                  \
 	"Exit status:\n"                                                                              \
@@ -40,6 +42,10 @@ struct pd_cli_archive_given {
 	uint64_t older_than_ms; /* of expire */
 	bool dry_run;
 	const char *why; /* of hold */
+	/* Of export; `to` is where it goes. */
+	bool open;
+	uint64_t every_ms;
+	const char *scratch;
 	bool json;
 };
 

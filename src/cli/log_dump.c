@@ -184,34 +184,14 @@ static void record_object(struct dump *dump, const struct pd_log_sight *sight)
 	struct pd_output *output = &dump->output;
 	const struct given *given = dump->given;
 	const struct pd_record *record = &sight->record;
-	const struct pd_record_head *head = &record->head;
-	const struct pd_cli_log_client *client = pd_cli_log_names_client(&dump->names, head->client);
 	struct pd_effect_walk walk;
 	struct pd_effect effect;
 	uint64_t tenant, actor;
-	char bookmark[PD_BOOKMARK_SIZE];
 
-	pd_bookmark_format(0, record->epoch, record->lsn, bookmark);
 	subject(record, &tenant, &actor);
-	pd_output_string_field(output, "bookmark", bookmark);
-	pd_output_number_field(output, "epoch", record->epoch);
-	pd_output_number_field(output, "lsn", record->lsn);
-	pd_output_time_field(output, "time", head->time_us);
-	pd_output_number_field(output, "time_us", head->time_us);
+	pd_cli_log_record_fields(&dump->names, output, record, tenant, actor);
 	pd_output_number_field(output, "segment", sight->segment);
 	pd_output_number_field(output, "bytes", record->bytes.size);
-	pd_cli_log_names_fields(&dump->names, output, tenant, actor);
-	pd_output_number_field(output, "client", head->client);
-	if (client != NULL && client->principal_size > 0)
-		pd_output_bytes_field(output, "principal",
-				      pd_slice(client->principal, client->principal_size));
-	if (client != NULL && client->text_size > 0)
-		pd_output_bytes_field(output, "client_text", pd_slice(client->text, client->text_size));
-	pd_output_string_field(output, "level", pd_level_name(head->level));
-	if (head->request_id.size > 0)
-		pd_output_bytes_field(output, "request_id", head->request_id);
-	if (head->idempotency_key.size > 0)
-		pd_output_bytes_field(output, "idempotency_key", head->idempotency_key);
 	pd_output_open(output, "effects", '[');
 	pd_effect_walk_init(&walk, record);
 	while (pd_effect_next(&walk, &effect) == 0)

@@ -73,6 +73,18 @@ static void learn_name(struct pd_cli_log_names *names, struct pd_id_table *table
 	set_text(names, text, &name->text, &name->size);
 }
 
+void pd_cli_log_names_add(struct pd_cli_log_names *names, uint64_t id, uint64_t tenant, struct pd_slice text)
+{
+	learn_name(names, tenant == 0 ? &names->tenants : &names->actors, id, tenant, text);
+}
+
+static void hear(struct pd_cli_log_names *names, uint64_t id, uint64_t tenant, struct pd_slice text)
+{
+	pd_cli_log_names_add(names, id, tenant, text);
+	if (names->told != NULL)
+		names->told(names->context, id, tenant, text);
+}
+
 static void learn_entry(struct pd_cli_log_names *names, const struct pd_effect *effect)
 {
 	struct pd_slice key = effect->key;
@@ -83,12 +95,11 @@ static void learn_entry(struct pd_cli_log_names *names, const struct pd_effect *
 	    pd_varint_get(effect->value.data, effect->value.size, &id) == 0)
 		return;
 	if (key.data[0] == 't') {
-		learn_name(names, &names->tenants, id, 0, pd_slice(key.data + 1, key.size - 1));
+		hear(names, id, 0, pd_slice(key.data + 1, key.size - 1));
 	} else if (key.data[0] == 'a') {
 		size = pd_varint_get(key.data + 1, key.size - 1, &tenant);
 		if (size > 0)
-			learn_name(names, &names->actors, id, tenant,
-				   pd_slice(key.data + 1 + size, key.size - 1 - size));
+			hear(names, id, tenant, pd_slice(key.data + 1 + size, key.size - 1 - size));
 	}
 }
 

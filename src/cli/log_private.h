@@ -56,6 +56,9 @@ struct pd_cli_log_names {
 	uint64_t epoch;
 	uint32_t segment;
 	bool out_of_memory;
+	/* Told of each name that a record gives; NULL: nobody is. tenant 0: it is a tenant's. */
+	void (*told)(void *context, uint64_t id, uint64_t tenant, struct pd_slice text);
+	void *context;
 };
 
 struct pd_cli_log_name {
@@ -75,6 +78,8 @@ struct pd_cli_log_client {
 void pd_cli_log_names_init(struct pd_cli_log_names *names);
 void pd_cli_log_names_done(struct pd_cli_log_names *names);
 void pd_cli_log_names_learn(struct pd_cli_log_names *names, const struct pd_log_sight *sight);
+/* The same with a name that is known already; tenant 0: it is a tenant's. */
+void pd_cli_log_names_add(struct pd_cli_log_names *names, uint64_t id, uint64_t tenant, struct pd_slice text);
 /* NULL: not known. */
 const struct pd_cli_log_name *pd_cli_log_names_tenant(const struct pd_cli_log_names *names, uint64_t id);
 const struct pd_cli_log_name *pd_cli_log_names_actor(const struct pd_cli_log_names *names, uint64_t id);
@@ -89,6 +94,11 @@ void pd_cli_log_names_fields(const struct pd_cli_log_names *names, struct pd_out
 /* Does "[tenant/]actor" mean this actor? Without a tenant: "default". */
 bool pd_cli_log_names_match(const struct pd_cli_log_names *names, const char *wanted, uint64_t tenant,
 			    uint64_t actor);
+
+/* ---- log_record.c: what a record says of itself, as JSON ---- */
+/* Fields "bookmark" to "idempotency_key", of an object that is open; `actor` is who the record is about. */
+void pd_cli_log_record_fields(const struct pd_cli_log_names *names, struct pd_output *output,
+			      const struct pd_record *record, uint64_t tenant, uint64_t actor);
 
 /* ---- log_damage.c: damage in words ---- */
 /* "; of default/shop" */

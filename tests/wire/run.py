@@ -43,6 +43,7 @@ GROUPS = (
     "actor_relations",
     "actor_transfer",
     "archive",
+    "archive_export",
     "backup",
     "backup_actors",
     "backup_bucket",
