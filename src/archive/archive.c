@@ -219,17 +219,29 @@ static void hear(struct pd_archive *archive)
 	archive->refused = round->refused;
 }
 
+/* From one round's begin to the next one's. What becomes durable right behind the first waits for as long, and then for the second, which may take twice
+ * what the first did: within the interval all of that. Seldom is better: fewer, larger pieces. */
+static uint64_t pause_us(const struct pd_archive *archive, uint64_t took_us)
+{
+	uint64_t most = archive->interval_us - archive->interval_us / 8, least = archive->interval_us / 2;
+
+	if (took_us >= archive->interval_us / 4)
+		return least;
+	return archive->interval_us - 2 * took_us < most ? archive->interval_us - 2 * took_us : most;
+}
+
 static void take_in(struct pd_archive *archive)
 {
 	struct pd_archive_round *round = &archive->round;
+	uint64_t took_us;
 
 	end_task(archive);
 	hear(archive);
-	round->urgent = now_us(archive) - archive->begun_us > URGENT_US;
+	took_us = now_us(archive) - archive->begun_us;
+	round->urgent = took_us > URGENT_US;
 	if (round->result == 0) {
 		archive->failed = 0;
-		/* Half of it, so that what comes now is there in time; at once, where the round took longer. */
-		archive->next_us = archive->begun_us + archive->interval_us / 2;
+		archive->next_us = archive->begun_us + pause_us(archive, took_us);
 		return;
 	}
 	note_failure(archive);

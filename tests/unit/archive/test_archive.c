@@ -136,6 +136,35 @@ static void test_once(void **state)
 	arc_done(&arc);
 }
 
+/* What is durable is there within the interval, and not much earlier: so pieces are few. */
+static void test_interval(void **state)
+{
+	struct arc arc;
+	uint64_t archived;
+
+	(void)state;
+	arc_init(&arc);
+	arc_open(&arc);
+	assert_int_equal(arc_write(&arc, 1), 0);
+	assert_true(arc_settle(&arc));
+	host_advance_ms(&arc.host, 2000);
+	pd_archive_tick(arc.archive);
+	assert_int_equal(arc_write(&arc, 1), 0);
+	arc_tick(&arc); /* a round, and it took 30 ms */
+	archived = arc_status(&arc).archived_lsn;
+	assert_int_equal(archived, host_durable_lsn(&arc.host));
+	assert_int_equal(arc_write(&arc, 1), 0);
+	host_advance_ms(&arc.host, 770);
+	pd_archive_tick(arc.archive);
+	assert_int_equal(arc_status(&arc).archived_lsn, archived);
+	host_advance_ms(&arc.host, 150);
+	pd_archive_tick(arc.archive);
+	assert_int_equal(arc_status(&arc).archived_lsn, host_durable_lsn(&arc.host));
+	assert_true(arc_status(&arc).archived_lsn > archived);
+	arc_close(&arc);
+	arc_done(&arc);
+}
+
 /* Random letters of these. */
 static void write_random(struct arc *arc, unsigned count, const char *letters)
 {
@@ -536,6 +565,7 @@ static void test_kept(void **state)
 	assert_int_equal(pd_os_rename(arc.host.os, ARCHIVE, "away", &err), 0);
 	assert_int_equal(arc_write(&arc, 600), 0);
 	arc_tick(&arc);
+	arc_tick(&arc);
 	make_checkpoint(&arc);
 	assert_int_equal(first_lsn(&arc), 1);
 	assert_int_equal(arc_status(&arc).state, PD_ARCHIVE_FAILING);
@@ -744,21 +774,14 @@ static void test_extend(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_comes_back),
-		cmocka_unit_test(test_restarts),
-		cmocka_unit_test(test_many_pieces),
-		cmocka_unit_test(test_once),
-		cmocka_unit_test(test_haste),
-		cmocka_unit_test(test_durable_only),
-		cmocka_unit_test(test_large),
-		cmocka_unit_test(test_crashes),
-		cmocka_unit_test(test_failures),
-		cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_mended),
-		cmocka_unit_test(test_kept),
-		cmocka_unit_test(test_gap),
-		cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_extend),
+		cmocka_unit_test(test_all_comes_back), cmocka_unit_test(test_restarts),
+		cmocka_unit_test(test_many_pieces),    cmocka_unit_test(test_once),
+		cmocka_unit_test(test_haste),          cmocka_unit_test(test_interval),
+		cmocka_unit_test(test_durable_only),   cmocka_unit_test(test_large),
+		cmocka_unit_test(test_crashes),        cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_damage),         cmocka_unit_test(test_mended),
+		cmocka_unit_test(test_kept),           cmocka_unit_test(test_gap),
+		cmocka_unit_test(test_clock),          cmocka_unit_test(test_extend),
 		cmocka_unit_test(test_no_memory),
 	};
 

@@ -89,7 +89,7 @@ static void test_replaced(void **state)
 		}
 		assert_int_equal(arc_write(&arc, 200), 0);
 		pd_sim_crash_at(arc.host.os, n);
-		host_advance_ms(&arc.host, 700);
+		host_advance_ms(&arc.host, 1000);
 		pd_archive_tick(arc.archive);
 		archived = arc_status(&arc).archived_lsn;
 		killed = pd_sim_crashed(arc.host.os);
