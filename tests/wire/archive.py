@@ -147,7 +147,8 @@ def test_damage_is_found(world):
     server, place = archived(world, "damaged")
     lsn = wait_for(server, settled)["archived_lsn"]
     assert server.stop() == 0
-    for path in objects(place):
+    paths = objects(place)
+    for path in sorted({*paths[::len(paths) // 6 + 1], paths[-1]}):
         with open(path, "rb") as file:
             good = file.read()
         for way, bad in (("flipped", good[:len(good) // 2] + bytes([good[len(good) // 2] ^ 4]) + good[len(good) // 2 + 1:]),
