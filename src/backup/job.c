@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "backup/known.h"
 #include "base/memory.h"
 #include "engine/engine.h"
 #include "engine/follower.h"
@@ -64,6 +65,14 @@ static bool go_on_with_calls(void *context, uint64_t done_bytes)
 	return !atomic_load(&jobs->cancelled);
 }
 
+/* A server remembers where its backups are: it is its disks that are not mounted some day. That it could not note that is no reason to have no backup. */
+static void note_known(const struct pd_backup_jobs *jobs, int result)
+{
+	if (result == 0 || result == PD_END)
+		(void)!pd_backup_note_known(jobs->os, jobs->data_directory, jobs->repository.store.address,
+					    NULL);
+}
+
 static int census(void *context, const struct pd_census_options *options, struct pd_census *ret_census,
 		  struct pd_error *err)
 {
@@ -82,6 +91,9 @@ static int send(struct pd_backup_jobs *jobs, const struct pd_checkpoints *shelf,
 	const struct pd_checkpoint *checkpoint = pd_checkpoints_find(shelf, UINT64_MAX);
 
 	order.repository.store.watch = (struct pd_object_watch){ go_on_with_calls, jobs };
+	order.repository.is_known = !jobs->repository.may_be_new &&
+				    pd_backup_is_known(jobs->os, jobs->data_directory,
+						       jobs->repository.store.address);
 	if (order.kind == PD_BACKUP_LOG)
 		return pd_backup_make(&jobs->source, &order, &jobs->made, err);
 	if (checkpoint == NULL || checkpoint->position.lsn < jobs->wanted_lsn)
@@ -108,6 +120,7 @@ static void run(void *argument)
 			       : pd_checkpoints_open(&options, &shelf, &jobs->err);
 	if (jobs->result == 0)
 		jobs->result = send(jobs, shelf, &jobs->err);
+	note_known(jobs, jobs->result);
 	pd_checkpoints_free(shelf);
 	pd_free(directory);
 }

@@ -28,6 +28,8 @@ int pd_repository_place_copy(const struct pd_repository_place *place, struct pd_
 
 	*ret_copy = (struct pd_repository_place){ .store.s3_look_first = place->store.s3_look_first,
 						  .store.watch = place->store.watch,
+						  .is_known = place->is_known,
+						  .may_be_new = place->may_be_new,
 						  .is_there = place->is_there };
 	for (size_t i = 0; i < TEXTS; i++) {
 		const char *text = *text_of(&given, i);

@@ -12,7 +12,9 @@ struct pd_repository_place {
 	struct pd_object_place store;
 	/* What its objects are encrypted under, one of the two: 32 random bytes, or a passphrase. NULL or "": no such file is given. */
 	const char *key_file, *passphrase_file;
-	bool is_there; /* a directory that is not there is a disk that is missing, and none is made */
+	bool is_known; /* there was a repository: where there is none any more its disk is missing, and none is made */
+	bool may_be_new; /* who orders a backup says that one may begin there all the same */
+	bool is_there;   /* a directory that is not there is a disk that is missing, and none is made */
 };
 /* The repository in this directory. */
 #define PD_REPOSITORY_IN(path) ((struct pd_repository_place){ .store = { .address = (path) } })

@@ -233,7 +233,7 @@ int pd_repository_open_for(struct pd_os *os, const struct pd_repository_place *p
 {
 	struct pd_repository *repository = NULL;
 	struct pd_error why = { 0 };
-	int result = place->is_there || pd_repository_place_is_remote(place)
+	int result = place->is_there || place->is_known || pd_repository_place_is_remote(place)
 			     ? 0
 			     : make_directory(os, place->store.address, err);
 
@@ -242,7 +242,13 @@ int pd_repository_open_for(struct pd_os *os, const struct pd_repository_place *p
 	if (result != 0)
 		return result;
 	result = read_self(repository, &why);
-	if (result == PD_NOT_FOUND) {
+	if (result == PD_NOT_FOUND && place->is_known) {
+		result = pd_error_set(
+			&why, result,
+			"there was a repository of backups at %.300s, and there is none any more: is its "
+			"disk mounted? To begin a new one there, 'perdure backup full --new-repository'",
+			place->store.address);
+	} else if (result == PD_NOT_FOUND) {
 		result = found_it(repository, cluster_id, &why);
 		if (result == 0)
 			result = read_self(repository, &why);

@@ -18,6 +18,9 @@ static const struct pd_option table[] = {
 	  "Directory of the data (default: PERDURE_DATA, else ./data)." },
 	PD_BACKUP_OPTIONS_OF_PLACE,
 	PD_BACKUP_OPTION_JSON,
+	{ "new-repository", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(new_repository), 0, 0,
+	  "A new repository may begin where the server knows of one that is not\nthere any more: without "
+	  "this it is taken for a disk that is not mounted." },
 	{ "no-state", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(no_state), 0, 0,
 	  "Leave out the hash of the state and the list of actors, for which\nall data is read. A restored "
 	  "directory is not compared then." },
@@ -257,7 +260,7 @@ static int order(struct pd_backup_work *work, struct pd_admin *admin, enum pd_ba
 	const struct pd_repository_place *place = &work->place;
 	bool remote = pd_repository_place_is_remote(place);
 	char *repository = NULL, *key_file = NULL, *passphrase_file = NULL;
-	const char *words[9] = { "PD.BACKUP", kinds[kind] };
+	const char *words[10] = { "PD.BACKUP", kinds[kind] };
 	size_t count = 2;
 	int result = remote ? 0 : pd_backup_absolute_path(place->store.address, &repository, err);
 
@@ -269,6 +272,8 @@ static int order(struct pd_backup_work *work, struct pd_admin *admin, enum pd_ba
 		words[count++] = remote ? place->store.address : repository;
 		if (work->given.no_state)
 			words[count++] = "NOSTATE";
+		if (work->given.new_repository)
+			words[count++] = "NEWREPOSITORY";
 		if (key_file != NULL) {
 			words[count++] = "KEYFILE";
 			words[count++] = key_file;

@@ -25,7 +25,7 @@ struct pd_backup_given {
 	bool s3_look_first;
 	const char *key_file, *passphrase_file, *new_key_file, *new_passphrase_file;
 	uint64_t keep, keep_for_ms, keep_daily, keep_weekly, keep_monthly, keep_yearly;
-	bool json, all, quick, no_state, dry_run;
+	bool json, all, quick, no_state, dry_run, new_repository;
 	/* Of a restore of some actors. */
 	const char *actor, *as, *into_server, *directory;
 	struct pd_bulk_given select;

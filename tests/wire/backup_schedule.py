@@ -168,6 +168,25 @@ def test_by_profile(world):
     assert status == 2 and "needs --backup-repository" in stdout + stderr, (status, stdout, stderr)
 
 
+def test_unmounted(world):
+    """A place that is empty, where there was a repository, is a disk that is missing: nothing is made there, unless that is said."""
+    vault, mounted = world.path("disk"), world.path("mounted")
+    os.mkdir(vault)
+    server = world.new_server("unmounted", ["--backup-repository", vault, "--backup-full", "@yearly"])
+    server.start()
+    wait_for(server, lambda found: "made=1" in found.get("backup_full", ""))
+    os.rename(vault, mounted)
+    os.mkdir(vault)
+    with RespConnection(server.port) as connection:
+        connection.expect("OK", "SET", "a", "b")
+    status, _, stderr = world.perdure("backup", "full", "--data", server.directory, "--repository", vault, check=False)
+    assert status == 1 and "is its disk mounted?" in stderr and "--new-repository" in stderr, (status, stderr)
+    assert os.listdir(vault) == []
+    world.perdure("backup", "full", "--data", server.directory, "--repository", vault, "--new-repository")
+    assert len(listed(world, vault)) == len(listed(world, mounted)) == 1
+    world.perdure("backup", "full", "--data", server.directory, "--repository", vault)
+
+
 def test_drill(world):
     """What there is is proven recoverable by the server itself, in its own directory, of which nothing is left; elsewhere nothing is proven, and that is told."""
     vault, http = world.path("drill-vault"), free_port()

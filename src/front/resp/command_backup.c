@@ -135,7 +135,7 @@ static void answer_schedule(struct pd_resp_call *call)
 /* What is ordered: FULL repository [NOSTATE] [KEYFILE path | PASSPHRASEFILE path]. */
 struct words {
 	char *address, *key_file, *passphrase_file;
-	bool without_state;
+	bool without_state, may_be_new;
 };
 
 static void words_done(struct words *words)
@@ -164,6 +164,8 @@ static int take_words(const struct pd_resp_call *call, struct words *words, stru
 
 		if (pd_slice_equal_nocase(call->words[i], "nostate"))
 			words->without_state = true;
+		else if (pd_slice_equal_nocase(call->words[i], "newrepository"))
+			words->may_be_new = true;
 		else if (has_more && pd_slice_equal_nocase(call->words[i], "keyfile"))
 			result = copy_word(call->words[++i], "path of a key file", &words->key_file, err);
 		else if (has_more && pd_slice_equal_nocase(call->words[i], "passphrasefile"))
@@ -201,6 +203,7 @@ static void start(struct pd_resp_call *call, enum pd_backup_kind kind)
 		result = pd_error_set(&err, PD_NO_MEMORY, "out of memory for a backup");
 	if (result == 0) {
 		place = place_of(front->options.config, &words);
+		place.may_be_new = words.may_be_new;
 		result = pd_backup_job_start(front->backup_jobs, kind, &place, words.without_state, &err);
 	}
 	words_done(&words);
@@ -246,11 +249,12 @@ static void answer_help(struct pd_resp_call *call)
 		"    As FULL, reading only what is new since the last backup; with the log since the last "
 		"full "
 		"one.",
-		"FULL <repository> [NOSTATE] [KEYFILE <path>|PASSPHRASEFILE <path>]",
+		"FULL <repository> [NOSTATE] [NEWREPOSITORY] [KEYFILE <path>|PASSPHRASEFILE <path>]",
 		"    Start a backup of everything into this directory of the server's machine, a path from / "
 		"on, or "
 		"into s3://BUCKET/PREFIX with the server's settings for S3. NOSTATE: without the hash of the "
-		"state. KEYFILE, PASSPHRASEFILE: what the repository is encrypted under is in this file of "
+		"state. NEWREPOSITORY: a new one may begin where there was one. KEYFILE, PASSPHRASEFILE: "
+		"what the repository is encrypted under is in this file of "
 		"the "
 		"server's machine.",
 		"INCREMENTAL <repository> [NOSTATE] [KEYFILE <path>|PASSPHRASEFILE <path>]",

@@ -145,7 +145,7 @@ const struct pd_resp_syntax pd_resp_syntaxes[] = {
 	{ "pd.actor|unsnapshot", "actor snapshot", "" },
 	{ "pd.actor|verify", "actor snapshot", "" },
 	{ "pd.backup|differential", "repository no-state~t=NOSTATE?", "" },
-	{ "pd.backup|full", "repository no-state~t=NOSTATE?", "" },
+	{ "pd.backup|full", "repository no-state~t=NOSTATE? new~t=NEWREPOSITORY?", "" },
 	{ "pd.backup|incremental", "repository no-state~t=NOSTATE?", "" },
 	{ "pd.backup|log", "repository", "" },
 	{ "pd.bookmark", "bookmark?", "" },

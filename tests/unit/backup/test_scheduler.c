@@ -676,6 +676,51 @@ static void test_changes_at_work(void **state)
 	end(keeper.world);
 }
 
+/* The disk is not mounted, and the place where it belongs is there: nothing is made on the disk below. It comes back; or somebody says that there is to be a new one. */
+static void test_unmounted(void **state)
+{
+	struct keeper keeper = { .world = begin(16) };
+	struct pd_repository_place place = vault_place(keeper.world->host.os);
+	struct pd_os *os = keeper.world->host.os;
+	struct pd_error err = { 0 };
+	uint64_t before;
+
+	(void)state;
+	make_directory(keeper.world);
+	start(&keeper, hourly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, MINUTE_US);
+	before = made(&keeper);
+	assert_int_equal(before, 1);
+	assert_int_equal(pd_os_rename(os, REPOSITORY, "/mounted", NULL), 0);
+	make_directory(keeper.world);
+	vault_fill(keeper.world, 3);
+	pass(&keeper, 2 * HOUR_US);
+	assert_int_equal(made(&keeper), before);
+	assert_true(keeper.status.failing);
+	expect_said(&keeper, "is its disk mounted?");
+	assert_int_equal(things_in(keeper.world, REPOSITORY), 0);
+	/* A server that starts meanwhile knows it, too. */
+	stop(&keeper);
+	start(&keeper, hourly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, HOUR_US);
+	expect_said(&keeper, "is its disk mounted?");
+	assert_int_equal(things_in(keeper.world, REPOSITORY), 0);
+	assert_int_equal(pd_os_rmdir(os, REPOSITORY, NULL), 0);
+	assert_int_equal(pd_os_rename(os, "/mounted", REPOSITORY, NULL), 0);
+	pass(&keeper, 3 * HOUR_US);
+	assert_false(keeper.status.failing);
+	assert_true(made(&keeper) > 0);
+	/* A new disk. */
+	assert_int_equal(pd_os_rename(os, REPOSITORY, "/mounted", NULL), 0);
+	make_directory(keeper.world);
+	place.may_be_new = true;
+	assert_int_equal(pd_backup_job_start(keeper.jobs, PD_BACKUP_FULL, &place, false, &err), 0);
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(backups_in(keeper.world), 1);
+	stop(&keeper);
+	end(keeper.world);
+}
+
 /* ---- by how long writes wait ---- */
 
 static const char *const yearly[PD_AGENDA_COUNT] = { [PD_AGENDA_FULL] = "@yearly" };
@@ -736,7 +781,7 @@ int main(void)
 		cmocka_unit_test(test_failing_drills), cmocka_unit_test(test_leftovers),
 		cmocka_unit_test(test_no_room),        cmocka_unit_test(test_ended_drill),
 		cmocka_unit_test(test_changes),        cmocka_unit_test(test_changes_at_work),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_limits),         cmocka_unit_test(test_unmounted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
