@@ -25,7 +25,7 @@ struct pd_backup_jobs {
 	struct pd_wait wait;
 	bool without_state;
 	struct pd_os_task *task;
-	struct pd_backup_status status;
+	struct pd_backup_status status, before;
 	struct pd_repository_place repository; /* with texts of its own */
 	char *data_directory;
 
@@ -210,6 +210,7 @@ static int begin(struct pd_backup_jobs *jobs, enum pd_backup_kind kind, struct p
 						  .context = jobs };
 	memcpy(jobs->source.cluster_id, place.cluster_id, sizeof place.cluster_id);
 	jobs->wait = pd_engine_sync_up_to(jobs->engine, place.lsn);
+	jobs->before = jobs->status;
 	jobs->status = (struct pd_backup_status){ .stage = kind == PD_BACKUP_LOG ? PD_BACKUP_SETTLE
 										 : PD_BACKUP_CHECKPOINT,
 						  .kind = kind,
@@ -260,6 +261,12 @@ void pd_backup_job_status(const struct pd_backup_jobs *jobs, struct pd_backup_st
 	ret_status->repository = jobs->repository.store.address != NULL ? jobs->repository.store.address : "";
 	ret_status->done = atomic_load(&jobs->done);
 	ret_status->total = atomic_load(&jobs->total);
+}
+
+void pd_backup_job_status_before(const struct pd_backup_jobs *jobs, struct pd_backup_status *ret_status)
+{
+	*ret_status = jobs->before;
+	ret_status->repository = "";
 }
 
 /* ---- moving on ---- */

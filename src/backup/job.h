@@ -50,5 +50,7 @@ PD_MUST_CHECK int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backu
 /* It ends soon, with PD_CANCELLED. */
 void pd_backup_job_cancel(struct pd_backup_jobs *jobs);
 void pd_backup_job_status(const struct pd_backup_jobs *jobs, struct pd_backup_status *ret_status);
+/* Of the one before that, as it ended; PD_BACKUP_NONE: there was none. Its repository is not said. */
+void pd_backup_job_status_before(const struct pd_backup_jobs *jobs, struct pd_backup_status *ret_status);
 
 #endif

@@ -19,6 +19,11 @@ const char *pd_retention_reason_name(unsigned bit)
 	return names[bit];
 }
 
+uint64_t pd_retention_age_us(uint64_t age_ms)
+{
+	return age_ms <= UINT64_MAX / 1000 ? age_ms * 1000 : UINT64_MAX;
+}
+
 bool pd_retention_has_rules(const struct pd_retention_rules *rules)
 {
 	bool has = rules->keep > 0 || rules->age_us > 0;

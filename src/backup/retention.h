@@ -26,6 +26,8 @@ struct pd_retention_rules {
 	uint64_t age_us; /* those that were made within so long before now_us */
 	uint64_t periods[PD_RETENTION_PERIOD_COUNT];
 };
+/* The age of so many milliseconds, of which somebody may have meant "for ever". */
+uint64_t pd_retention_age_us(uint64_t age_ms);
 bool pd_retention_has_rules(const struct pd_retention_rules *rules);
 
 /* Why one stays. */

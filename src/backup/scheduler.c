@@ -466,6 +466,23 @@ static void fail(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work
 	tell_failure(scheduler, what, why, scheduler->agenda.entries[work].retry_us - now.monotonic_us);
 }
 
+static bool jobs_are_busy(const struct pd_backup_scheduler *scheduler)
+{
+	struct pd_backup_status status;
+
+	pd_backup_job_status(scheduler->jobs, &status);
+	return status.stage != PD_BACKUP_NONE && status.stage != PD_BACKUP_OVER;
+}
+
+/* Of the one that is being made, or was last. */
+static uint64_t started_us(const struct pd_backup_scheduler *scheduler)
+{
+	struct pd_backup_status status;
+
+	pd_backup_job_status(scheduler->jobs, &status);
+	return status.started_us;
+}
+
 /* false: somebody else's is being made; later, then. */
 static bool order(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work, enum pd_backup_kind kind)
 {
@@ -475,7 +492,9 @@ static bool order(struct pd_backup_scheduler *scheduler, enum pd_agenda_work wor
 	if (result == PD_BUSY)
 		return false;
 	scheduler->ordered = work;
-	if (result != 0)
+	if (result == 0)
+		scheduler->ordered_us = started_us(scheduler);
+	else
 		fail(scheduler, work, err.text);
 	return true;
 }
@@ -504,11 +523,34 @@ static void take_in_own(struct pd_backup_scheduler *scheduler, const struct pd_b
 	}
 }
 
+/* Another was ordered between two looks, when ours had ended. */
+static void take_in_overtaken(struct pd_backup_scheduler *scheduler)
+{
+	enum pd_agenda_work work = scheduler->ordered;
+	struct pd_backup_status status;
+
+	pd_backup_job_status_before(scheduler->jobs, &status);
+	if (status.started_us == scheduler->ordered_us) {
+		if (status.result == 0 || status.result == PD_END) {
+			note_made(scheduler, &status);
+			note_copied(scheduler, status.covered_lsn);
+		}
+		take_in_own(scheduler, &status);
+		return;
+	}
+	/* Several were: what became of ours is not known any more. It is still due. */
+	scheduler->ordered = PD_AGENDA_NOTHING;
+	pd_agenda_put_off(&scheduler->agenda, work);
+	scheduler->next_look_us = 0;
+}
+
 /* Of ours, and of what others have ordered. */
 static void take_in_job(struct pd_backup_scheduler *scheduler)
 {
 	struct pd_backup_status status;
 
+	if (scheduler->ordered != PD_AGENDA_NOTHING && started_us(scheduler) != scheduler->ordered_us)
+		take_in_overtaken(scheduler);
 	pd_backup_job_status(scheduler->jobs, &status);
 	if (status.stage != PD_BACKUP_OVER || status.started_us == scheduler->seen_us)
 		return;
@@ -523,14 +565,6 @@ static void take_in_job(struct pd_backup_scheduler *scheduler)
 		take_in_own(scheduler, &status);
 	else if (status.result == 0)
 		pd_agenda_done(&scheduler->agenda, work_of(status.kind), status.started_us);
-}
-
-static bool jobs_are_busy(const struct pd_backup_scheduler *scheduler)
-{
-	struct pd_backup_status status;
-
-	pd_backup_job_status(scheduler->jobs, &status);
-	return status.stage != PD_BACKUP_NONE && status.stage != PD_BACKUP_OVER;
 }
 
 static void begin(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work)
@@ -755,6 +789,8 @@ int pd_backup_scheduler_new(const struct pd_backup_scheduler_options *options,
 	result = find_cluster(scheduler, options->engine, err);
 	if (result == 0)
 		result = plan_make(options, scheduler->cluster_id, &scheduler->plan, err);
+	if (result == 0 && !jobs_are_busy(scheduler))
+		scheduler->seen_us = started_us(scheduler);
 	if (result != 0) {
 		pd_backup_scheduler_free(scheduler);
 		return result;

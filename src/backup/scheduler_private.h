@@ -49,6 +49,7 @@ struct pd_backup_scheduler {
 
 	uint64_t task_began_us;      /* since 1970 */
 	enum pd_agenda_work ordered; /* the backup that the jobs have at work for us; NOTHING: none */
+	uint64_t ordered_us;         /* that one, by its start */
 	uint64_t seen_us;            /* which job was taken in last, by its start */
 
 	struct pd_backup_kind_status kinds[PD_BACKUP_KIND_COUNT];

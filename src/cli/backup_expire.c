@@ -105,7 +105,7 @@ static void tell(struct pd_backup_work *work, const struct pd_expired *expired)
 static struct pd_retention_rules rules_of(const struct pd_backup_given *given)
 {
 	return (struct pd_retention_rules){ .keep = given->keep,
-					    .age_us = given->keep_for_ms * 1000,
+					    .age_us = pd_retention_age_us(given->keep_for_ms),
 					    .periods = { given->keep_daily, given->keep_weekly,
 							 given->keep_monthly, given->keep_yearly } };
 }

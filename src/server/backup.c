@@ -55,7 +55,7 @@ static struct pd_retention_rules rules_of(const struct pd_config *config)
 {
 	return (struct pd_retention_rules){
 		.keep = number(config, PD_SETTING_BACKUP_KEEP),
-		.age_us = number(config, PD_SETTING_BACKUP_KEEP_FOR) * 1000,
+		.age_us = pd_retention_age_us(number(config, PD_SETTING_BACKUP_KEEP_FOR)),
 		.periods = { number(config, PD_SETTING_BACKUP_KEEP_DAILY),
 			     number(config, PD_SETTING_BACKUP_KEEP_WEEKLY),
 			     number(config, PD_SETTING_BACKUP_KEEP_MONTHLY),

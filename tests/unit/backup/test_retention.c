@@ -69,6 +69,10 @@ static void test_count_and_age(void **state)
 	expect("F1 F2 F3", 1, 15, "23");
 	expect("F1 F2 F3", 2, 5, "23");
 	expect("F1 F2 F3", 9, 0, "123");
+	/* For ever, in whatever figures. */
+	expect("F1 F2 F3", 0, pd_retention_age_us(UINT64_C(999999999999) * 3600000) / HOUR_US, "123");
+	expect("F1 F2 F3", 0, pd_retention_age_us(UINT64_MAX) / HOUR_US, "123");
+	assert_int_equal(pd_retention_age_us(86400000), DAY_US);
 	/* Nothing is said; nothing goes. */
 	expect("F1 F2 F3", 0, 0, "123");
 	/* The newest with a state stays, however old, with the log since. */

@@ -381,6 +381,48 @@ static void test_others(void **state)
 	end(keeper.world);
 }
 
+/* One is ordered in the moment in which ours has ended and nobody has looked yet: what became of ours is known all the same, and the next ones are made.
+ * Should several have been, it is not: ours is made once more. */
+static void test_overtaken(void **state)
+{
+	static const struct pd_retention_rules rules = { 0 };
+
+	(void)state;
+	for (unsigned others = 1; others <= 2; others++) {
+		struct keeper keeper = { .world = begin(14 + others) };
+		struct pd_repository_place place = vault_place(keeper.world->host.os);
+		uint64_t before;
+
+		place.store.address = "/elsewhere";
+		make_directory(keeper.world);
+		start(&keeper, hourly, rules);
+		pass(&keeper, MINUTE_US);
+		vault_fill(keeper.world, 2);
+		while (keeper.status.working == PD_AGENDA_NOTHING)
+			pass(&keeper, 1000);
+		for (unsigned n = 0; n <= others; n++) {
+			while (is_busy(&keeper)) {
+				pd_backup_jobs_tick(keeper.jobs);
+				world_idle(keeper.world, 1);
+			}
+			if (n < others)
+				assert_int_equal(
+					pd_backup_job_start(keeper.jobs, PD_BACKUP_FULL, &place, false, NULL),
+					0);
+		}
+		pass(&keeper, MINUTE_US);
+		assert_int_equal(keeper.status.working, PD_AGENDA_NOTHING);
+		before = keeper.status.kinds[PD_BACKUP_INCREMENTAL].made;
+		assert_true(others == 2 || before == 1);
+		vault_fill(keeper.world, 2);
+		pass(&keeper, HOUR_US);
+		assert_int_equal(keeper.status.kinds[PD_BACKUP_INCREMENTAL].made, before + 1);
+		assert_false(keeper.status.failing);
+		stop(&keeper);
+		end(keeper.world);
+	}
+}
+
 /* Another cluster's repository is none of ours. */
 static void test_strangers(void **state)
 {
@@ -782,6 +824,7 @@ int main(void)
 		cmocka_unit_test(test_no_room),        cmocka_unit_test(test_ended_drill),
 		cmocka_unit_test(test_changes),        cmocka_unit_test(test_changes_at_work),
 		cmocka_unit_test(test_limits),         cmocka_unit_test(test_unmounted),
+		cmocka_unit_test(test_overtaken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
