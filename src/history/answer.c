@@ -74,6 +74,22 @@ static int does_not_fit(const struct page *page, uint64_t lsn, struct pd_error *
 			    lsn);
 }
 
+/* 0: it is told; 1: it does not fit behind the others, and is the next page's. */
+static int tell(struct page *page, const struct pd_record *record, size_t segment,
+		const struct pd_history_telling *telling, struct pd_error *err)
+{
+	size_t before = page->entries.size;
+	int result = pd_history_write_record(&page->writer, page->clients, record, segment, telling, err);
+
+	if (result != 0 || page->writer.failed == 0)
+		return result;
+	if (page->writer.failed != PD_TOO_LARGE || page->count == 0)
+		return does_not_fit(page, record->lsn, err);
+	page->entries.size = before;
+	page->writer.failed = 0;
+	return 1;
+}
+
 /* 1: the page is full, and there is more; 0: all has been told. */
 static int fill(struct page *page, struct pd_history_walk *walk, struct pd_error *err)
 {
@@ -103,10 +119,7 @@ static int fill(struct page *page, struct pd_history_walk *walk, struct pd_error
 			page->last_lsn = is_replay(page) && damage.last_lsn != 0 ? damage.last_lsn
 										 : damage.first_lsn;
 		} else {
-			result = pd_history_write_record(&page->writer, page->clients, &record,
-							 pd_history_walk_segment(walk), &telling, err);
-			if (result == 0 && page->writer.failed != 0)
-				result = does_not_fit(page, record.lsn, err);
+			result = tell(page, &record, pd_history_walk_segment(walk), &telling, err);
 			if (result != 0)
 				return result;
 			page->last_lsn = record.lsn;
@@ -346,6 +359,8 @@ static int answer_replay(struct page *page, const struct pd_moment *from, const 
 	pd_history_walk_free(walk);
 	if (result < 0)
 		return result;
+	if (page->writer.failed != 0)
+		return pd_error_set(err, page->writer.failed, "out of memory for an answer");
 	if (result == 1)
 		(void)snprintf(cursor, sizeof cursor, "%" PRIu64, page->last_lsn);
 	pd_history_write_page(reply, cursor, from, to, page->count, &page->entries);

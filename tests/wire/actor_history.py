@@ -164,6 +164,22 @@ def test_replay_of_one_that_was_filled(world):
     assert again.strings == {str(number).encode(): b"own" if number == 0 else b"x" * number for number in range(300)}, again.strings
 
 
+def test_replay_of_one_that_does_not_fit(world):
+    """A transaction that no answer has room for: what comes before it is told, then it is said, and one can go on behind it."""
+    connection = world.connect()
+    connection.expect("OK", "SET", "{wide}first", "1")
+    connection.expect("OK", "MSET", *(word for number in range(280) for word in (f"{{wide}}{number}", b"x" * 260000)))
+    connection.expect("OK", "SET", "{wide}last", "1")
+    first = page_of(connection, "REPLAY", "wide")
+    assert [operations_of(entry)[0]["key"] for entry in first["entries"]] == [b"first"] and first["cursor"] != b"0", first
+    lsn = first["entries"][0]["lsn"] + 1
+    is_error(connection.command("PD.ACTOR", "REPLAY", "wide", "CURSOR", first["cursor"]), f"LSN {lsn} has more than fits")
+    rest = page_of(connection, "REPLAY", "wide", "FROM", str(lsn))
+    assert [operations_of(entry)[0]["key"] for entry in rest["entries"]] == [b"last"] and rest["cursor"] == b"0", rest
+    status, stdout, stderr = world.perdure("actor", "replay", "--data", world.server.directory, "wide", check=False)
+    assert status == 1 and [json.loads(line)["lsn"] for line in stdout.splitlines()] == [lsn - 1] and "more than fits" in stderr, stderr
+
+
 def test_replay_of_what_the_log_has_not(world):
     """The log of its beginning is gone: it is said, and from when on it can be had."""
     server = world.new_server("trimmed", ["--retention-time", "0", "--retention-size", "0", "--segment-size", "256KiB"])
