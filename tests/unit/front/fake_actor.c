@@ -245,6 +245,23 @@ int pd_restore_job_work(struct pd_restore_job *job, struct pd_slice *ret_reply,
 	return pd_error_set(err, PD_NOT_SUPPORTED, "there is no past");
 }
 
+void pd_restore_jobs_work(struct pd_restore_jobs *jobs)
+{
+	(void)jobs;
+}
+
+bool pd_restore_jobs_rest(const struct pd_restore_jobs *jobs)
+{
+	(void)jobs;
+	return true;
+}
+
+bool pd_restore_job_waits(const struct pd_restore_job *job)
+{
+	(void)job;
+	return false;
+}
+
 void pd_restore_job_free(struct pd_restore_job *job)
 {
 	(void)job;
