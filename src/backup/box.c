@@ -32,55 +32,105 @@ static uint32_t sum(const uint8_t *head, struct pd_slice body)
 
 /* ---- in ---- */
 
-/* Into repository->packed. false: it is hardly shorter then, and stays as it is. */
-static bool compress(struct pd_repository *repository, struct pd_slice content, int *ret_result)
+/* What of a content is tried first: so many places, and so many bytes of each. */
+#define SAMPLES      8u
+#define SAMPLE_BYTES ((size_t)64 * 1024)
+
+static bool is_shorter(size_t packed, size_t size)
+{
+	return packed <= size - size / 16;
+}
+
+/* Behind what is in repository->packed. */
+static int compress(struct pd_repository *repository, struct pd_slice content)
 {
 	struct pd_buffer *packed = &repository->packed;
+	int result = 0;
 
-	*ret_result = 0;
-	pd_buffer_clear(packed);
 	if (repository->compressor == NULL)
-		*ret_result = pd_compressor_new(PD_COMPRESS_FAST, &repository->compressor);
-	if (*ret_result == 0)
-		*ret_result = pd_compressor_add(repository->compressor, content, packed);
-	if (*ret_result == 0)
-		*ret_result = pd_compressor_end(repository->compressor, packed);
-	if (*ret_result != 0) { /* the stream is of no use any more */
+		result = pd_compressor_new(PD_COMPRESS_FAST, &repository->compressor);
+	if (result == 0)
+		result = pd_compressor_add(repository->compressor, content, packed);
+	if (result == 0)
+		result = pd_compressor_end(repository->compressor, packed);
+	if (result != 0) { /* the stream is of no use any more */
 		pd_compressor_free(repository->compressor);
 		repository->compressor = NULL;
 	}
-	return *ret_result == 0 && packed->size <= content.size - content.size / 16;
+	return result;
 }
 
+/* To try takes as long as all else. Where no place of it gets shorter, the whole does not; one that does is enough to try. */
+static int is_worth_it(struct pd_repository *repository, struct pd_slice content, bool *ret_worth)
+{
+	size_t step = content.size / SAMPLES;
+	int result = 0;
+
+	*ret_worth = step < 2 * SAMPLE_BYTES;
+	for (size_t i = 0; i < SAMPLES && !*ret_worth && result == 0; i++) {
+		pd_buffer_clear(&repository->packed);
+		result = compress(repository, pd_slice(content.data + i * step, SAMPLE_BYTES));
+		*ret_worth = result == 0 && is_shorter(repository->packed.size, SAMPLE_BYTES);
+	}
+	return result;
+}
+
+/* The content, or what is in repository->packed then, which is shorter. */
+static int choose_body(struct pd_repository *repository, struct pd_slice content, struct pd_slice *ret_body)
+{
+	bool worth;
+	int result = is_worth_it(repository, content, &worth);
+
+	*ret_body = content;
+	if (result != 0 || !worth)
+		return result;
+	pd_buffer_clear(&repository->packed);
+	result = compress(repository, content);
+	if (result == 0 && is_shorter(repository->packed.size, content.size))
+		*ret_body = pd_buffer_slice(&repository->packed);
+	return result;
+}
+
+static void fill_head(uint8_t head[PD_BOX_HEAD_SIZE], bool packed, bool sealed, size_t content, size_t size)
+{
+	memset(head, 0, PD_BOX_HEAD_SIZE);
+	pd_store_u32(head, MAGIC);
+	head[4] = VERSION;
+	head[5] = packed ? ZSTD : AS_IT_IS;
+	head[6] = sealed ? AES_GCM : CLEAR;
+	pd_store_u32(head + 8, (uint32_t)content);
+	pd_store_u32(head + 12, (uint32_t)size);
+}
+
+/* Where nothing is encrypted the body stays where it is. */
 int pd_box_pack(struct pd_repository *repository, const char *name, struct pd_slice content,
-		struct pd_error *err)
+		struct pd_slice ret_slices[PD_BOX_SLICES], struct pd_error *err)
 {
 	struct pd_buffer *object = &repository->object;
 	bool sealed = repository->key.kind != PD_KEY_NONE;
-	uint8_t head[PD_BOX_HEAD_SIZE] = { 0 };
-	int result;
-	bool helps = compress(repository, content, &result);
-	struct pd_slice body = helps ? pd_buffer_slice(&repository->packed) : content;
-	size_t size = body.size + (sealed ? PD_KEY_SEAL_SIZE : 0);
+	struct pd_slice body;
+	size_t size;
 
-	if (result != 0)
+	if (choose_body(repository, content, &body) != 0)
 		return no_memory(err);
-	pd_store_u32(head, MAGIC);
-	head[4] = VERSION;
-	head[5] = helps ? ZSTD : AS_IT_IS;
-	head[6] = sealed ? AES_GCM : CLEAR;
-	pd_store_u32(head + 8, (uint32_t)content.size);
-	pd_store_u32(head + 12, (uint32_t)size);
+	size = body.size + (sealed ? PD_KEY_SEAL_SIZE : 0);
 	pd_buffer_clear(object);
-	if (pd_buffer_reserve(object, sizeof head + size) != 0)
+	if (pd_buffer_reserve(object, PD_BOX_HEAD_SIZE + (sealed ? size : 0)) != 0)
 		return no_memory(err);
-	memcpy(object->data, head, SUMMED);
-	memcpy(object->data + sizeof head + (sealed ? PD_CIPHER_NONCE_SIZE : 0), body.data, body.size);
-	object->size = sizeof head + size;
-	if (sealed && pd_key_seal(&repository->key, repository->os, name, pd_slice(head, SUMMED),
-				  object->data + sizeof head, size) != 0)
-		return no_memory(err);
-	pd_store_u32(object->data + SUMMED, sum(head, pd_slice(object->data + sizeof head, size)));
+	object->size = PD_BOX_HEAD_SIZE + (sealed ? size : 0);
+	fill_head(object->data, body.data != content.data, sealed, content.size, size);
+	if (sealed) {
+		uint8_t *room = object->data + PD_BOX_HEAD_SIZE;
+
+		memcpy(room + PD_CIPHER_NONCE_SIZE, body.data, body.size);
+		if (pd_key_seal(&repository->key, repository->os, name, pd_slice(object->data, SUMMED), room,
+				size) != 0)
+			return no_memory(err);
+		body = pd_slice(room, size);
+	}
+	pd_store_u32(object->data + SUMMED, sum(object->data, body));
+	ret_slices[0] = pd_buffer_slice(object);
+	ret_slices[1] = sealed ? pd_slice(NULL, 0) : body;
 	return 0;
 }
 

@@ -15,9 +15,11 @@
 
 #define PD_BOX_HEAD_SIZE 20u
 
-/* Into repository->object, which becomes the object of that name; encrypted if the repository is. PD_NO_MEMORY; PD_TOO_LARGE. */
+/* What becomes the object of that name, one slice behind the other; encrypted if the repository is. Valid as long as the content, and until
+ * the repository is used for anything else. PD_NO_MEMORY; PD_TOO_LARGE. */
+#define PD_BOX_SLICES 2u
 PD_MUST_CHECK int pd_box_pack(struct pd_repository *repository, const char *name, struct pd_slice content,
-			      struct pd_error *err);
+			      struct pd_slice ret_slices[PD_BOX_SLICES], struct pd_error *err);
 /* What is in repository->object, which came as the object of that name: `size` bytes (PD_BOX_ANY_SIZE: up to `most`), valid until the
  * repository is used for anything else. PD_CORRUPT, PD_NEWER_FORMAT: the text names the object; PD_NO_MEMORY. */
 #define PD_BOX_ANY_SIZE SIZE_MAX

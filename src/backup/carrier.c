@@ -2,11 +2,13 @@
 
 #include <stdatomic.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 
-/* A service answers late, whatever it is asked; a disk, and those who are served beside this, are not helped by a crowd. */
+/* A service answers late, whatever it is asked; a disk, and those who are served beside this, are not helped by a crowd: two that
+ * work, and one that waits for the disk. */
 #define AT_ONCE_REMOTE 4u
-#define AT_ONCE_LOCAL  2u
+#define AT_ONCE_LOCAL  3u
 /* Between two looks at tasks: short first, for small pieces of a near disk. */
 #define PATIENCE_FIRST_US 100u
 #define PATIENCE_LAST_US  5000u
@@ -16,6 +18,7 @@ struct slot {
 	struct pd_repository *repository; /* NULL until it is needed */
 	struct pd_os_task *task;          /* NULL: it is free */
 	struct pd_buffer content;         /* of a piece that is to be put */
+	bool unflushed;                   /* some that were put may not stay yet */
 	struct pd_carried carried;
 	int result;
 	struct pd_error err;
@@ -25,6 +28,7 @@ struct pd_carrier {
 	struct pd_carrier_options options;
 	struct slot slots[AT_ONCE_REMOTE];
 	unsigned count;
+	struct slot *room; /* whose content is being made */
 	atomic_bool cancelled;
 };
 
@@ -55,6 +59,9 @@ static void run(void *argument)
 	case PD_CARRY_GET:
 		slot->result = pd_piece_get(slot->repository, &carried->piece, carried->size,
 					    &carried->content, &slot->err);
+		break;
+	case PD_CARRY_FLUSH:
+		slot->result = pd_object_flush(slot->repository->store, &slot->err);
 		break;
 	}
 }
@@ -100,10 +107,13 @@ static int collect(struct pd_carrier *carrier, struct slot *slot, struct pd_erro
 
 	pd_os_task_join(slot->task);
 	slot->task = NULL;
-	carried->is_bad = carried->what != PD_CARRY_PUT && slot->result == PD_CORRUPT;
+	carried->is_bad = (carried->what == PD_CARRY_LOOK || carried->what == PD_CARRY_GET) &&
+			  slot->result == PD_CORRUPT;
 	carried->why = &slot->err;
 	if (slot->result != 0 && !carried->is_bad)
 		return pd_error_set(err, slot->result, "%s", slot->err.text);
+	if (carried->what == PD_CARRY_FLUSH)
+		return 0;
 	return carrier->options.take(carrier->options.context, carried, err);
 }
 
@@ -166,21 +176,42 @@ static int start(struct pd_carrier *carrier, struct slot *slot, struct pd_error 
 	return pd_os_task_start(carrier->options.repository->os, run, slot, &slot->task, err);
 }
 
-int pd_carrier_put(struct pd_carrier *carrier, struct pd_slice content, size_t file, size_t number,
-		   struct pd_error *err)
+int pd_carrier_room(struct pd_carrier *carrier, struct pd_buffer **ret_room, struct pd_error *err)
 {
 	struct slot *slot;
 	int result = find_free(carrier, &slot, err);
 
 	if (result != 0)
 		return result;
-	slot->carried = (struct pd_carried){
-		.what = PD_CARRY_PUT, .file = file, .number = number, .size = content.size
-	};
 	pd_buffer_clear(&slot->content);
-	if (pd_buffer_append_slice(&slot->content, content) != 0)
+	if (pd_buffer_reserve(&slot->content, PD_PIECE_SIZE) != 0)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a piece of a file");
+	carrier->room = slot;
+	*ret_room = &slot->content;
+	return 0;
+}
+
+int pd_carrier_put_room(struct pd_carrier *carrier, size_t file, size_t number, struct pd_error *err)
+{
+	struct slot *slot = carrier->room;
+
+	slot->carried = (struct pd_carried){
+		.what = PD_CARRY_PUT, .file = file, .number = number, .size = slot->content.size
+	};
+	slot->unflushed = true;
 	return start(carrier, slot, err);
+}
+
+int pd_carrier_put(struct pd_carrier *carrier, struct pd_slice content, size_t file, size_t number,
+		   struct pd_error *err)
+{
+	struct pd_buffer *room;
+	int result = pd_carrier_room(carrier, &room, err);
+
+	if (result != 0)
+		return result;
+	PD_ASSERT(pd_buffer_append_slice(room, content) == 0);
+	return pd_carrier_put_room(carrier, file, number, err);
 }
 
 int pd_carrier_ask(struct pd_carrier *carrier, enum pd_carrying what, const struct pd_piece *piece,
@@ -197,17 +228,35 @@ int pd_carrier_ask(struct pd_carrier *carrier, enum pd_carrying what, const stru
 	return start(carrier, slot, err);
 }
 
+/* Those that are free make stay what they have put, beside each other. *ret_busy: how many are not. */
+static int flush(struct pd_carrier *carrier, unsigned *ret_busy, struct pd_error *err)
+{
+	struct slot *free;
+	int result = collect_all(carrier, &free, ret_busy, err);
+
+	for (unsigned i = 0; i < carrier->count && result == 0; i++) {
+		struct slot *slot = &carrier->slots[i];
+
+		if (slot->task != NULL || !slot->unflushed)
+			continue;
+		slot->unflushed = false;
+		slot->carried = (struct pd_carried){ .what = PD_CARRY_FLUSH };
+		result = start(carrier, slot, err);
+		++*ret_busy;
+	}
+	return result;
+}
+
 int pd_carrier_wait(struct pd_carrier *carrier, struct pd_error *err)
 {
 	uint64_t patience_us = PATIENCE_FIRST_US;
-	struct slot *slot;
 	unsigned busy;
-	int result = collect_all(carrier, &slot, &busy, err);
+	int result = flush(carrier, &busy, err);
 
 	while (result == 0 && busy > 0) {
 		result = rest(carrier, &patience_us, err);
 		if (result == 0)
-			result = collect_all(carrier, &slot, &busy, err);
+			result = flush(carrier, &busy, err);
 	}
 	/* Whoever follows hears of the last one, too. */
 	return result == 0 ? carrier->options.step(carrier->options.context, err) : result;

@@ -20,6 +20,7 @@ enum pd_carrying {
 	PD_CARRY_PUT,
 	PD_CARRY_LOOK, /* is it there, as large as it was? */
 	PD_CARRY_GET,
+	PD_CARRY_FLUSH, /* what was put stays: the carrier's own, nobody is told */
 };
 
 /* What became of a piece. */
@@ -47,13 +48,19 @@ PD_MUST_CHECK int pd_carrier_new(const struct pd_carrier_options *options, struc
 				 struct pd_error *err);
 /* What is under way is told to end, and waited for. NULL is fine. */
 void pd_carrier_free(struct pd_carrier *carrier);
-/* Each begins with it, or waits until it can. An error may be that of an earlier one. `content` is copied. */
+/* Each begins with it, or waits until it can. An error may be that of an earlier one.
+ * Durable when: pd_carrier_wait() has returned 0 after it. `content` is copied. */
 PD_MUST_CHECK int pd_carrier_put(struct pd_carrier *carrier, struct pd_slice content, size_t file,
 				 size_t number, struct pd_error *err);
+/* Room for the content of the next one, PD_PIECE_SIZE, in an empty buffer, and put what is there then: spares the copy. */
+PD_MUST_CHECK int pd_carrier_room(struct pd_carrier *carrier, struct pd_buffer **ret_room,
+				  struct pd_error *err);
+PD_MUST_CHECK int pd_carrier_put_room(struct pd_carrier *carrier, size_t file, size_t number,
+				      struct pd_error *err);
 PD_MUST_CHECK int pd_carrier_ask(struct pd_carrier *carrier, enum pd_carrying what,
 				 const struct pd_piece *piece, size_t size, size_t file, size_t number,
 				 struct pd_error *err);
-/* Until nothing is under way. */
+/* Until nothing is under way, and all that was put stays. */
 PD_MUST_CHECK int pd_carrier_wait(struct pd_carrier *carrier, struct pd_error *err);
 
 #endif

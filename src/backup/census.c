@@ -219,15 +219,16 @@ int pd_census_take(struct pd_store *store, const struct pd_census_options *optio
 		   struct pd_census *ret_census, struct pd_error *err)
 {
 	struct taking taking = { .store = store, .options = options, .census = ret_census };
-	int result;
+	int result = 0;
 
 	*ret_census = (struct pd_census){ 0 };
 	taking.hasher = pd_hasher_new();
 	if (taking.hasher == NULL)
 		return no_memory(err);
 	pd_buffer_init(&taking.lines, LINES_MAX);
-	result = hash_actors(&taking, err);
-	if (result == 0)
+	if ((options->parts & PD_CENSUS_HASH) != 0)
+		result = hash_actors(&taking, err);
+	if (result == 0 && (options->parts & PD_CENSUS_INDEX) != 0)
 		result = list_all(&taking, err);
 	if (result == 0)
 		ret_census->hash = pd_hasher_sum(taking.hasher);

@@ -12,12 +12,18 @@
 #include "store/checkpoint.h"
 #include "store/store.h"
 
+enum pd_census_part {
+	PD_CENSUS_HASH = 1 << 0,  /* takes reading all of it */
+	PD_CENSUS_INDEX = 1 << 1, /* takes reading the names */
+};
+
 struct pd_census {
 	struct pd_hash128 hash; /* what pd_engine_state_hash() gives */
 	uint64_t actors, keys, bytes;
 };
 
 struct pd_census_options {
+	unsigned parts; /* enum pd_census_part: only these are found out */
 	/* Takes the lines of the index, as README.md has them, a few at a time; NULL: nobody wants them. An error ends it. */
 	int (*take)(void *context, struct pd_slice lines, struct pd_error *err);
 	/* Called every so many entries. An error ends it. NULL is fine. */

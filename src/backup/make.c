@@ -1,6 +1,7 @@
 #include "backup/make.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,14 +15,25 @@
 #include "engine/manifest.h"
 #include "log/copy.h"
 
-#define IDS_TRIED   26u /* of one second */
-#define SEGMENT_MAX ((size_t)1024 * 1024 * 1024)
+#define IDS_TRIED    26u /* of one second */
+#define HASH_LOOK_US 2000u
+#define SEGMENT_MAX  ((size_t)1024 * 1024 * 1024)
 
 /* A file that an earlier backup has. */
 struct kept {
 	const struct pd_backup_file *file; /* NULL: it has not */
 	bool is_missing;                   /* some piece of it, by now */
 	uint64_t stored;
+};
+
+/* The hash of the state, which is found out in a task. */
+struct hashing {
+	const struct pd_backup_source *source;
+	struct pd_os_task *task; /* NULL: there is none, or it was joined */
+	struct pd_census census;
+	int result;
+	struct pd_error err;
+	atomic_bool cancelled;
 };
 
 struct making {
@@ -40,6 +52,7 @@ struct making {
 	struct pd_log_look *look;
 	struct pd_buffer piece;   /* of a file that comes bit by bit */
 	struct pd_buffer segment; /* of the log */
+	struct hashing hashing;
 	uint64_t done_bytes, total_bytes;
 	char notice[PD_BACKUP_NOTICE_SIZE];
 };
@@ -80,19 +93,35 @@ static int take_carried(void *context, const struct pd_carried *carried, struct 
 	return 0;
 }
 
-/* The next one of the file that was added last: its name is known when it was sent. */
-static int send_piece(struct making *making, struct pd_slice content, struct pd_error *err)
+/* One more of the file that was added last: its name is known when it was sent. */
+static int add_piece(struct making *making, size_t *ret_file, size_t *ret_number, struct pd_error *err)
 {
 	static const struct pd_piece unknown = { { 0 } };
 	struct pd_backup_manifest *manifest = &making->manifest;
-	size_t file = manifest->file_count - 1;
 	int result = step_work(making, err);
 
 	if (result == 0 && pd_backup_add_piece(manifest, &unknown) != 0)
 		result = no_memory(err);
-	if (result != 0)
-		return result;
-	return pd_carrier_put(making->carrier, content, file, manifest->files[file].piece_count - 1, err);
+	*ret_file = manifest->file_count - 1;
+	*ret_number = result == 0 ? manifest->files[*ret_file].piece_count - 1 : 0;
+	return result;
+}
+
+static int send_piece(struct making *making, struct pd_slice content, struct pd_error *err)
+{
+	size_t file, number;
+	int result = add_piece(making, &file, &number, err);
+
+	return result == 0 ? pd_carrier_put(making->carrier, content, file, number, err) : result;
+}
+
+/* What was read into the carrier's room. */
+static int send_room(struct making *making, struct pd_error *err)
+{
+	size_t file, number;
+	int result = add_piece(making, &file, &number, err);
+
+	return result == 0 ? pd_carrier_put_room(making->carrier, file, number, err) : result;
 }
 
 static int send_bytes(struct making *making, struct pd_slice bytes, struct pd_error *err)
@@ -120,26 +149,27 @@ static int send_file(struct making *making, struct pd_backup_file *file, struct 
 {
 	char *path = path_in(making, file->name);
 	struct pd_os_file *handle = NULL;
-	struct pd_buffer *piece = &making->piece;
 	uint64_t sent = 0;
 	size_t index = (size_t)(file - making->manifest.files);
 	int result = path == NULL ? no_memory(err)
 				  : pd_os_open(making->source->os, path, PD_OS_READ, &handle, err);
 
 	for (bool more = true; result == 0 && more;) {
-		pd_buffer_clear(piece);
-		if (pd_buffer_reserve(piece, PD_PIECE_SIZE) != 0) {
-			result = no_memory(err);
-			break;
-		}
-		result = pd_os_read(handle, piece->data, PD_PIECE_SIZE, sent, &piece->size, err);
-		more = piece->size == PD_PIECE_SIZE;
+		struct pd_buffer *piece;
+
+		result = pd_carrier_room(making->carrier, &piece, err);
+		if (result == 0)
+			result = pd_os_read(handle, piece->data, PD_PIECE_SIZE, sent, &piece->size, err);
 		if (result != 0 || piece->size == 0)
 			break;
+		more = piece->size == PD_PIECE_SIZE;
 		if (hasher != NULL)
 			pd_hasher_add(hasher, piece->data, piece->size);
 		sent += piece->size;
-		result = send_piece(making, pd_buffer_slice(piece), err);
+		/* While this one is on its way. */
+		if (more)
+			pd_os_hint(handle, PD_OS_HINT_READ_SOON, sent, PD_PIECE_SIZE);
+		result = send_room(making, err);
 	}
 	if (result == 0)
 		making->manifest.files[index].size = sent;
@@ -523,15 +553,22 @@ static int take_lines(void *context, struct pd_slice lines, struct pd_error *err
 	return result;
 }
 
-static int send_census(struct making *making, struct pd_error *err)
+static bool has_census(const struct making *making)
 {
-	struct pd_census_options options = { .take = take_lines, .step = step_work, .context = making };
+	return !making->order->without_state && making->manifest.kind != PD_BACKUP_LOG;
+}
+
+static int send_index(struct making *making, struct pd_error *err)
+{
+	struct pd_census_options options = {
+		.parts = PD_CENSUS_INDEX, .take = take_lines, .step = step_work, .context = making
+	};
 	struct pd_backup_manifest *manifest = &making->manifest;
 	struct pd_backup_file *file;
 	struct pd_census census;
 	int result;
 
-	if (making->order->without_state || manifest->kind == PD_BACKUP_LOG)
+	if (!has_census(making))
 		return 0;
 	if (pd_backup_add_file(manifest, PD_BACKUP_INDEX, pd_slice(NULL, 0), &file) != 0)
 		return no_memory(err);
@@ -539,14 +576,67 @@ static int send_census(struct making *making, struct pd_error *err)
 	result = making->source->census(making->source->context, &options, &census, err);
 	if (result == 0 && making->piece.size > 0)
 		result = send_piece(making, pd_buffer_slice(&making->piece), err);
-	if (result != 0)
-		return result;
-	pd_hash128_format(census.hash, manifest->state);
-	manifest->has_state = true;
 	manifest->actors = census.actors;
 	manifest->keys = census.keys;
 	manifest->bytes = census.bytes;
+	return result;
+}
+
+/* ---- the hash of the state: beside the sending ---- */
+
+static int may_hash(void *context, struct pd_error *err)
+{
+	const struct hashing *hashing = context;
+
+	return atomic_load(&hashing->cancelled) ? pd_error_set(err, PD_CANCELLED, "cancelled") : 0;
+}
+
+static void hash_state(void *argument)
+{
+	struct hashing *hashing = argument;
+	struct pd_census_options options = { .parts = PD_CENSUS_HASH, .step = may_hash, .context = hashing };
+
+	hashing->result = hashing->source->census(hashing->source->context, &options, &hashing->census,
+						  &hashing->err);
+}
+
+static int begin_hash(struct making *making, struct pd_error *err)
+{
+	struct hashing *hashing = &making->hashing;
+
+	if (!has_census(making))
+		return 0;
+	hashing->source = making->source;
+	return pd_os_task_start(making->source->os, hash_state, hashing, &hashing->task, err);
+}
+
+static int take_hash(struct making *making, struct pd_error *err)
+{
+	struct hashing *hashing = &making->hashing;
+	int result = 0;
+
+	if (hashing->task == NULL)
+		return 0;
+	while (result == 0 && !pd_os_task_finished(hashing->task)) {
+		result = step_work(making, err);
+		if (result == 0)
+			pd_os_sleep_us(making->source->os, HASH_LOOK_US);
+	}
+	if (result != 0)
+		return result;
+	pd_os_task_join(hashing->task);
+	hashing->task = NULL;
+	if (hashing->result != 0)
+		return pd_error_set(err, hashing->result, "%s", hashing->err.text);
+	pd_hash128_format(hashing->census.hash, making->manifest.state);
+	making->manifest.has_state = true;
 	return 0;
+}
+
+static void end_hash(struct making *making)
+{
+	atomic_store(&making->hashing.cancelled, true);
+	pd_os_task_join(making->hashing.task);
 }
 
 /* ---- the manifest ---- */
@@ -687,17 +777,22 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 		result = find_parent(&making, err);
 	ret_made->lacks_full = making.lacks_full;
 	if (result == 0)
+		result = begin_hash(&making, err);
+	if (result == 0)
 		result = send_checkpoint(&making, err);
 	if (result == 0)
 		result = send_log(&making, err);
 	if (result == 0)
-		result = send_census(&making, err);
+		result = take_hash(&making, err);
+	if (result == 0)
+		result = send_index(&making, err);
 	if (result == 0)
 		result = pd_carrier_wait(making.carrier, err);
 	if (result == 0)
 		result = publish(&making, err);
 	if (result == 0)
 		tell(&making, ret_made);
+	end_hash(&making);
 	pd_carrier_free(making.carrier);
 	pd_backup_lease_end(&making.lease);
 	pd_catalog_done(&making.catalog);

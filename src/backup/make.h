@@ -1,6 +1,6 @@
 /* Making a backup: from where the data is to a manifest in a repository. What the repository has already is not sent again.
  *
- * Threads: one, which may wait; nothing that it uses changes meanwhile. */
+ * Threads: one, which may wait, and its tasks; nothing that it uses changes meanwhile. */
 #ifndef PD_BACKUP_MAKE_H
 #define PD_BACKUP_MAKE_H
 
@@ -31,7 +31,7 @@ struct pd_backup_source {
 	const struct pd_checkpoint *
 		checkpoint; /* NULL: there is none, and the log has all since LSN 1; of log alone: not looked at */
 	struct pd_backup_moment end; /* all up to there is on stable storage */
-	/* What is in the state of then. */
+	/* What is in the state of then. Called for its hash in a task, beside the sending, then for its index: one at a time. */
 	int (*census)(void *context, const struct pd_census_options *options, struct pd_census *ret_census,
 		      struct pd_error *err);
 	void *context;

@@ -238,14 +238,15 @@ static void name_of(const char *id, char name[PD_BACKUP_ID_MAX + sizeof PD_BACKU
 /* Text for everybody, or sealed where all is encrypted. */
 static int put(struct pd_repository *repository, const char *name, struct pd_slice text, struct pd_error *err)
 {
+	struct pd_slice slices[PD_BOX_SLICES];
 	int result;
 
 	if (repository->key.kind == PD_KEY_NONE)
 		return pd_object_put_bytes(repository->store, name, text, NULL, err);
-	result = pd_box_pack(repository, name, text, err);
+	result = pd_box_pack(repository, name, text, slices, err);
 	if (result != 0)
 		return result;
-	return pd_object_put_bytes(repository->store, name, pd_buffer_slice(&repository->object), NULL, err);
+	return pd_object_put_slices(repository->store, name, slices, PD_BOX_SLICES, NULL, err);
 }
 
 /* *ret_text is valid until the repository is used for anything else. */

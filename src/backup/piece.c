@@ -44,6 +44,8 @@ static int settle_folder(struct pd_repository *repository, const struct pd_piece
 int pd_piece_put(struct pd_repository *repository, struct pd_slice content, struct pd_piece *ret_piece,
 		 struct pd_piece_stored *ret_stored, struct pd_error *err)
 {
+	struct pd_object_put_options later = PD_OBJECT_PUT_OPTIONS_DEFAULT;
+	struct pd_slice slices[PD_BOX_SLICES];
 	char name[PD_PIECE_NAME_SIZE];
 	struct pd_error why;
 	int result = call(repository, content, ret_piece, err);
@@ -60,13 +62,13 @@ int pd_piece_put(struct pd_repository *repository, struct pd_slice content, stru
 		return settle_folder(repository, ret_piece, err);
 	if (result != PD_NOT_FOUND)
 		return pd_error_set(err, result, "%s", why.text);
-	result = pd_box_pack(repository, name, content, err);
+	result = pd_box_pack(repository, name, content, slices, err);
 	if (result != 0)
 		return result;
-	result = pd_object_put_bytes(repository->store, name, pd_buffer_slice(&repository->object), NULL,
-				     err);
-	ret_stored->bytes = repository->object.size;
-	ret_stored->sent = result == 0 ? repository->object.size : 0;
+	later.later = true;
+	result = pd_object_put_slices(repository->store, name, slices, PD_BOX_SLICES, &later, err);
+	ret_stored->bytes = slices[0].size + slices[1].size;
+	ret_stored->sent = result == 0 ? ret_stored->bytes : 0;
 	return result == PD_EXISTS || pd_plant(PD_PLANT_PIECE_BELIEVED) ? 0 : result;
 }
 

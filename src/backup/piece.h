@@ -26,7 +26,7 @@ struct pd_piece_stored {
 	uint64_t sent;  /* the same, or 0: it was there */
 };
 
-/* Have it in the repository. Durable when: it returns 0. PD_CORRUPT: what is there is damaged. */
+/* Have it in the repository. Durable when: pd_object_flush() of its store has returned 0 after it. PD_CORRUPT: what is there is damaged. */
 PD_MUST_CHECK int pd_piece_put(struct pd_repository *repository, struct pd_slice content,
 			       struct pd_piece *ret_piece, struct pd_piece_stored *ret_stored,
 			       struct pd_error *err);

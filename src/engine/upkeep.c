@@ -67,7 +67,9 @@ static bool note_progress(void *context, uint64_t done, uint64_t total)
 {
 	struct pd_upkeep *upkeep = context;
 
-	atomic_store(&upkeep->copying, false); /* what is read back is the copy */
+	/* What is read back is the copy: nobody waits for us any more. */
+	if (atomic_exchange(&upkeep->copying, false))
+		pd_os_task_give_way(upkeep->os);
 	atomic_store(&upkeep->done, done);
 	atomic_store(&upkeep->total, total);
 	return !atomic_load(&upkeep->cancelled);
@@ -106,9 +108,11 @@ static void run(void *argument)
 		upkeep->work_us = (pd_os_monotonic_ns(upkeep->os) - start_ns) / 1000;
 		break;
 	case PD_UPKEEP_COMPACT_STORE:
+		pd_os_task_give_way(upkeep->os);
 		upkeep->result = pd_levels_compact(upkeep->levels, all, all, &upkeep->err);
 		break;
 	case PD_UPKEEP_VERIFY_STORE:
+		pd_os_task_give_way(upkeep->os);
 		upkeep->result = pd_levels_verify(upkeep->levels, note_damage, note_progress, upkeep,
 						  &upkeep->err);
 		break;

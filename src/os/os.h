@@ -59,6 +59,13 @@ struct pd_os_completion {
 	int errnum;     /* the system's errno when result is not 0 */
 };
 
+/* What is coming, so that the system can begin early. */
+enum pd_os_hint {
+	PD_OS_HINT_READ_SOON, /* this part of the file is read next */
+	PD_OS_HINT_WRITE_OUT, /* what was written of this part is complete: a sync later on has less to do */
+	PD_OS_HINT_FORGET, /* nobody will read this part soon: what others read is not to make room for it */
+};
+
 /* Facts about a disk operation, for traces and fault injection in tests. */
 enum pd_os_operation {
 	PD_OS_OP_OPEN,
@@ -95,6 +102,7 @@ struct pd_os_ops {
 	int (*allocate)(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 	int (*resize)(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 	size_t (*alignment)(const struct pd_os_file *file);
+	void (*hint)(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset, uint64_t size);
 
 	int (*info)(struct pd_os *os, const char *path, struct pd_os_file_info *ret_info,
 		    struct pd_error *err);
@@ -132,7 +140,7 @@ struct pd_os_ops {
 			  bool wait, unsigned *ret_count, struct pd_error *err);
 	int (*queue_descriptor)(struct pd_os_queue *queue);
 };
-#define PD_OS_ABI 3
+#define PD_OS_ABI 4
 
 /* First member of every implementation. */
 struct pd_os {
@@ -165,6 +173,8 @@ PD_MUST_CHECK int pd_os_allocate(struct pd_os_file *file, uint64_t size, struct 
 PD_MUST_CHECK int pd_os_resize(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 /* What buffers, offsets and sizes must be multiples of: 1 without PD_OS_DIRECT, else 512 or 4096. */
 size_t pd_os_alignment(const struct pd_os_file *file);
+/* Nothing is promised by it, and nothing depends on it: what cannot be had is not done. */
+void pd_os_hint(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset, uint64_t size);
 
 /* ---- names ---- */
 PD_MUST_CHECK int pd_os_info(struct pd_os *os, const char *path, struct pd_os_file_info *ret_info,

@@ -325,3 +325,21 @@ size_t pd_real_alignment(const struct pd_os_file *file)
 {
 	return file->alignment;
 }
+
+void pd_real_hint(struct pd_os_file *base, enum pd_os_hint hint, uint64_t offset, uint64_t size)
+{
+	int fd = real_file(base)->fd;
+
+	switch (hint) {
+	case PD_OS_HINT_READ_SOON:
+		(void)posix_fadvise(fd, (off_t)offset, (off_t)size, POSIX_FADV_WILLNEED);
+		break;
+	case PD_OS_HINT_WRITE_OUT:
+		/* What goes wrong in it the sync tells. */
+		(void)sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+		break;
+	case PD_OS_HINT_FORGET:
+		(void)posix_fadvise(fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
+		break;
+	}
+}

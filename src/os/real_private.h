@@ -22,6 +22,7 @@ int pd_real_datasync(struct pd_os_file *file, struct pd_error *err);
 int pd_real_allocate(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 int pd_real_resize(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 size_t pd_real_alignment(const struct pd_os_file *file);
+void pd_real_hint(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset, uint64_t size);
 
 /* real_machine.c */
 uint64_t pd_real_process_memory(struct pd_os *os);

@@ -419,6 +419,7 @@ static const struct pd_os_ops sim_ops = {
 	.allocate = pd_sim_allocate,
 	.resize = pd_sim_resize,
 	.alignment = pd_sim_alignment,
+	.hint = pd_sim_hint,
 	.info = pd_sim_info,
 	.rename = pd_sim_rename,
 	.link = pd_sim_link,

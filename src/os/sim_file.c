@@ -297,6 +297,12 @@ size_t pd_sim_alignment(const struct pd_os_file *file)
 	return file->alignment;
 }
 
+/* Nothing may depend on it. */
+void pd_sim_hint(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset, uint64_t size)
+{
+	(void)file, (void)hint, (void)offset, (void)size;
+}
+
 /* ---- the lock ---- */
 
 static int write_process_id(struct pd_sim *sim, struct pd_sim_node *node)

@@ -130,6 +130,20 @@ static int source_read(void *context, void *data, size_t size, size_t *ret_size,
 	return rc;
 }
 
+static int source_view(void *context, size_t size, struct pd_slice *ret_bytes, struct pd_error *err)
+{
+	struct passage *passage = context;
+	int rc;
+
+	PD_ASSERT(!passage->over && size > 0);
+	*ret_bytes = pd_slice(NULL, 0);
+	rc = passage->source->view(passage->source->context, size, ret_bytes, err);
+	PD_ASSERT(rc != 0 || ret_bytes->size <= size);
+	if (rc == 0)
+		rc = passage_count(passage, ret_bytes->data, ret_bytes->size, err);
+	return rc == 0 && ret_bytes->size == 0 ? source_end(passage, err) : rc;
+}
+
 static int sink_write(void *context, const void *data, size_t size, struct pd_error *err)
 {
 	struct passage *passage = context;
@@ -156,7 +170,10 @@ int pd_object_put(struct pd_object_store *store, const char *name, const struct 
 				   .name = name,
 				   .source = source,
 				   .options = options != NULL ? options : &defaults };
-	const struct pd_object_source counted = { source_read, &passage };
+	const struct pd_object_source counted = { .read = source_read,
+						  .context = &passage,
+						  .view = source->view != NULL ? source_view : NULL };
+	bool is_hashed = ret_receipt != NULL || passage.options->sha256 != NULL;
 	int rc = begin(store, name, err);
 
 	if (rc == 0 && passage.options->retain_until_us > 0 &&
@@ -164,8 +181,7 @@ int pd_object_put(struct pd_object_store *store, const char *name, const struct 
 		rc = pd_error_set(err, PD_NOT_SUPPORTED,
 				  "'%s' cannot keep an object from being deleted; ask for no retention there",
 				  store->address);
-	if (rc == 0 && (ret_receipt != NULL || passage.options->sha256 != NULL) &&
-	    pd_sha256_new(&passage.hash) != 0)
+	if (rc == 0 && is_hashed && pd_sha256_new(&passage.hash) != 0)
 		rc = pd_error_set(err, PD_NO_MEMORY, "cannot put '%s': out of memory", name);
 	if (rc == 0)
 		rc = store->ops->put(store, name, &counted, passage.options, err);
@@ -180,28 +196,79 @@ int pd_object_put(struct pd_object_store *store, const char *name, const struct 
 	return rc;
 }
 
-static int slice_read(void *context, void *data, size_t size, size_t *ret_size, struct pd_error *err)
+/* Bytes that are in memory, and what is left of them. */
+struct pieces {
+	const struct pd_slice *slices;
+	size_t count, at; /* slice, and */
+	size_t offset;    /* in it */
+};
+
+static int pieces_view(void *context, size_t size, struct pd_slice *ret_bytes, struct pd_error *err)
 {
-	struct pd_slice *left = context;
+	struct pieces *pieces = context;
+	const struct pd_slice *slice;
+	size_t left;
 
 	(void)err;
-	*ret_size = size < left->size ? size : left->size;
-	if (*ret_size > 0) {
-		memcpy(data, left->data, *ret_size);
-		*left = pd_slice(left->data + *ret_size, left->size - *ret_size);
+	while (pieces->at < pieces->count && pieces->offset == pieces->slices[pieces->at].size) {
+		pieces->at++;
+		pieces->offset = 0;
 	}
+	if (pieces->at == pieces->count)
+		return 0;
+	slice = &pieces->slices[pieces->at];
+	left = slice->size - pieces->offset;
+	*ret_bytes = pd_slice(slice->data + pieces->offset, left < size ? left : size);
+	pieces->offset += ret_bytes->size;
 	return 0;
+}
+
+static int pieces_read(void *context, void *data, size_t size, size_t *ret_size, struct pd_error *err)
+{
+	size_t got = 0;
+	int rc = 0;
+
+	while (got < size && rc == 0) {
+		struct pd_slice bytes = pd_slice(NULL, 0);
+
+		rc = pieces_view(context, size - got, &bytes, err);
+		if (bytes.size == 0)
+			break;
+		memcpy((uint8_t *)data + got, bytes.data, bytes.size);
+		got += bytes.size;
+	}
+	*ret_size = got;
+	return rc;
+}
+
+int pd_object_put_slices(struct pd_object_store *store, const char *name, const struct pd_slice *slices,
+			 size_t count, const struct pd_object_put_options *options, struct pd_error *err)
+{
+	struct pieces pieces = { .slices = slices, .count = count };
+	const struct pd_object_source source = { .read = pieces_read,
+						 .context = &pieces,
+						 .view = pieces_view };
+	struct pd_object_put_options sized = options != NULL ? *options : PD_OBJECT_PUT_OPTIONS_DEFAULT;
+
+	if (sized.size == PD_OBJECT_SIZE_UNKNOWN) {
+		sized.size = 0;
+		for (size_t i = 0; i < count; i++)
+			sized.size += slices[i].size;
+	}
+	return pd_object_put(store, name, &source, &sized, NULL, err);
 }
 
 int pd_object_put_bytes(struct pd_object_store *store, const char *name, struct pd_slice bytes,
 			const struct pd_object_put_options *options, struct pd_error *err)
 {
-	const struct pd_object_source source = { slice_read, &bytes };
-	struct pd_object_put_options sized = options != NULL ? *options : PD_OBJECT_PUT_OPTIONS_DEFAULT;
+	return pd_object_put_slices(store, name, &bytes, 1, options, err);
+}
 
-	if (sized.size == PD_OBJECT_SIZE_UNKNOWN)
-		sized.size = bytes.size;
-	return pd_object_put(store, name, &source, &sized, NULL, err);
+int pd_object_flush(struct pd_object_store *store, struct pd_error *err)
+{
+	int rc = begin(store, NULL, err);
+
+	return rc == 0 && store->ops->flush != NULL ? store->ops->flush(store, err) : rc;
 }
 
 int pd_object_get(struct pd_object_store *store, const char *name, uint64_t offset, uint64_t size,

@@ -7,8 +7,9 @@
  *              beginning with a dot. At most PD_OBJECT_NAME_MAX bytes, PD_OBJECT_PARTS_MAX parts of PD_OBJECT_PART_MAX each:
  *              what every store can keep. No name goes on, behind a slash, from the name of another object ("a" and "a/b").
  *   order      of bytes; lists come in it, and paging goes on behind a name
- *   durable    what put() has answered with 0, or PD_EXISTS, and what delete() has answered with 0, stays so. What get(), head()
- *              and list() show may be of a process that died before it had got its answer: pd_object_settle()
+ *   durable    what put() has answered with 0, or PD_EXISTS, and what delete() has answered with 0, stays so; of what is put
+ *              `later`, when flush() has answered with 0. What get(), head() and list() show may be of a process that died
+ *              before it had got its answer: pd_object_settle()
  *
  * Threads: calls block, for seconds or longer, so they are for threads that may wait. A store is used by one thread at a
  * time; whoever wants to do several things at once opens it several times.
@@ -41,6 +42,9 @@ struct pd_object_source {
 	/* The next `size` bytes; fewer only at the end. A failure ends the put with its code and text. */
 	int (*read)(void *context, void *data, size_t size, size_t *ret_size, struct pd_error *err);
 	void *context;
+	/* The same without a copy, where they are in memory anyway; NULL: they are not. Some of the next bytes, at most `size` and
+	 * valid as long as the source is; none: that was all. A store asks in one way or in the other. */
+	int (*view)(void *context, size_t size, struct pd_slice *ret_bytes, struct pd_error *err);
 };
 
 /* Where they go. Each byte comes once, in order. */
@@ -63,6 +67,9 @@ struct pd_object_put_options {
 	const uint8_t *sha256; /* PD_SHA256_SIZE bytes, or NULL */
 	/* Nobody can delete it before (microseconds since 1970), where the store has PD_OBJECT_CAN_RETAIN. 0: nothing of the kind. */
 	uint64_t retain_until_us;
+	/* It need be neither durable nor seen before pd_object_flush(): many together cost a store less than each by itself. 0 says
+	 * that its bytes were taken; an error of such a put may be that of an earlier one, as flush() has it. */
+	bool later;
 };
 #define PD_OBJECT_PUT_OPTIONS_DEFAULT ((struct pd_object_put_options){ .size = PD_OBJECT_SIZE_UNKNOWN })
 
@@ -107,10 +114,12 @@ struct pd_object_store_ops {
 	int (*delete)(struct pd_object_store *store, const char *name, struct pd_error *err);
 	int (*sweep)(struct pd_object_store *store, uint64_t older_than_s, uint64_t *ret_count,
 		     struct pd_error *err);
+	/* NULL: nothing is left for later. */
+	int (*flush)(struct pd_object_store *store, struct pd_error *err);
 	/* NULL: what is seen stays so. */
 	int (*settle)(struct pd_object_store *store, const char *prefix, struct pd_error *err);
 };
-#define PD_OBJECT_STORE_ABI 2
+#define PD_OBJECT_STORE_ABI 3
 
 /* First member of every implementation. */
 struct pd_object_store {
@@ -139,6 +148,14 @@ PD_MUST_CHECK int pd_object_put(struct pd_object_store *store, const char *name,
 /* The same with bytes that are in memory. */
 PD_MUST_CHECK int pd_object_put_bytes(struct pd_object_store *store, const char *name, struct pd_slice bytes,
 				      const struct pd_object_put_options *options, struct pd_error *err);
+/* The same with bytes that lie in several places, one behind the other. */
+PD_MUST_CHECK int pd_object_put_slices(struct pd_object_store *store, const char *name,
+				       const struct pd_slice *slices, size_t count,
+				       const struct pd_object_put_options *options, struct pd_error *err);
+/* All that was put `later` is there, and stays so: ours, or what somebody else has put under its name meanwhile. After an error each of
+ * them may be there (whole) or not, and nothing is left of the others: put them again. What was not flushed when the store is
+ * freed is gone. */
+PD_MUST_CHECK int pd_object_flush(struct pd_object_store *store, struct pd_error *err);
 
 /* `size` bytes from `offset` on, fewer where the object ends; PD_OBJECT_SIZE_UNKNOWN: to its end. `sha256` (NULL: unchecked)
  * is of what is asked for: PD_CORRUPT when it was something else; so what the sink got counts for something only when it

@@ -60,6 +60,60 @@ static void an_object_never_changes(void **state)
 	object_expect_list(store, "", "", 10, "a/b");
 }
 
+static int put_later(struct pd_object_store *store, const char *name, unsigned number, uint64_t size)
+{
+	struct pd_object_put_options options = PD_OBJECT_PUT_OPTIONS_DEFAULT;
+	struct object_content content = OBJECT_CONTENT(number, size);
+	struct pd_object_source source = object_source(&content);
+
+	options.later = true;
+	return pd_object_put(store, name, &source, &options, NULL, NULL);
+}
+
+/* More than any store leaves for later, and some in the way of others. */
+static void what_is_put_later_is_there_when_it_is_flushed(void **state)
+{
+	struct pd_object_store *store = store_of(state);
+	char name[64];
+
+	check(pd_object_flush(store, why));
+	object_put(store, "many/7", 100, 1000);
+	for (unsigned i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof name, "many/%u%s", i, i % 3 == 0 ? "/deep" : "");
+		assert_int_equal(put_later(store, name, i, i % 10 * 1000), i == 7 ? PD_EXISTS : 0);
+	}
+	(void)put_later(store, "many/39/deep", 100, 77); /* or it is told that there is one */
+	check(pd_object_flush(store, why));
+	check(pd_object_flush(store, why));
+	for (unsigned i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof name, "many/%u%s", i, i % 3 == 0 ? "/deep" : "");
+		if (i == 7)
+			object_expect(store, name, 100, 1000);
+		else
+			object_expect(store, name, i, i % 10 * 1000);
+	}
+}
+
+static void bytes_of_several_places_become_one(void **state)
+{
+	struct pd_object_store *store = store_of(state);
+	static uint8_t bytes[LARGE];
+	const struct pd_slice slices[] = { pd_slice(NULL, 0),
+					   pd_slice(bytes, 20),
+					   pd_slice(bytes + 20, PIECE),
+					   pd_slice(NULL, 0),
+					   pd_slice(bytes + 20 + PIECE, LARGE - PIECE - 21),
+					   pd_slice(bytes + LARGE - 1, 1),
+					   pd_slice(NULL, 0) };
+
+	for (size_t i = 0; i < LARGE; i++)
+		bytes[i] = object_byte(9, i);
+	check(pd_object_put_slices(store, "joined", slices, sizeof slices / sizeof *slices, NULL, why));
+	object_expect(store, "joined", 9, LARGE);
+	check(pd_object_put_slices(store, "none", slices, 0, NULL, why));
+	object_expect(store, "none", 9, 0);
+}
+
 static void what_is_deleted_is_gone(void **state)
 {
 	struct pd_object_store *store = store_of(state);
@@ -455,16 +509,18 @@ static void settling_leaves_objects_alone(void **state)
 	}
 
 /* `setup` makes the kind of store. */
-#define SUITE(setup)                                                                                       \
-	{                                                                                                  \
-		TEST(bytes_come_back, setup), TEST(an_object_never_changes, setup),                        \
-			TEST(what_is_deleted_is_gone, setup), TEST(ranges_are_what_was_asked_for, setup),  \
-			TEST(small_objects_come_in_one_go, setup), TEST(names_are_checked, setup),         \
-			TEST(lists_are_in_order, setup), TEST(a_source_that_fails_makes_no_object, setup), \
-			TEST(content_is_what_was_announced, setup), TEST(a_sink_may_end_it, setup),        \
-			TEST(whoever_watches_sees_it_and_may_end_it, setup),                               \
-			TEST(sweeping_leaves_objects_alone, setup),                                        \
-			TEST(settling_leaves_objects_alone, setup),                                        \
+#define SUITE(setup)                                                                                      \
+	{                                                                                                 \
+		TEST(bytes_come_back, setup), TEST(an_object_never_changes, setup),                       \
+			TEST(what_is_deleted_is_gone, setup), TEST(ranges_are_what_was_asked_for, setup), \
+			TEST(small_objects_come_in_one_go, setup), TEST(names_are_checked, setup),        \
+			TEST(what_is_put_later_is_there_when_it_is_flushed, setup),                       \
+			TEST(bytes_of_several_places_become_one, setup), TEST(lists_are_in_order, setup), \
+			TEST(a_source_that_fails_makes_no_object, setup),                                 \
+			TEST(content_is_what_was_announced, setup), TEST(a_sink_may_end_it, setup),       \
+			TEST(whoever_watches_sees_it_and_may_end_it, setup),                              \
+			TEST(sweeping_leaves_objects_alone, setup),                                       \
+			TEST(settling_leaves_objects_alone, setup),                                       \
 	}
 
 int main(void)

@@ -52,6 +52,21 @@ static void creating_keeps_what_is_there(void **state)
 	pd_os_close(file);
 }
 
+static void hints_change_nothing(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct pd_os_file *file = open_file(fixture, "f", READ_WRITE_CREATE);
+
+	write_text(file, "kept", 0);
+	for (enum pd_os_hint hint = PD_OS_HINT_READ_SOON; hint <= PD_OS_HINT_FORGET; hint++) {
+		pd_os_hint(file, hint, 0, 4);
+		pd_os_hint(file, hint, 2, 1000 * 1000);
+		pd_os_hint(file, hint, 1000, 0);
+		expect_text(file, "kept");
+	}
+	pd_os_close(file);
+}
+
 static void bytes_come_back(void **state)
 {
 	const struct fixture *fixture = *state;
@@ -437,6 +452,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ALL_MACHINES(opening_fails_as_promised),
 		ALL_MACHINES(creating_keeps_what_is_there),
+		ALL_MACHINES(hints_change_nothing),
 		ALL_MACHINES(bytes_come_back),
 		ALL_MACHINES(overwriting_touches_nothing_else),
 		ALL_MACHINES(handles_of_a_file_see_the_same),

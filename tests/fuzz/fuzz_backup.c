@@ -316,7 +316,7 @@ static void objects(struct input *input)
 	size_t size = (size_t)take_number(input, 3) % (TEXT_MAX * 4);
 	struct pd_os *os = machine();
 	struct pd_repository *repository = open_one(os, encrypted);
-	struct pd_slice body = take_bytes(input, input->size), content;
+	struct pd_slice body = take_bytes(input, input->size), content, slices[PD_BOX_SLICES];
 	struct pd_error err = { 0 };
 	uint8_t *copy = copy_bytes(body);
 	int result;
@@ -338,7 +338,8 @@ static void objects(struct input *input)
 		PD_ASSERT((result == PD_CORRUPT || result == PD_NEWER_FORMAT) &&
 			  strstr(err.text, NAME) != NULL);
 	}
-	PD_ASSERT(pd_box_pack(repository, NAME, body, NULL) == 0);
+	PD_ASSERT(pd_box_pack(repository, NAME, body, slices, NULL) == 0);
+	PD_ASSERT(pd_buffer_append_slice(&repository->object, slices[1]) == 0);
 	PD_ASSERT(pd_box_unpack(repository, NAME, body.size, TEXT_MAX * 4, &content, NULL) == 0);
 	PD_ASSERT(pd_slice_equal(content, body));
 	free(copy);

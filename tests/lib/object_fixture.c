@@ -128,7 +128,7 @@ static int content_write(void *context, const void *data, size_t size, struct pd
 
 struct pd_object_source object_source(struct object_content *content)
 {
-	return (struct pd_object_source){ content_read, content };
+	return (struct pd_object_source){ .read = content_read, .context = content };
 }
 
 struct pd_object_sink object_sink(struct object_content *content)

@@ -67,9 +67,10 @@ static int sweep_owner(struct pd_local_store *store, const char *incoming, const
 	char *path;
 	int rc;
 
-	/* Our own: what would not go before. Nothing is being written now. */
+	/* Our own: what would not go before, unless some of it waits to be flushed. */
 	if (store->lock != NULL && strcmp(strrchr(store->lock_path, '/') + 1, lock_name) == 0)
-		return remove_new(store, incoming, names, lock_name, count, err);
+		return store->pending_count > 0 ? 0
+						: remove_new(store, incoming, names, lock_name, count, err);
 	rc = pd_local_path(&path, err, "%s/%s", incoming, lock_name);
 	if (rc != 0)
 		return rc;

@@ -158,8 +158,10 @@ static void local_free(struct pd_object_store *base)
 {
 	struct pd_local_store *store = (struct pd_local_store *)base;
 
+	pd_local_drop_pending(store);
+	pd_local_forget_settled(store);
+	pd_free(store->settled);
 	pd_local_incoming_close(store);
-	pd_free(store->synced_folder);
 	pd_free(store->root);
 	pd_object_store_done(base);
 	pd_free(store);
@@ -170,6 +172,7 @@ static const struct pd_object_store_ops local_ops = {
 	.kind = "local",
 	.free = local_free,
 	.put = pd_local_put,
+	.flush = pd_local_flush,
 	.get = local_get,
 	.head = local_head,
 	.list = pd_local_list,

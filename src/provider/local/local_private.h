@@ -15,6 +15,17 @@
 #define PD_LOCAL_INCOMING ".perdure-incoming"
 /* Of a read or a write, and all the memory that a put or a get takes. */
 #define PD_LOCAL_PIECE ((size_t)256 * 1024)
+/* Objects that wait to be flushed, at most: each has a file open, and bytes that the disk may not have yet. */
+#define PD_LOCAL_PENDING_MAX 16u
+/* Folders of which it is known that their names stay. */
+#define PD_LOCAL_SETTLED_MAX 1024u
+
+/* An object that has no name yet. */
+struct pd_local_pending {
+	struct pd_os_file *file; /* what was written of it: */
+	uint64_t size;
+	char *new_path, *path;
+};
 
 struct pd_local_store {
 	struct pd_object_store base;
@@ -26,14 +37,18 @@ struct pd_local_store {
 	uint64_t writes; /* each has another name: a file that would not go may be an object's */
 	char *lock_path;
 	struct pd_os_lock *lock;
-	/* The folder whose name, and those of all above it, were synced last; NULL: none. */
-	char *synced_folder;
+	/* Folders whose names, and those of all above them, were synced. */
+	char **settled;
+	size_t settled_count, settled_capacity;
+	struct pd_local_pending pending[PD_LOCAL_PENDING_MAX];
+	size_t pending_count;
 	bool no_links; /* the file system has none */
 };
 
 /* The contract's operations that have files of their own. */
 int pd_local_put(struct pd_object_store *base, const char *name, const struct pd_object_source *source,
 		 const struct pd_object_put_options *options, struct pd_error *err);
+int pd_local_flush(struct pd_object_store *base, struct pd_error *err);
 int pd_local_list(struct pd_object_store *base, const char *prefix, const char *after, size_t limit,
 		  struct pd_object_page *page, struct pd_error *err);
 int pd_local_settle(struct pd_object_store *base, const char *prefix, struct pd_error *err);
@@ -43,6 +58,10 @@ int pd_local_sweep(struct pd_object_store *base, uint64_t older_than_s, uint64_t
 /* A place of this process's own to write objects in; sweeps first. Once is enough. */
 PD_MUST_CHECK int pd_local_incoming_open(struct pd_local_store *store, struct pd_error *err);
 void pd_local_incoming_close(struct pd_local_store *store);
+
+/* Objects that were not flushed are gone, and what is known of folders is forgotten. */
+void pd_local_drop_pending(struct pd_local_store *store);
+void pd_local_forget_settled(struct pd_local_store *store);
 
 /* Names that were given by renaming have left the folder where objects are written. */
 PD_MUST_CHECK int pd_local_sync_incoming(struct pd_local_store *store, struct pd_error *err);

@@ -1,5 +1,5 @@
 /* Writing an object: under a name of our own, synced; then a hard link gives it its name, which no other object can have then, and its folder
- * is synced. Nothing of it can be seen before, and nothing of it lost after.
+ * is synced. Nothing of it can be seen before, and nothing of it lost after. What is put `later` waits after the writing, for others.
  *
  * How it fails: before the link there is nothing but a leftover, which this process removes, or the next sweep. After it the
  * object is there, but a power cut may take its name. So PD_EXISTS, too, is said only when names are synced: it is what a second
@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/plant.h"
 #include "provider/local/local_private.h"
@@ -56,35 +57,108 @@ static int make_folders(struct pd_local_store *store, char *path, const char *na
 	return rc;
 }
 
-/* The object's name and those of all folders above it are on stable storage. Who has made these does not matter: whoever did
- * may have died before syncing. */
-static int sync_names(struct pd_local_store *store, char *path, struct pd_error *err)
+/* ---- names that stay ---- */
+
+/* Folders that are to be synced, each once. */
+struct folders {
+	char *paths[PD_LOCAL_PENDING_MAX * PD_OBJECT_PARTS_MAX];
+	size_t count;
+};
+
+static bool is_settled(const struct pd_local_store *store, const char *folder)
+{
+	for (size_t i = 0; i < store->settled_count; i++)
+		if (strcmp(store->settled[i], folder) == 0)
+			return true;
+	return false;
+}
+
+void pd_local_forget_settled(struct pd_local_store *store)
+{
+	while (store->settled_count > 0)
+		pd_free(store->settled[--store->settled_count]);
+}
+
+/* Or not, and it is synced again. */
+static void settle(struct pd_local_store *store, const char *folder)
+{
+	char **grown, *copy;
+
+	if (is_settled(store, folder))
+		return;
+	if (store->settled_count == PD_LOCAL_SETTLED_MAX)
+		pd_local_forget_settled(store);
+	grown = pd_grow(store->settled, store->settled_count, &store->settled_capacity, sizeof *grown, 16);
+	if (grown == NULL)
+		return;
+	store->settled = grown;
+	copy = pd_strdup(folder);
+	if (copy != NULL)
+		store->settled[store->settled_count++] = copy;
+}
+
+static void folders_done(struct folders *folders)
+{
+	while (folders->count > 0)
+		pd_free(folders->paths[--folders->count]);
+}
+
+static int folders_add(struct folders *folders, const char *path, struct pd_error *err)
+{
+	for (size_t i = 0; i < folders->count; i++)
+		if (strcmp(folders->paths[i], path) == 0)
+			return 0;
+	PD_ASSERT(folders->count < sizeof folders->paths / sizeof folders->paths[0]);
+	folders->paths[folders->count] = pd_strdup(path);
+	if (folders->paths[folders->count] == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "no memory for the path '%.200s'", path);
+	folders->count++;
+	return 0;
+}
+
+/* The folder of the object, and those above it as far as it is not known that their names stay. */
+static int folders_of(struct pd_local_store *store, char *path, struct folders *folders, struct pd_error *err)
 {
 	char *last = strrchr(path, '/'), *slash = NULL;
 	bool known;
 	int rc = 0;
 
-	if (pd_plant(PD_PLANT_OBJECT_NAME_UNSYNCED))
-		return 0;
 	*last = '\0';
-	known = store->synced_folder != NULL && strcmp(store->synced_folder, path) == 0;
+	known = is_settled(store, path);
 	*last = '/';
 	while (rc == 0 && (slash = folder_end(store, path, slash)) != NULL) {
 		if (known && slash != last)
 			continue;
 		*slash = '\0';
-		rc = pd_os_sync_directory(store->os, path, err);
+		rc = folders_add(folders, path, err);
 		*slash = '/';
 	}
-	if (rc == 0 && known)
+	return rc;
+}
+
+/* The names of these objects and of all folders above them are on stable storage. Who has made the folders does not matter:
+ * whoever did may have died before syncing. */
+static int sync_names(struct pd_local_store *store, char *const *paths, size_t count, struct pd_error *err)
+{
+	struct folders folders = { .count = 0 };
+	int rc = 0;
+
+	if (pd_plant(PD_PLANT_OBJECT_NAME_UNSYNCED))
 		return 0;
-	pd_free(store->synced_folder);
-	store->synced_folder = NULL;
-	if (rc == 0) {
+	for (size_t i = 0; i < count && rc == 0; i++)
+		rc = folders_of(store, paths[i], &folders, err);
+	for (size_t i = 0; i < folders.count && rc == 0; i++)
+		rc = pd_os_sync_directory(store->os, folders.paths[i], err);
+	if (rc != 0)
+		pd_local_forget_settled(store);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		char *last = strrchr(paths[i], '/');
+
 		*last = '\0';
-		store->synced_folder = pd_strdup(path); /* or not, and they are synced again */
+		settle(store, paths[i]);
 		*last = '/';
 	}
+	folders_done(&folders);
 	return rc;
 }
 
@@ -103,38 +177,58 @@ int pd_local_sync_incoming(struct pd_local_store *store, struct pd_error *err)
 
 /* ---- content ---- */
 
-static int copy_in(struct pd_os_file *file, const struct pd_object_source *source, struct pd_error *err)
+/* What is in memory goes to the file as it is. */
+static int copy_view(struct pd_os_file *file, const struct pd_object_source *source, uint64_t *size,
+		     struct pd_error *err)
 {
-	uint8_t *piece = pd_malloc(PD_LOCAL_PIECE);
-	uint64_t offset = 0;
+	struct pd_slice bytes;
+	int rc;
+
+	do {
+		rc = source->view(source->context, PD_LOCAL_PIECE, &bytes, err);
+		if (rc == 0 && bytes.size > 0)
+			rc = pd_os_write(file, bytes.data, bytes.size, *size, err);
+		*size += bytes.size;
+	} while (rc == 0 && bytes.size > 0);
+	return rc;
+}
+
+static int copy_in(struct pd_os_file *file, const struct pd_object_source *source, uint64_t *size,
+		   struct pd_error *err)
+{
+	uint8_t *piece;
 	size_t got;
 	int rc;
 
+	*size = 0;
+	if (source->view != NULL)
+		return copy_view(file, source, size, err);
+	piece = pd_malloc(PD_LOCAL_PIECE);
 	if (piece == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "no memory to write an object");
 	do {
 		got = 0;
 		rc = source->read(source->context, piece, PD_LOCAL_PIECE, &got, err);
 		if (rc == 0 && got > 0)
-			rc = pd_os_write(file, piece, got, offset, err);
-		offset += got;
+			rc = pd_os_write(file, piece, got, *size, err);
+		*size += got;
 	} while (rc == 0 && got == PD_LOCAL_PIECE);
 	pd_free(piece);
 	return rc;
 }
 
 static int write_new(struct pd_local_store *store, const char *new_path,
-		     const struct pd_object_source *source, struct pd_error *err)
+		     const struct pd_object_source *source, struct pd_os_file **ret_file, uint64_t *ret_size,
+		     struct pd_error *err)
 {
-	struct pd_os_file *file = NULL;
-	int rc = pd_os_open(store->os, new_path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE, &file, err);
+	int rc = pd_os_open(store->os, new_path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE, ret_file, err);
 
-	if (rc == 0)
-		rc = copy_in(file, source, err);
-	if (rc == 0 && !pd_plant(PD_PLANT_OBJECT_UNSYNCED))
-		rc = pd_os_datasync(file, err);
-	pd_os_close(file);
-	return rc;
+	return rc == 0 ? copy_in(*ret_file, source, ret_size, err) : rc;
+}
+
+static int sync_content(struct pd_os_file *file, struct pd_error *err)
+{
+	return pd_plant(PD_PLANT_OBJECT_UNSYNCED) ? 0 : pd_os_datasync(file, err);
 }
 
 /* ---- its name ---- */
@@ -198,9 +292,9 @@ static int publish_by_rename(struct pd_local_store *store, const char *new_path,
 	return rc;
 }
 
-static int publish(struct pd_local_store *store, const char *new_path, const char *path, const char *name,
-		   struct pd_error *err)
+static int publish(struct pd_local_store *store, const char *new_path, const char *path, struct pd_error *err)
 {
+	const char *name = path + strlen(store->root) + 1;
 	int rc = PD_NOT_SUPPORTED;
 
 	if (!store->no_links)
@@ -224,26 +318,105 @@ static int publish(struct pd_local_store *store, const char *new_path, const cha
 	return rc == PD_EXISTS ? exists(store, name, err) : rc;
 }
 
+/* ---- many of them ---- */
+
+static void pending_done(struct pd_local_store *store, struct pd_local_pending *pending)
+{
+	pd_os_close(pending->file);
+	/* If it stays, the next sweep takes it: what the call answers does not depend on it. */
+	(void)!pd_os_unlink(store->os, pending->new_path, NULL);
+	pd_free(pending->new_path);
+	pd_free(pending->path);
+}
+
+void pd_local_drop_pending(struct pd_local_store *store)
+{
+	while (store->pending_count > 0)
+		pending_done(store, &store->pending[--store->pending_count]);
+}
+
+/* Each step for all of them before the next: so the first sync has the disk's journal written for all. *ret_others: somebody else has put one
+ * of them. */
+static int publish_pending(struct pd_local_store *store, bool *ret_others, struct pd_error *err)
+{
+	char *paths[PD_LOCAL_PENDING_MAX];
+	int rc = 0;
+
+	*ret_others = false;
+	for (size_t i = 0; i < store->pending_count && rc == 0; i++) {
+		rc = sync_content(store->pending[i].file, err);
+		pd_os_hint(store->pending[i].file, PD_OS_HINT_FORGET, 0, store->pending[i].size);
+	}
+	for (size_t i = 0; i < store->pending_count && rc == 0; i++) {
+		rc = publish(store, store->pending[i].new_path, store->pending[i].path, err);
+		*ret_others = *ret_others || rc == PD_EXISTS;
+		if (rc == PD_EXISTS)
+			rc = 0;
+		paths[i] = store->pending[i].path;
+	}
+	return rc == 0 ? sync_names(store, paths, store->pending_count, err) : rc;
+}
+
+int pd_local_flush(struct pd_object_store *base, struct pd_error *err)
+{
+	struct pd_local_store *store = (struct pd_local_store *)base;
+	bool others;
+	int rc;
+
+	if (store->pending_count == 0)
+		return 0;
+	rc = publish_pending(store, &others, err);
+	if (rc == PD_AGAIN)
+		pd_local_forget_settled(store);
+	pd_local_drop_pending(store);
+	if (rc == 0 && (others || store->no_links))
+		rc = pd_local_sync_incoming(store, err);
+	return rc;
+}
+
+static bool is_pending(const struct pd_local_store *store, const char *path)
+{
+	for (size_t i = 0; i < store->pending_count; i++)
+		if (strcmp(store->pending[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+/* All that is in it is the store's from here on. The disk is not to be idle until the sync. */
+static int put_later(struct pd_local_store *store, const struct pd_local_pending *pending,
+		     struct pd_error *err)
+{
+	pd_os_hint(pending->file, PD_OS_HINT_WRITE_OUT, 0, pending->size);
+	store->pending[store->pending_count++] = *pending;
+	return store->pending_count == PD_LOCAL_PENDING_MAX ? pd_local_flush(&store->base, err) : 0;
+}
+
 /* ---- all of it ---- */
 
-static int put_new(struct pd_local_store *store, char *path, const char *name,
+/* *path becomes NULL when it is kept. */
+static int put_new(struct pd_local_store *store, char **path, const char *name, bool later,
 		   const struct pd_object_source *source, struct pd_error *err)
 {
-	char *new_path;
-	int rc = pd_local_path(&new_path, err, "%s/%016" PRIx64 "-%" PRIu64 ".new", store->incoming,
+	struct pd_local_pending new = { .path = *path };
+	int rc = pd_local_path(&new.new_path, err, "%s/%016" PRIx64 "-%" PRIu64 ".new", store->incoming,
 			       store->id, store->writes++);
 
 	if (rc != 0)
 		return rc;
 	/* Folders first: they show whether the name can be had at all. */
-	rc = make_folders(store, path, name, err);
+	rc = make_folders(store, *path, name, err);
 	if (rc == 0)
-		rc = write_new(store, new_path, source, err);
+		rc = write_new(store, new.new_path, source, &new.file, &new.size, err);
+	if (rc == 0 && later) {
+		*path = NULL;
+		return put_later(store, &new, err);
+	}
 	if (rc == 0)
-		rc = publish(store, new_path, path, name, err);
-	/* If it stays, the next sweep takes it: what the call answers does not depend on it. */
-	(void)!pd_os_unlink(store->os, new_path, NULL);
-	pd_free(new_path);
+		rc = sync_content(new.file, err);
+	if (rc == 0)
+		rc = publish(store, new.new_path, *path, err);
+	new.path = NULL;
+	pending_done(store, &new);
 	return rc;
 }
 
@@ -253,12 +426,15 @@ int pd_local_put(struct pd_object_store *base, const char *name, const struct pd
 	struct pd_local_store *store = (struct pd_local_store *)base;
 	uint64_t size;
 	char *path;
-	int rc;
+	int rc; /* what the content must be is the wrapper's business, and nothing is retained */
 
-	(void)options; /* what the content must be is the wrapper's business, and nothing is retained */
 	rc = pd_local_object_path(store, name, &path, err);
 	if (rc != 0)
 		return rc;
+	if (options->later && is_pending(store, path)) {
+		pd_free(path);
+		return exists(store, name, err);
+	}
 	/* A look spares the work of writing it in vain; the link decides. */
 	rc = base->ops->head(base, name, &size, err);
 	if (rc == 0)
@@ -266,13 +442,13 @@ int pd_local_put(struct pd_object_store *base, const char *name, const struct pd
 	else if (rc == PD_NOT_FOUND)
 		rc = is_directory(store, path) ? is_folder(name, err) : pd_local_incoming_open(store, err);
 	if (rc == 0)
-		rc = put_new(store, path, name, source, err);
-	if (rc == PD_AGAIN) {
-		pd_free(store->synced_folder);
-		store->synced_folder = NULL;
-	}
+		rc = put_new(store, &path, name, options->later, source, err);
+	if (path == NULL)
+		return rc;
+	if (rc == PD_AGAIN)
+		pd_local_forget_settled(store);
 	if (rc == 0 || rc == PD_EXISTS) {
-		int synced = sync_names(store, path, err);
+		int synced = sync_names(store, &path, 1, err);
 
 		/* Of an object of somebody else's nobody knows how it got its name. */
 		if (synced == 0 && (rc == PD_EXISTS || store->no_links))

@@ -214,6 +214,17 @@ static std::shared_ptr<rocksdb::Cache> make_cache(size_t bytes, bool read_only)
 	return rocksdb::NewLRUCache(options);
 }
 
+/* What is opened only to be read is read through, mostly: of who goes on and on, more is read at a time. */
+static rocksdb::BlockBasedTableOptions table_options(const struct pd_rocks_options *wanted,
+						     const std::shared_ptr<rocksdb::Cache> &cache)
+{
+	rocksdb::BlockBasedTableOptions table = rocks_table_options(cache);
+
+	if (wanted->read_only)
+		table.max_auto_readahead_size = 2 * MiB;
+	return table;
+}
+
 static rocksdb::Options make_options(const struct pd_rocks_options *wanted,
 				     const std::shared_ptr<RocksListener> &listener,
 				     const std::shared_ptr<rocksdb::Cache> &cache)
@@ -224,7 +235,7 @@ static rocksdb::Options make_options(const struct pd_rocks_options *wanted,
 	set_shape(&options, wanted->compaction_trigger);
 	options.listeners.push_back(listener);
 	options.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(PREFIX_SIZE));
-	options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(rocks_table_options(cache)));
+	options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(wanted, cache)));
 	return options;
 }
 

@@ -205,8 +205,10 @@ static void test_forged(void **state)
 	pd_buffer_init(&forged, 4096);
 	pd_os_random(os, noise, sizeof noise);
 	assert_int_equal(pd_piece_put(repository, pd_slice(noise, 500), &piece, &stored, NULL), 0);
+	assert_int_equal(pd_object_flush(repository->store, NULL), 0);
 	assert_int_equal(stored.bytes, 500 + PD_BOX_HEAD_SIZE + PD_KEY_SEAL_SIZE);
 	assert_int_equal(pd_piece_put(repository, pd_slice(noise + 100, 500), &other, &stored, NULL), 0);
+	assert_int_equal(pd_object_flush(repository->store, NULL), 0);
 	/* Its name does not tell what is in it, nor does the object. */
 	assert_int_equal(pd_crypto_sha256(pd_slice(noise, 500), plain.digest), 0);
 	assert_memory_not_equal(&plain, &piece, sizeof piece);
@@ -259,6 +261,7 @@ static void test_forged(void **state)
 	/* Twice the same is twice something else: no nonce comes back. */
 	assert_int_equal(pd_object_delete(repository->store, name, NULL), 0);
 	assert_int_equal(pd_piece_put(repository, pd_slice(noise, 500), &piece, &stored, NULL), 0);
+	assert_int_equal(pd_object_flush(repository->store, NULL), 0);
 	copy_object(repository, name, &forged);
 	assert_int_equal(forged.size, object.size);
 	assert_memory_not_equal(forged.data + PD_BOX_HEAD_SIZE, object.data + PD_BOX_HEAD_SIZE,
@@ -285,7 +288,9 @@ static void test_two_repositories(void **state)
 	place.store.address = "/other";
 	assert_int_equal(pd_repository_open_for(os, &place, cluster, &two, NULL), 0);
 	assert_int_equal(pd_piece_put(one, pd_slice_string("the same"), &first, &stored, NULL), 0);
+	assert_int_equal(pd_object_flush(one->store, NULL), 0);
 	assert_int_equal(pd_piece_put(two, pd_slice_string("the same"), &second, &stored, NULL), 0);
+	assert_int_equal(pd_object_flush(two->store, NULL), 0);
 	assert_memory_not_equal(&first, &second, sizeof first);
 	pd_repository_free(one);
 	pd_repository_free(two);

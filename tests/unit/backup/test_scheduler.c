@@ -678,7 +678,7 @@ static void test_changes(void **state)
 static void test_changes_at_work(void **state)
 {
 	struct pd_sim_options options = PD_SIM_OPTIONS_DEFAULT;
-	struct keeper keeper = { .world = begin(14) };
+	struct keeper keeper = { .world = begin(15) };
 	struct pd_retention_rules rules = { .keep = 100 };
 	uint64_t before;
 

@@ -273,7 +273,7 @@ static void a_task_gives_way(void **state)
 	first.os = second.os = os;
 	assert_int_equal(pd_os_task_start(os, fall_behind, &first, &task, NULL), 0);
 	pd_os_task_join(task);
-	assert_int_equal(first.nice, before + 5 < 19 ? before + 5 : 19);
+	assert_int_equal(first.nice, before + 10 < 19 ? before + 10 : 19);
 	assert_int_equal(second.nice, first.nice);
 	assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
 	pd_os_free(os);

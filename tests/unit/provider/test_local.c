@@ -150,7 +150,7 @@ static void sweeping_leaves_who_is_at_work(void **state)
 	struct busy_source busy = { .content = OBJECT_CONTENT(1, 1000 * 1000),
 				    .act = sweep_other,
 				    .swept = 77 };
-	const struct pd_object_source source = { busy_read, &busy };
+	const struct pd_object_source source = { .read = busy_read, .context = &busy };
 
 	busy.other = another(fixture);
 	check(pd_object_put(fixture->store, "a", &source, NULL, NULL, why));
@@ -171,7 +171,7 @@ static void of_two_that_put_one_wins(void **state)
 {
 	const struct object_fixture *fixture = fixture_of(state);
 	struct busy_source busy = { .content = OBJECT_CONTENT(1, 1000), .act = put_other };
-	const struct pd_object_source source = { busy_read, &busy };
+	const struct pd_object_source source = { .read = busy_read, .context = &busy };
 
 	busy.other = another(fixture);
 	assert_int_equal(pd_object_put(fixture->store, "x/a", &source, NULL, NULL, NULL), PD_EXISTS);
@@ -196,12 +196,65 @@ static void a_folder_that_vanishes_is_made_again(void **state)
 	struct busy_source busy = { .content = OBJECT_CONTENT(1, 1000),
 				    .act = remove_folder,
 				    .context = fixture };
-	const struct pd_object_source source = { busy_read, &busy };
+	const struct pd_object_source source = { .read = busy_read, .context = &busy };
 
 	assert_int_equal(pd_object_put(fixture->store, "x/a", &source, NULL, NULL, NULL), PD_AGAIN);
 	object_expect_none(fixture->store, "x/a");
 	object_put(fixture->store, "x/a", 1, 1000);
 	object_expect(fixture->store, "x/a", 1, 1000);
+	assert_int_equal(incoming(fixture), 1);
+}
+
+/* ---- what waits for others ---- */
+
+static void put_later(struct pd_object_store *store, const char *name, unsigned number)
+{
+	struct pd_object_put_options options = PD_OBJECT_PUT_OPTIONS_DEFAULT;
+	struct object_content content = OBJECT_CONTENT(number, 1000);
+	struct pd_object_source source = object_source(&content);
+
+	options.later = true;
+	check(pd_object_put(store, name, &source, &options, NULL, why));
+}
+
+static void what_waits_is_neither_seen_nor_swept(void **state)
+{
+	const struct object_fixture *fixture = fixture_of(state);
+	struct pd_object_store *other = another(fixture);
+
+	put_later(fixture->store, "x/a", 1);
+	put_later(fixture->store, "x/b", 2);
+	object_expect_none(fixture->store, "x/a");
+	check(pd_object_sweep(fixture->store, 0, NULL, why));
+	check(pd_object_sweep(other, 0, NULL, why));
+	/* One who is faster. */
+	object_put(other, "x/b", 3, 1000);
+	check(pd_object_flush(fixture->store, why));
+	object_expect(fixture->store, "x/a", 1, 1000);
+	object_expect(fixture->store, "x/b", 3, 1000);
+	assert_int_equal(incoming(fixture), 2); /* locks */
+	pd_object_store_free(other);
+}
+
+static void what_was_not_flushed_is_gone(void **state)
+{
+	const struct object_fixture *fixture = fixture_of(state);
+	struct pd_object_store *other = another(fixture);
+	struct pd_error err = { 0 };
+
+	put_later(other, "x/a", 1);
+	pd_object_store_free(other);
+	object_expect_none(fixture->store, "x/a");
+	assert_int_equal(incoming(fixture), 0);
+	/* Nor is anything left of it where its folder went. */
+	put_later(fixture->store, "y/a", 1);
+	check(pd_os_rmdir(fixture->machine->os, path_of(fixture->machine, "y"), why));
+	assert_int_equal(pd_object_flush(fixture->store, &err), PD_AGAIN);
+	check(pd_object_flush(fixture->store, why));
+	object_expect_none(fixture->store, "y/a");
+	put_later(fixture->store, "y/a", 2);
+	check(pd_object_flush(fixture->store, why));
+	object_expect(fixture->store, "y/a", 2, 1000);
 	assert_int_equal(incoming(fixture), 1);
 }
 
@@ -215,7 +268,7 @@ static void without_links_it_goes_as_well(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		struct pd_object_store *store = another(fixture);
 		struct busy_source busy = { .content = OBJECT_CONTENT(1, 1000), .act = put_other };
-		const struct pd_object_source source = { busy_read, &busy };
+		const struct pd_object_source source = { .read = busy_read, .context = &busy };
 
 		pd_sim_fail_at(fixture->machine->os, PD_OS_OP_LINK, 1, answers[i]);
 		object_put(store, "x/first", 1, 1000);
@@ -321,6 +374,8 @@ int main(void)
 		BOTH(sweeping_leaves_who_is_at_work),
 		BOTH(of_two_that_put_one_wins),
 		BOTH(a_folder_that_vanishes_is_made_again),
+		BOTH(what_waits_is_neither_seen_nor_swept),
+		BOTH(what_was_not_flushed_is_gone),
 		TEST(without_links_it_goes_as_well, object_setup_sim),
 		TEST(who_publishes_without_links_waits_for_others, object_setup_sim),
 		BOTH(leftovers_are_removed),

@@ -23,7 +23,7 @@ enum {
 	NEW_SIZE = 256 * 1024 + 5000, /* two pieces */
 };
 
-enum action { PUT, PUT_WITHOUT_LINKS, PUT_AGAIN, DELETE, ACTIONS };
+enum action { PUT, PUT_WITHOUT_LINKS, PUT_AGAIN, PUT_LATER, DELETE, ACTIONS };
 enum fault { POWER, PROCESS, FAIL_ONCE, FAIL_FOR_GOOD, NO_MEMORY_ONCE, NO_MEMORY_FOR_GOOD, FAULTS };
 
 struct world {
@@ -71,6 +71,34 @@ static int put(struct world *world, const char *name, unsigned number, uint64_t 
 	return pd_object_put(world->store, name, &source, NULL, NULL, NULL);
 }
 
+static int put_later(struct world *world, const char *name, unsigned number, uint64_t size)
+{
+	struct pd_object_put_options options = PD_OBJECT_PUT_OPTIONS_DEFAULT;
+	struct object_content content = OBJECT_CONTENT(number, size);
+	struct pd_object_source source = object_source(&content);
+	int rc;
+
+	options.later = true;
+	rc = pd_object_put(world->store, name, &source, &options, NULL, NULL);
+	return rc == PD_EXISTS ? 0 : rc;
+}
+
+/* Some in one folder, one in another, one that is there already, and one twice. */
+static int put_many(struct world *world)
+{
+	int rc = put_later(world, "x/y/z/new", 2, NEW_SIZE);
+
+	if (rc == 0)
+		rc = put_later(world, "x/beside", 3, OLD_SIZE);
+	if (rc == 0)
+		rc = put_later(world, "x/y/z/new", 2, NEW_SIZE);
+	if (rc == 0)
+		rc = put_later(world, "x/old", 1, OLD_SIZE);
+	if (rc == 0)
+		rc = put_later(world, "x/y/z/beside", 4, OLD_SIZE);
+	return rc == 0 ? pd_object_flush(world->store, NULL) : rc;
+}
+
 static int act(struct world *world, enum action action)
 {
 	switch (action) {
@@ -79,6 +107,8 @@ static int act(struct world *world, enum action action)
 		return put(world, "x/y/z/new", 2, NEW_SIZE);
 	case PUT_AGAIN:
 		return put(world, "x/old", 2, NEW_SIZE);
+	case PUT_LATER:
+		return put_many(world);
 	case DELETE:
 		return pd_object_delete(world->store, "x/old", NULL);
 	case ACTIONS:
@@ -132,10 +162,14 @@ static void expect(struct world *world, const char *name, unsigned number, uint6
 /* After the action, of which `rc` is what it said. */
 static void expect_possible(struct world *world, enum action action, int rc)
 {
-	bool is_put = action == PUT || action == PUT_WITHOUT_LINKS;
+	bool is_put = action == PUT || action == PUT_WITHOUT_LINKS || action == PUT_LATER;
 
 	expect(world, "x/old", 1, OLD_SIZE, action != DELETE || rc != 0, action == DELETE);
 	expect(world, "x/y/z/new", 2, NEW_SIZE, is_put, !is_put || rc != 0);
+	if (action != PUT_LATER)
+		return;
+	expect(world, "x/beside", 3, OLD_SIZE, true, rc != 0);
+	expect(world, "x/y/z/beside", 4, OLD_SIZE, true, rc != 0);
 }
 
 /* Nothing is in the way of doing it once more; what is said then is so after a power cut. */
@@ -351,9 +385,13 @@ static void syncs_that_lie_are_noticed(void **state)
 	options.lying_sync = true;
 	live_all(options, PUT, POWER, problem);
 	assert_non_null(strstr(problem, "whole"));
+	live_all(options, PUT_LATER, POWER, problem);
+	assert_non_null(strstr(problem, "whole"));
 	options.lying_sync = false;
 	options.lying_directory_sync = true;
 	live_all(options, PUT, POWER, problem);
+	assert_non_null(strstr(problem, "gone"));
+	live_all(options, PUT_LATER, POWER, problem);
 	assert_non_null(strstr(problem, "gone"));
 	live_all(options, DELETE, POWER, problem);
 	assert_non_null(strstr(problem, "there"));
