@@ -129,10 +129,14 @@ enum pd_plant {
 	PD_PLANT_BACKUP_JOINS_BY_LSN,   /* a backup goes on from one of another history */
 	PD_PLANT_PLAN_CUTS_RECORD, /* the record that a checkpoint ends with is restored without its beginning */
 	PD_PLANT_RESTORED_EPOCH, /* a restored directory goes on in the epoch that the source would have come to */
-	PD_PLANT_RESTORED_UNSYNCED, /* a restored directory's name is left to the kernel */
-	PD_PLANT_GO_ON_BY_LSN,      /* a restore goes on with whatever log has the next LSN */
-	PD_PLANT_GO_ON_OVER_HOLE,   /* a restore ends before a hole, and tells nobody */
-	PD_PLANT_BIT_UNPROVEN,      /* whatever looks like a flipped bit is put right */
+	PD_PLANT_RESTORED_UNSYNCED,    /* a restored directory's name is left to the kernel */
+	PD_PLANT_GO_ON_BY_LSN,         /* a restore goes on with whatever log has the next LSN */
+	PD_PLANT_GO_ON_OVER_HOLE,      /* a restore ends before a hole, and tells nobody */
+	PD_PLANT_RELATION_ONE_SIDED,   /* only the actor that a relation comes from has it */
+	PD_PLANT_DROP_LEAVES_SIDES,    /* a dropped actor stays related, to the others */
+	PD_PLANT_HEIR_UNRELATED,       /* what takes an actor's place does not take over its relations */
+	PD_PLANT_RELATIONS_ENDED_HALF, /* a restore of relations ends them on its actor's side alone */
+	PD_PLANT_BIT_UNPROVEN,         /* whatever looks like a flipped bit is put right */
 };
 
 #ifdef PD_PLANTED

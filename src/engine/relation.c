@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 #include "engine/relation.h"
 #include "model/relation/relation.h"
@@ -199,7 +200,7 @@ int pd_txn_relate(struct pd_txn *txn, const struct pd_relating *relating, bool *
 		result = pd_txn_may_write(txn, to.actor);
 	if (result == 0)
 		result = put_side(txn, from.actor->state, &out, relating->data, ret_new);
-	if (result == 0)
+	if (result == 0 && !pd_plant(PD_PLANT_RELATION_ONE_SIDED))
 		result = put_side(txn, to.actor->state, &in, relating->data, &in_new);
 	return result;
 }
@@ -325,7 +326,7 @@ static int end_other_side(struct pd_txn *txn, const struct pd_actor *actor,
 	bool was_there;
 	int result;
 
-	if (other == NULL || other == actor ||
+	if (other == NULL || other == actor || pd_plant(PD_PLANT_DROP_LEAVES_SIDES) ||
 	    !is_readable(txn, other->state, pd_relation_key(&mirror, bytes)) ||
 	    !is_readable(txn, other->state, count_key))
 		return 0;
@@ -357,6 +358,8 @@ int pd_relations_hand_on(struct pd_txn *txn, const struct pd_actor *from, struct
 
 	if (run != NULL)
 		first_run(run);
+	if (pd_plant(PD_PLANT_HEIR_UNRELATED))
+		result = 0;
 	while (result == 1 && (result = next_run(txn, from->state, run)) == 1)
 		for (size_t i = 0; result == 1 && i < run->count; i++) {
 			++*count_of(&count, run->items[i].relation.side);
@@ -479,6 +482,8 @@ static int end_one(struct pd_txn *txn, struct wanted *wanted, const struct pd_re
 	}
 	result = remove_side(txn, wanted->actor->state, relation, &was_there);
 	wanted->done.ended += was_there; /* of one to itself, with its mirror already */
+	if (pd_plant(PD_PLANT_RELATIONS_ENDED_HALF))
+		return result;
 	return result == 0 ? end_side(txn, &other, &mirror, &was_there) : result;
 }
 

@@ -63,6 +63,8 @@ PD_MUST_CHECK int pd_history_lend(struct pd_history *history, const struct pd_ch
 void pd_history_give_back(struct pd_history *history, const struct pd_levels *levels);
 /* The newest checkpoint at or before `lsn` from which the log leads on; NULL: none. */
 struct pd_checkpoint *pd_history_checkpoint(const struct pd_history *history, uint64_t lsn);
+/* Where there is none: would one that could not be read have done? Its code then, and why; 0: no. */
+PD_MUST_CHECK int pd_history_unread(const struct pd_history *history, uint64_t lsn, struct pd_error *err);
 
 /* ---- gather.c ---- */
 void pd_history_gathered_free(struct pd_history_gathered *gathered); /* NULL is fine */

@@ -141,8 +141,11 @@ static int resolve_lsn(struct pd_history *history, uint64_t lsn, struct pd_momen
 	}
 	/* The last record before the log begins: a checkpoint may be of it. */
 	checkpoint = pd_history_checkpoint(history, lsn);
-	if (checkpoint == NULL || checkpoint->position.lsn != lsn)
-		return before_oldest(history, first_lsn, err);
+	if (checkpoint == NULL || checkpoint->position.lsn != lsn) {
+		int unread = pd_history_unread(history, lsn, err);
+
+		return unread != 0 ? unread : before_oldest(history, first_lsn, err);
+	}
 	*ret_moment = (struct pd_moment){ checkpoint->position.epoch, lsn, checkpoint->time_us };
 	return 0;
 }
@@ -189,9 +192,10 @@ static int check_state(struct pd_history *history, const struct pd_moment *momen
 	uint64_t oldest;
 	int result = pd_history_oldest_state(history, &oldest, err);
 
-	if (result == 0 && moment->lsn < oldest)
-		return before_oldest(history, oldest, err);
-	return result;
+	if (result != 0 || moment->lsn >= oldest)
+		return result;
+	result = pd_history_unread(history, moment->lsn, err);
+	return result != 0 ? result : before_oldest(history, oldest, err);
 }
 
 int pd_moment_resolve(struct pd_history *history, const struct pd_moment_name *name,

@@ -173,7 +173,10 @@ int pd_past_dropped(struct pd_history *history, struct pd_slice tenant, struct p
 				    pd_history_first_lsn(history));
 	if (result == 0)
 		result = pd_history_oldest_state(history, &oldest, err);
-	if (result == 0 && ret_moment->lsn < oldest)
+	if (result != 0 || ret_moment->lsn >= oldest)
+		return result;
+	result = pd_history_unread(history, ret_moment->lsn, err);
+	if (result == 0)
 		return pd_error_set(err, PD_NOT_FOUND,
 				    "actor '%.*s' was dropped at LSN %" PRIu64
 				    ", and the oldest state that can be reached is that of LSN %" PRIu64,

@@ -58,6 +58,10 @@ static void close_base(struct pd_history *history, struct pd_store *store)
 
 static int no_base(const struct pd_history *history, uint64_t lsn, struct pd_error *err)
 {
+	int result = pd_history_unread(history, lsn, err);
+
+	if (result != 0)
+		return result;
 	return pd_error_set(err, PD_NOT_FOUND,
 			    "the state of LSN %" PRIu64
 			    " cannot be made: no checkpoint is as old, and the log begins at LSN %" PRIu64,

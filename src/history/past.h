@@ -24,7 +24,7 @@ struct pd_past_cursor {
 	struct pd_store_cursor cursor;
 };
 
-/* An actor that was not there then has nothing. PD_NOT_FOUND: no checkpoint reaches back so far; PD_CORRUPT: records of the actor's
+/* An actor that was not there then has nothing. PD_NOT_FOUND: no checkpoint reaches back so far; PD_IO: or the one that does cannot be read; PD_CORRUPT: records of the actor's
  * that cannot be read, or the checkpoint's files; PD_TOO_LARGE: more changed since the checkpoint than there is memory for;
  * PD_NO_MEMORY, PD_IO, what the history's progress says. */
 PD_MUST_CHECK int pd_past_open(struct pd_history *history, uint64_t actor, const struct pd_moment *moment,

@@ -257,8 +257,27 @@ uint64_t pd_history_base_lsn(const struct pd_history *history, uint64_t lsn)
 	return checkpoint != NULL ? checkpoint->position.lsn : 0;
 }
 
+int pd_history_unread(const struct pd_history *history, uint64_t lsn, struct pd_error *err)
+{
+	for (size_t i = history->shelf->wreck_count; i-- > 0;) {
+		const struct pd_checkpoint_wreck *wreck = &history->shelf->wrecks[i];
+
+		/* One whose files are gone was being removed. */
+		if (wreck->why.code == PD_NOT_FOUND || wreck->lsn > lsn ||
+		    wreck->lsn + 1 < pd_history_first_lsn(history))
+			continue;
+		return pd_error_set(err, wreck->why.code,
+				    "the checkpoint that this begins with, of LSN %" PRIu64
+				    ", cannot be read: %.400s",
+				    wreck->lsn, wreck->why.text);
+	}
+	return 0;
+}
+
 int pd_history_oldest_state(const struct pd_history *history, uint64_t *ret_lsn, struct pd_error *err)
 {
+	int result;
+
 	if (pd_history_first_lsn(history) <= 1) {
 		*ret_lsn = 0;
 		return 0;
@@ -269,6 +288,9 @@ int pd_history_oldest_state(const struct pd_history *history, uint64_t *ret_lsn,
 		*ret_lsn = history->shelf->items[i]->position.lsn;
 		return 0;
 	}
+	result = pd_history_unread(history, UINT64_MAX, err);
+	if (result != 0)
+		return result;
 	return pd_error_set(err, PD_NOT_FOUND,
 			    "no past state can be made: the log begins at LSN %" PRIu64
 			    ", and there is no checkpoint from which it leads on",

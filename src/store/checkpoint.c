@@ -142,7 +142,7 @@ static void put(struct pd_checkpoints *shelf, struct pd_checkpoint *checkpoint)
 }
 
 /* The path becomes the shelf's, also when it says PD_NO_MEMORY. */
-static int add_wreck(struct pd_checkpoints *shelf, char *path, const struct pd_error *why)
+static int add_wreck(struct pd_checkpoints *shelf, uint64_t lsn, char *path, const struct pd_error *why)
 {
 	struct pd_checkpoint_wreck *wrecks = pd_realloc(shelf->wrecks,
 							(shelf->wreck_count + 1) * sizeof *wrecks);
@@ -152,7 +152,7 @@ static int add_wreck(struct pd_checkpoints *shelf, char *path, const struct pd_e
 		return PD_NO_MEMORY;
 	}
 	shelf->wrecks = wrecks;
-	wrecks[shelf->wreck_count++] = (struct pd_checkpoint_wreck){ .path = path, .why = *why };
+	wrecks[shelf->wreck_count++] = (struct pd_checkpoint_wreck){ .lsn = lsn, .path = path, .why = *why };
 	return 0;
 }
 
@@ -281,7 +281,7 @@ static int find_one(struct pd_checkpoints *shelf, const char *name, uint64_t lsn
 	path = checkpoint->path;
 	checkpoint->path = NULL;
 	pd_checkpoint_free(checkpoint);
-	if (result != PD_NO_MEMORY && add_wreck(shelf, path, &why) == 0)
+	if (result != PD_NO_MEMORY && add_wreck(shelf, lsn, path, &why) == 0)
 		return 0;
 	if (result == PD_NO_MEMORY)
 		pd_free(path);
@@ -434,13 +434,14 @@ void pd_checkpoints_take(struct pd_checkpoints *shelf, struct pd_checkpoint *che
 void pd_checkpoints_condemn(struct pd_checkpoints *shelf, struct pd_checkpoint *checkpoint,
 			    const struct pd_error *why)
 {
+	uint64_t lsn = checkpoint->position.lsn;
 	char *path = checkpoint->path;
 
 	pd_checkpoints_take(shelf, checkpoint);
 	checkpoint->path = NULL;
 	pd_checkpoint_free(checkpoint);
 	/* Without memory it is forgotten: no worse, it counts no more. */
-	(void)!add_wreck(shelf, path, why);
+	(void)!add_wreck(shelf, lsn, path, why);
 }
 
 void pd_checkpoints_forget(struct pd_checkpoints *shelf, const char *path)

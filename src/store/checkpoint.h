@@ -67,6 +67,7 @@ struct pd_checkpoint {
 
 /* A checkpoint that is of no use, and why. */
 struct pd_checkpoint_wreck {
+	uint64_t lsn; /* of its name */
 	char *path;
 	struct pd_error why;
 };

@@ -97,6 +97,8 @@ SUITES = {
     "JOIN_BY_LSN": [STATE],
     "OBJECT_UNSYNCED": [LOCAL_CRASH],
     "OBJECT_NAME_UNSYNCED": [LOCAL_CRASH],
+    "HEIR_UNRELATED": [exhaustive("exhaustive, of an heir", "--script", "another takes its place, and its relations")],
+    "RELATIONS_ENDED_HALF": [exhaustive("exhaustive, of relations", "--script", "relations are made again what they were")],
     "BIT_UNPROVEN": [unit("test of flipped bits", "unit/log/test_log_repair_bits")],
     "EPOCH_NOT_NOTED": [unit("test of opening", "unit/engine/test_engine_open")],
     "ARCHIVE_NOT_READ_BACK": [ARCHIVE],

@@ -60,21 +60,21 @@ void oracle_clear(struct oracle *oracle, unsigned tenant, unsigned actor, uint64
 	}
 }
 
-/* The nth relation that an actor can have, of either direction. */
-static unsigned relation_of(unsigned tenant, unsigned actor, unsigned nth)
+unsigned oracle_relation_of(unsigned tenant, unsigned actor, unsigned nth, unsigned *ret_other)
 {
 	unsigned kind = nth % WORLD_KINDS, other = nth / WORLD_KINDS % WORLD_ACTORS;
 
+	*ret_other = other;
 	return nth < WORLD_ACTORS * WORLD_KINDS ? cell_relation(tenant, actor, other, kind)
 						: cell_relation(tenant, other, actor, kind);
 }
 
-#define RELATIONS_OF_ONE (2 * WORLD_ACTORS * WORLD_KINDS)
-
 bool oracle_is_related(const struct oracle *oracle, unsigned tenant, unsigned actor)
 {
-	for (unsigned i = 0; i < RELATIONS_OF_ONE; i++)
-		if (oracle->cells[relation_of(tenant, actor, i)] != NULL)
+	unsigned other;
+
+	for (unsigned i = 0; i < ORACLE_RELATIONS_OF_ONE; i++)
+		if (oracle->cells[oracle_relation_of(tenant, actor, i, &other)] != NULL)
 			return true;
 	return false;
 }
@@ -82,8 +82,8 @@ bool oracle_is_related(const struct oracle *oracle, unsigned tenant, unsigned ac
 void oracle_drop(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn)
 {
 	oracle_clear(oracle, tenant, actor, lsn);
-	for (unsigned i = 0; i < RELATIONS_OF_ONE; i++) {
-		unsigned cell = relation_of(tenant, actor, i);
+	for (unsigned i = 0; i < ORACLE_RELATIONS_OF_ONE; i++) {
+		unsigned other, cell = oracle_relation_of(tenant, actor, i, &other);
 
 		if (oracle->cells[cell] != NULL)
 			oracle_set(oracle, cell, NULL, lsn);

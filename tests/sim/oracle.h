@@ -101,6 +101,9 @@ void oracle_bear(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_
 void oracle_clear(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn);
 /* An actor goes, with all that it has, and nobody is related to it any more. */
 void oracle_drop(struct oracle *oracle, unsigned tenant, unsigned actor, uint64_t lsn);
+/* The cell of the nth relation that an actor can have, of either direction, and the actor that is the other one. */
+#define ORACLE_RELATIONS_OF_ONE (2 * WORLD_ACTORS * WORLD_KINDS)
+unsigned oracle_relation_of(unsigned tenant, unsigned actor, unsigned nth, unsigned *ret_other);
 /* Is it related to any? */
 bool oracle_is_related(const struct oracle *oracle, unsigned tenant, unsigned actor);
 /* Take back everything above `lsn`. */

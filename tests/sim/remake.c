@@ -219,6 +219,25 @@ static void note_changes(struct remaking *making, uint64_t lsn)
 	}
 }
 
+/* What it was related to then, as far as the others are there. */
+static void note_relations(struct remaking *making, uint64_t lsn)
+{
+	const struct remake *remake = &making->remake;
+	struct oracle *oracle = &making->world->oracle;
+	unsigned tenant = making->world->clients[0].tenant;
+
+	for (unsigned i = 0; i < ORACLE_RELATIONS_OF_ONE; i++) {
+		unsigned other, cell = oracle_relation_of(tenant, remake->to, i, &other);
+		const struct oracle_relation *was = cell_then(oracle, cell, remake->lsn);
+		const struct oracle_relation *is = oracle->cells[cell];
+
+		if (was == is || (was != NULL && is != NULL && pd_slice_equal(was->data, is->data)) ||
+		    oracle->cells[cell_actor(tenant, other)] == NULL)
+			continue;
+		oracle_set(oracle, cell, was, lsn);
+	}
+}
+
 /* It was accepted. */
 static bool was_right(struct remaking *making)
 {
@@ -257,6 +276,8 @@ static int work_once(struct remaking *making, struct pd_error *err)
 		return 0;
 	if (making->remake.snapshot && !making->remake.restore)
 		note_snapshot(making, receipt->lsn);
+	else if (making->remake.relations)
+		note_relations(making, receipt->lsn);
 	else if (making->id == 0)
 		note_changes(making, receipt->lsn);
 	else if (!note_published(making, receipt->lsn))
@@ -392,8 +413,8 @@ bool remake(struct world *world, const struct remake *what)
 			       what->restore ? "RESTORE %s/%s AT snapshot:%s" : "SNAPSHOT %s/%s %s", tenant,
 			       actor_name(what->from), WORLD_SNAPSHOT);
 	else if (what->restore)
-		(void)snprintf(text, sizeof text, "RESTORE %s/%s AT %" PRIu64, tenant, actor_name(what->from),
-			       what->lsn);
+		(void)snprintf(text, sizeof text, "RESTORE %s/%s AT %" PRIu64 "%s", tenant,
+			       actor_name(what->from), what->lsn, what->relations ? " RELATIONS" : "");
 	else if (what->from == what->to)
 		(void)snprintf(text, sizeof text, "UNDROP %s/%s", tenant, actor_name(what->from));
 	else

@@ -17,6 +17,19 @@ static void add(struct world *world, struct request *request, struct operation o
 	request_add(request, &operation, world->vocabulary, &world->chance, &world->arena);
 }
 
+/* Between the client's actor and the one behind it. */
+static void make_relation(const struct act *act, struct operation *operation)
+{
+	uint8_t own = operation->places[0].actor, other = (uint8_t)((own + 1) % WORLD_ACTORS);
+
+	operation->verb = act->kind == ACT_RELATE ? VERB_RELATE : VERB_UNRELATE;
+	operation->value_count = act->kind == ACT_RELATE;
+	operation->place_count = 2;
+	operation->kind = act->size % 2;
+	operation->places[act->size % 2].actor = own;
+	operation->places[(act->size + 1) % 2].actor = other;
+}
+
 /* The request of the nth act that is one. */
 static void make_request(struct world *world, const struct act *act, unsigned nth, uint8_t key,
 			 struct request *request)
@@ -40,6 +53,10 @@ static void make_request(struct world *world, const struct act *act, unsigned nt
 	case ACT_DELETE:
 		operation.verb = VERB_DEL;
 		operation.places[0].key = 0;
+		break;
+	case ACT_RELATE:
+	case ACT_UNRELATE:
+		make_relation(act, &operation);
 		break;
 	case ACT_EXPIRE:
 		operation.px = true;
@@ -70,7 +87,8 @@ static void make_request(struct world *world, const struct act *act, unsigned nt
 /* What is about one key again and again, or the one that was set first, is the first client's. */
 static bool is_first_clients(enum act_kind kind)
 {
-	return kind == ACT_ONCE || kind == ACT_DELETE || kind == ACT_APPEND;
+	return kind == ACT_ONCE || kind == ACT_DELETE || kind == ACT_APPEND || kind == ACT_RELATE ||
+	       kind == ACT_UNRELATE;
 }
 
 static bool ask(struct world *world, const struct variant *variant, const struct act *act, unsigned nth)
@@ -143,8 +161,9 @@ static bool remake_own(struct world *world, const struct act *act)
 	}
 	if (act->kind == ACT_CARRY)
 		what.carry = true;
-	if (act->kind == ACT_RESTORE)
+	if (act->kind == ACT_RESTORE || act->kind == ACT_RESTORE_RELATIONS)
 		what = (struct remake){ .from = own, .to = own, .lsn = world->marked_lsn, .restore = true };
+	what.relations = act->kind == ACT_RESTORE_RELATIONS;
 	if (act->kind == ACT_SNAPSHOT)
 		what = (struct remake){ .from = own, .to = own, .lsn = world->newest_lsn, .snapshot = true };
 	if (act->kind == ACT_REWIND)

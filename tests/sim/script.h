@@ -18,19 +18,22 @@ enum act_kind {
 	ACT_ONCE,        /* APPEND under an idempotency key; again, and it must not count twice */
 	ACT_EXPIRE,      /* SET a key that expires in `size` milliseconds */
 	ACT_DELETE,      /* DEL the key that was set first */
-	ACT_CLEAR,       /* FLUSHDB of an actor */
+	ACT_RELATE, /* the client's actor and the one behind it: to that, of the first kind, if `size` is even, else from it, of the second */
+	ACT_UNRELATE,
+	ACT_CLEAR, /* FLUSHDB of an actor */
 	ACT_WRITES_END,
 	/* What else clients do. */
-	ACT_DROP,       /* the client's actor */
-	ACT_FORK,       /* another of it, as it is now */
-	ACT_CARRY,      /* the same, by way of a file */
-	ACT_UNDROP,     /* the one that was dropped last */
-	ACT_MARK,       /* this moment, to which … */
-	ACT_RESTORE,    /* … the client's actor is restored */
-	ACT_SNAPSHOT,   /* of the client's actor, as it is now */
-	ACT_REWIND,     /* the client's actor is restored to that */
-	ACT_UNSNAPSHOT, /* and it goes */
-	ACT_ACQUIRE,    /* the actor, for `size` milliseconds, and write with that epoch */
+	ACT_DROP,              /* the client's actor */
+	ACT_FORK,              /* another of it, as it is now */
+	ACT_CARRY,             /* the same, by way of a file */
+	ACT_UNDROP,            /* the one that was dropped last */
+	ACT_MARK,              /* this moment, to which … */
+	ACT_RESTORE,           /* … the client's actor is restored */
+	ACT_RESTORE_RELATIONS, /* … what it was related to is restored, and nothing else of it */
+	ACT_SNAPSHOT,          /* of the client's actor, as it is now */
+	ACT_REWIND,            /* the client's actor is restored to that */
+	ACT_UNSNAPSHOT,        /* and it goes */
+	ACT_ACQUIRE,           /* the actor, for `size` milliseconds, and write with that epoch */
 	ACT_RENEW,
 	ACT_RELEASE,
 	ACT_PROFILE,  /* the actor's default level is `level`; of its tenant, with a size */

@@ -412,9 +412,8 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 	case PD_EXISTS:
 		right = outcome->code == PD_EXISTS;
 		break;
-	case PD_NOT_FOUND: /* nor is a checkpoint that cannot be read */
-		right = world_dead(world) || outcome->code == PD_NOT_FOUND ||
-			(world->sick && world->plague == PLAGUE_ERRORS);
+	case PD_NOT_FOUND:
+		right = world_dead(world) || outcome->code == PD_NOT_FOUND;
 		break;
 	case PD_QUOTA:
 		world->totals->quota_refusals++;

@@ -312,7 +312,8 @@ struct remake {
 	uint8_t from, to;
 	uint64_t lsn;
 	bool restore;
-	bool carry;    /* by an export and an import */
+	bool relations; /* … only what it was related to */
+	bool carry;     /* by an export and an import */
 	bool snapshot; /* … of `from`, that is called WORLD_SNAPSHOT; else, with `restore`: to that one, which has an LSN of its own */
 };
 #define WORLD_SNAPSHOT "s"

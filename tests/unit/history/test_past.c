@@ -1,4 +1,5 @@
 /* Past states against what the engine's were: at every LSN of random lives, with restarts, flushes and checkpoints. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -212,6 +213,67 @@ static void rot_files(struct world *world, const char *directory)
 			assert_int_equal(pd_sim_flip_bit(world->host.os, path, at, 3), 0);
 	}
 	pd_os_names_done(&names);
+}
+
+/* The state of a moment, with the nth read failing. */
+static int resolve_with_failure(struct world *world, uint64_t nth, const struct pd_moment_name *name,
+				struct pd_error *err)
+{
+	struct pd_history_options options = { .os = world->host.os, .data_directory = "data" };
+	struct pd_manifest manifest;
+	struct pd_history *history;
+	struct pd_moment moment;
+	uint64_t oldest;
+	int result;
+
+	assert_int_equal(pd_manifest_read(world->host.os, "data", &manifest, err), 0);
+	memcpy(options.cluster_id, manifest.cluster_id, sizeof options.cluster_id);
+	pd_sim_fail_at(world->host.os, PD_OS_OP_READ, nth, EIO);
+	result = pd_history_open(&options, &history, err);
+	if (result == 0) {
+		result = pd_history_oldest_state(history, &oldest, err);
+		if (result == 0)
+			result = pd_moment_resolve(history, name, PD_REACH_STATE, &moment, err);
+		pd_history_close(history);
+	}
+	pd_sim_fail_at(world->host.os, PD_OS_OP_READ, 0, 0);
+	return result;
+}
+
+/* The log is trimmed, and what the past begins with cannot be read just now: that is said, and not that there were none. */
+static void test_unread_checkpoint(void **state)
+{
+	static struct world world;
+	struct pd_moment_name name = { .kind = PD_MOMENT_LSN };
+	struct pd_history *history;
+	struct pd_error err = { 0 };
+	unsigned of_checkpoint = 0, good = 0;
+
+	(void)state;
+	world_init(&world, 305);
+	world.host.options.retention_s = 0;
+	world.host.options.retention_bytes = 400000;
+	world.host.options.checkpoint_log_bytes = 150000;
+	live(&world, 3000);
+	world_settle(&world);
+	history = world_history(&world);
+	assert_true(pd_history_first_lsn(history) > 1);
+	assert_int_equal(pd_history_oldest_state(history, &name.lsn, &err), 0);
+	name.lsn++;
+	pd_history_close(history);
+	/* Some reads can be done without; at last all were made before the one that is to fail. */
+	for (uint64_t nth = 1; good < 100; nth++) {
+		int result = resolve_with_failure(&world, nth, &name, &err);
+
+		good = result == 0 ? good + 1 : 0;
+		if (result == 0)
+			continue;
+		assert_int_equal(result, PD_IO);
+		assert_non_null(strstr(err.text, strerror(EIO)));
+		of_checkpoint += strstr(err.text, "the checkpoint that this begins with") != NULL;
+	}
+	assert_true(of_checkpoint > 0);
+	world_done(&world);
 }
 
 /* A checkpoint that cannot be opened: the one before it does. */
@@ -431,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_every_lsn),
 		cmocka_unit_test(test_trimmed),
 		cmocka_unit_test(test_damaged_checkpoint),
+		cmocka_unit_test(test_unread_checkpoint),
 		cmocka_unit_test(test_damaged_log),
 		cmocka_unit_test(test_expiry_by_the_moments_time),
 		cmocka_unit_test(test_dropped_and_made_again),
