@@ -337,11 +337,12 @@ class Database(Operations):
         finally:
             lib.LIBRARY.perdure_reply_free(reply)
 
-    def export_actor(self, actor: Text, *, at: Text = "now") -> Iterator[bytes]:
-        """What an actor had at a moment as lines of JSON, piece by piece: for a file, or import_actor() elsewhere."""
+    def export_actor(self, actor: Text, *, at: Text = "now", relations: bool = True) -> Iterator[bytes]:
+        """What an actor had at a moment as lines of JSON, piece by piece: for a file, or import_actor() elsewhere. relations=False:
+        without what it was related to."""
         with self._session() as session:
             try:
-                piece = self._ask_past(session, "EXPORT", "BEGIN", actor, "AT", at)
+                piece = self._ask_past(session, "EXPORT", "BEGIN", actor, "AT", at, *(() if relations else ("NORELATIONS",)))
                 while piece:
                     yield piece
                     piece = self._ask_past(session, "EXPORT", "NEXT")
@@ -349,11 +350,13 @@ class Database(Operations):
                 with suppress(InvalidError):  # an error has ended it
                     self._ask_past(session, "EXPORT", "END")
 
-    def import_actor(self, lines: Iterable[bytes], name: Text | None = None) -> dict[bytes, Any]:
+    def import_actor(self, lines: Iterable[bytes], name: Text | None = None, *, relations: bool = True) -> dict[bytes, Any]:
         """Make an actor of what export_actor() gave, cut anywhere, or of a file that is open for reading bytes, as a whole or not at all.
-        Without a name: under the one that it had. ExistsError; CorruptError: it is not what was exported."""
+        Without a name: under the one that it had. ExistsError; CorruptError: it is not what was exported. b"missing" in the answer: what it
+        was related to and is not, since the other is not there; relations=False: to nobody."""
         with self._session() as session:
-            self._ask_past(session, "IMPORT", "BEGIN", *(("AS", name) if name is not None else ()))
+            words: tuple[Text, ...] = ("AS", name) if name is not None else ()
+            self._ask_past(session, "IMPORT", "BEGIN", *words, *(() if relations else ("NORELATIONS",)))
             try:
                 for piece in pieces_of(lines):
                     self._ask_past(session, "IMPORT", "PUT", piece)

@@ -104,6 +104,20 @@ class Past(OnDisk):
         begun.close()
         self.assertEqual(len(list(self.db.export_actor("a"))), len(pieces))
 
+    def test_export_of_relations(self):
+        for actor in ("a", "b"):
+            self.db.put(actor, "key", "1")
+        self.db.relate("a", "b")
+        pieces = list(self.db.export_actor("a"))
+        made = self.db.import_actor(pieces, "c")
+        self.assertEqual((made[b"related"], made[b"missing"]), (1, []))
+        self.assertEqual(self.db.relations("c")[0][b"actor"], b"b")
+        self.db.import_actor(pieces, "d", relations=False)
+        self.db.import_actor(self.db.export_actor("a", relations=False), "e")
+        self.assertEqual(self.db.relations("d") + self.db.relations("e"), [])
+        self.db.drop_actor("b")
+        self.assertEqual(self.db.import_actor(pieces, "f")[b"missing"], [{b"direction": b"out", b"kind": b"related", b"actor": b"b"}])
+
     def test_snapshots(self):
         self.db.put("a", "key", "1")
         made = self.db.snapshot("a", "s", keep=3600)

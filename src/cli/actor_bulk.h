@@ -146,6 +146,7 @@ struct pd_bulk {
 	struct pd_admin *target; /* of what goes to another server, one after the other */
 	const char *as;          /* its name there; NULL: as it is called */
 	bool replaces;           /* in the place of the one that has the name */
+	bool without_relations;  /* of an export */
 	/* One of them, in a task of its own: NULL: pd_bulk_ask(). What it fails with is told of that one. */
 	int (*carry_out)(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
 			 struct pd_bulk_result *result, struct pd_error *err);

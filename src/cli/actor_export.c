@@ -27,7 +27,7 @@
 struct given {
 	const char *data, *at, *file, *directory;
 	struct pd_bulk_given bulk;
-	bool json;
+	bool json, without_relations;
 };
 
 #define AT(field) offsetof(struct given, field)
@@ -51,6 +51,7 @@ struct exporting {
 	struct pd_cli_past *past;
 	struct pd_slice actor;
 	const char *at, *path;
+	bool without_relations;
 	const struct pd_bulk *bulk; /* of which it is one; NULL: it is the only one */
 	struct pd_admin *target;    /* a server that takes them; NULL: */
 	struct pd_os_file *file;    /* NULL: standard output */
@@ -68,6 +69,8 @@ static const struct pd_option export_table[] = {
 	  "Into this file, which is there when it is whole (default: -, standard output)." },
 	{ "directory", "DIR", PD_OPTION_TEXT, AT(directory), 0, 0,
 	  "Of several: into this directory, which is made if need be, NAME.jsonl each." },
+	{ "without-relations", NULL, PD_OPTION_SWITCH, AT(without_relations), 0, 0,
+	  "Not what it was related to: a file that has none is read by every version." },
 	PD_BULK_OPTIONS(struct given),
 	{ "o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0,
 	  "Of several: text (default) or json, a line each." },
@@ -78,7 +81,8 @@ static const struct pd_options export_options = {
 	.synopsis =
 		"perdure actor export [options] [TENANT/]NAME | --all | --tenant TENANT | --match PATTERN",
 	.about =
-		"Writes all that an actor had at a moment as lines of JSON, with a checksum and the hash of "
+		"Writes all that an actor had at a moment as lines of JSON, with what it was related to, a "
+		"checksum and the hash of "
 		"its state\nat the end: for 'perdure actor import', here or elsewhere, or for any program. A "
 		"running server goes\non serving meanwhile; without one the directory is read as it lies "
 		"there.\n\n" PD_BULK_ABOUT " A file that is there of the\nsame moment stays.\n\n"
@@ -133,16 +137,18 @@ static int hand_out(struct exporting *exporting, struct pd_slice piece, struct p
 /* The first piece. Others may be at it, as many as the server lets: one of several waits for them. */
 static int begin(struct exporting *exporting, struct pd_slice *ret_reply, struct pd_error *err)
 {
-	struct pd_slice words[6] = {
-		pd_slice_string("PD.ACTOR"), pd_slice_string("EXPORT"),
-		pd_slice_string("BEGIN"),    exporting->actor,
-		pd_slice_string("AT"),       pd_slice_string(exporting->at != NULL ? exporting->at : "now")
+	struct pd_slice words[] = {
+		pd_slice_string("PD.ACTOR"),   pd_slice_string("EXPORT"),
+		pd_slice_string("BEGIN"),      exporting->actor,
+		pd_slice_string("AT"),         pd_slice_string(exporting->at != NULL ? exporting->at : "now"),
+		pd_slice_string("NORELATIONS")
 	};
+	size_t count = exporting->without_relations ? 7 : 6;
 	struct pd_admin *admin = &exporting->past->admin;
 	uint64_t waited_us = 0;
 	int result;
 
-	while ((result = pd_admin_ask_slices(admin, words, 6, ret_reply, err)) == PD_BUSY) {
+	while ((result = pd_admin_ask_slices(admin, words, count, ret_reply, err)) == PD_BUSY) {
 		if (exporting->bulk == NULL || waited_us > BUSY_MAX_US)
 			return result;
 		if (atomic_load(&exporting->bulk->stopped))
@@ -193,6 +199,7 @@ static int read_directory(struct exporting *exporting, struct pd_error *err)
 	if (result == 0)
 		result = pd_restore_find(exporting->past->history, &order, &known, &source, err);
 	pd_export_init(&export, &source, known.name);
+	export.without_relations = exporting->without_relations;
 	pd_buffer_init(&piece, SIZE_MAX / 2);
 	while (result == 0 && !export.done) {
 		if (exporting->bulk != NULL && atomic_load(&exporting->bulk->abandoned)) {
@@ -377,9 +384,12 @@ int pd_bulk_export(const struct pd_bulk *bulk, struct pd_cli_past *past, struct 
 		   struct pd_bulk_result *result, struct pd_error *err)
 {
 	char *path = file_of(bulk->directory, name);
-	struct exporting exporting = {
-		.past = past, .actor = name, .at = bulk->at, .path = path, .bulk = bulk
-	};
+	struct exporting exporting = { .past = past,
+				       .actor = name,
+				       .at = bulk->at,
+				       .path = path,
+				       .without_relations = bulk->without_relations,
+				       .bulk = bulk };
 	int code;
 
 	if (path == NULL)
@@ -405,7 +415,7 @@ int pd_bulk_carry_over(const struct pd_bulk *bulk, struct pd_cli_past *past, str
 		.past = past, .actor = name, .at = bulk->at, .bulk = bulk, .target = bulk->target
 	};
 	struct pd_slice as = bulk->as != NULL ? pd_slice_string(bulk->as) : name, reply;
-	int code = pd_actor_import_begin(bulk->target, as, bulk->replaces, err);
+	int code = pd_actor_import_begin(bulk->target, as, bulk->replaces, false, err);
 
 	if (code != 0)
 		return code;
@@ -452,6 +462,7 @@ static int export_several(const struct given *given)
 				.most = PD_RESTORE_EXPORTS_MAX,
 				.at = given->at,
 				.directory = given->directory,
+				.without_relations = given->without_relations,
 				.carry_out = pd_bulk_export };
 	struct pd_error err = { 0 };
 
@@ -472,7 +483,10 @@ static int export_several(const struct given *given)
 static int export_alone(const struct given *given, const char *actor)
 {
 	struct pd_cli_past past;
-	struct exporting exporting = { .past = &past, .actor = pd_slice_string(actor), .at = given->at };
+	struct exporting exporting = { .past = &past,
+				       .actor = pd_slice_string(actor),
+				       .at = given->at,
+				       .without_relations = given->without_relations };
 	struct pd_error err = { 0 };
 	int status = pd_cli_past_begin(&past, &export_options, given->data), result;
 

@@ -63,7 +63,7 @@ int pd_actor_export_run(int argc, char **argv);
 int pd_actor_import_run(int argc, char **argv);
 /* Lines go to a server, cut anywhere; `as` size 0: under the name that they say. Nothing is there before the end. */
 PD_MUST_CHECK int pd_actor_import_begin(struct pd_admin *admin, struct pd_slice as, bool replace,
-					struct pd_error *err);
+					bool without_relations, struct pd_error *err);
 PD_MUST_CHECK int pd_actor_import_put(struct pd_admin *admin, struct pd_slice lines, struct pd_error *err);
 PD_MUST_CHECK int pd_actor_import_end(struct pd_admin *admin, struct pd_slice *ret_reply,
 				      struct pd_error *err);

@@ -11,12 +11,13 @@
 #include "cli/output.h"
 #include "cli/reply.h"
 #include "server/server.h"
+#include "wire/resp.h"
 
 #define PIECE ((size_t)256 * 1024)
 
 struct given {
 	const char *data, *as;
-	bool json, replace;
+	bool json, replace, without_relations;
 };
 
 #define AT(field) offsetof(struct given, field)
@@ -37,6 +38,8 @@ static const struct pd_option import_table[] = {
 	  "[TENANT/]NAME of the new actor (default: the name in the file)." },
 	{ "replace", NULL, PD_OPTION_SWITCH, AT(replace), 0, 0,
 	  "In the place of the actor that has the name, if there is one: its profile and lease stay." },
+	{ "without-relations", NULL, PD_OPTION_SWITCH, AT(without_relations), 0, 0,
+	  "Related to nobody, whatever the file says." },
 	{ "o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json: one object." },
 };
 
@@ -49,7 +52,9 @@ static const struct pd_options import_options = {
 		 "made "
 		 "of it with the hash\nof what was exported; then the actor is there as a whole. Else "
 		 "nothing of "
-		 "it is.",
+		 "it is. It is related again to the actors\nthat are there, on both sides; of the others it "
+		 "is "
+		 "said: an actor that comes later brings its side along.",
 	.table = import_table,
 	.count = sizeof import_table / sizeof *import_table,
 	.environment_count = 1, /* PERDURE_DATA */
@@ -84,9 +89,10 @@ static int read_piece(struct importing *importing, size_t *ret_size, struct pd_e
 
 /* ---- what a server is told ---- */
 
-int pd_actor_import_begin(struct pd_admin *admin, struct pd_slice as, bool replace, struct pd_error *err)
+int pd_actor_import_begin(struct pd_admin *admin, struct pd_slice as, bool replace, bool without_relations,
+			  struct pd_error *err)
 {
-	struct pd_slice words[6] = { pd_slice_string("PD.ACTOR"), pd_slice_string("IMPORT"),
+	struct pd_slice words[7] = { pd_slice_string("PD.ACTOR"), pd_slice_string("IMPORT"),
 				     pd_slice_string("BEGIN") };
 	struct pd_slice reply;
 	size_t count = 3;
@@ -97,6 +103,8 @@ int pd_actor_import_begin(struct pd_admin *admin, struct pd_slice as, bool repla
 	}
 	if (replace)
 		words[count++] = pd_slice_string("REPLACE");
+	if (without_relations)
+		words[count++] = pd_slice_string("NORELATIONS");
 	return pd_admin_ask_slices(admin, words, count, &reply, err);
 }
 
@@ -133,7 +141,7 @@ static int import(struct importing *importing, const struct given *given, struct
 	struct pd_admin *admin = &importing->admin;
 	size_t size = 0;
 	int result = pd_actor_import_begin(admin, pd_slice_string(given->as != NULL ? given->as : ""),
-					   given->replace, err);
+					   given->replace, given->without_relations, err);
 
 	while (result == 0) {
 		result = read_piece(importing, &size, err);
@@ -158,6 +166,30 @@ static void print_undo(struct pd_output *output, struct pd_slice map)
 	pd_output_text(output, "\n");
 }
 
+/* Those that were not taken up. */
+static void print_missing(struct pd_output *output, struct pd_slice map)
+{
+	struct pd_slice missing;
+	uint64_t count;
+
+	/* A server of an earlier version says nothing of it. */
+	if (!pd_reply_field(map, "missing", &missing))
+		return;
+	count = pd_reply_read(&missing).count;
+	for (uint64_t i = 0; i < count; i++) {
+		struct pd_slice one = missing;
+
+		pd_reply_skip(&missing);
+		pd_output_text(output, "not related: ");
+		pd_output_lax(output, pd_admin_text(one, "kind"));
+		pd_output_text(output, pd_slice_equal(pd_admin_text(one, "direction"), pd_slice_string("in"))
+					       ? " from "
+					       : " to ");
+		pd_output_word(output, pd_admin_text(one, "actor"));
+		pd_output_text(output, "\n");
+	}
+}
+
 static int print_imported(struct pd_slice map, bool json)
 {
 	struct pd_reply_style style = { .form = PD_REPLY_JSON };
@@ -171,6 +203,7 @@ static int print_imported(struct pd_slice map, bool json)
 		pd_output_text(&output, ": %" PRIu64 " key%s (state ", keys, keys == 1 ? "" : "s");
 		pd_output_lax(&output, pd_admin_text(map, "hash"));
 		pd_output_text(&output, ")\n");
+		print_missing(&output, map);
 		print_undo(&output, map);
 	}
 	return pd_output_finish(&output) ? PD_EXIT_OK : PD_EXIT_FAILURE;

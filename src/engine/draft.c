@@ -23,6 +23,7 @@
 #include "base/codec.h"
 #include "base/memory.h"
 #include "engine/engine_private.h"
+#include "engine/relation.h"
 
 #define NOTE          'h'
 #define RECORD_BYTES  1024u    /* what the records take that have no content in them, about */
@@ -289,10 +290,11 @@ static int put_name(struct pd_txn *txn, const struct pd_draft *draft, struct pd_
 }
 
 /* After this nothing can fail. */
-static int publish(struct pd_txn *txn, const struct pd_draft *draft, struct pd_slice name,
+static int publish(struct pd_txn *txn, const struct pd_draft *draft, const struct pd_draft_place *place,
 		   struct arrival *arrival)
 {
 	struct pd_engine *engine = txn->engine;
+	struct pd_slice name = place->name;
 	int result = arrival->old != NULL ? pd_txn_drop(txn, arrival->old, draft->state) : 0;
 
 	if (result == 0)
@@ -301,6 +303,8 @@ static int publish(struct pd_txn *txn, const struct pd_draft *draft, struct pd_s
 		result = forget_note(txn, draft->id);
 	if (result == 0 && arrival->old != NULL)
 		result = pd_lease_hand_on(txn, arrival->old, draft->id);
+	if (result == 0 && place->relations != NULL)
+		result = pd_relations_arrive(txn, arrival->tenant, name, draft->state, place->relations);
 	if (result == 0)
 		result = pd_profile_arrive(txn, arrival->tenant, name, draft->state, arrival->old,
 					   &arrival->profile, &arrival->quota);
@@ -341,13 +345,16 @@ int pd_draft_publish(struct pd_draft *draft, const struct pd_draft_place *place,
 	*ret_receipt = (struct pd_receipt){ 0 };
 	result = find_place(draft, place, &arrival, err);
 	if (result == 0)
-		result = begin_record(draft, RECORD_BYTES, ret_receipt, err);
+		result = begin_record(
+			draft,
+			RECORD_BYTES + (place->relations != NULL ? 2 * place->relations->entries.size : 0),
+			ret_receipt, err);
 	if (result != 0)
 		return result;
 	txn->level = draft->session->level;
 	txn->profile_level = arrival.profile.level != PD_LEVEL_UNSET ? arrival.profile.level
 								     : arrival.tenant->level;
-	result = publish(txn, draft, place->name, &arrival);
+	result = publish(txn, draft, place, &arrival);
 	if (result != 0) {
 		pd_free(arrival.quota);
 		return fail(txn, result, ret_receipt, err);

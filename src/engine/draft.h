@@ -48,6 +48,8 @@ struct pd_draft_place {
 	 * dropped by the same record, and whose profile and lease it takes over: `profile` is of no interest then. */
 	uint64_t instead_of;
 	struct pd_profile profile;
+	/* NULL: none. To be had in the same record; they are added to those that it takes over. */
+	struct pd_relations_arrival *relations;
 };
 /* It has a name from here on, and is void as a draft. Durable when: ret_receipt->wait has settled. PD_EXISTS, PD_CONFLICT, PD_QUOTA,
  * PD_STALE_EPOCH (another owns the actor in whose place it comes): it is a draft as before. */

@@ -531,11 +531,16 @@ PD_MUST_CHECK int pd_txn_drop(struct pd_txn *txn, struct pd_actor *actor, struct
 void pd_drop_done(struct pd_engine *engine, struct pd_actor *actor, uint64_t lsn);
 
 /* ---- relation.c ---- */
+struct pd_relations_arrival;
 /* The actor goes: the other sides of all its relations go. Its own are left to whoever deletes all that it has. */
 PD_MUST_CHECK int pd_relations_end(struct pd_txn *txn, const struct pd_actor *actor);
 /* Another state takes its place: it has the same relations from here on. */
 PD_MUST_CHECK int pd_relations_hand_on(struct pd_txn *txn, const struct pd_actor *from,
 				       struct pd_store_actor *to);
+/* What comes to be under this name is related as it says, as far as the others let it; they are written to like any. */
+PD_MUST_CHECK int pd_relations_arrive(struct pd_txn *txn, const struct pd_tenant *tenant,
+				      struct pd_slice name, struct pd_store_actor *state,
+				      struct pd_relations_arrival *arrival);
 /* Where the relations of an actor begin, behind all else that it has; size 0: it has none. */
 struct pd_slice pd_relations_place(struct pd_txn *txn, struct pd_store_actor *state);
 

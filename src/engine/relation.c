@@ -387,6 +387,78 @@ struct pd_slice pd_relations_place(struct pd_txn *txn, struct pd_store_actor *st
 	return result == 1 ? count_key : pd_slice(NULL, 0);
 }
 
+/* ---- what comes with an actor ---- */
+
+/* One more of these would not be too many, or it is there. */
+static bool has_room(struct pd_txn *txn, struct pd_store_actor *state, const struct pd_relation *relation,
+		     uint64_t more)
+{
+	uint8_t bytes[PD_RELATION_KEY_MAX];
+	struct pd_relation_count count;
+	struct pd_entry old;
+
+	return pd_txn_read(txn, state, pd_relation_key(relation, bytes), &old) ||
+	       (read_count(txn, state, &count) && count.out + count.in + more <= PD_RELATIONS_MAX);
+}
+
+/* One that comes to be. */
+struct arriving {
+	const struct pd_tenant *tenant;
+	struct pd_slice name;
+	struct pd_store_actor *state;
+};
+
+static int arrive_one(struct pd_txn *txn, const struct arriving *arriving, const struct pd_relation *relation,
+		      struct pd_slice data, bool *ret_missing)
+{
+	/* The name may be that of another, which goes with this very record. */
+	bool own = pd_slice_equal(relation->other, arriving->name), is_new;
+	struct pd_actor *other = own ? NULL
+				     : pd_directory_actor(&txn->engine->directory, arriving->tenant,
+							  relation->other);
+	struct pd_store_actor *state = own ? arriving->state : other != NULL ? other->state : NULL;
+	struct pd_relation mirror = pd_relation_mirror(relation, arriving->name);
+	int result = 0;
+
+	*ret_missing = state == NULL || (other != NULL && other->quarantined) ||
+		       !has_room(txn, arriving->state, relation, own ? 2 : 1) ||
+		       !has_room(txn, state, &mirror, 1);
+	if (*ret_missing || txn->failed != 0)
+		return txn->failed;
+	if (other != NULL)
+		result = pd_txn_may_write(txn, other);
+	*ret_missing = result == PD_STALE_EPOCH;
+	if (*ret_missing)
+		return 0;
+	if (result == 0)
+		result = put_side(txn, arriving->state, relation, data, &is_new);
+	return result == 0 ? put_side(txn, state, &mirror, data, &is_new) : result;
+}
+
+int pd_relations_arrive(struct pd_txn *txn, const struct pd_tenant *tenant, struct pd_slice name,
+			struct pd_store_actor *state, struct pd_relations_arrival *arrival)
+{
+	struct arriving arriving = { tenant, name, state };
+	int result = 0;
+	size_t n = 0;
+
+	arrival->related = 0;
+	for (size_t at = 0; result == 0 && at < arrival->entries.size; n++) {
+		struct pd_relation relation;
+		struct pd_entry entry;
+
+		pd_entry_read(arrival->entries.data + at, 0, &entry);
+		at += pd_entry_size(entry.bytes);
+		if (!pd_relation_read_key(entry.key, &relation))
+			return pd_error_set(&txn->err, PD_INVALID, "that is no relation");
+		if (pd_slice_equal(relation.other, arrival->was))
+			relation.other = name;
+		result = arrive_one(txn, &arriving, &relation, entry.value, &arrival->missing[n]);
+		arrival->related += !arrival->missing[n];
+	}
+	return result == 0 && txn->touched_count > 0 ? pd_quota_check(txn, &txn->err) : result;
+}
+
 /* ---- what they were ---- */
 
 /* What an actor is to be related to. */

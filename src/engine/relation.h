@@ -1,4 +1,5 @@
-/* The relations of an actor made again what they were, and nothing else of it: what a restore of relations alone stands on.
+/* The relations of an actor made again what they were, and nothing else of it: what a restore of relations alone stands on; and those that
+ * an actor brings along that comes to be (draft.h).
  *
  * Thread: the engine's. */
 #ifndef PD_ENGINE_RELATION_H
@@ -13,6 +14,16 @@
 struct pd_engine;
 struct pd_receipt;
 struct pd_session;
+
+/* What an actor that comes to be was related to when it was exported. */
+struct pd_relations_arrival {
+	struct pd_slice entries; /* as a memtable has them */
+	struct pd_slice was;     /* the name that it had: what was related to itself is so again */
+	/* Of each, in their order: whether it was left out, since the other is not there, quarantined, under another's lease, or has as many
+	 * relations as it may have. As many as there are entries. */
+	bool *missing;
+	uint64_t related; /* the others */
+};
 
 struct pd_relations_order {
 	uint64_t actor;

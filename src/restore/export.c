@@ -10,6 +10,7 @@
 #include "crypto/base64.h"
 #include "engine/engine.h"
 #include "model/kv/kv.h"
+#include "model/relation/relation.h"
 #include "model/txn.h"
 #include "restore/entry.h"
 
@@ -299,6 +300,70 @@ static int write_keys(struct pd_export *export, struct pd_buffer *into, struct p
 	return result;
 }
 
+/* ---- relations ---- */
+
+static const uint8_t relations_from[] = { PD_SPACE_RELATION, PD_RELATION_IN };
+static const uint8_t relations_to = PD_SPACE_RELATION + 1;
+
+/* 1: it has some that are to be written; 0: none. */
+static int find_relations(const struct pd_export *export, struct pd_error *err)
+{
+	struct pd_past_cursor cursor;
+	struct pd_entry entry;
+	int result;
+
+	if (export->without_relations)
+		return 0;
+	pd_past_seek(export->source->past, pd_slice(relations_from, sizeof relations_from),
+		     pd_slice(&relations_to, 1), &cursor);
+	result = pd_past_next_kept(&cursor, &entry, err);
+	return result;
+}
+
+static int write_relation(struct pd_export *export, const struct pd_entry *entry, struct pd_buffer *into,
+			  struct pd_error *err)
+{
+	struct pd_relation relation;
+	int result;
+
+	if (!pd_relation_read_key(entry->key, &relation))
+		return pd_error_set(
+			err, PD_CORRUPT,
+			"a relation of the actor makes no sense: export it without its relations");
+	result = pd_buffer_printf(into, "{\"relation\":\"%s\"", pd_relation_side_name(relation.side));
+	if (result == 0)
+		result = append_member(into, ",\"kind\":", relation.kind);
+	if (result == 0)
+		result = append_member(into, ",\"actor\":", relation.other);
+	if (result == 0)
+		result = append_member(into, ",\"data\":", entry->value);
+	return result == 0 && end_line(export, into) == 0 && go_on_behind(&export->from, entry->key) == 0
+		       ? 0
+		       : no_memory(err);
+}
+
+/* Behind all keys. As write_parts(). */
+static int write_relations(struct pd_export *export, struct pd_buffer *into, struct pd_error *err)
+{
+	struct pd_past_cursor cursor;
+	struct pd_entry entry;
+	int result = 0;
+
+	if (export->without_relations)
+		return 0;
+	if (!export->relating) {
+		pd_buffer_clear(&export->from);
+		if (pd_buffer_append(&export->from, relations_from, sizeof relations_from) != 0)
+			return no_memory(err);
+	}
+	export->relating = true;
+	pd_past_seek(export->source->past, pd_buffer_slice(&export->from), pd_slice(&relations_to, 1),
+		     &cursor);
+	while (result == 0 && (result = pd_past_next_kept(&cursor, &entry, err)) == 1)
+		result = is_full(into) ? 1 : write_relation(export, &entry, into, err);
+	return result;
+}
+
 /* ---- the first and the last line ---- */
 
 static int write_header(struct pd_export *export, struct pd_buffer *into, struct pd_error *err)
@@ -307,14 +372,18 @@ static int write_header(struct pd_export *export, struct pd_buffer *into, struct
 	const struct pd_profile *profile = &source->profile;
 	char bookmark[PD_BOOKMARK_SIZE], when[PD_TIMESTAMP_SIZE];
 	const uint8_t space = PD_SPACE_KEY;
-	int result = pd_sha256_new(&export->sha256);
+	int related = find_relations(export, err), result;
 
+	if (related < 0)
+		return related;
+	result = pd_sha256_new(&export->sha256);
 	pd_bookmark_format(0, source->moment.epoch, source->moment.lsn, bookmark);
 	pd_timestamp_format(source->moment.time_us, 6, when);
 	if (result == 0)
 		result = pd_buffer_append(&export->from, &space, 1);
 	if (result == 0)
-		result = pd_buffer_printf(into, "{\"perdure_actor\":%u", PD_EXPORT_VERSION);
+		result = pd_buffer_printf(into, "{\"perdure_actor\":%u",
+					  related > 0 ? PD_EXPORT_VERSION : 1u);
 	if (result == 0)
 		result = append_member(into, ",\"actor\":", export->actor);
 	if (result == 0)
@@ -367,8 +436,10 @@ int pd_export_fill(struct pd_export *export, struct pd_buffer *into, struct pd_e
 	pd_past_forget(export->source->past);
 	if (!export->begun)
 		result = write_header(export, into, err);
-	if (result == 0)
+	if (result == 0 && !export->relating)
 		result = write_keys(export, into, err);
+	if (result == 0)
+		result = write_relations(export, into, err);
 	if (result < 0)
 		return result;
 	if (pd_sha256_add(export->sha256, pd_buffer_slice(into)) != 0)

@@ -15,7 +15,7 @@
 #include "crypto/digest.h"
 #include "restore/source.h"
 
-#define PD_EXPORT_VERSION  1u
+#define PD_EXPORT_VERSION  2u /* with relations; without any it is 1, which every version reads */
 #define PD_EXPORT_PIECE    ((size_t)128 * 1024) /* about; more where a line alone is longer */
 #define PD_EXPORT_PART     ((size_t)64 * 1024)  /* of a value, on a line of its own */
 #define PD_EXPORT_LINE_MAX ((size_t)1024 * 1024)
@@ -31,7 +31,8 @@ struct pd_export {
 	struct pd_buffer value; /* that comes in parts: what was read of it */
 	size_t value_done;      /* and is written */
 	uint64_t chunk;         /* inside of a large string: the number of the next */
-	bool begun, inside, done;
+	bool without_relations; /* to be said before the first lines */
+	bool begun, inside, relating, done;
 	uint64_t keys, lines, bytes; /* so far */
 };
 

@@ -1,6 +1,7 @@
 #include "restore/import_line.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "crypto/base64.h"
 #include "log/level.h"
@@ -188,10 +189,32 @@ static int parse_end(struct pd_slice *rest, struct pd_import_line *line)
 	return 0;
 }
 
+/* Behind its direction. */
+static int parse_relation(struct pd_slice *rest, struct pd_import_line *line)
+{
+	int result = take_bytes(rest, ",\"kind\":", line->name);
+
+	if (result != 0)
+		return result;
+	if (!pd_relation_kind_is_good(pd_buffer_slice(line->name)))
+		return PD_CORRUPT;
+	memcpy(line->relation, line->name->data, line->name->size);
+	line->relation_size = line->name->size;
+	result = take_bytes(rest, ",\"actor\":", line->name);
+	return result == 0 ? take_bytes(rest, ",\"data\":", line->bytes) : result;
+}
+
 static int parse(struct pd_slice *rest, struct pd_import_line *line)
 {
 	int result;
 
+	line->kind = PD_IMPORT_RELATION;
+	line->side = PD_RELATION_IN;
+	if (take_text(rest, "{\"relation\":\"in\""))
+		return parse_relation(rest, line);
+	line->side = PD_RELATION_OUT;
+	if (take_text(rest, "{\"relation\":\"out\""))
+		return parse_relation(rest, line);
 	if (take_text(rest, "{\"end\":true")) {
 		line->kind = PD_IMPORT_END;
 		return parse_end(rest, line);
@@ -225,6 +248,7 @@ static int parse_first(struct pd_slice *rest, struct pd_import_line *line, struc
 				    "the export is of version %" PRIu64
 				    ", and this server reads %u: import it with a newer Perdure",
 				    version, PD_EXPORT_VERSION);
+	line->version = version;
 	result = take_bytes(rest, ",\"actor\":", line->name);
 	return result == 0 ? parse_header(rest, line) : result;
 }

@@ -11,8 +11,16 @@
 #include "base/slice.h"
 #include "crypto/digest.h"
 #include "engine/profile.h"
+#include "model/relation/relation.h"
 
-enum pd_import_kind { PD_IMPORT_HEADER, PD_IMPORT_KEY, PD_IMPORT_FIELD, PD_IMPORT_PART, PD_IMPORT_END };
+enum pd_import_kind {
+	PD_IMPORT_HEADER,
+	PD_IMPORT_KEY,
+	PD_IMPORT_FIELD,
+	PD_IMPORT_PART,
+	PD_IMPORT_RELATION,
+	PD_IMPORT_END
+};
 enum pd_import_what {
 	PD_IMPORT_VALUE,  /* all of it is in `bytes` */
 	PD_IMPORT_SIZE,   /* `number` bytes come in parts */
@@ -20,12 +28,16 @@ enum pd_import_what {
 };
 
 struct pd_import_line {
-	struct pd_buffer *name;  /* of the actor, the key, the field */
-	struct pd_buffer *bytes; /* of a value or a part */
+	struct pd_buffer *name;  /* of the actor, the key, the field, the actor that is related */
+	struct pd_buffer *bytes; /* of a value or a part, what a relation says */
+	uint8_t relation[PD_RELATION_KIND_MAX]; /* its kind */
+	size_t relation_size;
+	enum pd_relation_side side;
 	enum pd_import_kind kind;
 	enum pd_import_what what; /* of a key or a field */
 	uint64_t number, expires_us;
-	struct pd_profile profile; /* of the first line */
+	uint64_t version; /* of the first line */
+	struct pd_profile profile;
 	/* Of the last. */
 	uint64_t lines, keys;
 	struct pd_hash128 hash;

@@ -8,9 +8,12 @@
 #include "base/codec.h"
 #include "engine/engine.h"
 #include "model/kv/kv.h"
+#include "model/relation/relation.h"
 #include "restore/entry.h"
 #include "restore/export.h"
 #include "restore/import_line.h"
+
+#define RELATION_BYTES_MAX ((size_t)PD_RELATION_KEY_MAX + PD_RELATION_DATA_MAX + 32)
 
 void pd_import_reader_init(struct pd_import_reader *reader, struct pd_blob sizes, uint64_t value_max)
 {
@@ -21,6 +24,8 @@ void pd_import_reader_init(struct pd_import_reader *reader, struct pd_blob sizes
 	pd_buffer_init(&reader->actor, PD_EXPORT_LINE_MAX);
 	pd_buffer_init(&reader->key, PD_KEY_SIZE_MAX);
 	pd_buffer_init(&reader->field, PD_KEY_SIZE_MAX);
+	pd_buffer_init(&reader->relations, PD_RELATIONS_MAX * RELATION_BYTES_MAX);
+	pd_buffer_init(&reader->relation, PD_RELATION_KEY_MAX);
 	pd_buffer_init(&reader->name, PD_EXPORT_LINE_MAX);
 	pd_buffer_init(&reader->bytes, PD_EXPORT_LINE_MAX);
 	pd_buffer_init(&reader->value, PD_VALUE_SIZE_MAX);
@@ -33,6 +38,8 @@ void pd_import_reader_done(struct pd_import_reader *reader)
 	pd_buffer_done(&reader->actor);
 	pd_buffer_done(&reader->key);
 	pd_buffer_done(&reader->field);
+	pd_buffer_done(&reader->relations);
+	pd_buffer_done(&reader->relation);
 	pd_buffer_done(&reader->name);
 	pd_buffer_done(&reader->bytes);
 	pd_buffer_done(&reader->value);
@@ -236,6 +243,8 @@ static int take_key(struct pd_import_reader *reader, const struct pd_import_line
 
 	if (is_inside(reader))
 		return unfinished(reader, err);
+	if (reader->relation_count > 0)
+		return wrong(reader, err, "relations come behind all keys");
 	if (reader->name.size > PD_USER_KEY_SIZE_MAX)
 		return wrong(reader, err, "a key has %u bytes at most", (unsigned)PD_USER_KEY_SIZE_MAX);
 	if (follow(reader, &reader->key, &reader->any_key, &follows) != 0)
@@ -279,6 +288,47 @@ static int take_part(struct pd_import_reader *reader, struct pd_buffer *into, st
 	return take_bytes(reader, pd_buffer_slice(&reader->bytes), into, err);
 }
 
+/* One that could stand in an actor, behind the one before it. */
+static int check_relation(const struct pd_import_reader *reader, struct pd_slice key, struct pd_error *err)
+{
+	if (reader->version < 2)
+		return wrong(reader, err, "a file of version 1 has no relations");
+	if (is_inside(reader))
+		return unfinished(reader, err);
+	if (reader->bytes.size > PD_RELATION_DATA_MAX)
+		return wrong(reader, err, "a relation says %u bytes at most", PD_RELATION_DATA_MAX);
+	if (reader->relation_count == PD_RELATIONS_MAX)
+		return wrong(reader, err, "an actor has %u relations at most", PD_RELATIONS_MAX);
+	if (pd_slice_compare(pd_buffer_slice(&reader->relation), key) >= 0)
+		return wrong(reader, err,
+			     "relations come in the order of direction, kind and actor, each once");
+	return 0;
+}
+
+static int take_relation(struct pd_import_reader *reader, const struct pd_import_line *line,
+			 struct pd_error *err)
+{
+	struct pd_slice other = pd_buffer_slice(&reader->name);
+	struct pd_relation relation = { .side = line->side,
+					.kind = pd_slice(line->relation, line->relation_size),
+					.other = other };
+	uint8_t bytes[PD_RELATION_KEY_MAX];
+	struct pd_entry_parts parts = { .type = PD_TYPE_RELATION, .value = pd_buffer_slice(&reader->bytes) };
+	int result;
+
+	if (!pd_actor_name_is_good(other))
+		return wrong(reader, err, "that is no actor's name");
+	parts.key = pd_relation_key(&relation, bytes);
+	result = check_relation(reader, parts.key, err);
+	if (result != 0)
+		return result;
+	pd_buffer_clear(&reader->relation);
+	if (pd_buffer_append_slice(&reader->relation, parts.key) != 0)
+		return no_memory(err);
+	reader->relation_count++;
+	return pd_entry_append(&reader->relations, &parts, err);
+}
+
 static int take_header(struct pd_import_reader *reader, const struct pd_import_line *line,
 		       struct pd_error *err)
 {
@@ -286,6 +336,7 @@ static int take_header(struct pd_import_reader *reader, const struct pd_import_l
 	    pd_buffer_append_slice(&reader->actor, pd_buffer_slice(&reader->name)) != 0)
 		return no_memory(err);
 	reader->profile = line->profile;
+	reader->version = line->version;
 	reader->begun = true;
 	return 0;
 }
@@ -322,6 +373,8 @@ static int take_line(struct pd_import_reader *reader, const struct pd_import_lin
 		return take_field(reader, line, into, err);
 	case PD_IMPORT_PART:
 		return take_part(reader, into, err);
+	case PD_IMPORT_RELATION:
+		return take_relation(reader, line, err);
 	case PD_IMPORT_END:
 		return take_end(reader, line, err);
 	}

@@ -27,12 +27,16 @@ struct pd_import_reader {
 	bool begun, ended;     /* the first line was read, the last */
 
 	/* Of the first. */
+	uint64_t version;
 	struct pd_buffer actor;
 	struct pd_profile profile;
 	/* Of the last. */
 	struct pd_hash128 hash;
 
-	struct pd_buffer key, field;  /* the last of each */
+	struct pd_buffer key, field; /* the last of each */
+	struct pd_buffer relations;  /* all of them, as entries: for whoever publishes what was made */
+	struct pd_buffer relation;   /* the key of the last */
+	uint64_t relation_count;
 	struct pd_buffer name, bytes; /* of the line at hand */
 	bool any_key, any_field;
 	uint64_t expires_us;             /* of the key at hand */

@@ -183,6 +183,7 @@ void pd_restore_destroy(struct pd_restore_job *job)
 	pd_buffer_done(&job->names);
 	pd_buffer_done(&job->piece);
 	pd_buffer_done(&job->reply);
+	pd_free(job->arrival.missing);
 	pd_free(job);
 }
 
@@ -338,6 +339,7 @@ static int decide(struct pd_restore_job *job, struct pd_error *err)
 	}
 	if (job->order.verb == PD_RESTORE_EXPORT) {
 		pd_export_init(&job->export, &job->source, job->known.name);
+		job->export.without_relations = job->order.without_relations;
 		job->stage = PD_STAGE_WRITE;
 		return 0;
 	}
@@ -574,13 +576,14 @@ static int publish(struct pd_restore_job *job, struct pd_error *err)
 	struct pd_draft_place place = { .name = job->order.name,
 					.instead_of = replaces ? job->known.actor : 0,
 					.profile = job->source.profile };
-	int result;
+	int result = 0;
 
-	if (job->order.verb == PD_RESTORE_IMPORT)
-		place.profile = job->reader.profile;
 	if (job->order.verb == PD_RESTORE_SNAPSHOT)
 		return keep(job, err);
-	result = pd_draft_publish(job->draft, &place, &job->receipt, err);
+	if (job->order.verb == PD_RESTORE_IMPORT)
+		result = pd_restore_place_import(job, &place, err);
+	if (result == 0)
+		result = pd_draft_publish(job->draft, &place, &job->receipt, err);
 	if (result != 0)
 		return result == PD_AGAIN ? 1 : result;
 	job->draft = NULL;

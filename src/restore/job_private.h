@@ -46,7 +46,8 @@ enum pd_restore_stage {
 };
 
 #define PD_RESTORE_PIECE_MAX ((size_t)PD_KEY_SIZE_MAX + PD_VALUE_SIZE_MAX + 32 * PD_COPY_PIECE)
-#define PD_RESTORE_NUMBERS   256u /* of blobs, at a time */
+#define PD_RESTORE_REPLY_MAX ((size_t)4096) /* there from the start: what was done is told */
+#define PD_RESTORE_NUMBERS   256u           /* of blobs, at a time */
 
 struct pd_restore_look;
 
@@ -98,7 +99,8 @@ struct pd_restore_job {
 	struct pd_copy copy;
 	enum pd_copy_end end;
 	struct pd_export export;
-	struct pd_relations_done related; /* of a restore of relations */
+	struct pd_relations_done related;    /* of a restore of relations */
+	struct pd_relations_arrival arrival; /* of an import */
 	struct pd_hash128 was, is; /* of what is made: of what it is made of, and of what was written */
 	struct pd_hash128 all;     /* of all that the source had then, with relations */
 	uint64_t draft_id;
@@ -169,6 +171,9 @@ uint64_t pd_restore_now_us(const struct pd_restore_job *job);
 bool pd_restore_is_idle(const struct pd_restore_job *job);
 void pd_restore_init_import(struct pd_restore_job *job);
 PD_MUST_CHECK int pd_restore_begin_import(struct pd_restore_job *job, struct pd_error *err);
+/* What the file says of its place; and room for the answer, before anything is done. */
+PD_MUST_CHECK int pd_restore_place_import(struct pd_restore_job *job, struct pd_draft_place *place,
+					  struct pd_error *err);
 /* Stages. */
 PD_MUST_CHECK int pd_restore_write_lines(struct pd_restore_job *job, struct pd_error *err);
 PD_MUST_CHECK int pd_restore_say_over(struct pd_restore_job *job, struct pd_error *err);

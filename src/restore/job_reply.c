@@ -1,7 +1,9 @@
 /* What orders are answered with. */
 #include <assert.h>
 
+#include "model/relation/relation.h"
 #include "restore/job_private.h"
+#include "store/memtable.h"
 #include "wire/resp.h"
 
 static void write_text(struct pd_resp_writer *reply, const char *name, struct pd_slice text)
@@ -119,18 +121,45 @@ void pd_restore_write_snapshot(struct pd_restore_job *job)
 	assert(reply.failed == 0);
 }
 
+/* Those of an import that were not taken up. */
+static void write_missing(struct pd_resp_writer *reply, const struct pd_relations_arrival *arrival,
+			  uint64_t count)
+{
+	size_t n = 0;
+
+	pd_resp_write_bulk_string(reply, "missing");
+	pd_resp_write_array(reply, (size_t)(count - arrival->related));
+	for (size_t at = 0; at < arrival->entries.size; n++) {
+		struct pd_relation relation = { 0 };
+		struct pd_entry entry;
+
+		pd_entry_read(arrival->entries.data + at, 0, &entry);
+		at += pd_entry_size(entry.bytes);
+		if (!arrival->missing[n])
+			continue;
+		(void)pd_relation_read_key(entry.key, &relation);
+		pd_resp_write_map(reply, 3);
+		write_text(reply, "direction", pd_slice_string(pd_relation_side_name(relation.side)));
+		write_text(reply, "kind", relation.kind);
+		write_text(reply, "actor", relation.other);
+	}
+}
+
 void pd_restore_write_imported(struct pd_restore_job *job)
 {
+	uint64_t relations = job->arrival.entries.size > 0 ? job->reader.relation_count : 0;
 	struct pd_resp_writer reply = { .buffer = &job->reply, .protocol = job->protocol };
 	bool replaced = job->known.actor != 0;
 	char hash[33];
 
 	pd_hash128_format(job->is, hash);
-	pd_resp_write_map(&reply, replaced ? 7 : 6);
+	pd_resp_write_map(&reply, replaced ? 9 : 8);
 	write_text(&reply, "actor", job->order.name);
 	write_number(&reply, "keys", job->reader.keys);
 	write_number(&reply, "bytes", job->reader.entry_bytes);
 	write_text(&reply, "hash", pd_slice_string(hash));
+	write_number(&reply, "related", job->arrival.related);
+	write_missing(&reply, &job->arrival, relations);
 	write_bookmark(&reply, "bookmark", job->receipt.epoch, job->receipt.lsn);
 	write_text(&reply, "durability", pd_slice_string(pd_level_name(job->receipt.level)));
 	/* What it was before it took the other's place. */

@@ -5,7 +5,6 @@
 #include "engine/actor.h"
 #include "restore/job_private.h"
 
-#define REPLY_MAX ((size_t)4096) /* there from the start: what was done is told */
 
 static int no_actor(struct pd_slice name, struct pd_error *err)
 {
@@ -255,7 +254,7 @@ int pd_restore_job_start(struct pd_restore_jobs *jobs, struct pd_session *sessio
 	pd_restore_init_import(job);
 	pd_restore_plan_init(&job->plan);
 	atomic_init(&job->cancelled, false);
-	if (pd_buffer_reserve(&job->reply, REPLY_MAX) != 0)
+	if (pd_buffer_reserve(&job->reply, PD_RESTORE_REPLY_MAX) != 0)
 		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for an order");
 	else
 		result = pd_restore_order_parse(words, count, &job->order, err);

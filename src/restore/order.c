@@ -19,8 +19,8 @@ static const struct {
 	[PD_RESTORE_REVERT] = { "revert", "REVERT name lsn|bookmark [DRYRUN]", 2 },
 	[PD_RESTORE_SNAPSHOT] = { "snapshot", "SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]", 1 },
 	[PD_RESTORE_VERIFY] = { "verify", "VERIFY name snapshot", 2 },
-	[PD_RESTORE_EXPORT] = { "export", "EXPORT name [AT moment]", 1 },
-	[PD_RESTORE_IMPORT] = { "import", "IMPORT [AS name] [REPLACE]", 0 },
+	[PD_RESTORE_EXPORT] = { "export", "EXPORT name [AT moment] [NORELATIONS]", 1 },
+	[PD_RESTORE_IMPORT] = { "import", "IMPORT [AS name] [REPLACE] [NORELATIONS]", 0 },
 };
 
 const char *pd_restore_verb_name(enum pd_restore_verb verb)
@@ -132,14 +132,24 @@ static int parse_snapshot(struct pd_restore_order *order, const struct pd_slice 
 static int parse_import(struct pd_restore_order *order, const struct pd_slice *words, size_t count,
 			struct pd_error *err)
 {
-	order->replaces = count > 1 && pd_slice_equal_nocase(words[count - 1], "replace") && count % 2 == 0;
-	count -= order->replaces;
-	if (count == 1)
-		return 0;
-	if (count != 3 || !pd_slice_equal_nocase(words[1], "as"))
-		return syntax_error(order->verb, err);
-	order->name = words[2];
-	return words[2].size > 0 ? 0 : pd_error_set(err, PD_INVALID, "an actor's name is not empty");
+	size_t at = 1;
+
+	if (count > 2 && pd_slice_equal_nocase(words[1], "as")) {
+		order->name = words[2];
+		at = 3;
+		if (order->name.size == 0)
+			return pd_error_set(err, PD_INVALID, "an actor's name is not empty");
+	}
+	for (; at < count; at++) {
+		bool *option = pd_slice_equal_nocase(words[at], "replace")       ? &order->replaces
+			       : pd_slice_equal_nocase(words[at], "norelations") ? &order->without_relations
+										 : NULL;
+
+		if (option == NULL || *option)
+			return syntax_error(order->verb, err);
+		*option = true;
+	}
+	return 0;
 }
 
 static int parse(struct pd_restore_order *order, const struct pd_slice *words, size_t count,
@@ -161,7 +171,9 @@ static int parse(struct pd_restore_order *order, const struct pd_slice *words, s
 			   pd_slice_equal_nocase(words[at], "relations");
 	order->dry_run = changes && count == at + order->relations + 1 &&
 			 pd_slice_equal_nocase(words[count - 1], "dryrun");
-	count -= (size_t)order->relations + order->dry_run;
+	order->without_relations = order->verb == PD_RESTORE_EXPORT && count > at &&
+				   pd_slice_equal_nocase(words[count - 1], "norelations");
+	count -= (size_t)order->relations + order->dry_run + order->without_relations;
 	if (order->verb == PD_RESTORE_FORK)
 		order->name = words[2];
 	if ((order->verb == PD_RESTORE_FORK || order->verb == PD_RESTORE_EXPORT) && count == at + 2 &&

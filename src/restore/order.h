@@ -8,9 +8,11 @@
  *     SNAPSHOT name [snapshot] [AT moment] [KEEP seconds]
  *                                      that moment, kept under a name (default: what the time was)
  *     VERIFY name snapshot             is what was kept what it was?
- *     EXPORT name [AT moment]          what it had then (default: has now), as lines that are handed out piece by piece
- *     IMPORT [AS name] [REPLACE]       another actor of such lines, which come piece by piece (default: of the name that they say); REPLACE:
- *                                      in the place of the one that has the name, if there is one
+ *     EXPORT name [AT moment] [NORELATIONS]
+ *                                      what it had then (default: has now), as lines that are handed out piece by piece
+ *     IMPORT [AS name] [REPLACE] [NORELATIONS]
+ *                                      another actor of such lines, which come piece by piece (default: of the name that they say); REPLACE:
+ *                                      in the place of the one that has the name, if there is one. NORELATIONS: without what it was related to
  */
 #ifndef PD_RESTORE_ORDER_H
 #define PD_RESTORE_ORDER_H
@@ -42,7 +44,8 @@ struct pd_restore_order {
 	struct pd_slice snapshot; /* of a snapshot: its name, a good one; size 0: none was said */
 	uint64_t keep_us;         /* and for how long; 0: until it is removed */
 	bool dry_run, replaces;
-	bool relations; /* of a restore: what the actor was related to, and nothing else */
+	bool relations;         /* of a restore: what the actor was related to, and nothing else */
+	bool without_relations; /* of an export or an import */
 };
 
 /* `words` begin with the verb. PD_INVALID: the text says what is wrong. PD_NO_MEMORY. *ret_order is to be given back with

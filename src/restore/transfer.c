@@ -13,10 +13,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "restore/job_private.h"
 #include "wire/resp.h"
 
-#define TURN_BYTES ((size_t)64 * 1024) /* of lines, which nobody else is served beside: about a millisecond */
+#define MISSING_BYTES 96u /* of a reply, for a relation that was not taken up, beside its names */
+#define TURN_BYTES    ((size_t)64 * 1024) /* of lines, which nobody else is served beside: about a millisecond */
 
 bool pd_restore_is_transfer(const struct pd_restore_job *job)
 {
@@ -237,6 +239,25 @@ int pd_restore_job_put(struct pd_restore_job *job, struct pd_slice bytes,
 	job->written_keys = job->reader.keys;
 	job->written_bytes = job->reader.entry_bytes;
 	return result;
+}
+
+int pd_restore_place_import(struct pd_restore_job *job, struct pd_draft_place *place, struct pd_error *err)
+{
+	struct pd_import_reader *reader = &job->reader;
+
+	place->profile = reader->profile;
+	if (reader->relation_count == 0 || job->order.without_relations)
+		return 0;
+	if (job->arrival.missing == NULL)
+		job->arrival.missing = pd_calloc(reader->relation_count, sizeof *job->arrival.missing);
+	if (job->arrival.missing == NULL ||
+	    pd_buffer_reserve(&job->reply, PD_RESTORE_REPLY_MAX + reader->relations.size +
+						   reader->relation_count * MISSING_BYTES) != 0)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for what an import is answered with");
+	job->arrival.entries = pd_buffer_slice(&reader->relations);
+	job->arrival.was = pd_buffer_slice(&reader->actor);
+	place->relations = &job->arrival;
+	return 0;
 }
 
 int pd_restore_job_end(struct pd_restore_job *job, struct pd_error *err)

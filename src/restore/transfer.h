@@ -1,9 +1,10 @@
 /* Exports and imports as words, over several commands of one connection or session: what comes behind PD.ACTOR.
  *
- *     EXPORT BEGIN name [AT moment]   the first piece
+ *     EXPORT BEGIN name [AT moment] [NORELATIONS]
+ *                                     the first piece
  *     EXPORT NEXT                     the next; empty: that was all
  *     EXPORT END                      that is enough
- *     IMPORT BEGIN [AS name] [REPLACE]
+ *     IMPORT BEGIN [AS name] [REPLACE] [NORELATIONS]
  *     IMPORT PUT piece                cut anywhere
  *     IMPORT END                      that was all: it is compared, and gets its name
  *     IMPORT ABORT

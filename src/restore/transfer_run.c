@@ -50,8 +50,9 @@ static int check(struct command *command, struct pd_error *err)
 	if (command->count < 2 || !is_step(command))
 		return pd_error_set(err, PD_INVALID, "syntax error: PD.ACTOR %s",
 				    command->export
-					    ? "EXPORT BEGIN name [AT moment] | NEXT | END"
-					    : "IMPORT BEGIN [AS name] [REPLACE] | PUT piece | END | ABORT");
+					    ? "EXPORT BEGIN name [AT moment] [NORELATIONS] | NEXT | END"
+					    : "IMPORT BEGIN [AS name] [REPLACE] [NORELATIONS] | PUT piece | "
+					      "END | ABORT");
 	if (command->begins && transfer->job != NULL && !transfer->waits)
 		return pd_error_set(
 			err, PD_INVALID,

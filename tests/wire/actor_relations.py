@@ -5,6 +5,7 @@ import json
 
 from actor_history import as_map, is_error, now, page_of
 from actor_restore import hash_of, made
+from actor_transfer import exported, imported
 
 
 def relations(connection, name, *words):
@@ -216,18 +217,6 @@ def test_restore_relations(world):
     is_error(connection.command("PD.ACTOR", "RESTORE", "rp", "AT", begin, "RELATED"), "ERR syntax error: PD.ACTOR RESTORE")
 
 
-def test_transfer(world):
-    """What another server makes of an export is related to nobody."""
-    connection = world.connect()
-    actors(connection, "rx", "ry")
-    connection.expect(1, "PD.ACTOR", "RELATE", "rx", "ry")
-    file = f"{world.directory}/related.jsonl"
-    world.perdure("actor", "export", "-f", file, "rx", "--data", world.server.directory)
-    world.perdure("actor", "import", "--as", "rx-copy", file, "--data", world.server.directory)
-    assert relations(connection, "rx-copy") == []
-    connection.expect(b"1", "GET", "{rx-copy}k")
-
-
 def test_command(world):
     connection = world.connect()
     actors(connection, "rs", "rt")
@@ -248,3 +237,67 @@ def test_command(world):
     assert actor("unrelate", "rs", "rt", "--kind", "member") == "ended\n"
     assert "there is no actor 'nobody'" in actor("relate", "rs", "nobody", status=1)
     assert "which actor does it go to" in actor("relate", "rs", status=2)
+
+
+def test_files(world):
+    connection = world.connect()
+    actors(connection, "fa", "fb", "fc")
+    bare = hash_of(connection, "fa")
+    connection.expect(1, "PD.ACTOR", "RELATE", "fa", "fb", "KIND", "friend", "DATA", "since school")
+    connection.expect(1, "PD.ACTOR", "RELATE", "fc", "fa")
+    lines, without = exported(connection, "fa"), exported(connection, "fa", "AT", "now", "NORELATIONS")
+    read = [json.loads(line) for line in lines.splitlines()]
+    assert read[0]["perdure_actor"] == 2 and read[-1]["state_hash"].encode() == bare, read
+    assert read[2:4] == [{"relation": "in", "kind": "related", "actor": "fc", "data": ""},
+                         {"relation": "out", "kind": "friend", "actor": "fb", "data": "since school"}], read
+    assert json.loads(without.splitlines()[0])["perdure_actor"] == 1
+    copy = imported(connection, lines, "AS", "fd")
+    assert (copy["related"], copy["missing"], copy["hash"]) == (2, [], bare), copy
+    assert ("in", "friend", "fd") in [one[:3] for one in relations(connection, "fb")]
+    assert relations(connection, "fd", "IN") == [("in", "related", "fc", "")]
+    assert imported(connection, lines, "AS", "fe", "NORELATIONS")["related"] == 0
+    assert relations(connection, "fe") == []
+    # Who is not there is told; who comes later brings its side along. An owner of another is not written past.
+    friend = exported(connection, "fb")
+    connection.command("PD.ACTOR", "ACQUIRE", "fc", "somebody", "60000", "EXCLUSIVE")
+    for name in ("fa", "fb"):
+        connection.expect(1, "PD.ACTOR", "DROP", name)
+    again = imported(connection, lines)
+    assert again["related"] == 0, again
+    assert [as_map(one) for one in again["missing"]] == [
+        {"direction": b"in", "kind": b"related", "actor": b"fc"}, {"direction": b"out", "kind": b"friend", "actor": b"fb"}], again
+    assert relations(connection, "fa") == []
+    assert imported(connection, friend)["related"] == 2
+    assert [one[:3] for one in relations(connection, "fa")] == [("out", "friend", "fb")]
+    assert relations(connection, "fb", "KIND", "friend")[0][:3] == ("in", "friend", "fa")
+    for words in (("EXPORT", "BEGIN", "fa", "NORELATIONS", "AT", "now"), ("IMPORT", "BEGIN", "REPLACE", "REPLACE"),
+                  ("IMPORT", "BEGIN", "NORELATIONS", "AS", "x")):
+        is_error(connection.command("PD.ACTOR", *words), "ERR syntax error: PD.ACTOR")
+
+
+def test_files_in_the_shell(world):
+    server = world.new_server("relations-files")
+    server.start()
+    connection = world.connect(server)
+    actors(connection, "a", "b")
+    connection.expect(1, "PD.ACTOR", "RELATE", "a", "b", "KIND", "friend")
+
+    def run(*words):
+        return world.run(world.binary, "actor", *words, "--data", server.directory)[1]
+
+    path, bare = world.path("related.jsonl"), world.path("bare.jsonl")
+    run("export", "-f", path, "a")
+    run("export", "--without-relations", "-f", bare, "a")
+    with open(path, "rb") as file, open(bare, "rb") as other:
+        assert b'"relation":"out"' in file.read() and b"relation" not in other.read()
+    assert "not related" not in run("import", "--as", "c", path)
+    assert relations(connection, "c") == [("out", "friend", "b", "")]
+    run("import", "--as", "d", "--without-relations", path)
+    assert relations(connection, "d") == []
+    connection.expect(1, "PD.ACTOR", "DROP", "b")
+    assert "not related: friend to b\n" in run("import", "--as", "e", path)
+    assert json.loads(run("import", "--as", "f", "-o", "json", path))["missing"] == [
+        {"direction": "out", "kind": "friend", "actor": "b"}]
+    server.stop()
+    # Nobody serves it: the directory is read.
+    assert '"relation"' not in run("export", "--without-relations", "a")

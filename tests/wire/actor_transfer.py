@@ -133,7 +133,7 @@ def test_refused(world):
     refused(("INTO", "x"), lines, "syntax error")
     refused(("AS", "x"), lines[:-1], "CORRUPT the file ends after line 3")
     refused(("AS", "x"), lines.replace(b'"1"', b'"3"'), "CORRUPT line 4: the lines before it have another checksum")
-    refused(("AS", "x"), lines.replace(b'"perdure_actor":1', b'"perdure_actor":2'), "is of version 2, and this server reads 1")
+    refused(("AS", "x"), lines.replace(b'"perdure_actor":1', b'"perdure_actor":3'), "is of version 3, and this server reads 2")
     refused(("AS", "x"), lines + b"\n", "CORRUPT line 5: there is something behind the end")
     refused(("AS", "x"), b"hello\n", "CORRUPT line 1: an export of an actor begins otherwise")
     is_error(connection.command("PD.ACTOR", "EXPORT", "NEXT"), "no export is at work here")

@@ -15,10 +15,14 @@
 #include "restore/import_read.h"
 #include "store/memtable.h"
 
-#define HEADER                                                                                            \
-	"{\"perdure_actor\":1,\"actor\":\"ann\",\"at\":\"0000-0000000001-0000000000000007\",\"at_time\":" \
-	"\"2026-01-15T14:30:00.000000Z\",\"durability\":\"default\",\"quota_keys\":0,\"quota_bytes\":0,"  \
+#define HEADER  "{\"perdure_actor\":1" HEADER_REST
+#define HEADER2 "{\"perdure_actor\":2" HEADER_REST
+#define HEADER_REST                                                                                      \
+	",\"actor\":\"ann\",\"at\":\"0000-0000000001-0000000000000007\",\"at_time\":"                    \
+	"\"2026-01-15T14:30:00.000000Z\",\"durability\":\"default\",\"quota_keys\":0,\"quota_bytes\":0," \
 	"\"quota_ops\":0,\"expire_after_s\":0}\n"
+#define RELATION(side, kind, actor, data) \
+	"{\"relation\":\"" side "\",\"kind\":\"" kind "\",\"actor\":\"" actor "\",\"data\":\"" data "\"}\n"
 #define LARGE_MIN 20u
 #define CHUNK     8u
 
@@ -98,20 +102,23 @@ static struct pd_slice finish(const char *lines, unsigned keys, struct pd_buffer
 	return pd_buffer_slice(into);
 }
 
-static const char sample[] = HEADER "{\"key\":\"\",\"value\":\"\"}\n"
-				    "{\"key\":\"\\\"\\\\\\n\\r\\t\",\"expires_us\":5,\"value\":\"Rome\"}\n"
-				    "{\"key\":\"a\",\"fields\":2}\n"
-				    "{\"field\":\"\",\"value\":{\"base64\":\"AP8=\"}}\n"
-				    "{\"field\":\"f\",\"size\":9}\n"
-				    "{\"part\":\"01234\"}\n"
-				    "{\"part\":\"5678\"}\n"
-				    "{\"key\":\"b\",\"size\":20}\n"
-				    "{\"part\":\"0123456789\"}\n"
-				    "{\"part\":\"0123456789\"}\n"
-				    "{\"key\":\"c\",\"value\":\"012345678901234567890123\"}\n"
-				    "{\"key\":\"d\",\"size\":3}\n"
-				    "{\"part\":\"012\"}\n"
-				    "{\"key\":{\"base64\":\"/wE=\"},\"value\":\"x\"}\n";
+static const char sample[] = HEADER2
+	"{\"key\":\"\",\"value\":\"\"}\n"
+	"{\"key\":\"\\\"\\\\\\n\\r\\t\",\"expires_us\":5,\"value\":\"Rome\"}\n"
+	"{\"key\":\"a\",\"fields\":2}\n"
+	"{\"field\":\"\",\"value\":{\"base64\":\"AP8=\"}}\n"
+	"{\"field\":\"f\",\"size\":9}\n"
+	"{\"part\":\"01234\"}\n"
+	"{\"part\":\"5678\"}\n"
+	"{\"key\":\"b\",\"size\":20}\n"
+	"{\"part\":\"0123456789\"}\n"
+	"{\"part\":\"0123456789\"}\n"
+	"{\"key\":\"c\",\"value\":\"012345678901234567890123\"}\n"
+	"{\"key\":\"d\",\"size\":3}\n"
+	"{\"part\":\"012\"}\n"
+	"{\"key\":{\"base64\":\"/wE=\"},\"value\":\"x\"}\n" RELATION("in", "related", "ann", "")
+		RELATION("out", "member", "team:blue", "since 2024")
+			RELATION("out", "member-of", "a", "\\\"");
 #define SAMPLE_KEYS 7
 
 static void expect(const struct pd_buffer *entries, size_t *at, uint8_t type, uint64_t expires_us,
@@ -152,6 +159,13 @@ static void check_sample(const struct reading *reading)
 	expect(entries, &at, PD_TYPE_STRING, 0, BYTES("kd"), BYTES("012"));
 	expect(entries, &at, PD_TYPE_STRING, 0, BYTES("k\xff\x01"), BYTES("x"));
 	assert_int_equal(at, entries->size);
+	entries = &reading->reader.relations;
+	at = 0;
+	expect(entries, &at, PD_TYPE_RELATION, 0, BYTES("rirelated\0ann"), BYTES(""));
+	expect(entries, &at, PD_TYPE_RELATION, 0, BYTES("romember\0team:blue"), BYTES("since 2024"));
+	expect(entries, &at, PD_TYPE_RELATION, 0, BYTES("romember-of\0a"), BYTES("\""));
+	assert_int_equal(at, entries->size);
+	assert_int_equal(reading->reader.relation_count, 3);
 	assert_int_equal(reading->reader.keys, SAMPLE_KEYS);
 	assert_true(pd_slice_equal(pd_buffer_slice(&reading->reader.actor), BYTES("ann")));
 	assert_int_equal(reading->reader.hash.high, 0x0001020304050607);
@@ -265,6 +279,10 @@ static void test_lines_moved(void **state)
 
 /* ---- lines that no export has ---- */
 
+#define TEXT_64       "0123456789012345678901234567890123456789012345678901234567890123"
+#define KIND_TOO_LONG TEXT_64 "x"
+#define NAME_TOO_LONG TEXT_64 TEXT_64 TEXT_64 TEXT_64 "x"
+
 static const struct {
 	const char *lines, *words;
 	int result;
@@ -272,7 +290,26 @@ static const struct {
 	{ "", "the file ends after line 0", PD_CORRUPT },
 	{ "\n", "line 1: an export of an actor begins otherwise", PD_CORRUPT },
 	{ "hello\n", "line 1: an export of an actor begins otherwise", PD_CORRUPT },
-	{ "{\"perdure_actor\":2,\"news\":1}\n", "is of version 2, and this server reads 1", PD_NEWER_FORMAT },
+	{ "{\"perdure_actor\":3,\"news\":1}\n", "is of version 3, and this server reads 2", PD_NEWER_FORMAT },
+	{ HEADER RELATION("in", "k", "b", ""), "line 2: a file of version 1 has no relations", PD_CORRUPT },
+	{ HEADER2 RELATION("to", "k", "b", ""), "line 2: byte 1: ", PD_CORRUPT },
+	{ HEADER2 RELATION("in", "", "b", ""), "line 2: ", PD_CORRUPT },
+	{ HEADER2 RELATION("in", "a b", "b", ""), "line 2: ", PD_CORRUPT },
+	{ HEADER2 RELATION("in", KIND_TOO_LONG, "b", ""), "line 2: ", PD_CORRUPT },
+	{ HEADER2 RELATION("in", "k", "", ""), "line 2: that is no actor's name", PD_CORRUPT },
+	{ HEADER2 RELATION("in", "k", "a/b", ""), "line 2: that is no actor's name", PD_CORRUPT },
+	{ HEADER2 RELATION("in", "k", NAME_TOO_LONG, ""), "line 2: that is no actor's name", PD_CORRUPT },
+	{ HEADER2 RELATION("in", "k", "b", NAME_TOO_LONG), "line 2: a relation says 256 bytes at most",
+	  PD_CORRUPT },
+	{ HEADER2 "{\"relation\":\"in\",\"kind\":\"k\",\"actor\":\"b\"}\n", "line 2: ", PD_CORRUPT },
+	{ HEADER2 RELATION("in", "k", "b", "") RELATION("in", "k", "b", "2"),
+	  "line 3: relations come in the order", PD_CORRUPT },
+	{ HEADER2 RELATION("out", "k", "b", "") RELATION("in", "k", "b", ""),
+	  "line 3: relations come in the order", PD_CORRUPT },
+	{ HEADER2 RELATION("out", "k", "b", "") "{\"key\":\"a\",\"value\":\"\"}\n",
+	  "line 3: relations come behind all keys", PD_CORRUPT },
+	{ HEADER2 "{\"key\":\"a\",\"fields\":2}\n" RELATION("out", "k", "b", ""),
+	  "line 3: the hash before it lacks 2 fields", PD_CORRUPT },
 	{ "{\"perdure_actor\":0}\n", "line 1: an export", PD_CORRUPT },
 	{ "{\"perdure_actor\":1}\n", "line 1: byte 19: ", PD_CORRUPT },
 	{ "{\"perdure_actor\":1,\"actor\":\"ann\",\"at\":\"\",\"at_time\":\"\",\"durability\":\"steel\",", "",
