@@ -62,14 +62,17 @@ static int code_of_order(const struct world *world, const struct remake *remake)
 	bool was = cell_then(oracle, cell_actor(tenant, remake->from), remake->lsn) != NULL;
 	bool has_snapshot = oracle->cells[CELL_SNAPSHOT] != NULL;
 
+	if (remake->restore && (oracle->cells[to] == NULL || (remake->snapshot && !has_snapshot)))
+		return PD_NOT_FOUND;
 	if (remake->restore)
-		return oracle->cells[to] != NULL && (remake->snapshot ? has_snapshot : was) ? 0
-											    : PD_NOT_FOUND;
+		return remake->snapshot || was ? 0 : PD_NOT_THEN;
 	if (remake->snapshot && has_snapshot)
 		return PD_EXISTS;
 	if (!remake->snapshot && !remake->carry && oracle->cells[to] != NULL)
 		return PD_EXISTS;
-	return was ? 0 : PD_NOT_FOUND;
+	if (was)
+		return 0;
+	return remake->from == remake->to && !remake->snapshot ? PD_NOT_FOUND : PD_NOT_THEN;
 }
 
 /* The first record of it takes an id. */
@@ -143,6 +146,28 @@ static bool note_items(struct remaking *making, struct pd_session *session, uint
 	return true;
 }
 
+/* What it was related to it is again, as far as the others are there. */
+static void note_carried(struct remaking *making, uint64_t lsn)
+{
+	const struct remake *remake = &making->remake;
+	struct oracle *oracle = &making->world->oracle;
+	unsigned tenant = making->world->clients[0].tenant;
+
+	for (unsigned i = 0; i < ORACLE_RELATIONS_OF_ONE; i++) {
+		unsigned other, cell = oracle_relation_of(tenant, remake->from, i, &other);
+		const struct oracle_relation *was = cell_then(oracle, cell, remake->lsn);
+
+		if (was == NULL)
+			continue;
+		other = other == remake->from ? remake->to : other;
+		cell = i < ORACLE_RELATIONS_OF_ONE / 2
+			       ? cell_relation(tenant, remake->to, other, i % WORLD_KINDS)
+			       : cell_relation(tenant, other, remake->to, i % WORLD_KINDS);
+		if (oracle->cells[cell_actor(tenant, other)] != NULL)
+			oracle_set(oracle, cell, was, lsn);
+	}
+}
+
 static bool note_published(struct remaking *making, uint64_t lsn)
 {
 	const struct remake *remake = &making->remake;
@@ -166,6 +191,8 @@ static bool note_published(struct remaking *making, uint64_t lsn)
 		oracle_clear(oracle, tenant, remake->to, lsn);
 	}
 	oracle_set(oracle, cell_actor(tenant, remake->to), name, lsn);
+	if (remake->carry)
+		note_carried(making, lsn);
 	life_spare(world);
 	(void)snprintf(place, sizeof place, "%s/%s", tenant_name(tenant), actor_name(remake->to));
 	session = pd_session_new(world->engine, ++world->client_number, "verifier", "");

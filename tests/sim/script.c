@@ -159,8 +159,10 @@ static bool remake_own(struct world *world, const struct act *act)
 		what.to = own;
 		what.lsn = world->drop_lsn - 1;
 	}
-	if (act->kind == ACT_CARRY)
+	if (act->kind == ACT_CARRY) {
 		what.carry = true;
+		what.to = (uint8_t)((own + 3) % WORLD_ACTORS); /* nobody writes to that one */
+	}
 	if (act->kind == ACT_RESTORE || act->kind == ACT_RESTORE_RELATIONS)
 		what = (struct remake){ .from = own, .to = own, .lsn = world->marked_lsn, .restore = true };
 	what.relations = act->kind == ACT_RESTORE_RELATIONS;

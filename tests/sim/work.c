@@ -415,6 +415,9 @@ bool work_check_refusal(struct world *world, const struct outcome *outcome, int 
 	case PD_NOT_FOUND:
 		right = world_dead(world) || outcome->code == PD_NOT_FOUND;
 		break;
+	case PD_NOT_THEN:
+		right = world_dead(world) || outcome->code == PD_NOT_THEN;
+		break;
 	case PD_QUOTA:
 		world->totals->quota_refusals++;
 		right = outcome->maybe_quota;
