@@ -57,6 +57,10 @@ bool pd_actor_take_words(const struct pd_options *options, int argc, char **argv
 /* Have the server carry it out, and print what it says. The exit status. */
 int pd_actor_order(const struct pd_options *options, const char *data, bool json, const char *const *words,
 		   void (*print)(struct pd_output *output, struct pd_slice reply));
+/* The same of a part of what it says. */
+int pd_actor_ask(const struct pd_options *options, const char *data, bool json, const char *const *words,
+		 struct pd_slice (*part)(struct pd_slice reply),
+		 void (*print)(struct pd_output *output, struct pd_slice part));
 
 /* Subcommands that carry an actor into a file, and back: actor_export.c, actor_transfer.c. */
 int pd_actor_export_run(int argc, char **argv);

@@ -7,8 +7,6 @@
 #include "cli/admin.h"
 #include "cli/cli.h"
 #include "cli/output.h"
-#include "cli/reply.h"
-#include "server/server.h"
 #include "wire/resp.h"
 
 #define ALL "10000" /* more than one has: a page is all of them */
@@ -32,10 +30,40 @@ struct given {
 	{                                                                                  \
 		"o", "FORMAT", PD_OPTION_FORMAT, AT(json), 0, 0, "text (default) or json." \
 	}
-#define WHICH_FROM "which actor does it come from? 'perdure actor ls' lists them"
-#define WHICH_TO   "which actor does it go to? 'perdure actor ls' lists them"
 
-static const char *const from_and_to[] = { WHICH_FROM, WHICH_TO, NULL };
+/* ---- words ---- */
+
+#define WORDS_MAX 10u /* and NULL */
+
+static void add_option(const char **words, const char *name, const char *value)
+{
+	size_t count = 0;
+
+	if (value == NULL)
+		return;
+	while (words[count] != NULL)
+		count++;
+	words[count] = name;
+	words[count + 1] = value;
+}
+
+/* What concerns two of them. */
+static int order_both(const struct pd_options *options, int argc, char **argv, const char *verb,
+		      void (*print)(struct pd_output *output, struct pd_slice reply))
+{
+	static const char *const what[] = { "which actor does it come from? 'perdure actor ls' lists them",
+					    "which actor does it go to? 'perdure actor ls' lists them",
+					    NULL };
+	const char *words[WORDS_MAX] = { "PD.ACTOR", verb };
+	struct given given = { .data = "./data" };
+	int status;
+
+	if (!pd_actor_take_words(options, argc, argv, &given, what, words + 2, &status))
+		return status;
+	add_option(words, "KIND", given.kind);
+	add_option(words, "DATA", given.text);
+	return pd_actor_order(options, given.data, given.json, words, print);
+}
 
 /* ---- relate ---- */
 
@@ -68,22 +96,7 @@ static void print_related(struct pd_output *output, struct pd_slice reply)
 
 int pd_actor_relate_run(int argc, char **argv)
 {
-	const char *words[9] = { "PD.ACTOR", "RELATE" };
-	struct given given = { .data = "./data" };
-	size_t count = 4;
-	int status;
-
-	if (!pd_actor_take_words(&relate_options, argc, argv, &given, from_and_to, words + 2, &status))
-		return status;
-	if (given.kind != NULL) {
-		words[count++] = "KIND";
-		words[count++] = given.kind;
-	}
-	if (given.text != NULL) {
-		words[count++] = "DATA";
-		words[count++] = given.text;
-	}
-	return pd_actor_order(&relate_options, given.data, given.json, words, print_related);
+	return order_both(&relate_options, argc, argv, "RELATE", print_related);
 }
 
 /* ---- unrelate ---- */
@@ -113,17 +126,7 @@ static void print_ended(struct pd_output *output, struct pd_slice reply)
 
 int pd_actor_unrelate_run(int argc, char **argv)
 {
-	const char *words[7] = { "PD.ACTOR", "UNRELATE" };
-	struct given given = { .data = "./data" };
-	int status;
-
-	if (!pd_actor_take_words(&unrelate_options, argc, argv, &given, from_and_to, words + 2, &status))
-		return status;
-	if (given.kind != NULL) {
-		words[4] = "KIND";
-		words[5] = given.kind;
-	}
-	return pd_actor_order(&unrelate_options, given.data, given.json, words, print_ended);
+	return order_both(&unrelate_options, argc, argv, "UNRELATE", print_ended);
 }
 
 /* ---- relations ---- */
@@ -171,59 +174,33 @@ static void print_relation(struct pd_output *output, struct pd_slice *rest)
 	pd_output_text(output, "\n");
 }
 
-static bool print_relations(struct pd_slice reply, bool json)
+/* Of two: the cursor, which is 0, and they. */
+static struct pd_slice list_of(struct pd_slice reply)
 {
-	struct pd_reply_style style = { .form = PD_REPLY_JSON };
-	struct pd_output output = { .file = stdout };
-	struct pd_reply list;
-
-	(void)pd_reply_read(&reply); /* of two: the cursor, which is 0, and they */
+	(void)pd_reply_read(&reply);
 	pd_reply_skip(&reply);
-	if (json) {
-		pd_reply_print(&output, reply, &style);
-		return pd_output_finish(&output);
-	}
-	list = pd_reply_read(&reply);
-	for (size_t i = 0; list.kind == PD_REPLY_LIST && i < list.count; i++)
-		print_relation(&output, &reply);
-	return pd_output_finish(&output);
+	return reply;
 }
 
-/* Protocol 3 tells maps from lists. */
-static int ask_and_print(const struct given *given, const char *const *words)
+static void print_relations(struct pd_output *output, struct pd_slice rest)
 {
-	const char *hello[] = { "HELLO", "3", NULL };
-	struct pd_error err = { 0 };
-	struct pd_slice reply;
-	struct pd_admin admin;
-	int status = pd_admin_begin(&admin, &relations_options, given->data, hello, &reply);
+	struct pd_reply list = pd_reply_read(&rest);
 
-	if (status == PD_EXIT_OK && pd_admin_ask(&admin, words, &reply, &err) != 0) {
-		(void)fprintf(stderr, "%s: %s\n", relations_options.command, err.text);
-		status = PD_EXIT_FAILURE;
-	} else if (status == PD_EXIT_OK && !print_relations(reply, given->json)) {
-		status = PD_EXIT_FAILURE;
-	}
-	pd_admin_end(&admin);
-	return status;
+	for (size_t i = 0; list.kind == PD_REPLY_LIST && i < list.count; i++)
+		print_relation(output, &rest);
 }
 
 int pd_actor_relations_run(int argc, char **argv)
 {
 	static const char *const what[] = { "which actor? 'perdure actor ls' lists them", NULL };
-	const char *words[10] = { "PD.ACTOR", "RELATIONS" };
+	const char *words[WORDS_MAX] = { "PD.ACTOR", "RELATIONS" };
 	struct given given = { .data = "./data" };
-	size_t count = 3;
 	int status;
 
 	if (!pd_actor_take_words(&relations_options, argc, argv, &given, what, words + 2, &status))
 		return status;
-	words[count++] = given.in == given.out ? "BOTH" : given.in ? "IN" : "OUT";
-	if (given.kind != NULL) {
-		words[count++] = "KIND";
-		words[count++] = given.kind;
-	}
-	words[count++] = "COUNT";
-	words[count++] = ALL;
-	return ask_and_print(&given, words);
+	words[3] = given.in == given.out ? "BOTH" : given.in ? "IN" : "OUT";
+	add_option(words, "KIND", given.kind);
+	add_option(words, "COUNT", ALL);
+	return pd_actor_ask(&relations_options, given.data, given.json, words, list_of, print_relations);
 }

@@ -71,8 +71,9 @@ static int report(struct pd_slice reply, bool json,
 }
 
 /* The server answers in protocol 3, whose maps are told from lists. */
-int pd_actor_order(const struct pd_options *options, const char *data, bool json, const char *const *words,
-		   void (*print)(struct pd_output *output, struct pd_slice reply))
+int pd_actor_ask(const struct pd_options *options, const char *data, bool json, const char *const *words,
+		 struct pd_slice (*part)(struct pd_slice reply),
+		 void (*print)(struct pd_output *output, struct pd_slice reply))
 {
 	const char *hello[] = { "HELLO", "3", NULL };
 	struct pd_error err = { 0 };
@@ -83,7 +84,7 @@ int pd_actor_order(const struct pd_options *options, const char *data, bool json
 	admin.link.patience_s = 0; /* it is much work, where the actor is large */
 	if (status == PD_EXIT_OK) {
 		if (pd_admin_ask(&admin, words, &reply, &err) == 0) {
-			status = report(reply, json, print);
+			status = report(part(reply), json, print);
 		} else {
 			(void)fprintf(stderr, "%s: %s\n", options->command, err.text);
 			status = PD_EXIT_FAILURE;
@@ -91,6 +92,17 @@ int pd_actor_order(const struct pd_options *options, const char *data, bool json
 	}
 	pd_admin_end(&admin);
 	return status;
+}
+
+static struct pd_slice all_of(struct pd_slice reply)
+{
+	return reply;
+}
+
+int pd_actor_order(const struct pd_options *options, const char *data, bool json, const char *const *words,
+		   void (*print)(struct pd_output *output, struct pd_slice reply))
+{
+	return pd_actor_ask(options, data, json, words, all_of, print);
 }
 
 /* ---- fork ---- */
