@@ -119,7 +119,9 @@ enum perdure_code {
 	/* The actor has another owner by now, or belongs to one alone: nothing was changed. */
 	PERDURE_STALE_EPOCH = -22,
 	/* An actor or a tenant may have no more: nothing was changed; the text says of what. */
-	PERDURE_QUOTA = -23
+	PERDURE_QUOTA = -23,
+	/* The actor was not there at the moment that was asked for. */
+	PERDURE_NOT_THEN = -24
 };
 
 #define PERDURE_ERROR_TEXT_SIZE 500
@@ -561,12 +563,13 @@ PERDURE_API int perdure_actor_set_level(struct perdure_session *session, struct 
  * transaction, and ends with either. docs/actors.md says what becomes of it. None of this is part of a transaction. */
 
 /* `kind` has 1 to 64 bytes, no space, control character, {, } or / (NULL: "related"), `data` up to 256. *ret_new (NULL: not asked for): 1, or
- * 0 where it was there already; `data` is what it says from now on. PERDURE_NOT_FOUND: one of the two is not there; PERDURE_INVALID; PERDURE_STALE_EPOCH;
- * PERDURE_QUOTA; PERDURE_TOO_LARGE: one has as many as it may have, 4096. */
+ * 0 where it was there already; `data` is what it says from now on. PERDURE_NOT_FOUND: one of the two is not there; PERDURE_INVALID: a name or
+ * a kind that is none, more data, two tenants; PERDURE_TOO_LARGE: one has as many as it may have, 4096; of either of them PERDURE_STALE_EPOCH,
+ * PERDURE_QUOTA, PERDURE_CORRUPT: it is quarantined. */
 PERDURE_API int perdure_actor_relate(struct perdure_session *session, struct perdure_bytes from,
 				     struct perdure_bytes to, const char *kind, struct perdure_bytes data,
 				     int *ret_new, struct perdure_error *err);
-/* *ret_was_there (NULL: not asked for): 1, or 0 where there was none. Neither need be there. */
+/* *ret_was_there (NULL: not asked for): 1, or 0 where there was none. Neither need be there; else as above. */
 PERDURE_API int perdure_actor_unrelate(struct perdure_session *session, struct perdure_bytes from,
 				       struct perdure_bytes to, const char *kind, int *ret_was_there,
 				       struct perdure_error *err);
@@ -575,8 +578,9 @@ enum perdure_relations {
 	PERDURE_RELATIONS_OUT = 2,
 	PERDURE_RELATIONS_BOTH = 3,
 };
-/* A list of maps: direction ("in" or "out"), kind, actor (the other), data. `kind` NULL: of all kinds. PERDURE_NOT_FOUND. Free the reply
- * with perdure_reply_free(). */
+/* A list of maps: direction ("in" or "out"), kind, actor (the other), data; those that go to it first, in the order of kinds and names.
+ * `directions`: of enum perdure_relations; `kind` NULL: of all kinds. PERDURE_NOT_FOUND, PERDURE_INVALID. Free the reply with
+ * perdure_reply_free(). */
 PERDURE_API int perdure_actor_relations(struct perdure_session *session, struct perdure_bytes actor,
 					int directions, const char *kind, struct perdure_reply **ret_reply,
 					struct perdure_error *err);

@@ -27,7 +27,7 @@ from .database import (ActorInfo, Database, Effect, Lease, Level, LogRecord, Pro
                        Transaction, View, open)
 from .errors import (AgainError, BusyError, CancelledError, ConflictError, CorruptError, ExistsError, FencedError,
                      InputOutputError, InvalidError, LostError, NewerFormatError, NoMemoryError, NoSpaceError,
-                     NotFoundError, NotSupportedError, PerdureError, PermissionDeniedError, ReadOnlyError, TooLargeError,
+                     NotFoundError, NotSupportedError, NotThenError, PerdureError, PermissionDeniedError, ReadOnlyError, TooLargeError,
                      QuotaError, StaleEpochError, ViewTooOldError, WrongTypeError)
 from .operations import Actor, Hash, Item, KeyInfo, Log, Receipt, Record, Value
 
@@ -35,7 +35,7 @@ __version__ = _shared.perdure_version().decode()
 
 __all__ = ["Actor", "ActorInfo", "AgainError", "BusyError", "CancelledError", "ConflictError", "CorruptError", "Database", "Effect", "ExistsError",
            "FencedError", "Hash", "InputOutputError", "InvalidError", "Item", "KeyInfo", "Lease", "Level", "Log", "LogRecord", "LostError", "NewerFormatError",
-           "NoMemoryError", "NoSpaceError", "NotFoundError", "NotSupportedError", "PerdureError", "PermissionDeniedError",
+           "NoMemoryError", "NoSpaceError", "NotFoundError", "NotSupportedError", "NotThenError", "PerdureError", "PermissionDeniedError",
            "Profile", "Progress", "QuotaError", "ReadOnlyError", "Receipt", "Record", "StaleEpochError", "Status", "TenantInfo",
            "TooLargeError", "Transaction",
            "Value", "View", "ViewTooOldError", "WrongTypeError", "errors",

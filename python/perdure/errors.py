@@ -134,7 +134,12 @@ class QuotaError(PerdureError):
     code, name = -23, "PERDURE_QUOTA"
 
 
-BY_CODE = {kind.code: kind for kind in PerdureError.__subclasses__()}
+class NotThenError(NotFoundError):
+    """The actor was not there at the moment that was asked for."""
+    code, name = -24, "PERDURE_NOT_THEN"
+
+
+BY_CODE = {kind.code: kind for base in PerdureError.__subclasses__() for kind in (base, *base.__subclasses__())}
 
 
 def of_code(code: int, text: str) -> PerdureError:

@@ -86,8 +86,9 @@ class Past(OnDisk):
             self.db.import_actor([whole[:-1]], "d")
         with self.assertRaises(perdure.CorruptError):
             self.db.import_actor([whole.replace(b'"size":3000000', b'"size":2999999')], "d")
-        with self.assertRaises(perdure.NotFoundError):
+        with self.assertRaises(perdure.NotThenError) as raised:
             list(self.db.export_actor("nobody"))
+        self.assertIsInstance(raised.exception, perdure.NotFoundError)
         with self.assertRaises(perdure.InvalidError):
             self.db.import_actor(pieces, "other/d")
         # One that nobody goes on with holds nobody up; nor does one that fails in the middle.

@@ -32,7 +32,8 @@
 	X(PD_CANCELLED, -20, true, "CANCELLED", "57014", 503, 1, "cancelled")                            \
 	X(PD_VIEW_TOO_OLD, -21, true, "VIEWTOOOLD", "72000", 410, 10, "this view is too old")            \
 	X(PD_STALE_EPOCH, -22, false, "STALEEPOCH", "55006", 409, 9, "the actor has another owner")      \
-	X(PD_QUOTA, -23, false, "QUOTA", "53400", 429, 8, "over the quota")
+	X(PD_QUOTA, -23, false, "QUOTA", "53400", 429, 8, "over the quota")                              \
+	X(PD_NOT_THEN, -24, false, "NOTTHEN", "02000", 404, 5, "not there at that moment")
 
 enum pd_code {
 	PD_OK = 0,

@@ -17,11 +17,10 @@
 #include "cli/progress.h"
 #include "server/server.h"
 
-#define RING           32u /* results of one worker that were not printed yet */
-#define RING_FULL_US   1000u
-#define LOOK_MS        10
-#define REPLY_MAX      ((size_t)64 * 1024)
-#define NOT_THERE_THEN "there was no actor '"
+#define RING         32u /* results of one worker that were not printed yet */
+#define RING_FULL_US 1000u
+#define LOOK_MS      10
+#define REPLY_MAX    ((size_t)64 * 1024)
 
 struct crew;
 
@@ -50,17 +49,12 @@ struct crew {
 
 /* ---- in the tasks ---- */
 
-static bool has_prefix(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
 /* One that was named has to be there. */
-static enum pd_bulk_outcome judge(const struct pd_bulk *bulk, int code, const struct pd_error *err)
+static enum pd_bulk_outcome judge(const struct pd_bulk *bulk, int code)
 {
 	if (code == PD_CANCELLED)
 		return PD_BULK_ABANDONED;
-	return bulk->only == NULL && has_prefix(err->text, NOT_THERE_THEN) ? PD_BULK_SKIPPED : PD_BULK_FAILED;
+	return bulk->only == NULL && code == PD_NOT_THEN ? PD_BULK_SKIPPED : PD_BULK_FAILED;
 }
 
 static void carry_out(struct worker *worker, size_t index)
@@ -78,7 +72,7 @@ static void carry_out(struct worker *worker, size_t index)
 	code = bulk->carry_out != NULL ? bulk->carry_out(bulk, worker->past, name, result, &result->err)
 				       : pd_bulk_ask(bulk, worker->past, name, result, &result->err);
 	if (code != 0)
-		result->outcome = judge(bulk, code, &result->err);
+		result->outcome = judge(bulk, code);
 	/* Without a server all others would fail like this one. */
 	if (code != 0 && ((worker->past->history == NULL && pd_link_is_lost(&worker->past->admin.link)) ||
 			  (bulk->target != NULL && pd_link_is_lost(&bulk->target->link))))

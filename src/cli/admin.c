@@ -60,20 +60,25 @@ void pd_admin_close(struct pd_admin *admin)
 
 /* ---- one command ---- */
 
-/* "BUSY another …": the code, and the words without it where it says as much. */
+/* "BUSY another …": the code, and the words without it where they say as much. */
 static int error_of(struct pd_slice text, struct pd_error *err)
 {
-	static const char busy[] = "BUSY ", plain[] = "ERR ";
+	static const struct {
+		const char *word;
+		int code;
+	} words[] = { { "ERR ", PD_INVALID }, { "BUSY ", PD_BUSY }, { "NOTTHEN ", PD_NOT_THEN } };
 	int code = PD_INVALID;
-	size_t skip = 0;
 
-	if (text.size > sizeof busy - 1 && memcmp(text.data, busy, sizeof busy - 1) == 0) {
-		code = PD_BUSY;
-		skip = sizeof busy - 1;
-	} else if (text.size > sizeof plain - 1 && memcmp(text.data, plain, sizeof plain - 1) == 0) {
-		skip = sizeof plain - 1;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		struct pd_slice word = pd_slice_string(words[i].word);
+
+		if (!pd_slice_starts_with(text, word))
+			continue;
+		code = words[i].code;
+		text = pd_slice(text.data + word.size, text.size - word.size);
+		break;
 	}
-	return pd_error_set(err, code, "%.*s", (int)(text.size - skip), (const char *)text.data + skip);
+	return pd_error_set(err, code, "%.*s", (int)text.size, (const char *)text.data);
 }
 
 static int said(int result, const struct pd_error *why, struct pd_error *err)

@@ -21,7 +21,7 @@ static const struct {
 	     ROW(NOT_FOUND), ROW(EXISTS),        ROW(BUSY),         ROW(CORRUPT),    ROW(FENCED),
 	     ROW(TOO_LARGE), ROW(NOT_SUPPORTED), ROW(NEWER_FORMAT), ROW(PERMISSION), ROW(READ_ONLY),
 	     ROW(CONFLICT),  ROW(WRONG_TYPE),    ROW(AGAIN),        ROW(LOST),       ROW(END),
-	     ROW(CANCELLED), ROW(VIEW_TOO_OLD),  ROW(STALE_EPOCH),  ROW(QUOTA) };
+	     ROW(CANCELLED), ROW(VIEW_TOO_OLD),  ROW(STALE_EPOCH),  ROW(QUOTA),      ROW(NOT_THEN) };
 
 int pd_embed_error(struct perdure_error *to, int code, const struct pd_error *from)
 {

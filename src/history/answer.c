@@ -413,9 +413,9 @@ static int find_was(struct page *page, struct meant *meant, struct pd_error *err
 	if (meant->from.copy == 0 && meant->to.copy == 0)
 		return find_then(page, meant->since_lsn, &meant->from.at, &meant->was, err);
 	result = find_actor(page, &meant->from, &meant->was, &since, err);
-	if (result == PD_NOT_FOUND)
+	if (result == PD_NOT_THEN)
 		meant->was = PD_DIFF_NOBODY;
-	return result == PD_NOT_FOUND ? 0 : result;
+	return result == PD_NOT_THEN ? 0 : result;
 }
 
 /* From where on: without a moment, from where the records begin. */

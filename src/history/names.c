@@ -12,7 +12,7 @@
 
 static int no_actor(struct pd_slice name, const struct pd_moment *moment, struct pd_error *err)
 {
-	return pd_error_set(err, PD_NOT_FOUND, "there was no actor '%.*s' at LSN %" PRIu64,
+	return pd_error_set(err, PD_NOT_THEN, "there was no actor '%.*s' at LSN %" PRIu64,
 			    (int)(name.size < 100 ? name.size : 100), (const char *)name.data, moment->lsn);
 }
 

@@ -77,7 +77,7 @@ void pd_past_value_done(struct pd_past_value *value);
 /* ---- names, as they were: names.c ---- */
 PD_MUST_CHECK int pd_past_tenant(struct pd_history *history, struct pd_slice tenant,
 				 const struct pd_moment *moment, uint64_t *ret_tenant, struct pd_error *err);
-/* The actor of that name in that tenant, and the LSN that gave it the name. PD_NOT_FOUND: there was none. Errors as above. */
+/* The actor of that name in that tenant, and the LSN that gave it the name. PD_NOT_THEN: there was none. Errors as above. */
 PD_MUST_CHECK int pd_past_actor(struct pd_history *history, struct pd_slice tenant, struct pd_slice name,
 				const struct pd_moment *moment, uint64_t *ret_actor, uint64_t *ret_lsn,
 				struct pd_error *err);

@@ -42,7 +42,8 @@ static int find_record(struct pd_history *history, struct pd_slice tenant, struc
 bool pd_moment_use_copy(struct pd_history *history, struct pd_found_moment *found, int code)
 {
 	if (!found->is_snapshot || found->copy != 0 ||
-	    (code != PD_NOT_FOUND && code != PD_LOST && code != PD_CORRUPT && code != PD_TOO_LARGE))
+	    (code != PD_NOT_FOUND && code != PD_LOST && code != PD_CORRUPT && code != PD_TOO_LARGE &&
+	     code != PD_IO))
 		return false;
 	found->copy = found->record.copy;
 	found->at = pd_history_newest(history);

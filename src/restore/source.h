@@ -25,7 +25,7 @@ struct pd_restore_source {
 	struct pd_hash128 hash;
 };
 
-/* PD_NOT_FOUND: there was no such actor, or the moment is before what can be reached; and as pd_moment_resolve() and pd_past_open() have
+/* PD_NOT_THEN: there was no such actor; PD_NOT_FOUND: the moment is before what can be reached; and as pd_moment_resolve() and pd_past_open() have
  * it. The past is to be closed. */
 PD_MUST_CHECK int pd_restore_find(struct pd_history *history, const struct pd_restore_order *order,
 				  const struct pd_restore_known *known, struct pd_restore_source *ret_source,

@@ -52,7 +52,7 @@ def test_fork_is_refused(world):
     is_error(connection.command("PD.ACTOR", "FORK", "ra", "rb"), "already")
     is_error(connection.command("PD.ACTOR", "FORK", "nobody", "rc"), "there was no actor 'nobody'")
     is_error(connection.command("PD.ACTOR", "FORK", "ra", "r/c"), "tenant")
-    is_error(connection.command("PD.ACTOR", "FORK", "ra", "rc", "AT", "0"), "there was no actor")
+    is_error(connection.command("PD.ACTOR", "FORK", "ra", "rc", "AT", "0"), "NOTTHEN there was no actor")
     is_error(connection.command("PD.ACTOR", "FORK", "ra", "rc", "AT", "soon"), "moment")
     is_error(connection.command("PD.ACTOR", "FORK", "ra", "rc", "NOW"), "syntax error")
     is_error(connection.command("PD.ACTOR", "FORK", "ra"), "wrong number of arguments")

@@ -245,6 +245,10 @@ static void test_refused(void **state)
 		       PERDURE_AGAIN);
 	assert_refused(host, perdure_actor_undrop(host->session, perdure_text("nobody"), NULL, &host->err),
 		       PERDURE_NOT_FOUND);
+	assert_refused(host,
+		       perdure_actor_fork(host->session, ACTOR, perdure_text("x"), "0", NULL, &host->err),
+		       PERDURE_NOT_THEN);
+	assert_string_equal(perdure_code_name(PERDURE_NOT_THEN), "PERDURE_NOT_THEN");
 	made.size = 1;
 	assert_refused(host, perdure_actor_restore(host->session, ACTOR, "now", 0, &made, &host->err),
 		       PERDURE_INVALID);

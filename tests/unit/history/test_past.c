@@ -98,7 +98,7 @@ static void check_lsn(struct world *world, struct pd_history *history, uint64_t 
 		int result = pd_past_actor(history, pd_slice_string("default"),
 					   pd_slice_string(world_actor(i)), &moment, &id, &since, &err);
 
-		if (result == PD_NOT_FOUND) {
+		if (result == PD_NOT_THEN) {
 			assert_same_hash(record->hashes[i], none);
 			continue;
 		}
@@ -442,7 +442,7 @@ static void test_dropped_and_made_again(void **state)
 	moment = at_lsn(history, dropped);
 	assert_int_equal(pd_past_actor(history, pd_slice_string("default"), pd_slice_string("a0"), &moment,
 				       &second, &since, &err),
-			 PD_NOT_FOUND);
+			 PD_NOT_THEN);
 	assert_false(has(history, first, moment, "kk"));
 	moment = at_lsn(history, again);
 	assert_int_equal(pd_past_actor(history, pd_slice_string("default"), pd_slice_string("a0"), &moment,

@@ -254,9 +254,9 @@ static void test_refused(void **state)
 	ask_fails(&world, "FORK a {c}", PD_INVALID, "is no actor's name");
 	(void)snprintf(long_text, sizeof long_text, "FORK %01000d/a %01000d/b", 1, 1);
 	ask_fails(&world, long_text, PD_INVALID, "is no tenant's name");
-	ask_fails(&world, "FORK nobody c", PD_NOT_FOUND, "there was no actor 'nobody'");
+	ask_fails(&world, "FORK nobody c", PD_NOT_THEN, "there was no actor 'nobody'");
 	ask_fails(&world, "FORK a c AT 1000000", PD_AGAIN, "after the newest");
-	ask_fails(&world, "FORK a c AT 1", PD_NOT_FOUND, "there was no actor 'a' at LSN 1");
+	ask_fails(&world, "FORK a c AT 1", PD_NOT_THEN, "there was no actor 'a' at LSN 1");
 	ask_fails(&world, "FORK a c AT yesterday", PD_INVALID, "moment");
 	ask_fails(&world, "FORK a", PD_INVALID, "syntax error: PD.ACTOR FORK name new [AT moment]");
 	ask_fails(&world, "FORK a c TO 1", PD_INVALID, "syntax error");

@@ -463,7 +463,7 @@ static void test_refused(void **state)
 		  "syntax error: PD.ACTOR RESTORE name AT moment [RELATIONS] [DRYRUN]");
 	ask_fails(&world, "RESTORE a AT", PD_INVALID, "syntax error");
 	ask_fails(&world, "RESTORE a AT 1 NOW", PD_INVALID, "syntax error");
-	ask_fails(&world, "RESTORE a AT 2", PD_NOT_FOUND, "there was no actor 'a' at LSN 2");
+	ask_fails(&world, "RESTORE a AT 2", PD_NOT_THEN, "there was no actor 'a' at LSN 2");
 	ask_fails(&world, "RESTORE a AT 100000", PD_AGAIN, "after the newest");
 	ask_fails(&world, "RESTORE nobody AT 2", PD_NOT_FOUND, "there is no actor 'nobody': UNDROP");
 	world_done(&world);

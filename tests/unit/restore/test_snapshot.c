@@ -343,7 +343,7 @@ static void test_refused(void **state)
 	assert_int_equal(host_run(&world.host, "set {a}x 1"), 0);
 	ask(&world, "SNAPSHOT a s");
 	ask_fails(&world, "SNAPSHOT a s", PD_EXISTS, "has a snapshot 's' already");
-	ask_fails(&world, "SNAPSHOT nobody s", PD_NOT_FOUND, "there was no actor 'nobody'");
+	ask_fails(&world, "SNAPSHOT nobody s", PD_NOT_THEN, "there was no actor 'nobody'");
 	ask_fails(&world, "SNAPSHOT a {s}", PD_INVALID, "is no snapshot's name");
 	ask_fails(&world, "SNAPSHOT a t AT", PD_INVALID, "syntax error: PD.ACTOR SNAPSHOT name");
 	ask_fails(&world, "SNAPSHOT a t AT now AT now", PD_INVALID, "syntax error");

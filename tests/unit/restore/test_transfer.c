@@ -410,7 +410,7 @@ static void test_refused(void **state)
 	run_long(&world, "set {a}large ", 6000, 'v');
 	export(&world, "EXPORT a", &lines);
 	all = pd_buffer_slice(&lines);
-	assert_int_equal(try_export(&world, "EXPORT nobody", &other, NULL), PD_NOT_FOUND);
+	assert_int_equal(try_export(&world, "EXPORT nobody", &other, NULL), PD_NOT_THEN);
 	assert_int_equal(try_export(&world, "EXPORT a TO 1", &other, NULL), PD_INVALID);
 	assert_int_equal(try_export(&world, "EXPORT a AT 1000000", &other, NULL), PD_AGAIN);
 	import_fails(&world, "IMPORT", all, PD_EXISTS, "there is an actor 'a' already");
