@@ -44,6 +44,16 @@ size_t pd_entry_run(struct pd_slice entries)
 	return at;
 }
 
+struct pd_slice pd_entry_field_prefix(uint8_t *bytes, struct pd_slice name)
+{
+	bytes[0] = PD_SPACE_FIELD;
+	bytes[1] = (uint8_t)(name.size >> 8);
+	bytes[2] = (uint8_t)name.size;
+	if (name.size > 0)
+		memcpy(bytes + 3, name.data, name.size);
+	return pd_slice(bytes, 3 + name.size);
+}
+
 struct pd_slice pd_entry_chunk_key(uint8_t key[PD_CHUNK_KEY_SIZE], uint64_t blob, uint64_t number)
 {
 	key[0] = PD_SPACE_CHUNK;

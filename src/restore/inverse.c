@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/codec.h"
 #include "base/memory.h"
 #include "model/kv/kv.h"
 #include "restore/entry.h"
@@ -176,6 +177,81 @@ static int is_same(struct comparison *comparison, const struct pd_entry *was, co
 	return result != 0 ? result : before.high == now.high && before.low == now.low;
 }
 
+/* ---- hashes of which only fields are put back ---- */
+
+/* The first of the keys that is not before this one. */
+static size_t find_from(const struct pd_touched_keys *keys, struct pd_slice key)
+{
+	size_t low = 0, high = keys->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (pd_slice_compare(pd_touched_key_at(keys, middle), key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* How many more fields the hash will have when those that were written are as they were. */
+static int count_fields(const struct comparison *comparison, const struct pd_touched_keys *keys,
+			struct pd_slice head, int64_t *ret_more, struct pd_error *err)
+{
+	uint8_t bytes[PD_KEY_SIZE_MAX + 3];
+	struct pd_slice prefix = pd_entry_field_prefix(bytes, pd_slice(head.data + 1, head.size - 1));
+
+	*ret_more = 0;
+	for (size_t i = find_from(keys, prefix); i < keys->count; i++) {
+		struct pd_slice key = pd_touched_key_at(keys, i);
+		struct pd_entry entry;
+		int had, has;
+
+		if (!pd_slice_starts_with(key, prefix))
+			break;
+		had = pd_past_get_kept(comparison->was, key, &entry, err);
+		if (had < 0)
+			return had;
+		has = pd_past_get_kept(comparison->is, key, &entry, err);
+		if (has < 0)
+			return has;
+		*ret_more += had - has;
+	}
+	return 0;
+}
+
+/* The head, whose fields have come before it. */
+static int make_head(struct pd_inverse *inverse, struct comparison *comparison,
+		     const struct pd_touched_keys *keys, struct pd_slice key, struct pd_error *err)
+{
+	uint8_t value[PD_VARINT_MAX];
+	struct pd_entry is, will;
+	uint64_t count = 0;
+	int64_t more;
+	int result = pd_past_get_kept(comparison->is, key, &is, err);
+
+	if (result < 0)
+		return result;
+	if (!comparison->sorted)
+		pd_touched_sort(&comparison->hashes);
+	comparison->sorted = true;
+	if (!pd_touched_has(&comparison->hashes, key))
+		return 0;
+	if (result == 0 || is.type != PD_TYPE_HASH)
+		return pd_error_set(err, PD_CORRUPT, "a hash of the actor has lost its head");
+	result = count_fields(comparison, keys, key, &more, err);
+	if (result != 0)
+		return result;
+	(void)pd_varint_get(is.value.data, is.value.size, &count);
+	count += (uint64_t)more;
+	will = is;
+	will.value = pd_slice(value, pd_varint_put(value, count));
+	return add_key(inverse, comparison->was, key, count > 0 ? &will : NULL, &is, err);
+}
+
+/* ---- all of them ---- */
+
 static int make_key(struct pd_inverse *inverse, struct comparison *comparison, struct pd_slice key,
 		    struct pd_error *err)
 {
@@ -197,18 +273,23 @@ static int make_key(struct pd_inverse *inverse, struct comparison *comparison, s
 }
 
 int pd_inverse_make(struct pd_inverse *inverse, struct pd_past *was, struct pd_past *is,
-		    const struct pd_touched_keys *keys, struct pd_error *err)
+		    const struct pd_touched_keys *keys, const struct pd_touched_keys *by_field,
+		    struct pd_error *err)
 {
 	struct comparison comparison = { .was = was, .is = is };
 	int result = 0;
 
 	pd_touched_init(&comparison.hashes, NULL, 0, 2 * PD_INVERSE_BYTES_MAX);
 	for (size_t i = 0; result == 0 && i < keys->count; i++) {
+		struct pd_slice key = pd_touched_key_at(keys, i);
+
 		if (i % FORGET_KEYS == 0) {
 			pd_past_forget(was);
 			pd_past_forget(is);
 		}
-		result = make_key(inverse, &comparison, pd_touched_key_at(keys, i), err);
+		result = by_field != NULL && pd_touched_has(by_field, key)
+				 ? make_head(inverse, &comparison, keys, key, err)
+				 : make_key(inverse, &comparison, key, err);
 	}
 	pd_touched_done(&comparison.hashes);
 	return result;

@@ -24,8 +24,10 @@ struct pd_inverse {
 
 void pd_inverse_init(struct pd_inverse *inverse);
 void pd_inverse_done(struct pd_inverse *inverse);
-/* From how it is to how it was, for these keys. PD_TOO_LARGE: that is more than one transaction may do; what reading fails with. */
+/* From how it is to how it was, for these keys. Of hashes that are in `by_field` (sorted; NULL: none are) only these fields are: their heads stay as they
+ * are, with as many fields as there will be. PD_TOO_LARGE: that is more than one transaction may do; what reading fails with. */
 PD_MUST_CHECK int pd_inverse_make(struct pd_inverse *inverse, struct pd_past *was, struct pd_past *is,
-				  const struct pd_touched_keys *keys, struct pd_error *err);
+				  const struct pd_touched_keys *keys, const struct pd_touched_keys *by_field,
+				  struct pd_error *err);
 
 #endif

@@ -36,7 +36,7 @@ static int compare(struct pd_restore_plan *plan, struct pd_history *history,
 	if (result == 0)
 		result = pd_past_open(history, source->actor, &newest, &plan->now, err);
 	if (result == 0)
-		result = pd_inverse_make(&plan->inverse, source->past, plan->now, &keys, err);
+		result = pd_inverse_make(&plan->inverse, source->past, plan->now, &keys, NULL, err);
 	pd_touched_done(&keys);
 	return result;
 }

@@ -411,6 +411,94 @@ static void test_revert(void **state)
 	world_done(&world);
 }
 
+static uint64_t run_at(struct world *world, const char *command)
+{
+	run(world, command);
+	return host_lsn(&world->host);
+}
+
+static int run_both(struct world *world, const char *one, const char *other)
+{
+	struct host_request request = { .commands = { one, other }, .as_array = true };
+
+	return host_send(&world->host, &request);
+}
+
+/* Fields of a hash count each for themselves, as long as it is the same hash. */
+static void test_revert_of_fields(void **state)
+{
+	static struct world world;
+	uint64_t made, set, added, gone, two, moved;
+
+	(void)state;
+	world_init(&world, 842);
+	world_open(&world);
+	made = run_at(&world, "hset {a}h f 1 g 1 i 1");
+	set = run_at(&world, "hset {a}h f 2");
+	added = run_at(&world, "hset {a}h new 1");
+	gone = run_at(&world, "hdel {a}h g");
+	run(&world, "hset {a}h j 1");
+	run(&world, "pexpire {a}h 100000000");
+	revert(&world, set);
+	host_expect(&world.host, "hget {a}h f", "$1\r\n1\r\n");
+	host_expect(&world.host, "hlen {a}h", ":4\r\n");
+	revert(&world, added);
+	host_expect(&world.host, "hexists {a}h new", ":0\r\n");
+	host_expect(&world.host, "hlen {a}h", ":3\r\n");
+	revert(&world, gone);
+	host_expect(&world.host, "hgetall {a}h",
+		    "*8\r\n$1\r\nf\r\n$1\r\n1\r\n$1\r\ng\r\n$1\r\n1\r\n$1\r\ni\r\n$1\r\n1\r\n$1\r\nj\r\n$"
+		    "1\r\n1\r\n");
+	host_expect(&world.host, "hlen {a}h", ":4\r\n");
+	/* When it expires is nobody's who wrote a field. */
+	host_expect(&world.host, "persist {a}h", ":1\r\n");
+	check_all(&world);
+	/* The same field, the whole hash. */
+	revert_fails(&world, set, PD_CONFLICT, "(key 'h', field 'f')");
+	revert_fails(&world, made, PD_CONFLICT, "(key 'h'");
+	/* The last field: nothing of the hash is left. */
+	run(&world, "hset {a}last x 1");
+	two = run_at(&world, "hset {a}last y 1");
+	run(&world, "hdel {a}last x");
+	revert(&world, two);
+	host_expect(&world.host, "exists {a}last", ":0\r\n");
+	/* It was gone meanwhile, or something else, or another hash, or made anew. */
+	run(&world, "hset {a}d x 1 y 1");
+	two = run_at(&world, "hdel {a}d x");
+	run(&world, "del {a}d");
+	revert_fails(&world, two, PD_CONFLICT, "(key 'd'");
+	run(&world, "hset {a}d z 1 w 1");
+	revert_fails(&world, two, PD_CONFLICT, "(key 'd'");
+	run(&world, "hset {a}e x 1 y 1");
+	two = run_at(&world, "hdel {a}e x");
+	run(&world, "hset {a}other z 1");
+	moved = run_at(&world, "rename {a}other {a}e");
+	revert_fails(&world, two, PD_CONFLICT, "(key 'e'");
+	revert(&world, moved);
+	host_expect(&world.host, "hgetall {a}e", "*2\r\n$1\r\ny\r\n$1\r\n1\r\n");
+	host_expect(&world.host, "hgetall {a}other", "*2\r\n$1\r\nz\r\n$1\r\n1\r\n");
+	/* With a range that deletes others' fields beside it, and with one that deletes its own. */
+	run(&world, "hset {a}p x 1 y 1");
+	run(&world, "hset {a}pq 1 1 2 1 3 1 4 1 5 1 6 1 7 1 8 1 9 1");
+	assert_int_equal(run_both(&world, "hset {a}p x 2", "del {a}pq"), 0);
+	two = host_lsn(&world.host);
+	run(&world, "hset {a}p y 2");
+	revert(&world, two);
+	host_expect(&world.host, "hget {a}p x", "$1\r\n1\r\n");
+	host_expect(&world.host, "hlen {a}pq", ":9\r\n");
+	assert_int_equal(run_both(&world, "del {a}p", "hset {a}p x 3"), 0);
+	two = host_lsn(&world.host);
+	run(&world, "hset {a}p z 1");
+	revert_fails(&world, two, PD_CONFLICT, "(key 'p'");
+	check_all(&world);
+	/* One that set when it expires is about all of it. */
+	two = run_at(&world, "pexpire {a}h 50000000");
+	run(&world, "hset {a}h f 9");
+	revert_fails(&world, two, PD_CONFLICT, "(key 'h')");
+	check_all(&world);
+	world_done(&world);
+}
+
 static void test_revert_is_refused(void **state)
 {
 	static struct world world;
@@ -504,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_written_meanwhile),
 		cmocka_unit_test(test_dropped_meanwhile),
 		cmocka_unit_test(test_revert),
+		cmocka_unit_test(test_revert_of_fields),
 		cmocka_unit_test(test_revert_is_refused),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_quota),
