@@ -325,8 +325,9 @@ static int take_relation(struct pd_import_reader *reader, const struct pd_import
 	pd_buffer_clear(&reader->relation);
 	if (pd_buffer_append_slice(&reader->relation, parts.key) != 0)
 		return no_memory(err);
-	reader->relation_count++;
-	return pd_entry_append(&reader->relations, &parts, err);
+	result = pd_entry_append(&reader->relations, &parts, err);
+	reader->relation_count += result == 0;
+	return result;
 }
 
 static int take_header(struct pd_import_reader *reader, const struct pd_import_line *line,

@@ -4,7 +4,9 @@
 
 #include "base/hash.h"
 #include "input.h"
+#include "engine/engine.h"
 #include "model/kv/kv.h"
+#include "model/relation/relation.h"
 #include "restore/entry.h"
 #include "restore/export.h"
 #include "restore/import_read.h"
@@ -30,8 +32,30 @@ static void begin(struct reading *reading)
 	pd_buffer_init(&reading->entries, (size_t)16 * 1024 * 1024);
 }
 
+/* Each could stand in an actor, and they are in the order of their keys. */
+static void check_relations(const struct pd_import_reader *reader)
+{
+	struct pd_slice last = { 0 };
+	uint64_t count = 0;
+
+	for (size_t at = 0; at < reader->relations.size; count++) {
+		struct pd_relation relation;
+		struct pd_entry entry;
+
+		pd_entry_read(reader->relations.data + at, 0, &entry);
+		at += pd_entry_size(entry.bytes);
+		PD_ASSERT(at <= reader->relations.size && entry.type == PD_TYPE_RELATION);
+		PD_ASSERT(pd_relation_read_key(entry.key, &relation) &&
+			  pd_kv_makes_sense(entry.type, entry.value));
+		PD_ASSERT(pd_actor_name_is_good(relation.other) && pd_slice_compare(last, entry.key) < 0);
+		last = entry.key;
+	}
+	PD_ASSERT(count == reader->relation_count && count <= PD_RELATIONS_MAX);
+}
+
 static void end(struct reading *reading)
 {
+	check_relations(&reading->reader);
 	pd_import_reader_done(&reading->reader);
 	pd_buffer_done(&reading->entries);
 	pd_hasher_free(reading->hasher);
