@@ -259,7 +259,7 @@ def test_files(world):
     assert relations(connection, "fe") == []
     # Who is not there is told; who comes later brings its side along. An owner of another is not written past.
     friend = exported(connection, "fb")
-    connection.command("PD.ACTOR", "ACQUIRE", "fc", "somebody", "60000", "EXCLUSIVE")
+    epoch = connection.command("PD.ACTOR", "ACQUIRE", "fc", "somebody", "60000", "EXCLUSIVE")
     for name in ("fa", "fb"):
         connection.expect(1, "PD.ACTOR", "DROP", name)
     again = imported(connection, lines)
@@ -270,6 +270,7 @@ def test_files(world):
     assert imported(connection, friend)["related"] == 2
     assert [one[:3] for one in relations(connection, "fa")] == [("out", "friend", "fb")]
     assert relations(connection, "fb", "KIND", "friend")[0][:3] == ("in", "friend", "fa")
+    connection.expect("OK", "PD.ACTOR", "RELEASE", "fc", "somebody", epoch)
     for words in (("EXPORT", "BEGIN", "fa", "NORELATIONS", "AT", "now"), ("IMPORT", "BEGIN", "REPLACE", "REPLACE"),
                   ("IMPORT", "BEGIN", "NORELATIONS", "AS", "x")):
         is_error(connection.command("PD.ACTOR", *words), "ERR syntax error: PD.ACTOR")
