@@ -5,7 +5,6 @@
 #include "engine/actor.h"
 #include "restore/job_private.h"
 
-
 static int no_actor(struct pd_slice name, struct pd_error *err)
 {
 	return pd_error_set(err, PD_NOT_FOUND, "there is no actor '%.*s'",
