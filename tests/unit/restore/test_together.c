@@ -171,7 +171,7 @@ static void test_each_for_itself(void **state)
 		work_all(&world, jobs, 10, results);
 		assert_int_equal(results[0], PD_AGAIN);
 		assert_int_equal(results[1], PD_NOT_FOUND);
-		assert_int_equal(results[8], PD_NOT_FOUND);
+		assert_int_equal(results[8], PD_NOT_THEN);
 		for (unsigned i = 2; i < 8; i++)
 			assert_int_equal(results[i], i == 5 ? 1 : 0);
 		host_expect(&world.host, "exists {n1}x", ":0\r\n");
