@@ -161,6 +161,24 @@ static void view_free(struct pd_store_view *view)
 	pd_free(view);
 }
 
+/* Those that nobody has any more. */
+static void free_closed(struct pd_store *store)
+{
+	struct pd_store_view **at = &store->views;
+
+	while (*at != NULL) {
+		struct pd_store_view *view = *at;
+
+		if (atomic_load(&view->closed)) {
+			*at = view->next;
+			store->view_count--;
+			view_free(view);
+		} else {
+			at = &view->next;
+		}
+	}
+}
+
 /* Generations down to the oldest that may not be in the levels that the view has. One that is being flushed may be in them or not:
  * that makes no difference, since what it has hides the same. */
 static int pin_generations(struct pd_store *store, struct pd_store_view *view, uint64_t newest)
@@ -201,6 +219,8 @@ int pd_store_view_open(struct pd_store *store, const struct pd_log_position *new
 	int result;
 
 	PD_ASSERT(!store->in_transaction);
+	if (store->view_count >= PD_STORE_VIEWS_MAX)
+		free_closed(store);
 	result = check_open(store, freezes, err);
 	if (result != 0)
 		return result;
@@ -308,23 +328,6 @@ static void try_let_go(struct pd_store_view *view)
 		return;
 	let_go(view);
 	unlock(&view->inside);
-}
-
-static void free_closed(struct pd_store *store)
-{
-	struct pd_store_view **at = &store->views;
-
-	while (*at != NULL) {
-		struct pd_store_view *view = *at;
-
-		if (atomic_load(&view->closed)) {
-			*at = view->next;
-			store->view_count--;
-			view_free(view);
-		} else {
-			at = &view->next;
-		}
-	}
 }
 
 static void look_at_age(struct pd_store *store)

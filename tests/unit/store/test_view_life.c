@@ -82,8 +82,8 @@ static void test_too_many(void **state)
 		assert_int_equal(view_open(&world, &views[i], &err), 0);
 	assert_int_equal(view_open(&world, &view, &err), PD_BUSY);
 	assert_non_null(strstr(err.text, "close one"));
+	/* One that was closed makes room at once, step or no step. */
 	pd_store_view_close(views[17]);
-	assert_int_equal(pd_store_step(world.store, 0, NULL), 0);
 	assert_int_equal(view_open(&world, &views[17], &err), 0);
 	for (unsigned i = 0; i < PD_STORE_VIEWS_MAX; i++)
 		pd_store_view_close(views[i]);
