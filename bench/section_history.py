@@ -1,6 +1,7 @@
 """What the past costs: actors rewound and restored, backups and restores, the archive, and what all of that takes from who is served
 meanwhile. Beside Redis's snapshots and append-only files, and PostgreSQL's base backups with recovery to a moment (history_peers.py)."""
 
+import itertools
 import os
 import shutil
 import statistics
@@ -201,14 +202,15 @@ def equal_row(words, same, count):
 
 
 class Vaults:
-    """Repositories beside each other, each for one backup and what comes after it."""
+    """Repositories beside each other, each for one backup and what comes after it. A server does not begin another one where there was
+    one: no two have a name in common, whoever has made them."""
+    numbers = itertools.count(1)
 
     def __init__(self, options):
-        self.options, self.count = options, 0
+        self.options = options
 
     def new(self):
-        self.count += 1
-        return os.path.join(self.options.work, f"vault-{self.count}")
+        return os.path.join(self.options.work, f"vault-{next(self.numbers)}")
 
     @staticmethod
     def drop(path):
