@@ -142,7 +142,7 @@ def test_damage(world):
     names = fill(connection, 3, "d")
     connection.expect("OK", "SET", "{d:0}large", os.urandom(2_000_000))
     shutil.rmtree(world.path("vault"), ignore_errors=True)
-    backup(world, "full", "--data", world.server.directory)
+    backup(world, "full", "--new-repository", "--data", world.server.directory)
     spoil(connection, names)
     spoiled = hashes(connection, names)
     largest = max((os.path.join(at, name) for at, _, found in os.walk(world.path("vault/data")) for name in found), key=os.path.getsize)

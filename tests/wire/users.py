@@ -18,7 +18,7 @@ HARMLESS = set("""
     client|info client|no-touch client|reply client|setinfo client|setname client|tracking client|trackinginfo cluster command
     command|count command|docs command|getkeys command|getkeysandflags command|help command|info command|list config config|help
     debug debug|help discard echo exec hello info latency latency|help memory memory|doctor memory|help memory|malloc-stats
-    memory|purge memory|stats module module|help multi object object|help pd.actor pd.actor|blame pd.actor|diff pd.actor|export pd.actor|get pd.actor|help pd.actor|history
+    memory|purge memory|stats module module|help multi object object|help pd.actor pd.actor|blame pd.actor|diff pd.actor|export pd.actor|get pd.actor|help pd.actor|history pd.actor|replay
     pd.actor|hot pd.actor|info pd.actor|jobs pd.actor|list pd.actor|moment pd.actor|snapshots pd.actor|verify
     pd.actor|owner pd.epoch pd.tenant pd.tenant|help pd.tenant|info
     pd.archive pd.archive|help pd.backup pd.backup|help pd.bookmark pd.durability pd.help

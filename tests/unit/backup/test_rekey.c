@@ -97,6 +97,7 @@ static void write_one(struct pd_repository *repository, const char *text, struct
 	struct pd_piece_stored stored;
 
 	assert_int_equal(pd_piece_put(repository, pd_slice_string(text), ret_piece, &stored, NULL), 0);
+	assert_int_equal(pd_object_flush(repository->store, NULL), 0);
 }
 
 static void expect_one(struct pd_os *os, struct pd_repository_place place, const char *text,
