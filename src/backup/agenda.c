@@ -69,8 +69,9 @@ void pd_agenda_follow(struct pd_agenda *agenda, const uint64_t waiting_us[PD_PRO
 
 		if (limit_us == 0 || waiting_us[i] == PD_BACKLOG_NEVER)
 			continue;
-		if (waiting_us[i] < limit_us)
-			due_us += limit_us - waiting_us[i];
+		if (waiting_us[i] < limit_us) /* which may be for ever */
+			due_us += limit_us - waiting_us[i] < UINT64_MAX - due_us ? limit_us - waiting_us[i]
+										 : UINT64_MAX - due_us;
 		if (due_us < agenda->writes_due_us)
 			agenda->writes_due_us = due_us;
 	}

@@ -90,7 +90,7 @@ static int take_order(struct pd_server *server, struct order *order, struct pd_e
 	if (order->options.jobs == NULL)
 		return pd_error_set(err, PD_NO_MEMORY, "out of memory for backups");
 	for (unsigned i = 0; i < PD_PROFILE_COUNT; i++)
-		order->options.limits_us[i] = number(config, limits[i]) * 1000;
+		order->options.limits_us[i] = pd_retention_age_us(number(config, limits[i]));
 	return take_schedules(config, order, err);
 }
 

@@ -350,6 +350,14 @@ static void test_writes(void **state)
 			look_at_writes(&agenda, 1, rows[i].critical, rows[i].standard, rows[i].performance),
 			rows[i].is_due ? PD_AGENDA_LOG : PD_AGENDA_NOTHING);
 	}
+	/* For ever, in whatever figures. */
+	for (uint64_t less = 0; less < 2; less++) {
+		struct pd_agenda agenda;
+
+		limit(&agenda, NULL);
+		pd_agenda_limit(&agenda, PD_PROFILE_CRITICAL, UINT64_MAX - less);
+		assert_int_equal(look_at_writes(&agenda, 100, 5, 5, -1), PD_AGENDA_NOTHING);
+	}
 }
 
 /* What stands for it, fails, is ended by hand, or is at work already. */
