@@ -65,6 +65,14 @@ static void note_damage(const struct loading *loading, const char *name, int res
 			    name);
 }
 
+/* A disk's rot may be an error of reading: whether that is one of the store is known when no copy can be read. */
+static void note_unread(const struct loading *loading, const char *name, int result, const char *why)
+{
+	if (loading->keyring->damaged.code == 0)
+		(void)!pd_error_set(&loading->keyring->damaged, result,
+				    "object '%.40s' cannot be read (%.100s)", name, why);
+}
+
 /* Both copies say the same, or the later one counts for nothing. */
 static bool keep(struct pd_keyring *keyring, const struct pd_key_slot *slot, unsigned copy)
 {
@@ -105,6 +113,10 @@ static int load_one(void *context, const struct pd_object_entry *entry, struct p
 				    &why);
 	if (result == PD_NOT_FOUND) /* it has gone since it was listed */
 		return 0;
+	if (result == PD_IO) {
+		note_unread(loading, entry->name, result, why.text);
+		return 0;
+	}
 	if (result != 0 && result != PD_TOO_LARGE && result != PD_CORRUPT)
 		return pd_error_set(err, result, "%s", why.text);
 	if (result == 0)
@@ -121,12 +133,16 @@ static int load_one(void *context, const struct pd_object_entry *entry, struct p
 int pd_keyring_load(struct pd_repository *repository, struct pd_keyring *ret_keyring, struct pd_error *err)
 {
 	struct loading loading = { repository, ret_keyring };
+	int result;
 
 	*ret_keyring = (struct pd_keyring){
 		.first_is_master = repository->record.recipe.kind == PD_KEY_FILE ||
 				   repository->record.recipe.kind == PD_KEY_PASSPHRASE,
 	};
-	return pd_repository_each(repository, PD_KEY_PREFIX, load_one, &loading, err);
+	result = pd_repository_each(repository, PD_KEY_PREFIX, load_one, &loading, err);
+	if (result == 0 && ret_keyring->count == 0 && ret_keyring->damaged.code == PD_IO)
+		result = pd_error_set(err, PD_IO, "%s", ret_keyring->damaged.text);
+	return result;
 }
 
 int pd_keyring_check(const struct pd_keyring *keyring, struct pd_error *err)

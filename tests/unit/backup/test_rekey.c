@@ -419,6 +419,36 @@ static void test_rot(void **state)
 	pd_os_free(os);
 }
 
+/* One copy that cannot be read is as good as one that is damaged: the other opens it, and a change puts it right. */
+static void test_unreadable(void **state)
+{
+	struct pd_os *os = machine(13);
+	struct pd_piece piece;
+	unsigned opened = 0;
+
+	(void)state;
+	make(os, by_file(KEY), &piece);
+	/* Of four reads that are the key file, the repository's head and both copies. */
+	for (uint64_t n = 1; n <= 4; n++) {
+		pd_sim_fail_at(os, PD_OS_OP_READ, n, EIO);
+		opened += try_to_open(os, by_file(KEY), NULL) == 0;
+	}
+	assert_int_equal(opened, 2);
+	for (uint64_t n = 4; n <= 6; n++) {
+		struct pd_rekeyed done;
+		struct pd_repository *repository = open_with(os, by_file(KEY));
+		const struct pd_repository_place other = by_file(OTHER);
+
+		pd_sim_fail_at(os, PD_OS_OP_READ, n, EIO);
+		(void)!pd_rekey_add(repository, &other, NULL, &done, NULL);
+		pd_repository_free(repository);
+		expect_one(os, by_file(KEY), "what is in it", &piece);
+		assert_true(vault_is_there(os, REPOSITORY "/key/000001-1"));
+		assert_true(vault_is_there(os, REPOSITORY "/key/000001-2"));
+	}
+	pd_os_free(os);
+}
+
 /* Every bit of a slot, with its checksum put right: it opens nothing, and nothing else happens. */
 static void test_forged(void **state)
 {
@@ -648,6 +678,7 @@ int main(void)
 		cmocka_unit_test(test_add_and_remove),
 		cmocka_unit_test(test_two_at_once),
 		cmocka_unit_test(test_rot),
+		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_stray),
 		cmocka_unit_test(test_change_power),
