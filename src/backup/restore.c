@@ -78,6 +78,10 @@ static int check_target(const struct restoring *restoring, const char *target, s
 			"there is something at %s: restore into a directory that is not there yet", target);
 	if (result == PD_NOT_FOUND)
 		result = pd_os_info(restoring->os, restoring->parent, &info, err);
+	if (result == PD_NOT_FOUND)
+		return pd_error_set(err, result,
+				    "there is no directory '%.300s' to restore in: make it, or mount it",
+				    restoring->parent);
 	if (result == 0)
 		result = pd_os_disk_free(restoring->os, restoring->parent, &room, err);
 	if (result == 0 && room < wanted)

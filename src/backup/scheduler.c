@@ -18,6 +18,7 @@
 #define BUSY_US   UINT64_C(1000000)   /* something is at work: is it over? */
 #define CHANGE_US UINT64_C(50000)     /* somebody waits for what is at work */
 #define IDLE_US   UINT64_C(20000000)  /* the clock on the wall may jump: it is looked at so often */
+#define LOOK      PD_AGENDA_NOTHING   /* of the failures: of looking at the repository */
 
 const char *pd_agenda_work_name(enum pd_agenda_work work)
 {
@@ -150,22 +151,30 @@ bool pd_backup_scheduler_hear(struct pd_backup_scheduler *scheduler, struct pd_b
 	return true;
 }
 
+/* What fails and is tried again, the gravest of it, in words; "": nothing. */
+static const char *failure_of(const struct pd_backup_scheduler *scheduler)
+{
+	if (scheduler->look_failed > 0)
+		return scheduler->failures[LOOK];
+	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
+		if (scheduler->agenda.entries[i].failed > 0)
+			return scheduler->failures[i];
+	return "";
+}
+
 static bool is_failing(const struct pd_backup_scheduler *scheduler)
 {
-	bool failing = scheduler->look_failed > 0;
-
-	for (unsigned i = 0; i < PD_AGENDA_COUNT; i++)
-		failing = failing || scheduler->agenda.entries[i].failed > 0;
-	return failing;
+	return failure_of(scheduler)[0] != '\0';
 }
 
 /* Each wait is twice as long as the one before, so this is not said too often. */
-static void tell_failure(struct pd_backup_scheduler *scheduler, const char *what, const char *why,
-			 uint64_t wait_us)
+static void tell_failure(struct pd_backup_scheduler *scheduler, unsigned work, const char *what,
+			 const char *why, uint64_t wait_us)
 {
-	(void)snprintf(scheduler->failure, sizeof scheduler->failure, "%s: %.500s", what, why);
-	tell(scheduler, PD_BACKUP_TROUBLE, "%s; tried again in %" PRIu64 " s", scheduler->failure,
-	     wait_us / 1000000);
+	char *failure = scheduler->failures[work];
+
+	(void)snprintf(failure, sizeof scheduler->failures[work], "%s: %.500s", what, why);
+	tell(scheduler, PD_BACKUP_TROUBLE, "%s; tried again in %" PRIu64 " s", failure, wait_us / 1000000);
 }
 
 /* ---- surveys ---- */
@@ -175,7 +184,7 @@ static void fail_to_look(struct pd_backup_scheduler *scheduler, const char *why)
 	uint64_t wait_us = pd_agenda_patience_us(++scheduler->look_failed, chance(scheduler));
 
 	scheduler->next_look_us = clock_of(scheduler).monotonic_us + wait_us;
-	tell_failure(scheduler, "the repository cannot be read", why, wait_us);
+	tell_failure(scheduler, LOOK, "the repository cannot be read", why, wait_us);
 }
 
 /* ---- what has a copy ---- */
@@ -312,7 +321,7 @@ static void take_in_expired(struct pd_backup_scheduler *scheduler)
 
 		scheduler->expire_failed++;
 		pd_agenda_failed(&scheduler->agenda, PD_AGENDA_EXPIRE, &now, chance(scheduler));
-		tell_failure(scheduler, "old backups do not expire", scheduler->err.text,
+		tell_failure(scheduler, PD_AGENDA_EXPIRE, "old backups do not expire", scheduler->err.text,
 			     entry->retry_us - now.monotonic_us);
 	}
 	pd_expired_done(&scheduler->gone);
@@ -345,7 +354,7 @@ static void fail_drill(struct pd_backup_scheduler *scheduler, int result, const 
 	scheduler->drill.failed++;
 	pd_agenda_failed(&scheduler->agenda, PD_AGENDA_DRILL, &now, chance(scheduler));
 	(void)snprintf(text, sizeof text, "%.450s%s", why, drill_advice(result, &scheduler->drilled));
-	tell_failure(scheduler, "recovery is not proven, the drill failed", text,
+	tell_failure(scheduler, PD_AGENDA_DRILL, "recovery is not proven, the drill failed", text,
 		     entry->retry_us - now.monotonic_us);
 }
 
@@ -463,7 +472,7 @@ static void fail(struct pd_backup_scheduler *scheduler, enum pd_agenda_work work
 	scheduler->kinds[kind_of(work)].failed++;
 	pd_agenda_failed(&scheduler->agenda, work, &now, chance(scheduler));
 	(void)snprintf(what, sizeof what, "no %s backup", pd_agenda_work_name(work));
-	tell_failure(scheduler, what, why, scheduler->agenda.entries[work].retry_us - now.monotonic_us);
+	tell_failure(scheduler, work, what, why, scheduler->agenda.entries[work].retry_us - now.monotonic_us);
 }
 
 static bool jobs_are_busy(const struct pd_backup_scheduler *scheduler)
@@ -616,7 +625,6 @@ static bool take_plan(struct pd_backup_scheduler *scheduler)
 	scheduler->is_cleared = false;
 	scheduler->look_failed = 0;
 	scheduler->next_look_us = 0;
-	scheduler->failure[0] = '\0';
 	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT && elsewhere; i++) {
 		scheduler->kinds[i].newest = (struct pd_backup_newest){ 0 };
 		scheduler->kinds[i].well_us = 0;
@@ -740,10 +748,8 @@ void pd_backup_scheduler_tick(struct pd_backup_scheduler *scheduler)
 	    now.monotonic_us >= scheduler->next_look_us)
 		look_around(scheduler);
 	atomic_store(&scheduler->aside, jobs_are_busy(scheduler));
-	if (failed && !is_failing(scheduler)) {
-		scheduler->failure[0] = '\0';
+	if (failed && !is_failing(scheduler))
 		tell(scheduler, PD_BACKUP_NEWS, "nothing fails any more");
-	}
 	scheduler->deadline_us = deadline(scheduler, &now);
 }
 
@@ -836,7 +842,7 @@ void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
 		.is_drilling = scheduler->agenda.is_drilling,
 		.next = PD_AGENDA_NOTHING,
 		.failing = is_failing(scheduler),
-		.failure = scheduler->failure,
+		.failure = failure_of(scheduler),
 		.proof = scheduler->known_survey.proof,
 		.backups = scheduler->known_survey.count,
 		.expired = scheduler->expired,

@@ -59,8 +59,8 @@ struct pd_backup_schedule_status {
 	bool is_drilling;
 	enum pd_agenda_work next; /* PD_AGENDA_NOTHING: nothing is scheduled */
 	uint64_t next_us;         /* since 1970 */
-	bool failing;             /* and is tried again */
-	const char *failure;      /* the last one of those, in words; "": nothing fails */
+	bool failing;             /* something fails, and is tried again */
+	const char *failure;      /* the gravest of that, in words; "": nothing fails */
 	struct pd_backup_kind_status kinds[PD_BACKUP_KIND_COUNT];
 	struct pd_backup_proof proof;
 	/* How long the oldest write to actors of each profile has been without a copy; 0: there is none. */

@@ -56,7 +56,8 @@ struct pd_backup_scheduler {
 	struct pd_backup_survey known_survey;
 	uint64_t expired, expire_failed;
 	struct pd_backup_drill_status drill;
-	char failure[600];
+	char failures[PD_AGENDA_COUNT + 1]
+		     [600]; /* of each work, and of looking at the repository: the last one, if it fails */
 	struct pd_backup_tidings tidings[PD_TIDINGS_MAX];
 	unsigned tidings_first, tidings_count;
 

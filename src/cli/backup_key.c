@@ -23,7 +23,7 @@ static const struct pd_options options = {
 		    "FILE [options]",
 	.about =
 		"Other keys for an encrypted repository, of which nothing is written anew: it is encrypted "
-		"under a\nmaster key, made by chance, and that is sealed under each key that opens it.\n"
+		"under a\nrandom master key, and that is sealed under each key that opens it.\n"
 		"\n"
 		"  ls      which keys there are, and which one is given\n"
 		"  add     another key opens it, too\n"

@@ -59,7 +59,7 @@ struct pd_backup_given {
 			"For a service that cannot create only where there is none: look\nbefore each "   \
 			"put. Only where nobody else writes to the repository."),                         \
 		PD_BACKUP_OPTION("key-file", "FILE", PD_OPTION_TEXT, key_file,                            \
-				 "The key that everything is encrypted under: 32 random bytes, or 64 "    \
+				 "The key of an encrypted repository: 32 random bytes, or 64 "            \
 				 "hexadecimal\ndigits."),                                                 \
 		PD_BACKUP_OPTION("passphrase-file", "FILE", PD_OPTION_TEXT, passphrase_file,              \
 				 "The same with a passphrase, in the file's first line.")

@@ -113,7 +113,7 @@ static void print_proof(struct pd_output *output, struct pd_slice reply)
 
 	pd_output_text(output, "%-13s", "proven");
 	if (lsn == 0) {
-		pd_output_text(output, "nothing: no drill was made yet\n");
+		pd_output_text(output, "nothing yet: no drill has passed\n");
 		return;
 	}
 	pd_output_text(output, "to LSN %" PRIu64 ", on ", lsn);
@@ -135,7 +135,8 @@ static void print_text(struct pd_output *output, struct pd_slice reply)
 	if (pd_slice_equal(pd_admin_text(reply, "state"), pd_slice_string("off")))
 		return;
 	print_line(output, "repository", pd_admin_text(reply, "repository"));
-	print_line(output, "at work", pd_admin_text(reply, "work"));
+	if (!pd_slice_equal(pd_admin_text(reply, "work"), pd_slice_string("none")))
+		print_line(output, "at work", pd_admin_text(reply, "work"));
 	if (pd_admin_number(reply, "next_us") > 0) {
 		pd_output_text(output, "%-13s", "next");
 		pd_output_lax(output, pd_admin_text(reply, "next"));

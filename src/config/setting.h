@@ -165,7 +165,7 @@ enum pd_setting_flags {
 	  "of it compared (default: never).")                                                                \
 	X(BACKUP_DRILL_DIRECTORY, "backup-drill-directory", "backup.drill-directory", NULL, TEXT,            \
 	  PD_SETTING_LIVE, 0, 0, "", "DIR",                                                                  \
-	  "In which that is done (default: in the data directory): there has to be room for all data once\n" \
+	  "Where drills are made (default: in the data directory): there has to be room for all data once\n" \
 	  "more.")                                                                                           \
 	X(BACKUP_KEEP, "backup-keep", "backup.keep", NULL, NUMBER, PD_SETTING_LIVE, 0, 1000000, "0", "N",    \
 	  "Keep the newest so many with a state, and the log since (default 0: the rule says nothing).")     \

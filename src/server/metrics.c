@@ -605,7 +605,8 @@ static const struct pd_metric backup_metrics[] = {
 	GAUGE("perdure_backup_repository_known",
 	      "1 when the repository has been read: until then it is not known what is in it.",
 	      AT(backups_known)),
-	GAUGE("perdure_backup_failing", "1 while a backup, or what should expire, fails and is tried again.",
+	GAUGE("perdure_backup_failing",
+	      "1 while a backup, a drill, or what should expire, fails and is tried again.",
 	      AT(backups_failing)),
 	GAUGE("perdure_backup_timestamp_seconds",
 	      "When the newest backup of the kind was finished, or found that nothing was new, since 1970; "

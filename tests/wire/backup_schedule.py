@@ -216,7 +216,7 @@ def test_drill(world):
     found = wait_for(other, lambda found: "failed=1" in found.get("backup_drill", "") and found["backup_state"] == "failing")
     assert "recovery is not proven, the drill failed" in found["backup_failure"], found
     status, stdout, _ = world.perdure("backup", "schedule", "--data", other.directory, check=False)
-    assert status == 1 and "nothing: no drill was made yet" in stdout, stdout
+    assert status == 1 and "nothing yet: no drill has passed" in stdout, stdout
 
 
 def test_refused(world):

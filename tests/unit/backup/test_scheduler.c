@@ -524,8 +524,7 @@ static void test_failing_drills(void **state)
 	start(&keeper, once, (struct pd_retention_rules){ 0 });
 	pass(&keeper, MINUTE_US);
 	assert_int_equal(made(&keeper), 1);
-	/* There is no such directory. */
-	expect_said(&keeper, "recovery is not proven, the drill failed");
+	expect_said(&keeper, "the drill failed: there is no directory '" DRILLS "' to restore in");
 	assert_true(keeper.status.failing && keeper.status.drill.failing);
 	assert_int_equal(keeper.status.proof.position.lsn, 0);
 	assert_int_equal(pd_os_mkdir(keeper.world->host.os, DRILLS, NULL), 0);
@@ -544,6 +543,14 @@ static void test_failing_drills(void **state)
 	assert_int_equal(keeper.status.drill.passed, 1);
 	assert_true(keeper.status.proof.position.lsn > 0);
 	assert_int_equal(things_in(keeper.world, DRILLS), 0);
+	/* What still fails is told, not what failed last. */
+	assert_int_equal(pd_os_rename(keeper.world->host.os, REPOSITORY, "/elsewhere", NULL), 0);
+	pass(&keeper, HOUR_US / 2);
+	assert_non_null(strstr(keeper.status.failure, "the repository cannot be read"));
+	assert_int_equal(pd_os_rename(keeper.world->host.os, "/elsewhere", REPOSITORY, NULL), 0);
+	pass(&keeper, HOUR_US);
+	expect_said(&keeper, "can be read again");
+	assert_non_null(strstr(keeper.status.failure, "the drill failed"));
 	stop(&keeper);
 	end(keeper.world);
 }
