@@ -12,8 +12,8 @@
 #include "backup/job.h"
 #include "backup/retention.h"
 #include "backup/survey.h"
-#include "engine/backlog.h"
 #include "base/error.h"
+#include "engine/backlog.h"
 
 struct pd_backup_scheduler;
 struct pd_engine;
@@ -85,9 +85,9 @@ bool pd_backup_scheduler_has_ended(const struct pd_backup_scheduler *scheduler);
 void pd_backup_scheduler_free(struct pd_backup_scheduler *scheduler);
 /* Begin what is due, take in what has ended. By pd_backup_scheduler_deadline_us() at the latest, better often. */
 void pd_backup_scheduler_tick(struct pd_backup_scheduler *scheduler);
-/* Monotonic microseconds. */
 /* An archive has everything up to this LSN: that is a copy, too. Before a tick. */
 void pd_backup_scheduler_archived(struct pd_backup_scheduler *scheduler, uint64_t lsn);
+/* Monotonic microseconds. */
 uint64_t pd_backup_scheduler_deadline_us(const struct pd_backup_scheduler *scheduler);
 void pd_backup_scheduler_status(const struct pd_backup_scheduler *scheduler,
 				struct pd_backup_schedule_status *ret_status);

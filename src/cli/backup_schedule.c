@@ -23,9 +23,10 @@ static const struct pd_options options = {
 	.command = "perdure backup schedule",
 	.synopsis = "perdure backup schedule [options]",
 	.about = "Asks the server of a data directory about the backups that it makes by itself: what is at "
-		 "work and\nwhat is next, what fails, the newest backup of each kind; up to which LSN "
-		 "recovery is proven, when\nthat was, how long it took (RTO) and how old what was recovered "
-		 "was (RPO).",
+		 "work and\nwhat is next, what fails, the newest backup of each kind, how long the oldest "
+		 "write has been\nin no backup; up to which LSN recovery is proven, when that was, how long "
+		 "it took "
+		 "(RTO) and how\nold what was recovered was (RPO).",
 	.table = table,
 	.count = sizeof table / sizeof *table,
 	.environment_count = 1, /* PERDURE_DATA */
@@ -107,6 +108,30 @@ static void print_kind(struct pd_output *output, struct pd_slice reply, const ch
 	pd_output_text(output, "\n");
 }
 
+/* For how long writes have been without a copy, by the durability of their actors. */
+static void print_waiting(struct pd_output *output, struct pd_slice reply)
+{
+	static const struct {
+		const char *name, *profile;
+	} rows[] = { { "waiting_critical_us", "critical" },
+		     { "waiting_standard_us", "standard" },
+		     { "waiting_performance_us", "performance" } };
+	const char *before = "";
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		uint64_t us = pd_admin_number(reply, rows[i].name);
+
+		if (us == 0)
+			continue;
+		if (before[0] == '\0')
+			pd_output_text(output, "%-13swrites in no backup for ", "waiting");
+		pd_output_text(output, "%s%.0f s (%s)", before, (double)us / 1e6, rows[i].profile);
+		before = ", ";
+	}
+	if (before[0] != '\0')
+		pd_output_text(output, "\n");
+}
+
 static void print_proof(struct pd_output *output, struct pd_slice reply)
 {
 	uint64_t lsn = pd_admin_number(reply, "proven_lsn");
@@ -147,6 +172,7 @@ static void print_text(struct pd_output *output, struct pd_slice reply)
 	print_line(output, "failure", pd_admin_text(reply, "failure"));
 	for (size_t i = 0; i < COUNT_OF(kinds); i++)
 		print_kind(output, reply, kinds[i]);
+	print_waiting(output, reply);
 	print_proof(output, reply);
 }
 
