@@ -120,7 +120,7 @@ static void test_ends(void **state)
 	host_durable(&world.host, "set {a0}k v");
 	jobs = pd_history_jobs_new(world.host.engine);
 	assert_int_equal(start(&world, jobs, "NONSENSE a0", &job[0]), PD_INVALID);
-	assert_int_equal(ask(&world, jobs, "HISTORY nobody", &job[0], &reply), PD_NOT_FOUND);
+	assert_int_equal(ask(&world, jobs, "HISTORY nobody", &job[0], &reply), PD_NOT_THEN);
 	pd_history_job_free(job[0]);
 	/* Two at a time; one that nobody waits for makes room. */
 	assert_int_equal(start(&world, jobs, "HISTORY a0", &job[0]), 0);
