@@ -23,6 +23,14 @@
 
 static const struct pd_repository_place vault = PD_REPOSITORY_IN("/vault");
 
+/* For good: a power cut must not bring it back. */
+static int remove_again(struct world *world, struct pd_error *err)
+{
+	int result = pd_os_remove_tree(world->os, AGAIN, err);
+
+	return result == 0 ? pd_os_sync_directory(world->os, "/", err) : result;
+}
+
 /* It did not work: may that be? */
 static bool may_fail(struct world *world, const char *what, const char *why)
 {
@@ -162,7 +170,7 @@ static bool rebuild(struct world *world, uint64_t to_lsn, struct pd_hash128 *ret
 	if (result == 0)
 		result = replay(world, ret_hash, &err);
 	if (result == 0)
-		result = pd_os_remove_tree(world->os, AGAIN, &err);
+		result = remove_again(world, &err);
 	return result == 0 ||
 	       world_fail(world, "LSN %" PRIu64 " was said to be archived, and cannot be had again: %s",
 			  to_lsn, err.text);
@@ -279,7 +287,7 @@ static int restore(struct world *world, struct pd_repository *repository, const 
 		result = pd_error_set(err, PD_CORRUPT, "its state is another than was backed up");
 	if (result == 0 && restored.epoch <= world->epoch)
 		result = pd_error_set(err, PD_CONFLICT, "it goes on in an epoch that the source has had");
-	return result == 0 ? pd_os_remove_tree(world->os, AGAIN, err) : result;
+	return result == 0 ? remove_again(world, err) : result;
 }
 
 /* Every backup that is listed can be restored, and there is the one that was acknowledged last, or one that has more: of which the end could not be told. */
