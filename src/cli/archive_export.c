@@ -52,6 +52,19 @@ static const struct pd_options export_options = {
 		 "\n" PD_CLI_ARCHIVE_EXIT_STATUSES,
 };
 
+static const struct pd_option check_table[] = {
+	OPTION("s3-endpoint", "URL", PD_OPTION_TEXT, s3_endpoint,
+	       "Where it is in S3, the service (default: PERDURE_S3_ENDPOINT, else AWS)."),
+	OPTION("s3-region", "REGION", PD_OPTION_TEXT, s3_region,
+	       "Its region (default: PERDURE_S3_REGION, else as AWS's own tools have it)."),
+	OPTION("s3-style", "STYLE", PD_OPTION_TEXT, s3_style,
+	       "Where the bucket is named: auto, path or virtual (default auto)."),
+	OPTION("s3-ca-file", "FILE", PD_OPTION_TEXT, s3_ca_file, "Who vouches for the service, as PEM."),
+	OPTION("to", "ADDRESS", PD_OPTION_TEXT, to,
+	       "Where the files went: a directory, or s3://BUCKET/PREFIX."),
+	OPTION("o", "FORMAT", PD_OPTION_FORMAT, json, "text (default) or json."),
+};
+
 static const struct pd_options check_options = {
 	.command = "perdure archive check-export",
 	.synopsis = "perdure archive check-export --to ADDRESS [options]",
@@ -60,9 +73,9 @@ static const struct pd_options check_options = {
 		 "its plan, each line's LSN, and that every LSN from the first to the last is there. What is "
 		 "damaged or\n"
 		 "missing is named.",
-	.table = export_table,
-	.count = sizeof export_table / sizeof *export_table,
-	.environment_count = PD_CLI_ARCHIVE_ENVIRONMENT,
+	.table = check_table,
+	.count = sizeof check_table / sizeof *check_table,
+	.environment_count = 4, /* S3 */
 	.after = "Examples:\n"
 		 "  perdure archive check-export --to /mnt/jsonl && echo sound\n"
 		 "\n" PD_CLI_ARCHIVE_EXIT_STATUSES,
@@ -228,6 +241,19 @@ static void tell_damage(void *context, const char *text)
 	pd_output_string_field(&check->output, NULL, text);
 }
 
+/* Nothing is not sound: most likely it is the wrong place. */
+static int check_some(const struct pd_export_check *order, struct pd_export_verdict *ret_verdict,
+		      struct pd_error *err)
+{
+	int result = pd_export_check(order, ret_verdict, err);
+
+	if (result != 0 || ret_verdict->stretches > 0 || ret_verdict->damaged > 0)
+		return result;
+	return pd_error_set(
+		err, PD_NOT_FOUND,
+		"nothing was exported there: name the place that 'perdure archive export' has written to");
+}
+
 static int check_all(struct pd_object_store *target, bool json)
 {
 	struct check check = { .output = { .file = stdout }, .json = json };
@@ -241,7 +267,7 @@ static int check_all(struct pd_object_store *target, bool json)
 		pd_output_open(output, NULL, '{');
 		pd_output_open(output, "damage", '[');
 	}
-	if (pd_export_check(&order, &verdict, &err) != 0)
+	if (check_some(&order, &verdict, &err) != 0)
 		status = pd_cli_archive_failed(&check_options, &err);
 	else if (verdict.damaged > 0)
 		status = PD_EXIT_DAMAGED;

@@ -171,6 +171,12 @@ def test_damage_is_found(world):
     for words, wanted in ((["export", "--archive", place], "--to"), (["check-export"], "--to")):
         status, _, stderr = world.perdure("archive", *words, check=False)
         assert status == USAGE and wanted in stderr, stderr
+    # Nothing is not sound, and what is none of its options is refused.
+    os.makedirs(world.path("empty"))
+    status, stdout, stderr = world.perdure("archive", "check-export", "--to", world.path("empty"), check=False)
+    assert status == FAILURE and stdout == "" and "nothing was exported there" in stderr, (stdout, stderr)
+    status, _, stderr = world.perdure("archive", "check-export", "--to", to, "--every", "1s", check=False)
+    assert status == USAGE and "--every" in stderr, stderr
     status, _, stderr = export(world, place, world.path("nowhere"), check=False)
     assert status == FAILURE and "nowhere" in stderr, stderr
 
