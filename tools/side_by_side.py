@@ -4,9 +4,9 @@
     side_by_side.py --scratch DIRECTORY --command COMMAND... --beside SUITE... --alone SUITE...
 
 Each suite is `COMMAND... SUITE`, a process that ends in `N passed, N failed[, N skipped]`. Three run at a time, since
-some wait more than they compute; what is to be alone comes when these are through. What suites print is shown one suite after the other, never mixed: that of the
-first one as it comes, that of the others when it is their turn. At the end: the seconds of each, those that failed, and
-the sum, which is the last line.
+some wait more than they compute; what is to be alone comes when these are through. What suites print is shown one suite
+after the other, never mixed: that of the first one as it comes, that of the others when it is their turn. At the end:
+the seconds of each, those that failed, and the sum, which is the last line.
 
 Whatever was started is ended when this ends, by Ctrl-C or otherwise: also what has left its process group, and what has
 lost its parent, for this is where orphans go.
