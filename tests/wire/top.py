@@ -134,7 +134,7 @@ def test_lines_end_with_the_server(world):
     timer.start()
     status, _, stderr = world.perdure("top", "--data", server.directory, "--interval", "0.3", check=False)
     timer.join()
-    assert status == FAILURE and ("has ended" in stderr or "no server" in stderr), stderr
+    assert status == FAILURE and any(words in stderr for words in ("has ended", "no server", "lost the server")), stderr
 
 
 def test_trouble_is_shown(world):
