@@ -166,7 +166,7 @@ def test_replay_of_one_that_was_filled(world):
 
 def test_replay_of_one_that_does_not_fit(world):
     """A transaction that no answer has room for: what comes before it is told, then it is said, and one can go on behind it."""
-    connection = world.connect(timeout=120)
+    connection = world.connect()
     connection.expect("OK", "SET", "{wide}first", "1")
     connection.expect("OK", "MSET", *(word for number in range(280) for word in (f"{{wide}}{number}", b"x" * 260000)))
     connection.expect("OK", "SET", "{wide}last", "1")

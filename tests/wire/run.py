@@ -100,7 +100,9 @@ class World:
         self.server = Redis(data, ["--appendonly", "yes"]) if on_redis else Perdure(binary, data)
         self.redis = None
         self.opened = []
-        self.memory_slack = 1 if on_redis else sanitizer_slack(binary)
+        sanitized = not on_redis and is_sanitized(binary)
+        self.memory_slack = 6 if sanitized else 1  # sanitizers keep what is freed, and shadows of it
+        self.patience = 4 if sanitized else 1
 
     def prepare(self):
         """The group's server runs, whatever the last test did to it, and holds nothing."""
@@ -121,8 +123,8 @@ class World:
             number += 1
         os.rename(self.server.directory, f"{self.server.directory}.bad-{number}")
 
-    def connect(self, server=None, timeout=30):
-        connection = RespConnection((server or self.server).port, timeout=timeout)
+    def connect(self, server=None, timeout=None):
+        connection = RespConnection((server or self.server).port, timeout=timeout or 30 * self.patience)
         self.opened.append(connection)
         return connection
 
@@ -175,11 +177,10 @@ class World:
             remove_tree(self.directory)
 
 
-def sanitizer_slack(binary):
-    """How much more memory a build may take: sanitizers keep what is freed, and shadows of it."""
+def is_sanitized(binary):
     with open(binary, "rb") as file:
         data = file.read()
-    return 6 if b"__asan_init" in data or b"__tsan_init" in data else 1
+    return b"__asan_init" in data or b"__tsan_init" in data
 
 
 def tests_of(module):
