@@ -34,7 +34,7 @@ static uint32_t sum(const uint8_t *head, struct pd_slice body)
 
 /* What of a content is tried first: so many places, and so many bytes of each. */
 #define SAMPLES      8u
-#define SAMPLE_BYTES ((size_t)64 * 1024)
+#define SAMPLE_BYTES ((size_t)16 * 1024)
 
 static bool is_shorter(size_t packed, size_t size)
 {

@@ -42,6 +42,18 @@ static bool go_on(void *context, uint64_t done_bytes)
 	return !atomic_load(&slot->carrier->cancelled);
 }
 
+static void get(struct slot *slot)
+{
+	const struct pd_carrier_options *options = &slot->carrier->options;
+	struct pd_carried *carried = &slot->carried;
+
+	slot->result = pd_piece_get(slot->repository, &carried->piece, carried->size, &carried->content,
+				    &slot->err);
+	carried->is_bad = slot->result == PD_CORRUPT;
+	if (slot->result == 0 && options->got != NULL)
+		slot->result = options->got(options->context, carried, &slot->err);
+}
+
 static void run(void *argument)
 {
 	struct slot *slot = argument;
@@ -55,10 +67,10 @@ static void run(void *argument)
 	case PD_CARRY_LOOK:
 		slot->result = pd_piece_look(slot->repository, &carried->piece, carried->size,
 					     &carried->stored.bytes, &slot->err);
+		carried->is_bad = slot->result == PD_CORRUPT;
 		break;
 	case PD_CARRY_GET:
-		slot->result = pd_piece_get(slot->repository, &carried->piece, carried->size,
-					    &carried->content, &slot->err);
+		get(slot);
 		break;
 	case PD_CARRY_FLUSH:
 		slot->result = pd_object_flush(slot->repository->store, &slot->err);
@@ -107,8 +119,6 @@ static int collect(struct pd_carrier *carrier, struct slot *slot, struct pd_erro
 
 	pd_os_task_join(slot->task);
 	slot->task = NULL;
-	carried->is_bad = (carried->what == PD_CARRY_LOOK || carried->what == PD_CARRY_GET) &&
-			  slot->result == PD_CORRUPT;
 	carried->why = &slot->err;
 	if (slot->result != 0 && !carried->is_bad)
 		return pd_error_set(err, slot->result, "%s", slot->err.text);

@@ -41,6 +41,8 @@ struct pd_carrier_options {
 	int (*step)(void *context, struct pd_error *err);
 	/* Called for each piece, in any order. An error ends it. What it points to is valid until it returns. */
 	int (*take)(void *context, const struct pd_carried *carried, struct pd_error *err);
+	/* Called before that by the task that has got the piece, and so several at a time; NULL: nobody. Not for one that is bad. */
+	int (*got)(void *context, const struct pd_carried *carried, struct pd_error *err);
 	void *context;
 };
 

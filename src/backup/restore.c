@@ -224,14 +224,16 @@ static int with_file(const struct restoring *restoring, const struct pd_backup_f
 	return result;
 }
 
+/* The disk is not to be idle until the sync. */
 static int write_piece(struct pd_os_file *handle, const struct pd_carried *carried,
 		       const struct pd_backup_file *file, struct pd_error *err)
 {
 	struct pd_slice content = carried->content;
-	uint64_t room;
-	int result = pd_os_write(handle, content.data, content.size,
-				 (uint64_t)carried->number * PD_PIECE_SIZE, err);
+	uint64_t at = (uint64_t)carried->number * PD_PIECE_SIZE, room;
+	int result = pd_os_write(handle, content.data, content.size, at, err);
 
+	if (result == 0)
+		pd_os_hint(handle, PD_OS_HINT_WRITE_OUT, at, content.size);
 	if (result != 0 || carried->number > 0 || file->part != PD_BACKUP_LOG_FILE || file->sealed)
 		return result;
 	/* A segment is as large as it was made, until it is sealed. */
@@ -254,23 +256,33 @@ static int step(void *context, struct pd_error *err)
 	return pd_backup_step(&restoring->order->watch, restoring->done_bytes, restoring->total_bytes, err);
 }
 
-/* One has come. */
+/* One has come: several tasks write to one file, each through a handle of its own. */
+static int keep_piece(void *context, const struct pd_carried *carried, struct pd_error *err)
+{
+	const struct restoring *restoring = context;
+
+	return with_file(restoring, &restoring->manifest->files[carried->file], 0, write_piece, carried, err);
+}
+
 static int take_piece(void *context, const struct pd_carried *carried, struct pd_error *err)
 {
 	struct restoring *restoring = context;
-	const struct pd_backup_file *file = &restoring->manifest->files[carried->file];
 
 	if (carried->is_bad)
 		return pd_error_set(err, PD_CORRUPT, "%s", carried->why->text);
 	restoring->done_bytes += carried->size;
-	return with_file(restoring, file, 0, write_piece, carried, err);
+	return 0;
 }
 
 static int fetch(struct restoring *restoring, struct pd_error *err)
 {
 	const struct pd_backup_manifest *manifest = restoring->manifest;
 	struct pd_carrier_options options = {
-		.repository = restoring->repository, .step = step, .take = take_piece, .context = restoring
+		.repository = restoring->repository,
+		.step = step,
+		.take = take_piece,
+		.got = keep_piece,
+		.context = restoring,
 	};
 	struct pd_carrier *carrier = NULL;
 	int result = pd_carrier_new(&options, &carrier, err);

@@ -18,7 +18,7 @@ void pd_os_init(struct pd_os *os, const struct pd_os_ops *ops)
 	PD_ASSERT(ops->name != NULL && ops->free != NULL);
 	PD_ASSERT(ops->open != NULL && ops->close != NULL && ops->read != NULL && ops->write != NULL);
 	PD_ASSERT(ops->datasync != NULL && ops->allocate != NULL && ops->resize != NULL);
-	PD_ASSERT(ops->alignment != NULL && ops->hint != NULL);
+	PD_ASSERT(ops->alignment != NULL && ops->hint != NULL && ops->is_cached != NULL);
 	PD_ASSERT(ops->info != NULL && ops->rename != NULL);
 	PD_ASSERT(ops->unlink != NULL && ops->mkdir != NULL && ops->sync_directory != NULL);
 	PD_ASSERT(ops->list != NULL && ops->lock != NULL && ops->unlock != NULL);
@@ -116,6 +116,12 @@ void pd_os_hint(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset, 
 	PD_ASSERT(offset <= INT64_MAX && size <= INT64_MAX - offset);
 	if (size > 0)
 		file->os->ops->hint(file, hint, offset, size);
+}
+
+bool pd_os_is_cached(struct pd_os_file *file, uint64_t offset, uint64_t size)
+{
+	PD_ASSERT(offset <= INT64_MAX && size <= INT64_MAX - offset);
+	return size > 0 && file->os->ops->is_cached(file, offset, size);
 }
 
 /* ---- names ---- */

@@ -103,6 +103,7 @@ struct pd_os_ops {
 	int (*resize)(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 	size_t (*alignment)(const struct pd_os_file *file);
 	void (*hint)(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset, uint64_t size);
+	bool (*is_cached)(struct pd_os_file *file, uint64_t offset, uint64_t size);
 
 	int (*info)(struct pd_os *os, const char *path, struct pd_os_file_info *ret_info,
 		    struct pd_error *err);
@@ -140,7 +141,7 @@ struct pd_os_ops {
 			  bool wait, unsigned *ret_count, struct pd_error *err);
 	int (*queue_descriptor)(struct pd_os_queue *queue);
 };
-#define PD_OS_ABI 4
+#define PD_OS_ABI 5
 
 /* First member of every implementation. */
 struct pd_os {
@@ -175,6 +176,9 @@ PD_MUST_CHECK int pd_os_resize(struct pd_os_file *file, uint64_t size, struct pd
 size_t pd_os_alignment(const struct pd_os_file *file);
 /* Nothing is promised by it, and nothing depends on it: what cannot be had is not done. */
 void pd_os_hint(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset, uint64_t size);
+/* Is most of this part of the file in the system's memory? Then it is read faster from there, and what is not, is with PD_OS_DIRECT. A hint in the
+ * other direction: it may have changed by now, and where nobody knows it is false. */
+bool pd_os_is_cached(struct pd_os_file *file, uint64_t offset, uint64_t size);
 
 /* ---- names ---- */
 PD_MUST_CHECK int pd_os_info(struct pd_os *os, const char *path, struct pd_os_file_info *ret_info,

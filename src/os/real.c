@@ -386,6 +386,7 @@ static const struct pd_os_ops real_ops = {
 	.resize = pd_real_resize,
 	.alignment = pd_real_alignment,
 	.hint = pd_real_hint,
+	.is_cached = pd_real_is_cached,
 	.info = real_info,
 	.rename = real_rename,
 	.link = real_link,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -342,4 +343,24 @@ void pd_real_hint(struct pd_os_file *base, enum pd_os_hint hint, uint64_t offset
 		(void)posix_fadvise(fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
 		break;
 	}
+}
+
+/* cachestat(2), of Linux 6.5; older libraries have no name for it. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+bool pd_real_is_cached(struct pd_os_file *base, uint64_t offset, uint64_t size)
+{
+	const struct {
+		uint64_t offset, size;
+	} part = { offset, size };
+	struct {
+		uint64_t cached, dirty, writeback, evicted, recently_evicted;
+	} pages = { 0 };
+	long page_size = sysconf(_SC_PAGESIZE);
+
+	if (page_size <= 0 || syscall(SYS_cachestat, real_file(base)->fd, &part, &pages, 0) != 0)
+		return false;
+	return pages.cached * (uint64_t)page_size > size / 2;
 }

@@ -23,6 +23,7 @@ int pd_real_allocate(struct pd_os_file *file, uint64_t size, struct pd_error *er
 int pd_real_resize(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 size_t pd_real_alignment(const struct pd_os_file *file);
 void pd_real_hint(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset, uint64_t size);
+bool pd_real_is_cached(struct pd_os_file *file, uint64_t offset, uint64_t size);
 
 /* real_machine.c */
 uint64_t pd_real_process_memory(struct pd_os *os);

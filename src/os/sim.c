@@ -420,6 +420,7 @@ static const struct pd_os_ops sim_ops = {
 	.resize = pd_sim_resize,
 	.alignment = pd_sim_alignment,
 	.hint = pd_sim_hint,
+	.is_cached = pd_sim_is_cached,
 	.info = pd_sim_info,
 	.rename = pd_sim_rename,
 	.link = pd_sim_link,

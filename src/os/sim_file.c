@@ -303,6 +303,12 @@ void pd_sim_hint(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset,
 	(void)file, (void)hint, (void)offset, (void)size;
 }
 
+bool pd_sim_is_cached(struct pd_os_file *file, uint64_t offset, uint64_t size)
+{
+	(void)file, (void)offset, (void)size;
+	return false;
+}
+
 /* ---- the lock ---- */
 
 static int write_process_id(struct pd_sim *sim, struct pd_sim_node *node)

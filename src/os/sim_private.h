@@ -173,6 +173,7 @@ int pd_sim_allocate(struct pd_os_file *file, uint64_t size, struct pd_error *err
 int pd_sim_resize(struct pd_os_file *file, uint64_t size, struct pd_error *err);
 size_t pd_sim_alignment(const struct pd_os_file *file);
 void pd_sim_hint(struct pd_os_file *file, enum pd_os_hint hint, uint64_t offset, uint64_t size);
+bool pd_sim_is_cached(struct pd_os_file *file, uint64_t offset, uint64_t size);
 int pd_sim_lock(struct pd_os *os, const char *path, struct pd_os_lock **ret_lock, struct pd_error *err);
 void pd_sim_unlock(struct pd_os_lock *lock);
 /* Carry a write out, faults of the drive included. 0 or an errno; after one, any part may be there. */

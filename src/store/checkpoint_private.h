@@ -17,6 +17,8 @@ PD_MUST_CHECK int pd_checkpoint_add_file(struct pd_checkpoint *checkpoint, struc
 bool pd_checkpoint_name_fits(struct pd_slice name);
 /* Where one of its files is. NULL: no memory. */
 char *pd_checkpoint_file_path(const struct pd_checkpoint *checkpoint, const char *name);
+/* Is that what it was when the checkpoint was made? */
+bool pd_checkpoint_file_is(const struct pd_checkpoint_file *file, uint64_t size, struct pd_hash128 hash);
 /* Has the checkpoint (NULL: there is none) the very same file, not only one of the same name and size? 1: *ret_hash is what it was
  * then; 0: no. PD_NO_MEMORY. */
 PD_MUST_CHECK int pd_checkpoint_knows(struct pd_os *os, const struct pd_checkpoint *checkpoint,

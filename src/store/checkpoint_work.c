@@ -1,4 +1,4 @@
-/* What takes long: making a checkpoint, reading it all, putting it where the levels at work are, removing it. None of it
+/* What takes long: making a checkpoint, putting it where the levels at work are, removing it. None of it
  * touches the shelf. */
 #include <inttypes.h>
 #include <string.h>
@@ -16,11 +16,6 @@
 static int no_memory(struct pd_error *err)
 {
 	return pd_error_set(err, PD_NO_MEMORY, "out of memory for a checkpoint");
-}
-
-static bool is_same(const struct pd_checkpoint_file *file, uint64_t size, struct pd_hash128 hash)
-{
-	return size == file->size && hash.high == file->hash.high && hash.low == file->hash.low;
 }
 
 /* ---- making ---- */
@@ -185,56 +180,6 @@ int pd_checkpoint_create(const struct pd_checkpoint_plan *plan, struct pd_levels
 	return result;
 }
 
-/* ---- checking ---- */
-
-static int verify_file(struct pd_pass *pass, const struct pd_checkpoint *checkpoint,
-		       const struct pd_checkpoint_file *file, struct pd_error *err)
-{
-	char *path = pd_checkpoint_file_path(checkpoint, file->name);
-	struct pd_os_file *handle = NULL;
-	struct pd_hash128 hash = { 0 };
-	uint64_t size = 0;
-	int result = path == NULL ? no_memory(err) : pd_pass_open(pass, path, &handle, err);
-
-	if (result == PD_NOT_FOUND)
-		result = pd_error_set(err, PD_CORRUPT, "%s is missing", path);
-	if (result == 0)
-		result = pd_pass_content(pass, handle, NULL, &size, &hash, err);
-	if (result == 0 && !is_same(file, size, hash))
-		result = pd_error_set(err, PD_CORRUPT, "%s is damaged: it is not what was written", path);
-	pd_os_close(handle);
-	pd_free(path);
-	return result;
-}
-
-int pd_checkpoint_verify(struct pd_os *os, const struct pd_checkpoint *checkpoint,
-			 pd_levels_progress *progress, void *context, struct pd_error *err)
-{
-	struct pd_pass pass;
-	struct pd_error first = { 0 };
-	size_t damaged = 0;
-	int result = pd_pass_init(&pass, os, progress, context, err);
-
-	pass.total = checkpoint->bytes;
-	for (size_t i = 0; i < checkpoint->file_count && result == 0; i++) {
-		struct pd_error why;
-
-		result = verify_file(&pass, checkpoint, &checkpoint->files[i], &why);
-		if (result == PD_CORRUPT) {
-			if (damaged++ == 0)
-				first = why;
-			result = 0;
-		} else if (result != 0) {
-			(void)pd_error_set(err, result, "%s", why.text);
-		}
-	}
-	pd_pass_done(&pass);
-	if (result != 0 || damaged == 0)
-		return result;
-	return pd_error_set(err, PD_CORRUPT, "%s (%zu of %zu files of this checkpoint are damaged)",
-			    first.text, damaged, checkpoint->file_count);
-}
-
 /* ---- installing ---- */
 
 /* Is a file of this name never written again, so that levels at work and checkpoints may share it? */
@@ -264,7 +209,7 @@ static int copy_file(struct pd_pass *pass, const struct pd_checkpoint_file *file
 		result = pd_os_open(pass->os, to, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE, &copy, err);
 	if (result == 0)
 		result = pd_pass_content(pass, source, copy, &size, &hash, err);
-	if (result == 0 && !is_same(file, size, hash))
+	if (result == 0 && !pd_checkpoint_file_is(file, size, hash))
 		result = pd_error_set(err, PD_CORRUPT, "%s is damaged: it is not what was written", from);
 	if (result == 0)
 		result = pd_os_datasync(copy, err);

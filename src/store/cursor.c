@@ -6,6 +6,9 @@
 #include "base/memory.h"
 #include "store/store_private.h"
 
+/* Who walks over all of an actor that has so much is likely to read it all. */
+#define MUCH_BYTES (UINT64_C(1024) * 1024)
+
 /* ---- iterators of the levels, kept for the next cursor ---- */
 
 static struct pd_levels_iterator *take_iterator(struct pd_store *store, struct pd_error *err, int *ret_code)
@@ -150,6 +153,8 @@ static int start(struct pd_store_cursor *cursor, const struct pd_store_actor *ac
 		cursor->iterator = take_iterator(store, err, &result);
 		if (cursor->iterator == NULL)
 			return result;
+		cursor->iterator->reads_much = from.size == 0 && to.size == 0 &&
+					       actor->byte_count >= MUCH_BYTES;
 	}
 	return pd_cursor_start(cursor, from, err);
 }

@@ -51,8 +51,10 @@ int pd_levels_iterator_new(struct pd_levels *levels, struct pd_levels_iterator *
 {
 	int result = levels->ops->iterator_new(levels, ret_iterator, err);
 
-	if (result == 0)
+	if (result == 0) {
 		(*ret_iterator)->levels = levels;
+		(*ret_iterator)->reads_much = false;
+	}
 	return result;
 }
 
@@ -112,8 +114,10 @@ int pd_levels_view_iterator_new(struct pd_levels_view *view, struct pd_levels_it
 {
 	int result = view->levels->ops->view_iterator_new(view, ret_iterator, err);
 
-	if (result == 0)
+	if (result == 0) {
 		(*ret_iterator)->levels = view->levels;
+		(*ret_iterator)->reads_much = false;
+	}
 	return result;
 }
 
@@ -210,7 +214,13 @@ int pd_levels_compact(struct pd_levels *levels, struct pd_slice from, struct pd_
 int pd_levels_verify(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
 		     void *context, struct pd_error *err)
 {
-	return levels->ops->verify(levels, report, progress, context, err);
+	return levels->ops->verify(levels, false, report, progress, context, err);
+}
+
+int pd_levels_verify_known(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
+			   void *context, struct pd_error *err)
+{
+	return levels->ops->verify(levels, true, report, progress, context, err);
 }
 
 void pd_levels_cancel(struct pd_levels *levels)

@@ -136,15 +136,15 @@ struct pd_levels_ops {
 		    struct pd_error *err);
 	int (*compact)(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 		       struct pd_error *err);
-	int (*verify)(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
-		      void *context, struct pd_error *err);
+	int (*verify)(struct pd_levels *levels, bool known, pd_levels_report *report,
+		      pd_levels_progress *progress, void *context, struct pd_error *err);
 	void (*cancel)(struct pd_levels *levels);
 	int (*resume)(struct pd_levels *levels, struct pd_error *err);
 	void (*set_cache_bytes)(struct pd_levels *levels, size_t bytes);
 	void (*set_compaction_rate)(struct pd_levels *levels, uint64_t bytes_per_s);
 	void (*stats)(const struct pd_levels *levels, struct pd_levels_stats *ret_stats);
 };
-#define PD_LEVELS_ABI 4
+#define PD_LEVELS_ABI 5
 
 /* First member of every backend. */
 struct pd_levels {
@@ -155,6 +155,9 @@ struct pd_levels {
 
 struct pd_levels_iterator {
 	struct pd_levels *levels;
+	/* The next seek is followed by a megabyte or more, most likely, which nobody reads again soon: set before it by whoever seeks. What is
+	 * told does not depend on it. */
+	bool reads_much;
 };
 
 struct pd_levels_batch {
@@ -251,6 +254,9 @@ PD_MUST_CHECK int pd_levels_compact(struct pd_levels *levels, struct pd_slice fr
  * `progress` may be NULL. PD_CANCELLED. */
 PD_MUST_CHECK int pd_levels_verify(struct pd_levels *levels, pd_levels_report *report,
 				   pd_levels_progress *progress, void *context, struct pd_error *err);
+/* The same where what is on the disk was just compared with what is to be there: so what the system has of it in memory will do. */
+PD_MUST_CHECK int pd_levels_verify_known(struct pd_levels *levels, pd_levels_report *report,
+					 pd_levels_progress *progress, void *context, struct pd_error *err);
 /* Calls of other threads that take long come back soon with PD_CANCELLED, these and all later ones. For closing. */
 void pd_levels_cancel(struct pd_levels *levels);
 /* After stats.failed or PD_NO_SPACE: try whether background work can go on. No iterator or view is open. 0: it does. */

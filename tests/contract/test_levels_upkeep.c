@@ -222,6 +222,8 @@ static void undamaged_levels_verify(void **state)
 	assert_int_equal(reports.count, 0);
 	assert_true(reports.progress_calls > 0);
 	assert_int_equal(reports.done, reports.total);
+	check(pd_levels_verify_known(fixture->levels, note_damage, NULL, &reports, why));
+	assert_int_equal(reports.count, 0);
 	expect_model(fixture, fixture->levels, &model, &storm);
 	model_done(&model);
 }
@@ -372,6 +374,10 @@ static void damage_is_found_beside_reading(void **state)
 	(void)snprintf(path, sizeof path, "levels/%s", files.names[0]);
 	do_damage(fixture, path_of(fixture, path), FLIP);
 	check(pd_levels_verify(fixture->levels, note_damage, NULL, &reports, why));
+	assert_int_equal(reports.count, 1);
+	assert_string_equal(reports.found[0].file, files.names[0]);
+	memset(&reports, 0, sizeof reports);
+	check(pd_levels_verify_known(fixture->levels, note_damage, NULL, &reports, why));
 	assert_int_equal(reports.count, 1);
 	assert_string_equal(reports.found[0].file, files.names[0]);
 	/* Reporting stops when the caller has had enough. */

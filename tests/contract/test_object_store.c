@@ -94,6 +94,37 @@ static void what_is_put_later_is_there_when_it_is_flushed(void **state)
 	}
 }
 
+/* Of every length at which a store might do something else, and read from anywhere. */
+static void much_that_is_put_later_comes_back(void **state)
+{
+	struct pd_object_store *store = store_of(state);
+	const uint64_t mib = UINT64_C(1024) * 1024;
+	const uint64_t sizes[] = { mib - 1,    mib,     mib + 1,          mib + 511,   mib + 4095,
+				   mib + 4096, 2 * mib, 3 * mib + 700001, 8384512 + 20 };
+	const uint64_t offsets[] = { 0, 1, 4096, 4097, mib / 2 };
+	char name[64];
+
+	for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		(void)snprintf(name, sizeof name, "much/%u", i);
+		assert_int_equal(put_later(store, name, i, sizes[i]), 0);
+	}
+	check(pd_object_flush(store, why));
+	for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		(void)snprintf(name, sizeof name, "much/%u", i);
+		object_expect(store, name, i, sizes[i]);
+		for (unsigned n = 0; n < sizeof offsets / sizeof *offsets; n++) {
+			struct object_content content = OBJECT_CONTENT(i, sizes[i]);
+			struct pd_object_sink sink = object_sink(&content);
+			uint64_t got, wanted = sizes[i] - offsets[n] - n;
+
+			content.at = offsets[n];
+			check(pd_object_get(store, name, offsets[n], wanted, NULL, &sink, &got, why));
+			assert_int_equal(got, wanted);
+			assert_int_equal(content.at, offsets[n] + wanted);
+		}
+	}
+}
+
 static void bytes_of_several_places_become_one(void **state)
 {
 	struct pd_object_store *store = store_of(state);
@@ -515,6 +546,7 @@ static void settling_leaves_objects_alone(void **state)
 			TEST(what_is_deleted_is_gone, setup), TEST(ranges_are_what_was_asked_for, setup), \
 			TEST(small_objects_come_in_one_go, setup), TEST(names_are_checked, setup),        \
 			TEST(what_is_put_later_is_there_when_it_is_flushed, setup),                       \
+			TEST(much_that_is_put_later_comes_back, setup),                                   \
 			TEST(bytes_of_several_places_become_one, setup), TEST(lists_are_in_order, setup), \
 			TEST(a_source_that_fails_makes_no_object, setup),                                 \
 			TEST(content_is_what_was_announced, setup), TEST(a_sink_may_end_it, setup),       \

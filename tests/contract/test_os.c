@@ -62,6 +62,10 @@ static void hints_change_nothing(void **state)
 		pd_os_hint(file, hint, 0, 4);
 		pd_os_hint(file, hint, 2, 1000 * 1000);
 		pd_os_hint(file, hint, 1000, 0);
+		/* Whatever it says. */
+		(void)pd_os_is_cached(file, 0, 4);
+		(void)pd_os_is_cached(file, 2, 1000 * 1000);
+		assert_false(pd_os_is_cached(file, 1000, 0));
 		expect_text(file, "kept");
 	}
 	pd_os_close(file);

@@ -77,27 +77,6 @@ static int local_head(struct pd_object_store *base, const char *name, uint64_t *
 	return rc;
 }
 
-static int copy_out(struct pd_os_file *file, uint64_t offset, uint64_t size,
-		    const struct pd_object_sink *sink, struct pd_error *err)
-{
-	uint8_t *piece = pd_malloc(PD_LOCAL_PIECE);
-	size_t got = 0, wanted;
-	int rc = 0;
-
-	if (piece == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "no memory to read an object");
-	do {
-		wanted = size < PD_LOCAL_PIECE ? (size_t)size : PD_LOCAL_PIECE;
-		rc = pd_os_read(file, piece, wanted, offset, &got, err);
-		if (rc == 0 && got > 0)
-			rc = sink->write(sink->context, piece, got, err);
-		offset += got;
-		size -= got;
-	} while (rc == 0 && size > 0 && got == wanted);
-	pd_free(piece);
-	return rc;
-}
-
 static int local_get(struct pd_object_store *base, const char *name, uint64_t offset, uint64_t size,
 		     const struct pd_object_sink *sink, struct pd_error *err)
 {
@@ -115,12 +94,13 @@ static int local_get(struct pd_object_store *base, const char *name, uint64_t of
 	if (rc != 0)
 		return rc;
 	rc = pd_os_open(store->os, path, PD_OS_READ, &file, err);
-	pd_free(path);
 	if (rc == PD_NOT_FOUND)
-		return no_such_object(store, name, err);
-	if (rc == 0)
-		rc = copy_out(file, offset, size < there - offset ? size : there - offset, sink, err);
+		rc = no_such_object(store, name, err);
+	else if (rc == 0)
+		rc = pd_local_copy_out(store, file, path, offset,
+				       size < there - offset ? size : there - offset, sink, err);
 	pd_os_close(file);
+	pd_free(path);
 	return rc;
 }
 
@@ -161,6 +141,7 @@ static void local_free(struct pd_object_store *base)
 	pd_local_drop_pending(store);
 	pd_local_forget_settled(store);
 	pd_free(store->settled);
+	pd_free(store->piece);
 	pd_local_incoming_close(store);
 	pd_free(store->root);
 	pd_object_store_done(base);

@@ -15,6 +15,9 @@
 #define PD_LOCAL_INCOMING ".perdure-incoming"
 /* Of a read or a write, and all the memory that a put or a get takes. */
 #define PD_LOCAL_PIECE ((size_t)256 * 1024)
+/* The same past the page cache, of a large object: what is written or read once is not to take memory from what is read often, and to copy it
+ * there costs more than all else. */
+#define PD_LOCAL_DIRECT_PIECE ((size_t)1024 * 1024)
 /* Objects that wait to be flushed, at most: each has a file open, and bytes that the disk may not have yet. */
 #define PD_LOCAL_PENDING_MAX 16u
 /* Folders of which it is known that their names stay. */
@@ -42,7 +45,9 @@ struct pd_local_store {
 	size_t settled_count, settled_capacity;
 	struct pd_local_pending pending[PD_LOCAL_PENDING_MAX];
 	size_t pending_count;
-	bool no_links; /* the file system has none */
+	bool no_links;  /* the file system has none */
+	bool no_direct; /* nor direct I/O */
+	uint8_t *piece; /* PD_LOCAL_DIRECT_PIECE; NULL until it is needed */
 };
 
 /* The contract's operations that have files of their own. */
@@ -54,6 +59,14 @@ int pd_local_list(struct pd_object_store *base, const char *prefix, const char *
 int pd_local_settle(struct pd_object_store *base, const char *prefix, struct pd_error *err);
 int pd_local_sweep(struct pd_object_store *base, uint64_t older_than_s, uint64_t *ret_count,
 		   struct pd_error *err);
+
+/* The content of a file that was just made, unsynced; of a file. */
+PD_MUST_CHECK int pd_local_copy_in(struct pd_local_store *store, struct pd_os_file *file, const char *path,
+				   const struct pd_object_source *source, bool large, uint64_t *ret_size,
+				   struct pd_error *err);
+PD_MUST_CHECK int pd_local_copy_out(struct pd_local_store *store, struct pd_os_file *file, const char *path,
+				    uint64_t offset, uint64_t size, const struct pd_object_sink *sink,
+				    struct pd_error *err);
 
 /* A place of this process's own to write objects in; sweeps first. Once is enough. */
 PD_MUST_CHECK int pd_local_incoming_open(struct pd_local_store *store, struct pd_error *err);

@@ -177,53 +177,15 @@ int pd_local_sync_incoming(struct pd_local_store *store, struct pd_error *err)
 
 /* ---- content ---- */
 
-/* What is in memory goes to the file as it is. */
-static int copy_view(struct pd_os_file *file, const struct pd_object_source *source, uint64_t *size,
-		     struct pd_error *err)
+/* What is put later is much, and nobody reads it soon. */
+static int write_new(struct pd_local_store *store, struct pd_local_pending *new, bool later,
+		     const struct pd_object_source *source, struct pd_error *err)
 {
-	struct pd_slice bytes;
-	int rc;
+	int rc = pd_os_open(store->os, new->new_path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE,
+			    &new->file, err);
 
-	do {
-		rc = source->view(source->context, PD_LOCAL_PIECE, &bytes, err);
-		if (rc == 0 && bytes.size > 0)
-			rc = pd_os_write(file, bytes.data, bytes.size, *size, err);
-		*size += bytes.size;
-	} while (rc == 0 && bytes.size > 0);
-	return rc;
-}
-
-static int copy_in(struct pd_os_file *file, const struct pd_object_source *source, uint64_t *size,
-		   struct pd_error *err)
-{
-	uint8_t *piece;
-	size_t got;
-	int rc;
-
-	*size = 0;
-	if (source->view != NULL)
-		return copy_view(file, source, size, err);
-	piece = pd_malloc(PD_LOCAL_PIECE);
-	if (piece == NULL)
-		return pd_error_set(err, PD_NO_MEMORY, "no memory to write an object");
-	do {
-		got = 0;
-		rc = source->read(source->context, piece, PD_LOCAL_PIECE, &got, err);
-		if (rc == 0 && got > 0)
-			rc = pd_os_write(file, piece, got, *size, err);
-		*size += got;
-	} while (rc == 0 && got == PD_LOCAL_PIECE);
-	pd_free(piece);
-	return rc;
-}
-
-static int write_new(struct pd_local_store *store, const char *new_path,
-		     const struct pd_object_source *source, struct pd_os_file **ret_file, uint64_t *ret_size,
-		     struct pd_error *err)
-{
-	int rc = pd_os_open(store->os, new_path, PD_OS_WRITE | PD_OS_CREATE | PD_OS_EXCLUSIVE, ret_file, err);
-
-	return rc == 0 ? copy_in(*ret_file, source, ret_size, err) : rc;
+	return rc == 0 ? pd_local_copy_in(store, new->file, new->new_path, source, later, &new->size, err)
+		       : rc;
 }
 
 static int sync_content(struct pd_os_file *file, struct pd_error *err)
@@ -406,7 +368,7 @@ static int put_new(struct pd_local_store *store, char **path, const char *name, 
 	/* Folders first: they show whether the name can be had at all. */
 	rc = make_folders(store, *path, name, err);
 	if (rc == 0)
-		rc = write_new(store, new.new_path, source, &new.file, &new.size, err);
+		rc = write_new(store, &new, later, source, err);
 	if (rc == 0 && later) {
 		*path = NULL;
 		return put_later(store, &new, err);

@@ -284,8 +284,8 @@ int pd_plain_check_file(struct pd_levels *levels, const char *directory, const c
 int pd_plain_files(struct pd_levels *levels, pd_levels_visit *visit, void *context, struct pd_error *err);
 int pd_plain_pace(struct pd_levels *levels, uint64_t bytes, pd_levels_go_on *go_on, void *context,
 		  struct pd_error *err);
-int pd_plain_verify(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
-		    void *context, struct pd_error *err);
+int pd_plain_verify(struct pd_levels *levels, bool known, pd_levels_report *report,
+		    pd_levels_progress *progress, void *context, struct pd_error *err);
 int pd_plain_resume(struct pd_levels *levels, struct pd_error *err);
 
 #endif

@@ -397,14 +397,15 @@ static int verify_files(struct pd_plain *plain, const struct pd_plain_version *v
 	return rc;
 }
 
-int pd_plain_verify(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
-		    void *context, struct pd_error *err)
+int pd_plain_verify(struct pd_levels *levels, bool known, pd_levels_report *report,
+		    pd_levels_progress *progress, void *context, struct pd_error *err)
 {
 	struct pd_plain *plain = plain_of(levels);
 	struct pd_plain_version *version = pd_plain_version_get(plain);
 	struct reporter reporter = { .report = report, .progress = progress, .context = context };
 	int rc;
 
+	(void)known; /* it is read in the same way */
 	reporter.total = pd_plain_version_bytes(version);
 	rc = verify_files(plain, version, &reporter, err);
 	pd_plain_version_release(plain, version);

@@ -86,7 +86,7 @@ static int rocks_seek(struct pd_levels_iterator *base, struct pd_slice from, str
 	if (pd_slice_compare(from, to) >= 0)
 		return 0;
 	return pd_rocks_iterator_new(rocks->rocks, iterator->view, from.data, from.size, to.data, to.size,
-				     is_of_one_actor(from, to), &iterator->scan, err);
+				     is_of_one_actor(from, to), base->reads_much, &iterator->scan, err);
 }
 
 static int rocks_next(struct pd_levels_iterator *base, struct pd_slice *ret_key, struct pd_slice *ret_value,

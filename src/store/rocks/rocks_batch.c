@@ -164,7 +164,7 @@ static bool covers_anything(struct rocks_batch *batch, struct pd_slice from, str
 	const void *key, *value;
 	size_t key_size, value_size;
 	int result = pd_rocks_iterator_new(levels_of(batch)->rocks, NULL, from.data, from.size, to.data,
-					   to.size, false, &scan, NULL);
+					   to.size, false, false, &scan, NULL);
 
 	if (result != 0)
 		return true;

@@ -49,8 +49,8 @@ int pd_rocks_levels_pace(struct pd_levels *levels, uint64_t bytes, pd_levels_go_
 			 struct pd_error *err);
 int pd_rocks_levels_compact(struct pd_levels *levels, struct pd_slice from, struct pd_slice to,
 			    struct pd_error *err);
-int pd_rocks_levels_verify(struct pd_levels *levels, pd_levels_report *report, pd_levels_progress *progress,
-			   void *context, struct pd_error *err);
+int pd_rocks_levels_verify(struct pd_levels *levels, bool known, pd_levels_report *report,
+			   pd_levels_progress *progress, void *context, struct pd_error *err);
 void pd_rocks_levels_cancel(struct pd_levels *levels);
 int pd_rocks_levels_resume(struct pd_levels *levels, struct pd_error *err);
 void pd_rocks_levels_set_cache_bytes(struct pd_levels *levels, size_t bytes);

@@ -26,17 +26,21 @@ static const char *name_of(const char *path)
 }
 
 /* From the disk, where the file system lets us: what is in memory may be whole while what it was read from has rotted, and what
- * others read is not to make room for it. */
-static int verify_content(struct rocks_levels *levels, const char *path, struct pd_error *err)
+ * others read is not to make room for it. `cached` bytes of one whose content on the disk is known need not be read from there again. */
+static int verify_content(struct rocks_levels *levels, const char *path, uint64_t cached,
+			  struct pd_error *err)
 {
 	struct pd_os_file *file;
 	int result = pd_os_open(levels->os, path, PD_OS_READ | PD_OS_DIRECT, &file, err);
+	bool direct = result == 0;
 
-	if (result == 0)
+	if (result == 0) {
+		direct = !pd_os_is_cached(file, 0, cached);
 		pd_os_close(file);
-	else if (result != PD_NOT_SUPPORTED)
+	} else if (result != PD_NOT_SUPPORTED) {
 		return result;
-	return pd_rocks_file_verify(levels->rocks, path, result == 0, err);
+	}
+	return pd_rocks_file_verify(levels->rocks, path, direct, err);
 }
 
 int pd_rocks_levels_checkpoint(struct pd_levels *base, const char *path, struct pd_error *err)
@@ -63,7 +67,7 @@ int pd_rocks_levels_check_file(struct pd_levels *base, const char *directory, co
 		return cancelled(levels, err);
 	path = pd_asprintf("%s/%s", directory, name);
 	result = path == NULL ? pd_error_set(err, PD_NO_MEMORY, "no memory for a file name")
-			      : verify_content(levels, path, err);
+			      : verify_content(levels, path, 0, err);
 	pd_free(path);
 	return result;
 }
@@ -149,7 +153,8 @@ static int still_lives(struct rocks_levels *levels, const char *path, struct pd_
 }
 
 /* PD_CORRUPT when the file is not what it should be. */
-static int check_file(struct rocks_levels *levels, const struct pd_rocks_file *file, struct pd_error *err)
+static int check_file(struct rocks_levels *levels, const struct pd_rocks_file *file, bool known,
+		      struct pd_error *err)
 {
 	struct pd_os_file_info info;
 	int result = pd_os_info(levels->os, file->path, &info, err);
@@ -161,16 +166,16 @@ static int check_file(struct rocks_levels *levels, const struct pd_rocks_file *f
 	if (info.size != file->bytes)
 		return pd_error_set(err, PD_CORRUPT, "it has %llu bytes, not %llu",
 				    (unsigned long long)info.size, (unsigned long long)file->bytes);
-	return verify_content(levels, file->path, err);
+	return verify_content(levels, file->path, known ? file->bytes : 0, err);
 }
 
 /* Check one file and report it if need be. 0 to go on. */
-static int verify_file(struct rocks_levels *levels, const struct pd_rocks_file *file,
+static int verify_file(struct rocks_levels *levels, const struct pd_rocks_file *file, bool known,
 		       pd_levels_report *report, void *context, struct pd_error *err)
 {
 	struct pd_levels_damage damage = { 0 };
 	struct pd_error found = { 0 };
-	int result = check_file(levels, file, &found);
+	int result = check_file(levels, file, known, &found);
 
 	if (result == 0)
 		return 0;
@@ -184,8 +189,8 @@ static int verify_file(struct rocks_levels *levels, const struct pd_rocks_file *
 	return report(context, &damage) ? 0 : cancelled(levels, err);
 }
 
-int pd_rocks_levels_verify(struct pd_levels *base, pd_levels_report *report, pd_levels_progress *progress,
-			   void *context, struct pd_error *err)
+int pd_rocks_levels_verify(struct pd_levels *base, bool known, pd_levels_report *report,
+			   pd_levels_progress *progress, void *context, struct pd_error *err)
 {
 	struct rocks_levels *levels = (struct rocks_levels *)base;
 	struct pd_rocks_files *files;
@@ -206,7 +211,7 @@ int pd_rocks_levels_verify(struct pd_levels *base, pd_levels_report *report, pd_
 			break;
 		}
 		pd_rocks_files_get(files, i, &file);
-		result = verify_file(levels, &file, report, context, err);
+		result = verify_file(levels, &file, known, report, context, err);
 		done += file.bytes;
 		if (result == 0 && progress != NULL && !progress(context, done, total))
 			result = cancelled(levels, err);

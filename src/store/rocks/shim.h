@@ -67,10 +67,10 @@ PD_MUST_CHECK int pd_rocks_get_applied(struct pd_rocks *rocks, void *data, size_
 				       struct pd_error *err);
 
 /* Stands before the first key in [from, to), all of one family, of a view or (NULL) of the newest state. `same_prefix`: all keys
- * there begin with the same 8 bytes, so that filters may be asked. */
+ * there begin with the same 8 bytes, so that filters may be asked. `much`: most of it is read, and not soon again. */
 PD_MUST_CHECK int pd_rocks_iterator_new(struct pd_rocks *rocks, const struct pd_rocks_view *view,
 					const void *from, size_t from_size, const void *to, size_t to_size,
-					bool same_prefix, struct pd_rocks_iterator **ret_iterator,
+					bool same_prefix, bool much, struct pd_rocks_iterator **ret_iterator,
 					struct pd_error *err);
 /* 1 and an entry, valid until the next call; 0: the end. */
 PD_MUST_CHECK int pd_rocks_iterator_next(struct pd_rocks_iterator *iterator, const void **ret_key,

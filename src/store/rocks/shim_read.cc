@@ -191,7 +191,7 @@ static void begin_scan(struct pd_rocks *rocks, rocksdb::ColumnFamilyHandle *fami
 }
 
 int pd_rocks_iterator_new(struct pd_rocks *rocks, const struct pd_rocks_view *view, const void *from,
-			  size_t from_size, const void *to, size_t to_size, bool same_prefix,
+			  size_t from_size, const void *to, size_t to_size, bool same_prefix, bool much,
 			  struct pd_rocks_iterator **ret_iterator, struct pd_error *err)
 {
 	return rocks_call(rocks, err, "seeking", [&]() {
@@ -206,6 +206,10 @@ int pd_rocks_iterator_new(struct pd_rocks *rocks, const struct pd_rocks_view *vi
 		options.iterate_upper_bound = &iterator->upper_slice;
 		options.total_order_seek = !same_prefix;
 		options.background_purge_on_iterator_cleanup = true;
+		if (much) { /* one read for many blocks, which do not make others leave the cache */
+			options.readahead_size = 1024 * 1024;
+			options.fill_cache = false;
+		}
 		begin_scan(rocks, rocks_family(rocks, from, from_size), iterator.get(), options);
 		if (iterator->witness)
 			iterator->witness->Seek(rocks_slice(from, from_size));
