@@ -211,10 +211,10 @@ static void look_back(struct pd_backup_scheduler *scheduler)
 	for (unsigned i = 0; i < PD_BACKUP_KIND_COUNT; i++) {
 		const struct pd_backup_moment *end = &scheduler->known_survey.kinds[i].end;
 		/* Of an earlier epoch what came of its end may be lost, and its LSNs given again. */
-		uint64_t most = end->epoch == scheduler->begun_epoch ? UINT64_MAX : scheduler->begun_lsn;
+		uint64_t shared = pd_engine_shared_lsn(scheduler->engine, end->epoch, end->lsn);
 
-		if (end->lsn > lsn) {
-			lsn = end->lsn < most ? end->lsn : most;
+		if (shared > lsn) {
+			lsn = shared;
 			time_us = end->time_us;
 		}
 	}
@@ -602,7 +602,9 @@ static void begin(struct pd_backup_scheduler *scheduler, enum pd_agenda_work wor
 /* What there is has the old place, and what the engine knows of its writes was of that. */
 static void forget_copies(struct pd_backup_scheduler *scheduler)
 {
-	pd_engine_now(scheduler->engine, &scheduler->begun_epoch, &scheduler->begun_lsn);
+	uint64_t epoch;
+
+	pd_engine_now(scheduler->engine, &epoch, &scheduler->begun_lsn);
 	scheduler->copied_lsn = 0;
 }
 
@@ -771,7 +773,6 @@ static int find_cluster(struct pd_backup_scheduler *scheduler, struct pd_engine 
 		return result;
 	place = pd_follower_place(follower);
 	/* The last record may be the one that has begun the epoch, and nobody's. */
-	scheduler->begun_epoch = place.epoch;
 	scheduler->begun_lsn = place.lsn > 0 ? place.lsn - 1 : 0;
 	memcpy(scheduler->cluster_id, place.cluster_id, sizeof scheduler->cluster_id);
 	pd_engine_unfollow(follower);

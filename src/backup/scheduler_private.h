@@ -33,7 +33,7 @@ struct pd_backup_scheduler {
 	struct pd_engine *engine;
 	struct pd_backup_jobs *jobs;
 	/* What was written before the engine was asked for its backlog, by whomever: up to this LSN, of this epoch or earlier ones. */
-	uint64_t begun_lsn, begun_epoch;
+	uint64_t begun_lsn;
 	uint64_t copied_lsn;    /* up to which there is a copy of everything */
 	uint64_t missed_us;     /* monotonic: then some of that had been without one, */
 	uint64_t missed_age_us; /* for so long */

@@ -55,5 +55,8 @@ uint64_t pd_backlog_oldest_us(const struct pd_backlog *backlog, enum pd_profile_
 /* ---- of an engine: what was written since it was opened ---- */
 uint64_t pd_engine_backlog_oldest_us(const struct pd_engine *engine, enum pd_profile_class class);
 void pd_engine_backlog_settle(struct pd_engine *engine, uint64_t lsn);
+/* Up to which LSN this log has the same as one that had this LSN of this epoch. A directory that was put back to an earlier moment goes on in an epoch of its
+ * own, and what is in backups of what it had been is of another life from there on. 0: nobody knows. */
+uint64_t pd_engine_shared_lsn(const struct pd_engine *engine, uint64_t epoch, uint64_t lsn);
 
 #endif

@@ -70,6 +70,18 @@ int pd_engine_check_bookmark(const struct pd_engine *engine, uint64_t epoch, uin
 	return epoch > engine->log->epoch ? PD_AGAIN : PD_INVALID;
 }
 
+uint64_t pd_engine_shared_lsn(const struct pd_engine *engine, uint64_t epoch, uint64_t lsn)
+{
+	for (size_t i = 0; i < engine->epoch_count; i++) {
+		const uint64_t first_lsn = engine->epochs[i].first_lsn;
+
+		/* Whoever had that epoch had nothing of this one. */
+		if (engine->epochs[i].epoch > epoch)
+			return lsn < first_lsn ? lsn : first_lsn - 1;
+	}
+	return epoch == engine->log->epoch ? lsn : 0;
+}
+
 void pd_engine_now(const struct pd_engine *engine, uint64_t *ret_epoch, uint64_t *ret_lsn)
 {
 	*ret_epoch = engine->log->epoch;

@@ -820,6 +820,44 @@ static void test_limits(void **state)
 	end(keeper.world);
 }
 
+/* A directory that was put back to an earlier moment, at its second start: what was written to it since is in no backup, whatever LSNs those of the life before
+ * go up to. */
+static void test_another_life(void **state)
+{
+	struct keeper keeper = { .world = begin(21), .limits_us = { 60 * SECOND_US, 0, 0 } };
+	struct host *host = &keeper.world->host;
+	struct pd_backup_restored restored;
+	struct pd_error err = { 0 };
+	uint64_t lsn;
+
+	(void)state;
+	make_directory(keeper.world);
+	start(&keeper, yearly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, HOUR_US);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_FULL].made, 1);
+	lsn = keeper.status.kinds[PD_BACKUP_FULL].newest.end.lsn;
+	vault_fill(keeper.world, 60);
+	pass(&keeper, HOUR_US);
+	assert_true(keeper.status.kinds[PD_BACKUP_LOG].newest.end.lsn > lsn + 20);
+	stop(&keeper);
+	host_close(host);
+	if (vault_restore_at(host->os, NULL, lsn, &restored, &err) != 0)
+		fail_msg("%s", err.text);
+	host->options.data_directory = TARGET;
+	for (unsigned i = 0; i < 2; i++) {
+		host_open(host);
+		host_durable(host, "set {again}k v");
+		host_close(host);
+	}
+	host_open(host);
+	start(&keeper, yearly, (struct pd_retention_rules){ 0 });
+	pass(&keeper, 5 * SECOND_US);
+	assert_int_equal(keeper.status.kinds[PD_BACKUP_LOG].made, 1);
+	assert_int_equal(keeper.status.waiting_us[PD_PROFILE_CRITICAL], 0);
+	stop(&keeper);
+	end(keeper.world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -831,7 +869,7 @@ int main(void)
 		cmocka_unit_test(test_no_room),        cmocka_unit_test(test_ended_drill),
 		cmocka_unit_test(test_changes),        cmocka_unit_test(test_changes_at_work),
 		cmocka_unit_test(test_limits),         cmocka_unit_test(test_unmounted),
-		cmocka_unit_test(test_overtaken),
+		cmocka_unit_test(test_overtaken),      cmocka_unit_test(test_another_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
