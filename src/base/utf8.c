@@ -47,13 +47,29 @@ static int escape_json(char *text, const uint8_t *character, size_t size, enum p
 	return snprintf(text, PD_ESCAPE_SIZE, "\\u%04x", code);
 }
 
+/* Of whatever kind of text: written as they are. */
+static size_t plain_run(const uint8_t *bytes, size_t size)
+{
+	size_t run = 0;
+
+	while (run < size && bytes[run] >= ' ' && bytes[run] < 0x7f && bytes[run] != '"' &&
+	       bytes[run] != '\\')
+		run++;
+	return run;
+}
+
 struct pd_slice pd_escape_next(struct pd_slice bytes, size_t *at, enum pd_escape how,
 			       char text[PD_ESCAPE_SIZE])
 {
 	const uint8_t *character = bytes.data + *at;
-	size_t size = pd_utf8_character(character, bytes.size - *at), taken = size > 0 ? size : 1;
+	size_t run = plain_run(character, bytes.size - *at), size, taken;
 	int used = 0;
 
+	*at += run;
+	if (run > 0)
+		return pd_slice(character, run);
+	size = pd_utf8_character(character, bytes.size - *at);
+	taken = size > 0 ? size : 1;
 	*at += taken;
 	if (how != PD_ESCAPE_LINE && (*character == '"' || *character == '\\'))
 		used = snprintf(text, PD_ESCAPE_SIZE, "\\%c", *character);

@@ -23,8 +23,8 @@ enum pd_escape {
 	PD_ESCAPE_JSON_BYTES, /* the same, but what is no UTF-8 as \u00NN, so that what differs stays different */
 };
 #define PD_ESCAPE_SIZE 9 /* of a character, with a NUL */
-/* The character, or byte that is none, at *at of the bytes (there is one), as it is to be written: as it is, or made in `text`.
- * *at goes on to the next. */
+/* What is at *at of the bytes (there is something), as it is to be written: a run of characters as they are, or one, or a byte that
+ * is none, as made in `text`. *at goes on behind it. */
 struct pd_slice pd_escape_next(struct pd_slice bytes, size_t *at, enum pd_escape how,
 			       char text[PD_ESCAPE_SIZE]);
 

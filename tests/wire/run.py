@@ -80,11 +80,11 @@ GROUPS = (
     "oracle",
 )
 
-# These measure memory, time or room for others: they run with nothing else beside them. `./dev test` sees to it.
-ALONE = ("bounds", "crowd", "large", "memory_budget", "faults")
+# These measure time, or take much memory: they run with nothing else beside them. `./dev test` sees to it.
+ALONE = ("bounds", "crowd", "large")
 
 # These take longest, some by waiting. With several at a time they are begun first, so that none is left over at the end.
-LONG = ("backup_schedule", "users", "backup_bucket", "actors", "package", "log_tool")
+LONG = ("package", "backup_schedule", "users", "backup_bucket", "memory_budget", "actors", "log_tool", "archive", "backup_key")
 
 
 class World:

@@ -18,7 +18,7 @@
 #include "provider/local.h"
 
 enum {
-	SEEDS = 12,
+	SEEDS = 6,
 	OLD_SIZE = 3000,
 	NEW_SIZE = 256 * 1024 + 5000, /* two pieces */
 	/* One that goes past the page cache, blocks that do, and a rest that does not. */

@@ -75,6 +75,8 @@ struct world {
 uint64_t world_random(struct world *world);
 unsigned world_below(struct world *world, unsigned limit);
 
+/* So many lives, or eight times as many where PERDURE_THOROUGH is set. */
+uint64_t world_seeds(uint64_t few);
 void world_open(struct world *world, enum world_levels levels, uint64_t seed);
 void world_close(struct world *world);
 /* Close the store, open it again, and do once more what the levels have not. */

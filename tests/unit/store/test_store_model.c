@@ -58,35 +58,35 @@ static void run(enum world_levels levels, uint64_t seed, unsigned rounds, bool w
 static void test_in_memory(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 12; seed++)
+	for (uint64_t seed = 1; seed <= world_seeds(4); seed++)
 		run(WORLD_NONE, seed, 1500, false);
 }
 
 static void test_in_memory_failing(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 12; seed++)
+	for (uint64_t seed = 1; seed <= world_seeds(4); seed++)
 		run(WORLD_NONE, seed, 800, true);
 }
 
 static void test_levels(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 24; seed++)
+	for (uint64_t seed = 1; seed <= world_seeds(8); seed++)
 		run(WORLD_FAKE, seed, 1500, false);
 }
 
 static void test_levels_failing(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 24; seed++)
+	for (uint64_t seed = 1; seed <= world_seeds(8); seed++)
 		run(WORLD_FAKE, seed, 800, true);
 }
 
 static void test_plain(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 12; seed++)
+	for (uint64_t seed = 1; seed <= world_seeds(4); seed++)
 		run(WORLD_PLAIN, seed, 1000, seed % 2 == 0);
 }
 
@@ -102,7 +102,7 @@ static void test_rocksdb(void **state)
 #ifdef __SANITIZE_THREAD__
 	skip(); /* RocksDB itself is not built for it */
 #endif
-	for (uint64_t seed = 1; seed <= 3; seed++)
+	for (uint64_t seed = 1; seed <= world_seeds(1); seed++)
 		run(WORLD_ROCKSDB, seed, 1000, false);
 }
 

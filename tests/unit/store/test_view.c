@@ -78,14 +78,14 @@ static void run(enum world_levels levels, uint64_t seed, unsigned rounds)
 static void test_against_a_model(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 12; seed++)
+	for (uint64_t seed = 1; seed <= world_seeds(4); seed++)
 		run(WORLD_FAKE, seed, 1200);
 }
 
 static void test_plain(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 8; seed++)
+	for (uint64_t seed = 1; seed <= world_seeds(3); seed++)
 		run(WORLD_PLAIN, seed, 1000);
 	run(WORLD_PLAIN_REAL, 1, 800);
 }
@@ -96,7 +96,7 @@ static void test_rocksdb(void **state)
 #ifdef __SANITIZE_THREAD__
 	skip(); /* RocksDB itself is not built for it */
 #endif
-	for (uint64_t seed = 1; seed <= 3; seed++)
+	for (uint64_t seed = 1; seed <= world_seeds(1); seed++)
 		run(WORLD_ROCKSDB, seed, 800);
 }
 
