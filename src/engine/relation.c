@@ -382,8 +382,8 @@ struct pd_slice pd_relations_place(struct pd_txn *txn, struct pd_store_actor *st
 	pd_store_seek(txn->engine->store, state, count_key, pd_slice(&behind_space, 1), &cursor);
 	result = pd_store_next(&cursor, &entry, &txn->err);
 	pd_store_cursor_done(&cursor);
-	if (result == PD_CORRUPT || result == PD_IO)
-		txn->failed = result;
+	if (result < 0)
+		txn->failed = result; /* whatever it was: none found is not known */
 	return result == 1 ? count_key : pd_slice(NULL, 0);
 }
 

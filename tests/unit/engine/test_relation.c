@@ -9,9 +9,11 @@
 
 #include <cmocka.h>
 
+#include "base/memory.h"
 #include "engine/actor.h"
 #include "engine/draft.h"
 #include "engine/lease.h"
+#include "engine/upkeep.h"
 #include "host.h"
 #include "model/relation/relation.h"
 #include "wire/resp.h"
@@ -286,6 +288,58 @@ static void test_flush_leaves_them(void **state)
 	host_done(&host);
 }
 
+static void checkpoint(struct host *host)
+{
+	struct pd_upkeep_status status;
+
+	assert_int_equal(pd_engine_upkeep_start(host->engine, PD_UPKEEP_CHECKPOINT, &host->err), 0);
+	do {
+		host_advance_ms(host, 200);
+		assert_int_equal(pd_engine_step(host->engine), 0);
+		pd_engine_upkeep_status(host->engine, &status);
+	} while (status.running);
+	assert_int_equal(status.result, 0);
+}
+
+/* Where memory fails while it is looked whether there are any, they are not taken for none. Many actors: so that it is this that needs more. */
+static void test_flush_without_memory(void **state)
+{
+	unsigned refused = 0;
+	bool failed = true;
+
+	(void)state;
+	for (unsigned long n = 1; failed; n++) {
+		struct host host;
+		char command[64];
+		int result;
+
+		begin(&host);
+		for (unsigned i = 0; i < 20; i++) {
+			(void)snprintf(command, sizeof command, "SET {x%u}:k 1", i);
+			host_durable(&host, command);
+			(void)snprintf(command, sizeof command, "PD.ACTOR RELATE a x%u", i);
+			host_durable(&host, command);
+		}
+		checkpoint(&host);
+		pd_memory_fail(n, 0);
+		result = host_run(&host, "FLUSHALL");
+		failed = pd_memory_fail_left() == 0;
+		pd_memory_fail(0, 0);
+		assert_true(result == 0 || result == PD_NO_MEMORY);
+		refused += result != 0;
+		host_expect(&host, "EXISTS {a}:k {b}:k {x0}:k {x19}:k", result == 0 ? ":0\r\n" : ":4\r\n");
+		for (unsigned i = 0; i < 20; i++) {
+			(void)snprintf(command, sizeof command, "x%u", i);
+			assert_string_equal(relations(&host, command, ""), "in related a ");
+			(void)snprintf(command, sizeof command, "PD.ACTOR UNRELATE a x%u", i);
+			host_expect(&host, command, ":1\r\n");
+		}
+		assert_int_equal(pd_engine_check_counts(host.engine, &host.err), 0);
+		host_done(&host);
+	}
+	assert_true(refused > 0);
+}
+
 static void test_drop_ends_them(void **state)
 {
 	struct host host;
@@ -501,9 +555,9 @@ int main(void)
 		cmocka_unit_test(test_both_sides),        cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_two_tenants),       cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_in_a_transaction),  cmocka_unit_test(test_most),
-		cmocka_unit_test(test_flush_leaves_them), cmocka_unit_test(test_drop_ends_them),
-		cmocka_unit_test(test_replaced),          cmocka_unit_test(test_leases_are_asked),
-		cmocka_unit_test(test_random_lives),
+		cmocka_unit_test(test_flush_leaves_them), cmocka_unit_test(test_flush_without_memory),
+		cmocka_unit_test(test_drop_ends_them),    cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_leases_are_asked),  cmocka_unit_test(test_random_lives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
