@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "engine/actor.h"
+#include "engine/amend.h"
 #include "engine/engine_private.h"
 #include "host.h"
 
@@ -215,6 +216,39 @@ static void test_watch(void **state)
 	host_power_cycle(&host);
 	assert_int_equal(watched(&host, "a", absent), PD_CONFLICT);
 	host_close(&host);
+	host_done(&host);
+}
+
+/* An amendment knows what it takes the place of: where that is another, nothing is changed, whatever the watch says. */
+static void test_amended_as_it_was(void **state)
+{
+	uint8_t entry[PD_ENTRY_HEADER_SIZE + 2] = { PD_EFFECT_PUT, PD_TYPE_STRING };
+	struct pd_amended key = { 0 };
+	struct pd_amendment amendment = { .entries = { entry, sizeof entry }, .keys = &key, .count = 1 };
+	struct pd_actor_watch watch = { 0 };
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "set {a}k 1");
+	entry[2] = 2; /* of the key; there is no value */
+	memcpy(entry + PD_ENTRY_HEADER_SIZE, "kk", 2);
+	amendment.actor = pd_engine_find_actor(host.engine, host.session, pd_slice_string("a"))->id;
+	pd_engine_watch(host.engine, &watch, amendment.actor);
+	for (key.lsn = host.receipt.lsn - 1; key.lsn <= host.receipt.lsn; key.lsn++) {
+		struct pd_receipt receipt;
+		bool right = key.lsn == host.receipt.lsn;
+		int result = pd_engine_amend(host.engine, host.session, &watch, &amendment, &receipt,
+					     &host.err);
+
+		assert_int_equal(result, right ? 0 : PD_CONFLICT);
+		assert_true(pd_engine_find_actor(host.engine, host.session, pd_slice_string("a"))
+				    ->state->key_count == (right ? 0 : 1));
+		if (right)
+			break;
+	}
+	pd_engine_unwatch(host.engine, &watch);
 	host_done(&host);
 }
 
@@ -428,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_drop_from_everywhere),
 		cmocka_unit_test(test_sessions),
 		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_amended_as_it_was),
 		cmocka_unit_test(test_profile_goes),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_list),

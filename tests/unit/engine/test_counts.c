@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/codec.h"
+#include "base/memory.h"
 #include "engine/actor.h"
 #include "engine/engine_private.h"
 #include "host.h"
@@ -44,6 +45,21 @@ static void expect_wrong(struct host *host, const char *words)
 		fail_msg("'%s' is not in: %s", words, host->err.text);
 }
 
+/* Past the engine. */
+static void put_value(struct host *host, struct pd_store_actor *state, uint8_t type, struct pd_slice key,
+		      struct pd_slice value)
+{
+	uint8_t entry[100] = { PD_EFFECT_PUT, type };
+
+	pd_store_u16(entry + 2, (uint16_t)key.size);
+	pd_store_u32(entry + 4, (uint32_t)value.size);
+	memcpy(entry + PD_ENTRY_HEADER_SIZE, key.data, key.size);
+	memcpy(entry + PD_ENTRY_HEADER_SIZE + key.size, value.data, value.size);
+	pd_store_begin(host->engine->store);
+	assert_true(pd_store_put(host->engine->store, state, entry, host_lsn(host), NULL, &host->err) >= 0);
+	pd_store_commit(host->engine->store);
+}
+
 /* ---- counters ---- */
 
 static void test_actor(void **state)
@@ -72,6 +88,37 @@ static void test_actor(void **state)
 	actor->bytes_known = PD_BYTES_EXACT;
 	assert_int_equal(pd_engine_check_counts(host.engine, &host.err), 0);
 	host_done(&host);
+}
+
+/* What is noted of relations is what there is. */
+static void test_relations(void **state)
+{
+	static const char *const wrong[] = { "relations to others", "relations from others" };
+	uint8_t key[] = { PD_SPACE_RELATION };
+
+	(void)state;
+	for (unsigned way = 0; way < 2; way++) {
+		struct pd_entry entry;
+		struct host host;
+		char value[8] = "";
+
+		init(&host);
+		host_durable(&host, "PD.ACTOR RELATE a b");
+		assert_int_equal(pd_engine_check_counts(host.engine, &host.err), 0);
+		pd_store_begin(host.engine->store);
+		assert_int_equal(pd_store_get(host.engine->store, find(&host, way == 0 ? "a" : "b")->state,
+					      pd_slice(key, 1), &entry, &host.err),
+				 1);
+		assert_int_equal(entry.value.size, 2);
+		memcpy(value, entry.value.data, 2);
+		pd_store_commit(host.engine->store);
+		/* One more that goes there, or one more that comes from there. */
+		value[way]++;
+		put_value(&host, find(&host, way == 0 ? "a" : "b")->state, PD_TYPE_RELATIONS,
+			  pd_slice(key, 1), pd_slice(value, 2));
+		expect_wrong(&host, wrong[way]);
+		host_done(&host);
+	}
 }
 
 /* Who is quarantined has lost something: what is counted of it proves nothing. */
@@ -152,16 +199,7 @@ static struct pd_slice chunk_key(uint8_t key[PD_CHUNK_KEY_SIZE], uint64_t blob, 
 static void put_raw(struct host *host, struct pd_store_actor *state, uint8_t type, struct pd_slice key,
 		    const char *value)
 {
-	uint8_t entry[100] = { PD_EFFECT_PUT, type };
-
-	pd_store_u16(entry + 2, (uint16_t)key.size);
-	pd_store_u32(entry + 4, (uint32_t)strlen(value));
-	memcpy(entry + PD_ENTRY_HEADER_SIZE, key.data, key.size);
-	memcpy(entry + PD_ENTRY_HEADER_SIZE + key.size, value, strlen(value));
-	pd_store_begin(host->engine->store);
-	assert_int_equal(pd_store_put(host->engine->store, state, entry, host_lsn(host), NULL, &host->err),
-			 0);
-	pd_store_commit(host->engine->store);
+	put_value(host, state, type, key, pd_slice_string(value));
 }
 
 enum fault {
@@ -242,6 +280,22 @@ static void test_large(void **state)
 	}
 }
 
+/* No memory for the list of them is no proof of anything. */
+static void test_no_memory_for_large(void **state)
+{
+	struct host host;
+
+	(void)state;
+	init(&host);
+	pd_memory_fail(1, 0);
+	assert_int_equal(pd_engine_check_large(host.engine, &host.err), PD_NO_MEMORY);
+	assert_int_equal(pd_memory_fail_left(), 0);
+	pd_memory_fail(0, 0);
+	assert_non_null(strstr(host.err.text, "out of memory"));
+	assert_int_equal(pd_engine_check_large(host.engine, &host.err), 0);
+	host_done(&host);
+}
+
 /* ---- what cannot be read ---- */
 
 static void checkpoint(struct host *host)
@@ -300,8 +354,9 @@ static void test_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_actor),  cmocka_unit_test(test_quarantined),
-		cmocka_unit_test(test_tenant), cmocka_unit_test(test_large),
+		cmocka_unit_test(test_actor),       cmocka_unit_test(test_relations),
+		cmocka_unit_test(test_quarantined), cmocka_unit_test(test_tenant),
+		cmocka_unit_test(test_large),       cmocka_unit_test(test_no_memory_for_large),
 		cmocka_unit_test(test_damage),
 	};
 

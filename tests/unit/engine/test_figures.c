@@ -10,6 +10,7 @@
 
 #include "engine/actor.h"
 #include "engine/upkeep.h"
+#include "engine/engine_private.h"
 #include "host.h"
 
 static uint64_t figure(struct host *host, const char *name)
@@ -105,6 +106,31 @@ static void test_parts_of_the_memory(void **state)
 	host_done(&host);
 }
 
+/* What waits for a copy elsewhere, of each class by itself, and no more when it is there. */
+static void test_what_waits_for_a_copy(void **state)
+{
+	struct host host;
+	uint64_t before_us;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	assert_int_equal(pd_engine_backlog_oldest_us(host.engine, PD_PROFILE_CRITICAL), PD_BACKLOG_NEVER);
+	before_us = pd_engine_monotonic_us(host.engine);
+	assert_int_equal(host_run(&host, "set {a}1 x"), 0);
+	assert_in_range(pd_engine_backlog_oldest_us(host.engine, PD_PROFILE_CRITICAL), before_us,
+			pd_engine_monotonic_us(host.engine));
+	assert_int_equal(pd_engine_backlog_oldest_us(host.engine, PD_PROFILE_PERFORMANCE), PD_BACKLOG_NEVER);
+	pd_engine_backlog_settle(host.engine, host_lsn(&host) - 1);
+	assert_true(pd_engine_backlog_oldest_us(host.engine, PD_PROFILE_CRITICAL) != PD_BACKLOG_NEVER);
+	pd_engine_backlog_settle(host.engine, host_lsn(&host));
+	assert_int_equal(pd_engine_backlog_oldest_us(host.engine, PD_PROFILE_CRITICAL), PD_BACKLOG_NEVER);
+	assert_string_equal(pd_profile_class_name(PD_PROFILE_CRITICAL), "critical");
+	assert_string_equal(pd_profile_class_name(PD_PROFILE_NONE), "none");
+	host_close(&host);
+	host_done(&host);
+}
+
 static void test_the_default_level_can_be_changed(void **state)
 {
 	struct pd_actor_info info;
@@ -127,6 +153,8 @@ static void test_the_default_level_can_be_changed(void **state)
 		pd_engine_actor_info(host.engine, host.session, pd_slice_string("a"), &info, &host.err), 0);
 	assert_int_equal(info.level, PD_LEVEL_STANDARD);
 	assert_string_equal(pd_profile_scope_name(info.level_scope), "server");
+	assert_string_equal(pd_bytes_known_name(info.bytes_known), "exact");
+	assert_string_equal(pd_bytes_known_name(PD_BYTES_UNKNOWN), "not yet");
 	host_close(&host);
 	host_done(&host);
 }
@@ -164,6 +192,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_figures_of_the_state),
 		cmocka_unit_test(test_parts_of_the_memory),
+		cmocka_unit_test(test_what_waits_for_a_copy),
 		cmocka_unit_test(test_the_default_level_can_be_changed),
 		cmocka_unit_test(test_the_sync_interval_can_be_changed),
 	};

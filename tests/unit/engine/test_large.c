@@ -386,6 +386,8 @@ static void test_a_reader_keeps_what_it_reads(void **state)
 		step(&host);
 		expect_read(&host, reader, "12345678901234567");
 		pd_blob_reader_free(reader);
+		/* What nobody names any more is known to be left over. */
+		assert_int_equal(pd_engine_check_large(host.engine, &host.err), 0);
 		expect_chunks(&host, stays || i == 6 ? 3 - (i == 6) : 0);
 		host_done(&host);
 	}
@@ -581,6 +583,102 @@ static void test_a_reader_meets_damage(void **state)
 	host_done(&host);
 }
 
+/* A chunk is not there: what was read before is right, and no other bytes follow. */
+static void test_a_reader_misses_a_part(void **state)
+{
+	struct pd_blob_reader *reader;
+	uint8_t key[PD_CHUNK_KEY_SIZE];
+	struct pd_store_actor *actor;
+	struct pd_entry entry;
+	struct pd_buffer read;
+	struct host host;
+
+	(void)state;
+	begin(&host);
+	host_expect(&host, "set k 12345678901234567890", "+OK\r\n");
+	reader = read_later(&host, "get k", "$20\r\n\r\n");
+	actor = pd_engine_find_actor(host.engine, host.session, pd_slice_string("main"))->state;
+	pd_store_begin(host.engine->store);
+	assert_int_equal(pd_store_get(host.engine->store, actor, pd_slice("kk", 2), &entry, &host.err), 1);
+	(void)pd_blob_key(key, pd_kv_blob(&entry).number);
+	pd_store_be32(key + PD_BLOB_KEY_SIZE, 1);
+	assert_int_equal(pd_store_delete(host.engine->store, actor, pd_slice(key, sizeof key),
+					 host_lsn(&host), &host.err),
+			 1);
+	pd_store_commit(host.engine->store);
+	pd_buffer_init(&read, 100);
+	assert_int_equal(pd_blob_read(reader, CHUNK, &read, &host.err), 1);
+	assert_int_equal(pd_blob_read(reader, CHUNK, &read, &host.err), PD_CORRUPT);
+	assert_non_null(strstr(host.err.text, "lacks a part"));
+	assert_int_equal(read.size, CHUNK);
+	assert_memory_equal(read.data, "12345678901234567890", CHUNK);
+	pd_buffer_done(&read);
+	pd_blob_reader_free(reader);
+	host_done(&host);
+}
+
+/* Without memory to read it later it is not read at all. */
+static void test_a_reader_without_memory(void **state)
+{
+	struct pd_slice words[] = { pd_slice_string("get"), pd_slice_string("k") };
+	struct pd_request_command command = { find_command(words[0]), words, 2 };
+	unsigned refused = 0;
+	bool failed = true;
+	struct host host;
+
+	(void)state;
+	begin(&host);
+	host_expect(&host, "set k 12345678901234567890", "+OK\r\n");
+	for (unsigned long n = 1; failed; n++) {
+		struct pd_request request = { .session = host.session, .commands = &command, .count = 1 };
+		struct pd_resp_hole hole;
+		struct pd_resp_writer writer = {
+			.buffer = &host.reply, .protocol = 2, .holes = &hole, .hole_max = 1
+		};
+		int result;
+
+		pd_buffer_clear(&host.reply);
+		pd_memory_fail(n, 0);
+		result = pd_engine_execute(host.engine, &request, &writer, &host.receipt, &host.err);
+		failed = pd_memory_fail_left() == 0;
+		pd_memory_fail(0, 0);
+		if (result == 0) {
+			assert_int_equal(writer.hole_count, 1);
+			expect_read(&host, hole.source, "12345678901234567890");
+			pd_blob_reader_free(hole.source);
+		} else {
+			assert_int_equal(result, PD_NO_MEMORY);
+			assert_int_equal(writer.hole_count, 0);
+			refused++;
+		}
+	}
+	assert_true(refused > 0);
+	expect_chunks(&host, 3);
+	host_done(&host);
+}
+
+/* A stage that there is no memory for leaves none behind. */
+static void test_a_stage_without_memory(void **state)
+{
+	struct pd_stage *staged = NULL;
+	struct host host;
+	long before;
+
+	(void)state;
+	begin(&host);
+	for (unsigned long n = 1; staged == NULL; n++) {
+		pd_memory_fail(n, 0);
+		before = pd_memory_live();
+		staged = pd_stage_new(host.engine, host.session);
+		assert_int_equal(staged == NULL, pd_memory_fail_left() == 0);
+		pd_memory_fail(0, 0);
+		assert_true(staged != NULL || pd_memory_live() == before);
+		assert_true(n > 2 || staged == NULL);
+	}
+	pd_stage_free(staged);
+	host_done(&host);
+}
+
 /* What cannot be removed does not stand in the way of the others, and goes when the state has been made again. */
 static void test_what_rots_cannot_be_removed(void **state)
 {
@@ -639,6 +737,9 @@ int main(void)
 		cmocka_unit_test(test_chunks_move_on_like_everything),
 		cmocka_unit_test(test_the_end_of_a_stage_needs_no_memory),
 		cmocka_unit_test(test_a_reader_meets_damage),
+		cmocka_unit_test(test_a_reader_misses_a_part),
+		cmocka_unit_test(test_a_reader_without_memory),
+		cmocka_unit_test(test_a_stage_without_memory),
 		cmocka_unit_test(test_what_rots_cannot_be_removed),
 		cmocka_unit_test(test_preconditions_look_at_the_value),
 	};

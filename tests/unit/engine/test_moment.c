@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "engine/engine_private.h"
 #include "host.h"
 
 static void test_bookmark_text(void **state)
@@ -117,6 +118,9 @@ static void test_epoch_without_its_record(void **state)
 		assert_int_equal(check(&host, 2, first), 0);
 		assert_int_equal(check(&host, 2, last), 0);
 		assert_int_equal(check(&host, 2, last + 1), PD_LOST);
+		/* Before all that is known nothing was written, and what is to come is the newest's. */
+		assert_int_equal(pd_engine_epoch_of(host.engine, before), 1);
+		assert_int_equal(pd_engine_epoch_of(host.engine, 0), host.engine->log->epoch);
 		host_close(&host);
 	}
 	host_done(&host);

@@ -329,6 +329,8 @@ static void test_a_note(void **state)
 static void test_in_the_levels(void **state)
 {
 	struct pd_engine_stats stats;
+	struct pd_slice actor, key;
+	struct pd_version version;
 	struct pd_hash128 hash;
 	struct host host;
 
@@ -342,6 +344,11 @@ static void test_in_the_levels(void **state)
 		flush(&host);
 		for (unsigned life = 0; life < 2; life++) {
 			expect_refused(&host, &forms[i]);
+			assert_int_equal(pd_engine_version(host.engine, host.session,
+							   pd_slice_string("{bad}k"), &version, &actor, &key,
+							   &host.err),
+					 PD_CORRUPT);
+			assert_string_not_equal(host.err.text, "");
 			host_expect(&host, "get {bad}other", "$1\r\n1\r\n");
 			pd_engine_stats(host.engine, &stats);
 			assert_string_not_equal(stats.state_damage, "");

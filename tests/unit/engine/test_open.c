@@ -55,6 +55,21 @@ static void test_open_and_close(void **state)
 	host_done(&host);
 }
 
+/* The directory that has its name may be the root. */
+static void test_at_the_root(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host.options.data_directory = "/data";
+	host_open(&host);
+	host_durable(&host, "set k v");
+	host_power_cycle(&host);
+	host_expect(&host, "get k", "$1\r\nv\r\n");
+	host_done(&host);
+}
+
 /* A close without a step before it loses nothing, at whatever level. */
 static void test_close_keeps_weak_writes(void **state)
 {
@@ -401,6 +416,7 @@ static void test_only_look(void **state)
 		for (unsigned look = 0; look < 2; look++) {
 			host_open(&host);
 			expect_two_actors(&host);
+			assert_non_null(pd_store_actor_next(pd_engine_looked_at(host.engine), 0));
 			assert_int_equal(pd_engine_open(&host.options, &second, &host.err), PD_BUSY);
 			host_close(&host);
 		}
@@ -506,6 +522,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_open_and_close),
+		cmocka_unit_test(test_at_the_root),
 		cmocka_unit_test(test_close_keeps_weak_writes),
 		cmocka_unit_test(test_second_engine_is_busy),
 		cmocka_unit_test(test_epochs_grow),

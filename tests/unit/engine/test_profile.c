@@ -14,6 +14,7 @@
 #include "engine/engine_private.h"
 #include "engine/lease.h"
 #include "engine/profile.h"
+#include "engine/upkeep.h"
 #include "host.h"
 
 static void change(struct host *host, const char *name, const struct pd_profile_change *profile)
@@ -246,6 +247,137 @@ static void test_leased_stays(void **state)
 	host_done(&host);
 }
 
+/* Operations of a tenant are those of all its actors. */
+static void test_operations_of_a_tenant(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "mset {a}k 1 {b}k 1");
+	change(&host, NULL, &(struct pd_profile_change){ .has_ops = true, .quotas.ops = 2 });
+	step(&host, 2000);
+	assert_int_equal(host_run(&host, "set {a}k 2"), 0);
+	assert_int_equal(host_run(&host, "set {b}k 2"), 0);
+	assert_int_equal(host_run(&host, "set {a}k 3"), PD_QUOTA);
+	assert_non_null(strstr(host.err.text, "tenant 'default' may do 2 operations a second"));
+	assert_non_null(strstr(host.err.text, "PD.TENANT PROFILE"));
+	step(&host, 1000);
+	assert_int_equal(host_run(&host, "set {a}k 3"), 0);
+	host_done(&host);
+}
+
+/* A profile that there is no memory for is as it was. */
+static void test_no_memory_for_a_profile(void **state)
+{
+	const struct pd_profile_change wanted = { .has_keys = true, .quotas.keys = 1 };
+	unsigned refused = 0;
+	bool failed = true;
+
+	(void)state;
+	for (unsigned long n = 1; failed; n++) {
+		struct host host;
+		int result;
+
+		host_init(&host);
+		host_open(&host);
+		host_durable(&host, "set {a}k 1");
+		pd_memory_fail(n, 0);
+		result = pd_engine_change_profile(host.engine, host.session, false, pd_slice_string("a"),
+						  &wanted, &host.receipt, &host.err);
+		failed = pd_memory_fail_left() == 0;
+		pd_memory_fail(0, 0);
+		assert_true(result == 0 || result == PD_NO_MEMORY);
+		assert_int_equal(host_run(&host, "set {a}l 1"), result == 0 ? PD_QUOTA : 0);
+		refused += result != 0;
+		host_done(&host);
+	}
+	assert_true(refused > 0);
+}
+
+/* ---- what is due, and cannot be ---- */
+
+/* No room to write down that they go: they stay, out of sight where that is told by the clock, until there is room again. */
+static void test_due_on_a_full_disk(void **state)
+{
+	static char command[30100];
+	int size = snprintf(command, sizeof command, "set {z}k ");
+	struct host host;
+	int result;
+
+	(void)state;
+	memset(command + size, 'v', 30000);
+	host_init(&host);
+	host.machine.disk_bytes = 8 * 64 * 1024;
+	pd_sim_set_options(host.os, &host.machine);
+	host_open(&host);
+	host_durable(&host, "set {a}k 1");
+	expire_after(&host, "a", 60);
+	host_durable(&host, "set {b}k 1 px 50000");
+	for (size_t bytes = 30000; bytes > 0; bytes /= 8) {
+		command[(size_t)size + bytes] = '\0';
+		while ((result = host_run(&host, command)) == 0)
+			assert_int_equal(pd_engine_step(host.engine), 0);
+		assert_int_equal(result, PD_NO_SPACE);
+	}
+	for (unsigned i = 0; i < 100; i++)
+		step(&host, 1000);
+	assert_string_equal(pd_engine_fence_text(host.engine), "");
+	host_expect(&host, "exists {b}k", ":0\r\n");
+	host.machine.disk_bytes = 0;
+	pd_sim_set_options(host.os, &host.machine);
+	for (unsigned i = 0; i < 20; i++)
+		step(&host, 1000);
+	assert_null(find(&host, "a"));
+	assert_int_equal(
+		pd_engine_find_actor(host.engine, host.session, pd_slice_string("b"))->state->key_count, 0);
+	host_durable(&host, "set {z}k 1");
+	if (pd_engine_check_counts(host.engine, &host.err) != 0)
+		fail_msg("%s", host.err.text);
+	host_done(&host);
+}
+
+/* What is to go with it cannot be read: it stays, the damage is known, and others go. */
+static void test_due_and_rotten(void **state)
+{
+	struct pd_upkeep_status status;
+	struct pd_engine_stats stats;
+	uint8_t key[PD_NAME_KEY_MAX], entry[PD_NAME_KEY_MAX + 32] = { PD_EFFECT_PUT, PD_TYPE_HASH };
+	struct pd_slice name;
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_durable(&host, "mset {a}k 1 {b}k 1");
+	expire_after(&host, "a", 60);
+	expire_after(&host, "b", 61);
+	name = pd_actor_name_key(find(&host, "a"), key);
+	/* A hash that has no fields makes no sense to who reads the levels. */
+	entry[2] = (uint8_t)name.size;
+	entry[4] = 1;
+	memcpy(entry + PD_ENTRY_HEADER_SIZE, name.data, name.size);
+	pd_store_begin(host.engine->store);
+	assert_true(pd_store_put(host.engine->store, host.engine->system, entry, host_lsn(&host), NULL,
+				 &host.err) >= 0);
+	pd_store_commit(host.engine->store);
+	assert_int_equal(pd_engine_upkeep_start(host.engine, PD_UPKEEP_CHECKPOINT, &host.err), 0);
+	do {
+		step(&host, 200);
+		pd_engine_upkeep_status(host.engine, &status);
+	} while (status.running);
+	assert_int_equal(status.result, 0);
+	for (unsigned i = 0; i < 70; i++)
+		step(&host, 1000);
+	pd_engine_stats(host.engine, &stats);
+	assert_string_not_equal(stats.state_damage, "");
+	assert_non_null(find(&host, "a"));
+	assert_null(find(&host, "b"));
+	host_expect(&host, "get {a}k", "$1\r\n1\r\n");
+	host_done(&host);
+}
+
 /* ---- whatever fails wherever ---- */
 
 static const char *const moves[] = {
@@ -363,6 +495,10 @@ int main(void)
 		cmocka_unit_test(test_idle_drop_lasts),
 		cmocka_unit_test(test_drop_leaves_nothing),
 		cmocka_unit_test(test_leased_stays),
+		cmocka_unit_test(test_operations_of_a_tenant),
+		cmocka_unit_test(test_no_memory_for_a_profile),
+		cmocka_unit_test(test_due_on_a_full_disk),
+		cmocka_unit_test(test_due_and_rotten),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_failing_disk),
 	};

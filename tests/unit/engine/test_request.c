@@ -9,7 +9,11 @@
 
 #include <cmocka.h>
 
+#include "engine/engine_private.h"
+#include "base/memory.h"
 #include "host.h"
+#include "model/kv/kv.h"
+#include "wire/resp.h"
 
 static void use(struct host *host, struct pd_session *session, const char *name)
 {
@@ -526,6 +530,230 @@ static void test_idempotency_key_too_long(void **state)
 	host_done(&host);
 }
 
+/* What is kept of a reply and makes no sense is never told, whatever it looks like; another key is as good as ever. */
+static void test_idempotency_of_nonsense(void **state)
+{
+	static const uint8_t first = 'i', behind = 'i' + 1;
+	struct pd_entry entry;
+
+	(void)state;
+	for (unsigned way = 0; way < 2; way++) {
+		struct pd_store_cursor cursor;
+		uint8_t key[64], value[64] = "";
+		size_t key_size, value_size;
+		struct pd_txn *txn;
+		struct host host;
+
+		host_init(&host);
+		host_open(&host);
+		assert_int_equal(once(&host, "a", "incr k", false), 0);
+		txn = &host.engine->txn;
+		pd_txn_start(txn, NULL);
+		pd_store_seek(host.engine->store, host.engine->system, pd_slice(&first, 1),
+			      pd_slice(&behind, 1), &cursor);
+		assert_int_equal(pd_store_next(&cursor, &entry, &host.err), 1);
+		assert_true(entry.key.size <= sizeof key && entry.value.size > 8 &&
+			    entry.value.size <= sizeof value);
+		key_size = entry.key.size;
+		value_size = entry.value.size;
+		memcpy(key, entry.key.data, key_size);
+		memcpy(value, entry.value.data, value_size);
+		/* It has not even the request's hash, or is no reply. */
+		if (way == 0)
+			value_size = 5;
+		else
+			value[value_size - 4] = '?';
+		assert_int_equal(
+			pd_txn_put_system(txn, pd_slice(key, key_size), 0, pd_slice(value, value_size)), 0);
+		(void)pd_txn_commit(txn);
+		host.err.text[0] = '\0';
+		assert_refused(&host,
+			       &(struct host_request){ .commands = { "incr k" }, .idempotency_key = "a" },
+			       PD_CORRUPT);
+		assert_non_null(strstr(host.err.text, "a stored result"));
+		host_expect(&host, "get k", "$1\r\n1\r\n");
+		assert_int_equal(once(&host, "b", "incr k", false), 0);
+		assert_string_equal(host_reply(&host), ":2\r\n");
+		host_done(&host);
+	}
+}
+
+/* ---- what names and values are made of ---- */
+
+/* A key that looks as if it named an actor is told with the name of its own, so that it can be found again. */
+static void test_braces_in_a_key(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	use(&host, host.session, "a");
+	host_expect(&host, "set {a}{b}c 1", "+OK\r\n");
+	host_expect(&host, "keys *", "*1\r\n$7\r\n{a}{b}c\r\n");
+	host_expect(&host, "get {a}{b}c", "$1\r\n1\r\n");
+	host_expect(&host, "del {a}{b}c", ":1\r\n");
+	host_expect(&host, "set {a}{bc 1", "+OK\r\n");
+	host_expect(&host, "keys *", "*1\r\n$3\r\n{bc\r\n");
+	host_expect(&host, "get {bc", "$1\r\n1\r\n");
+	host_done(&host);
+}
+
+/* Behind the greatest byte there is no next one: the fields of such a hash go, and nothing of its neighbours. */
+static void test_the_greatest_byte(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	host_expect(&host, "hset h\xff f 1", ":1\r\n");
+	host_expect(&host, "hset h\xff\xff f 1 g 2", ":2\r\n");
+	host_expect(&host, "hset i f 1", ":1\r\n");
+	host_expect(&host, "hset h f 1", ":1\r\n");
+	host_expect(&host, "del h\xff\xff", ":1\r\n");
+	host_expect(&host, "hgetall h\xff\xff", "*0\r\n");
+	host_expect(&host, "hset h\xff\xff f 2", ":1\r\n");
+	host_expect(&host, "hgetall h\xff\xff", "*2\r\n$1\r\nf\r\n$1\r\n2\r\n");
+	host_expect(&host, "hlen h\xff", ":1\r\n");
+	host_expect(&host, "hlen i", ":1\r\n");
+	host_expect(&host, "hlen h", ":1\r\n");
+	assert_int_equal(pd_engine_check_counts(host.engine, &host.err), 0);
+	host_done(&host);
+}
+
+/* What one server has dumped another puts back, as long as a request may take so much. */
+static void test_dump_and_restore(void **state)
+{
+	struct pd_slice words[] = { pd_slice_string("restore"), pd_slice_string("l"), pd_slice_string("0"),
+				    pd_slice(NULL, 0) };
+	struct pd_request_command command = { .words = words, .count = 4 };
+	struct pd_request request = { .commands = &command, .count = 1 };
+	struct pd_resp_writer writer = { .protocol = 2 };
+	struct pd_buffer dumped;
+	struct pd_slice rest;
+	struct host host;
+
+	(void)state;
+	for (size_t i = 0; i < pd_kv_command_count; i++)
+		if (strcmp(pd_kv_commands[i].name, "restore") == 0)
+			command.command = &pd_kv_commands[i];
+	assert_non_null(command.command);
+	host_init(&host);
+	host_open(&host);
+	host_expect(&host, "hset h f 1 g 2", ":2\r\n");
+	assert_int_equal(host_run(&host, "dump h"), 0);
+	pd_buffer_init(&dumped, 1000);
+	rest = pd_buffer_slice(&host.reply);
+	assert_int_equal(pd_buffer_append_slice(&dumped, pd_reply_read(&rest).text), 0);
+	words[3] = pd_buffer_slice(&dumped);
+	request.session = host.session;
+	writer.buffer = &host.reply;
+	pd_buffer_clear(&host.reply);
+	assert_int_equal(pd_engine_execute(host.engine, &request, &writer, &host.receipt, &host.err), 0);
+	assert_string_equal(host_reply(&host), "+OK\r\n");
+	host_expect(&host, "hmget l f g", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+	pd_buffer_done(&dumped);
+	host_done(&host);
+}
+
+/* Some are drawn, or none is: no other, and not the same twice. */
+static void test_drawn_without_memory(void **state)
+{
+	unsigned refused = 0;
+	bool failed = true;
+
+	(void)state;
+	for (unsigned long n = 1; failed; n++) {
+		struct host host;
+		int result;
+
+		host_init(&host);
+		host_open(&host);
+		for (char field = 'a'; field <= 'd'; field++) {
+			static char command[20100];
+			int size = snprintf(command, sizeof command, "hset h %c ", field);
+
+			memset(command + size, field, 20000);
+			command[size + 20000] = '\0';
+			assert_int_equal(host_run(&host, command), 0);
+		}
+		pd_memory_fail(n, 0);
+		result = host_run(&host, "hrandfield h 4 withvalues");
+		failed = pd_memory_fail_left() == 0;
+		pd_memory_fail(0, 0);
+		assert_true(result == 0 || result == PD_NO_MEMORY);
+		if (result == 0)
+			assert_int_equal(strncmp(host_reply(&host), "*8\r\n$1\r\n", 8), 0);
+		refused += result != 0;
+		host_expect(&host, "hlen h", ":4\r\n");
+		host_done(&host);
+	}
+	assert_true(refused > 0);
+}
+
+/* ---- limits ---- */
+
+static void test_an_actors_name_is_too_long(void **state)
+{
+	struct pd_version version;
+	struct pd_slice actor, key;
+	char name[PD_NAME_SIZE_MAX + 8];
+	struct host host;
+
+	(void)state;
+	host_init(&host);
+	host_open(&host);
+	memset(name, 'n', sizeof name);
+	name[0] = '{';
+	memcpy(name + PD_NAME_SIZE_MAX + 1, "}k", 3);
+	assert_int_equal(pd_engine_version(host.engine, host.session, pd_slice_string(name), &version, &actor,
+					   &key, &host.err),
+			 0);
+	assert_int_equal(actor.size, PD_NAME_SIZE_MAX);
+	memcpy(name + PD_NAME_SIZE_MAX + 1, "n}k", 4);
+	assert_int_equal(pd_engine_version(host.engine, host.session, pd_slice_string(name), &version, &actor,
+					   &key, &host.err),
+			 PD_TOO_LARGE);
+	assert_non_null(strstr(host.err.text, "may have 256 bytes, not 257"));
+	host_done(&host);
+}
+
+/* Few words that make many bytes: a transaction is in memory whole, and so is a string where a command needs all of it. */
+static void test_more_than_a_request_may_take(void **state)
+{
+	static char command[6000];
+	int size = snprintf(command, sizeof command, "set large ");
+	struct host_request copies = { .commands = { "copy k a", "copy k b", "copy k c" }, .as_array = true };
+	struct host host;
+	uint64_t lsn;
+
+	(void)state;
+	host_init(&host);
+	host.options.large_min = 4096;
+	host.options.chunk_size = 1024;
+	host_open(&host);
+	host_expect(&host, "setrange k 1000 x", ":1001\r\n");
+	memset(command + size, 'x', 5001);
+	command[size + 5001] = '\0';
+	host_expect(&host, command, "+OK\r\n");
+	host_expect(&host, "strlen large", ":5001\r\n");
+	host.engine->budget.plan.request = 1400;
+	lsn = host_lsn(&host);
+	if (host_send(&host, &copies) != PD_NO_MEMORY)
+		fail_msg("%s", host_reply(&host));
+	assert_non_null(strstr(host.err.text, "what this transaction writes takes more than the 2 KiB"));
+	assert_int_equal(host_lsn(&host), lsn);
+	host_expect(&host, "exists a b c", ":0\r\n");
+	assert_int_equal(host_run(&host, "dump large"), PD_NO_MEMORY);
+	assert_non_null(strstr(host.err.text, "needs all of a string of 4 KiB in memory"));
+	host_expect(&host, "getrange large 5000 5000", "$1\r\nx\r\n");
+	copies.commands[2] = NULL;
+	assert_int_equal(host_send(&host, &copies), 0);
+	host_expect(&host, "exists a b c", ":2\r\n");
+	host_done(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +772,13 @@ int main(void)
 		cmocka_unit_test(test_idempotency_of_refusals),
 		cmocka_unit_test(test_idempotency_is_kept_for_a_while),
 		cmocka_unit_test(test_idempotency_key_too_long),
+		cmocka_unit_test(test_idempotency_of_nonsense),
+		cmocka_unit_test(test_braces_in_a_key),
+		cmocka_unit_test(test_the_greatest_byte),
+		cmocka_unit_test(test_dump_and_restore),
+		cmocka_unit_test(test_drawn_without_memory),
+		cmocka_unit_test(test_an_actors_name_is_too_long),
+		cmocka_unit_test(test_more_than_a_request_may_take),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,12 +210,35 @@ static void test_without_memory_there_is_no_cursor(void **state)
 	end(&host);
 }
 
+/* Whatever a connection has asked for by itself tells it from a new one. */
+static void test_what_is_special(void **state)
+{
+	struct host host;
+
+	(void)state;
+	begin(&host);
+	assert_false(pd_session_is_special(host.session));
+	assert_int_equal(pd_session_set_level(host.session, PD_LEVEL_STANDARD, &host.err), 0);
+	assert_true(pd_session_is_special(host.session));
+	assert_int_equal(pd_session_set_level(host.session, PD_LEVEL_UNSET, &host.err), 0);
+	assert_false(pd_session_is_special(host.session));
+	pd_session_set_read_strict(host.session, true);
+	assert_true(pd_session_is_special(host.session));
+	pd_session_set_read_strict(host.session, false);
+	assert_int_equal(use(&host, "shop/cart"), 0);
+	assert_true(pd_session_is_special(host.session));
+	assert_int_equal(use(&host, ""), 0);
+	assert_false(pd_session_is_special(host.session));
+	end(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_that_are_none),
 		cmocka_unit_test(test_confined_to_a_tenant),
 		cmocka_unit_test(test_client_text),
+		cmocka_unit_test(test_what_is_special),
 		cmocka_unit_test(test_a_cursor_can_be_used_again),
 		cmocka_unit_test(test_the_oldest_cursors_go),
 		cmocka_unit_test(test_long_names_have_less_room),

@@ -215,6 +215,75 @@ static void test_fenced(void **state)
 	host_done(&host);
 }
 
+/* ---- who does not wait for it ---- */
+
+static void fill(struct host *host)
+{
+	for (unsigned i = 0; i < 5000; i++) {
+		char command[64];
+
+		(void)snprintf(command, sizeof command, "set {z}%u 1", i);
+		while (host_run(host, command) == PD_AGAIN)
+			idle(host, 1);
+		if (i % 100 == 0)
+			idle(host, 1);
+	}
+	idle(host, 20);
+	host_expect(host, "exists {z}0 {z}4999", ":2\r\n");
+}
+
+/* Nobody wants it any more: it ends where it is, and a close waits for no more than that. */
+static void test_nobody_waits(void **state)
+{
+	struct pd_state_hash *job = NULL;
+	struct host host;
+
+	(void)state;
+	init(&host, true);
+	fill(&host);
+	for (unsigned way = 0; way < 2; way++) {
+		/* Until there is one whose task has not begun. */
+		do {
+			if (start(&host, "", &job) != 0)
+				fail_msg("%s", host.err.text);
+			pd_state_hash_free(job);
+		} while (host.engine->hash == NULL);
+		if (way == 0)
+			assert_no_views(&host);
+	}
+	host_close(&host);
+	host_open(&host);
+	host_expect(&host, "exists {z}1 {z}4999", ":2\r\n");
+	host_done(&host);
+}
+
+static bool not_any_more(void *context)
+{
+	++*(unsigned *)context;
+	return false;
+}
+
+/* One that is found out at once asks, too. */
+static void test_cancelled_at_once(void **state)
+{
+	struct pd_hash128 hash = { 1, 2 };
+	unsigned asked = 0;
+	struct host host;
+
+	(void)state;
+	init(&host, false);
+	fill(&host);
+	host.engine->options.go_on = not_any_more;
+	host.engine->options.go_on_context = &asked;
+	assert_int_equal(pd_engine_state_hash(host.engine, host.session, pd_slice(NULL, 0), &hash, &host.err),
+			 PD_CANCELLED);
+	assert_int_equal(asked, 1);
+	assert_non_null(strstr(host.err.text, "cancelled"));
+	host.engine->options.go_on = NULL;
+	(void)host_hash(&host, "");
+	host_done(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +292,8 @@ int main(void)
 		cmocka_unit_test(test_too_late),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_fenced),
+		cmocka_unit_test(test_nobody_waits),
+		cmocka_unit_test(test_cancelled_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,6 +187,14 @@ static void test_refusals(void **state)
 		pd_state_hash_start(host.engine, host.session, pd_slice_string("nobody"), &job, &host.err),
 		PD_NOT_FOUND);
 	assert_null(job);
+	host_crash(&host, true);
+	/* There is nothing to be seen before all of the log has been replayed. */
+	assert_int_equal(pd_engine_open(&host.options, &host.engine, &host.err), 0);
+	assert_int_equal(pd_engine_view_open(host.engine, &view, &wait, &host.err), PD_AGAIN);
+	assert_non_null(strstr(host.err.text, "the log is being replayed"));
+	assert_null(view);
+	(void)pd_engine_close(host.engine, NULL);
+	host.engine = NULL;
 	host_done(&host);
 }
 
@@ -515,6 +523,7 @@ static void test_without_memory(void **state)
 		int result;
 
 		host.err.text[0] = '\0';
+		assert_int_equal(host_run(&host, "set a 1"), 0); /* a group is open */
 		pd_memory_fail(n, 0);
 		result = pd_engine_view_open(host.engine, &view, &wait, &host.err);
 		if (result == 0)
