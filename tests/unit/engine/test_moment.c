@@ -75,6 +75,11 @@ static void test_bookmarks(void **state)
 	assert_int_equal(host_lsn(&host), lost);
 	assert_int_equal(check(&host, epoch + 1, lost), 0);
 	assert_int_equal(check(&host, epoch + 1, kept), PD_INVALID);
+	/* What a copy of that epoch has is here, too, up to where the next one begins. */
+	assert_int_equal(pd_engine_shared_lsn(host.engine, epoch, kept), kept);
+	assert_int_equal(pd_engine_shared_lsn(host.engine, epoch, lost), kept);
+	assert_int_equal(pd_engine_shared_lsn(host.engine, epoch + 1, lost), lost);
+	assert_int_equal(pd_engine_shared_lsn(host.engine, epoch + 5, lost), 0);
 	/* It stays like that for good. */
 	for (unsigned i = 0; i < 3; i++) {
 		host_durable(&host, "incr n");
