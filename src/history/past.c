@@ -22,6 +22,8 @@ struct pd_past {
 	uint64_t actor;
 	struct pd_store *store;
 	struct pd_store_actor *state; /* NULL: there is nothing of it */
+	bool is_borrowed;             /* the store is; then this is the history: */
+	struct pd_history own;
 };
 
 /* ---- the base ---- */
@@ -199,12 +201,33 @@ int pd_past_open(struct pd_history *history, uint64_t actor, const struct pd_mom
 	return result;
 }
 
+int pd_past_of_store(struct pd_store *store, uint64_t actor, const struct pd_moment *moment,
+		     pd_history_progress *progress, void *context, struct pd_past **ret_past,
+		     struct pd_error *err)
+{
+	struct pd_past *past = pd_calloc(1, sizeof *past);
+
+	if (past == NULL)
+		return pd_error_set(err, PD_NO_MEMORY, "out of memory for a past state");
+	past->own = (struct pd_history){ .progress = progress, .context = context };
+	past->history = &past->own;
+	past->moment = *moment;
+	past->actor = actor;
+	past->store = store;
+	past->state = pd_store_actor_get(store, actor);
+	past->is_borrowed = true;
+	pd_store_begin(store);
+	*ret_past = past;
+	return 0;
+}
+
 void pd_past_close(struct pd_past *past)
 {
 	if (past == NULL)
 		return;
 	pd_store_commit(past->store);
-	close_base(past->history, past->store);
+	if (!past->is_borrowed)
+		close_base(past->history, past->store);
 	pd_free(past);
 }
 

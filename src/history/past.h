@@ -29,6 +29,11 @@ struct pd_past_cursor {
  * PD_NO_MEMORY, PD_IO, what the history's progress says. */
 PD_MUST_CHECK int pd_past_open(struct pd_history *history, uint64_t actor, const struct pd_moment *moment,
 			       struct pd_past **ret_past, struct pd_error *err);
+/* The same of a store that somebody has open at that moment and nobody changes, without a history: pasts of one store one at a time, and closed before it is. `progress`
+ * (NULL is fine) is called while a hash is made. PD_NO_MEMORY. */
+PD_MUST_CHECK int pd_past_of_store(struct pd_store *store, uint64_t actor, const struct pd_moment *moment,
+				   pd_history_progress *progress, void *context, struct pd_past **ret_past,
+				   struct pd_error *err);
 void pd_past_close(struct pd_past *past); /* NULL is fine; before the history is closed */
 struct pd_moment pd_past_moment(const struct pd_past *past);
 /* Keys, with those that had expired and were not removed yet. */

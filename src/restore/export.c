@@ -404,9 +404,9 @@ static int write_end(struct pd_export *export, struct pd_buffer *into, struct pd
 {
 	const struct pd_restore_source *source = export->source;
 	uint8_t digest[PD_SHA256_SIZE];
-	struct pd_hash128 all, hash;
+	struct pd_hash128 all;
 	char text[33];
-	int result = pd_past_hash(source->past, &all, &hash, err);
+	int result = pd_past_hash(source->past, &all, &export->hash, err);
 
 	if (result != 0)
 		return result;
@@ -417,7 +417,7 @@ static int write_end(struct pd_export *export, struct pd_buffer *into, struct pd
 			"check what is stored with 'perdure store verify' and 'perdure log verify'");
 	if (pd_sha256_finish(export->sha256, digest) != 0)
 		return no_memory(err);
-	pd_hash128_format(hash, text);
+	pd_hash128_format(export->hash, text);
 	result = pd_buffer_printf(into,
 				  "{\"end\":true,\"lines\":%" PRIu64 ",\"keys\":%" PRIu64
 				  ",\"state_hash\":\"%s\",\"sha256\":\"",

@@ -34,6 +34,7 @@ struct pd_export {
 	bool without_relations; /* to be said before the first lines */
 	bool begun, inside, relating, done;
 	uint64_t keys, lines, bytes; /* so far */
+	struct pd_hash128 hash;      /* as the last line has it, when it is done */
 };
 
 /* The source and the name outlive it. To be given back with pd_export_done(). */
