@@ -38,6 +38,13 @@ int pd_catalog_choose(const struct pd_catalog *catalog, const char *id,
 	const struct pd_backup_manifest *manifest = id != NULL ? pd_catalog_find(catalog, id)
 							       : pd_catalog_newest(catalog);
 
+	if (manifest == NULL && id != NULL && pd_backup_is_of_actors(id))
+		return pd_error_set(
+			err, PD_INVALID,
+			"backup %s is of some actors only, as they were at one moment: 'perdure backup "
+			"restore %s --all --into-server DIR' puts them into a server. A directory, another "
+			"moment or a drill take a full, incremental or differential backup, or one of log",
+			id, id);
 	if ((id == NULL || manifest == NULL) && catalog->damaged > 0)
 		return pd_error_set(err, PD_CORRUPT, "%.350s%s", catalog->first.text,
 				    manifest != NULL

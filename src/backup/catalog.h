@@ -26,13 +26,17 @@ struct pd_catalog_watch {
 /* One that cannot be read does not hide the others. `watch` may be NULL. PD_NO_MEMORY, PD_NEWER_FORMAT, what the store has. */
 PD_MUST_CHECK int pd_catalog_load(struct pd_repository *repository, const struct pd_catalog_watch *watch,
 				  struct pd_catalog *ret_catalog, struct pd_error *err);
+/* The same of backups of some actors, which are never among those of directories. */
+PD_MUST_CHECK int pd_catalog_load_actors(struct pd_repository *repository,
+					 const struct pd_catalog_watch *watch, struct pd_catalog *ret_catalog,
+					 struct pd_error *err);
 void pd_catalog_done(struct pd_catalog *catalog);
 /* NULL: there is none. */
 const struct pd_backup_manifest *pd_catalog_find(const struct pd_catalog *catalog, const char *id);
 /* The one that was made last. NULL: there is none. */
 const struct pd_backup_manifest *pd_catalog_newest(const struct pd_catalog *catalog);
 
-/* The one of that id; NULL: the one that was made last. PD_NOT_FOUND; PD_CORRUPT: a manifest cannot be read, and may be the one that is meant. */
+/* The one of that id; NULL: the one that was made last. PD_NOT_FOUND; PD_INVALID: it is of some actors, of which no directory is made; PD_CORRUPT: a manifest cannot be read, and may be the one that is meant. */
 PD_MUST_CHECK int pd_catalog_choose(const struct pd_catalog *catalog, const char *id,
 				    const struct pd_backup_manifest **ret_manifest, struct pd_error *err);
 

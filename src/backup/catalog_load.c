@@ -172,26 +172,44 @@ static int load(struct loading *loading, struct pd_repository *repository,
 	return result;
 }
 
-int pd_catalog_load(struct pd_repository *repository, const struct pd_catalog_watch *watch,
-		    struct pd_catalog *ret_catalog, struct pd_error *err)
+/* `ids` are given back here. */
+static int load_listed(struct pd_repository *repository, struct pd_os_names *ids,
+		       const struct pd_catalog_watch *watch, struct pd_catalog *ret_catalog,
+		       struct pd_error *err)
 {
-	struct pd_os_names ids;
-	struct loading loading = { .ids = &ids };
-	int result = pd_backup_list(repository, &ids, err);
+	struct loading loading = { .ids = ids };
+	int result;
 
-	*ret_catalog = (struct pd_catalog){ 0 };
-	if (result != 0)
-		return result;
 	atomic_init(&loading.next, 0);
 	atomic_init(&loading.stopped, false);
 	result = load(&loading, repository, watch, ret_catalog, err);
-	for (size_t n = 0; loading.loaded != NULL && n < ids.count; n++)
+	for (size_t n = 0; loading.loaded != NULL && n < ids->count; n++)
 		pd_backup_manifest_done(&loading.loaded[n].manifest);
 	pd_free(loading.loaded);
-	pd_os_names_done(&ids);
+	pd_os_names_done(ids);
 	if (result != 0)
 		pd_catalog_done(ret_catalog);
 	else if (ret_catalog->count > 1)
 		qsort(ret_catalog->items, ret_catalog->count, sizeof *ret_catalog->items, by_lease);
 	return result;
+}
+
+int pd_catalog_load(struct pd_repository *repository, const struct pd_catalog_watch *watch,
+		    struct pd_catalog *ret_catalog, struct pd_error *err)
+{
+	struct pd_os_names ids;
+	int result = pd_backup_list(repository, &ids, err);
+
+	*ret_catalog = (struct pd_catalog){ 0 };
+	return result == 0 ? load_listed(repository, &ids, watch, ret_catalog, err) : result;
+}
+
+int pd_catalog_load_actors(struct pd_repository *repository, const struct pd_catalog_watch *watch,
+			   struct pd_catalog *ret_catalog, struct pd_error *err)
+{
+	struct pd_os_names ids;
+	int result = pd_backup_list_actors(repository, &ids, err);
+
+	*ret_catalog = (struct pd_catalog){ 0 };
+	return result == 0 ? load_listed(repository, &ids, watch, ret_catalog, err) : result;
 }

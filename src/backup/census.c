@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "backup/scan.h"
 #include "base/codec.h"
 #include "base/memory.h"
 #include "engine/state_hash.h"
@@ -129,20 +130,10 @@ static int give_lines(struct taking *taking, struct pd_error *err)
 	return result;
 }
 
-/* A name as one word. */
 static int add_name(struct pd_buffer *lines, struct pd_slice name)
 {
-	int result = 0;
+	int result = pd_scan_format_word(name, lines);
 
-	for (size_t i = 0; i < name.size && result == 0; i++) {
-		uint8_t byte = name.data[i];
-		bool plain = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-			     (byte >= 'A' && byte <= 'Z') || byte == '_' || byte == '-' || byte == '.' ||
-			     byte == ':';
-
-		result = plain ? pd_buffer_append(lines, &byte, 1)
-			       : pd_buffer_printf(lines, "%%%02X", (unsigned)byte);
-	}
 	return result == 0 ? pd_buffer_append(lines, "\n", 1) : result;
 }
 
@@ -237,18 +228,24 @@ int pd_census_take(struct pd_store *store, const struct pd_census_options *optio
 	return result;
 }
 
+int pd_census_open_checkpoint(struct pd_os *os, const struct pd_checkpoint *checkpoint,
+			      struct pd_store **ret_store, struct pd_error *err)
+{
+	struct pd_store_options options = { .os = os,
+					    .count_prefix = PD_SPACE_KEY,
+					    .makes_sense = pd_kv_makes_sense };
+	int result = pd_checkpoint_open(os, checkpoint, CACHE_BYTES, &options.levels, err);
+
+	return result == 0 ? pd_store_open(&options, ret_store, err) : result;
+}
+
 int pd_census_of_checkpoint(struct pd_os *os, const struct pd_checkpoint *checkpoint,
 			    const struct pd_census_options *options, struct pd_census *ret_census,
 			    struct pd_error *err)
 {
-	struct pd_store_options store_options = { .os = os,
-						  .count_prefix = PD_SPACE_KEY,
-						  .makes_sense = pd_kv_makes_sense };
 	struct pd_store *store;
-	int result = pd_checkpoint_open(os, checkpoint, CACHE_BYTES, &store_options.levels, err);
+	int result = pd_census_open_checkpoint(os, checkpoint, &store, err);
 
-	if (result == 0)
-		result = pd_store_open(&store_options, &store, err);
 	if (result != 0)
 		return result;
 	result = pd_census_take(store, options, ret_census, err);

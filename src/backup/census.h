@@ -34,7 +34,10 @@ struct pd_census_options {
 /* Of a state that nobody changes meanwhile. PD_CORRUPT: the text says where; PD_NO_MEMORY, PD_IO, and what the options' functions say. */
 PD_MUST_CHECK int pd_census_take(struct pd_store *store, const struct pd_census_options *options,
 				 struct pd_census *ret_census, struct pd_error *err);
-/* The same of a checkpoint, as it lies there. */
+/* A checkpoint as it lies there, to be read. To be closed. As pd_checkpoint_open() and pd_store_open(). */
+PD_MUST_CHECK int pd_census_open_checkpoint(struct pd_os *os, const struct pd_checkpoint *checkpoint,
+					    struct pd_store **ret_store, struct pd_error *err);
+/* The same of that. */
 PD_MUST_CHECK int pd_census_of_checkpoint(struct pd_os *os, const struct pd_checkpoint *checkpoint,
 					  const struct pd_census_options *options,
 					  struct pd_census *ret_census, struct pd_error *err);

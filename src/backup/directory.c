@@ -109,14 +109,25 @@ static int census(void *context, const struct pd_census_options *options, struct
 	return pd_census_take(pd_engine_looked_at(looking->engine), options, ret_census, err);
 }
 
+static int state(void *context, struct pd_store **ret_store, struct pd_error *err)
+{
+	const struct looking *looking = context;
+
+	(void)err;
+	*ret_store = pd_engine_looked_at(looking->engine);
+	return 0;
+}
+
 int pd_backup_make_of_directory(struct pd_os *os, const char *data_directory,
 				const struct pd_backup_order *order, struct pd_backup_made *ret_made,
 				struct pd_error *err)
 {
 	struct looking looking = { .os = os, .data = data_directory };
-	struct pd_backup_source source = {
-		.os = os, .data_directory = data_directory, .census = census, .context = &looking
-	};
+	struct pd_backup_source source = { .os = os,
+					   .data_directory = data_directory,
+					   .census = census,
+					   .state = state,
+					   .context = &looking };
 	int result = open_engine(&looking, order->levels, err);
 
 	if (result == 0)

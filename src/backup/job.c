@@ -24,6 +24,7 @@ struct pd_backup_jobs {
 	uint64_t checkpoint_us; /* of the checkpoint that was ordered; 0: it is not yet */
 	struct pd_wait wait;
 	bool without_state;
+	char *tenant, *match; /* of some actors */
 	struct pd_os_task *task;
 	struct pd_backup_status status, before;
 	struct pd_repository_place repository; /* with texts of its own */
@@ -31,6 +32,7 @@ struct pd_backup_jobs {
 
 	/* The task's, while it runs. */
 	struct pd_backup_source source;
+	struct pd_store *store; /* of the checkpoint, for a backup of some actors; NULL: it is not open */
 	struct pd_backup_made made;
 	int result;
 	struct pd_error err;
@@ -81,14 +83,26 @@ static int census(void *context, const struct pd_census_options *options, struct
 	return pd_census_of_checkpoint(jobs->os, jobs->source.checkpoint, options, ret_census, err);
 }
 
+static int state(void *context, struct pd_store **ret_store, struct pd_error *err)
+{
+	struct pd_backup_jobs *jobs = context;
+	int result = pd_census_open_checkpoint(jobs->os, jobs->source.checkpoint, &jobs->store, err);
+
+	*ret_store = jobs->store;
+	return result;
+}
+
 /* Of log alone: up to where it was when it was ordered. Else the checkpoint that was ordered, or a younger one. */
 static int send(struct pd_backup_jobs *jobs, const struct pd_checkpoints *shelf, struct pd_error *err)
 {
 	struct pd_backup_order order = { .repository = jobs->repository,
 					 .kind = jobs->status.kind,
+					 .tenant = jobs->tenant,
+					 .match = jobs->match,
 					 .without_state = jobs->without_state,
 					 .watch = { go_on, jobs } };
 	const struct pd_checkpoint *checkpoint = pd_checkpoints_find(shelf, UINT64_MAX);
+	int result;
 
 	order.repository.store.watch = (struct pd_object_watch){ go_on_with_calls, jobs };
 	order.repository.is_known = !jobs->repository.may_be_new &&
@@ -102,7 +116,10 @@ static int send(struct pd_backup_jobs *jobs, const struct pd_checkpoints *shelf,
 	jobs->source.checkpoint = checkpoint;
 	jobs->source.end = (struct pd_backup_moment){ checkpoint->position.epoch, checkpoint->position.lsn,
 						      checkpoint->time_us };
-	return pd_backup_make(&jobs->source, &order, &jobs->made, err);
+	result = pd_backup_make(&jobs->source, &order, &jobs->made, err);
+	pd_store_close(jobs->store);
+	jobs->store = NULL;
+	return result;
 }
 
 static void run(void *argument)
@@ -156,6 +173,8 @@ void pd_backup_jobs_free(struct pd_backup_jobs *jobs)
 	pd_engine_unfollow(jobs->follower);
 	pd_repository_place_done(&jobs->repository);
 	pd_free(jobs->data_directory);
+	pd_free(jobs->tenant);
+	pd_free(jobs->match);
 	pd_free(jobs);
 }
 
@@ -186,7 +205,7 @@ static int begin(struct pd_backup_jobs *jobs, enum pd_backup_kind kind, struct p
 	int result;
 
 	pd_engine_now(jobs->engine, &epoch, &lsn);
-	jobs->follow_lsn = kind == PD_BACKUP_FULL && lsn > 0 ? lsn : 1;
+	jobs->follow_lsn = (kind == PD_BACKUP_FULL || kind == PD_BACKUP_ACTORS) && lsn > 0 ? lsn : 1;
 	result = follow(jobs, jobs->follow_lsn, err);
 	if (result != 0)
 		return result;
@@ -207,6 +226,7 @@ static int begin(struct pd_backup_jobs *jobs, enum pd_backup_kind kind, struct p
 						  .data_directory = jobs->data_directory,
 						  .end = { place.epoch, place.lsn, place.time_us },
 						  .census = census,
+						  .state = state,
 						  .context = jobs };
 	memcpy(jobs->source.cluster_id, place.cluster_id, sizeof place.cluster_id);
 	jobs->wait = pd_engine_sync_up_to(jobs->engine, place.lsn);
@@ -219,9 +239,8 @@ static int begin(struct pd_backup_jobs *jobs, enum pd_backup_kind kind, struct p
 	return 0;
 }
 
-int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
-			const struct pd_repository_place *repository, bool without_state,
-			struct pd_error *err)
+static int start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
+		 const struct pd_repository_place *repository, bool without_state, struct pd_error *err)
 {
 	struct pd_repository_place copy;
 	int result;
@@ -247,6 +266,37 @@ int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
 	atomic_store(&jobs->unserved, false);
 	atomic_store(&jobs->done, 0);
 	atomic_store(&jobs->total, 0);
+	return 0;
+}
+
+int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
+			const struct pd_repository_place *repository, bool without_state,
+			struct pd_error *err)
+{
+	return start(jobs, kind, repository, without_state, err);
+}
+
+int pd_backup_job_start_actors(struct pd_backup_jobs *jobs, const struct pd_repository_place *repository,
+			       const char *tenant, const char *match, struct pd_error *err)
+{
+	char *own_tenant = pd_strdup(tenant != NULL ? tenant : "default");
+	char *own_match = match != NULL ? pd_strdup(match) : NULL;
+	int result;
+
+	if (own_tenant == NULL || (match != NULL && own_match == NULL))
+		result = pd_error_set(err, PD_NO_MEMORY, "out of memory for a backup");
+	else
+		result = start(jobs, PD_BACKUP_ACTORS, repository, false, err);
+	if (result != 0) {
+		pd_free(own_tenant);
+		pd_free(own_match);
+		return result;
+	}
+	/* Nothing reads them before the first tick. */
+	pd_free(jobs->tenant);
+	pd_free(jobs->match);
+	jobs->tenant = own_tenant;
+	jobs->match = own_match;
 	return 0;
 }
 

@@ -47,6 +47,10 @@ void pd_backup_jobs_tick(struct pd_backup_jobs *jobs);
 PD_MUST_CHECK int pd_backup_job_start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
 				      const struct pd_repository_place *repository, bool without_state,
 				      struct pd_error *err);
+/* The same with some actors: of this tenant (NULL: "default") those whose names match, as in KEYS (NULL: all). */
+PD_MUST_CHECK int pd_backup_job_start_actors(struct pd_backup_jobs *jobs,
+					     const struct pd_repository_place *repository, const char *tenant,
+					     const char *match, struct pd_error *err);
 /* It ends soon, with PD_CANCELLED. */
 void pd_backup_job_cancel(struct pd_backup_jobs *jobs);
 void pd_backup_job_status(const struct pd_backup_jobs *jobs, struct pd_backup_status *ret_status);

@@ -112,7 +112,9 @@ static int settle(struct pd_repository *repository, struct pd_error *err)
 	if (pd_plant(PD_PLANT_REPOSITORY_UNSETTLED))
 		return 0;
 	result = pd_object_settle(repository->store, "repository", err);
-	return result == 0 ? pd_object_settle(repository->store, PD_BACKUP_PREFIX, err) : result;
+	if (result == 0)
+		result = pd_object_settle(repository->store, PD_BACKUP_PREFIX, err);
+	return result == 0 ? pd_object_settle(repository->store, PD_BACKUP_ACTORS_PREFIX, err) : result;
 }
 
 /* Wait until it is sure that nobody renews the newest. */
@@ -141,6 +143,14 @@ static int watch_it(struct pd_repository *repository, struct newest *newest,
 
 /* Without any lease (somebody has copied a repository and left them out) the backups tell under which they were made: they are put in order by that,
  * and what comes must be newer than all that is there. */
+static void note_highest(struct pd_catalog *catalog, uint64_t *epoch)
+{
+	for (size_t i = 0; i < catalog->count; i++)
+		if (catalog->items[i].lease > *epoch)
+			*epoch = catalog->items[i].lease;
+	pd_catalog_done(catalog);
+}
+
 static int find_highest(struct pd_repository *repository, uint64_t *ret_epoch, struct pd_error *err)
 {
 	struct pd_catalog catalog;
@@ -148,11 +158,11 @@ static int find_highest(struct pd_repository *repository, uint64_t *ret_epoch, s
 
 	if (result != 0)
 		return result;
-	for (size_t i = 0; i < catalog.count; i++)
-		if (catalog.items[i].lease > *ret_epoch)
-			*ret_epoch = catalog.items[i].lease;
-	pd_catalog_done(&catalog);
-	return 0;
+	note_highest(&catalog, ret_epoch);
+	result = pd_catalog_load_actors(repository, NULL, &catalog, err);
+	if (result == 0)
+		note_highest(&catalog, ret_epoch);
+	return result;
 }
 
 int pd_backup_lease_take(struct pd_backup_lease *lease, struct pd_repository *repository,

@@ -5,10 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/catalog.h"
-#include "backup/lease.h"
-#include "backup/parent.h"
-#include "backup/carrier.h"
+#include "backup/make_private.h"
 #include "base/memory.h"
 #include "base/plant.h"
 #include "base/timestamp.h"
@@ -19,53 +16,15 @@
 #define HASH_LOOK_US 2000u
 #define SEGMENT_MAX  ((size_t)1024 * 1024 * 1024)
 
-/* A file that an earlier backup has. */
-struct kept {
-	const struct pd_backup_file *file; /* NULL: it has not */
-	bool is_missing;                   /* some piece of it, by now */
-	uint64_t stored;
-};
-
-/* The hash of the state, which is found out in a task. */
-struct hashing {
-	const struct pd_backup_source *source;
-	struct pd_os_task *task; /* NULL: there is none, or it was joined */
-	struct pd_census census;
-	int result;
-	struct pd_error err;
-	atomic_bool cancelled;
-};
-
-struct making {
-	const struct pd_backup_source *source;
-	const struct pd_backup_order *order;
-	struct pd_repository *repository;
-	struct pd_backup_lease lease;
-	struct pd_backup_manifest manifest;
-	struct pd_catalog catalog;
-	struct pd_backup_lineage lineage; /* what it goes on from */
-	bool lacks_full;                  /* nothing to go on from */
-	struct pd_backup_manifest
-		earlier;   /* log that this directory lacks by now, and those before it have */
-	struct kept *kept; /* as many as the checkpoint has files, or `earlier` */
-	struct pd_carrier *carrier;
-	struct pd_log_look *look;
-	struct pd_buffer piece;   /* of a file that comes bit by bit */
-	struct pd_buffer segment; /* of the log */
-	struct hashing hashing;
-	uint64_t done_bytes, total_bytes;
-	char notice[PD_BACKUP_NOTICE_SIZE];
-};
-
 static int no_memory(struct pd_error *err)
 {
 	return pd_error_set(err, PD_NO_MEMORY, "out of memory for a backup");
 }
 
 /* Whoever follows it is told, and the repository stays ours. */
-static int step_work(void *context, struct pd_error *err)
+int pd_make_step(void *context, struct pd_error *err)
 {
-	struct making *making = context;
+	struct pd_making *making = context;
 	int result = pd_backup_step(&making->order->watch, making->done_bytes, making->total_bytes, err);
 
 	return result == 0 ? pd_backup_lease_keep(&making->lease, err) : result;
@@ -76,7 +35,7 @@ static int step_work(void *context, struct pd_error *err)
 /* One is there, or was looked for. Files and pieces are where they were when it was sent, whatever came behind them. */
 static int take_carried(void *context, const struct pd_carried *carried, struct pd_error *err)
 {
-	struct making *making = context;
+	struct pd_making *making = context;
 	struct pd_backup_file *file;
 
 	(void)err;
@@ -89,16 +48,17 @@ static int take_carried(void *context, const struct pd_carried *carried, struct 
 	making->manifest.pieces[file->first_piece + carried->number] = carried->piece;
 	file->stored += carried->stored.bytes;
 	making->manifest.sent += carried->stored.sent;
-	making->done_bytes += carried->size;
+	if (making->manifest.kind != PD_BACKUP_ACTORS) /* which counts what it reads */
+		making->done_bytes += carried->size;
 	return 0;
 }
 
 /* One more of the file that was added last: its name is known when it was sent. */
-static int add_piece(struct making *making, size_t *ret_file, size_t *ret_number, struct pd_error *err)
+static int add_piece(struct pd_making *making, size_t *ret_file, size_t *ret_number, struct pd_error *err)
 {
 	static const struct pd_piece unknown = { { 0 } };
 	struct pd_backup_manifest *manifest = &making->manifest;
-	int result = step_work(making, err);
+	int result = pd_make_step(making, err);
 
 	if (result == 0 && pd_backup_add_piece(manifest, &unknown) != 0)
 		result = no_memory(err);
@@ -107,7 +67,7 @@ static int add_piece(struct making *making, size_t *ret_file, size_t *ret_number
 	return result;
 }
 
-static int send_piece(struct making *making, struct pd_slice content, struct pd_error *err)
+int pd_make_send(struct pd_making *making, struct pd_slice content, struct pd_error *err)
 {
 	size_t file, number;
 	int result = add_piece(making, &file, &number, err);
@@ -116,7 +76,7 @@ static int send_piece(struct making *making, struct pd_slice content, struct pd_
 }
 
 /* What was read into the carrier's room. */
-static int send_room(struct making *making, struct pd_error *err)
+static int send_room(struct pd_making *making, struct pd_error *err)
 {
 	size_t file, number;
 	int result = add_piece(making, &file, &number, err);
@@ -124,27 +84,27 @@ static int send_room(struct making *making, struct pd_error *err)
 	return result == 0 ? pd_carrier_put_room(making->carrier, file, number, err) : result;
 }
 
-static int send_bytes(struct making *making, struct pd_slice bytes, struct pd_error *err)
+static int send_bytes(struct pd_making *making, struct pd_slice bytes, struct pd_error *err)
 {
 	int result = 0;
 
 	for (size_t at = 0; at < bytes.size && result == 0; at += PD_PIECE_SIZE) {
 		size_t size = bytes.size - at < PD_PIECE_SIZE ? bytes.size - at : PD_PIECE_SIZE;
 
-		result = send_piece(making, pd_slice(bytes.data + at, size), err);
+		result = pd_make_send(making, pd_slice(bytes.data + at, size), err);
 	}
 	return result;
 }
 
 /* ---- the checkpoint ---- */
 
-static char *path_in(const struct making *making, const char *name)
+static char *path_in(const struct pd_making *making, const char *name)
 {
 	return pd_asprintf("%s/%s", making->source->data_directory, name);
 }
 
 /* What is read of it goes into pieces and, with a hasher, into that. */
-static int send_file(struct making *making, struct pd_backup_file *file, struct pd_hasher *hasher,
+static int send_file(struct pd_making *making, struct pd_backup_file *file, struct pd_hasher *hasher,
 		     struct pd_error *err)
 {
 	char *path = path_in(making, file->name);
@@ -178,7 +138,7 @@ static int send_file(struct making *making, struct pd_backup_file *file, struct 
 	return result;
 }
 
-static int add_checkpoint_file(struct making *making, const char *name, struct pd_backup_file **ret_file,
+static int add_checkpoint_file(struct pd_making *making, const char *name, struct pd_backup_file **ret_file,
 			       struct pd_error *err)
 {
 	char *full = pd_asprintf("store/%04u/checkpoint-%020" PRIu64 "/%s", making->source->shard,
@@ -204,7 +164,7 @@ static const char *level_name(const struct pd_backup_file *file)
 }
 
 /* The file of this name, size and hash that the state before has. Files are in the order of their names, but for those of the log behind them. */
-static const struct pd_backup_file *file_before(const struct making *making,
+static const struct pd_backup_file *file_before(const struct pd_making *making,
 						const struct pd_checkpoint_file *known, const char *hash)
 {
 	const struct pd_backup_manifest *before = making->lineage.state;
@@ -225,14 +185,14 @@ static const struct pd_backup_file *file_before(const struct making *making,
 }
 
 /* What an earlier backup has may be gone by now: each piece of it is looked for. The nth file is of `from`, or NULL. */
-static int look_for(struct making *making, size_t n, const struct pd_backup_manifest *from,
+static int look_for(struct pd_making *making, size_t n, const struct pd_backup_manifest *from,
 		    const struct pd_backup_file *file, struct pd_error *err)
 {
 	int result = 0;
 
 	making->kept[n].file = file;
 	for (size_t i = 0; file != NULL && i < file->piece_count && result == 0; i++) {
-		result = step_work(making, err);
+		result = pd_make_step(making, err);
 		if (result == 0)
 			result = pd_carrier_ask(making->carrier, PD_CARRY_LOOK,
 						&from->pieces[file->first_piece + i],
@@ -241,14 +201,14 @@ static int look_for(struct making *making, size_t n, const struct pd_backup_mani
 	return result;
 }
 
-static int begin_looking(struct making *making, size_t count, struct pd_error *err)
+static int begin_looking(struct pd_making *making, size_t count, struct pd_error *err)
 {
 	pd_free(making->kept);
 	making->kept = pd_calloc(count + 1, sizeof *making->kept);
 	return making->kept != NULL ? 0 : no_memory(err);
 }
 
-static int look_for_kept(struct making *making, struct pd_error *err)
+static int look_for_kept(struct pd_making *making, struct pd_error *err)
 {
 	const struct pd_checkpoint *checkpoint = making->source->checkpoint;
 	int result = begin_looking(making, checkpoint->file_count, err);
@@ -264,7 +224,7 @@ static int look_for_kept(struct making *making, struct pd_error *err)
 }
 
 /* It was sent with an earlier backup, and is there. */
-static int adopt(struct making *making, const struct pd_backup_manifest *from, const struct kept *kept,
+static int adopt(struct pd_making *making, const struct pd_backup_manifest *from, const struct kept *kept,
 		 struct pd_error *err)
 {
 	size_t index = making->manifest.file_count - 1;
@@ -275,11 +235,11 @@ static int adopt(struct making *making, const struct pd_backup_manifest *from, c
 	making->manifest.files[index].size = kept->file->size;
 	making->manifest.files[index].stored = kept->stored;
 	making->done_bytes += kept->file->size;
-	return step_work(making, err);
+	return pd_make_step(making, err);
 }
 
 /* A file of the levels, which must be what the checkpoint says. */
-static int send_level_file(struct making *making, size_t number, struct pd_hasher *hasher,
+static int send_level_file(struct pd_making *making, size_t number, struct pd_hasher *hasher,
 			   struct pd_error *err)
 {
 	const struct pd_checkpoint_file *known = &making->source->checkpoint->files[number];
@@ -312,7 +272,7 @@ static int send_level_file(struct making *making, size_t number, struct pd_hashe
 	return 0;
 }
 
-static int send_checkpoint(struct making *making, struct pd_error *err)
+static int send_checkpoint(struct pd_making *making, struct pd_error *err)
 {
 	const struct pd_checkpoint *checkpoint = making->source->checkpoint;
 	struct pd_backup_file *file;
@@ -337,12 +297,12 @@ static int send_checkpoint(struct making *making, struct pd_error *err)
 
 /* ---- the log ---- */
 
-static void name_segment(const struct making *making, uint32_t number, char name[64])
+static void name_segment(const struct pd_making *making, uint32_t number, char name[64])
 {
 	(void)snprintf(name, 64, "log/%04u/%010u.seg", making->source->shard, number);
 }
 
-static int send_segment(struct making *making, struct pd_log_look *look, size_t number, uint64_t *ret_last,
+static int send_segment(struct pd_making *making, struct pd_log_look *look, size_t number, uint64_t *ret_last,
 			struct pd_error *err)
 {
 	struct pd_log_look_segment segment;
@@ -368,7 +328,7 @@ static int send_segment(struct making *making, struct pd_log_look *look, size_t 
 	return send_bytes(making, pd_buffer_slice(&making->segment), err);
 }
 
-static int open_look(const struct making *making, struct pd_log_look **ret_look, struct pd_error *err)
+static int open_look(const struct pd_making *making, struct pd_log_look **ret_look, struct pd_error *err)
 {
 	const struct pd_backup_source *source = making->source;
 	struct pd_log_options options = { .os = source->os, .shard = source->shard };
@@ -385,7 +345,7 @@ static int open_look(const struct making *making, struct pd_log_look **ret_look,
 }
 
 /* Does this directory lack log since the parent, which others since then have? */
-static bool lacks_log(const struct making *making)
+static bool lacks_log(const struct pd_making *making)
 {
 	const struct pd_backup_lineage *lineage = &making->lineage;
 
@@ -395,7 +355,7 @@ static bool lacks_log(const struct making *making)
 }
 
 /* From the record that the checkpoint ends with, by which state and log are joined, and from where those before it end. */
-static uint64_t first_lsn(const struct making *making)
+static uint64_t first_lsn(const struct pd_making *making)
 {
 	const struct pd_backup_lineage *lineage = &making->lineage;
 	const struct pd_backup_manifest *before = lacks_log(making) ? lineage->newest : lineage->parent;
@@ -406,7 +366,7 @@ static uint64_t first_lsn(const struct making *making)
 	return before != NULL && before->end.lsn < base ? before->end.lsn : base;
 }
 
-static int adopt_segment(struct making *making, size_t n, struct pd_error *err)
+static int adopt_segment(struct pd_making *making, size_t n, struct pd_error *err)
 {
 	const struct pd_backup_file *known = &making->earlier.files[n];
 	struct pd_backup_file *file;
@@ -427,7 +387,7 @@ static int adopt_segment(struct making *making, size_t n, struct pd_error *err)
 }
 
 /* What is before the segment called `first`, which is sent as it is here. */
-static int send_earlier_log(struct making *making, const char *first, struct pd_error *err)
+static int send_earlier_log(struct pd_making *making, const char *first, struct pd_error *err)
 {
 	const struct pd_backup_manifest *earlier = &making->earlier;
 	size_t count = 0;
@@ -450,7 +410,7 @@ static int send_earlier_log(struct making *making, const char *first, struct pd_
 }
 
 /* What is from here goes on where what was taken over ends. */
-static int check_log(const struct making *making, struct pd_error *err)
+static int check_log(const struct pd_making *making, struct pd_error *err)
 {
 	const struct pd_backup_file *last = NULL;
 
@@ -469,7 +429,7 @@ static int check_log(const struct making *making, struct pd_error *err)
 	return 0;
 }
 
-static int send_log(struct making *making, struct pd_error *err)
+static int send_log(struct pd_making *making, struct pd_error *err)
 {
 	uint64_t from = first_lsn(making), last = 0, end = making->source->end.lsn;
 	const struct pd_log_look *look = making->look;
@@ -499,9 +459,9 @@ static int send_log(struct making *making, struct pd_error *err)
 
 /* ---- the parent ---- */
 
-static int find_parent(struct making *making, struct pd_error *err)
+static int find_parent(struct pd_making *making, struct pd_error *err)
 {
-	const struct pd_catalog_watch watch = { step_work, making };
+	const struct pd_catalog_watch watch = { pd_make_step, making };
 	const struct pd_backup_manifest *parent;
 	bool differential = making->order->kind == PD_BACKUP_DIFFERENTIAL;
 	int result;
@@ -533,7 +493,7 @@ static int find_parent(struct making *making, struct pd_error *err)
 
 static int take_lines(void *context, struct pd_slice lines, struct pd_error *err)
 {
-	struct making *making = context;
+	struct pd_making *making = context;
 	struct pd_backup_file *file = &making->manifest.files[making->manifest.file_count - 1];
 	int result = 0;
 
@@ -546,22 +506,22 @@ static int take_lines(void *context, struct pd_slice lines, struct pd_error *err
 			return no_memory(err);
 		lines = pd_slice(lines.data + size, lines.size - size);
 		if (making->piece.size == PD_PIECE_SIZE) {
-			result = send_piece(making, pd_buffer_slice(&making->piece), err);
+			result = pd_make_send(making, pd_buffer_slice(&making->piece), err);
 			pd_buffer_clear(&making->piece);
 		}
 	}
 	return result;
 }
 
-static bool has_census(const struct making *making)
+static bool has_census(const struct pd_making *making)
 {
 	return !making->order->without_state && making->manifest.kind != PD_BACKUP_LOG;
 }
 
-static int send_index(struct making *making, struct pd_error *err)
+static int send_index(struct pd_making *making, struct pd_error *err)
 {
 	struct pd_census_options options = {
-		.parts = PD_CENSUS_INDEX, .take = take_lines, .step = step_work, .context = making
+		.parts = PD_CENSUS_INDEX, .take = take_lines, .step = pd_make_step, .context = making
 	};
 	struct pd_backup_manifest *manifest = &making->manifest;
 	struct pd_backup_file *file;
@@ -575,7 +535,7 @@ static int send_index(struct making *making, struct pd_error *err)
 	pd_buffer_clear(&making->piece);
 	result = making->source->census(making->source->context, &options, &census, err);
 	if (result == 0 && making->piece.size > 0)
-		result = send_piece(making, pd_buffer_slice(&making->piece), err);
+		result = pd_make_send(making, pd_buffer_slice(&making->piece), err);
 	manifest->actors = census.actors;
 	manifest->keys = census.keys;
 	manifest->bytes = census.bytes;
@@ -600,7 +560,7 @@ static void hash_state(void *argument)
 						  &hashing->err);
 }
 
-static int begin_hash(struct making *making, struct pd_error *err)
+static int begin_hash(struct pd_making *making, struct pd_error *err)
 {
 	struct hashing *hashing = &making->hashing;
 
@@ -610,7 +570,7 @@ static int begin_hash(struct making *making, struct pd_error *err)
 	return pd_os_task_start(making->source->os, hash_state, hashing, &hashing->task, err);
 }
 
-static int take_hash(struct making *making, struct pd_error *err)
+static int take_hash(struct pd_making *making, struct pd_error *err)
 {
 	struct hashing *hashing = &making->hashing;
 	int result = 0;
@@ -618,7 +578,7 @@ static int take_hash(struct making *making, struct pd_error *err)
 	if (hashing->task == NULL)
 		return 0;
 	while (result == 0 && !pd_os_task_finished(hashing->task)) {
-		result = step_work(making, err);
+		result = pd_make_step(making, err);
 		if (result == 0)
 			pd_os_sleep_us(making->source->os, HASH_LOOK_US);
 	}
@@ -633,7 +593,7 @@ static int take_hash(struct making *making, struct pd_error *err)
 	return 0;
 }
 
-static void end_hash(struct making *making)
+static void end_hash(struct pd_making *making)
 {
 	atomic_store(&making->hashing.cancelled, true);
 	pd_os_task_join(making->hashing.task);
@@ -642,7 +602,7 @@ static void end_hash(struct making *making)
 /* ---- the manifest ---- */
 
 /* "20261121T014500Z-full"; of several in one second the later ones have a letter behind the time. */
-static void give_id(struct making *making, unsigned tried)
+static void give_id(struct pd_making *making, unsigned tried)
 {
 	char time[PD_TIMESTAMP_SIZE], letter[2] = "";
 	char digits[20];
@@ -660,7 +620,7 @@ static void give_id(struct making *making, unsigned tried)
 }
 
 /* Everything that it names is there. */
-static int publish(struct making *making, struct pd_error *err)
+static int publish(struct pd_making *making, struct pd_error *err)
 {
 	int result = pd_backup_lease_prove(&making->lease, err);
 
@@ -677,7 +637,8 @@ static int publish(struct making *making, struct pd_error *err)
 	/* Somebody who took us for dead may have removed what nobody named. */
 	result = pd_backup_lease_prove(&making->lease, err);
 	if (result == PD_FENCED) {
-		char *name = pd_asprintf(PD_BACKUP_PREFIX "%s", making->manifest.id);
+		char *name = pd_asprintf("%s%s", pd_backup_prefix(making->manifest.kind),
+					 making->manifest.id);
 
 		if (name != NULL)
 			(void)!pd_object_delete(making->repository->store, name, NULL);
@@ -687,20 +648,27 @@ static int publish(struct making *making, struct pd_error *err)
 }
 
 /* Whoever loses the key loses the backups: that is said with the first of them. */
-static int warn(struct making *making, struct pd_error *err)
+static int warn(struct pd_making *making, struct pd_error *err)
 {
 	const struct pd_repository *repository = making->repository;
 	const struct pd_repository_place *place = &repository->place;
 	bool by_file = repository->key.kind == PD_KEY_FILE;
 	struct pd_object_page page;
+	bool is_first;
 	int result;
 
 	if (repository->key.kind == PD_KEY_NONE)
 		return 0;
 	result = pd_object_list(repository->store, PD_BACKUP_PREFIX, NULL, 1, &page, err);
+	is_first = result == 0 && page.count == 0;
+	if (is_first) {
+		pd_object_page_done(&page);
+		result = pd_object_list(repository->store, PD_BACKUP_ACTORS_PREFIX, NULL, 1, &page, err);
+		is_first = result == 0 && page.count == 0;
+	}
 	if (result != 0)
 		return result;
-	if (page.count == 0)
+	if (is_first)
 		(void)snprintf(
 			making->notice, sizeof making->notice,
 			"everything in %.150s is encrypted under the %s in %.150s. Without it nobody can "
@@ -711,7 +679,7 @@ static int warn(struct making *making, struct pd_error *err)
 	return 0;
 }
 
-static void begin(struct making *making)
+static void begin(struct pd_making *making)
 {
 	const struct pd_backup_source *source = making->source;
 	struct pd_backup_manifest *manifest = &making->manifest;
@@ -724,7 +692,8 @@ static void begin(struct making *making)
 	(void)snprintf(manifest->tool, sizeof manifest->tool, "%s", PD_VERSION);
 	manifest->begun_us = pd_os_real_us(source->os);
 	manifest->end = source->end;
-	if (source->checkpoint == NULL || manifest->kind == PD_BACKUP_LOG)
+	if (source->checkpoint == NULL || manifest->kind == PD_BACKUP_LOG ||
+	    manifest->kind == PD_BACKUP_ACTORS)
 		return;
 	manifest->base = (struct pd_backup_moment){ source->checkpoint->position.epoch,
 						    source->checkpoint->position.lsn,
@@ -732,7 +701,7 @@ static void begin(struct making *making)
 	making->total_bytes = source->checkpoint->bytes;
 }
 
-static void tell(const struct making *making, struct pd_backup_made *ret_made)
+static void tell(const struct pd_making *making, struct pd_backup_made *ret_made)
 {
 	const struct pd_backup_manifest *manifest = &making->manifest;
 
@@ -749,11 +718,31 @@ static void tell(const struct making *making, struct pd_backup_made *ret_made)
 	memcpy(ret_made->parent, manifest->parent, sizeof ret_made->parent);
 }
 
+/* Of a whole directory. */
+static int send_directory(struct pd_making *making, struct pd_error *err)
+{
+	int result = open_look(making, &making->look, err);
+
+	if (result == 0)
+		result = find_parent(making, err);
+	if (result == 0)
+		result = begin_hash(making, err);
+	if (result == 0)
+		result = send_checkpoint(making, err);
+	if (result == 0)
+		result = send_log(making, err);
+	if (result == 0)
+		result = take_hash(making, err);
+	return result == 0 ? send_index(making, err) : result;
+}
+
 int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup_order *order,
 		   struct pd_backup_made *ret_made, struct pd_error *err)
 {
-	struct making making = { .source = source, .order = order };
-	struct pd_carrier_options sending = { .step = step_work, .take = take_carried, .context = &making };
+	struct pd_making making = { .source = source, .order = order };
+	struct pd_carrier_options sending = { .step = pd_make_step,
+					      .take = take_carried,
+					      .context = &making };
 	int result = pd_repository_open_for(source->os, &order->repository, source->cluster_id,
 					    &making.repository, err);
 
@@ -763,6 +752,8 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 	pd_backup_manifest_init(&making.earlier);
 	pd_buffer_init(&making.piece, PD_PIECE_SIZE);
 	pd_buffer_init(&making.segment, SEGMENT_MAX);
+	if (order->kind == PD_BACKUP_ACTORS)
+		making.repository->pieces = PD_PIECES_OF_ACTORS;
 	sending.repository = making.repository;
 	result = pd_backup_lease_take(&making.lease, making.repository, &order->watch, err);
 	if (result == 0)
@@ -771,21 +762,10 @@ int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup
 		result = warn(&making, err);
 	if (result == 0) {
 		begin(&making);
-		result = open_look(&making, &making.look, err);
+		result = order->kind == PD_BACKUP_ACTORS ? pd_make_send_actors(&making, err)
+							 : send_directory(&making, err);
 	}
-	if (result == 0)
-		result = find_parent(&making, err);
 	ret_made->lacks_full = making.lacks_full;
-	if (result == 0)
-		result = begin_hash(&making, err);
-	if (result == 0)
-		result = send_checkpoint(&making, err);
-	if (result == 0)
-		result = send_log(&making, err);
-	if (result == 0)
-		result = take_hash(&making, err);
-	if (result == 0)
-		result = send_index(&making, err);
 	if (result == 0)
 		result = pd_carrier_wait(making.carrier, err);
 	if (result == 0)

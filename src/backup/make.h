@@ -22,6 +22,8 @@
  *                 of which it needs none
  *   log           the log since the parent's end, and no checkpoint
  *
+ *   actors        some actors, as they were at the end, as lines of exports: no file of the directory; README.md, "Some actors"
+ *
  * The parent is the backup with the newest moment of which this log goes on, or of a differential one the full one that leads to that. */
 struct pd_backup_source {
 	struct pd_os *os;
@@ -34,12 +36,16 @@ struct pd_backup_source {
 	/* What is in the state of then. Called for its hash in a task, beside the sending, then for its index: one at a time. */
 	int (*census)(void *context, const struct pd_census_options *options, struct pd_census *ret_census,
 		      struct pd_error *err);
+	/* The state of then, for a backup of some actors. Whoever gives it has it back when the backup is made. */
+	int (*state)(void *context, struct pd_store **ret_store, struct pd_error *err);
 	void *context;
 };
 
 struct pd_backup_order {
 	struct pd_repository_place repository;
 	enum pd_backup_kind kind;
+	const char *tenant,
+		*match;     /* of some actors: whose (NULL: "default"), and which, as in KEYS (NULL: all) */
 	bool without_state; /* its hash and the index are not made, which takes reading all of it */
 	struct pd_backup_watch watch;
 	enum pd_levels_kind levels; /* of a directory: what its state is kept in; NONE: the usual ones */
@@ -62,7 +68,7 @@ struct pd_backup_made {
 
 /* Durable when: it returns 0. After an error there is no backup, or, where only the last look at the lease failed, a whole one; what was sent of it counts for the next. PD_BUSY: somebody writes to the
  * repository; PD_FENCED: somebody has taken it over; PD_CONFLICT: it is another cluster's; PD_CORRUPT: damage, of the source or of what
- * the repository has; PD_NOT_FOUND: there is no parent; PD_END: there is no log since the parent's end; PD_CANCELLED; PD_NO_SPACE, PD_NO_MEMORY, what the store has. */
+ * the repository has; PD_NOT_FOUND: there is no parent, or no such actor; PD_END: there is no log since the parent's end; PD_CANCELLED; PD_NO_SPACE, PD_NO_MEMORY, what the store has. */
 PD_MUST_CHECK int pd_backup_make(const struct pd_backup_source *source, const struct pd_backup_order *order,
 				 struct pd_backup_made *ret_made, struct pd_error *err);
 

@@ -11,9 +11,22 @@
 
 const char *pd_backup_kind_name(enum pd_backup_kind kind)
 {
-	static const char *const names[] = { "full", "incremental", "differential", "log" };
+	static const char *const names[] = { "full", "incremental", "differential", "log", "actors" };
 
 	return names[kind];
+}
+
+/* "20261121T014500Z-actors" */
+bool pd_backup_is_of_actors(const char *id)
+{
+	const char *word = strrchr(id, '-');
+
+	return word != NULL && strcmp(word + 1, pd_backup_kind_name(PD_BACKUP_ACTORS)) == 0;
+}
+
+const char *pd_backup_prefix(enum pd_backup_kind kind)
+{
+	return kind == PD_BACKUP_ACTORS ? PD_BACKUP_ACTORS_PREFIX : PD_BACKUP_PREFIX;
 }
 
 void pd_backup_manifest_init(struct pd_backup_manifest *manifest)
@@ -27,6 +40,8 @@ void pd_backup_manifest_done(struct pd_backup_manifest *manifest)
 		pd_free(manifest->files[i].name);
 	pd_free(manifest->files);
 	pd_free(manifest->pieces);
+	pd_free(manifest->tenant);
+	pd_free(manifest->match);
 	pd_backup_manifest_init(manifest);
 }
 
@@ -78,7 +93,7 @@ int pd_backup_add_file(struct pd_backup_manifest *manifest, enum pd_backup_part 
 	if (files == NULL)
 		return PD_NO_MEMORY;
 	manifest->files = files;
-	if (part != PD_BACKUP_INDEX) {
+	if (part != PD_BACKUP_INDEX && part != PD_BACKUP_LINES) {
 		copy = pd_malloc(name.size + 1);
 		if (copy == NULL)
 			return PD_NO_MEMORY;
@@ -155,6 +170,20 @@ static int format_moment(struct pd_buffer *text, const char *word, const struct 
 				moment->lsn, moment->time_us);
 }
 
+/* "*": all; in a pattern that is said it is "%2A". */
+static int format_selection(const struct pd_backup_manifest *manifest, struct pd_buffer *text)
+{
+	int result = pd_buffer_printf(text, "tenant ");
+
+	if (result == 0)
+		result = pd_scan_format_word(pd_slice_string(manifest->tenant), text);
+	if (result == 0)
+		result = pd_buffer_printf(text, manifest->match == NULL ? "\nmatch *" : "\nmatch ");
+	if (result == 0 && manifest->match != NULL)
+		result = pd_scan_format_word(pd_slice_string(manifest->match), text);
+	return result == 0 ? pd_buffer_printf(text, "\n") : result;
+}
+
 static int format_head(const struct pd_backup_manifest *manifest, struct pd_buffer *text)
 {
 	char repository[PD_REPOSITORY_ID_TEXT], cluster[2 * PD_CLUSTER_ID_SIZE + 1];
@@ -166,9 +195,10 @@ static int format_head(const struct pd_backup_manifest *manifest, struct pd_buff
 		text,
 		"perdure-backup %d\nid %s\nkind %s\nparent %s\nrepository %s\ncluster %s\n"
 		"shard %" PRIu32 "\nlease %" PRIu64 "\ntool %s\nbegun_us %" PRIu64 "\nended_us %" PRIu64 "\n",
-		PD_BACKUP_FORMAT_VERSION, manifest->id, pd_backup_kind_name(manifest->kind),
-		manifest->parent[0] != '\0' ? manifest->parent : "-", repository, cluster, manifest->shard,
-		manifest->lease, manifest->tool, manifest->begun_us, manifest->ended_us);
+		manifest->kind == PD_BACKUP_ACTORS ? PD_BACKUP_FORMAT_VERSION : 1, manifest->id,
+		pd_backup_kind_name(manifest->kind), manifest->parent[0] != '\0' ? manifest->parent : "-",
+		repository, cluster, manifest->shard, manifest->lease, manifest->tool, manifest->begun_us,
+		manifest->ended_us);
 	if (result == 0)
 		result = format_moment(text, "base", &manifest->base);
 	if (result == 0)
@@ -176,11 +206,12 @@ static int format_head(const struct pd_backup_manifest *manifest, struct pd_buff
 	if (result == 0)
 		result = pd_buffer_printf(text,
 					  "state %s\nactors %" PRIu64 "\nkeys %" PRIu64 "\nbytes %" PRIu64
-					  "\nsent %" PRIu64 "\nfiles %zu\n",
+					  "\nsent %" PRIu64 "\n",
 					  manifest->has_state ? manifest->state : "-", manifest->actors,
-					  manifest->keys, manifest->bytes, manifest->sent,
-					  manifest->file_count);
-	return result;
+					  manifest->keys, manifest->bytes, manifest->sent);
+	if (result == 0 && manifest->kind == PD_BACKUP_ACTORS)
+		result = format_selection(manifest, text);
+	return result == 0 ? pd_buffer_printf(text, "files %zu\n", manifest->file_count) : result;
 }
 
 static int format_file(const struct pd_backup_manifest *manifest, const struct pd_backup_file *file,
@@ -202,6 +233,10 @@ static int format_file(const struct pd_backup_manifest *manifest, const struct p
 		break;
 	case PD_BACKUP_INDEX:
 		result = pd_buffer_printf(text, "index %" PRIu64 " %" PRIu64 " %zu -\n", file->size,
+					  file->stored, file->piece_count);
+		break;
+	case PD_BACKUP_LINES:
+		result = pd_buffer_printf(text, "lines %" PRIu64 " %" PRIu64 " %zu -\n", file->size,
 					  file->stored, file->piece_count);
 		break;
 	}
@@ -232,7 +267,9 @@ int pd_backup_manifest_format(const struct pd_backup_manifest *manifest, struct 
 
 static void name_of(const char *id, char name[PD_BACKUP_ID_MAX + sizeof PD_BACKUP_PREFIX])
 {
-	(void)snprintf(name, PD_BACKUP_ID_MAX + sizeof PD_BACKUP_PREFIX, PD_BACKUP_PREFIX "%s", id);
+	enum pd_backup_kind kind = pd_backup_is_of_actors(id) ? PD_BACKUP_ACTORS : PD_BACKUP_FULL;
+
+	(void)snprintf(name, PD_BACKUP_ID_MAX + sizeof PD_BACKUP_PREFIX, "%s%s", pd_backup_prefix(kind), id);
 }
 
 /* Text for everybody, or sealed where all is encrypted. */
@@ -317,6 +354,7 @@ int pd_backup_manifest_get(struct pd_repository *repository, const char *id,
 }
 
 struct listing {
+	const char *prefix;
 	struct pd_os_names *names;
 	size_t capacity;
 };
@@ -324,7 +362,7 @@ struct listing {
 static int add_id(void *context, const struct pd_object_entry *entry, struct pd_error *err)
 {
 	struct listing *listing = context;
-	const char *id = entry->name + sizeof PD_BACKUP_PREFIX - 1;
+	const char *id = entry->name + strlen(listing->prefix);
 	char **names = pd_grow(listing->names->names, listing->names->count, &listing->capacity,
 			       sizeof *names, 64);
 
@@ -338,14 +376,25 @@ static int add_id(void *context, const struct pd_object_entry *entry, struct pd_
 	return 0;
 }
 
-int pd_backup_list(struct pd_repository *repository, struct pd_os_names *ret_ids, struct pd_error *err)
+static int list(struct pd_repository *repository, const char *prefix, struct pd_os_names *ret_ids,
+		struct pd_error *err)
 {
-	struct listing listing = { .names = ret_ids };
+	struct listing listing = { .prefix = prefix, .names = ret_ids };
 	int result;
 
 	*ret_ids = (struct pd_os_names){ 0 };
-	result = pd_repository_each(repository, PD_BACKUP_PREFIX, add_id, &listing, err);
+	result = pd_repository_each(repository, prefix, add_id, &listing, err);
 	if (result != 0)
 		pd_os_names_done(ret_ids);
 	return result;
+}
+
+int pd_backup_list(struct pd_repository *repository, struct pd_os_names *ret_ids, struct pd_error *err)
+{
+	return list(repository, PD_BACKUP_PREFIX, ret_ids, err);
+}
+
+int pd_backup_list_actors(struct pd_repository *repository, struct pd_os_names *ret_ids, struct pd_error *err)
+{
+	return list(repository, PD_BACKUP_ACTORS_PREFIX, ret_ids, err);
 }

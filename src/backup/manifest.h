@@ -14,7 +14,7 @@
 #include "base/hash.h"
 #include "log/log.h"
 
-#define PD_BACKUP_FORMAT_VERSION 1
+#define PD_BACKUP_FORMAT_VERSION 2   /* of some actors; 1: of a whole directory */
 #define PD_BACKUP_ID_MAX         64u /* with the NUL */
 
 enum pd_backup_kind {
@@ -22,19 +22,25 @@ enum pd_backup_kind {
 	PD_BACKUP_INCREMENTAL,
 	PD_BACKUP_DIFFERENTIAL,
 	PD_BACKUP_LOG,
-	PD_BACKUP_KIND_COUNT,
+	PD_BACKUP_KIND_COUNT, /* those of a whole directory, of which one can be made again; */
+	/* and of some actors, as they were at a moment: actors.h. Their manifests lie in a folder of their own, so that none is ever taken for one of
+	 * the others. */
+	PD_BACKUP_ACTORS = PD_BACKUP_KIND_COUNT,
 };
 const char *pd_backup_kind_name(enum pd_backup_kind kind); /* "full" */
+/* Of what kind is it, by its name? */
+bool pd_backup_is_of_actors(const char *id);
 
 enum pd_backup_part {
 	PD_BACKUP_FILE,     /* of a checkpoint */
 	PD_BACKUP_LOG_FILE, /* a segment of the log, or what is wanted of it */
 	PD_BACKUP_INDEX,    /* the actors: no file of a data directory */
+	PD_BACKUP_LINES, /* of exports of actors, one piece: a stretch of all of them one behind the other */
 };
 
 struct pd_backup_file {
 	enum pd_backup_part part;
-	char *name; /* in the data directory: "log/0000/0000000003.seg"; NULL of the index */
+	char *name; /* in the data directory: "log/0000/0000000003.seg"; NULL of the index and of lines */
 	uint64_t size;
 	uint64_t stored; /* bytes of the objects of its pieces */
 	char hash[33];   /* of a checkpoint's file, as the checkpoint has it; "-": it has none */
@@ -61,7 +67,8 @@ struct pd_backup_manifest {
 	bool has_state;
 	char state[33]; /* the hash as text */
 	uint64_t actors, keys, bytes;
-	uint64_t sent; /* bytes that the repository has got for it: the rest was there */
+	char *tenant, *match; /* of some actors: whose they are, and which of those, as in KEYS; NULL: all */
+	uint64_t sent;        /* bytes that the repository has got for it: the rest was there */
 	struct pd_backup_file *files;
 	size_t file_count, file_capacity;
 	struct pd_piece *pieces;
@@ -95,7 +102,9 @@ PD_MUST_CHECK int pd_backup_manifest_parse(struct pd_slice text, const char *wha
 					   struct pd_backup_manifest *manifest, struct pd_error *err);
 
 /* ---- in a repository ---- */
-#define PD_BACKUP_PREFIX "backup/"
+#define PD_BACKUP_PREFIX        "backup/"
+#define PD_BACKUP_ACTORS_PREFIX "actors/"
+const char *pd_backup_prefix(enum pd_backup_kind kind);
 /* PD_EXISTS: there is another of that id. Durable when: it returns 0. */
 PD_MUST_CHECK int pd_backup_manifest_put(struct pd_repository *repository,
 					 const struct pd_backup_manifest *manifest, struct pd_error *err);
@@ -103,8 +112,11 @@ PD_MUST_CHECK int pd_backup_manifest_put(struct pd_repository *repository,
  * another repository. */
 PD_MUST_CHECK int pd_backup_manifest_get(struct pd_repository *repository, const char *id,
 					 struct pd_backup_manifest *manifest, struct pd_error *err);
-/* Ids of all backups, in the order of their bytes; manifests may be damaged. Free with pd_os_names_done(). */
+/* Ids of all backups of a whole directory, in the order of their bytes; manifests may be damaged. Free with pd_os_names_done(). */
 PD_MUST_CHECK int pd_backup_list(struct pd_repository *repository, struct pd_os_names *ret_ids,
 				 struct pd_error *err);
+/* The same of those of some actors. */
+PD_MUST_CHECK int pd_backup_list_actors(struct pd_repository *repository, struct pd_os_names *ret_ids,
+					struct pd_error *err);
 
 #endif

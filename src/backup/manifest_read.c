@@ -5,6 +5,7 @@
 
 #include "backup/manifest.h"
 #include "backup/scan.h"
+#include "base/memory.h"
 
 #define LAST_LINE_SIZE (sizeof "sha256 \n" - 1 + 2 * PD_SHA256_SIZE)
 
@@ -62,7 +63,7 @@ static void take_kind(struct pd_scan *scan, struct pd_backup_manifest *manifest)
 {
 	struct pd_slice text = pd_scan_line(scan, "kind");
 
-	for (int i = PD_BACKUP_FULL; i < PD_BACKUP_KIND_COUNT; i++)
+	for (int i = PD_BACKUP_FULL; i <= PD_BACKUP_ACTORS; i++)
 		if (pd_slice_equal(text, pd_slice_string(pd_backup_kind_name((enum pd_backup_kind)i)))) {
 			manifest->kind = (enum pd_backup_kind)i;
 			return;
@@ -97,16 +98,60 @@ static void take_head(struct pd_scan *scan, struct pd_backup_manifest *manifest)
 	manifest->keys = pd_scan_number(scan, "keys");
 	manifest->bytes = pd_scan_number(scan, "bytes");
 	manifest->sent = pd_scan_number(scan, "sent");
+	if (pd_backup_is_of_actors(manifest->id) != (manifest->kind == PD_BACKUP_ACTORS))
+		pd_scan_fail(scan);
 	if (!pd_backup_id_fits(manifest->id) ||
 	    (manifest->parent[0] != '\0' && !pd_backup_id_fits(manifest->parent)) || manifest->end.lsn == 0)
 		pd_scan_fail(scan);
+}
+
+/* As a text of its own. 0 or PD_NO_MEMORY. */
+static int take_word(struct pd_scan *scan, struct pd_slice word, char **ret_text)
+{
+	struct pd_buffer text;
+	int result = 0;
+
+	pd_buffer_init(&text, word.size + 1);
+	if (!pd_scan_word(word, &text) || text.size == 0 || memchr(text.data, '\0', text.size) != NULL)
+		pd_scan_fail(scan);
+	else if (pd_buffer_append(&text, "", 1) != 0 ||
+		 (*ret_text = pd_strdup((const char *)text.data)) == NULL)
+		result = PD_NO_MEMORY;
+	pd_buffer_done(&text);
+	return result;
+}
+
+/* Which actors they are of. Nothing of a directory is in it, and nothing goes before it. */
+static int take_selection(struct pd_scan *scan, struct pd_backup_manifest *manifest)
+{
+	struct pd_slice tenant = pd_scan_line(scan, "tenant"), match = pd_scan_line(scan, "match");
+	int result = take_word(scan, tenant, &manifest->tenant);
+
+	if (result == 0 && !scan->bad && !pd_slice_equal(match, pd_slice_string("*")))
+		result = take_word(scan, match, &manifest->match);
+	if (manifest->parent[0] != '\0' || manifest->has_state || manifest->base.lsn != 0 ||
+	    manifest->actors == 0)
+		pd_scan_fail(scan);
+	return result;
 }
 
 static enum pd_backup_part part_of(const struct pd_scan *scan)
 {
 	if (pd_scan_is(scan, "log"))
 		return PD_BACKUP_LOG_FILE;
+	if (pd_scan_is(scan, "lines"))
+		return PD_BACKUP_LINES;
 	return pd_scan_is(scan, "index") ? PD_BACKUP_INDEX : PD_BACKUP_FILE;
+}
+
+/* Has a backup of that kind such files? Lines are cut where they are, a piece each. */
+static bool has_part(const struct pd_backup_manifest *manifest, const struct pd_backup_file *file)
+{
+	bool is_file = file->part == PD_BACKUP_FILE || file->part == PD_BACKUP_LOG_FILE;
+
+	if (file->part == PD_BACKUP_LINES && (file->size == 0 || file->size > PD_PIECE_SIZE))
+		return false;
+	return manifest->kind == PD_BACKUP_ACTORS ? !is_file : file->part != PD_BACKUP_LINES;
 }
 
 /* 0 or PD_NO_MEMORY. */
@@ -148,7 +193,7 @@ static void take_sealed(struct pd_scan *line, struct pd_backup_file *file)
 
 static int take_file(struct pd_scan *scan, struct pd_backup_manifest *manifest)
 {
-	static const char *const words[] = { "file", "log", "index" };
+	static const char *const words[] = { "file", "log", "index", "lines" };
 	enum pd_backup_part part = part_of(scan);
 	struct pd_scan line = { pd_scan_line(scan, words[part]), false };
 	struct pd_backup_file *file, found = { .part = part };
@@ -168,7 +213,8 @@ static int take_file(struct pd_scan *scan, struct pd_backup_manifest *manifest)
 	}
 	/* So many pieces as the size asks for: what comes after can rely on that. */
 	if (line.bad || pieces != found.size / PD_PIECE_SIZE + (found.size % PD_PIECE_SIZE > 0) ||
-	    (part != PD_BACKUP_INDEX && !pd_backup_name_fits(part, line.rest))) {
+	    !has_part(manifest, &found) ||
+	    (part != PD_BACKUP_INDEX && part != PD_BACKUP_LINES && !pd_backup_name_fits(part, line.rest))) {
 		pd_scan_fail(scan);
 		return 0;
 	}
@@ -208,6 +254,10 @@ int pd_backup_manifest_parse(struct pd_slice text, const char *what, struct pd_b
 				    ", this build knows up to %d: use a newer Perdure",
 				    what, version, PD_BACKUP_FORMAT_VERSION);
 	take_head(&scan, manifest);
+	if (!scan.bad && manifest->kind == PD_BACKUP_ACTORS)
+		result = take_selection(&scan, manifest);
+	if ((version == PD_BACKUP_FORMAT_VERSION) != (manifest->kind == PD_BACKUP_ACTORS))
+		pd_scan_fail(&scan);
 	files = pd_scan_number(&scan, "files");
 	while (result == 0 && !scan.bad && scan.rest.size > 0)
 		result = take_file(&scan, manifest);

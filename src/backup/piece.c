@@ -8,12 +8,17 @@
 #include "backup/scan.h"
 #include "base/plant.h"
 
-void pd_piece_name(const struct pd_piece *piece, char name[PD_PIECE_NAME_SIZE])
+void pd_piece_name_in(const char *folder, const struct pd_piece *piece, char name[PD_PIECE_NAME_SIZE])
 {
 	char digits[2 * PD_SHA256_SIZE + 1];
 
 	pd_scan_format_hex(piece->digest, sizeof piece->digest, digits);
-	(void)snprintf(name, PD_PIECE_NAME_SIZE, "data/%.2s/%s", digits, digits);
+	(void)snprintf(name, PD_PIECE_NAME_SIZE, "%s%.2s/%s", folder, digits, digits);
+}
+
+void pd_piece_name(const struct pd_piece *piece, char name[PD_PIECE_NAME_SIZE])
+{
+	pd_piece_name_in(PD_PIECES_OF_FILES, piece, name);
 }
 
 static int call(const struct pd_repository *repository, struct pd_slice content, struct pd_piece *ret_piece,
@@ -29,12 +34,12 @@ static int settle_folder(struct pd_repository *repository, const struct pd_piece
 {
 	uint8_t *bits = &repository->settled[piece->digest[0] / 8];
 	uint8_t bit = (uint8_t)(1u << piece->digest[0] % 8);
-	char prefix[sizeof "data/ab/"];
+	char prefix[sizeof "lines/ab/"];
 	int result;
 
 	if ((*bits & bit) != 0)
 		return 0;
-	(void)snprintf(prefix, sizeof prefix, "data/%02x/", piece->digest[0]);
+	(void)snprintf(prefix, sizeof prefix, "%s%02x/", repository->pieces, piece->digest[0]);
 	result = pd_object_settle(repository->store, prefix, err);
 	if (result == 0)
 		*bits |= bit;
@@ -53,7 +58,7 @@ int pd_piece_put(struct pd_repository *repository, struct pd_slice content, stru
 	*ret_stored = (struct pd_piece_stored){ 0 };
 	if (result != 0)
 		return result;
-	pd_piece_name(ret_piece, name);
+	pd_piece_name_in(repository->pieces, ret_piece, name);
 	result = pd_box_look(repository, name, content.size, &ret_stored->bytes, &why);
 	if (result == PD_CORRUPT)
 		return pd_error_set(err, result, "%.400s. Remove it, and this backup puts it there again",
@@ -86,7 +91,7 @@ int pd_piece_get(struct pd_repository *repository, const struct pd_piece *piece,
 	struct pd_piece found;
 	int result;
 
-	pd_piece_name(piece, name);
+	pd_piece_name_in(repository->pieces, piece, name);
 	result = pd_repository_read(repository, name, PD_OBJECT_SIZE_UNKNOWN,
 				    PD_BOX_HEAD_SIZE + PD_KEY_SEAL_SIZE + PD_PIECE_SIZE, err);
 	if (result == PD_NOT_FOUND)
@@ -108,7 +113,7 @@ int pd_piece_look(struct pd_repository *repository, const struct pd_piece *piece
 	char name[PD_PIECE_NAME_SIZE];
 	int result;
 
-	pd_piece_name(piece, name);
+	pd_piece_name_in(repository->pieces, piece, name);
 	result = pd_box_look(repository, name, size, ret_bytes, err);
 	return result == PD_NOT_FOUND ? damaged(repository, name, "is missing", err) : result;
 }

@@ -17,9 +17,11 @@ struct pd_piece {
 	uint8_t digest[PD_SHA256_SIZE];
 };
 
-#define PD_PIECE_NAME_SIZE (sizeof "data/ab/" + 2 * PD_SHA256_SIZE)
+#define PD_PIECE_NAME_SIZE (sizeof "lines/ab/" + 2 * PD_SHA256_SIZE)
 /* "data/ab/ab12…" */
 void pd_piece_name(const struct pd_piece *piece, char name[PD_PIECE_NAME_SIZE]);
+/* The same in another folder, one of repository.h's. */
+void pd_piece_name_in(const char *folder, const struct pd_piece *piece, char name[PD_PIECE_NAME_SIZE]);
 
 struct pd_piece_stored {
 	uint64_t bytes; /* of its object */

@@ -152,6 +152,7 @@ static int new_repository(struct pd_os *os, const struct pd_repository_place *pl
 	if (repository == NULL)
 		return no_memory(err);
 	repository->os = os;
+	repository->pieces = PD_PIECES_OF_FILES;
 	pd_buffer_init(&repository->object, PD_BACKUP_MANIFEST_MAX + SPARE);
 	pd_buffer_init(&repository->packed, PD_BACKUP_MANIFEST_MAX + SPARE);
 	result = pd_repository_place_copy(place, &repository->place);
@@ -197,6 +198,7 @@ int pd_repository_open_again(const struct pd_repository *repository, struct pd_r
 	memcpy((*ret_again)->id, repository->id, sizeof repository->id);
 	memcpy((*ret_again)->cluster_id, repository->cluster_id, sizeof repository->cluster_id);
 	(*ret_again)->record = repository->record;
+	(*ret_again)->pieces = repository->pieces;
 	(*ret_again)->key = repository->key;
 	return 0;
 }

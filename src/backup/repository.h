@@ -23,6 +23,11 @@
 #define PD_PIECE_SIZE          ((size_t)8 * 1024 * 1024 - 4096)
 #define PD_BACKUP_MANIFEST_MAX ((size_t)256 * 1024 * 1024)
 
+/* Folders of pieces: of files of data directories; of what backups of some actors have. Each kind of backup names its own only: who knows of
+ * none of the other kind removes none of its pieces. */
+#define PD_PIECES_OF_FILES  "data/"
+#define PD_PIECES_OF_ACTORS "lines/"
+
 struct pd_repository {
 	struct pd_os *os;
 	struct pd_repository_place place;
@@ -34,6 +39,7 @@ struct pd_repository {
 	struct pd_buffer object;          /* one, on its way in or out, */
 	struct pd_buffer packed;          /* and what is in it, compressed or not any more */
 	struct pd_compressor *compressor; /* NULL until it is needed */
+	const char *pieces;               /* the folder of those that are put, got and looked for */
 	/* A bit for each folder of pieces: what is seen in it stays so, power cut or not. */
 	uint8_t settled[256 / 8];
 };

@@ -171,3 +171,58 @@ unsigned *pd_retention_judge(const struct pd_catalog *catalog, const struct pd_r
 	pd_free(seen);
 	return why;
 }
+
+/* ---- of some actors ---- */
+
+static bool is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool is_same_selection(const struct pd_backup_manifest *a, const struct pd_backup_manifest *b)
+{
+	return is_same(a->tenant, b->tenant) && is_same(a->match, b->match);
+}
+
+/* Those that are selected like `first`, which is the first of them. `some` has room for all. */
+static int judge_selection(const struct pd_catalog *catalog, size_t first, struct pd_catalog *some,
+			   const struct pd_retention_rules *rules, uint64_t now_us, unsigned *why,
+			   bool *judged)
+{
+	unsigned *why_some;
+	size_t n = 0;
+
+	some->count = 0;
+	for (size_t i = first; i < catalog->count; i++)
+		if (is_same_selection(&catalog->items[i], &catalog->items[first]))
+			some->items[some->count++] = catalog->items[i];
+	why_some = pd_retention_judge(some, rules, now_us);
+	if (why_some == NULL)
+		return PD_NO_MEMORY;
+	for (size_t i = first; i < catalog->count; i++)
+		if (is_same_selection(&catalog->items[i], &catalog->items[first])) {
+			why[i] = why_some[n++];
+			judged[i] = true;
+		}
+	pd_free(why_some);
+	return 0;
+}
+
+unsigned *pd_retention_judge_actors(const struct pd_catalog *catalog, const struct pd_retention_rules *rules,
+				    uint64_t now_us)
+{
+	struct pd_catalog some = { .items = pd_calloc(catalog->count + 1, sizeof *some.items) };
+	unsigned *why = pd_calloc(catalog->count + 1, sizeof *why);
+	bool *judged = pd_calloc(catalog->count + 1, sizeof *judged);
+	int result = some.items != NULL && why != NULL && judged != NULL ? 0 : PD_NO_MEMORY;
+
+	for (size_t i = 0; i < catalog->count && result == 0; i++)
+		if (!judged[i])
+			result = judge_selection(catalog, i, &some, rules, now_us, why, judged);
+	pd_free(some.items); /* whose insides are the catalog's */
+	pd_free(judged);
+	if (result == 0)
+		return why;
+	pd_free(why);
+	return NULL;
+}

@@ -50,5 +50,8 @@ const char *pd_retention_reason_name(unsigned bit);
 /* For each of the catalog's, in its order: why it stays, 0: it may go. An array as long as its items, to be freed. NULL: out of memory. */
 unsigned *pd_retention_judge(const struct pd_catalog *catalog, const struct pd_retention_rules *rules,
 			     uint64_t now_us);
+/* The same of backups of some actors: each rule goes over those of one selection (of one tenant by one pattern) for itself, as if there were no others. */
+unsigned *pd_retention_judge_actors(const struct pd_catalog *catalog, const struct pd_retention_rules *rules,
+				    uint64_t now_us);
 
 #endif

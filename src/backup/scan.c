@@ -85,6 +85,53 @@ bool pd_scan_hex(struct pd_slice text, uint8_t *bytes, size_t size)
 	return true;
 }
 
+static bool is_plain(uint8_t byte)
+{
+	return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+	       byte == '_' || byte == '-' || byte == '.' || byte == ':';
+}
+
+int pd_scan_format_word(struct pd_slice bytes, struct pd_buffer *text)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < bytes.size && result == 0; i++)
+		result = is_plain(bytes.data[i]) ? pd_buffer_append(text, &bytes.data[i], 1)
+						 : pd_buffer_printf(text, "%%%02X", (unsigned)bytes.data[i]);
+	return result;
+}
+
+static int capital_of(uint8_t byte)
+{
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
+}
+
+bool pd_scan_word(struct pd_slice word, struct pd_buffer *bytes)
+{
+	for (size_t i = 0; i < word.size; i++) {
+		uint8_t byte = word.data[i];
+
+		if (byte == '%') {
+			int high = word.size - i > 2 ? capital_of(word.data[i + 1]) : -1;
+			int low = word.size - i > 2 ? capital_of(word.data[i + 2]) : -1;
+
+			if (high < 0 || low < 0)
+				return false;
+			byte = (uint8_t)(high << 4 | low);
+			i += 2;
+			if (is_plain(byte))
+				return false;
+		} else if (!is_plain(byte)) {
+			return false;
+		}
+		if (pd_buffer_append(bytes, &byte, 1) != 0)
+			return false;
+	}
+	return true;
+}
+
 void pd_scan_format_hex(const uint8_t *bytes, size_t size, char *text)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
+#include "base/error.h"
 #include "base/slice.h"
 
 /* Once something does not fit, everything after it is empty and 0. */
@@ -31,5 +33,9 @@ bool pd_scan_take_crc(struct pd_slice *text);
 bool pd_scan_hex(struct pd_slice text, uint8_t *bytes, size_t size);
 /* The other way round, with a NUL. */
 void pd_scan_format_hex(const uint8_t *bytes, size_t size, char *text);
+/* Bytes as one word: all but letters, digits and "_-.:" as "%2F". PD_NO_MEMORY, PD_TOO_LARGE. */
+PD_MUST_CHECK int pd_scan_format_word(struct pd_slice bytes, struct pd_buffer *text);
+/* And back: appended. false: nobody has written it so, or there is no room. */
+bool pd_scan_word(struct pd_slice word, struct pd_buffer *bytes);
 
 #endif

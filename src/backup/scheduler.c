@@ -564,6 +564,9 @@ static void take_in_job(struct pd_backup_scheduler *scheduler)
 	if (status.stage != PD_BACKUP_OVER || status.started_us == scheduler->seen_us)
 		return;
 	scheduler->seen_us = status.started_us;
+	/* Of some actors: nobody's schedule, and nothing has a copy by it. */
+	if (status.kind == PD_BACKUP_ACTORS)
+		return;
 	if (strcmp(status.repository, scheduler->plan.place.store.address) != 0)
 		return;
 	if (status.result == 0 || status.result == PD_END) {

@@ -141,6 +141,8 @@ int pd_backup_verify(struct pd_repository *repository, const struct pd_backup_ma
 	struct pd_carrier *carrier = NULL;
 	int result = pd_carrier_new(&options, &carrier, err);
 
+	if (manifest->kind == PD_BACKUP_ACTORS)
+		repository->pieces = PD_PIECES_OF_ACTORS;
 	*ret_verdict = (struct pd_backup_verdict){ 0 };
 	for (size_t i = 0; i < manifest->file_count && result == 0; i++) {
 		const struct pd_backup_file *file = &manifest->files[i];
@@ -152,5 +154,6 @@ int pd_backup_verify(struct pd_repository *repository, const struct pd_backup_ma
 	if (result == 0)
 		result = pd_carrier_wait(carrier, err);
 	pd_carrier_free(carrier);
+	repository->pieces = PD_PIECES_OF_FILES;
 	return result == 0 ? look_at_keys(repository, ret_verdict, err) : result;
 }

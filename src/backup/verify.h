@@ -12,7 +12,7 @@
 #include "backup/repository.h"
 #include "base/error.h"
 
-/* What was read before, so that pieces of several backups are read once. */
+/* What was read before, so that pieces of several backups are read once: one for those of directories, another for those of some actors. */
 struct pd_backup_seen {
 	struct pd_piece *slots; /* a hash table; one that is all zeros is free */
 	size_t count, capacity;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup/actors.h"
 #include "backup/box.h"
 #include "backup/catalog.h"
 #include "backup/expire.h"
@@ -48,12 +49,18 @@ static void check_files(const struct pd_backup_manifest *manifest)
 		}
 		PD_ASSERT(size == file->size);
 		pieces += file->piece_count;
-		PD_ASSERT((file->name == NULL) == (file->part == PD_BACKUP_INDEX));
+		PD_ASSERT((file->name == NULL) ==
+			  (file->part == PD_BACKUP_INDEX || file->part == PD_BACKUP_LINES));
+		PD_ASSERT(file->part != PD_BACKUP_LINES || file->piece_count == 1);
+		PD_ASSERT(manifest->kind == PD_BACKUP_ACTORS ? file->name == NULL
+							     : file->part != PD_BACKUP_LINES);
 		PD_ASSERT(file->name == NULL || pd_backup_name_fits(file->part, pd_slice_string(file->name)));
 		PD_ASSERT(file->name == NULL || strstr(file->name, "..") == NULL ||
 			  file->part == PD_BACKUP_FILE);
 	}
 	PD_ASSERT(pieces == manifest->piece_count);
+	PD_ASSERT((manifest->tenant != NULL) == (manifest->kind == PD_BACKUP_ACTORS));
+	PD_ASSERT(manifest->tenant != NULL || manifest->match == NULL);
 }
 
 /* What makes sense is written as it was read. */
@@ -141,8 +148,8 @@ static void plan_all(const struct pd_catalog *catalog, const struct pd_backup_wi
 
 static void manifests(struct input *input)
 {
-	struct pd_backup_manifest items[MANIFESTS_MAX];
-	struct pd_catalog catalog = { .items = items };
+	struct pd_backup_manifest items[MANIFESTS_MAX], some[MANIFESTS_MAX];
+	struct pd_catalog catalog = { .items = items }, actors = { .items = some };
 	struct pd_backup_wish wish = { 0 };
 	struct pd_retention_rules rules = { 0 };
 	unsigned *why;
@@ -155,21 +162,31 @@ static void manifests(struct input *input)
 	for (unsigned i = 0; i < PD_RETENTION_PERIOD_COUNT; i++)
 		rules.periods[i] = rules.age_us >> 2 * i & 3;
 	sealed = take_byte(input) % 8 != 0;
-	while (catalog.count < MANIFESTS_MAX && input->size > 0) {
+	while (catalog.count + actors.count < MANIFESTS_MAX && input->size > 0) {
 		const uint8_t *end = memmem(input->data, input->size, "\n\n", 2);
 		size_t size = end != NULL ? (size_t)(end - input->data) + 1 : input->size;
 		struct pd_slice lines = take_bytes(input, size);
 
 		(void)take_byte(input);
-		if (read_manifest(lines, sealed, &items[catalog.count]))
+		/* They are in folders of their own, so that no catalog has both. */
+		if (!read_manifest(lines, sealed, &items[catalog.count]))
+			continue;
+		if (items[catalog.count].kind == PD_BACKUP_ACTORS)
+			some[actors.count++] = items[catalog.count];
+		else
 			catalog.count++;
 	}
 	plan_all(&catalog, &wish);
 	why = pd_retention_judge(&catalog, &rules, 1u << 30);
 	PD_ASSERT(why != NULL);
 	pd_free(why);
+	why = pd_retention_judge_actors(&actors, &rules, 1u << 30);
+	PD_ASSERT(why != NULL);
+	pd_free(why);
 	for (size_t i = 0; i < catalog.count; i++)
 		pd_backup_manifest_done(&items[i]);
+	for (size_t i = 0; i < actors.count; i++)
+		pd_backup_manifest_done(&some[i]);
 }
 
 /* ---- what a repository says of itself ---- */
@@ -347,18 +364,98 @@ static void objects(struct input *input)
 	pd_os_free(os);
 }
 
+/* ---- actors ---- */
+
+static void add_stretch(struct pd_repository *repository, struct pd_backup_manifest *manifest,
+			enum pd_backup_part part, struct pd_slice content)
+{
+	struct pd_piece_stored stored;
+	struct pd_backup_file *file;
+	struct pd_piece piece;
+
+	if (content.size == 0)
+		return;
+	PD_ASSERT(pd_backup_add_file(manifest, part, pd_slice(NULL, 0), &file) == 0);
+	file->size = content.size;
+	PD_ASSERT(pd_piece_put(repository, content, &piece, &stored, NULL) == 0);
+	PD_ASSERT(pd_object_flush(repository->store, NULL) == 0);
+	PD_ASSERT(pd_backup_add_piece(manifest, &piece) == 0);
+}
+
+struct given {
+	uint64_t bytes;
+	bool ended;
+};
+
+static int take_lines(void *context, struct pd_slice lines, struct pd_error *err)
+{
+	struct given *given = context;
+
+	(void)err;
+	PD_ASSERT(lines.size > 0);
+	given->bytes += lines.size;
+	given->ended = memmem(lines.data, lines.size, "{\"end\":true", 11) == lines.data;
+	return 0;
+}
+
+/* An index and lines that somebody has put there, with names that are right: an index in the first text, then up to two stretches of lines. */
+static void actors(struct input *input)
+{
+	struct pd_os *os = machine();
+	struct pd_repository *repository = open_one(os, take_byte(input) % 8 == 0);
+	struct pd_backup_manifest manifest;
+	const struct pd_backup_actor *actor;
+	struct pd_backup_actors *reader = NULL;
+	struct pd_error err = { 0 };
+	struct pd_buffer text;
+	int result;
+
+	pd_backup_manifest_init(&manifest);
+	pd_buffer_init(&text, 2 * TEXT_MAX);
+	manifest.kind = PD_BACKUP_ACTORS;
+	manifest.end = (struct pd_backup_moment){ 1, 2, 3 };
+	manifest.actors = take_byte(input) % 4;
+	manifest.keys = take_byte(input);
+	repository->pieces = PD_PIECES_OF_ACTORS;
+	add_stretch(repository, &manifest, PD_BACKUP_INDEX, take_text(input, false, &text));
+	add_stretch(repository, &manifest, PD_BACKUP_LINES, take_text(input, false, &text));
+	add_stretch(repository, &manifest, PD_BACKUP_LINES, take_text(input, false, &text));
+	result = pd_backup_actors_open(repository, &manifest, NULL, &reader, &err);
+	PD_ASSERT(result == 0 || (result == PD_CORRUPT && err.text[0] != '\0'));
+	for (unsigned n = 0; result == 0 && (actor = pd_backup_actors_next(reader)) != NULL; n++) {
+		struct given given = { 0 };
+		int read = pd_backup_actors_read(reader, actor, take_lines, &given, &err), checked;
+
+		PD_ASSERT(n < manifest.actors);
+		PD_ASSERT(read == 0 ? given.ended : read == PD_CORRUPT);
+		PD_ASSERT((read == 0) ==
+			  (given.bytes == actor->size)); /* the last line only where all is well */
+		checked = pd_backup_actors_check(reader, actor, &err);
+		PD_ASSERT(checked == 0 || err.text[0] != '\0');
+		PD_ASSERT(checked != 0 || read == 0);
+	}
+	pd_backup_actors_close(reader);
+	pd_backup_manifest_done(&manifest);
+	pd_buffer_done(&text);
+	pd_repository_free(repository);
+	pd_os_free(os);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = { data, size };
 
 	if (size > TEXT_MAX)
 		return 0;
-	switch (take_byte(&input) % 4) {
+	switch (take_byte(&input) % 5) {
 	case 0:
 		repositories(&input);
 		break;
 	case 1:
 		objects(&input);
+		break;
+	case 4:
+		actors(&input);
 		break;
 	default:
 		manifests(&input);

@@ -330,7 +330,7 @@ static void test_newer(void **state)
 
 	(void)state;
 	pd_buffer_init(&text, 4096);
-	assert_int_equal(pd_buffer_printf(&text, "perdure-backup 2\nsomething new\n"), 0);
+	assert_int_equal(pd_buffer_printf(&text, "perdure-backup 3\nsomething new\n"), 0);
 	assert_int_equal(pd_crypto_sha256(pd_buffer_slice(&text), sha256), 0);
 	assert_int_equal(pd_buffer_printf(&text, "sha256 "), 0);
 	for (size_t i = 0; i < sizeof sha256; i++)

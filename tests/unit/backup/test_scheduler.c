@@ -360,6 +360,12 @@ static void test_others(void **state)
 	pass(&keeper, MINUTE_US);
 	assert_int_equal(keeper.status.kinds[PD_BACKUP_LOG].made, 1);
 	assert_int_equal(made(&keeper), before + 1);
+	/* One of some actors is none of them. */
+	vault_fill(keeper.world, 2);
+	assert_int_equal(pd_backup_job_start_actors(keeper.jobs, &place, NULL, NULL, &err), 0);
+	pass(&keeper, MINUTE_US);
+	assert_int_equal(made(&keeper), before + 1);
+	assert_int_equal(keeper.status.backups, before + 1);
 	/* To the next hour, and then to where it is at work. */
 	while (keeper.status.working == PD_AGENDA_NOTHING)
 		pass(&keeper, 1000);

@@ -45,16 +45,12 @@ int vault_back_up(struct world *world, struct pd_backup_made *ret_made, struct p
 	return pd_backup_make_of_directory(world->host.os, "data", &order, ret_made, err);
 }
 
-int vault_back_up_live(struct world *world, enum pd_backup_kind kind, struct pd_backup_made *ret_made,
-		       struct pd_error *err)
+/* `result` of its start. */
+static int await(struct world *world, struct pd_backup_jobs *jobs, int result,
+		 struct pd_backup_made *ret_made, struct pd_error *err)
 {
-	struct pd_backup_jobs *jobs = pd_backup_jobs_new(world->host.engine);
-	struct pd_repository_place place = vault_place(world->host.os);
 	struct pd_backup_status status = { 0 };
-	int result;
 
-	assert_non_null(jobs);
-	result = pd_backup_job_start(jobs, kind, &place, false, err);
 	for (unsigned i = 0; result == 0 && i < 1000; i++) {
 		world_idle(world, 1);
 		pd_backup_jobs_tick(jobs);
@@ -69,6 +65,77 @@ int vault_back_up_live(struct world *world, enum pd_backup_kind kind, struct pd_
 		result = status.result;
 	}
 	pd_backup_jobs_free(jobs);
+	return result;
+}
+
+int vault_back_up_live(struct world *world, enum pd_backup_kind kind, struct pd_backup_made *ret_made,
+		       struct pd_error *err)
+{
+	struct pd_backup_jobs *jobs = pd_backup_jobs_new(world->host.engine);
+	struct pd_repository_place place = vault_place(world->host.os);
+
+	assert_non_null(jobs);
+	return await(world, jobs, pd_backup_job_start(jobs, kind, &place, false, err), ret_made, err);
+}
+
+int vault_back_up_actors(struct world *world, const char *match, struct pd_backup_made *ret_made,
+			 struct pd_error *err)
+{
+	struct pd_backup_order order = { .repository = vault_place(world->host.os),
+					 .kind = PD_BACKUP_ACTORS,
+					 .match = match,
+					 .levels = PD_LEVELS_PLAIN };
+
+	return pd_backup_make_of_directory(world->host.os, "data", &order, ret_made, err);
+}
+
+int vault_back_up_actors_live(struct world *world, const char *tenant, const char *match,
+			      struct pd_backup_made *ret_made, struct pd_error *err)
+{
+	struct pd_backup_jobs *jobs = pd_backup_jobs_new(world->host.engine);
+	struct pd_repository_place place = vault_place(world->host.os);
+
+	assert_non_null(jobs);
+	return await(world, jobs, pd_backup_job_start_actors(jobs, &place, tenant, match, err), ret_made,
+		     err);
+}
+
+static int check_each(struct pd_backup_actors *actors, struct pd_error *err)
+{
+	const struct pd_backup_actor *actor;
+	int result = 0;
+
+	while (result == 0 && (actor = pd_backup_actors_next(actors)) != NULL)
+		result = pd_backup_actors_check(actors, actor, err);
+	return result;
+}
+
+int vault_check_actors(struct pd_os *os, const char *id, struct pd_error *err)
+{
+	struct pd_repository_place place = vault_place(os);
+	struct pd_repository *repository = NULL;
+	struct pd_backup_actors *actors = NULL;
+	struct pd_backup_manifest manifest;
+	struct pd_backup_verdict verdict;
+	struct pd_backup_seen seen;
+	int result = pd_repository_open(os, &place, &repository, err);
+
+	pd_backup_manifest_init(&manifest);
+	pd_backup_seen_init(&seen);
+	if (result == 0)
+		result = pd_backup_manifest_get(repository, id, &manifest, err);
+	if (result == 0)
+		result = pd_backup_verify(repository, &manifest, &seen, NULL, &verdict, err);
+	if (result == 0 && verdict.damaged > 0)
+		result = pd_error_set(err, PD_CORRUPT, "%s", verdict.first.text);
+	if (result == 0)
+		result = pd_backup_actors_open(repository, &manifest, NULL, &actors, err);
+	if (result == 0)
+		result = check_each(actors, err);
+	pd_backup_actors_close(actors);
+	pd_backup_seen_done(&seen);
+	pd_backup_manifest_done(&manifest);
+	pd_repository_free(repository);
 	return result;
 }
 

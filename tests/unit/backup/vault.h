@@ -3,6 +3,7 @@
 #define PD_TESTS_UNIT_BACKUP_VAULT_H
 
 #include "../history/world.h"
+#include "backup/actors.h"
 #include "backup/catalog.h"
 #include "backup/directory.h"
 #include "backup/job.h"
@@ -28,6 +29,13 @@ int vault_back_up(struct world *world, struct pd_backup_made *ret_made, struct p
 /* By the engine that runs. Returns the code. */
 int vault_back_up_live(struct world *world, enum pd_backup_kind kind, struct pd_backup_made *ret_made,
 		       struct pd_error *err);
+/* Of some actors: those that match (NULL: all), of the directory, and by the engine that runs. Return the code. */
+int vault_back_up_actors(struct world *world, const char *match, struct pd_backup_made *ret_made,
+			 struct pd_error *err);
+int vault_back_up_actors_live(struct world *world, const char *tenant, const char *match,
+			      struct pd_backup_made *ret_made, struct pd_error *err);
+/* Verify it, and check each of its actors. Returns the code of what went wrong first. */
+int vault_check_actors(struct pd_os *os, const char *id, struct pd_error *err);
 /* Verify, then restore into TARGET. Returns the code of what went wrong first. */
 int vault_restore(struct pd_os *os, const char *id, struct pd_backup_restored *ret_restored,
 		  struct pd_error *err);

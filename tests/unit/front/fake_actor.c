@@ -363,6 +363,14 @@ const char *pd_backup_schedule_work(const struct pd_backup_schedule_status *stat
 	return "";
 }
 
+int pd_backup_job_start_actors(struct pd_backup_jobs *jobs, const struct pd_repository_place *repository,
+			       const char *tenant, const char *match, struct pd_error *err)
+{
+	(void)tenant;
+	(void)match;
+	return pd_backup_job_start(jobs, PD_BACKUP_ACTORS, repository, false, err);
+}
+
 const char *pd_backup_kind_name(enum pd_backup_kind kind)
 {
 	(void)kind;
