@@ -365,14 +365,32 @@ int pd_bulk_open(const struct pd_bulk *bulk, struct pd_cli_past *past)
 {
 	const char *hello[] = { "HELLO", "3", NULL };
 	struct pd_slice reply;
+	struct pd_error err = { 0 };
 	int status;
 
+	if (bulk->list != NULL) {
+		*past = (struct pd_cli_past){ 0 };
+		pd_link_init(&past->admin.link);
+		if (pd_os_real_new(&past->admin.os, &err) == 0)
+			return PD_EXIT_OK;
+		(void)fprintf(stderr, "%s: %s\n", bulk->options->command, err.text);
+		return PD_EXIT_FAILURE;
+	}
 	if (bulk->reads)
 		return pd_cli_past_begin(past, bulk->options, bulk->data);
 	*past = (struct pd_cli_past){ 0 };
 	status = pd_admin_begin(&past->admin, bulk->options, bulk->data, hello, &reply);
 	past->admin.link.patience_s = 0; /* it is much work, where an actor is large */
 	return status;
+}
+
+static int list_names(const struct pd_bulk *bulk, struct pd_actor_names *names, struct pd_error *err)
+{
+	if (bulk->only != NULL)
+		return pd_actor_names_add(names, pd_slice_string(bulk->only), err);
+	if (bulk->list != NULL)
+		return bulk->list(bulk, names, err);
+	return pd_actor_names_list(names, bulk->data, bulk->given->tenant, bulk->given->match, err);
 }
 
 int pd_bulk_run(struct pd_bulk *bulk)
@@ -385,9 +403,7 @@ int pd_bulk_run(struct pd_bulk *bulk)
 
 	pd_actor_names_init(&names);
 	if (status == PD_EXIT_OK) {
-		result = bulk->only != NULL ? pd_actor_names_add(&names, pd_slice_string(bulk->only), &err)
-					    : pd_actor_names_list(&names, bulk->data, bulk->given->tenant,
-								  bulk->given->match, &err);
+		result = list_names(bulk, &names, &err);
 		if (result == 0)
 			result = carry_out(bulk, &past, &names, &status, &err);
 		if (result != 0) {

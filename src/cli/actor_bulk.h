@@ -19,6 +19,7 @@
 #include "cli/output.h"
 #include "engine/engine.h"
 
+struct pd_actor_names;
 struct pd_admin;
 struct pd_cli_past;
 
@@ -147,6 +148,12 @@ struct pd_bulk {
 	const char *as;          /* its name there; NULL: as it is called */
 	bool replaces;           /* in the place of the one that has the name */
 	bool without_relations;  /* of an export */
+	/* Where they are neither a server's nor a directory's: all names, and the lines of one, a few at a time. NULL: they are. What `take` fails with ends it. */
+	int (*list)(const struct pd_bulk *bulk, struct pd_actor_names *names, struct pd_error *err);
+	int (*fetch)(const struct pd_bulk *bulk, struct pd_slice name,
+		     int (*take)(void *context, struct pd_slice lines, struct pd_error *err), void *context,
+		     struct pd_error *err);
+	void *source; /* theirs */
 	/* One of them, in a task of its own: NULL: pd_bulk_ask(). What it fails with is told of that one. */
 	int (*carry_out)(const struct pd_bulk *bulk, struct pd_cli_past *past, struct pd_slice name,
 			 struct pd_bulk_result *result, struct pd_error *err);

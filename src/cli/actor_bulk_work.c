@@ -74,7 +74,8 @@ static void carry_out(struct worker *worker, size_t index)
 	if (code != 0)
 		result->outcome = judge(bulk, code);
 	/* Without a server all others would fail like this one. */
-	if (code != 0 && ((worker->past->history == NULL && pd_link_is_lost(&worker->past->admin.link)) ||
+	if (code != 0 && ((bulk->list == NULL && worker->past->history == NULL &&
+			   pd_link_is_lost(&worker->past->admin.link)) ||
 			  (bulk->target != NULL && pd_link_is_lost(&bulk->target->link))))
 		atomic_store(&worker->crew->bulk->stopped, true);
 	atomic_store_explicit(&worker->written, written + 1, memory_order_release);
@@ -257,10 +258,11 @@ static void finish(struct crew *crew, size_t made)
 		(void)close(crew->hang_up);
 }
 
-/* A directory is read by one at a time. */
+/* A directory, or a backup, is read by one at a time. */
 static size_t worker_count(const struct pd_bulk *bulk, const struct pd_cli_past *past, size_t actors)
 {
-	size_t count = past->history != NULL ? 1 : (size_t)bulk->given->parallel;
+	bool has_server = past->history == NULL && bulk->list == NULL;
+	size_t count = has_server ? (size_t)bulk->given->parallel : 1;
 
 	if (bulk->most != 0 && count > bulk->most)
 		count = bulk->most;

@@ -118,8 +118,9 @@ static int keep_last(struct exporting *exporting, struct pd_slice piece)
 	return pd_buffer_append_slice(&exporting->last, rest);
 }
 
-static int hand_out(struct exporting *exporting, struct pd_slice piece, struct pd_error *err)
+static int hand_out(void *context, struct pd_slice piece, struct pd_error *err)
 {
+	struct exporting *exporting = context;
 	int result = 0;
 
 	if (keep_last(exporting, piece) != 0)
@@ -297,6 +298,15 @@ static int report(struct exporting *exporting, struct pd_error *err)
 	return pd_output_finish(&output) ? 0 : pd_error_set(err, PD_IO, "it is not all on standard output");
 }
 
+static int fetch(struct exporting *exporting, struct pd_error *err)
+{
+	const struct pd_bulk *bulk = exporting->bulk;
+
+	if (bulk != NULL && bulk->fetch != NULL)
+		return bulk->fetch(bulk, exporting->actor, hand_out, exporting, err);
+	return exporting->past->history != NULL ? read_directory(exporting, err) : ask_server(exporting, err);
+}
+
 static int export(struct exporting *exporting, struct pd_error *err)
 {
 	int result;
@@ -304,8 +314,7 @@ static int export(struct exporting *exporting, struct pd_error *err)
 	pd_buffer_init(&exporting->last, 2 * PD_EXPORT_LINE_MAX);
 	result = exporting->path != NULL ? open_file(exporting, err) : 0;
 	if (result == 0)
-		result = exporting->past->history != NULL ? read_directory(exporting, err)
-							  : ask_server(exporting, err);
+		result = fetch(exporting, err);
 	if (result == 0)
 		result = check_last(exporting, err);
 	if (result == 0 && exporting->bulk == NULL)

@@ -169,7 +169,7 @@ bool pd_backup_progress_watch(void *context, uint64_t done, uint64_t total)
 /* ---- the subcommands ---- */
 
 static const struct pd_verb verbs[] = {
-	{ "full", "back up everything", pd_backup_full_run },
+	{ "full", "back up everything, or some actors", pd_backup_full_run },
 	{ "incremental", "back up what is new since the last backup", pd_backup_incremental_run },
 	{ "differential", "back up what is new since the last full backup", pd_backup_differential_run },
 	{ "log", "back up the log since the last backup", pd_backup_log_run },

@@ -88,35 +88,42 @@ bool pd_backup_check_actors(const struct pd_backup_work *work, int *ret_status)
 
 int pd_backup_take_actors(const struct pd_backup_work *work, const char *data)
 {
+	struct pd_bulk bulk = { .data = data };
+
+	return pd_backup_bulk_run(work, &bulk);
+}
+
+int pd_backup_bulk_run(const struct pd_backup_work *work, struct pd_bulk *bulk)
+{
 	const struct pd_backup_given *given = &work->given;
 	struct pd_admin admin = { 0 };
-	struct pd_bulk bulk = { .options = work->options,
-				.given = &given->select,
-				.data = data,
-				.doing = "taking out",
-				.done = "restored",
-				.json = given->json,
-				.reads = true,
-				.most = 1,
-				.only = given->actor,
-				.directory = given->directory,
-				.as = given->as,
-				.replaces = given->replace,
-				.carry_out = pd_bulk_export };
 	struct pd_error err = { 0 };
 	int status = PD_EXIT_OK;
 
-	if (given->directory != NULL && pd_bulk_make_directory(given->directory, &err) != 0) {
+	bulk->options = work->options;
+	bulk->given = &given->select;
+	bulk->doing = "taking out";
+	bulk->done = "restored";
+	bulk->json = given->json;
+	bulk->reads = true;
+	bulk->most = 1;
+	bulk->only = given->actor;
+	bulk->directory = given->directory;
+	bulk->as = given->as;
+	bulk->replaces = given->replace;
+	bulk->carry_out = pd_bulk_export;
+	if (given->directory != NULL && !given->select.dry_run &&
+	    pd_bulk_make_directory(given->directory, &err) != 0) {
 		(void)fprintf(stderr, "%s: %s\n", work->options->command, err.text);
 		return PD_EXIT_FAILURE;
 	}
 	if (given->into_server != NULL) {
-		bulk.target = &admin;
-		bulk.carry_out = pd_bulk_carry_over;
+		bulk->target = &admin;
+		bulk->carry_out = pd_bulk_carry_over;
 		status = open_target(work, &admin);
 	}
 	if (status == PD_EXIT_OK)
-		status = pd_bulk_run(&bulk);
+		status = pd_bulk_run(bulk);
 	if (given->into_server != NULL)
 		pd_admin_end(&admin);
 	return status;

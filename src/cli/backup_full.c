@@ -24,8 +24,14 @@ static const struct pd_option table[] = {
 	{ "no-state", NULL, PD_OPTION_SWITCH, PD_BACKUP_AT(no_state), 0, 0,
 	  "Leave out the hash of the state and the list of actors, for which\nall data is read. A restored "
 	  "directory is not compared then." },
+	{ "tenant", "TENANT", PD_OPTION_TEXT, PD_BACKUP_AT(select.tenant), 0, 0,
+	  "Only the actors of this tenant (default, with --match: \"default\")." },
+	{ "match", "PATTERN", PD_OPTION_TEXT, PD_BACKUP_AT(select.match), 0, 0,
+	  "Only those whose names match, as in KEYS: 'user:*'." },
 };
-#define TABLE_COUNT (sizeof table / sizeof *table)
+#define TABLE_COUNT  (sizeof table / sizeof *table)
+#define OF_ACTORS    2 /* the last, for a full one */
+#define OF_THE_STATE 1 /* the one before them, for those with a state */
 
 #define SERVER_DOES_IT                                                                                     \
 	"The server that has the directory does it beside the serving, with its own settings for S3; "     \
@@ -37,19 +43,25 @@ static const struct pd_option table[] = {
 static const struct pd_options full_options = {
 	.command = "perdure backup full",
 	.synopsis = "perdure backup full --repository ADDRESS [options]",
-	.about = "Backs up everything, as it is at this moment: a checkpoint, which is made for it. What the "
-		 "repository\nhas already is not sent again: neither what did not change since an earlier "
-		 "backup, nor "
-		 "what one had\nsent that did not come to its end.\n\n" SERVER_DOES_IT "\n\n"
-		 "A repository belongs to one cluster, and one at a time writes to it. One that is not there "
-		 "is made;\nwith --key-file or --passphrase-file everything in it is encrypted, for good. "
-		 "What is "
-		 "sent is compressed\nwhere that helps.",
+	.about =
+		"Backs up everything, as it is at this moment: a checkpoint, which is made for it. What the "
+		"repository\nhas already is not sent again: neither what did not change since an earlier "
+		"backup, nor "
+		"what one had\nsent that did not come to its end.\n\n" SERVER_DOES_IT "\n\n"
+		"A repository belongs to one cluster, and one at a time writes to it. One that is not there "
+		"is made;\nwith --key-file or --passphrase-file everything in it is encrypted, for good. "
+		"What is "
+		"sent is compressed\nwhere that helps.\n\n"
+		"With --tenant or --match only some actors are backed up, all as they were at one moment, "
+		"with what they\nwere related to. What is the same as in an earlier such backup is not sent "
+		"again. It is restored actor by\nactor, with 'perdure backup restore ID --all "
+		"--into-server DIR', and is no backup that others go on from:\nit takes no full one's place.",
 	.table = table,
 	.count = TABLE_COUNT,
 	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup full --data /var/lib/perdure --repository /backup/perdure\n"
+		 "  perdure backup full --tenant acme --match 'user:*' --repository /backup/perdure\n"
 		 "  perdure backup full --repository /backup/perdure -o json | tail -1 | jq -r .id\n"
 		 "\n" PD_BACKUP_EXIT_STATUSES,
 };
@@ -63,7 +75,7 @@ static const struct pd_options incremental_options = {
 		 "and needs no "
 		 "other for\nits own moment.\n\n" SERVER_DOES_IT,
 	.table = table,
-	.count = TABLE_COUNT,
+	.count = TABLE_COUNT - OF_ACTORS,
 	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup incremental --data /var/lib/perdure --repository /backup/perdure\n"
@@ -82,14 +94,14 @@ static const struct pd_options differential_options = {
 		"restored like a "
 		"full\none, and needs no other for its own moment.\n\n" SERVER_DOES_IT,
 	.table = table,
-	.count = TABLE_COUNT,
+	.count = TABLE_COUNT - OF_ACTORS,
 	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup differential --data /var/lib/perdure --repository /backup/perdure\n"
 		 "\n" PD_BACKUP_EXIT_STATUSES,
 };
 
-/* Without the last, which is about the state. */
+/* Without what is about the state. */
 static const struct pd_options log_options = {
 	.command = "perdure backup log",
 	.synopsis = "perdure backup log --repository ADDRESS [options]",
@@ -98,7 +110,7 @@ static const struct pd_options log_options = {
 		"Restoring takes "
 		"the\nlast backup with a state before it, and replays the log from there.\n\n" SERVER_DOES_IT,
 	.table = table,
-	.count = TABLE_COUNT - 1,
+	.count = TABLE_COUNT - OF_ACTORS - OF_THE_STATE,
 	.environment_count = 1 + PD_BACKUP_PLACE_OPTIONS,
 	.after = "Examples:\n"
 		 "  perdure backup log --data /var/lib/perdure --repository /backup/perdure\n"
@@ -113,7 +125,7 @@ static void report(struct pd_backup_work *work, const struct pd_backup_made *mad
 	pd_bookmark_format(0, made->end.epoch, made->end.lsn, bookmark);
 	if (!work->given.json) {
 		pd_output_text(output, "%s: LSN %" PRIu64, made->id, made->end.lsn);
-		if (made->state[0] != '\0')
+		if (made->state[0] != '\0' || made->actors > 0)
 			pd_output_text(output, ", %" PRIu64 " keys of %" PRIu64 " actors", made->keys,
 				       made->actors);
 		pd_output_text(output, ", %.1f MiB, of which %.1f MiB were sent\n",
@@ -128,11 +140,12 @@ static void report(struct pd_backup_work *work, const struct pd_backup_made *mad
 	pd_output_number_field(output, "lsn", made->end.lsn);
 	if (made->parent[0] != '\0')
 		pd_output_string_field(output, "parent", made->parent);
-	if (made->state[0] != '\0') {
+	if (made->state[0] != '\0' || made->actors > 0) {
 		pd_output_number_field(output, "actors", made->actors);
 		pd_output_number_field(output, "keys", made->keys);
-		pd_output_string_field(output, "hash", made->state);
 	}
+	if (made->state[0] != '\0')
+		pd_output_string_field(output, "hash", made->state);
 	pd_output_number_field(output, "bytes", made->bytes);
 	pd_output_number_field(output, "stored_bytes", made->stored_bytes);
 	pd_output_number_field(output, "sent_bytes", made->sent_bytes);
@@ -166,12 +179,19 @@ static int conclude(struct pd_backup_work *work, int result, const struct pd_bac
 	return PD_EXIT_OK;
 }
 
+static bool selects(const struct pd_backup_work *work)
+{
+	return work->given.select.tenant != NULL || work->given.select.match != NULL;
+}
+
 /* ---- of a directory ---- */
 
 static int of_directory(struct pd_backup_work *work, enum pd_backup_kind kind)
 {
 	struct pd_backup_order order = { .repository = work->place,
-					 .kind = kind,
+					 .kind = selects(work) ? PD_BACKUP_ACTORS : kind,
+					 .tenant = work->given.select.tenant,
+					 .match = work->given.select.match,
 					 .without_state = work->given.no_state,
 					 .watch = { pd_backup_progress_watch, work } };
 	struct pd_backup_made made;
@@ -260,7 +280,7 @@ static int order(struct pd_backup_work *work, struct pd_admin *admin, enum pd_ba
 	const struct pd_repository_place *place = &work->place;
 	bool remote = pd_repository_place_is_remote(place);
 	char *repository = NULL, *key_file = NULL, *passphrase_file = NULL;
-	const char *words[10] = { "PD.BACKUP", kinds[kind] };
+	const char *words[14] = { "PD.BACKUP", kinds[kind] };
 	size_t count = 2;
 	int result = remote ? 0 : pd_backup_absolute_path(place->store.address, &repository, err);
 
@@ -280,7 +300,15 @@ static int order(struct pd_backup_work *work, struct pd_admin *admin, enum pd_ba
 		}
 		if (passphrase_file != NULL) {
 			words[count++] = "PASSPHRASEFILE";
-			words[count] = passphrase_file;
+			words[count++] = passphrase_file;
+		}
+		if (work->given.select.tenant != NULL) {
+			words[count++] = "TENANT";
+			words[count++] = work->given.select.tenant;
+		}
+		if (work->given.select.match != NULL) {
+			words[count++] = "MATCH";
+			words[count] = work->given.select.match;
 		}
 		result = pd_admin_ask(admin, words, ret_reply, err);
 	}
@@ -320,6 +348,11 @@ static int run(const struct pd_options *options, enum pd_backup_kind kind, int a
 	if (operand != NULL)
 		return pd_backup_work_end(&work,
 					  pd_options_wrong(options, "unexpected word \"%s\"", operand));
+	if (selects(&work) && work.given.no_state)
+		return pd_backup_work_end(&work,
+					  pd_options_wrong(options, "--no-state is for everything: the "
+								    "hash of each actor is made with "
+								    "its lines"));
 	if (work.given.data == NULL)
 		work.given.data = "./data";
 	result = pd_admin_open(&admin, work.os, work.given.data, &err);

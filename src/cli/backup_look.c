@@ -43,10 +43,15 @@ static void tell_one(struct pd_backup_work *work, const struct pd_backup_manifes
 		pd_output_text(output, "%-28s ", manifest->id);
 		pd_output_time(output, manifest->end.time_us);
 		pd_output_text(output,
-			       "  LSN %-12" PRIu64 " %12" PRIu64 " keys %10.1f MiB, stored as %.1f MiB\n",
+			       "  LSN %-12" PRIu64 " %12" PRIu64 " keys %10.1f MiB, stored as %.1f MiB",
 			       manifest->end.lsn, manifest->keys,
 			       (double)pd_backup_manifest_bytes(manifest) / (1 << 20),
 			       (double)pd_backup_manifest_stored(manifest) / (1 << 20));
+		if (manifest->kind == PD_BACKUP_ACTORS) {
+			pd_output_text(output, ": %" PRIu64 " ", manifest->actors);
+			pd_backup_print_selection(output, manifest);
+		}
+		pd_output_text(output, "\n");
 		return;
 	}
 	pd_backup_line_begin(work, "backup");
@@ -56,6 +61,7 @@ static void tell_one(struct pd_backup_work *work, const struct pd_backup_manifes
 	pd_output_time_field(output, "at_time", manifest->end.time_us);
 	pd_output_number_field(output, "lsn", manifest->end.lsn);
 	pd_output_time_field(output, "made", manifest->ended_us);
+	pd_backup_selection_fields(output, manifest);
 	pd_output_number_field(output, "actors", manifest->actors);
 	pd_output_number_field(output, "keys", manifest->keys);
 	pd_output_number_field(output, "bytes", pd_backup_manifest_bytes(manifest));
@@ -64,22 +70,39 @@ static void tell_one(struct pd_backup_work *work, const struct pd_backup_manifes
 	pd_backup_line_end(work);
 }
 
+/* Of both kinds, in the order in which they were made. */
+static void tell_all(struct pd_backup_work *work, const struct pd_catalog *whole,
+		     const struct pd_catalog *actors)
+{
+	for (size_t i = 0, j = 0; i < whole->count || j < actors->count;)
+		if (j == actors->count ||
+		    (i < whole->count && whole->items[i].lease < actors->items[j].lease))
+			tell_one(work, &whole->items[i++]);
+		else
+			tell_one(work, &actors->items[j++]);
+}
+
 /* One that cannot be read does not hide the others. */
 static int list(struct pd_backup_work *work)
 {
-	struct pd_catalog catalog;
-	struct pd_error err = { 0 };
-	int status = PD_EXIT_OK, result = pd_catalog_load(work->repository, NULL, &catalog, &err);
+	struct pd_catalog whole, actors = { 0 };
+	struct pd_error err = { 0 }, why = { 0 };
+	int status = PD_EXIT_OK, result = pd_catalog_load(work->repository, NULL, &whole, &err);
 
 	if (result != 0)
 		return pd_backup_work_failed(work, result, &err);
-	for (size_t i = 0; i < catalog.count; i++)
-		tell_one(work, &catalog.items[i]);
-	if (catalog.damaged > 0)
-		status = pd_backup_work_failed(work, PD_CORRUPT, &catalog.first);
-	else if (catalog.count == 0 && !work->given.json)
+	result = pd_catalog_load_actors(work->repository, NULL, &actors, &why);
+	tell_all(work, &whole, &actors);
+	if (whole.damaged > 0)
+		status = pd_backup_work_failed(work, PD_CORRUPT, &whole.first);
+	if (actors.damaged > 0)
+		status = pd_backup_work_failed(work, PD_CORRUPT, &actors.first);
+	if (result != 0)
+		status = pd_backup_work_failed(work, result, &why);
+	if (status == PD_EXIT_OK && whole.count + actors.count == 0 && !work->given.json)
 		pd_output_text(&work->output, "no backups yet\n");
-	pd_catalog_done(&catalog);
+	pd_catalog_done(&whole);
+	pd_catalog_done(&actors);
 	return status;
 }
 
@@ -105,15 +128,18 @@ int pd_backup_list_run(int argc, char **argv)
 static const struct pd_options info_options = {
 	.command = "perdure backup info",
 	.synopsis = "perdure backup info ID --repository ADDRESS [options]",
-	.about = "Says what a backup is of and what is in it: moment, hash of the state, files.",
+	.about = "Says what a backup is of and what is in it: moment, hash of the state, files; of one of "
+		 "some actors\nwhich they are, with the hash of each.",
 	.table = table,
 	.count = TABLE_COUNT,
 	.environment_count = PD_BACKUP_PLACE_OPTIONS,
 	.after = PD_BACKUP_EXIT_STATUSES,
 };
 
-static void info_text(struct pd_output *output, const struct pd_backup_manifest *manifest)
+static int info_text(struct pd_backup_work *work, const struct pd_backup_manifest *manifest,
+		     struct pd_error *err)
 {
+	struct pd_output *output = &work->output;
 	char bookmark[PD_BOOKMARK_SIZE];
 
 	pd_bookmark_format(manifest->shard, manifest->end.epoch, manifest->end.lsn, bookmark);
@@ -126,22 +152,33 @@ static void info_text(struct pd_output *output, const struct pd_backup_manifest 
 	pd_output_text(output, " by Perdure %s\n", manifest->tool);
 	if (manifest->base.lsn > 0)
 		pd_output_text(output, "%-10s LSN %" PRIu64 "\n", "checkpoint", manifest->base.lsn);
-	pd_output_text(output, "%-10s %s\n", "state", manifest->has_state ? manifest->state : "not known");
+	if (manifest->kind == PD_BACKUP_ACTORS) {
+		pd_output_text(output, "%-10s ", "of");
+		pd_backup_print_selection(output, manifest);
+		pd_output_text(output, "\n");
+	} else {
+		pd_output_text(output, "%-10s %s\n", "state",
+			       manifest->has_state ? manifest->state : "not known");
+	}
 	pd_output_text(output, "%-10s %" PRIu64 "\n%-10s %" PRIu64 ", %" PRIu64 " bytes\n", "actors",
 		       manifest->actors, "keys", manifest->keys, manifest->bytes);
 	pd_output_text(output,
 		       "%-10s %zu, %" PRIu64 " bytes, stored as %" PRIu64 ", of which %" PRIu64
 		       " were sent for this backup\n",
-		       "files", manifest->file_count, pd_backup_manifest_bytes(manifest),
-		       pd_backup_manifest_stored(manifest), manifest->sent);
+		       manifest->kind == PD_BACKUP_ACTORS ? "pieces" : "files", manifest->file_count,
+		       pd_backup_manifest_bytes(manifest), pd_backup_manifest_stored(manifest),
+		       manifest->sent);
 	for (size_t i = 0; i < manifest->file_count; i++)
 		if (manifest->files[i].name != NULL)
 			pd_output_text(output, "  %12" PRIu64 " %12" PRIu64 "  %s\n", manifest->files[i].size,
 				       manifest->files[i].stored, manifest->files[i].name);
+	return manifest->kind == PD_BACKUP_ACTORS ? pd_backup_print_actors(work, manifest, err) : 0;
 }
 
-static void info_json(struct pd_backup_work *work, const struct pd_backup_manifest *manifest)
+static int info_json(struct pd_backup_work *work, const struct pd_backup_manifest *manifest,
+		     struct pd_error *err)
 {
+	int result = 0;
 	struct pd_output *output = &work->output;
 	char bookmark[PD_BOOKMARK_SIZE];
 
@@ -153,6 +190,7 @@ static void info_json(struct pd_backup_work *work, const struct pd_backup_manife
 		pd_output_string_field(output, "parent", manifest->parent);
 	pd_output_string_field(output, "at", bookmark);
 	pd_output_time_field(output, "at_time", manifest->end.time_us);
+	pd_backup_selection_fields(output, manifest);
 	pd_output_number_field(output, "lsn", manifest->end.lsn);
 	pd_output_number_field(output, "epoch", manifest->end.epoch);
 	pd_output_number_field(output, "checkpoint_lsn", manifest->base.lsn);
@@ -178,7 +216,13 @@ static void info_json(struct pd_backup_work *work, const struct pd_backup_manife
 		pd_output_close(output, '}');
 	}
 	pd_output_close(output, ']');
+	if (manifest->kind == PD_BACKUP_ACTORS) {
+		pd_output_open(output, "members", '[');
+		result = pd_backup_print_actors(work, manifest, err);
+		pd_output_close(output, ']');
+	}
 	pd_backup_line_end(work);
+	return result;
 }
 
 static int info(struct pd_backup_work *work, const char *id)
@@ -189,12 +233,11 @@ static int info(struct pd_backup_work *work, const char *id)
 
 	pd_backup_manifest_init(&manifest);
 	result = pd_backup_manifest_get(work->repository, id, &manifest, &err);
+	if (result == 0)
+		result = work->given.json ? info_json(work, &manifest, &err)
+					  : info_text(work, &manifest, &err);
 	if (result != 0)
 		status = pd_backup_work_failed(work, result, &err);
-	else if (work->given.json)
-		info_json(work, &manifest);
-	else
-		info_text(&work->output, &manifest);
 	pd_backup_manifest_done(&manifest);
 	return status;
 }
@@ -303,8 +346,45 @@ static void tell_reach(struct pd_backup_work *work, const struct pd_backup_manif
 	pd_output_text(output, ", with the archive %s\n", work->given.archive);
 }
 
+/* Moments of some actors, each by itself. */
+static int tell_actors(struct pd_backup_work *work, size_t *ret_count)
+{
+	struct pd_output *output = &work->output;
+	struct pd_catalog catalog;
+	struct pd_error err = { 0 };
+	int result = pd_catalog_load_actors(work->repository, NULL, &catalog, &err);
+
+	*ret_count = 0;
+	if (result != 0)
+		return pd_backup_work_failed(work, result, &err);
+	for (size_t i = 0; i < catalog.count; i++) {
+		const struct pd_backup_manifest *manifest = &catalog.items[i];
+
+		if (work->given.json) {
+			pd_backup_line_begin(work, "actors");
+			pd_output_number_field(output, "lsn", manifest->end.lsn);
+			pd_output_time_field(output, "time", manifest->end.time_us);
+			pd_output_string_field(output, "id", manifest->id);
+			pd_backup_selection_fields(output, manifest);
+			pd_output_number_field(output, "actors", manifest->actors);
+			pd_backup_line_end(work);
+			continue;
+		}
+		pd_output_text(output, "LSN %" PRIu64 " only, ", manifest->end.lsn);
+		pd_output_time(output, manifest->end.time_us);
+		pd_output_text(output, ", by %s: %" PRIu64 " ", manifest->id, manifest->actors);
+		pd_backup_print_selection(output, manifest);
+		pd_output_text(output, "\n");
+	}
+	*ret_count = catalog.count;
+	result = catalog.damaged > 0 ? pd_backup_work_failed(work, PD_CORRUPT, &catalog.first) : PD_EXIT_OK;
+	pd_catalog_done(&catalog);
+	return result;
+}
+
 static int points(struct pd_backup_work *work)
 {
+	size_t others;
 	struct pd_catalog catalog;
 	struct pd_error err = { 0 };
 	int status = PD_EXIT_OK, result = pd_catalog_load(work->repository, NULL, &catalog, &err);
@@ -331,7 +411,10 @@ static int points(struct pd_backup_work *work)
 		if (result != 0)
 			status = pd_backup_work_failed(work, result, &err);
 	}
-	if (catalog.count == 0 && !work->given.json)
+	result = tell_actors(work, &others);
+	if (result != PD_EXIT_OK)
+		status = result;
+	if (catalog.count + others == 0 && status == PD_EXIT_OK && !work->given.json)
 		pd_output_text(&work->output, "no backups yet\n");
 	pd_catalog_done(&catalog);
 	return status;

@@ -183,6 +183,23 @@ bool pd_backup_check_actors(const struct pd_backup_work *work, int *ret_status);
 /* Take them out of the data directory that was made of the backups. Returns an exit status. */
 int pd_backup_take_actors(const struct pd_backup_work *work, const char *data);
 
+/* What `bulk` does not say of itself is as the options have it. Returns an exit status. */
+int pd_backup_bulk_run(const struct pd_backup_work *work, struct pd_bulk *bulk);
+
+/* ---- backups of some actors: backup_selected.c ---- */
+/* "actors of tenant acme that match 'user:*'" */
+void pd_backup_print_selection(struct pd_output *output, const struct pd_backup_manifest *manifest);
+/* The same as fields of an object; of another kind of backup none. */
+void pd_backup_selection_fields(struct pd_output *output, const struct pd_backup_manifest *manifest);
+/* A line about each, or an object. */
+PD_MUST_CHECK int pd_backup_print_actors(struct pd_backup_work *work,
+					 const struct pd_backup_manifest *manifest, struct pd_error *err);
+/* Would each be taken by an import, with the hash that it had? As pd_backup_actors_check(). */
+PD_MUST_CHECK int pd_backup_check_each(struct pd_backup_work *work, const struct pd_backup_manifest *manifest,
+				       struct pd_error *err);
+/* `perdure backup restore` of that one. Returns an exit status. */
+int pd_backup_restore_selected(struct pd_backup_work *work, const char *id);
+
 int pd_backup_full_run(int argc, char **argv);
 int pd_backup_incremental_run(int argc, char **argv);
 int pd_backup_differential_run(int argc, char **argv);

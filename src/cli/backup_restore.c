@@ -52,7 +52,9 @@ static const struct pd_options options = {
 		"With --actor, --all, --tenant or --match some actors are restored, and no directory: into a "
 		"server that\nruns (--into-server), each in one transaction after its hash was compared, or "
 		"into files (--directory).\nFor that everything is restored on trial in a scratch directory, "
-		"which goes again.",
+		"which goes again. Of a backup of some\nactors only, whose ID must be said, they are taken "
+		"as "
+		"they are, of its moment: --all are all that it has.",
 	.table = table,
 	.count = sizeof table / sizeof *table,
 	.environment_count = PD_BACKUP_PLACE_OPTIONS + PD_BACKUP_ARCHIVE_OPTIONS,
@@ -252,6 +254,13 @@ int pd_backup_restore_run(int argc, char **argv)
 		return status;
 	if (!pd_backup_check_actors(&work, &status))
 		return pd_backup_work_end(&work, status);
+	if (id != NULL && pd_backup_is_of_actors(id)) {
+		work.given.select.dry_run = work.given.dry_run;
+		status = pd_backup_work_open(&work);
+		if (status == PD_EXIT_OK)
+			status = pd_backup_restore_selected(&work, id);
+		return pd_backup_work_end(&work, status);
+	}
 	if (!work.given.dry_run && !pd_backup_wants_actors(&work.given) &&
 	    (work.given.data == NULL || work.given.data[0] == '\0'))
 		status = pd_options_wrong(&options, "where to? Say --data DIR");

@@ -27,7 +27,9 @@ static const struct pd_options options = {
 	.about =
 		"Proves that backups can be restored: every object is read and compared with its name and\n"
 		"checksum; then a directory is made of it in a scratch place, recovered as a server does it, "
-		"its\nstate compared with what was backed up, and removed again. What is missing or damaged "
+		"its\nstate compared with what was backed up, and removed again. Of one of some actors, each "
+		"is "
+		"read as an import\nreads it, and the hash of its state compared. What is missing or damaged "
 		"is "
 		"named.",
 	.table = table,
@@ -104,6 +106,17 @@ static int rehearse(struct pd_backup_work *work, const struct pd_catalog *catalo
 	return result;
 }
 
+static int check_each(struct pd_backup_work *work, const struct pd_backup_manifest *manifest,
+		      struct pd_error *err)
+{
+	int result;
+
+	pd_backup_progress_begin(work, "checking each actor");
+	result = pd_backup_check_each(work, manifest, err);
+	pd_backup_progress_end(work);
+	return result;
+}
+
 static int verify_one(struct pd_backup_work *work, const struct pd_catalog *catalog, const char *id,
 		      struct pd_backup_seen *seen)
 {
@@ -112,6 +125,7 @@ static int verify_one(struct pd_backup_work *work, const struct pd_catalog *cata
 	struct pd_backup_verdict verdict = { 0 };
 	struct pd_backup_manifest manifest;
 	struct pd_error err = { 0 };
+	bool is_whole = !pd_backup_is_of_actors(id);
 	int result, status = PD_EXIT_OK;
 
 	pd_backup_manifest_init(&manifest);
@@ -126,37 +140,53 @@ static int verify_one(struct pd_backup_work *work, const struct pd_catalog *cata
 				      "of backup %s %" PRIu64 " objects are damaged or missing: %s", id,
 				      verdict.damaged, verdict.first.text);
 	if (result == 0 && !work->given.quick)
-		result = rehearse(work, catalog, id, &restored, &err);
+		result = is_whole ? rehearse(work, catalog, id, &restored, &err)
+				  : check_each(work, &manifest, &err);
 	if (result == 0)
-		tell(work, id, &verdict, !work->given.quick, &restored);
+		tell(work, id, &verdict, is_whole && !work->given.quick, &restored);
 	else
 		status = tell_failed(work, id, result, &err);
 	pd_backup_manifest_done(&manifest);
 	return status;
 }
 
+static void verify_listed(struct pd_backup_work *work, const struct pd_catalog *catalog,
+			  const struct pd_os_names *ids, struct pd_backup_seen *seen, int *status)
+{
+	for (size_t i = 0; i < ids->count; i++) {
+		int one = verify_one(work, catalog, ids->names[i], seen);
+
+		if (*status != PD_EXIT_DAMAGED && one != PD_EXIT_OK)
+			*status = one;
+	}
+}
+
 /* The worst of what they come to: damage, above all. */
 static int verify_all(struct pd_backup_work *work, const struct pd_catalog *catalog,
 		      struct pd_backup_seen *seen)
 {
-	struct pd_os_names ids;
+	struct pd_os_names ids, actors = { 0 };
+	struct pd_backup_seen seen_lines;
 	struct pd_error err = { 0 };
 	int status = PD_EXIT_OK, result = pd_backup_list(work->repository, &ids, &err);
 
-	if (result != 0)
+	if (result == 0)
+		result = pd_backup_list_actors(work->repository, &actors, &err);
+	if (result != 0) {
+		pd_os_names_done(&ids);
 		return pd_backup_work_failed(work, result, &err);
-	for (size_t i = 0; i < ids.count; i++) {
-		int one = verify_one(work, catalog, ids.names[i], seen);
-
-		if (status != PD_EXIT_DAMAGED && one != PD_EXIT_OK)
-			status = one;
 	}
-	if (ids.count == 0) {
+	pd_backup_seen_init(&seen_lines);
+	verify_listed(work, catalog, &ids, seen, &status);
+	verify_listed(work, catalog, &actors, &seen_lines, &status);
+	pd_backup_seen_done(&seen_lines);
+	if (ids.count + actors.count == 0) {
 		(void)fprintf(stderr, "%s: there are no backups in %s\n", options.command,
 			      work->given.repository);
 		status = PD_EXIT_FAILURE;
 	}
 	pd_os_names_done(&ids);
+	pd_os_names_done(&actors);
 	return status;
 }
 

@@ -50,6 +50,7 @@ GROUPS = (
     "backup_further",
     "backup_key",
     "backup_schedule",
+    "backup_select",
     "recovery",
     "log_command",
     "log_tool",

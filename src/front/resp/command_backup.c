@@ -132,9 +132,10 @@ static void answer_schedule(struct pd_resp_call *call)
 
 /* ---- backups that are ordered ---- */
 
-/* What is ordered: FULL repository [NOSTATE] [KEYFILE path | PASSPHRASEFILE path]. */
+/* What is ordered: FULL repository [TENANT tenant] [MATCH pattern] [NOSTATE] [KEYFILE path | PASSPHRASEFILE path]. */
 struct words {
 	char *address, *key_file, *passphrase_file;
+	char *tenant, *match; /* of some actors */
 	bool without_state, may_be_new;
 };
 
@@ -143,6 +144,8 @@ static void words_done(struct words *words)
 	pd_free(words->address);
 	pd_free(words->key_file);
 	pd_free(words->passphrase_file);
+	pd_free(words->tenant);
+	pd_free(words->match);
 }
 
 static int copy_word(struct pd_slice word, const char *what, char **ret_text, struct pd_error *err)
@@ -171,6 +174,10 @@ static int take_words(const struct pd_resp_call *call, struct words *words, stru
 		else if (has_more && pd_slice_equal_nocase(call->words[i], "passphrasefile"))
 			result = copy_word(call->words[++i], "path of a passphrase file",
 					   &words->passphrase_file, err);
+		else if (has_more && pd_slice_equal_nocase(call->words[i], "tenant"))
+			result = copy_word(call->words[++i], "name of a tenant", &words->tenant, err);
+		else if (has_more && pd_slice_equal_nocase(call->words[i], "match"))
+			result = copy_word(call->words[++i], "pattern", &words->match, err);
 		else
 			result = pd_error_set(err, PD_INVALID, "syntax error: see PD.BACKUP HELP");
 	}
@@ -191,6 +198,22 @@ static struct pd_repository_place place_of(const struct pd_config *config, const
 	return place;
 }
 
+static int start_job(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
+		     const struct pd_repository_place *place, const struct words *words, struct pd_error *err)
+{
+	if (words->tenant == NULL && words->match == NULL)
+		return pd_backup_job_start(jobs, kind, place, words->without_state, err);
+	if (kind != PD_BACKUP_FULL)
+		return pd_error_set(err, PD_INVALID,
+				    "a backup of some actors goes on from none: say FULL with TENANT and "
+				    "MATCH; what they have that is the same is not sent again");
+	if (words->without_state)
+		return pd_error_set(err, PD_INVALID,
+				    "NOSTATE is for a backup of everything: the hash of each actor is made "
+				    "with its lines");
+	return pd_backup_job_start_actors(jobs, place, words->tenant, words->match, err);
+}
+
 static void start(struct pd_resp_call *call, enum pd_backup_kind kind)
 {
 	struct pd_resp_front *front = call->client->front;
@@ -204,7 +227,7 @@ static void start(struct pd_resp_call *call, enum pd_backup_kind kind)
 	if (result == 0) {
 		place = place_of(front->options.config, &words);
 		place.may_be_new = words.may_be_new;
-		result = pd_backup_job_start(front->backup_jobs, kind, &place, words.without_state, &err);
+		result = start_job(front->backup_jobs, kind, &place, &words, &err);
 	}
 	words_done(&words);
 	if (result == 0)
@@ -249,10 +272,13 @@ static void answer_help(struct pd_resp_call *call)
 		"    As FULL, reading only what is new since the last backup; with the log since the last "
 		"full "
 		"one.",
-		"FULL <repository> [NOSTATE] [NEWREPOSITORY] [KEYFILE <path>|PASSPHRASEFILE <path>]",
+		"FULL <repository> [TENANT <tenant>] [MATCH <pattern>] [NOSTATE] [NEWREPOSITORY] "
+		"[KEYFILE <path>|PASSPHRASEFILE <path>]",
 		"    Start a backup of everything into this directory of the server's machine, a path from / "
 		"on, or "
-		"into s3://BUCKET/PREFIX with the server's settings for S3. NOSTATE: without the hash of the "
+		"into s3://BUCKET/PREFIX with the server's settings for S3. TENANT, MATCH: only of this "
+		"tenant's actors (default: \"default\"), those whose names match (default: all). NOSTATE: "
+		"without the hash of the "
 		"state. NEWREPOSITORY: a new one may begin where there was one. KEYFILE, PASSPHRASEFILE: "
 		"what the repository is encrypted under is in this file of "
 		"the "
@@ -283,7 +309,7 @@ static const struct pd_resp_command commands[] = {
 	ROW("pd.backup|cancel", 2, ADMIN, "Ends the backup that is being made.", "O(1)", answer_cancel),
 	ROW("pd.backup|differential", -3, ADMIN, "Starts a backup of what is new since the last full one.",
 	    "O(1); the work goes on beside the serving.", answer_differential),
-	ROW("pd.backup|full", -3, ADMIN, "Starts a backup of everything.",
+	ROW("pd.backup|full", -3, ADMIN, "Starts a backup of everything, or of some actors.",
 	    "O(1); the work goes on beside the serving.", answer_full),
 	ROW("pd.backup|help", 2, PD_COMMAND_CONNECTION | PD_COMMAND_LOADING,
 	    "Returns helpful text about the different subcommands.", "O(1)", answer_help),
