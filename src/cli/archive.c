@@ -149,9 +149,9 @@ static void print_line(struct pd_output *output, const char *name, struct pd_sli
 	pd_output_text(output, "\n");
 }
 
-static double mib(struct pd_slice reply, const char *name)
+static struct pd_size_text size_of(struct pd_slice reply, const char *name)
 {
-	return (double)pd_admin_number(reply, name) / (1024 * 1024);
+	return pd_size_text((double)pd_admin_number(reply, name));
 }
 
 static void print_text(struct pd_output *output, struct pd_slice reply)
@@ -168,15 +168,15 @@ static void print_text(struct pd_output *output, struct pd_slice reply)
 		pd_output_time(output, pd_admin_number(reply, "archived_us"));
 		pd_output_text(output, "\n");
 	}
-	pd_output_text(output, "%-10s %.3f s, %.1f MiB; durable is LSN %" PRIu64 "\n", "behind",
-		       (double)pd_admin_number(reply, "lag_us") / 1e6, mib(reply, "lag_bytes"),
+	pd_output_text(output, "%-10s %.3f s, %s; durable is LSN %" PRIu64 "\n", "behind",
+		       (double)pd_admin_number(reply, "lag_us") / 1e6, size_of(reply, "lag_bytes").bytes,
 		       pd_admin_number(reply, "durable_lsn"));
-	pd_output_text(output, "%-10s %.1f MiB on the disk, of %.1f MiB%s\n", "waiting",
-		       mib(reply, "waiting_bytes"), mib(reply, "disk_limit_bytes"),
+	pd_output_text(output, "%-10s %s on the disk, of %s%s\n", "waiting",
+		       size_of(reply, "waiting_bytes").bytes, size_of(reply, "disk_limit_bytes").bytes,
 		       pd_admin_number(reply, "let_go") != 0 ? ": more is let go" : "");
 	pd_output_text(output,
-		       "%-10s %" PRIu64 " objects, %.1f MiB of log, %" PRIu64 " failures, %" PRIu64 " gaps\n",
-		       "so far", pd_admin_number(reply, "objects"), mib(reply, "bytes"),
+		       "%-10s %" PRIu64 " objects, %s of log, %" PRIu64 " failures, %" PRIu64 " gaps\n",
+		       "so far", pd_admin_number(reply, "objects"), size_of(reply, "bytes").bytes,
 		       pd_admin_number(reply, "failures"), pd_admin_number(reply, "gaps"));
 	print_line(output, "failure", pd_admin_text(reply, "failure"));
 	print_line(output, "gap", pd_admin_text(reply, "gap"));

@@ -54,8 +54,8 @@ static void print_expired(struct pd_output *output, const struct pd_archive_expi
 		pd_output_text(output, "nothing goes: the hold '%s' keeps all of it\n", expired->hold);
 		return;
 	}
-	pd_output_text(output, "%" PRIu64 " objects, %.1f MiB %s", expired->objects,
-		       (double)expired->bytes / (1024 * 1024), dry_run ? "would go" : "are gone");
+	pd_output_text(output, "%" PRIu64 " objects, %s %s", expired->objects,
+		       pd_size_text((double)expired->bytes).bytes, dry_run ? "would go" : "are gone");
 	if (expired->first_lsn > 0)
 		pd_output_text(output, "; the archive %s LSN %" PRIu64,
 			       dry_run ? "would begin with" : "begins with", expired->first_lsn);

@@ -149,9 +149,9 @@ static void tell(struct work *work, const struct pd_exported *done)
 		pd_output_close(output, '}');
 		pd_output_end(output);
 	} else {
-		pd_output_text(output,
-			       "up to LSN %" PRIu64 ": %" PRIu64 " files, %" PRIu64 " lines, %.1f MiB more\n",
-			       done->last_lsn, done->files, done->lines, (double)done->bytes / (1024 * 1024));
+		pd_output_text(
+			output, "up to LSN %" PRIu64 ": %" PRIu64 " files, %" PRIu64 " lines, %s more\n",
+			done->last_lsn, done->files, done->lines, pd_size_text((double)done->bytes).bytes);
 		if (done->gap_first_lsn > 0)
 			pd_output_text(output, "GAP: LSN %" PRIu64 " to %" PRIu64 " were never archived\n",
 				       done->gap_first_lsn, done->gap_last_lsn);
@@ -285,9 +285,9 @@ static int check_all(struct pd_object_store *target, bool json)
 	} else if (err.code == 0) {
 		pd_output_text(output,
 			       "LSN %" PRIu64 " to %" PRIu64 ", %" PRIu64 " files, %" PRIu64
-			       " lines, %.1f MiB: %" PRIu64 " damaged places\n",
+			       " lines, %s: %" PRIu64 " damaged places\n",
 			       verdict.first_lsn, verdict.last_lsn, verdict.files, verdict.lines,
-			       (double)verdict.bytes / (1024 * 1024), verdict.damaged);
+			       pd_size_text((double)verdict.bytes).bytes, verdict.damaged);
 	}
 	return pd_output_finish(output) || status != PD_EXIT_OK ? status : PD_EXIT_FAILURE;
 }

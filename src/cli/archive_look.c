@@ -54,7 +54,7 @@ static void print_run(struct pd_output *output, const struct pd_archive_run *run
 	pd_output_time(output, run->first_time_us);
 	pd_output_text(output, " to ");
 	pd_output_time(output, run->last_time_us);
-	pd_output_text(output, ", %zu objects, %.1f MiB\n", run->count, (double)run->bytes / (1024 * 1024));
+	pd_output_text(output, ", %zu objects, %s\n", run->count, pd_size_text((double)run->bytes).bytes);
 	if (run->broken)
 		pd_output_text(output,
 			       "  MISSING from LSN %" PRIu64 " to before LSN %" PRIu64
@@ -254,9 +254,8 @@ int pd_cli_archive_verify_run(int argc, char **argv)
 			pd_output_close(&check.output, '}');
 			pd_output_end(&check.output);
 		} else if (err.code == 0) {
-			pd_output_text(&check.output,
-				       "%" PRIu64 " objects, %.1f MiB: %" PRIu64 " damaged places\n",
-				       check.objects, (double)check.bytes / (1024 * 1024), check.damaged);
+			pd_output_text(&check.output, "%" PRIu64 " objects, %s: %" PRIu64 " damaged places\n",
+				       check.objects, pd_size_text((double)check.bytes).bytes, check.damaged);
 		}
 		if (!pd_output_finish(&check.output) && status == PD_EXIT_OK)
 			status = PD_EXIT_FAILURE;
@@ -388,11 +387,10 @@ static void print_fetched(struct pd_output *output, const struct pd_archive_fetc
 	pd_output_text(output, "%s: LSN %" PRIu64 " to %" PRIu64 ", of ", to, fetched->first_lsn,
 		       fetched->last_lsn);
 	pd_output_time(output, fetched->last_time_us);
-	pd_output_text(
-		output,
-		"; %.1f MiB of log. Start a server on it, with an archive address of its own while the "
-		"first one may run\n",
-		(double)fetched->bytes / (1024 * 1024));
+	pd_output_text(output,
+		       "; %s of log. Start a server on it, with an archive address of its own while the "
+		       "first one may run\n",
+		       pd_size_text((double)fetched->bytes).bytes);
 }
 
 static int extend(const struct pd_cli_archive *archive, const struct pd_cli_archive_given *given,

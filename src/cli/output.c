@@ -78,6 +78,22 @@ void pd_output_preview(struct pd_output *output, struct pd_slice bytes, size_t m
 	(void)fputs(size < bytes.size ? "\"…" : "\"", output->file);
 }
 
+struct pd_size_text pd_size_text(double bytes)
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
+	struct pd_size_text text;
+	size_t unit = 0;
+
+	if (bytes < 1024) {
+		(void)snprintf(text.bytes, sizeof text.bytes, "%.0f B", bytes);
+		return text;
+	}
+	for (bytes /= 1024; bytes >= 1024 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+		bytes /= 1024;
+	(void)snprintf(text.bytes, sizeof text.bytes, "%.1f %s", bytes, units[unit]);
+	return text;
+}
+
 void pd_output_time(struct pd_output *output, uint64_t time_us)
 {
 	char text[PD_TIMESTAMP_SIZE];

@@ -23,6 +23,11 @@ void pd_output_lax(struct pd_output *output, struct pd_slice bytes);
 void pd_output_word(struct pd_output *output, struct pd_slice bytes);
 /* "escaped", at most `max` bytes of it, then … if there is more. */
 void pd_output_preview(struct pd_output *output, struct pd_slice bytes, size_t max);
+/* "812 B", "4.2 KiB", "13.1 MiB", "1.2 GiB". */
+struct pd_size_text {
+	char bytes[24];
+};
+struct pd_size_text pd_size_text(double bytes);
 /* Microseconds since 1970 as 2026-11-20T09:58:44.123456Z. */
 void pd_output_time(struct pd_output *output, uint64_t time_us);
 

@@ -52,21 +52,6 @@ static struct text duration(const struct pd_top_times *times, double us)
 	return text;
 }
 
-static struct text size(double bytes)
-{
-	struct text text;
-
-	if (bytes < 1024)
-		(void)snprintf(text.bytes, sizeof text.bytes, "%.0f B", bytes);
-	else if (bytes < MIB)
-		(void)snprintf(text.bytes, sizeof text.bytes, "%.1f KiB", bytes / 1024);
-	else if (bytes < 1024 * MIB)
-		(void)snprintf(text.bytes, sizeof text.bytes, "%.1f MiB", bytes / MIB);
-	else
-		(void)snprintf(text.bytes, sizeof text.bytes, "%.1f GiB", bytes / 1024 / MIB);
-	return text;
-}
-
 static struct text uptime(uint64_t seconds)
 {
 	struct text text;
@@ -209,7 +194,7 @@ static void put_log(struct screen *screen, const struct pd_top_rates *rates)
 	    rate(rates->group_write.per_second).bytes,
 	    duration(&rates->group_write, rates->group_write.p50_us).bytes,
 	    duration(&rates->group_write, rates->group_write.p99_us).bytes, rates->records_per_group,
-	    size(rates->log_bytes_per_second).bytes);
+	    pd_size_text(rates->log_bytes_per_second).bytes);
 	put(screen, "  replies     %10s %10s %10s   that waited for it, as clients do",
 	    rate(rates->settling.per_second).bytes, duration(&rates->settling, rates->settling.p50_us).bytes,
 	    duration(&rates->settling, rates->settling.p99_us).bytes);
@@ -226,10 +211,10 @@ static void put_bar(struct screen *screen, const char *name, uint64_t bytes, uin
 
 	pd_bar_fill(bar, share);
 	if (limit == 0)
-		put(screen, "  %-12s%10s", name, size((double)bytes).bytes);
+		put(screen, "  %-12s%10s", name, pd_size_text((double)bytes).bytes);
 	else
-		put(screen, "  %-12s%10s of %-10s [%s] %3.0f%%", name, size((double)bytes).bytes,
-		    size((double)limit).bytes, bar, 100 * share);
+		put(screen, "  %-12s%10s of %-10s [%s] %3.0f%%", name, pd_size_text((double)bytes).bytes,
+		    pd_size_text((double)limit).bytes, bar, 100 * share);
 }
 
 static void put_memory(struct screen *screen, const struct pd_top_sample *sample)
@@ -254,15 +239,16 @@ static void put_rest(struct screen *screen, const struct pd_top_view *view)
 	    "         waiting: %" PRIu64 " for memory, %" PRIu64 " for the brake, %" PRIu64
 	    " do not read, %" PRIu64 " else",
 	    sample->waiting_memory, sample->waiting_brake, sample->waiting_reader, sample->waiting_other);
-	put(screen, "network  %s/s in, %s/s out   cpu %.0f%%", size(rates->received_per_second).bytes,
-	    size(rates->sent_per_second).bytes, 100 * rates->cpu_share);
+	put(screen, "network  %s/s in, %s/s out   cpu %.0f%%", pd_size_text(rates->received_per_second).bytes,
+	    pd_size_text(rates->sent_per_second).bytes, 100 * rates->cpu_share);
 	put(screen, "store    %" PRIu64 " %s, %" PRIu64 " %s; log %s", sample->keys,
 	    sample->keys == 1 ? "key" : "keys", sample->actors, sample->actors == 1 ? "actor" : "actors",
-	    size((double)pd_top_figure(sample, "log_bytes")).bytes);
+	    pd_size_text((double)pd_top_figure(sample, "log_bytes")).bytes);
 	put(screen, "         levels: %" PRIu64 " files, %s, %" PRIu64 " files in level 0; %s to compact",
-	    pd_top_figure(sample, "levels_files"), size((double)pd_top_figure(sample, "levels_bytes")).bytes,
+	    pd_top_figure(sample, "levels_files"),
+	    pd_size_text((double)pd_top_figure(sample, "levels_bytes")).bytes,
 	    pd_top_figure(sample, "levels_level0_files"),
-	    size((double)pd_top_figure(sample, "levels_pending_compaction_bytes")).bytes);
+	    pd_size_text((double)pd_top_figure(sample, "levels_pending_compaction_bytes")).bytes);
 }
 
 void pd_top_draw(struct pd_output *output, const struct pd_top_view *view, unsigned rows, unsigned columns)
@@ -302,7 +288,7 @@ void pd_top_line(struct pd_output *output, const struct pd_top_view *view, bool 
 		       rates->records_per_group, sample->clients,
 		       duration(&rates->settling, rates->settling.p50_us).bytes,
 		       duration(&rates->settling, rates->settling.p99_us).bytes,
-		       size((double)sample->resident).bytes, 100 * rates->cpu_share);
+		       pd_size_text((double)sample->resident).bytes, 100 * rates->cpu_share);
 }
 
 /* ---- JSON ---- */
