@@ -81,9 +81,9 @@ static void tell(struct pd_backup_work *work, const struct pd_expired *expired)
 				       work->given.dry_run ? "would go:" : "gone:", expired->ids.names[i]);
 		for (size_t i = 0; i < expired->kept_count && work->given.dry_run; i++)
 			tell_kept_text(output, &expired->kept[i]);
-		pd_output_text(output, "%" PRIu64 " backup%s, %" PRIu64 " pieces, %.1f MiB%s\n",
-			       expired->backups, expired->backups == 1 ? "" : "s", expired->pieces,
-			       (double)expired->bytes / (1 << 20),
+		pd_output_text(output, "%" PRIu64 " backup%s, %" PRIu64 " pieces, %s%s\n", expired->backups,
+			       expired->backups == 1 ? "" : "s", expired->pieces,
+			       pd_size_text((double)expired->bytes).bytes,
 			       work->given.dry_run ? " would go; nothing was changed" : "");
 		return;
 	}

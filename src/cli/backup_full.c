@@ -128,8 +128,9 @@ static void report(struct pd_backup_work *work, const struct pd_backup_made *mad
 		if (made->state[0] != '\0' || made->actors > 0)
 			pd_output_text(output, ", %" PRIu64 " keys of %" PRIu64 " actors", made->keys,
 				       made->actors);
-		pd_output_text(output, ", %.1f MiB, of which %.1f MiB were sent\n",
-			       (double)made->bytes / (1 << 20), (double)made->sent_bytes / (1 << 20));
+		pd_output_text(output, ", %s, of which %s were sent\n",
+			       pd_size_text((double)made->bytes).bytes,
+			       pd_size_text((double)made->sent_bytes).bytes);
 		if (made->notice[0] != '\0')
 			(void)fprintf(stderr, "%s: note: %s\n", work->options->command, made->notice);
 		return;

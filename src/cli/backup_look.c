@@ -42,11 +42,10 @@ static void tell_one(struct pd_backup_work *work, const struct pd_backup_manifes
 	if (!work->given.json) {
 		pd_output_text(output, "%-28s ", manifest->id);
 		pd_output_time(output, manifest->end.time_us);
-		pd_output_text(output,
-			       "  LSN %-12" PRIu64 " %12" PRIu64 " keys %10.1f MiB, stored as %.1f MiB",
+		pd_output_text(output, "  LSN %-12" PRIu64 " %12" PRIu64 " keys %12s, stored as %s",
 			       manifest->end.lsn, manifest->keys,
-			       (double)pd_backup_manifest_bytes(manifest) / (1 << 20),
-			       (double)pd_backup_manifest_stored(manifest) / (1 << 20));
+			       pd_size_text((double)pd_backup_manifest_bytes(manifest)).bytes,
+			       pd_size_text((double)pd_backup_manifest_stored(manifest)).bytes);
 		if (manifest->kind == PD_BACKUP_ACTORS) {
 			pd_output_text(output, ": %" PRIu64 " ", manifest->actors);
 			pd_backup_print_selection(output, manifest);

@@ -82,8 +82,8 @@ static void tell(struct pd_backup_work *work, const char *id, const struct pd_ba
 	if (!work->given.json) {
 		pd_output_text(output, "%s: %s, as of ", where, id);
 		pd_output_time(output, restored->time_us);
-		pd_output_text(output, " (%s), %.1f MiB in %.1f s%s\n", bookmark,
-			       (double)restored->bytes / (1 << 20),
+		pd_output_text(output, " (%s), %s in %.1f s%s\n", bookmark,
+			       pd_size_text((double)restored->bytes).bytes,
 			       (double)(restored->fetch_us + restored->recover_us) / 1e6,
 			       restored->compared ? ", the same state" : "");
 		return;
@@ -113,7 +113,7 @@ static void tell_plan(struct pd_backup_work *work, const struct pd_backup_moment
 	if (!work->given.json) {
 		pd_output_text(output, "as far as lists tell, that is all up to LSN %" PRIu64 ", ", end->lsn);
 		pd_output_time(output, end->time_us);
-		pd_output_text(output, ", %.1f MiB to fetch%s\n", (double)bytes / (1 << 20),
+		pd_output_text(output, ", %s to fetch%s\n", pd_size_text((double)bytes).bytes,
 			       work->given.at != NULL ? ", cut off at the moment" : "");
 		return;
 	}

@@ -65,7 +65,7 @@ void pd_backup_tell_backup(struct pd_backup_work *work, const struct pd_backup_m
 			pd_output_text(output, "the state of LSN %" PRIu64 ", ", plan->base.lsn);
 		pd_output_text(output, "log to LSN %" PRIu64 ", ", plan->end.lsn);
 		pd_output_time(output, plan->end.time_us);
-		pd_output_text(output, ", %.1f MiB\n", (double)pd_backup_manifest_bytes(plan) / (1 << 20));
+		pd_output_text(output, ", %s\n", pd_size_text((double)pd_backup_manifest_bytes(plan)).bytes);
 		return;
 	}
 	pd_backup_line_begin(work, "backup");
@@ -89,7 +89,7 @@ void pd_backup_tell_gone_on(void *context, const struct pd_gone_on *gone)
 		pd_output_text(output, "%s: LSN %" PRIu64 " to %" PRIu64 ", ", gone->source->name,
 			       gone->first_lsn, gone->last_lsn);
 		pd_output_time(output, gone->last_time_us);
-		pd_output_text(output, ", %.1f MiB\n", (double)gone->bytes / (1 << 20));
+		pd_output_text(output, ", %s\n", pd_size_text((double)gone->bytes).bytes);
 		return;
 	}
 	pd_backup_line_begin(work, gone->source->ops->kind);
