@@ -55,7 +55,6 @@ static void fill_oddly(struct world *world)
 		run(world, text);
 	}
 	run(world, "set {a0}later v px 100000000");
-	run(world, "set {a2}empty ");
 	size = (size_t)snprintf(text, sizeof text, "set {a2}large ");
 	memset(text + size, 'l', sizeof text - 1 - size);
 	text[sizeof text - 1] = '\0';
