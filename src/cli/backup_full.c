@@ -126,8 +126,8 @@ static void report(struct pd_backup_work *work, const struct pd_backup_made *mad
 	if (!work->given.json) {
 		pd_output_text(output, "%s: LSN %" PRIu64, made->id, made->end.lsn);
 		if (made->state[0] != '\0' || made->actors > 0)
-			pd_output_text(output, ", %" PRIu64 " keys of %" PRIu64 " actors", made->keys,
-				       made->actors);
+			pd_output_text(output, ", %" PRIu64 " keys of %" PRIu64 " actor%s", made->keys,
+				       made->actors, made->actors == 1 ? "" : "s");
 		pd_output_text(output, ", %s, of which %s were sent\n",
 			       pd_size_text((double)made->bytes).bytes,
 			       pd_size_text((double)made->sent_bytes).bytes);

@@ -47,7 +47,7 @@ static void tell_one(struct pd_backup_work *work, const struct pd_backup_manifes
 			       pd_size_text((double)pd_backup_manifest_bytes(manifest)).bytes,
 			       pd_size_text((double)pd_backup_manifest_stored(manifest)).bytes);
 		if (manifest->kind == PD_BACKUP_ACTORS) {
-			pd_output_text(output, ": %" PRIu64 " ", manifest->actors);
+			pd_output_text(output, ": ");
 			pd_backup_print_selection(output, manifest);
 		}
 		pd_output_text(output, "\n");
@@ -371,7 +371,7 @@ static int tell_actors(struct pd_backup_work *work, size_t *ret_count)
 		}
 		pd_output_text(output, "LSN %" PRIu64 " only, ", manifest->end.lsn);
 		pd_output_time(output, manifest->end.time_us);
-		pd_output_text(output, ", by %s: %" PRIu64 " ", manifest->id, manifest->actors);
+		pd_output_text(output, ", by %s: ", manifest->id);
 		pd_backup_print_selection(output, manifest);
 		pd_output_text(output, "\n");
 	}

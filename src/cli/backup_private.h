@@ -187,7 +187,7 @@ int pd_backup_take_actors(const struct pd_backup_work *work, const char *data);
 int pd_backup_bulk_run(const struct pd_backup_work *work, struct pd_bulk *bulk);
 
 /* ---- backups of some actors: backup_selected.c ---- */
-/* "actors of tenant acme that match 'user:*'" */
+/* "12 actors of tenant acme that match user:*" */
 void pd_backup_print_selection(struct pd_output *output, const struct pd_backup_manifest *manifest);
 /* The same as fields of an object; of another kind of backup none. */
 void pd_backup_selection_fields(struct pd_output *output, const struct pd_backup_manifest *manifest);

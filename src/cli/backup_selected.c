@@ -14,7 +14,8 @@
 
 void pd_backup_print_selection(struct pd_output *output, const struct pd_backup_manifest *manifest)
 {
-	pd_output_text(output, "actors of tenant ");
+	pd_output_text(output, "%" PRIu64 " actor%s of tenant ", manifest->actors,
+		       manifest->actors == 1 ? "" : "s");
 	pd_output_word(output, pd_slice_string(manifest->tenant));
 	if (manifest->match != NULL) {
 		pd_output_text(output, " that match ");

@@ -63,7 +63,7 @@ def test_of_a_server(world):
     assert shown[0]["kind"] == "actors" and (shown[0]["tenant"], shown[0]["match"], shown[0]["actors"]) == ("default", "u:*", 6), shown
     assert shown[2]["tenant"] == "acme" and "match" not in shown[2], shown
     _, text, _ = world.perdure("backup", "ls", "--repository", vault)
-    assert "6 actors of tenant default that match u:*\n" in text and "1 actors of tenant acme\n" in text, text
+    assert "6 actors of tenant default that match u:*\n" in text and "1 actor of tenant acme\n" in text, text
     info = backup(world, "info", done["id"], repository=vault)[0]
     assert [member["actor"] for member in info["members"]] == names and info["match"] == "u:*", info
     assert [member["hash"].encode() for member in info["members"][2:]] == was[2:], info

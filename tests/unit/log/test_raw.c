@@ -598,6 +598,16 @@ static void whatever_fails(void **state)
 	bench_done(&bench);
 }
 
+static void heads_that_are_none(void **state)
+{
+	static const uint8_t cluster[PD_CLUSTER_ID_SIZE] = { 1 };
+	static const uint8_t zeros[PD_LOG_RAW_HEAD_SIZE];
+
+	(void)state;
+	assert_int_equal(pd_log_raw_head_crc(cluster, 0, 1, pd_slice(zeros, sizeof zeros)), 0);
+	assert_int_equal(pd_log_raw_head_crc(cluster, 0, 1, pd_slice(zeros, sizeof zeros - 1)), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -606,7 +616,7 @@ int main(void)
 		cmocka_unit_test(what_is_whole),     cmocka_unit_test(what_nobody_can_tell),
 		cmocka_unit_test(what_it_has),       cmocka_unit_test(told_to_end),
 		cmocka_unit_test(trimmed_meanwhile), cmocka_unit_test(copies_that_are_none),
-		cmocka_unit_test(whatever_fails),
+		cmocka_unit_test(whatever_fails),    cmocka_unit_test(heads_that_are_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
