@@ -226,7 +226,7 @@ def backup_round(options, server, connection, vaults, number):
         change(options, server.port, keys, VALUE, keys // 100, 1000 + 10 * number + part)
         settle(server)
 
-    vault, other = vaults.new(), vaults.new()
+    vault, other, warm = vaults.new(), vaults.new(), vaults.new()
     settle(server)
     figures = {"disk": disk_rate(options.work, size), "zstd": zstd_rate(server.directory)}
     drop_cache(server.directory)
@@ -240,8 +240,8 @@ def backup_round(options, server, connection, vaults, number):
     drop_cache(server.directory)
     figures["bare incremental"] = backup(connection, "INCREMENTAL", other, "NOSTATE")
     vaults.drop(other)
-    figures["warm full"] = backup(connection, "FULL", other)
-    vaults.drop(other)
+    figures["warm full"] = backup(connection, "FULL", warm)
+    vaults.drop(warm)
     say(f"full {full['bytes'] / full['seconds'] / MIB:.0f} MiB/s, disk {figures['disk'] / MIB:.0f}, zstd {figures['zstd'] / MIB:.0f}")
     return figures, vault
 
