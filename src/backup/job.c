@@ -15,6 +15,14 @@
 
 #define FOLLOW_NS UINT64_C(10000000000) /* how long before the next follower takes over */
 
+/* Where others are served, it works for a while and then stands still for so many times as long: processors and disk are theirs. */
+#define BUSY_COMMANDS 500u /* a second */
+#define LOOK_NS       UINT64_C(100000000)
+#define WORK_NS       UINT64_C(2000000) /* at least, before it stands still */
+#define PAUSE_TIMES   9u
+#define PAUSE_MAX_NS  UINT64_C(500000000)
+#define NAP_US        10000u /* between two looks whether it is to end */
+
 struct pd_backup_jobs {
 	struct pd_engine *engine;
 	struct pd_os *os;
@@ -36,8 +44,10 @@ struct pd_backup_jobs {
 	struct pd_backup_made made;
 	int result;
 	struct pd_error err;
-	_Atomic uint64_t done, total;
+	_Atomic uint64_t done, total, paused_ns;
 	atomic_bool cancelled, unserved;
+	atomic_bool busy; /* others are served */
+	uint64_t looked_ns, commands;
 };
 
 const char *pd_backup_stage_name(enum pd_backup_stage stage)
@@ -56,6 +66,27 @@ static bool go_on(void *context, uint64_t done_bytes, uint64_t total_bytes)
 	atomic_store(&jobs->done, done_bytes);
 	atomic_store(&jobs->total, total_bytes);
 	return !atomic_load(&jobs->cancelled);
+}
+
+/* In each task of it. */
+static void pace(void *context, uint64_t *resumed_ns)
+{
+	struct pd_backup_jobs *jobs = context;
+	uint64_t began_ns = pd_os_monotonic_ns(jobs->os), now_ns = began_ns, worked_ns = now_ns - *resumed_ns,
+		 until_ns;
+
+	if (*resumed_ns != 0 && worked_ns < WORK_NS)
+		return;
+	worked_ns = worked_ns < PAUSE_MAX_NS / PAUSE_TIMES ? worked_ns : PAUSE_MAX_NS / PAUSE_TIMES;
+	until_ns = *resumed_ns != 0 ? now_ns + PAUSE_TIMES * worked_ns : now_ns;
+	while (now_ns < until_ns && atomic_load(&jobs->busy) && !atomic_load(&jobs->cancelled)) {
+		uint64_t left_us = (until_ns - now_ns) / 1000 + 1;
+
+		pd_os_sleep_us(jobs->os, left_us < NAP_US ? left_us : NAP_US);
+		now_ns = pd_os_monotonic_ns(jobs->os);
+	}
+	atomic_fetch_add(&jobs->paused_ns, now_ns - began_ns);
+	*resumed_ns = now_ns;
 }
 
 /* During each call of the repository's: a service that does not answer holds up no end. */
@@ -100,7 +131,7 @@ static int send(struct pd_backup_jobs *jobs, const struct pd_checkpoints *shelf,
 					 .tenant = jobs->tenant,
 					 .match = jobs->match,
 					 .without_state = jobs->without_state,
-					 .watch = { go_on, jobs } };
+					 .watch = { go_on, jobs, pace } };
 	const struct pd_checkpoint *checkpoint = pd_checkpoints_find(shelf, UINT64_MAX);
 	int result;
 
@@ -266,6 +297,8 @@ static int start(struct pd_backup_jobs *jobs, enum pd_backup_kind kind,
 	atomic_store(&jobs->unserved, false);
 	atomic_store(&jobs->done, 0);
 	atomic_store(&jobs->total, 0);
+	atomic_store(&jobs->paused_ns, 0);
+	atomic_store(&jobs->busy, false);
 	return 0;
 }
 
@@ -311,6 +344,7 @@ void pd_backup_job_status(const struct pd_backup_jobs *jobs, struct pd_backup_st
 	ret_status->repository = jobs->repository.store.address != NULL ? jobs->repository.store.address : "";
 	ret_status->done = atomic_load(&jobs->done);
 	ret_status->total = atomic_load(&jobs->total);
+	ret_status->paused_us = atomic_load(&jobs->paused_ns) / 1000;
 }
 
 void pd_backup_job_status_before(const struct pd_backup_jobs *jobs, struct pd_backup_status *ret_status)
@@ -403,12 +437,27 @@ static void work_on_task(struct pd_backup_jobs *jobs)
 		end(jobs, jobs->result, &jobs->err);
 }
 
+static void look_who_is_served(struct pd_backup_jobs *jobs)
+{
+	uint64_t now_ns = pd_os_monotonic_ns(jobs->os), passed_ns = now_ns - jobs->looked_ns;
+	struct pd_engine_stats stats;
+
+	if (passed_ns < LOOK_NS)
+		return;
+	pd_engine_stats(jobs->engine, &stats);
+	atomic_store(&jobs->busy,
+		     (double)(stats.commands - jobs->commands) * 1e9 > (double)passed_ns * BUSY_COMMANDS);
+	jobs->looked_ns = now_ns;
+	jobs->commands = stats.commands;
+}
+
 void pd_backup_jobs_tick(struct pd_backup_jobs *jobs)
 {
 	struct pd_error err = { 0 };
 
 	if (!is_running(jobs))
 		return;
+	look_who_is_served(jobs);
 	if (jobs->follower != NULL && !atomic_load(&jobs->unserved) && keep_following(jobs, &err) != 0) {
 		/* What it reads from here on may be gone: it ends, and this is why. */
 		jobs->status.err = err;

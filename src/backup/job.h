@@ -28,6 +28,7 @@ struct pd_backup_status {
 	enum pd_backup_kind kind;
 	const char *repository;        /* its address; lives until the next one is started */
 	uint64_t done, total;          /* bytes; total 0: not known */
+	uint64_t paused_us;            /* that its threads stood still for others, summed */
 	uint64_t started_us, ended_us; /* since 1970; a start's time tells it from another's */
 	int result;                    /* when it is over: 0 or a negative code */
 	struct pd_error err;           /* why it failed */

@@ -25,8 +25,11 @@ static int no_memory(struct pd_error *err)
 int pd_make_step(void *context, struct pd_error *err)
 {
 	struct pd_making *making = context;
-	int result = pd_backup_step(&making->order->watch, making->done_bytes, making->total_bytes, err);
+	const struct pd_backup_watch *watch = &making->order->watch;
+	int result = pd_backup_step(watch, making->done_bytes, making->total_bytes, err);
 
+	if (result == 0 && watch->pace != NULL)
+		watch->pace(watch->context, &making->resumed_ns);
 	return result == 0 ? pd_backup_lease_keep(&making->lease, err) : result;
 }
 
@@ -546,8 +549,10 @@ static int send_index(struct pd_making *making, struct pd_error *err)
 
 static int may_hash(void *context, struct pd_error *err)
 {
-	const struct hashing *hashing = context;
+	struct hashing *hashing = context;
 
+	if (hashing->watch->pace != NULL)
+		hashing->watch->pace(hashing->watch->context, &hashing->resumed_ns);
 	return atomic_load(&hashing->cancelled) ? pd_error_set(err, PD_CANCELLED, "cancelled") : 0;
 }
 
@@ -567,6 +572,7 @@ static int begin_hash(struct pd_making *making, struct pd_error *err)
 	if (!has_census(making))
 		return 0;
 	hashing->source = making->source;
+	hashing->watch = &making->order->watch;
 	return pd_os_task_start(making->source->os, hash_state, hashing, &hashing->task, err);
 }
 

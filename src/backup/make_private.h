@@ -21,6 +21,8 @@ struct kept {
 /* The hash of the state, which is found out in a task. */
 struct hashing {
 	const struct pd_backup_source *source;
+	const struct pd_backup_watch *watch; /* its `pace` only */
+	uint64_t resumed_ns;
 	struct pd_os_task *task; /* NULL: there is none, or it was joined */
 	struct pd_census census;
 	int result;
@@ -46,6 +48,7 @@ struct pd_making {
 	struct pd_buffer segment; /* of the log */
 	struct hashing hashing;
 	uint64_t done_bytes, total_bytes;
+	uint64_t resumed_ns; /* for the watch's `pace` */
 	char notice[PD_BACKUP_NOTICE_SIZE];
 };
 

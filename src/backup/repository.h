@@ -77,6 +77,9 @@ PD_MUST_CHECK int pd_repository_each(struct pd_repository *repository, const cha
 struct pd_backup_watch {
 	bool (*go_on)(void *context, uint64_t done_bytes, uint64_t total_bytes);
 	void *context;
+	/* Called every now and then by each thread that has a part in it, with what it keeps from call to call, 0 at first. It lets time go by where
+	 * others would have to wait. NULL: nobody would. */
+	void (*pace)(void *context, uint64_t *resumed_ns);
 };
 PD_MUST_CHECK int pd_backup_step(const struct pd_backup_watch *watch, uint64_t done_bytes,
 				 uint64_t total_bytes, struct pd_error *err);

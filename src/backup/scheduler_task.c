@@ -41,7 +41,7 @@ static int open_repository(struct pd_backup_scheduler *scheduler, struct pd_repo
 
 static int expire(struct pd_backup_scheduler *scheduler, struct pd_error *err)
 {
-	const struct pd_backup_watch watch = { go_on, scheduler };
+	const struct pd_backup_watch watch = { .go_on = go_on, .context = scheduler };
 	struct pd_repository *repository;
 	int result = open_repository(scheduler, &repository, err);
 

@@ -89,7 +89,7 @@ static int drill(struct pd_backup_work *work, const char *id, struct pd_error *e
 {
 	struct pd_object_place archive = work->place.store; /* in S3: the same service */
 	struct pd_backup_drill order = { .id = id,
-					 .watch = { pd_backup_progress_watch, work },
+					 .watch = { .go_on = pd_backup_progress_watch, .context = work },
 					 .planned = tell_plan,
 					 .told = pd_backup_tell_gone_on };
 	struct pd_backup_drilled drilled;

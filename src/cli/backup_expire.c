@@ -113,7 +113,7 @@ static struct pd_retention_rules rules_of(const struct pd_backup_given *given)
 static int expire(struct pd_backup_work *work)
 {
 	struct pd_retention_rules rules = rules_of(&work->given);
-	struct pd_backup_watch watch = { pd_backup_progress_watch, work };
+	struct pd_backup_watch watch = { .go_on = pd_backup_progress_watch, .context = work };
 	struct pd_expired expired;
 	struct pd_error err = { 0 };
 	int status = PD_EXIT_OK, result;

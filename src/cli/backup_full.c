@@ -194,7 +194,7 @@ static int of_directory(struct pd_backup_work *work, enum pd_backup_kind kind)
 					 .tenant = work->given.select.tenant,
 					 .match = work->given.select.match,
 					 .without_state = work->given.no_state,
-					 .watch = { pd_backup_progress_watch, work } };
+					 .watch = { .go_on = pd_backup_progress_watch, .context = work } };
 	struct pd_backup_made made;
 	struct pd_error err = { 0 };
 	int result;

@@ -179,7 +179,7 @@ static int change(struct pd_backup_work *work, enum action action, uint32_t numb
 {
 	const struct pd_repository_place new_place = { .key_file = work->given.new_key_file,
 						       .passphrase_file = work->given.new_passphrase_file };
-	struct pd_backup_watch watch = { pd_backup_progress_watch, work };
+	struct pd_backup_watch watch = { .go_on = pd_backup_progress_watch, .context = work };
 	struct pd_rekeyed done = { 0 };
 	struct pd_error err = { 0 };
 	int result;

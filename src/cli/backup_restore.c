@@ -199,8 +199,9 @@ static int take_actors(struct pd_backup_work *work, const char *scratch)
 
 static int restore(struct pd_backup_work *work, const char *id)
 {
-	struct pd_backup_restoring order = { .target = work->given.data,
-					     .watch = { pd_backup_progress_watch, work } };
+	struct pd_backup_restoring order = {
+		.target = work->given.data, .watch = { .go_on = pd_backup_progress_watch, .context = work }
+	};
 	struct pd_backup_sources sources = { .count = 0 };
 	struct pd_backup_manifest manifest;
 	struct pd_catalog catalog = { 0 };

@@ -76,7 +76,7 @@ int pd_backup_print_actors(struct pd_backup_work *work, const struct pd_backup_m
 int pd_backup_check_each(struct pd_backup_work *work, const struct pd_backup_manifest *manifest,
 			 struct pd_error *err)
 {
-	struct pd_backup_watch watch = { pd_backup_progress_watch, work };
+	struct pd_backup_watch watch = { .go_on = pd_backup_progress_watch, .context = work };
 	const struct pd_backup_actor *actor;
 	struct pd_backup_actors *actors;
 	int result = pd_backup_actors_open(work->repository, manifest, &watch, &actors, err);

@@ -86,7 +86,8 @@ static int rehearse(struct pd_backup_work *work, const struct pd_catalog *catalo
 	const struct pd_backup_manifest *last = pd_catalog_find(catalog, id);
 	struct pd_backup_manifest manifest;
 	struct pd_backup_wish wish = { 0 };
-	struct pd_backup_restoring order = { .watch = { pd_backup_progress_watch, work } };
+	struct pd_backup_restoring order = { .watch = { .go_on = pd_backup_progress_watch,
+							.context = work } };
 	char *path;
 	int result = pd_backup_scratch_path(work, &path, err);
 
@@ -120,7 +121,7 @@ static int check_each(struct pd_backup_work *work, const struct pd_backup_manife
 static int verify_one(struct pd_backup_work *work, const struct pd_catalog *catalog, const char *id,
 		      struct pd_backup_seen *seen)
 {
-	struct pd_backup_watch watch = { pd_backup_progress_watch, work };
+	struct pd_backup_watch watch = { .go_on = pd_backup_progress_watch, .context = work };
 	struct pd_backup_restored restored = { 0 };
 	struct pd_backup_verdict verdict = { 0 };
 	struct pd_backup_manifest manifest;

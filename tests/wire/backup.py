@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import threading
+import time
 
 from actor_history import as_map, is_error
-from resp_connection import RespConnection
+from resp_connection import RespConnection, encode
 
 
 def lines(stdout):
@@ -172,6 +174,40 @@ def test_nobody_waits(world):
             break
         world.run("sleep", "0.1")
     assert len(backup(world, "ls", repository=world.path("alone-vault"))) == 1
+
+
+def live_backup(connection, repository):
+    """A backup by the server, to its end: what it says then."""
+    connection.command("PD.BACKUP", "FULL", repository)
+    while (said := as_map(connection.command("PD.BACKUP", "STATUS")))["state"] == b"running":
+        time.sleep(0.05)
+    assert said["state"] == b"done", said
+    return said
+
+
+def test_others_are_served(world):
+    """It stands still in between where others are served, and only there."""
+    server = world.new_server("served")
+    server.start()
+    connection, other = world.connect(server), world.connect(server)
+    for number in range(60):
+        connection.expect("OK", "SET", f"{number}", os.urandom(1_000_000))
+    assert live_backup(connection, world.path("served-alone"))["paused_us"] == 0
+    ended = threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            other.send_raw(encode("GET", "none") * 100)
+            assert [other.read() for _ in range(100)] == [None] * 100
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        said = live_backup(connection, world.path("served-beside"))
+    finally:
+        ended.set()
+        asking.join()
+    assert said["paused_us"] > 0, said
 
 
 def test_any_moment(world):

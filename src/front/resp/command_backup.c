@@ -42,13 +42,14 @@ static void answer_status(struct pd_resp_call *call)
 	}
 	if (status.made.end.lsn > 0)
 		pd_bookmark_format(0, status.made.end.epoch, status.made.end.lsn, bookmark);
-	pd_resp_write_map(reply, 20);
+	pd_resp_write_map(reply, 21);
 	write_text(reply, "kind", status.stage == PD_BACKUP_NONE ? "" : pd_backup_kind_name(status.kind));
 	write_text(reply, "state", state_name(&status));
 	write_text(reply, "stage", pd_backup_stage_name(status.stage));
 	write_text(reply, "repository", status.repository);
 	write_number(reply, "done_bytes", status.done);
 	write_number(reply, "total_bytes", status.total);
+	write_number(reply, "paused_us", status.paused_us);
 	write_number(reply, "started_us", status.started_us);
 	write_number(reply, "ended_us", status.ended_us);
 	write_text(reply, "result", status.result == 0 ? "OK" : pd_code_resp_prefix(status.result));

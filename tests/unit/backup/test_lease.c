@@ -53,7 +53,7 @@ static void test_two(void **state)
 	struct world *world = begin();
 	struct pd_repository *one = open_repository(world), *two = open_repository(world);
 	struct pd_backup_lease first, second, third;
-	struct pd_backup_watch watch = { renew, &first };
+	struct pd_backup_watch watch = { .go_on = renew, .context = &first };
 	struct pd_error err = { 0 };
 
 	(void)state;
