@@ -12,7 +12,7 @@ import threading
 import time
 
 FAILURE, USAGE, DAMAGED = 1, 2, 4  # exit statuses: see src/server/server.h
-FLIPS = 400
+FLIPS = 200
 SEGMENT = 64 * 1024
 
 
